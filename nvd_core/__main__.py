@@ -1,0 +1,7 @@
+"""`python -m nvd_core` is the same as the command `nvd`."""
+
+import sys
+
+from nvd_core.cli import main
+
+sys.exit(main())

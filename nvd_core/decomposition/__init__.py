@@ -1,0 +1,1 @@
+"""The decomposition folder: manifest, baking, reading and checking."""

@@ -1,0 +1,1 @@
+"""Measuring a decomposition: metrics and the report."""

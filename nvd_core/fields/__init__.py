@@ -1,0 +1,1 @@
+"""The networks: hash grids, mapping, texture, residual and alpha fields."""

@@ -1,0 +1,1 @@
+"""Reading clips and masks, writing movies and image sequences."""

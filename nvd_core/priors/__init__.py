@@ -1,0 +1,1 @@
+"""What is known of a clip before training: optical flow, object masks, global motion."""

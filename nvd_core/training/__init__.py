@@ -1,0 +1,1 @@
+"""Settings, losses, sampling and the training loop."""
