@@ -1,0 +1,189 @@
+"""Movies as a source of frames, decoded with FFmpeg through PyAV, and their colours in and out."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation
+
+from nvd_core.errors import NvdError
+
+# Full chroma interpolation and exact rounding: swscale's defaults are made for speed, and are off
+# by several levels at coloured edges.
+SCALING = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.FULL_CHR_H_INT
+    | Interpolation.FULL_CHR_H_INP
+)
+_THREADS = 2
+
+# Codecs whose every packet shows exactly one frame. Of others (VP8's hidden frames, MPEG-4's packed
+# ones, fields) the frames are counted by decoding them.
+# fmt: off
+_FRAME_A_PACKET = frozenset((
+    "h264", "hevc", "vp9", "av1", "prores", "dnxhd", "mjpeg", "ffv1", "png", "qtrle", "huffyuv",
+    "ffvhuff", "utvideo", "rawvideo",
+))
+# fmt: on
+_PROGRESSIVE = (0, 1)  # unknown, progressive
+_UNSPECIFIED, _BT709, _BT601 = 2, 1, 6  # AVColorSpace
+
+
+class Movie:
+    """A movie file as a source of frames; only one of them is in memory at a time.
+
+    `frames` counts what is really there, whatever the file's header says. `width` and `height` are
+    those of the picture as shown: a rotation noted in the file is applied.
+    """
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise NvdError(
+                f"there is no movie {self.path}",
+                remedy="check the path for a typing error, or restore the file",
+            )
+        self._times, self._keys = self._count()
+        self.frames = len(self._times)
+        if not self.frames:
+            raise _not_a_movie(self.path, "no frames")
+        with self._opened() as (_, stream):
+            self.rate = stream.average_rate or stream.guessed_rate or Fraction(24)
+        self.height = self.width = 0  # of the first frame, known once it is decoded
+        first = next(self.read(0, 1))
+        self.height, self.width = first.shape[:2]
+        self.dtype = first.dtype
+
+    def read(self, start: int, stop: int) -> Iterator[np.ndarray]:
+        """Yield frames `start` to `stop` - 1 as [H, W, 3] RGB, or [H, W, 4] where there is alpha.
+
+        uint8 for 8-bit movies, uint16 for deeper ones, display-encoded. NvdError for a frame that
+        is damaged, missing or of another size.
+        """
+        expected = start
+        frames = self._decoded(start)
+        while expected < stop:
+            try:
+                index, frame = next(frames)
+            except StopIteration:
+                raise self._undecodable(expected, "the movie ends there") from None
+            except av.FFmpegError as error:
+                raise self._undecodable(expected, error.strerror) from error
+            if index < expected:
+                continue
+            if index > expected or frame.is_corrupt:
+                raise self._undecodable(expected, "damaged data")
+            picture = _to_rgb(frame)
+            if self.height and picture.shape[:2] != (self.height, self.width):
+                size = f"{picture.shape[1]} x {picture.shape[0]}"
+                raise self._undecodable(expected, f"another size, {size}")
+            yield picture
+            expected += 1
+
+    @contextmanager
+    def _opened(self):
+        """Yield the container and its video stream, closed afterwards."""
+        try:
+            container = av.open(str(self.path))
+        except av.FFmpegError as error:
+            raise _not_a_movie(self.path, error.strerror) from error
+        with container:
+            stream = container.streams.best("video")
+            if stream is None:
+                raise _not_a_movie(self.path, "no video in it")
+            stream.thread_type = "AUTO"
+            stream.thread_count = _THREADS
+            yield container, stream
+
+    def _count(self) -> tuple[list, list]:
+        """The frames' times in the order shown, and those of key frames.
+
+        Times are presentation timestamps; where the file has none (or two alike), the frames are
+        numbered in the order they are decoded and no key frames are known.
+        """
+        with self._opened() as (container, stream):
+            context = stream.codec_context
+            by_packet = stream.codec_context.name in _FRAME_A_PACKET or (
+                stream.codec.canonical_name in _FRAME_A_PACKET
+            )
+            by_packet = by_packet and context.field_order in _PROGRESSIVE
+            times, keys = [], []
+            try:
+                for packet in container.demux(stream):
+                    if by_packet:
+                        shown = [packet] if packet.size and not packet.is_discard else []
+                    else:
+                        shown = packet.decode()
+                    times += [item.pts for item in shown]
+                    keys += [item.pts for item in shown if by_packet and packet.is_keyframe]
+            except av.FFmpegError:
+                pass  # the frames up to here are counted; reading on will say what is wrong
+        if None in times or len(set(times)) < len(times):
+            return list(range(len(times))), []
+        return sorted(times), sorted(keys)
+
+    def _decoded(self, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
+        """Yield (index, frame) from a key frame well before `start` on."""
+        index_of = {time: index for index, time in enumerate(self._times)}
+        with self._opened() as (container, stream):
+            counting = self._times[0] == 0 and not self._keys
+            if self._keys:
+                # One key frame more than needed: those of open groups of pictures do not stand
+                # alone, and some containers seek by decoding time.
+                key = bisect_right(self._keys, self._times[start]) - 2
+                if key > 0:
+                    container.seek(self._keys[key], stream=stream)
+            number = 0
+            for packet in container.demux(stream):
+                for frame in packet.decode():
+                    index = index_of.get(frame.pts) if not counting else None
+                    if index is not None or counting:
+                        yield (number if counting else index), frame
+                    number += 1
+
+    def _undecodable(self, index: int, reason: str) -> NvdError:
+        return NvdError(
+            f"frame {index} of {self.path} cannot be decoded",
+            found=reason,
+            remedy="use frames before it (--frames), or convert the movie again from its source",
+        )
+
+
+def set_source_colours(frame: av.VideoFrame) -> None:
+    """Note the YUV matrix of a frame that names none: BT.709 for HD sizes, BT.601 below.
+
+    That is what players assume; swscale would take BT.601 for all.
+    """
+    if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
+        hd = frame.width >= 1280 or frame.height > 576
+        frame.colorspace = _BT709 if hd else _BT601
+
+
+def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """The frame upright as [H, W, 3 or 4], uint8 or uint16."""
+    set_source_colours(frame)
+    deep = max(component.bits for component in frame.format.components) > 8
+    alpha = any(component.is_alpha for component in frame.format.components)
+    target = ("rgba" if alpha else "rgb") + {
+        (False, False): "24",
+        (False, True): "48le",
+        (True, False): "",
+        (True, True): "64le",
+    }[alpha, deep]
+    converted = frame.reformat(format=target, interpolation=SCALING, threads=_THREADS)
+    turns = round(frame.rotation / 90)  # counter-clockwise, as numpy turns
+    # A copy: the buffer may be one the decoder still predicts from.
+    return np.array(np.rot90(converted.to_ndarray(), turns), order="C")
+
+
+def _not_a_movie(path: Path, reason: str) -> NvdError:
+    return NvdError(
+        f"cannot read the movie {path}",
+        found=reason,
+        remedy="the file is damaged, incomplete or no movie: copy or convert it again",
+    )
