@@ -1,0 +1,155 @@
+"""Optical flow between neighbouring frames, both ways, and where the two directions agree.
+
+`compute_flow` is the stage; where the flow comes from is one of three small sources, each a function
+that takes the number of a pair and returns its forward and backward flow: DIS (OpenCV, the default),
+RAFT (`flow_raft`, weights given by path) and files made elsewhere (`flow_files`).
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nvd_core.errors import NvdError
+from nvd_core.files import written_beside
+from nvd_core.progress import Progress
+
+METHODS = ("dis", "raft", "files")
+
+CONSISTENT_PX = 1.0
+"""Forward and backward flow must bring a pixel back this near to itself."""
+
+Source = Callable[[int], tuple[np.ndarray, np.ndarray]]
+"""Pair t -> flow of t in t+1 and of t+1 in t, each float32 [H, W, 2]."""
+
+
+def compute_flow(
+    work: Path,
+    progress: Progress,
+    method: str = "dis",
+    weights: Path | None = None,
+    files: Path | None = None,
+) -> None:
+    """Write flow_forward.npy, flow_backward.npy and flow_ok.npy beside frames.npy in `work`.
+
+    `weights` is the RAFT weights file, `files` the folder of flow made elsewhere. Nothing appears
+    under its final name before all pairs are done.
+    """
+    work = Path(work)
+    frames = np.load(work / "frames.npy", mmap_mode="r")  # [T, H, W, 3]
+    count, height, width = frames.shape[:3]
+    if count < 2:
+        raise NvdError(
+            "the clip shows no motion to learn from",
+            expected="2 frames or more",
+            found=f"{count}",
+            remedy="give a longer clip or a wider frame range",
+        )
+    source, workers = _source(method, frames, weights, files)
+    shape = (count - 1, height, width, 2)
+    progress.stage("flow", count - 1)
+    with ExitStack() as stack:
+        paths = [
+            stack.enter_context(written_beside(work / name))
+            for name in ("flow_ok.npy", "flow_backward.npy", "flow_forward.npy")  # renamed last first
+        ]
+        ok = np.lib.format.open_memmap(paths[0], "w+", np.uint8, (2, *shape[:3]))
+        backward = np.lib.format.open_memmap(paths[1], "w+", np.float16, shape)
+        forward = np.lib.format.open_memmap(paths[2], "w+", np.float16, shape)
+
+        def pair(t: int) -> None:
+            there, back = source(t)
+            forward[t], backward[t] = there, back
+            ok[0, t], ok[1, t] = consistent(there, back), consistent(back, there)
+
+        _in_threads(pair, count - 1, workers, progress)
+        for array in (ok, backward, forward):
+            array.flush()
+        del ok, backward, forward  # an open map cannot be renamed on Windows
+
+
+def consistent(
+    there: np.ndarray,  # [H, W, 2]
+    back: np.ndarray,  # [H, W, 2]
+    tolerance: float = CONSISTENT_PX,
+) -> np.ndarray:  # bool [H, W]
+    """Where following `there` and then `back` ends within `tolerance` px of the start, in frame."""
+    height, width = there.shape[:2]
+    there = there.astype(np.float32, copy=False)
+    target = pixel_grid(height, width) + there
+    returned = cv2.remap(back.astype(np.float32, copy=False), target, None, cv2.INTER_LINEAR)
+    inside = (
+        (target[..., 0] >= 0)
+        & (target[..., 0] <= width - 1)
+        & (target[..., 1] >= 0)
+        & (target[..., 1] <= height - 1)
+    )
+    gap = there + returned
+    return inside & (np.einsum("hwc,hwc->hw", gap, gap) < tolerance**2)
+
+
+def pixel_grid(height: int, width: int) -> np.ndarray:  # float32 [H, W, 2]
+    """The (x, y) of every pixel."""
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return np.stack([x, y], axis=-1)
+
+
+def dis(finest_scale: int = 1) -> cv2.DISOpticalFlow:
+    """OpenCV's dense inverse search with the settings used here; not to be shared by threads."""
+    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    estimator.setFinestScale(finest_scale)
+    return estimator
+
+
+def grey(frame: np.ndarray) -> np.ndarray:  # uint8 [H, W, 3] -> [H, W]
+    """Luma of one frame."""
+    return cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+
+
+def _source(
+    method: str, frames: np.ndarray, weights: Path | None, files: Path | None
+) -> tuple[Source, int]:
+    """The source of the flow and how many threads may ask it at once."""
+    if method == "dis":
+        return lambda t: _dis_pair(frames, t), min(os.cpu_count() or 1, 8)
+    if method == "raft":
+        from nvd_core.priors.flow_raft import raft_source
+
+        return raft_source(frames, weights), 1
+    if method == "files":
+        from nvd_core.priors.flow_files import file_source
+
+        return file_source(frames.shape[:3], files), 2
+    raise NvdError(
+        "there is no such way to compute optical flow",
+        expected=", ".join(METHODS),
+        found=method,
+        remedy="use dis unless you have a reason not to",
+    )
+
+
+def _dis_pair(frames: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
+    first, second = grey(frames[t]), grey(frames[t + 1])
+    estimator = dis()
+    return estimator.calc(first, second, None), estimator.calc(second, first, None)
+
+
+def _in_threads(
+    task: Callable[[int], None], count: int, workers: int, progress: Progress
+) -> None:
+    """Run task(0..count-1) in threads (OpenCV releases the GIL), one OpenCV thread in each."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1 if workers > 1 else before)
+    pool = ThreadPoolExecutor(workers)
+    try:
+        futures = [pool.submit(task, t) for t in range(count)]
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()
+            progress.update(done)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        cv2.setNumThreads(before)
