@@ -1,0 +1,245 @@
+"""Coarse masks from files: a sequence, a movie or one image for each object.
+
+An image sequence or movie has a mask for every frame of the source clip, or for every frame that
+is decomposed. One image is the mask of one frame: of the frame whose number its name ends with,
+where the clip's own files are numbered in just that way (`00012.png` for `shot/00012.jpg`; of a
+movie, any number of four digits or more), otherwise of the first frame.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from nvd_core.errors import NvdError
+from nvd_core.files import written_beside
+from nvd_core.media.clip import ClipInfo, new_array, open_source, resized
+from nvd_core.media.images import to_integers
+from nvd_core.media.movies import Movie
+from nvd_core.media.sequences import ImageSequence, file_number, is_movie, list_frames
+from nvd_core.progress import Progress
+
+_ASPECT_TOLERANCE = 0.03
+_WHITE = "paint the object white on black (or into alpha), one mask for each object"
+
+
+class MaskSource:
+    """The mask of one object, read from its files frame by frame.
+
+    `single` says that there is one image only, which belongs to the working frame `frame`
+    (None otherwise).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Movie | ImageSequence,
+        info: ClipInfo,
+        offset: int,
+        frame: int | None,
+    ):
+        self.name = name
+        self.single = frame is not None
+        self.frame = frame
+        self._source, self._offset = source, offset
+        self._width, self._height = info.width, info.height
+        self._count = 1 if self.single else info.frames
+        self._frames: Iterator[np.ndarray] | None = None
+        self._next = 0
+        self._look_through()
+
+    def read(self, t: int) -> np.ndarray:
+        """The mask of working frame `t`, uint8 [H, W] at working size, 255 = object.
+
+        Fastest in order. IndexError where there is no mask for `t`.
+        """
+        index = t - (self.frame or 0)
+        if not 0 <= index < self._count:
+            raise IndexError(f"the mask of {self.name} has no frame {t}")
+        if self._frames is None or index != self._next:
+            self._frames = self._source.read(self._offset + index, self._offset + self._count)
+        self._next = index + 1
+        values = _channel(next(self._frames), self._alpha)
+        if self._level:
+            mask = np.where(values > 0, np.uint8(255), np.uint8(0))
+        elif values.dtype == np.uint8:
+            mask = values
+        else:
+            mask = to_integers(values / _full(values.dtype), np.uint8)
+        return resized(np.ascontiguousarray(mask), self._width, self._height)
+
+    def _look_through(self) -> None:
+        """Decide for the whole sequence what its values mean; NvdError for an empty or full mask.
+
+        Alpha counts where it is not the same everywhere, otherwise the brightness. Where every
+        value above 0 is the same (0 and 1, or one colour of a palette), it stands for white.
+        """
+        self._alpha = self._level = False
+        if self._has_varying_alpha():
+            self._alpha = True
+        lowest, highest, full = np.inf, 0, None
+        some_on = some_off = False
+        for frame in self._native():
+            values = _channel(frame, self._alpha)
+            full = _full(values.dtype)
+            on = values > full // 2 if values.dtype.kind == "u" else values > 0.5
+            some_on, some_off = some_on or bool(on.any()), some_off or not on.all()
+            above = values[values > 0]
+            if above.size:
+                lowest, highest = min(lowest, above.min()), max(highest, above.max())
+            if some_on and some_off and lowest < highest:
+                return  # nothing that comes can change the verdict
+        if highest > 0 and lowest == highest:
+            self._level = True
+            some_on, some_off = True, self._any_zero()
+        if some_on and some_off:
+            return
+        raise NvdError(
+            f"the mask of {self.name} is {'white everywhere' if some_on else 'empty'}",
+            expected="some of the object and some of the rest in at least one frame",
+            found=f"brightest value {float(highest / full):.2f} of 1",
+            remedy=_WHITE,
+        )
+
+    def _native(self) -> Iterator[np.ndarray]:
+        return self._source.read(self._offset, self._offset + self._count)
+
+    def _has_varying_alpha(self) -> bool:
+        first = None
+        for frame in self._native():
+            if frame.shape[2] in (1, 3):
+                return False
+            alpha = frame[..., -1]
+            first = alpha.flat[0] if first is None else first
+            if (alpha != first).any():
+                return True
+        return False
+
+    def _any_zero(self) -> bool:
+        return any((_channel(frame, self._alpha) == 0).any() for frame in self._native())
+
+
+def load_masks(masks: list[tuple[str, Path | str]], info: ClipInfo) -> list[MaskSource]:
+    """Open the masks, given as (object name, source), for the clip `info`, in the same order.
+
+    A source is a folder or pattern of images, a movie, or one image; grey, colour, palette or
+    alpha, of any depth, and of any size in the clip's proportions. NvdError, which names the
+    object, where a name or a source does not fit.
+    """
+    _check_names([name for name, _ in masks])
+    return [_load(name, source, info) for name, source in masks]
+
+
+def write_masks(
+    sources: list[MaskSource], folder: Path, T: int, H: int, W: int, progress: Progress
+) -> None:
+    """Write `work/masks.npy` and `work/mask_weight.npy`, uint8 [N, T, H, W], into `folder`.
+
+    The weight is 255 where there is a mask of the frame; of a single image the other frames are 0
+    in both, to be filled in by following the motion. Both come into place only when complete.
+    """
+    work = Path(folder) / "work"
+    shape = (len(sources), T, H, W)
+    progress.stage("masks", len(sources) * T)
+    with (
+        written_beside(work / "mask_weight.npy") as weight_path,
+        written_beside(work / "masks.npy") as mask_path,
+    ):
+        masks, weights = new_array(mask_path, shape), new_array(weight_path, shape)
+        for number, source in enumerate(sources):
+            for t in [source.frame] if source.single else range(T):
+                masks[number, t] = source.read(t)
+                weights[number, t] = 255
+                progress.update(number * T + t + 1)
+            progress.update((number + 1) * T)
+        masks.flush()
+        weights.flush()
+        del masks, weights  # Windows renames no file that is still mapped
+
+
+def _check_names(names: list[str]) -> None:
+    seen = set()
+    for name in names:
+        problem = ""
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            problem = f"{name!r} cannot be the name of an object"
+        elif name.lower() == "background":
+            problem = "no object can be called background: that is what remains behind them all"
+        elif name.lower() in seen:  # names become file names, which some systems fold
+            problem = f"two objects are called {name}"
+        if problem:
+            raise NvdError(
+                problem,
+                expected="letters, digits, _ and -, each name once",
+                remedy="give each mask a name of its own, such as dog or left_hand",
+            )
+        seen.add(name.lower())
+
+
+def _load(name: str, path: Path | str, info: ClipInfo) -> MaskSource:
+    source = open_source(path)
+    _check_shape(name, source, info)
+    if isinstance(source, ImageSequence) and source.frames == 1:
+        return MaskSource(name, source, info, 0, _frame_of_single(name, source.files[0], info))
+    if source.frames not in (info.source_frames, info.frames):
+        part = "" if info.frames == info.source_frames else f", or {info.frames} as decomposed"
+        raise NvdError(
+            f"the mask of {name} has another number of frames than the clip",
+            expected=f"{info.source_frames} frames{part}, or one image",
+            found=f"{source.frames} in {path}",
+            remedy="give a mask for every frame, or the mask of one frame only",
+        )
+    offset = info.first_frame if source.frames == info.source_frames else 0
+    return MaskSource(name, source, info, offset, None)
+
+
+def _check_shape(name: str, source: Movie | ImageSequence, info: ClipInfo) -> None:
+    ratio = (source.width * info.source_height) / (source.height * info.source_width)
+    if abs(ratio - 1) > _ASPECT_TOLERANCE:
+        raise NvdError(
+            f"the mask of {name} has other proportions than the clip",
+            expected=f"those of {info.source_width} x {info.source_height}",
+            found=f"{source.width} x {source.height}",
+            remedy="make the mask on the clip's own frames, neither cropped nor rotated",
+        )
+
+
+def _frame_of_single(name: str, path: Path, info: ClipInfo) -> int:
+    """The working frame that a single image belongs to, by the number in its name."""
+    digits = file_number(path)
+    if digits is None:
+        return 0
+    if is_movie(info.source):
+        numbers = range(info.source_frames)
+        index = int(digits) if len(digits) >= 4 and int(digits) in numbers else None
+    else:
+        # As written, with its zeros: the 2 of mask_v2.png is not frame 00002
+        numbers = [file_number(file) for file in list_frames(info.source)]
+        index = numbers.index(digits) if digits in numbers else None
+    if index is None:
+        return 0
+    if not 0 <= index - info.first_frame < info.frames:
+        raise NvdError(
+            f"the mask of {name}, {path.name}, is of a frame that is not decomposed",
+            expected=f"frames {info.first_frame} to {info.first_frame + info.frames - 1}",
+            found=f"frame {index}",
+            remedy="give the mask of a frame in the range, or rename the image "
+            "if its number means something else",
+        )
+    return index - info.first_frame
+
+
+def _channel(frame: np.ndarray, alpha: bool) -> np.ndarray:
+    """The plane [H, W] of `frame` that is the mask, in its own depth."""
+    if alpha:
+        return frame[..., -1]
+    if frame.shape[2] < 3:
+        return frame[..., 0]
+    luminance = frame[..., :3].astype(np.float32) @ np.float32([0.2126, 0.7152, 0.0722])
+    return luminance if frame.dtype.kind == "f" else np.rint(luminance).astype(frame.dtype)
+
+
+def _full(dtype: np.dtype) -> np.float32:
+    """The value that means white."""
+    return np.float32(np.iinfo(dtype).max if dtype.kind == "u" else 1)
