@@ -1,0 +1,93 @@
+"""Evaluating the trained networks over whole frames and whole textures, in bounded memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nvd_core.fields.model import LayeredVideo
+
+TRANSPARENT = 1 / 1024
+"""a layer with less alpha than this is left out of the maps"""
+CHUNK = 1 << 16
+"""points evaluated at a time"""
+
+
+@dataclass
+class FrameLayers:
+    """All layers of one frame; where alpha is 0, uv is 0 and the residual 1."""
+
+    uv: np.ndarray  # float32 [L, H, W, 2], the networks' coordinates, about [-1, 1]
+    alpha: np.ndarray  # float32 [L, H, W]
+    residual: np.ndarray  # float32 [L, H, W, 3]
+
+
+@torch.inference_mode()
+def frame_layers(model: LayeredVideo, t: int, stride: int = 1) -> FrameLayers:
+    """Mapping, alpha and residual of every layer at every `stride`-th pixel of frame t."""
+    device = next(model.parameters()).device
+    xs = np.arange(0, model.shape.width, stride, dtype=np.float32)
+    ys = np.arange(0, model.shape.height, stride, dtype=np.float32)
+    xy = torch.from_numpy(np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)).to(device)
+    count = len(xy)
+    uv = torch.zeros(model.layers, count, 2)
+    alpha = torch.zeros(model.layers, count)
+    residual = torch.ones(model.layers, count, 3)
+    for first in range(0, count, CHUNK):
+        part = slice(first, min(first + CHUNK, count))
+        when = torch.full((part.stop - part.start,), t, device=device)
+        alphas = model.alpha(xy[part], when)
+        alphas = torch.where(alphas < TRANSPARENT, torch.zeros_like(alphas), alphas)
+        alphas = alphas / alphas.sum(-1, keepdim=True)
+        alpha[:, part] = alphas.T.cpu()
+        for n in range(model.layers):
+            shown = torch.nonzero(alphas[:, n]).squeeze(1)
+            if len(shown) == 0:
+                continue
+            at = model.mappings[n](xy[part][shown], when[shown])
+            uv[n, part].index_copy_(0, shown.cpu(), at.cpu())
+            if model.kind == "multiplicative":
+                light = model.residuals[n](at, when[shown])
+                residual[n, part].index_copy_(0, shown.cpu(), light.cpu())
+    size = (model.layers, len(ys), len(xs))
+    return FrameLayers(
+        uv.view(*size, 2).numpy(), alpha.view(size).numpy(), residual.view(*size, 3).numpy()
+    )
+
+
+@torch.inference_mode()
+def texture_colours(
+    model: LayeredVideo, n: int, low: np.ndarray, high: np.ndarray, width: int, height: int
+) -> np.ndarray:
+    """Layer n's texture over the box low..high [2] of network coordinates, float32 [h, w, 3].
+
+    Sampled at the texel centres; row 0 is the top: the box's LOW second coordinate, since the
+    networks' v points down like the video's y.
+    """
+    device = next(model.parameters()).device
+    us = low[0] + (np.arange(width) + 0.5) / width * (high[0] - low[0])
+    vs = low[1] + (np.arange(height) + 0.5) / height * (high[1] - low[1])
+    image = np.empty((height, width, 3), np.float32)
+    rows = max(CHUNK // width, 1)
+    for first in range(0, height, rows):
+        part = vs[first : first + rows]
+        uv = np.stack(np.meshgrid(us, part), -1).reshape(-1, 2).astype(np.float32)
+        colour = model.textures[n](torch.from_numpy(uv).to(device))
+        image[first : first + rows] = colour.cpu().numpy().reshape(len(part), width, 3)
+    return image
+
+
+@torch.inference_mode()
+def composite_frame(model: LayeredVideo, t: int, stride: int = 1) -> np.ndarray:
+    """Eq. 6 over frame t from the networks themselves, float32 [H / stride, W / stride, 3]."""
+    layers = frame_layers(model, t, stride)
+    device = next(model.parameters()).device
+    image = np.zeros((*layers.alpha.shape[1:], 3), np.float32)
+    for n in range(model.layers):
+        shown = layers.alpha[n] > 0
+        if not shown.any():
+            continue
+        at = torch.from_numpy(layers.uv[n][shown]).to(device)
+        colour = model.textures[n](at).cpu().numpy()
+        image[shown] += colour * layers.residual[n][shown] * layers.alpha[n][shown][:, None]
+    return image

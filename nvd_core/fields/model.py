@@ -1,0 +1,122 @@
+"""All networks of a clip together: the layered video."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nvd_core.fields.networks import (
+    Alpha,
+    IdentityMapping,
+    MotionMapping,
+    Residual,
+    Texture,
+    VideoCoordinates,
+)
+from nvd_core.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class ClipShape:
+    """Number of frames and their size in pixels."""
+
+    frames: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class LayerStart:
+    """Where a layer's mapping starts: one matrix a frame, fitted to the texture square."""
+
+    matrices: np.ndarray  # float64 [T, 3, 3], pixels of frame t to texture coordinates
+    pixels_per_unit: float  # pixels of the reference frame in one unit of texture coordinate
+    projective: bool  # whether the learned correction may be a homography
+
+
+class LayeredVideo(nn.Module):
+    """N objects and a background, each with mapping, texture and residual; one alpha network."""
+
+    def __init__(
+        self, shape: ClipShape, names: list[str], settings: Settings, starts: list[LayerStart]
+    ) -> None:
+        """`names` front to back, the background last; `starts` one a layer (motion start)."""
+        super().__init__()
+        self.shape = shape
+        self.names = names
+        self.kind = settings.residual
+        coordinates = VideoCoordinates(shape.frames, shape.height, shape.width)
+        self.mappings = nn.ModuleList()
+        self.textures = nn.ModuleList()
+        self.residuals = nn.ModuleList()
+        for n, start in enumerate(starts):
+            if settings.mapping.start == "motion":
+                mapping = MotionMapping(
+                    coordinates,
+                    settings.mapping,
+                    torch.from_numpy(start.matrices),
+                    start.pixels_per_unit,
+                    start.projective,
+                )
+            else:
+                background = n == len(starts) - 1
+                uv_scale = (
+                    settings.mapping.scale_background
+                    if background
+                    else settings.mapping.scale_object
+                )
+                mapping = IdentityMapping(coordinates, settings.mapping, uv_scale)
+            self.mappings.append(mapping)
+            finest = round(2 * mapping.pixels_per_unit)
+            self.textures.append(Texture(settings.texture_grid, settings.texture_mlp, finest))
+            self.residuals.append(
+                Residual(
+                    settings.residual_grid,
+                    settings.residual_mlp,
+                    settings.residual,
+                    coordinates.half_time,
+                )
+            )
+        self.alpha = Alpha(
+            coordinates,
+            settings.alpha_grid,
+            settings.alpha_mlp,
+            len(names) - 1,
+            max(shape.height, shape.width) // 2,
+        )
+
+    @property
+    def layers(self) -> int:
+        """Number of layers, the background included."""
+        return len(self.names)
+
+    def grid_tables(self) -> list[nn.Parameter]:
+        """The hash tables of textures, residuals, alpha and deformations."""
+        return [p for name, p in self.named_parameters() if name.endswith("grid.table")]
+
+    def motion_parameters(self) -> list[nn.Parameter]:
+        """The per-frame corrections of the motion start; empty with the identity start."""
+        return [p for name, p in self.named_parameters() if name.endswith("correction")]
+
+    def network_parameters(self) -> list[nn.Parameter]:
+        """Everything else: the weights of the fully connected networks."""
+        special = {id(p) for p in self.grid_tables() + self.motion_parameters()}
+        return [p for p in self.parameters() if id(p) not in special]
+
+    def colour(self, n: int, uv: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Texture colour, residual and lit colour of layer n at uv [P, 2]; each [P, 3].
+
+        The residual sees detached coordinates: light may not bend the mapping.
+        """
+        colour = self.textures[n](uv)
+        if self.kind == "none":
+            return colour, torch.ones_like(colour), colour
+        residual = self.residuals[n](uv.detach(), t)
+        return colour, residual, self.residuals[n].shade(colour, residual)
+
+    def composite(self, xy: Tensor, t: Tensor) -> Tensor:
+        """Eq. 6: the colours [P, 3] of the clip at pixels xy [P, 2] of frames t [P]."""
+        alphas = self.alpha(xy, t)
+        lit = [self.colour(n, self.mappings[n](xy, t), t)[2] for n in range(self.layers)]
+        return (torch.stack(lit, 1) * alphas[..., None]).sum(1)

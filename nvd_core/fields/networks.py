@@ -1,0 +1,197 @@
+"""The four kinds of network: mapping, texture, residual and alpha (paper, section 3.4).
+
+P points. Pixel coordinates xy are [P, 2] (x right, y down, centres at whole numbers), frames t are
+[P] whole numbers. Texture coordinates uv are [P, 2] within about [-1, 1].
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from nvd_core.fields.hash_grid import GridLayout, HashGrid
+from nvd_core.training.settings import GridSettings, MappingSettings, MlpSettings
+
+SOFTPLUS_ONE = math.log(math.e - 1)
+"""softplus of this is 1"""
+
+
+class Mlp(nn.Sequential):
+    """Linear layers with ReLU between them; `last_scale` shrinks the initial output."""
+
+    def __init__(
+        self, inputs: int, outputs: int, settings: MlpSettings, last_scale: float = 1.0
+    ) -> None:
+        sizes = [inputs] + [settings.width] * (settings.layers - 1) + [outputs]
+        layers: list[nn.Module] = []
+        for size_in, size_out in zip(sizes[:-1], sizes[1:], strict=True):
+            layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True)]
+        super().__init__(*layers[:-1])
+        with torch.no_grad():
+            self[-1].weight.mul_(last_scale)
+            self[-1].bias.mul_(last_scale)
+
+
+def make_grid(dims: int, settings: GridSettings, dense: bool = False, finest: int = 0) -> HashGrid:
+    """A hash grid from its settings; `finest` stands in where they say -1."""
+    kind = "dense" if dense else "hash"
+    cells = finest if settings.finest < 0 else settings.finest
+    table = dict(features=settings.features, log2_table=settings.log2_table, kind=kind)
+    if cells > 0:
+        layout = GridLayout.for_finest(
+            dims, settings.levels, max(cells, settings.base), base=settings.base, **table
+        )
+    else:
+        layout = GridLayout(dims, settings.levels, base=settings.base, growth=1.25, **table)
+    return HashGrid(layout, accumulate_in_place=True)
+
+
+class VideoCoordinates(nn.Module):
+    """Pixels and frames to the normalised (x, y, t) that networks take (published convention)."""
+
+    def __init__(self, frames: int, height: int, width: int) -> None:
+        super().__init__()
+        self.half_side = max(width, height) / 2
+        self.half_time = frames / 2
+
+    def forward(self, xy: Tensor, t: Tensor) -> Tensor:
+        """[P, 3] within [-1, 1]."""
+        time = t.to(xy.dtype) / self.half_time - 1
+        return torch.cat([xy / self.half_side - 1, time[:, None]], -1)
+
+
+class IdentityMapping(nn.Module):
+    """M_n as published: an MLP of (x, y, t) with tanh; pre-trained towards uv_scale * (x, y)."""
+
+    def __init__(
+        self, coordinates: VideoCoordinates, settings: MappingSettings, uv_scale: float
+    ) -> None:
+        super().__init__()
+        self.coordinates = coordinates
+        self.uv_scale = uv_scale
+        self.pixels_per_unit = coordinates.half_side / uv_scale
+        self.mlp = Mlp(3, 2, settings.mlp)
+
+    def start(self, xy: Tensor, t: Tensor) -> Tensor:
+        """Where the mapping is pulled to before the main loop, [P, 2]."""
+        return self.coordinates(xy, t)[:, :2] * self.uv_scale
+
+    def forward(self, xy: Tensor, t: Tensor) -> Tensor:
+        return self.mlp(self.coordinates(xy, t)).tanh()
+
+
+class MotionMapping(nn.Module):
+    """M_n that starts at a global motion: learnable matrices a frame, plus a smooth deformation.
+
+    uv = q + MLP(grid(q, t), q, t) with q = (I + D_t) B_t (x, y, 1). B_t is the estimated motion,
+    scaled so that the layer fills the texture square; D_t (learned, starts at 0) corrects it. The
+    deformation lives in the layer's own coordinates q, where what it must express is smooth, and
+    takes no gradient to q.
+    """
+
+    def __init__(
+        self,
+        coordinates: VideoCoordinates,
+        settings: MappingSettings,
+        matrices: Tensor,  # float64 [T, 3, 3], pixels of frame t to texture coordinates
+        pixels_per_unit: float,
+        projective: bool,
+    ) -> None:
+        super().__init__()
+        self.coordinates = coordinates
+        self.pixels_per_unit = pixels_per_unit
+        self.register_buffer("matrices", matrices.float())
+        learned = torch.ones(3, 3)
+        learned[2] = torch.tensor([1.0, 1.0, 0.0]) if projective else 0.0
+        self.register_buffer("learned_entries", learned, persistent=False)
+        self.correction = nn.Parameter(torch.zeros_like(self.matrices))
+        self.grid = make_grid(3, settings.grid, dense=True) if settings.grid else None
+        inputs = 3 + (self.grid.layout.features * self.grid.layout.levels if self.grid else 0)
+        self.mlp = Mlp(inputs, 2, settings.mlp, last_scale=1e-2)
+
+    def start(self, xy: Tensor, t: Tensor) -> Tensor:
+        """The corrected global motion q, [P, 2]."""
+        one = torch.ones_like(xy[:, :1])
+        point = torch.matmul(self.matrices[t], torch.cat([xy, one], -1)[..., None])
+        correction = (self.correction * self.learned_entries)[t]
+        point = (point + torch.matmul(correction, point)).squeeze(-1)
+        return point[:, :2] / _away_from_zero(point[:, 2:])
+
+    def forward(self, xy: Tensor, t: Tensor) -> Tensor:
+        q = self.start(xy, t)
+        time = (t.to(xy.dtype) / self.coordinates.half_time - 1)[:, None]
+        place = torch.cat([q.detach().clamp(-1.5, 1.5), time], -1)
+        features = [place]
+        if self.grid:
+            inside = torch.cat([place[:, :2].clamp(-1, 1), time], -1)
+            features.append(self.grid((inside + 1) / 2))
+        return q + 0.1 * self.mlp(torch.cat(features, -1))
+
+
+def _away_from_zero(values: Tensor, margin: float = 1e-3) -> Tensor:
+    """Homogeneous denominators that cannot divide by 0 or change sign."""
+    return values.clamp_min(margin)
+
+
+class Texture(nn.Module):
+    """T_n: uv to colour in [0, 1]."""
+
+    def __init__(self, grid: GridSettings, mlp: MlpSettings, finest: int) -> None:
+        super().__init__()
+        self.grid = make_grid(2, grid, finest=finest)
+        self.mlp = Mlp(grid.levels * grid.features, 3, mlp)
+
+    def forward(self, uv: Tensor) -> Tensor:
+        return (self.mlp(self.grid((uv.clamp(-1, 1) + 1) / 2)).tanh() + 1) / 2
+
+
+class Residual(nn.Module):
+    """R_n: (u, v, t) to the light that multiplies the colour (or, as an ablation, adds to it)."""
+
+    def __init__(self, grid: GridSettings, mlp: MlpSettings, kind: str, half_time: float) -> None:
+        super().__init__()
+        self.kind = kind
+        self.half_time = half_time
+        self.grid = make_grid(3, grid)
+        self.mlp = Mlp(grid.levels * grid.features, 3, mlp, last_scale=0.1)
+
+    def forward(self, uv: Tensor, t: Tensor) -> Tensor:
+        """[P, 3]; positive if multiplicative, in [-1, 1] if additive."""
+        time = (t.to(uv.dtype) / self.half_time - 1)[:, None]
+        output = self.mlp(self.grid((torch.cat([uv.clamp(-1, 1), time], -1) + 1) / 2))
+        if self.kind == "additive":
+            return output.tanh()
+        return nn.functional.softplus(output + SOFTPLUS_ONE)
+
+    def shade(self, colour: Tensor, residual: Tensor) -> Tensor:
+        """The lit colour: l * c (eq. 6), or c + l for the additive ablation."""
+        return colour + residual if self.kind == "additive" else colour * residual
+
+
+class Alpha(nn.Module):
+    """A: (x, y, t) to the alphas of all layers, which sum to 1 (eqs. 1 and 5)."""
+
+    def __init__(
+        self,
+        coordinates: VideoCoordinates,
+        grid: GridSettings,
+        mlp: MlpSettings,
+        objects: int,
+        finest: int,
+    ) -> None:
+        super().__init__()
+        self.coordinates = coordinates
+        self.grid = make_grid(3, grid, finest=finest)
+        self.mlp = Mlp(grid.levels * grid.features, objects, mlp)
+
+    def forward(self, xy: Tensor, t: Tensor) -> Tensor:
+        """[P, L], objects front to back, then the background."""
+        raw = (self.mlp(self.grid((self.coordinates(xy, t) + 1) / 2)).tanh() + 1) / 2
+        return layer_alphas(raw)
+
+
+def layer_alphas(raw: Tensor) -> Tensor:
+    """Eq. 1: raw opacities [P, N], front to back, to alphas [P, N + 1] that sum to 1."""
+    left = torch.cumprod(1 - raw, -1)
+    in_front = torch.cat([torch.ones_like(left[:, :1]), left[:, :-1]], -1)
+    return torch.cat([raw * in_front, left[:, -1:]], -1)

@@ -1,0 +1,99 @@
+"""The losses, each a small pure function that names its equation in the paper.
+
+Every function returns the mean over its points, unweighted; `settings.LossWeights` holds the
+weights. P points, L layers (background last), N = L - 1 objects.
+"""
+
+import torch
+from torch import Tensor
+
+ALPHA_MARGIN = 1e-5
+"""alphas are kept this far from 0 and 1 before a logarithm"""
+
+
+def rgb(predicted: Tensor, true: Tensor) -> Tensor:
+    """Eq. 13, first part: mean over points of ||c_hat - c||^2; both [P, 3]."""
+    return (predicted - true).square().sum(-1).mean()
+
+
+def gradient(
+    predicted: Tensor,  # [P, 3] at p
+    predicted_right: Tensor,  # [P, 3] at p + (1, 0)
+    predicted_below: Tensor,  # [P, 3] at p + (0, 1)
+    true: Tensor,
+    true_right: Tensor,
+    true_below: Tensor,
+) -> Tensor:
+    """Eq. 13, second part: squared distance of the forward differences in x and in y."""
+    in_x = (predicted_right - predicted) - (true_right - true)
+    in_y = (predicted_below - predicted) - (true_below - true)
+    return (in_x.square() + in_y.square()).sum(-1).mean()
+
+
+def sparsity(alpha: Tensor, colour: Tensor) -> Tensor:
+    """Eq. 14 for one object: mean of ||(1 - alpha) c||^2; alpha [P], colour [P, 3]."""
+    return ((1 - alpha)[:, None] * colour).square().sum(-1).mean()
+
+
+def flow_mapping(
+    uv: Tensor,  # [P, 2] at p
+    uv_match: Tensor,  # [P, 2] at p', p's match by optical flow
+    alpha: Tensor,  # [P] of the same layer at p
+    valid: Tensor,  # [P] 1 where the flow is consistent, else 0
+    pixels_per_unit: float,  # texture coordinate to pixels
+) -> Tensor:
+    """Eq. 15 for one layer: alpha ||M(p) - M(p')|| in pixels, over the valid points."""
+    distance = torch.linalg.vector_norm(uv - uv_match, dim=-1) * pixels_per_unit
+    return (alpha * valid * distance).sum() / valid.sum().clamp_min(1)
+
+
+def flow_alpha(alpha: Tensor, alpha_match: Tensor, valid: Tensor) -> Tensor:
+    """Eq. 15 for one layer: |alpha(p) - alpha(p')| over the valid points; all [P]."""
+    return ((alpha - alpha_match).abs() * valid).sum() / valid.sum().clamp_min(1)
+
+
+def alpha_bootstrap(alpha: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+    """Eq. 16: cross-entropy of alpha [P] towards the coarse mask [P] (0..1), trusted by weight."""
+    alpha = alpha.clamp(ALPHA_MARGIN, 1 - ALPHA_MARGIN)
+    entropy = -(mask * alpha.log() + (1 - mask) * (1 - alpha).log())
+    return (weight * entropy).mean()
+
+
+def rigidity(jacobian: Tensor, weight: Tensor) -> Tensor:
+    """||J^T J||_F + ||(J^T J)^-1||_F, weighted mean over points (Layered Neural Atlases, eq. 10).
+
+    jacobian [P, 2, 2] in pixels of texture for pixels of video (identity at scale 1), weight [P].
+    With A = J^T J the inverse's norm is ||A||_F / det A, since A is 2 x 2 and symmetric.
+    """
+    a = jacobian[:, 0, 0].square() + jacobian[:, 1, 0].square()
+    b = jacobian[:, 0, 0] * jacobian[:, 0, 1] + jacobian[:, 1, 0] * jacobian[:, 1, 1]
+    d = jacobian[:, 0, 1].square() + jacobian[:, 1, 1].square()
+    norm = (a.square() + 2 * b.square() + d.square() + 1e-12).sqrt()
+    determinant = (a * d - b.square()).clamp_min(1e-4)
+    return (weight * (norm + norm / determinant)).sum() / weight.sum().clamp_min(1e-6)
+
+
+def residual_consistency(seen: Tensor, unseen: Tensor, beta: float) -> Tensor:
+    """Eqs. 7 to 10: 1 - NCC of a patch's light at a seen and an unseen time, plus its variance.
+
+    seen, unseen: [K, 9, 3], K patches of 3 x 3 points. The seen side is detached, so that light
+    that is known is not bent towards light that is not. NCC is taken a channel.
+    """
+    seen = seen.detach()
+    seen_centred = seen - seen.mean(1, keepdim=True)
+    unseen_centred = unseen - unseen.mean(1, keepdim=True)
+    seen_variance = seen_centred.square().mean(1)
+    unseen_variance = unseen_centred.square().mean(1)
+    covariance = (seen_centred * unseen_centred).mean(1)
+    correlation = covariance / ((seen_variance + 1e-6) * (unseen_variance + 1e-6)).sqrt()
+    return (1 - correlation + beta * unseen_variance).mean()
+
+
+def residual_one(residual: Tensor) -> Tensor:
+    """Eq. 11: mean of ||l - 1||^2; residual [P, 3]."""
+    return (residual - 1).square().sum(-1).mean()
+
+
+def alpha_binary(alphas: Tensor) -> Tensor:
+    """Eq. 12: cross-entropy of the largest alpha towards 1; alphas [P, L]."""
+    return -alphas.amax(-1).clamp(ALPHA_MARGIN, 1 - ALPHA_MARGIN).log().mean()

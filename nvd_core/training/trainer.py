@@ -1,0 +1,161 @@
+"""The training loop: sample, evaluate, step; checkpoint, preview and progress on the way."""
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nvd_core.errors import Cancelled, NvdError
+from nvd_core.fields.model import LayeredVideo
+from nvd_core.progress import Progress
+from nvd_core.training.checkpoint import checkpoint_step, load_checkpoint, save_checkpoint
+from nvd_core.training.grid_adam import GridAdam
+from nvd_core.training.objective import Objective
+from nvd_core.training.preview import write_preview
+from nvd_core.training.sampling import ClipData, Sampler
+from nvd_core.training.settings import Settings
+
+RISE = 0.05
+"""share of a one-cycle schedule in which the rates rise"""
+LAST_RATE = 0.01
+"""rate at its end, as a share of the highest"""
+ANCHOR_PIXELS = 82 * 768 * 432
+ANCHOR_STEPS = 2800
+"""a clip of that many pixels is trained for that many steps; others by the root of the ratio"""
+
+
+def automatic_steps(pixels: int) -> int:
+    """Steps for a clip of so many pixels (frames x height x width), between 1200 and 6000."""
+    return round(min(max(ANCHOR_STEPS * math.sqrt(pixels / ANCHOR_PIXELS), 1200), 6000))
+
+
+def rate_factor(schedule: str, step: int, steps: int) -> float:
+    """The learning rates of `step` as a share of their settings."""
+    if schedule == "constant":
+        return 1.0
+    place = step / steps
+    if place < RISE:
+        return 0.1 + 0.9 * place / RISE
+    fall = (1 + math.cos(math.pi * (place - RISE) / (1 - RISE))) / 2
+    return LAST_RATE + (1 - LAST_RATE) * fall
+
+
+class Trainer:
+    """Trains `model` on the arrays of `work/`; resumes from `checkpoint` if that stands."""
+
+    def __init__(
+        self,
+        model: LayeredVideo,
+        data: ClipData,
+        settings: Settings,
+        seed: int,
+        device: torch.device,
+        folder: Path,
+    ) -> None:
+        """Writes `checkpoint.safetensors` and `preview.png` into `folder`."""
+        self.model = model.to(device)
+        self.data = data
+        self.settings = settings
+        self.steps = settings.iterations or automatic_steps(math.prod(data.shape))
+        self.sampler = Sampler(
+            data, settings.points, settings.share_in_masks, settings.flow_share, seed, device
+        )
+        self.objective = Objective(model, settings, self.steps, seed)
+        self.grid_optimiser = GridAdam(model.grid_tables(), lr=settings.learning_rate_grid)
+        groups = [{"params": model.network_parameters(), "lr": settings.learning_rate_mlp}]
+        if model.motion_parameters():
+            groups.append(
+                {"params": model.motion_parameters(), "lr": settings.learning_rate_motion}
+            )
+        self.network_optimiser = torch.optim.Adam(groups, fused=True)
+        self.optimisers = [self.grid_optimiser, self.network_optimiser]
+        self.rates = [[group["lr"] for group in o.param_groups] for o in self.optimisers]
+        self.device = device
+        self.checkpoint = folder / "checkpoint.safetensors"
+        self.preview = folder / "preview.png"
+        self.step = 0
+        self.error = math.nan  # running mean squared error per channel
+
+    def run(self, progress: Progress) -> float:
+        """Train to the end; returns the running PSNR. Raises Cancelled with all saved."""
+        self.step = checkpoint_step(self.checkpoint)
+        if self.step:
+            load_checkpoint(self.checkpoint, self.model, self.optimisers)
+        elif self.settings.pretrain_iterations:
+            self._pretrain(progress)
+        progress.stage("training", self.steps, self.step)
+        saved = shown = time.monotonic()
+        try:
+            while self.step < self.steps:
+                self._step()
+                preview = None
+                now = time.monotonic()
+                if now - saved > self.settings.checkpoint_seconds:
+                    self.save()
+                    saved = time.monotonic()
+                if now - shown > self.settings.preview_seconds:
+                    write_preview(self.model, self.data, self.preview)
+                    preview, shown = self.preview, time.monotonic()
+                progress.update(self.step, psnr=self.psnr, preview=preview)
+        except Cancelled:
+            self.save()
+            raise
+        self.save()
+        write_preview(self.model, self.data, self.preview)
+        return self.psnr
+
+    @property
+    def psnr(self) -> float:
+        """Running estimate over the uniformly drawn points of the last steps, dB."""
+        return -10 * math.log10(max(self.error, 1e-12))
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        save_checkpoint(self.checkpoint, self.model, self.optimisers, self.step)
+
+    def _step(self) -> None:
+        factor = rate_factor(self.settings.schedule, self.step, self.steps)
+        for optimiser, rates in zip(self.optimisers, self.rates, strict=True):
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+        points = self.sampler.draw(self.step)
+        loss, terms, predicted = self.objective(points, self.step)
+        if not torch.isfinite(loss):
+            self._diverged(terms)
+        loss.backward()
+        self.grid_optimiser.step()  # zeroes its gradients too
+        self.network_optimiser.step()
+        self.network_optimiser.zero_grad()
+        error = (predicted - points.colour)[points.uniform].square().mean().item()
+        self.error = error if math.isnan(self.error) else 0.95 * self.error + 0.05 * error
+        self.step += 1
+
+    def _pretrain(self, progress: Progress) -> None:
+        """Pull identity-start mappings towards the frame (Layered Neural Atlases does so too)."""
+        steps = self.settings.pretrain_iterations
+        progress.stage("pre-training", steps)
+        optimiser = torch.optim.Adam(self.model.mappings.parameters(), lr=1e-4)
+        frames, height, width = self.data.shape
+        for step in range(steps * frames // 10 + 1):
+            random = np.random.default_rng((self.sampler.seed, step, 3))
+            xy = random.random((self.settings.points, 2), np.float32) * [width, height]
+            t = random.integers(0, frames, self.settings.points)
+            xy = torch.from_numpy(xy.astype(np.float32)).to(self.device)
+            t = torch.from_numpy(t).to(self.device)
+            loss = sum((m(xy, t) - m.start(xy, t)).square().sum(-1).mean()
+                       for m in self.model.mappings)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            progress.update(min(steps, step * 10 // frames))
+
+    def _diverged(self, terms: dict[str, torch.Tensor]) -> None:
+        broken = [name for name, value in terms.items() if not math.isfinite(float(value))]
+        raise NvdError(
+            f"the training diverged at step {self.step}",
+            found=f"not finite: {', '.join(broken)}",
+            remedy="lower the learning rates with --settings, or try another --seed; "
+            "`nvd resume` goes on from the last checkpoint",
+        )
