@@ -48,7 +48,7 @@ class Movie:
                 f"there is no movie {self.path}",
                 remedy="check the path for a typing error, or restore the file",
             )
-        self._times, self._keys = self._count()
+        self._times, self._keys, self._timed = self._count()
         self.frames = len(self._times)
         if not self.frames:
             raise _not_a_movie(self.path, "no frames")
@@ -100,18 +100,18 @@ class Movie:
             stream.thread_count = _THREADS
             yield container, stream
 
-    def _count(self) -> tuple[list, list]:
-        """The frames' times in the order shown, and those of key frames.
+    def _count(self) -> tuple[list[int], list[int], bool]:
+        """The frames' times in the order shown, those of key frames, and whether to go by them.
 
         Times are presentation timestamps; where the file has none (or two alike), the frames are
-        numbered in the order they are decoded and no key frames are known.
+        numbered in the order they are decoded, and no key frames are known.
         """
         with self._opened() as (container, stream):
-            context = stream.codec_context
-            by_packet = stream.codec_context.name in _FRAME_A_PACKET or (
+            by_packet = (
                 stream.codec.canonical_name in _FRAME_A_PACKET
+                and stream.codec_context.field_order in _PROGRESSIVE
+                and container.format.name != "avi"  # knows no presentation times
             )
-            by_packet = by_packet and context.field_order in _PROGRESSIVE
             times, keys = [], []
             try:
                 for packet in container.demux(stream):
@@ -123,16 +123,20 @@ class Movie:
                     keys += [item.pts for item in shown if by_packet and packet.is_keyframe]
             except av.FFmpegError:
                 pass  # the frames up to here are counted; reading on will say what is wrong
-        if None in times or len(set(times)) < len(times):
-            return list(range(len(times))), []
-        return sorted(times), sorted(keys)
+        # Decoded frames come in the order shown: times that do not are not to be trusted
+        if (
+            None in times
+            or len(set(times)) < len(times)
+            or (not by_packet and times != sorted(times))
+        ):
+            return list(range(len(times))), [], False
+        return sorted(times), sorted(keys), True
 
     def _decoded(self, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
         """Yield (index, frame) from a key frame well before `start` on."""
         index_of = {time: index for index, time in enumerate(self._times)}
         with self._opened() as (container, stream):
-            counting = self._times[0] == 0 and not self._keys
-            if self._keys:
+            if self._keys and start > 0:
                 # One key frame more than needed: those of open groups of pictures do not stand
                 # alone, and some containers seek by decoding time.
                 key = bisect_right(self._keys, self._times[start]) - 2
@@ -141,10 +145,10 @@ class Movie:
             number = 0
             for packet in container.demux(stream):
                 for frame in packet.decode():
-                    index = index_of.get(frame.pts) if not counting else None
-                    if index is not None or counting:
-                        yield (number if counting else index), frame
+                    index = index_of.get(frame.pts) if self._timed else number
                     number += 1
+                    if index is not None:
+                        yield index, frame
 
     def _undecodable(self, index: int, reason: str) -> NvdError:
         return NvdError(

@@ -73,11 +73,11 @@ class MaskSource:
         """Decide for the whole sequence what its values mean; NvdError for an empty or full mask.
 
         Alpha counts where it is not the same everywhere, otherwise the brightness. Where every
-        value above 0 is the same (0 and 1, or one colour of a palette), it stands for white.
+        value above 0 is the same (0 and 1, or one colour of a palette), it stands for white;
+        not so in lossy files, where it may be a trace of compression.
         """
-        self._alpha = self._level = False
-        if self._has_varying_alpha():
-            self._alpha = True
+        self._level = False
+        self._alpha = self._has_varying_alpha()
         lowest, highest, full = np.inf, 0, None
         some_on = some_off = False
         for frame in self._native():
@@ -88,9 +88,9 @@ class MaskSource:
             above = values[values > 0]
             if above.size:
                 lowest, highest = min(lowest, above.min()), max(highest, above.max())
-            if some_on and some_off and lowest < highest:
+            if some_on and some_off and (lowest < highest or highest >= full):
                 return  # nothing that comes can change the verdict
-        if highest > 0 and lowest == highest:
+        if highest > 0 and lowest == highest and self._is_lossless():
             self._level = True
             some_on, some_off = True, self._any_zero()
         if some_on and some_off:
@@ -116,6 +116,11 @@ class MaskSource:
                 return True
         return False
 
+    def _is_lossless(self) -> bool:
+        if isinstance(self._source, Movie):
+            return False
+        return self._source.files[0].suffix.lower() not in (".jpg", ".jpeg", ".webp", ".jp2")
+
     def _any_zero(self) -> bool:
         return any((_channel(frame, self._alpha) == 0).any() for frame in self._native())
 
@@ -124,8 +129,8 @@ def load_masks(masks: list[tuple[str, Path | str]], info: ClipInfo) -> list[Mask
     """Open the masks, given as (object name, source), for the clip `info`, in the same order.
 
     A source is a folder or pattern of images, a movie, or one image; grey, colour, palette or
-    alpha, of any depth, and of any size in the clip's proportions. NvdError, which names the
-    object, where a name or a source does not fit.
+    alpha, of any depth, and of any size in the clip's proportions. NvdError where a
+    name or a source does not fit, or cannot be read.
     """
     _check_names([name for name, _ in masks])
     return [_load(name, source, info) for name, source in masks]
