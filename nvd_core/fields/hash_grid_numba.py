@@ -2,8 +2,10 @@
 
 Forward runs in parallel over chunks of points, backward over levels: no two threads ever write one
 place, and every sum has a fixed order, so results are the same bit for bit from run to run.
-`dims` and `features` reach the kernels as tuples whose length is known while compiling, which
-unrolls the loops over corners and features.
+
+A kernel takes the points in blocks. It first locates a block's corners, axis by axis in arrays, so
+that hashing and weights compile to vector instructions; what remains for each corner is one read,
+or one addition, in the table.
 """
 
 import threading
@@ -13,15 +15,15 @@ import numba
 import numpy as np
 import torch
 from numba import njit, prange
-from numba.extending import overload
 from torch import Tensor
 
 from nvd_core.fields.hash_grid import PRIMES, GridLayout, check_arguments
 
-PRIME_Y = PRIMES[1]
-PRIME_Z = PRIMES[2]
+PRIME_Y = np.uint32(PRIMES[1])
+PRIME_Z = np.uint32(PRIMES[2])
 CELL_LIMIT = 2**30
-CHUNK = 512  # points a task of the forward pass
+BLOCK = 64  # points located together
+CHUNK = 1024  # points a task of the forward pass
 
 _one_at_a_time = threading.Lock()  # some of Numba's threading layers cannot be entered twice
 
@@ -53,8 +55,6 @@ class _Encode(torch.autograd.Function):
                 table_values.detach().numpy(),
                 out.numpy(),
                 *_level_arrays(layout, x.dtype),
-                (0,) * layout.dims,
-                (0,) * layout.features,
             )
         ctx.save_for_backward(x, table)
         ctx.layout = layout
@@ -69,8 +69,7 @@ class _Encode(torch.autograd.Function):
         needs_x, needs_table = ctx.needs_input_grad[:2]
         in_place = needs_table and ctx.accumulate_in_place
         grad_table = _gradient_buffer(table, in_place) if needs_table else x.new_empty(0, 1)
-        parts = x.new_empty(layout.levels if needs_x else 0, len(x), layout.dims)
-        grad_x = torch.empty_like(x) if needs_x else None
+        parts = x.new_empty(layout.levels if needs_x else 0, layout.dims, len(x))
         with _one_at_a_time:
             _backward(
                 x.detach().numpy(),
@@ -82,12 +81,9 @@ class _Encode(torch.autograd.Function):
                 needs_x,
                 *_level_arrays(layout, x.dtype),
                 numba.get_num_threads(),
-                (0,) * layout.dims,
-                (0,) * layout.features,
             )
-        if needs_x:
-            torch.sum(parts, dim=0, out=grad_x)
-        return grad_x, None if in_place or not needs_table else grad_table, None, None
+        grad_x = parts.sum(dim=0).t().contiguous() if needs_x else None
+        return grad_x, grad_table if needs_table and not in_place else None, None, None
 
 
 def _gradient_buffer(table: Tensor, in_place: bool) -> Tensor:
@@ -113,245 +109,296 @@ def _level_arrays(layout: GridLayout, dtype: torch.dtype) -> tuple[np.ndarray, .
     )
 
 
-@njit(nogil=True, fastmath=False)
-def _split(value, scale):
-    """Cell and fraction within it.
-
-    A fused multiply-add would round differently from torch and now and then give another cell, so
-    the caller's fast-math is declined here.
-    """
-    position = value * scale + type(scale)(0.5)
-    cell = np.floor(position)
-    fraction = position - cell
-    if not cell > -CELL_LIMIT:  # NaN too
-        cell = type(scale)(-CELL_LIMIT)
-    if cell > CELL_LIMIT:
-        cell = type(scale)(CELL_LIMIT)
-    return np.int64(cell), fraction
-
-
-@njit(nogil=True)
-def _dense_row(index, entries, offset):
-    """The table's row of a dense vertex; wraps like uint32 and modulo where it lies outside."""
-    if index < 0 or index >= entries:
-        index = (index & 0xFFFFFFFF) % entries
-    return np.uint64(offset + index)
-
-
-def _locate(x, p, scale, resolution, offset, entries, dense, dims):
-    """Rows of the 2^D corners around point p (bit 0 of the number is x) and its D fractions."""
-    raise NotImplementedError
-
-
-@overload(_locate, jit_options={"nogil": True})
-def _locate_overload(x, p, scale, resolution, offset, entries, dense, dims):
-    return _locate_2d if len(dims) == 2 else _locate_3d
-
-
-def _locate_2d(x, p, scale, resolution, offset, entries, dense, dims):
-    cx, fx = _split(x[p, 0], scale)
-    cy, fy = _split(x[p, 1], scale)
-    if dense:
-        i = cx + cy * resolution
-        rows = (
-            _dense_row(i, entries, offset),
-            _dense_row(i + 1, entries, offset),
-            _dense_row(i + resolution, entries, offset),
-            _dense_row(i + resolution + 1, entries, offset),
-        )
-    else:
-        mask = entries - 1  # a hashed level has a power of two
-        y0 = cy * PRIME_Y
-        y1 = y0 + PRIME_Y
-        rows = (
-            np.uint64(offset + ((cx ^ y0) & mask)),
-            np.uint64(offset + (((cx + 1) ^ y0) & mask)),
-            np.uint64(offset + ((cx ^ y1) & mask)),
-            np.uint64(offset + (((cx + 1) ^ y1) & mask)),
-        )
-    return rows, (fx, fy)
-
-
-def _locate_3d(x, p, scale, resolution, offset, entries, dense, dims):
-    cx, fx = _split(x[p, 0], scale)
-    cy, fy = _split(x[p, 1], scale)
-    cz, fz = _split(x[p, 2], scale)
-    if dense:
-        i = cx + resolution * (cy + resolution * cz)
-        j = i + resolution * resolution
-        rows = (
-            _dense_row(i, entries, offset),
-            _dense_row(i + 1, entries, offset),
-            _dense_row(i + resolution, entries, offset),
-            _dense_row(i + resolution + 1, entries, offset),
-            _dense_row(j, entries, offset),
-            _dense_row(j + 1, entries, offset),
-            _dense_row(j + resolution, entries, offset),
-            _dense_row(j + resolution + 1, entries, offset),
-        )
-    else:
-        mask = entries - 1
-        y0 = cy * PRIME_Y
-        z0 = cz * PRIME_Z
-        y1 = y0 + PRIME_Y
-        z1 = z0 + PRIME_Z
-        rows = (
-            np.uint64(offset + ((cx ^ y0 ^ z0) & mask)),
-            np.uint64(offset + (((cx + 1) ^ y0 ^ z0) & mask)),
-            np.uint64(offset + ((cx ^ y1 ^ z0) & mask)),
-            np.uint64(offset + (((cx + 1) ^ y1 ^ z0) & mask)),
-            np.uint64(offset + ((cx ^ y0 ^ z1) & mask)),
-            np.uint64(offset + (((cx + 1) ^ y0 ^ z1) & mask)),
-            np.uint64(offset + ((cx ^ y1 ^ z1) & mask)),
-            np.uint64(offset + (((cx + 1) ^ y1 ^ z1) & mask)),
-        )
-    return rows, (fx, fy, fz)
-
-
-def _weights(fractions):
-    """Weights of the corners, in the order of their rows."""
-    raise NotImplementedError
-
-
-@overload(_weights, jit_options={"nogil": True, "fastmath": {"contract"}})
-def _weights_overload(fractions):
-    return _weights_2d if len(fractions) == 2 else _weights_3d
-
-
-def _weights_2d(fractions):
-    fx, fy = fractions
-    one = type(fx)(1)
-    gx, gy = one - fx, one - fy
-    return gx * gy, fx * gy, gx * fy, fx * fy
-
-
-def _weights_3d(fractions):
-    fx, fy, fz = fractions
-    one = type(fx)(1)
-    gx, gy, gz = one - fx, one - fy, one - fz
-    a, b, c, d = gx * gy, fx * gy, gx * fy, fx * fy
-    return a * gz, b * gz, c * gz, d * gz, a * fz, b * fz, c * fz, d * fz
-
-
-def _slope(v, fractions, scale, parts, level, p):
-    """Write the derivative by the point into parts[level, p]; v are the corners' values."""
-    raise NotImplementedError
-
-
-@overload(_slope, jit_options={"nogil": True, "fastmath": {"contract"}})
-def _slope_overload(v, fractions, scale, parts, level, p):
-    return _slope_2d if len(fractions) == 2 else _slope_3d
-
-
-def _slope_2d(v, fractions, scale, parts, level, p):
-    fx, fy = fractions
-    one = type(fx)(1)
-    gx, gy = one - fx, one - fy
-    parts[level, p, 0] = scale * ((v[1] - v[0]) * gy + (v[3] - v[2]) * fy)
-    parts[level, p, 1] = scale * ((v[2] - v[0]) * gx + (v[3] - v[1]) * fx)
-
-
-def _slope_3d(v, fractions, scale, parts, level, p):
-    fx, fy, fz = fractions
-    one = type(fx)(1)
-    gx, gy, gz = one - fx, one - fy, one - fz
-    parts[level, p, 0] = scale * (
-        ((v[1] - v[0]) * gy + (v[3] - v[2]) * fy) * gz
-        + ((v[5] - v[4]) * gy + (v[7] - v[6]) * fy) * fz
-    )
-    parts[level, p, 1] = scale * (
-        ((v[2] - v[0]) * gx + (v[3] - v[1]) * fx) * gz
-        + ((v[6] - v[4]) * gx + (v[7] - v[5]) * fx) * fz
-    )
-    parts[level, p, 2] = scale * (
-        ((v[4] - v[0]) * gx + (v[5] - v[1]) * fx) * gy
-        + ((v[6] - v[2]) * gx + (v[7] - v[3]) * fx) * fy
-    )
-
-
 @njit(cache=True, parallel=True, nogil=True, fastmath={"contract"})
-def _forward(x, table, out, scales, resolutions, offsets, entries, dense, dims, features):
-    count = len(x)
+def _forward(x, table, out, scales, resolutions, offsets, entries, dense):
+    count, dims = x.shape
+    features = table.shape[1]
     for task in prange((count + CHUNK - 1) // CHUNK):
-        first = task * CHUNK
-        last = min(first + CHUNK, count)
+        fractions, rows, weights = _block_arrays(x, dims)
+        end = min((task + 1) * CHUNK, count)
         for level in range(len(scales)):
-            scale = scales[level]
-            resolution, offset = resolutions[level], offsets[level]
-            size, is_dense = entries[level], dense[level]
-            column = level * len(features)
-            for p in range(first, last):
-                rows, fractions = _locate(x, p, scale, resolution, offset, size, is_dense, dims)
-                weights = _weights(fractions)
-                for f in range(len(features)):
-                    total = weights[0] * table[rows[0], f]
-                    for c in range(1, len(rows)):
-                        total += weights[c] * table[rows[c], f]
-                    out[p, column + f] = total
+            level_table = table[offsets[level] : offsets[level + 1]]
+            columns = out[:, level * features : (level + 1) * features]
+            for first in range(task * CHUNK, end, BLOCK):
+                points = x[first : min(first + BLOCK, end)]
+                _locate(
+                    points, scales[level], resolutions[level], entries[level], dense[level],
+                    fractions, rows, weights,
+                )  # fmt: skip
+                target = columns[first : first + len(points)]
+                if dims == 2:
+                    _interpolate(level_table, rows, weights, target, 4)
+                else:
+                    _interpolate(level_table, rows, weights, target, 8)
 
 
 @njit(cache=True, parallel=True, nogil=True, fastmath={"contract"})
 def _backward(
     x, table, grad_out, grad_table, parts, needs_table, needs_x,
-    scales, resolutions, offsets, entries, dense, threads, dims, features,
+    scales, resolutions, offsets, entries, dense, threads,
 ):  # fmt: skip
+    count, dims = x.shape
+    features = table.shape[1]
     for thread in prange(threads):
+        fractions, rows, weights = _block_arrays(x, dims)
+        values = np.empty_like(weights)
         for level in range(thread, len(scales), threads):
-            scale = scales[level]
-            resolution, offset = resolutions[level], offsets[level]
-            size, is_dense = entries[level], dense[level]
-            column = level * len(features)
-            for p in range(len(x)):
-                rows, fractions = _locate(x, p, scale, resolution, offset, size, is_dense, dims)
+            level_table = table[offsets[level] : offsets[level + 1]]
+            level_grad = grad_table[offsets[level] : offsets[level + 1]]
+            columns = grad_out[:, level * features : (level + 1) * features]
+            for first in range(0, count, BLOCK):
+                points = x[first : min(first + BLOCK, count)]
+                n = len(points)
+                source = columns[first : first + n]
+                _locate(
+                    points, scales[level], resolutions[level], entries[level], dense[level],
+                    fractions, rows, weights,
+                )  # fmt: skip
                 if needs_table:
-                    weights = _weights(fractions)
-                    for c in range(len(rows)):
-                        for f in range(len(features)):
-                            grad_table[rows[c], f] += weights[c] * grad_out[p, column + f]
+                    if dims == 2:
+                        _scatter(level_grad, rows, weights, source, 4)
+                    else:
+                        _scatter(level_grad, rows, weights, source, 8)
                 if needs_x:
-                    _corner_slope(
-                        table, rows, grad_out, column, features, fractions, scale, parts, level, p
-                    )
-
-
-def _corner_values(table, rows, grad_out, p, column, features):
-    raise NotImplementedError
-
-
-@njit(nogil=True, fastmath={"contract"})
-def _value(table, row, grad_out, p, column, features):
-    total = table[row, 0] * grad_out[p, column]
-    for f in range(1, len(features)):
-        total += table[row, f] * grad_out[p, column + f]
-    return total
-
-
-@overload(_corner_values, jit_options={"nogil": True})
-def _corner_values_overload(table, rows, grad_out, p, column, features):
-    def four(table, rows, grad_out, p, column, features):
-        return (
-            _value(table, rows[0], grad_out, p, column, features),
-            _value(table, rows[1], grad_out, p, column, features),
-            _value(table, rows[2], grad_out, p, column, features),
-            _value(table, rows[3], grad_out, p, column, features),
-        )
-
-    def eight(table, rows, grad_out, p, column, features):
-        return (
-            _value(table, rows[0], grad_out, p, column, features),
-            _value(table, rows[1], grad_out, p, column, features),
-            _value(table, rows[2], grad_out, p, column, features),
-            _value(table, rows[3], grad_out, p, column, features),
-            _value(table, rows[4], grad_out, p, column, features),
-            _value(table, rows[5], grad_out, p, column, features),
-            _value(table, rows[6], grad_out, p, column, features),
-            _value(table, rows[7], grad_out, p, column, features),
-        )
-
-    return four if len(rows) == 4 else eight
+                    _corner_values(level_table, rows, source, values)
+                    slopes = parts[level, :, first : first + n]
+                    if dims == 2:
+                        _slopes_2d(values, fractions, scales[level], slopes)
+                    else:
+                        _slopes_3d(values, fractions, scales[level], slopes)
 
 
 @njit(nogil=True)
-def _corner_slope(table, rows, grad_out, column, features, fractions, scale, parts, level, p):
-    v = _corner_values(table, rows, grad_out, p, column, features)
-    _slope(v, fractions, scale, parts, level, p)
+def _block_arrays(x, dims):
+    """Fractions [D, BLOCK]; rows and weights of the corners [2^D, BLOCK], bit 0 of a corner is x."""
+    return (
+        np.empty((dims, BLOCK), x.dtype),
+        np.empty((2**dims, BLOCK), np.uint32),
+        np.empty((2**dims, BLOCK), x.dtype),
+    )
+
+
+@njit(nogil=True, fastmath={"contract"})
+def _locate(points, scale, resolution, entries, dense, fractions, rows, weights):
+    n, dims = points.shape
+    cells = np.empty((dims, BLOCK), np.uint32)
+    for axis in range(dims):
+        _split(points[:, axis], scale, cells[axis], fractions[axis])
+    if dims == 2:
+        _weights_2d(fractions, weights, n)
+        if dense:
+            _dense_2d(cells, resolution, rows, n)
+        else:
+            _hash_2d(cells, entries, rows, n)
+    else:
+        _weights_3d(fractions, weights, n)
+        if dense:
+            _dense_3d(cells, resolution, rows, n)
+        else:
+            _hash_3d(cells, entries, rows, n)
+    if dense:
+        _wrap(rows, entries, n)
+
+
+@njit(nogil=True, fastmath=False)
+def _split(values, scale, cells, fractions):
+    """Cells and fractions within them.
+
+    A fused multiply-add would round differently from torch and now and then give another cell, so
+    the caller's fast-math is declined here.
+    """
+    half = type(scale)(0.5)
+    limit = type(scale)(CELL_LIMIT)
+    for i in range(len(values)):
+        position = values[i] * scale + half
+        cell = np.floor(position)
+        fractions[i] = position - cell
+        cell = cell if cell > -limit else -limit  # NaN comes out here too
+        cell = cell if cell < limit else limit
+        cells[i] = np.uint32(np.int32(cell))
+
+
+@njit(nogil=True)
+def _hash_2d(cells, entries, rows, n):
+    mask = np.uint32(entries - 1)  # a hashed level has a power of two
+    for i in range(n):
+        x0 = cells[0, i]
+        x1 = np.uint32(x0 + np.uint32(1))
+        y0 = np.uint32(cells[1, i] * PRIME_Y)
+        y1 = np.uint32(y0 + PRIME_Y)
+        rows[0, i] = (x0 ^ y0) & mask
+        rows[1, i] = (x1 ^ y0) & mask
+        rows[2, i] = (x0 ^ y1) & mask
+        rows[3, i] = (x1 ^ y1) & mask
+
+
+@njit(nogil=True)
+def _hash_3d(cells, entries, rows, n):
+    mask = np.uint32(entries - 1)
+    for i in range(n):
+        x0 = cells[0, i]
+        x1 = np.uint32(x0 + np.uint32(1))
+        y0 = np.uint32(cells[1, i] * PRIME_Y)
+        y1 = np.uint32(y0 + PRIME_Y)
+        z0 = np.uint32(cells[2, i] * PRIME_Z)
+        z1 = np.uint32(z0 + PRIME_Z)
+        rows[0, i] = (x0 ^ y0 ^ z0) & mask
+        rows[1, i] = (x1 ^ y0 ^ z0) & mask
+        rows[2, i] = (x0 ^ y1 ^ z0) & mask
+        rows[3, i] = (x1 ^ y1 ^ z0) & mask
+        rows[4, i] = (x0 ^ y0 ^ z1) & mask
+        rows[5, i] = (x1 ^ y0 ^ z1) & mask
+        rows[6, i] = (x0 ^ y1 ^ z1) & mask
+        rows[7, i] = (x1 ^ y1 ^ z1) & mask
+
+
+@njit(nogil=True)
+def _dense_2d(cells, resolution, rows, n):
+    one, step_y = np.uint32(1), np.uint32(resolution)
+    for i in range(n):
+        row = np.uint32(cells[0, i] + np.uint32(cells[1, i] * step_y))
+        rows[0, i] = row
+        rows[1, i] = row + one
+        rows[2, i] = row + step_y
+        rows[3, i] = row + step_y + one
+
+
+@njit(nogil=True)
+def _dense_3d(cells, resolution, rows, n):
+    one, step_y, step_z = np.uint32(1), np.uint32(resolution), np.uint32(resolution * resolution)
+    for i in range(n):
+        row = np.uint32(cells[0, i] + cells[1, i] * step_y + cells[2, i] * step_z)
+        rows[0, i] = row
+        rows[1, i] = row + one
+        rows[2, i] = row + step_y
+        rows[3, i] = row + step_y + one
+        rows[4, i] = row + step_z
+        rows[5, i] = row + step_z + one
+        rows[6, i] = row + step_z + step_y
+        rows[7, i] = row + step_z + step_y + one
+
+
+@njit(nogil=True)
+def _wrap(rows, entries, n):
+    """rows modulo entries; few rows need it, so the slow division waits until one does."""
+    size = np.uint32(entries)
+    for corner in range(len(rows)):
+        part = rows[corner, :n]
+        largest = np.uint32(0)
+        for row in part:
+            largest = max(largest, row)
+        if largest >= size:
+            for i in range(n):
+                part[i] = part[i] % size
+
+
+@njit(nogil=True, fastmath={"contract"})
+def _weights_2d(fractions, weights, n):
+    one = type(fractions[0, 0])(1)
+    for i in range(n):
+        fx, fy = fractions[0, i], fractions[1, i]
+        gx, gy = one - fx, one - fy
+        weights[0, i] = gx * gy
+        weights[1, i] = fx * gy
+        weights[2, i] = gx * fy
+        weights[3, i] = fx * fy
+
+
+@njit(nogil=True, fastmath={"contract"})
+def _weights_3d(fractions, weights, n):
+    one = type(fractions[0, 0])(1)
+    for i in range(n):
+        fx, fy, fz = fractions[0, i], fractions[1, i], fractions[2, i]
+        gx, gy, gz = one - fx, one - fy, one - fz
+        weights[0, i] = gx * gy * gz
+        weights[1, i] = fx * gy * gz
+        weights[2, i] = gx * fy * gz
+        weights[3, i] = fx * fy * gz
+        weights[4, i] = gx * gy * fz
+        weights[5, i] = fx * gy * fz
+        weights[6, i] = gx * fy * fz
+        weights[7, i] = fx * fy * fz
+
+
+@njit(nogil=True, fastmath={"contract"})
+def _interpolate(table, rows, weights, out, corners):
+    """out[i] = sum over corners of weight * entry. Two features, the usual case, stay in registers."""
+    n, features = out.shape
+    if features == 2:
+        for i in range(n):
+            a = weights[0, i] * table[rows[0, i], 0]
+            b = weights[0, i] * table[rows[0, i], 1]
+            for c in range(1, corners):
+                a += weights[c, i] * table[rows[c, i], 0]
+                b += weights[c, i] * table[rows[c, i], 1]
+            out[i, 0] = a
+            out[i, 1] = b
+    else:
+        for i in range(n):
+            for f in range(features):
+                a = weights[0, i] * table[rows[0, i], f]
+                for c in range(1, corners):
+                    a += weights[c, i] * table[rows[c, i], f]
+                out[i, f] = a
+
+
+@njit(nogil=True, fastmath={"contract"})
+def _scatter(grad_table, rows, weights, grad_out, corners):
+    """grad_table[row] += weight * grad_out[i], corner after corner."""
+    n, features = grad_out.shape
+    if features == 2:
+        for i in range(n):
+            a, b = grad_out[i, 0], grad_out[i, 1]
+            for c in range(corners):
+                row, weight = rows[c, i], weights[c, i]
+                grad_table[row, 0] += weight * a
+                grad_table[row, 1] += weight * b
+    else:
+        for i in range(n):
+            for c in range(corners):
+                for f in range(features):
+                    grad_table[rows[c, i], f] += weights[c, i] * grad_out[i, f]
+
+
+@njit(nogil=True, fastmath={"contract"})
+def _corner_values(table, rows, grad_out, values):
+    """values[c, i] = the corner's entry times grad_out[i], the two seen as vectors."""
+    n, features = grad_out.shape
+    for c in range(len(rows)):
+        for i in range(n):
+            row = rows[c, i]
+            total = table[row, 0] * grad_out[i, 0]
+            for f in range(1, features):
+                total += table[row, f] * grad_out[i, f]
+            values[c, i] = total
+
+
+@njit(nogil=True, fastmath={"contract"})
+def _slopes_2d(v, fractions, scale, slopes):
+    """slopes[axis, i] = scale * the interpolated difference of the corners along that axis."""
+    one = type(scale)(1)
+    for i in range(slopes.shape[1]):
+        fx, fy = fractions[0, i], fractions[1, i]
+        gx, gy = one - fx, one - fy
+        slopes[0, i] = scale * ((v[1, i] - v[0, i]) * gy + (v[3, i] - v[2, i]) * fy)
+        slopes[1, i] = scale * ((v[2, i] - v[0, i]) * gx + (v[3, i] - v[1, i]) * fx)
+
+
+@njit(nogil=True, fastmath={"contract"})
+def _slopes_3d(v, fractions, scale, slopes):
+    one = type(scale)(1)
+    for i in range(slopes.shape[1]):
+        fx, fy, fz = fractions[0, i], fractions[1, i], fractions[2, i]
+        gx, gy, gz = one - fx, one - fy, one - fz
+        slopes[0, i] = scale * (
+            ((v[1, i] - v[0, i]) * gy + (v[3, i] - v[2, i]) * fy) * gz
+            + ((v[5, i] - v[4, i]) * gy + (v[7, i] - v[6, i]) * fy) * fz
+        )
+        slopes[1, i] = scale * (
+            ((v[2, i] - v[0, i]) * gx + (v[3, i] - v[1, i]) * fx) * gz
+            + ((v[6, i] - v[4, i]) * gx + (v[7, i] - v[5, i]) * fx) * fz
+        )
+        slopes[2, i] = scale * (
+            ((v[4, i] - v[0, i]) * gx + (v[5, i] - v[1, i]) * fx) * gy
+            + ((v[6, i] - v[2, i]) * gx + (v[7, i] - v[3, i]) * fx) * fy
+        )
