@@ -1,8 +1,8 @@
 """Optical flow between neighbouring frames, both ways, and where the two directions agree.
 
-`compute_flow` is the stage; where the flow comes from is one of three small sources, each a function
-that takes the number of a pair and returns its forward and backward flow: DIS (OpenCV, the default),
-RAFT (`flow_raft`, weights given by path) and files made elsewhere (`flow_files`).
+`compute_flow` is the stage; where the flow comes from is one of three small sources, each a
+function that takes the number of a pair and returns its forward and backward flow: DIS (OpenCV,
+the default), RAFT (`flow_raft`, weights given by path), files made elsewhere (`flow_files`).
 """
 
 import os
@@ -53,13 +53,14 @@ def compute_flow(
     shape = (count - 1, height, width, 2)
     progress.stage("flow", count - 1)
     with ExitStack() as stack:
-        paths = [
-            stack.enter_context(written_beside(work / name))
-            for name in ("flow_ok.npy", "flow_backward.npy", "flow_forward.npy")  # renamed last first
-        ]
-        ok = np.lib.format.open_memmap(paths[0], "w+", np.uint8, (2, *shape[:3]))
-        backward = np.lib.format.open_memmap(paths[1], "w+", np.float16, shape)
-        forward = np.lib.format.open_memmap(paths[2], "w+", np.float16, shape)
+
+        def array(name: str, kind: type, shape: tuple[int, ...]) -> np.ndarray:
+            path = stack.enter_context(written_beside(work / name))
+            return np.lib.format.open_memmap(path, "w+", kind, shape)
+
+        ok = array("flow_ok.npy", np.uint8, (2, *shape[:3]))  # the first here is renamed last
+        backward = array("flow_backward.npy", np.float16, shape)
+        forward = array("flow_forward.npy", np.float16, shape)
 
         def pair(t: int) -> None:
             there, back = source(t)
@@ -67,9 +68,8 @@ def compute_flow(
             ok[0, t], ok[1, t] = consistent(there, back), consistent(back, there)
 
         _in_threads(pair, count - 1, workers, progress)
-        for array in (ok, backward, forward):
-            array.flush()
-        del ok, backward, forward  # an open map cannot be renamed on Windows
+        for written in (ok, backward, forward):
+            written.flush()
 
 
 def consistent(
@@ -138,9 +138,7 @@ def _dis_pair(frames: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
     return estimator.calc(first, second, None), estimator.calc(second, first, None)
 
 
-def _in_threads(
-    task: Callable[[int], None], count: int, workers: int, progress: Progress
-) -> None:
+def _in_threads(task: Callable[[int], None], count: int, workers: int, progress: Progress) -> None:
     """Run task(0..count-1) in threads (OpenCV releases the GIL), one OpenCV thread in each."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1 if workers > 1 else before)

@@ -1,0 +1,208 @@
+"""Fitting chains of plane motions: matches of two frames, robust pair fits, joint refinement.
+
+A motion is a homogeneous 3x3 matrix. A chain has one for every frame, from that frame's
+coordinates to those of the reference frame. Coordinates are normalised (`normaliser`): the frame's
+centre is 0 and its longer side spans -1..1, so that all entries are of one magnitude.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+MODELS = ("translation", "similarity", "affine", "homography")
+"""From the stiffest to the richest."""
+
+
+@dataclass
+class Matches:
+    """Points of frame i and where they lie in frame j, normalised."""
+
+    i: int
+    j: int
+    start: np.ndarray  # float64 [n, 2]
+    end: np.ndarray  # float64 [n, 2]
+
+
+def normaliser(height: int, width: int) -> np.ndarray:  # [3, 3]
+    """The matrix from pixels to normalised coordinates."""
+    scale = 2.0 / max(width, height)
+    return np.array(
+        [
+            [scale, 0, -scale * (width - 1) / 2],
+            [0, scale, -scale * (height - 1) / 2],
+            [0, 0, 1],
+        ]
+    )
+
+
+def generators(model: str) -> np.ndarray:  # [P, 3, 3]
+    """The directions in which a motion of `model` can change: I + sum of p_k * generator_k."""
+    unit = np.eye(9).reshape(9, 3, 3)
+    shift = [unit[2], unit[5]]
+    turn_and_scale = [unit[0] + unit[4], unit[3] - unit[1]]
+    shear = [unit[0] - unit[4], unit[1] + unit[3]]
+    perspective = [unit[6], unit[7]]
+    parts = {
+        "translation": shift,
+        "similarity": shift + turn_and_scale,
+        "affine": shift + turn_and_scale + shear,
+        "homography": shift + turn_and_scale + shear + perspective,
+    }
+    return np.stack(parts[model])
+
+
+def apply(
+    matrix: np.ndarray, points: np.ndarray
+) -> np.ndarray:  # [..., 3, 3], [n, 2] -> [..., n, 2]
+    """Where the matrix takes the points."""
+    moved = points @ np.swapaxes(matrix[..., :2], -1, -2) + matrix[..., None, :, 2]
+    return moved[..., :2] / moved[..., 2:]
+
+
+def fit_pair(model: str, start: np.ndarray, end: np.ndarray, tolerance: float) -> np.ndarray | None:
+    """The motion that takes most of start [n, 2] to within `tolerance` of end, or None."""
+    if len(start) < 8:
+        return None
+    if model == "translation":
+        matrix = np.eye(3)
+        matrix[:2, 2] = np.median(end - start, axis=0)
+        return matrix
+    if model == "homography":
+        found = cv2.findHomography(start, end, cv2.USAC_MAGSAC, tolerance)[0]
+        return None if found is None or abs(found[2, 2]) < 1e-6 else found / found[2, 2]
+    fit = cv2.estimateAffine2D if model == "affine" else cv2.estimateAffinePartial2D
+    found = fit(start, end, method=cv2.RANSAC, ransacReprojThreshold=tolerance)[0]
+    return None if found is None else np.vstack([found, [0, 0, 1]])
+
+
+def chain(steps: list[np.ndarray | None], reference: int) -> np.ndarray:  # [T, 3, 3]
+    """From steps (t -> t+1) to motions into the reference frame; a missing step stands still."""
+    motions = np.tile(np.eye(3), (len(steps) + 1, 1, 1))
+    for t in range(reference, len(steps)):
+        step = steps[t]
+        motions[t + 1] = motions[t] if step is None else motions[t] @ np.linalg.inv(step)
+    for t in range(reference - 1, -1, -1):
+        step = steps[t]
+        motions[t] = motions[t + 1] if step is None else motions[t + 1] @ step
+    return motions / motions[:, 2:, 2:]
+
+
+def distances(motions: np.ndarray, matches: list[Matches]) -> np.ndarray:  # [sum of n]
+    """How far each match lies from where the motions put it, in frame j."""
+    if not matches:
+        return np.zeros(0)
+    return np.concatenate(
+        [
+            np.linalg.norm(
+                apply(np.linalg.inv(motions[m.j]) @ motions[m.i], m.start) - m.end, axis=1
+            )
+            for m in matches
+        ]
+    )
+
+
+def refine(
+    motions: np.ndarray,  # [T, 3, 3]
+    matches: list[Matches],
+    model: str,
+    reference: int,
+    scales: tuple[float, ...],
+) -> np.ndarray:  # [T, 3, 3]
+    """All motions together by Gauss-Newton, so that drift is shared instead of piled up.
+
+    Minimises Geman-McClure of the distance in frame j of every match; `scales` are its widths,
+    one an iteration. Every motion changes to H (I + sum p_k G_k); the reference stays. A step that
+    does not lower the cost is not taken.
+    """
+    motions = motions.copy()
+    basis = generators(model)
+    for scale in scales:
+        system = _System(len(motions), len(basis), max((m.j - m.i for m in matches), default=1))
+        for match in matches:
+            _add_match(system, motions, match, basis, scale)
+        change = system.solve(reference)  # [T, P]
+        before = _cost(motions, matches, scale)
+        for step in (1.0, 0.5, 0.25):
+            moved = motions @ (np.eye(3) + np.einsum("tp,pij->tij", step * change, basis))
+            moved /= moved[:, 2:, 2:]
+            if np.isfinite(moved).all() and _cost(moved, matches, scale) <= before:
+                motions = moved
+                break
+    return motions
+
+
+def _cost(motions: np.ndarray, matches: list[Matches], scale: float) -> float:
+    squares = (distances(motions, matches) / scale) ** 2
+    return float(np.sum(squares / (1 + squares)))
+
+
+class _System:
+    """The normal equations of `refine`: banded, solved as block tridiagonal by groups of frames."""
+
+    def __init__(self, count: int, size: int, reach: int):
+        self.size, self.reach = size, max(reach, 1)
+        self.groups = -(-count // self.reach)
+        side = self.reach * size
+        self.count = count
+        self.diagonal = np.zeros((self.groups, side, side))
+        self.upper = np.zeros((max(self.groups - 1, 0), side, side))
+        self.right = np.zeros((self.groups, side))
+
+    def _place(self, frame: int) -> tuple[int, slice]:
+        group, within = divmod(frame, self.reach)
+        return group, slice(within * self.size, (within + 1) * self.size)
+
+    def add(self, i: int, j: int, by_i: np.ndarray, by_j: np.ndarray, by_right: tuple) -> None:
+        """Add one match: weighted derivatives [2n, P] by frame i and j, and two right sides."""
+        (group_i, at_i), (group_j, at_j) = self._place(i), self._place(j)
+        self.diagonal[group_i][at_i, at_i] += by_i.T @ by_i
+        self.diagonal[group_j][at_j, at_j] += by_j.T @ by_j
+        cross = by_i.T @ by_j
+        if group_i == group_j:
+            self.diagonal[group_i][at_i, at_j] += cross
+            self.diagonal[group_i][at_j, at_i] += cross.T
+        else:
+            self.upper[group_i][at_i, at_j] += cross
+        self.right[group_i][at_i] += by_right[0]
+        self.right[group_j][at_j] += by_right[1]
+
+    def solve(self, fixed: int) -> np.ndarray:  # [T, P]
+        """The change of every frame's parameters; frames without matches stay where they are."""
+        group, at = self._place(fixed)
+        trace = np.einsum("gii->gi", self.diagonal)
+        mean = max(trace.mean(), 1e-12)
+        trace += 1e-6 * mean + np.where(trace == 0, mean, 0)
+        trace[group, at] += 1e9 * mean
+        pivots, right = self.diagonal.copy(), self.right.copy()
+        for g in range(1, self.groups):
+            factor = np.linalg.solve(pivots[g - 1], self.upper[g - 1]).T
+            pivots[g] -= factor @ self.upper[g - 1]
+            right[g] -= factor @ right[g - 1]
+        change = np.zeros_like(right)
+        for g in range(self.groups - 1, -1, -1):
+            rest = self.upper[g] @ change[g + 1] if g + 1 < self.groups else 0
+            change[g] = np.linalg.solve(pivots[g], right[g] - rest)
+        return change.reshape(-1, self.size)[: self.count]
+
+
+def _add_match(
+    system: _System, motions: np.ndarray, match: Matches, basis: np.ndarray, scale: float
+) -> None:
+    """Linearise one match: d/dp of pi((I - sum p_j G) M (I + sum p_i G) x), M = H_j^-1 H_i."""
+    start = np.column_stack([match.start, np.ones(len(match.start))])  # [n, 3]
+    pair = np.linalg.inv(motions[match.j]) @ motions[match.i]
+    moved = start @ pair.T
+    place = moved[:, :2] / moved[:, 2:]
+    gap = place - match.end
+    squares = np.sum(gap**2, axis=1) / scale**2
+    weight = 1 / (1 + squares)  # square root of Geman-McClure's weight
+    # derivative of (x/w, y/w) in direction d: (d_xy - place d_w) / w
+    by_i = np.einsum("pij,nj->pni", pair @ basis, start)
+    by_j = np.einsum("pij,nj->pni", -basis, moved)
+    rows = []
+    for direction in (by_i, by_j):
+        change = (direction[..., :2] - place * direction[..., 2:]) / moved[:, 2:]
+        rows.append((change * weight[:, None]).reshape(len(basis), -1).T)
+    goal = -(gap * weight[:, None]).reshape(-1)
+    system.add(match.i, match.j, rows[0], rows[1], (rows[0].T @ goal, rows[1].T @ goal))
