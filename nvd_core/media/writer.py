@@ -16,8 +16,8 @@ from nvd_core.media.sequences import frame_path, is_pattern
 
 _BT709, _LIMITED = 1, 1  # FFmpeg's numbers for the colours and the range of TV
 _CODECS = {
-    ".mp4": ("libx264", "yuv420p", {"crf": "14", "preset": "medium"}),
-    ".mkv": ("libx264", "yuv420p", {"crf": "14", "preset": "medium"}),
+    ".mp4": ("libx264", "yuv420p", {"crf": "12", "preset": "medium"}),
+    ".mkv": ("libx264", "yuv420p", {"crf": "12", "preset": "medium"}),
     ".mov": ("prores_ks", "yuv444p10le", {"profile": "4444", "vendor": "apl0"}),
 }
 _IMAGES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg")
@@ -124,8 +124,8 @@ class _MovieWriter(FrameWriter):
             raise ValueError(
                 f"a movie is written in order: expected {self._first + self._count}, got {index}"
             )
-        # From 8-bit RGB swscale reaches 10-bit YUV rounded down, a level too dark
-        deep = frame.dtype != np.uint8 or self._format == "yuv444p10le"
+        # swscale is biased by half a level between depths: 8-bit YUV from 8-bit RGB, 10 from 16
+        deep = self._format == "yuv444p10le"
         display = _converted(frame[..., :3], np.uint16 if deep else np.uint8, self._encoding)
         padded = np.ascontiguousarray(np.pad(display, self._padding, mode="edge"))
         video = av.VideoFrame.from_ndarray(padded, "rgb48le" if deep else "rgb24").reformat(
