@@ -1,0 +1,190 @@
+"""The maps of a frame: where each pixel lies in each layer's texture, alpha, and light.
+
+One multi-layer EXR a frame; docs/decomposition-folder.md describes the channels.
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio
+
+from nvd_core.decomposition.folder import Shot
+from nvd_core.errors import NvdError
+from nvd_core.files import written_beside
+
+CHANNELS = {
+    "Map.X": "float",
+    "Map.Y": "float",
+    "Map.Z": "float",
+    "Residual.R": "half",
+    "Residual.G": "half",
+    "Residual.B": "half",
+}
+"""what each layer stores in the file, under `<layer>.`"""
+COMPRESSION = "pxr24"
+
+
+@dataclass
+class LayerMaps:
+    """One layer of one frame, as it is written."""
+
+    u: np.ndarray  # float32 [H, W], right, 0..1
+    v: np.ndarray  # float32 [H, W], UP, 0..1
+    alpha: np.ndarray  # float32 [H, W]
+    residual: np.ndarray  # float16 or float32 [H, W, 3]
+
+
+@dataclass
+class FrameMaps:
+    """All layers of one frame, front to back, as renderers read them."""
+
+    uva: np.ndarray  # float32 [L, H, W, 3]: u, v, alpha
+    residual: np.ndarray  # float32 [L, H, W, 3]
+
+    def layer(self, n: int) -> LayerMaps:
+        """Layer `n` as it was written."""
+        uva = self.uva[n]
+        return LayerMaps(uva[..., 0], uva[..., 1], uva[..., 2], self.residual[n])
+
+
+def write_maps(path: Path, names: list[str], layers: list[LayerMaps]) -> None:
+    """Write the maps of one frame, beside and renamed; NvdError where the disk refuses."""
+    height, width = layers[0].u.shape
+    pixels = np.empty((height, width, len(layers), len(CHANNELS)), np.float32)
+    for n, layer in enumerate(layers):
+        pixels[:, :, n, 0] = layer.u
+        pixels[:, :, n, 1] = layer.v
+        pixels[:, :, n, 2] = layer.alpha
+        pixels[:, :, n, 3:] = layer.residual
+    spec = oiio.ImageSpec(width, height, len(names) * len(CHANNELS), "float")
+    spec.channelnames = tuple(_channel_names(names))
+    spec.channelformats = tuple(oiio.TypeDesc(kind) for _ in names for kind in CHANNELS.values())
+    spec.attribute("compression", COMPRESSION)
+    spec.alpha_channel = -1
+    with written_beside(path) as temporary:
+        output = oiio.ImageOutput.create(str(temporary))
+        good = output is not None and output.open(str(temporary), spec)
+        good = good and output.write_image(pixels.reshape(height, width, -1))
+        if output is not None:
+            good = output.close() and good
+        if not good:
+            reason = output.geterror() if output is not None else oiio.geterror()
+            raise OSError(None, reason.strip() or "the file could not be written")
+
+
+def read_maps(path: Path, names: list[str]) -> FrameMaps:
+    """Read the maps of one frame, the layers `names` in this order.
+
+    NvdError where the file is missing, damaged, or lacks a channel.
+    """
+    if not path.is_file():
+        raise NvdError(
+            f"there are no maps {path}",
+            remedy="copy the folder again with all its files, or make it again",
+        )
+    image = oiio.ImageInput.open(str(path))
+    if image is None:
+        raise _damaged(path, oiio.geterror())
+    try:
+        spec = image.spec()
+        stored = {name: index for index, name in enumerate(spec.channelnames)}
+        missing = [name for name in _channel_names(names) if name not in stored]
+        if missing:
+            raise _damaged(path, f"no channel {missing[0]}")
+        pixels = image.read_image("float")
+        if pixels is None:
+            raise _damaged(path, image.geterror())
+    finally:
+        image.close()
+    shape = (len(names), spec.height, spec.width, 3)
+    maps = FrameMaps(np.empty(shape, np.float32), np.empty(shape, np.float32))
+    for n, name in enumerate(names):
+        places = [stored[channel] for channel in _channel_names([name])]
+        for target, three in ((maps.uva[n], places[:3]), (maps.residual[n], places[3:])):
+            first = three[0]
+            if three == [first, first + 1, first + 2]:
+                np.copyto(target, pixels[..., first : first + 3])
+            else:
+                np.copyto(target, pixels[..., three])
+    return maps
+
+
+class MapWriter:
+    """Writes maps in background threads; leaving it waits for all and raises what failed."""
+
+    def __init__(self, folder: Path, names: list[str]):
+        self._folder, self._names = Path(folder), list(names)
+
+    def __enter__(self) -> "MapWriter":
+        self._pool = ThreadPoolExecutor(worker_count())
+        self._pending: deque[Future] = deque()
+        return self
+
+    def write(self, index: int, layers: list[LayerMaps]) -> None:
+        """Queue the maps of frame `index`; NvdError where an earlier frame could not be written."""
+        while len(self._pending) >= 2 * worker_count():
+            self._pending.popleft().result()
+        path = self._folder / f"{index:05d}.exr"
+        self._pending.append(self._pool.submit(write_maps, path, self._names, layers))
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=kind is not None)
+        if kind is None:
+            for future in self._pending:
+                future.result()
+
+
+def iter_maps(shot: Shot, frames: Iterable[int]) -> Iterator[FrameMaps]:
+    """The maps of `frames` in order, read ahead in background threads."""
+    height, width = shot.manifest.clip.height, shot.manifest.clip.width
+
+    def read(index: int) -> FrameMaps:
+        path = shot.map_path(index)
+        maps = read_maps(path, shot.names)
+        if maps.uva.shape[1:3] != (height, width):
+            found = f"{maps.uva.shape[2]} x {maps.uva.shape[1]}"
+            raise _damaged(path, f"a size of {found}, while the clip has {width} x {height}")
+        return maps
+
+    return read_ahead(read, frames)
+
+
+def read_ahead(read, items: Iterable) -> Iterator:
+    """Yield `read(item)` for each of `items` in order, a few of them read ahead in threads."""
+    with ThreadPoolExecutor(worker_count()) as pool:
+        pending: deque[Future] = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(read, item))
+                if len(pending) > worker_count():
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def worker_count() -> int:
+    """How many threads read or write files at once: what this process may use, at most 4."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(4, len(os.sched_getaffinity(0)))
+    return min(4, os.cpu_count() or 1)
+
+
+def _channel_names(names: list[str]) -> list[str]:
+    return [f"{name}.{channel}" for name in names for channel in CHANNELS]
+
+
+def _damaged(path: Path, reason: str) -> NvdError:
+    lines = (reason or "").strip().splitlines()
+    return NvdError(
+        f"cannot read the maps {path}",
+        found=lines[0] if lines else "",
+        remedy="copy the file again, or make the folder again with `nvd decompose`",
+    )
