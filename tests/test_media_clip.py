@@ -1,5 +1,7 @@
 """Clips from real movies and sequences: every codec, range and size, and what cannot be read."""
 
+import errno
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -233,6 +235,17 @@ def test_a_cancelled_import_starts_again(tmp_path):
     import_clip(clip, tmp_path / "shot", Progress())
     assert len(list((tmp_path / "shot" / "frames").iterdir())) == 4
     assert np.load(tmp_path / "shot/work/frames.npy").shape == (4, 20, 30, 3)
+
+
+def test_a_full_disk_is_an_error_not_a_crash(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    clip = open_clip(make_sequence(tmp_path / "s", moving_frames(2, 20, 30)))
+    with pytest.raises(NvdError, match=r"cannot write .*frames\.npy") as caught:
+        import_clip(clip, tmp_path / "shot", Progress())
+    assert "No space left" in caught.value.found and "free some space" in caught.value.remedy
 
 
 @pytest.mark.clips
