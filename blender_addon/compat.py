@@ -1,0 +1,98 @@
+"""Every difference between Blender 4.2 and 5.2 that the extension meets, and nothing else.
+
+Blender 5.0 gave the compositor the shader editor's Math, Mix and XYZ nodes, a bilinear Map UV,
+and a node group in place of the scene's own tree.
+"""
+
+import bpy
+
+NEW_COMPOSITOR = bpy.app.version >= (5, 0, 0)
+_FAMILY = "ShaderNode" if NEW_COMPOSITOR else "CompositorNode"
+
+
+def compositor_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
+    """The tree that composites `scene`; an empty one is made where there is none."""
+    if NEW_COMPOSITOR:
+        if scene.compositing_node_group is None:
+            scene.compositing_node_group = bpy.data.node_groups.new(
+                f"{scene.name} Compositing", "CompositorNodeTree"
+            )
+        return scene.compositing_node_group
+    fresh = scene.node_tree is None
+    scene.use_nodes = True
+    if fresh:  # Blender fills a new tree with the 3D scene's render, which needs a camera
+        scene.node_tree.nodes.clear()
+    return scene.node_tree
+
+
+def compositor_output(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
+    """The socket that receives the finished picture; made where there is none."""
+    kind = "NodeGroupOutput" if NEW_COMPOSITOR else "CompositorNodeComposite"
+    if NEW_COMPOSITOR and not any(
+        item.item_type == "SOCKET" and item.in_out == "OUTPUT" for item in tree.interface.items_tree
+    ):
+        tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    node = next((node for node in tree.nodes if node.bl_idname == kind), None)
+    return (node or tree.nodes.new(kind)).inputs[0]
+
+
+def math(tree, operation: str, *values):
+    """A Math node over sockets and numbers; returns its output socket."""
+    node = tree.nodes.new(_FAMILY + "Math")
+    node.operation = operation
+    for socket, value in zip(node.inputs, values, strict=False):
+        feed(tree, value, socket)
+    return node.outputs[0]
+
+
+def mix(tree, blend: str, a, b, factor=1.0):
+    """A colour Mix node, unclamped: MIX, ADD, SUBTRACT or MULTIPLY. Alpha is that of `a`."""
+    if NEW_COMPOSITOR:
+        node = tree.nodes.new("ShaderNodeMix")
+        node.data_type = "RGBA"
+        node.clamp_factor = node.clamp_result = False
+        sockets = {socket.identifier: socket for socket in node.inputs}
+        inputs = sockets["Factor_Float"], sockets["A_Color"], sockets["B_Color"]
+        result = next(socket for socket in node.outputs if socket.identifier == "Result_Color")
+    else:
+        node = tree.nodes.new("CompositorNodeMixRGB")
+        inputs, result = node.inputs[:3], node.outputs[0]
+    node.blend_type = blend
+    for socket, value in zip(inputs, (factor, a, b), strict=True):
+        feed(tree, value, socket)
+    return result
+
+
+def separate_xyz(tree, vector):
+    node = tree.nodes.new(_FAMILY + "SeparateXYZ")
+    feed(tree, vector, node.inputs[0])
+    return node.outputs
+
+
+def combine_xyz(tree, x, y, z):
+    node = tree.nodes.new(_FAMILY + "CombineXYZ")
+    for socket, value in zip(node.inputs, (x, y, z), strict=True):
+        feed(tree, value, socket)
+    return node.outputs[0]
+
+
+def map_uv(tree, image, vector):
+    """Look `image` up at `vector`: bilinear with clamped edges from 5.0, before that one texel."""
+    node = tree.nodes.new("CompositorNodeMapUV")
+    if NEW_COMPOSITOR:
+        node.inputs["Interpolation"].default_value = "Bilinear"
+        node.inputs["Extension X"].default_value = "Extend"
+        node.inputs["Extension Y"].default_value = "Extend"
+    else:
+        node.filter_type = "NEAREST"
+    feed(tree, image, node.inputs[0])
+    feed(tree, vector, node.inputs[1])
+    return node.outputs[0]
+
+
+def feed(tree, value, socket) -> None:
+    """Link `value` where it is a socket, otherwise set it."""
+    if isinstance(value, bpy.types.NodeSocket):
+        tree.links.new(value, socket)
+    else:
+        socket.default_value = value

@@ -1,0 +1,52 @@
+"""Operators: each checks, calls what scripting.py offers, and reports."""
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, StringProperty
+
+from .scripting import open_shot
+from .shot import ShotError
+
+
+class NVD_OT_open_shot(bpy.types.Operator):
+    """Open a folder that `nvd decompose` has made, in this scene's compositor"""
+
+    bl_idname = "nvd.open_shot"
+    bl_label = "Open Decomposition"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 (Blender wants a set)
+
+    directory: StringProperty(name="Folder", subtype="DIR_PATH")
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+    mode: EnumProperty(
+        name="Composite",
+        items=[
+            ("delta", "Delta", "Add the paint to the frames as shot"),
+            ("full", "Full", "Put the picture together from the layers alone"),
+        ],
+    )
+
+    def invoke(self, context, _event):
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context):
+        try:
+            group = open_shot(bpy.path.abspath(self.directory), self.mode, scene=context.scene)
+        except ShotError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"Opened {group.name} in the compositor")
+        return {"FINISHED"}
+
+
+def _draw_menu(menu, _context):
+    menu.layout.operator(NVD_OT_open_shot.bl_idname, text="Video Decomposition (.nvd)")
+
+
+def register():
+    bpy.utils.register_class(NVD_OT_open_shot)
+    bpy.types.TOPBAR_MT_file_import.append(_draw_menu)
+
+
+def unregister():
+    bpy.types.TOPBAR_MT_file_import.remove(_draw_menu)
+    bpy.utils.unregister_class(NVD_OT_open_shot)
