@@ -1,31 +1,29 @@
 """The grid encoding as Numba kernels for CPUs.
 
-Forward runs in parallel over chunks of points, backward over levels: no two threads ever write one
-place, and every sum has a fixed order, so results are the same bit for bit from run to run.
+Threads share the chunks of points in the forward pass and the levels in the backward pass: no two
+ever write one place, and every sum has a fixed order, so results are the same bit for bit from run
+to run, whatever the number of threads.
 
 A kernel takes the points in blocks. It first locates a block's corners, axis by axis in arrays, so
 that hashing and weights compile to vector instructions; what remains for each corner is one read,
 or one addition, in the table.
 """
 
-import threading
 from functools import lru_cache
 
-import numba
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 from torch import Tensor
 
 from nvd_core.fields.hash_grid import PRIMES, GridLayout, check_arguments
+from nvd_core.threads import run_tasks
 
 PRIME_Y = np.uint32(PRIMES[1])
 PRIME_Z = np.uint32(PRIMES[2])
 CELL_LIMIT = 2**30
 BLOCK = 64  # points located together
 CHUNK = 1024  # points a task of the forward pass
-
-_one_at_a_time = threading.Lock()  # some of Numba's threading layers cannot be entered twice
 
 
 def encode(
@@ -47,15 +45,14 @@ def encode(
 class _Encode(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, table, layout, accumulate_in_place):
-        x, table_values = x.contiguous(), table.contiguous()
         out = x.new_empty(len(x), layout.out_features)
-        with _one_at_a_time:
-            _forward(
-                x.detach().numpy(),
-                table_values.detach().numpy(),
-                out.numpy(),
-                *_level_arrays(layout, x.dtype),
-            )
+        arrays = (_array(x), _array(table), out.numpy())
+        levels = _level_arrays(layout, x.dtype)
+
+        def task(number: int) -> None:
+            _encode_points(number * CHUNK, min((number + 1) * CHUNK, len(x)), *arrays, *levels)
+
+        run_tasks(task, -(-len(x) // CHUNK))
         ctx.save_for_backward(x, table)
         ctx.layout = layout
         ctx.accumulate_in_place = accumulate_in_place
@@ -69,21 +66,18 @@ class _Encode(torch.autograd.Function):
         needs_x, needs_table = ctx.needs_input_grad[:2]
         in_place = needs_table and ctx.accumulate_in_place
         grad_table = _gradient_buffer(table, in_place) if needs_table else x.new_empty(0, 1)
-        parts = x.new_empty(layout.levels if needs_x else 0, layout.dims, len(x))
-        with _one_at_a_time:
-            _backward(
-                x.detach().numpy(),
-                table.detach().contiguous().numpy(),
-                grad_out.contiguous().numpy(),
-                grad_table.numpy(),
-                parts.numpy(),
-                needs_table,
-                needs_x,
-                *_level_arrays(layout, x.dtype),
-                numba.get_num_threads(),
-            )
-        grad_x = parts.sum(dim=0).t().contiguous() if needs_x else None
+        grad_x_parts = x.new_empty(layout.levels if needs_x else 0, layout.dims, len(x))
+        arrays = (_array(x), _array(table), _array(grad_out), grad_table.numpy())
+        arrays += (grad_x_parts.numpy(), needs_table, needs_x)
+        levels = _level_arrays(layout, x.dtype)
+
+        run_tasks(lambda level: _backward_level(level, *arrays, *levels), layout.levels)
+        grad_x = grad_x_parts.sum(dim=0).t().contiguous() if needs_x else None
         return grad_x, grad_table if needs_table and not in_place else None, None, None
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().contiguous().numpy()
 
 
 def _gradient_buffer(table: Tensor, in_place: bool) -> Tensor:
@@ -109,69 +103,56 @@ def _level_arrays(layout: GridLayout, dtype: torch.dtype) -> tuple[np.ndarray, .
     )
 
 
-@njit(cache=True, parallel=True, nogil=True, fastmath={"contract"})
-def _forward(x, table, out, scales, resolutions, offsets, entries, dense):
-    count, dims = x.shape
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _encode_points(start, end, x, table, out, scales, resolutions, offsets, entries, dense):
+    """Rows start..end of out."""
     features = table.shape[1]
-    for task in prange((count + CHUNK - 1) // CHUNK):
-        fractions, rows, weights = _block_arrays(x, dims)
-        end = min((task + 1) * CHUNK, count)
-        for level in range(len(scales)):
-            level_table = table[offsets[level] : offsets[level + 1]]
-            columns = out[:, level * features : (level + 1) * features]
-            for first in range(task * CHUNK, end, BLOCK):
-                points = x[first : min(first + BLOCK, end)]
-                _locate(
-                    points, scales[level], resolutions[level], entries[level], dense[level],
-                    fractions, rows, weights,
-                )  # fmt: skip
-                target = columns[first : first + len(points)]
-                if dims == 2:
-                    _interpolate(level_table, rows, weights, target, 4)
-                else:
-                    _interpolate(level_table, rows, weights, target, 8)
+    cells, fractions, rows, weights = _block_arrays(x)
+    for level in range(len(scales)):
+        level_table = table[offsets[level] : offsets[level + 1]]
+        for first in range(start, end, BLOCK):
+            n = min(BLOCK, end - first)
+            _locate(
+                x, first, n, scales[level], resolutions[level], entries[level], dense[level],
+                cells, fractions, rows, weights,
+            )  # fmt: skip
+            _interpolate(level_table, rows, weights, out, first, n, level * features)
 
 
-@njit(cache=True, parallel=True, nogil=True, fastmath={"contract"})
-def _backward(
-    x, table, grad_out, grad_table, parts, needs_table, needs_x,
-    scales, resolutions, offsets, entries, dense, threads,
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _backward_level(
+    level, x, table, grad_out, grad_table, grad_x_parts, needs_table, needs_x,
+    scales, resolutions, offsets, entries, dense,
 ):  # fmt: skip
-    count, dims = x.shape
-    features = table.shape[1]
-    for thread in prange(threads):
-        fractions, rows, weights = _block_arrays(x, dims)
-        values = np.empty_like(weights)
-        for level in range(thread, len(scales), threads):
-            level_table = table[offsets[level] : offsets[level + 1]]
-            level_grad = grad_table[offsets[level] : offsets[level + 1]]
-            columns = grad_out[:, level * features : (level + 1) * features]
-            for first in range(0, count, BLOCK):
-                points = x[first : min(first + BLOCK, count)]
-                n = len(points)
-                source = columns[first : first + n]
-                _locate(
-                    points, scales[level], resolutions[level], entries[level], dense[level],
-                    fractions, rows, weights,
-                )  # fmt: skip
-                if needs_table:
-                    if dims == 2:
-                        _scatter(level_grad, rows, weights, source, 4)
-                    else:
-                        _scatter(level_grad, rows, weights, source, 8)
-                if needs_x:
-                    _corner_values(level_table, rows, source, values)
-                    slopes = parts[level, :, first : first + n]
-                    if dims == 2:
-                        _slopes_2d(values, fractions, scales[level], slopes)
-                    else:
-                        _slopes_3d(values, fractions, scales[level], slopes)
+    """Add to the level's part of grad_table; write its share of grad_x."""
+    column = level * table.shape[1]
+    cells, fractions, rows, weights = _block_arrays(x)
+    level_table = table[offsets[level] : offsets[level + 1]]
+    level_grad = grad_table[offsets[level] : offsets[level + 1]]
+    for first in range(0, len(x), BLOCK):
+        n = min(BLOCK, len(x) - first)
+        _locate(
+            x, first, n, scales[level], resolutions[level], entries[level], dense[level],
+            cells, fractions, rows, weights,
+        )  # fmt: skip
+        if needs_table:
+            _scatter(level_grad, rows, weights, grad_out, first, n, column)
+        if needs_x:
+            values = weights  # their room is free again
+            _corner_values(level_table, rows, grad_out, first, n, column, values)
+            slopes = grad_x_parts[level, :, first : first + n]
+            if len(fractions) == 2:
+                _slopes_2d(values, fractions, scales[level], slopes)
+            else:
+                _slopes_3d(values, fractions, scales[level], slopes)
 
 
 @njit(nogil=True)
-def _block_arrays(x, dims):
-    """Fractions [D, BLOCK]; rows and weights of the corners [2^D, BLOCK], bit 0 of a corner is x."""
+def _block_arrays(x):
+    """Cells and fractions [D, BLOCK], rows and weights [2^D, BLOCK]; bit 0 of a corner is x."""
+    dims = x.shape[1]
     return (
+        np.empty((dims, BLOCK), np.uint32),
         np.empty((dims, BLOCK), x.dtype),
         np.empty((2**dims, BLOCK), np.uint32),
         np.empty((2**dims, BLOCK), x.dtype),
@@ -179,12 +160,15 @@ def _block_arrays(x, dims):
 
 
 @njit(nogil=True, fastmath={"contract"})
-def _locate(points, scale, resolution, entries, dense, fractions, rows, weights):
-    n, dims = points.shape
-    cells = np.empty((dims, BLOCK), np.uint32)
-    for axis in range(dims):
-        _split(points[:, axis], scale, cells[axis], fractions[axis])
-    if dims == 2:
+def _locate(
+    x, first, n, scale, resolution, entries, dense, cells, fractions, rows, weights
+):  # fmt: skip
+    """Fill cells, fractions, rows and weights for the n points from `first` on."""
+    for axis in range(len(cells)):
+        for i in range(n):
+            fractions[axis, i] = x[first + i, axis]
+        _split(fractions[axis, :n], scale, cells[axis])
+    if len(cells) == 2:
         _weights_2d(fractions, weights, n)
         if dense:
             _dense_2d(cells, resolution, rows, n)
@@ -201,8 +185,8 @@ def _locate(points, scale, resolution, entries, dense, fractions, rows, weights)
 
 
 @njit(nogil=True, fastmath=False)
-def _split(values, scale, cells, fractions):
-    """Cells and fractions within them.
+def _split(values, scale, cells):
+    """Replace values by their fractions within the cells.
 
     A fused multiply-add would round differently from torch and now and then give another cell, so
     the caller's fast-math is declined here.
@@ -212,7 +196,7 @@ def _split(values, scale, cells, fractions):
     for i in range(len(values)):
         position = values[i] * scale + half
         cell = np.floor(position)
-        fractions[i] = position - cell
+        values[i] = position - cell
         cell = cell if cell > -limit else -limit  # NaN comes out here too
         cell = cell if cell < limit else limit
         cells[i] = np.uint32(np.int32(cell))
@@ -321,55 +305,54 @@ def _weights_3d(fractions, weights, n):
 
 
 @njit(nogil=True, fastmath={"contract"})
-def _interpolate(table, rows, weights, out, corners):
-    """out[i] = sum over corners of weight * entry. Two features, the usual case, stay in registers."""
-    n, features = out.shape
-    if features == 2:
+def _interpolate(table, rows, weights, out, first, n, column):
+    """out[first + i, column + f] = sum over corners of weight * entry."""
+    features = table.shape[1]
+    if features == 2 and len(rows) == 8:  # the usual case stays in registers
         for i in range(n):
             a = weights[0, i] * table[rows[0, i], 0]
             b = weights[0, i] * table[rows[0, i], 1]
-            for c in range(1, corners):
+            for c in range(1, 8):
                 a += weights[c, i] * table[rows[c, i], 0]
                 b += weights[c, i] * table[rows[c, i], 1]
-            out[i, 0] = a
-            out[i, 1] = b
+            out[first + i, column] = a
+            out[first + i, column + 1] = b
     else:
         for i in range(n):
             for f in range(features):
                 a = weights[0, i] * table[rows[0, i], f]
-                for c in range(1, corners):
+                for c in range(1, len(rows)):
                     a += weights[c, i] * table[rows[c, i], f]
-                out[i, f] = a
+                out[first + i, column + f] = a
 
 
 @njit(nogil=True, fastmath={"contract"})
-def _scatter(grad_table, rows, weights, grad_out, corners):
-    """grad_table[row] += weight * grad_out[i], corner after corner."""
-    n, features = grad_out.shape
-    if features == 2:
+def _scatter(grad_table, rows, weights, grad_out, first, n, column):
+    """grad_table[row, f] += weight * grad_out[first + i, column + f], corner after corner."""
+    features = grad_table.shape[1]
+    if features == 2 and len(rows) == 8:
         for i in range(n):
-            a, b = grad_out[i, 0], grad_out[i, 1]
-            for c in range(corners):
+            a, b = grad_out[first + i, column], grad_out[first + i, column + 1]
+            for c in range(8):
                 row, weight = rows[c, i], weights[c, i]
                 grad_table[row, 0] += weight * a
                 grad_table[row, 1] += weight * b
     else:
         for i in range(n):
-            for c in range(corners):
+            for c in range(len(rows)):
                 for f in range(features):
-                    grad_table[rows[c, i], f] += weights[c, i] * grad_out[i, f]
+                    grad_table[rows[c, i], f] += weights[c, i] * grad_out[first + i, column + f]
 
 
 @njit(nogil=True, fastmath={"contract"})
-def _corner_values(table, rows, grad_out, values):
-    """values[c, i] = the corner's entry times grad_out[i], the two seen as vectors."""
-    n, features = grad_out.shape
+def _corner_values(table, rows, grad_out, first, n, column, values):
+    """values[c, i] = the corner's entry times the level's grad_out, the two seen as vectors."""
     for c in range(len(rows)):
         for i in range(n):
             row = rows[c, i]
-            total = table[row, 0] * grad_out[i, 0]
-            for f in range(1, features):
-                total += table[row, f] * grad_out[i, f]
+            total = table[row, 0] * grad_out[first + i, column]
+            for f in range(1, table.shape[1]):
+                total += table[row, f] * grad_out[first + i, column + f]
             values[c, i] = total
 
 

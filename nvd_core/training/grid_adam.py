@@ -11,10 +11,12 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numba import njit, prange
+from numba import njit
 from torch import Tensor
 
-CHUNK = 16384  # values a task
+from nvd_core.threads import run_tasks
+
+CHUNK = 2**16  # values a task
 BLOCK = 256  # values skipped together where all their gradients are zero
 
 
@@ -113,28 +115,32 @@ def update_numba(
     """The same step in one pass over contiguous arrays on the CPU."""
     flat = [a.detach().view(-1).numpy() for a in (table, grad, first, second)]
     numbers = (beta1, 1 - beta1, beta2, 1 - beta2, _step_size(step, lr, beta1, beta2), eps)
-    _update(*flat, *(flat[0].dtype.type(n) for n in numbers))
+    numbers = [flat[0].dtype.type(number) for number in numbers]
+    count = table.numel()
+
+    def task(number: int) -> None:
+        _update(number * CHUNK, min((number + 1) * CHUNK, count), *flat, *numbers)
+
+    run_tasks(task, -(-count // CHUNK))
 
 
 def _step_size(step: int, lr: float, beta1: float, beta2: float) -> float:
     return lr * math.sqrt(1 - beta2**step) / (1 - beta1**step)
 
 
-@njit(cache=True, parallel=True, nogil=True, error_model="numpy")
-def _update(table, grad, first, second, beta1, rest1, beta2, rest2, size, eps):
-    count = len(table)
-    for task in prange((count + CHUNK - 1) // CHUNK):
-        last = min((task + 1) * CHUNK, count)
-        for block in range(task * CHUNK, last, BLOCK):
-            part = slice(block, min(block + BLOCK, last))
-            touched = 0
-            for g in grad[part]:
-                touched += g != 0
-            if touched > 0:
-                _update_block(
-                    table[part], grad[part], first[part], second[part],
-                    beta1, rest1, beta2, rest2, size, eps,
-                )  # fmt: skip
+@njit(cache=True, nogil=True)
+def _update(start, end, table, grad, first, second, beta1, rest1, beta2, rest2, size, eps):
+    """Update values start..end, reading no more than the gradient of blocks that have none."""
+    for block in range(start, end, BLOCK):
+        part = slice(block, min(block + BLOCK, end))
+        touched = 0
+        for g in grad[part]:
+            touched += g != 0
+        if touched > 0:
+            _update_block(
+                table[part], grad[part], first[part], second[part],
+                beta1, rest1, beta2, rest2, size, eps,
+            )  # fmt: skip
 
 
 @njit(nogil=True, error_model="numpy")

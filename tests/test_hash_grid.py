@@ -1,0 +1,335 @@
+"""The grid's layout against figures computed by hand, and its backends against the reference."""
+
+import importlib.util
+import math
+
+import pytest
+import torch
+
+from nvd_core.errors import NvdError
+from nvd_core.fields import hash_grid_numba, hash_grid_torch
+from nvd_core.fields.hash_grid import GridLayout, HashGrid, backend_for
+from nvd_core.fields.hash_grid_tcnn import encoding_config
+
+LAYOUTS = {
+    "2-D hash": GridLayout(2, 5, log2_table=9, base=5, growth=1.7),
+    "3-D hash": GridLayout(3, 4, log2_table=8, base=3, growth=1.6),
+    "2-D dense": GridLayout(2, 3, base=7, growth=1.33, kind="dense"),
+    "3-D dense": GridLayout(3, 3, base=4, growth=1.6, kind="dense"),
+    "2-D, 1 feature": GridLayout(2, 3, features=1, log2_table=7, base=4, growth=2.0),
+    "3-D, 3 features": GridLayout(3, 2, features=3, log2_table=7, base=4, growth=2.0),
+    "3-D, 1 level": GridLayout(3, 1, log2_table=8, base=6),
+}
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
+
+
+def make_points(dims: int, count: int, dtype: torch.dtype) -> torch.Tensor:
+    """Inside, outside, repeated, and the corners 0 and 1 of the unit square or cube."""
+    generator = torch.Generator().manual_seed(count)
+    x = torch.rand(count, dims, generator=generator, dtype=dtype)
+    x[: count // 4] = x[: count // 4] * 5 - 2
+    x[count // 4 : count // 2] = x[count // 4]
+    special = torch.tensor([0.0, 1.0, -1.0, 0.5, 1e3, -1e3, 3e12, -3e12], dtype=dtype)
+    x[-len(special) :] = special[:, None]
+    return x
+
+
+def make_table(layout: GridLayout, dtype: torch.dtype) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(layout.entries, layout.features, generator=generator, dtype=dtype)
+
+
+def gradients(encode, layout, dtype, count, **options) -> list[torch.Tensor]:
+    """Output, gradient by x and gradient by table, of a random weighted sum of the output."""
+    x = make_points(layout.dims, count, dtype).requires_grad_()
+    table = make_table(layout, dtype).requires_grad_()
+    out = encode(x, table, layout, **options)
+    generator = torch.Generator().manual_seed(2)
+    weight = torch.randn(out.shape, generator=generator, dtype=dtype)
+    return [out.detach(), *torch.autograd.grad(out, (x, table), weight)]
+
+
+class TestLayout:
+    def test_smoke(self):
+        """16 levels, 2^15, base 16, growth 1.25 in 3-D: only two levels fit.
+
+        Scales 15, 19, 24, 30.25: resolutions 16, 20, 25, 32 (= 2^15 vertices, fits), then 40.
+        Entries 16^3 = 4096, 20^3 = 8000, 25^3 = 15625 rounded up to 15632, then 32768 each.
+        """
+        layout = GridLayout(3)
+        assert layout.scales[:4] == (15.0, 19.0, 24.0, 30.25)
+        assert layout.resolutions[:5] == (16, 20, 25, 32, 40)
+        assert layout.resolutions[-1] == math.ceil(16 * 1.25**15 - 1) + 1 == 455
+        assert layout.level_entries == (4096, 8000, 15632) + 13 * (32768,)
+        assert layout.offsets[:5] == (0, 4096, 12096, 27728, 60496)
+        assert layout.entries == 27728 + 13 * 32768 == 453712
+        assert layout.dense == (True,) * 4 + (False,) * 12
+        assert layout.out_features == 32
+
+    def test_dense(self):
+        layout = GridLayout(2, 3, log2_table=3, base=4, growth=2.0, kind="dense")
+        assert layout.resolutions == (4, 8, 16)
+        assert layout.level_entries == (16, 64, 256)
+        assert layout.dense == (True, True, True)
+
+    @pytest.mark.parametrize("finest", [17, 64, 454, 455, 1600, 1601, 4000])
+    @pytest.mark.parametrize("levels", [1, 2, 7, 16])
+    def test_for_finest(self, levels, finest):
+        layout = GridLayout.for_finest(2, levels, finest)
+        assert layout.resolutions[-1] == finest
+        assert layout.levels == levels
+        assert layout.resolutions[0] == (16 if levels > 1 else finest)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("dims", 4),
+            ("levels", 0),
+            ("features", 9),
+            ("log2_table", 31),
+            ("base", 0),
+            ("growth", 0.5),
+            ("growth", math.nan),
+            ("growth", 30.0),
+            ("kind", "tiled"),
+        ],
+    )
+    def test_exception(self, name, value):
+        with pytest.raises(ValueError, match=r".+"):
+            GridLayout(**{"dims": 3, name: value})
+
+    def test_exception_type(self):
+        with pytest.raises(TypeError, match=r"levels must be an int, got 2\.0"):
+            GridLayout(3, 2.0)
+
+
+class TestHashGrid:
+    @pytest.mark.parametrize("backend", ["torch", "numba", "auto"])
+    def test_smoke(self, backend):
+        grid = HashGrid(LAYOUTS["2-D hash"], backend, generator=torch.Generator().manual_seed(0))
+        assert grid.table.abs().max() <= 1e-4
+        assert grid.table.std() > 5e-5
+        grid(torch.rand(3, 2)).sum().backward()
+        assert grid.table.grad.abs().sum() > 0
+        assert "levels=5" in repr(grid)
+
+    def test_same_seed_same_table(self):
+        tables = [
+            HashGrid(LAYOUTS["2-D hash"], generator=torch.Generator().manual_seed(7)).table
+            for _ in range(2)
+        ]
+        assert torch.equal(*tables)
+
+    @pytest.mark.parametrize("backend", ["torch", "numba"])
+    def test_exception(self, backend):
+        layout = LAYOUTS["2-D hash"]
+        grid = HashGrid(layout, backend)
+        with pytest.raises(ValueError, match=r"x must be \[P, 2\], got \(4, 3\)"):
+            grid(torch.rand(4, 3))
+        encode = {"torch": hash_grid_torch, "numba": hash_grid_numba}[backend].encode
+        with pytest.raises(ValueError, match="table must be"):
+            encode(torch.rand(4, 2), torch.rand(5, 2), layout)
+        with pytest.raises(TypeError, match="float64"):
+            encode(torch.rand(4, 2, dtype=torch.float64), grid.table, layout)
+        with pytest.raises(ValueError, match="'triton'"):
+            HashGrid(layout, "triton")
+
+    @pytest.mark.parametrize("backend", ["torch", "numba"])
+    @pytest.mark.parametrize("name", LAYOUTS)
+    @pytest.mark.parametrize("count", [0, 1, 65])
+    def test_cardinality(self, backend, name, count):
+        grid = HashGrid(LAYOUTS[name], backend)
+        x = torch.rand(count, LAYOUTS[name].dims, requires_grad=True)
+        out = grid(x)
+        assert out.shape == (count, LAYOUTS[name].levels * LAYOUTS[name].features)
+        assert out.is_contiguous()
+        out.sum().backward()
+        assert x.grad.shape == x.shape
+        assert grid.table.grad.shape == grid.table.shape
+
+    @pytest.mark.parametrize("encode", [hash_grid_torch.encode, hash_grid_numba.encode])
+    def test_feature_hash(self, encode):
+        """Base 1 makes scale 0: every point lies at 0.5, half way between cells 0 and 1.
+
+        The next level, base 1 * 256 - 1 = 255, does not fit in 8 entries, so it hashes. At x = y =
+        z = 10 / 255 the position is 10.5: the mean of the eight corners 10 and 11.
+        """
+        layout = GridLayout(3, 2, features=1, log2_table=3, base=1, growth=256.0)
+        assert layout.dense == (True, False)
+        table = torch.zeros(layout.entries, 1, dtype=torch.float64)
+        table[8:, 0] = torch.tensor([1.0, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7])
+        expected = 0.0
+        for x in (10, 11):
+            for y in (10, 11):
+                for z in (10, 11):
+                    hashed = x ^ (y * 2654435761 % 2**32) ^ (z * 805459861 % 2**32)
+                    expected += 10 ** (hashed % 8) / 8
+        x = torch.full((1, 3), 10 / 255, dtype=torch.float64)
+        assert encode(x, table, layout)[0, 1].item() == pytest.approx(expected, rel=1e-9)
+
+    def test_feature_hash_index(self):
+        """5 xor (3 * 2654435761 mod 2^32) xor (2 * 805459861 mod 2^32), and a negative cell.
+
+        3 * 2654435761 - 2^32 = 3668339987 = 0xDAA66D13; 2 * 805459861 = 0x6004AF2A;
+        0x5 ^ 0xDAA66D13 ^ 0x6004AF2A = 0xBAA2C23C; the last 15 bits are 0x423C.
+        """
+        layout = GridLayout(3)
+        cells = torch.tensor([[5, 3, 2], [-1, 0, 0]])
+        index = hash_grid_torch.entry_index(cells, layout, 15)
+        assert index.tolist() == [0x423C, 0x7FFF]
+
+    def test_feature_dense_index(self):
+        """x + 20 y + 400 z modulo 8000, below zero by way of 2^32."""
+        cells = torch.tensor([[1, 2, 3], [20, 19, 19], [20, 20, 20], [-1, 0, 0]])
+        index = hash_grid_torch.entry_index(cells, GridLayout(3), 1)
+        assert index.tolist() == [1241, 0, 420, (2**32 - 1) % 8000]
+
+    @pytest.mark.parametrize("encode", [hash_grid_torch.encode, hash_grid_numba.encode])
+    def test_feature_dense(self, encode):
+        """A table that holds a linear function of the vertex gives that function of the position.
+
+        Resolution 5, scale 4: x = (0.25, 0.5) lies at (1.5, 2.5), and 10 * 1.5 + 100 * 2.5 = 265.
+        """
+        layout = GridLayout(2, 1, features=1, base=5, kind="dense")
+        table = torch.zeros(layout.entries, 1, dtype=torch.float64)
+        for row in range(25):
+            table[row] = 10 * (row % 5) + 100 * (row // 5)
+        x = torch.tensor([[0.25, 0.5]], dtype=torch.float64, requires_grad=True)
+        out = encode(x, table, layout)
+        assert out.item() == pytest.approx(265)
+        (slope,) = torch.autograd.grad(out.sum(), x)
+        assert slope[0].tolist() == pytest.approx([40.0, 400.0])
+
+    @pytest.mark.parametrize("encode", [hash_grid_torch.encode, hash_grid_numba.encode])
+    def test_feature_not_a_number(self, encode):
+        """NaN and infinity reach no memory but the table's, and spoil only their own row."""
+        layout = LAYOUTS["3-D hash"]
+        x = torch.rand(5, 3)
+        x[1, 0], x[2], x[3] = math.nan, math.inf, -math.inf
+        table = make_table(layout, torch.float32).requires_grad_()
+        out = encode(x.requires_grad_(), table, layout)
+        assert out.isfinite().all(dim=1).tolist() == [True, False, False, False, True]
+        out.nansum().backward()
+
+    @pytest.mark.parametrize("encode", [hash_grid_torch.encode, hash_grid_numba.encode])
+    @pytest.mark.parametrize("name", ["2-D hash", "3-D hash", "3-D dense", "3-D, 3 features"])
+    def test_gradcheck(self, encode, name):
+        layout = LAYOUTS[name]
+        generator = torch.Generator().manual_seed(3)
+        x = torch.rand(3, layout.dims, generator=generator, dtype=torch.float64)
+        table = make_table(layout, torch.float64)
+        x.requires_grad_()
+        table.requires_grad_()
+        options = {"eps": 1e-7, "atol": 1e-5, "fast_mode": True, "nondet_tol": 0.0}
+        assert torch.autograd.gradcheck(lambda x, t: encode(x, t, layout), (x, table), **options)
+
+    @pytest.mark.parametrize("dtype", TOLERANCE)
+    @pytest.mark.parametrize("name", LAYOUTS)
+    @pytest.mark.parametrize("count", [33, 1101])
+    def test_parity(self, name, dtype, count):
+        """Numba equals the reference, forward and backward."""
+        expected = gradients(hash_grid_torch.encode, LAYOUTS[name], dtype, count)
+        found = gradients(hash_grid_numba.encode, LAYOUTS[name], dtype, count)
+        for a, b in zip(expected, found, strict=True):
+            assert a.shape == b.shape
+            assert (a - b).abs().max() <= TOLERANCE[dtype] * a.abs().max()
+
+    def test_parity_published_layout(self):
+        layout = GridLayout(3)
+        expected = gradients(hash_grid_torch.encode, layout, torch.float32, 3000)
+        found = gradients(hash_grid_numba.encode, layout, torch.float32, 3000)
+        for a, b in zip(expected, found, strict=True):
+            assert (a - b).abs().max() <= 1e-5 * a.abs().max()
+
+    def test_parity_strided(self):
+        """Inputs and gradients that are not contiguous."""
+        layout = LAYOUTS["2-D hash"]
+        table = make_table(layout, torch.float32)
+        x = torch.rand(2, 50).t()
+        results = []
+        for encode in (hash_grid_torch.encode, hash_grid_numba.encode):
+            leaf = table.clone().requires_grad_()
+            encode(x, leaf, layout).sum().backward()  # sum's gradient is one value, expanded
+            results.append(leaf.grad)
+        assert torch.allclose(*results, atol=1e-5)
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_same_bits(self, threads):
+        """The same bits from run to run and for any number of threads."""
+        before = torch.get_num_threads()
+        layout = LAYOUTS["3-D hash"]
+        first = gradients(hash_grid_numba.encode, layout, torch.float32, 3000)
+        try:
+            torch.set_num_threads(threads)
+            second = gradients(hash_grid_numba.encode, layout, torch.float32, 3000)
+        finally:
+            torch.set_num_threads(before)
+        assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+    @pytest.mark.parametrize("first_grad", ["none", "zeros", "kept"])
+    def test_accumulate_in_place(self, first_grad):
+        """Several calls in one backward pass, straight into table.grad, equal the plain path."""
+        layout = LAYOUTS["3-D hash"]
+        grids = [
+            HashGrid(layout, "torch"),
+            HashGrid(layout, "numba"),
+            HashGrid(layout, "numba", accumulate_in_place=True),
+        ]
+        x = [torch.rand(40, 3), torch.rand(70, 3)]
+        for grid in grids:
+            grid.table.data = make_table(layout, torch.float32)
+            if first_grad == "zeros":
+                grid.table.grad = torch.zeros_like(grid.table)
+            elif first_grad == "kept":
+                (grid(x[1]) ** 2).sum().backward()
+            buffer = grid.table.grad
+            (sum((grid(p) ** 2).sum() for p in x)).backward()
+        assert first_grad == "none" or grids[2].table.grad is buffer
+        for grid in grids[1:]:
+            assert torch.allclose(grid.table.grad, grids[0].table.grad, rtol=1e-5, atol=1e-5)
+
+    def test_frozen_table(self):
+        """A table that needs no gradient gets none; the points still get theirs."""
+        for in_place in (False, True):
+            grid = HashGrid(LAYOUTS["2-D hash"], accumulate_in_place=in_place)
+            grid.table.requires_grad_(False)
+            x = torch.rand(5, 2, requires_grad=True)
+            grid(x).sum().backward()
+            assert grid.table.grad is None
+            assert x.grad is not None
+
+
+class TestTinyCudaNN:
+    def test_config(self):
+        assert encoding_config(GridLayout(3)) == {
+            "otype": "Grid",
+            "type": "Hash",
+            "n_levels": 16,
+            "n_features_per_level": 2,
+            "log2_hashmap_size": 15,
+            "base_resolution": 16,
+            "per_level_scale": 1.25,
+            "interpolation": "Linear",
+        }
+
+    @pytest.mark.skipif(
+        importlib.util.find_spec("tinycudann") is not None, reason="tiny-cuda-nn is installed"
+    )
+    def test_exception(self):
+        with pytest.raises(NvdError, match="tiny-cuda-nn is not installed"):
+            HashGrid(GridLayout(3), "tcnn")
+        assert backend_for(torch.device("cuda")) == "torch"
+
+    @pytest.mark.skipif(
+        importlib.util.find_spec("tinycudann") is None or not torch.cuda.is_available(),
+        reason="needs tiny-cuda-nn's PyTorch bindings and a CUDA device",
+    )
+    @pytest.mark.parametrize("layout", [GridLayout(3), LAYOUTS["2-D dense"], LAYOUTS["2-D hash"]])
+    def test_parity(self, layout):
+        x = torch.rand(1000, layout.dims)
+        table = make_table(layout, torch.float32)
+        expected = hash_grid_torch.encode(x, table, layout)
+        grid = HashGrid(layout, "tcnn")
+        grid.table.data = table
+        found = grid.to("cuda")(x.to("cuda"))
+        assert (found.cpu() - expected).abs().max() <= 1e-4 * expected.abs().max()
