@@ -94,9 +94,8 @@ def read_manifest(folder: Path | str) -> Manifest:
 def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     """Check `manifest` as a reader would, then write it into `folder`."""
     folder = Path(folder)
-    value = {"schema": manifest.schema, "version": manifest.version}
-    value |= {"program": manifest.program}
-    value |= dataclasses.asdict(manifest)
+    first = ("schema", "version", "program", "clip", "frames", "maps")  # easier to read this way
+    value = dict.fromkeys(first) | dataclasses.asdict(manifest)
     _check(_from_json(Manifest, json.loads(json.dumps(value)), "the new manifest", ""), folder)
     write_json(folder / MANIFEST, value)
 

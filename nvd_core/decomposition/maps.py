@@ -5,10 +5,11 @@ One multi-layer EXR a frame; docs/decomposition-folder.md describes the channels
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import OpenImageIO as oiio
@@ -151,17 +152,23 @@ def iter_maps(shot: Shot, frames: Iterable[int]) -> Iterator[FrameMaps]:
             raise _damaged(path, f"a size of {found}, while the clip has {width} x {height}")
         return maps
 
-    return read_ahead(read, frames)
+    return in_threads(read, frames)
 
 
-def read_ahead(read, items: Iterable) -> Iterator:
-    """Yield `read(item)` for each of `items` in order, a few of them read ahead in threads."""
-    with ThreadPoolExecutor(worker_count()) as pool:
+def in_threads(
+    function: Callable[[Any], Any], items: Iterable, workers: int | None = None
+) -> Iterator:
+    """Yield `function(item)` for each of `items` in order, computed a few ahead in threads.
+
+    `items` itself is iterated in the caller's thread. Close the iterator to stop early.
+    """
+    workers = workers or worker_count()
+    with ThreadPoolExecutor(workers) as pool:
         pending: deque[Future] = deque()
         try:
             for item in items:
-                pending.append(pool.submit(read, item))
-                if len(pending) > worker_count():
+                pending.append(pool.submit(function, item))
+                if len(pending) > workers:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

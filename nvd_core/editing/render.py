@@ -1,0 +1,259 @@
+"""Rendering a shot with its edits: from the decomposition folder to a movie or images.
+
+Frames stream through: maps and frames are read ahead in threads, the kernel composes them, the
+writer takes them in order. docs/decomposition-folder.md has the formulas of both modes.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nvd_core.decomposition.folder import Shot
+from nvd_core.decomposition.maps import FrameMaps, in_threads, iter_maps
+from nvd_core.editing import kernel_numba, kernel_torch
+from nvd_core.editing.edits import edit_paths, load_edit, load_texture
+from nvd_core.errors import NvdError
+from nvd_core.media.images import read_image, to_float
+from nvd_core.media.sequences import is_pattern
+from nvd_core.media.writer import open_writer
+from nvd_core.progress import Progress
+
+MODES = ("delta", "full")
+DEVICES = ("auto", "cpu", "cuda")
+
+_DTYPES = {8: "uint8", 16: "uint16", "half": "float16", "float": "float32"}
+
+Kernel = Callable[[np.ndarray, FrameMaps], np.ndarray]
+"""from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype"""
+
+
+def render(
+    shot: Shot,
+    out: Path | str,
+    edits: dict[str, Path] | None = None,
+    *,
+    mode: str = "delta",
+    frames: tuple[int, int] | None = None,
+    bit_depth: int | str | None = None,
+    progress: Progress | None = None,
+    device: str = "auto",
+) -> dict:
+    """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
+
+    `edits` are images by layer; a layer without one takes what is painted in the folder.
+    `bit_depth` 8, 16, "half" or "float" of numbered images; by itself that of the clip.
+    Returns how many `frames`, in how many `seconds`, and `out`. Everything is checked before
+    anything is written; NvdError where the user has to do something.
+    """
+    started = time.perf_counter()
+    progress = progress or Progress()
+    first, last = _checked_range(shot, frames)
+    clip = shot.manifest.clip
+    depth = bit_depth if bit_depth is not None else _depth_of(out, clip.bit_depth)
+    writer = open_writer(
+        out,
+        clip.width,
+        clip.height,
+        Fraction(*clip.rate),
+        bit_depth=depth,
+        encoding=clip.encoding,
+    )
+    _check_out(shot, out)
+    rendered = render_frames(
+        shot, edits, mode=mode, frames=(first, last), bit_depth=depth, device=device
+    )
+    # Numbered images may be written in any order, a movie by one thread only
+    workers = None if is_pattern(out) else 1
+    with closing(rendered), writer:
+        progress.stage("render", last - first + 1)
+        written = in_threads(lambda item: writer.write(*item), enumerate(rendered, first), workers)
+        with closing(written):
+            for done, _ in enumerate(written):
+                progress.update(done + 1)
+    seconds = time.perf_counter() - started
+    return {"frames": last - first + 1, "seconds": round(seconds, 3), "out": str(out)}
+
+
+def render_frames(
+    shot: Shot,
+    edits: dict[str, Path] | None = None,
+    *,
+    mode: str = "delta",
+    frames: tuple[int, int] | None = None,
+    bit_depth: int | str | None = None,
+    device: str = "auto",
+) -> Iterator[np.ndarray]:
+    """The rendered frames, [H, W, 3] each.
+
+    Of a linear clip they are linear float32. Of others they are uint8 or uint16 for a `bit_depth`
+    of 8 or 16 (None: as the clip), else display-encoded float32. Arguments, files and edits are
+    checked here, before the first frame.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode is one of {MODES}, got {mode!r}")
+    first, last = _checked_range(shot, frames)
+    shot.check((first, last))
+    clip = shot.manifest.clip
+    linear = clip.encoding == "linear"
+    depth = "float" if linear else bit_depth or clip.bit_depth
+    paths = edit_paths(shot, edits or {})
+    if mode == "full":
+        textures = full_textures(shot, paths)
+    else:
+        loaded = {name: load_edit(shot, name, path) for name, path in paths.items()}
+        textures = {shot.names.index(name): edit.delta for name, edit in loaded.items()}
+    kernel = make_kernel(textures, mode, linear, choose_device(device))
+    return _rendered(shot, range(first, last + 1), kernel, depth)
+
+
+def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
+    """Every layer's texture by its number, edited where `paths` has an image for it."""
+    return {
+        n: load_edit(shot, name, paths[name]).full if name in paths else load_texture(shot, name)
+        for n, name in enumerate(shot.names)
+    }
+
+
+def make_kernel(
+    textures: dict[int, np.ndarray], mode: str, linear: bool, device: torch.device
+) -> Kernel:
+    """The function that renders a frame with these textures (deltas in the mode "delta").
+
+    `linear` says what floating-point frames hold; integers are display-encoded.
+    """
+    make = _cuda_kernel if device.type == "cuda" else _cpu_kernel
+    return make(textures, mode, linear, device)
+
+
+def choose_device(device: str) -> torch.device:
+    """The device named `device`; "auto" takes CUDA where there is one."""
+    if device not in DEVICES:
+        raise NvdError(
+            f"there is no device {device}",
+            expected=" or ".join(DEVICES),
+            remedy="choose one of these, or leave it out",
+        )
+    if device == "cuda" and not torch.cuda.is_available():
+        raise NvdError(
+            "CUDA was asked for, but torch finds no CUDA device",
+            remedy="choose the device cpu or auto, or install a driver and torch with CUDA",
+        )
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def read_frame(shot: Shot, index: int) -> np.ndarray:
+    """Frame `index` of the clip as it is on disk, [H, W, 3]; NvdError if it has changed size."""
+    path = shot.frame_path(index)
+    image = read_image(path)
+    clip = shot.manifest.clip
+    expected = f"{clip.width} x {clip.height} x 3 {_DTYPES[clip.bit_depth]}"
+    found = f"{image.shape[1]} x {image.shape[0]} x {image.shape[2]} {image.dtype.name}"
+    if found != expected:
+        raise NvdError(
+            f"{path} is not the frame that was decomposed",
+            expected=expected,
+            found=found,
+            remedy="restore the file, or make the folder again with `nvd decompose`",
+        )
+    return image
+
+
+def at_depth(frame: np.ndarray, bit_depth: int | str) -> np.ndarray:
+    """`frame` of any depth as uint8 or uint16 for a `bit_depth` of 8 or 16, else as float32."""
+    if bit_depth not in (8, 16):
+        return to_float(frame)
+    if bit_depth == 16:
+        return frame if frame.dtype == np.uint16 else frame.astype(np.uint16) * 257
+    if frame.dtype == np.uint16:
+        return ((frame.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    return frame
+
+
+def _rendered(
+    shot: Shot, numbers: range, kernel: Kernel, bit_depth: int | str
+) -> Iterator[np.ndarray]:
+    with (
+        closing(iter_maps(shot, numbers)) as maps,
+        closing(in_threads(lambda i: at_depth(read_frame(shot, i), bit_depth), numbers)) as frames,
+    ):
+        for frame, layers in zip(frames, maps, strict=True):
+            yield kernel(frame, layers)
+
+
+def _cpu_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -> Kernel:
+    packed = kernel_numba.pack_textures(textures, crop=mode == "delta")
+
+    def kernel(frame: np.ndarray, maps: FrameMaps) -> np.ndarray:
+        out = np.empty_like(frame)
+        if mode == "delta":
+            kernel_numba.render_delta(frame, maps, packed, linear, out)
+        else:
+            kernel_numba.render_full(maps, packed, linear, out)
+        return out
+
+    return kernel
+
+
+def _cuda_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -> Kernel:
+    if mode == "delta":
+        textures = {n: delta for n, delta in textures.items() if delta.any()}
+    tensors = kernel_torch.to_device(textures, device)
+
+    def kernel(frame: np.ndarray, maps: FrameMaps) -> np.ndarray:
+        if not tensors:
+            return frame
+        composed = kernel_torch.composed(maps, tensors)
+        largest = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 0
+        # torch has next to no arithmetic on 16-bit unsigned integers
+        source = frame.astype(np.int32) if frame.dtype == np.uint16 else frame
+        if mode == "delta":
+            source = torch.from_numpy(source).to(device)
+            result = kernel_torch.add_delta(source, composed, largest, linear)
+        elif largest:
+            result = kernel_torch.to_integers(composed, largest)
+        else:
+            result = kernel_torch.decode(composed) if linear else composed
+        return result.cpu().numpy().astype(frame.dtype)
+
+    return kernel
+
+
+def _checked_range(shot: Shot, frames: tuple[int, int] | None) -> tuple[int, int]:
+    first, last = frames or (0, shot.frames - 1)
+    if not 0 <= first <= last < shot.frames:
+        raise NvdError(
+            f"frames {first}-{last} are not in {shot.folder}",
+            expected=f"a range within 0-{shot.frames - 1}",
+            found=f"{first}-{last}",
+            remedy="choose first and last frame within the clip, counted from 0",
+        )
+    return first, last
+
+
+def _depth_of(out: Path | str, bit_depth: int | str) -> int | str:
+    """The depth to render for the file `out` of a clip of `bit_depth`."""
+    suffix = Path(out).suffix.lower()
+    if suffix == ".mov" and bit_depth == 8:
+        return 16  # ProRes holds 10 bits
+    if suffix == ".exr" and bit_depth in (8, 16):
+        return "half"
+    return bit_depth
+
+
+def _check_out(shot: Shot, out: Path | str) -> None:
+    """NvdError where writing `out` would destroy the decomposition itself."""
+    records = shot.manifest.layers
+    own = [shot.frame_path(0), shot.map_path(0)]
+    own += [shot.folder / path for layer in records for path in (layer.texture, layer.edit)]
+    if Path(out).resolve().parent in {path.resolve().parent for path in own}:
+        raise NvdError(
+            f"{Path(out).parent} belongs to the decomposition, whose files would be overwritten",
+            remedy="choose another folder for the result",
+        )
