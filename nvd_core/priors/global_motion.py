@@ -1,9 +1,11 @@
 """One plane motion a frame and layer: where every mapping of the training starts.
 
 The background's motions come from flow outside all masks, an object's from flow inside its mask.
-Each model from translation to homography is fitted pair by pair (RANSAC), chained to the layer's
-reference frame and refined jointly over neighbouring and farther pairs (`motion_fit.refine`). The
-richest model that stays sane and clearly fits better than the next stiffer one is taken.
+Each model from translation to affine is fitted pair by pair (RANSAC), chained to the layer's
+reference frame and refined jointly over neighbouring and farther pairs (`motion_fit.refine`).
+Homographies start from the chained similarities and are softly held by them: chained freely they
+drift, and a plane cannot hold a wide pan. The richest model that stays sane and clearly fits better
+than the next stiffer one is taken.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -34,6 +36,8 @@ SCALE_RANGE = 4.0
 """A sane motion's local scale stays within this factor of the median, up and down."""
 WIDEST = 6.0
 """Frame widths that a sane background may span, unless pure translation spans as much."""
+PULLS = (0.03, 0.1, 0.3)
+"""How firmly homographies are held by the similarities; the first that stays sane is taken."""
 WORTH = 0.95
 """A richer model must bring the error below this share of the stiffer one's."""
 LEAST_MATCHES = 12
@@ -181,26 +185,31 @@ def _layer_motion(
     linked = {match.i for match in usable}
     fact.frames_carried = clip.count - 1 - len(linked)
 
-    models = MODELS if background else MODELS[:3]
-    stiff = _fit_chain(clip, near, linked, "similarity", fact.reference)
-    far = _far_matches(clip, layer, regions, stiff, linked, progress, done)
+    anchor = _fit_chain(clip, near, linked, "similarity", fact.reference)
+    matches = usable + _far_matches(clip, layer, regions, anchor, linked, progress, done)
     best = None
-    for model in models:
-        motions = _fit_chain(clip, near, linked, model, fact.reference)
-        motions = refine(motions, usable + far, model, fact.reference, _scales(clip))
+    for model, pull in _candidates(background) if matches else [("translation", 0.0)]:
+        if model == "homography":
+            start, scales = anchor, _scales(clip, settle=8)
+        else:
+            start, scales = _fit_chain(clip, near, linked, model, fact.reference), _scales(clip)
+        motions = refine(start, matches, model, fact.reference, scales, anchor, pull)
         motions = _carry(motions, linked, fact.reference)
-        width = best["width"] if best else 0.0
-        trouble, extent = _trouble(clip, layer, motions, max(WIDEST, 1.5 * width))
-        error = distances(motions, usable + far) / clip.px
+        if model == "similarity":
+            anchor = motions
+        widest = max(WIDEST, 1.5 * best["width"]) if best else np.inf
+        trouble, width = _trouble(clip, layer, motions, widest)
+        error = distances(motions, matches) / clip.px
         mean = float(np.minimum(error, 4.0).mean()) if len(error) else 0.0
-        if best is None:
-            best = {"model": model, "motions": motions, "error": mean, "width": extent}
-        elif trouble:
+        if best and trouble:
             fact.refused[model] = trouble
-        elif mean > WORTH * best["error"]:
+        elif best and mean > WORTH * best["error"]:
             fact.refused[model] = f"fits no better: {mean:.2f} px, {best['error']:.2f} px without"
         else:
-            best = {"model": model, "motions": motions, "error": mean, "width": extent}
+            best = {"model": model, "motions": motions, "error": mean, "width": width}
+            if model == "homography":
+                fact.refused.pop(model, None)
+                break
     motions = best["motions"]
     fact.model, fact.error_px = best["model"], round(best["error"], 3)
     fact.extent_widths = round(best["width"], 3)
@@ -208,6 +217,12 @@ def _layer_motion(
     fact.inlier_share = round(float((close < 1.5).mean()), 4) if len(close) else 0.0
     pixels = np.linalg.inv(clip.norm) @ motions @ clip.norm
     return pixels / pixels[:, 2:, 2:], fact
+
+
+def _candidates(background: bool) -> list[tuple[str, float]]:
+    """The models to try and how firmly each is held by the similarities, stiffest first."""
+    stiff = [(model, 0.0) for model in MODELS[:3]]
+    return stiff + [("homography", pull) for pull in PULLS if background]
 
 
 class _Regions:
@@ -243,9 +258,10 @@ def _fit_chain(
     return chain(steps, reference)
 
 
-def _scales(clip: _Clip) -> tuple[float, ...]:
+def _scales(clip: _Clip, settle: int = 0) -> tuple[float, ...]:
     """Widths of the robust cost, from forgiving to strict, in normalised units."""
-    return tuple(clip.px * width for width in (6.0, 4.0, 2.5, 1.5, 1.5, 1.0, 1.0, 1.0))
+    widths = (6.0, 4.0, 2.5, 1.5, 1.5, 1.0, 1.0, 1.0) + (1.0,) * settle
+    return tuple(clip.px * width for width in widths)
 
 
 def _carry(motions: np.ndarray, linked: set[int], reference: int) -> np.ndarray:

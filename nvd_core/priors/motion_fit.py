@@ -108,12 +108,15 @@ def refine(
     model: str,
     reference: int,
     scales: tuple[float, ...],
+    anchor: np.ndarray | None = None,  # [T, 3, 3]
+    pull: float = 0.0,
 ) -> np.ndarray:  # [T, 3, 3]
     """All motions together by Gauss-Newton, so that drift is shared instead of piled up.
 
     Minimises Geman-McClure of the distance in frame j of every match; `scales` are its widths,
     one an iteration. Every motion changes to H (I + sum p_k G_k); the reference stays. A step that
-    does not lower the cost is not taken.
+    does not lower the cost is not taken. With an `anchor`, every motion is pulled towards its
+    motion there: `pull` squared times the squared distance, in the reference frame, of nine points.
     """
     motions = motions.copy()
     basis = generators(model)
@@ -121,12 +124,15 @@ def refine(
         system = _System(len(motions), len(basis), max((m.j - m.i for m in matches), default=1))
         for match in matches:
             _add_match(system, motions, match, basis, scale)
+        if pull:
+            _add_anchor(system, motions, anchor, basis, pull)
         change = system.solve(reference)  # [T, P]
-        before = _cost(motions, matches, scale)
+        before = _cost(motions, matches, scale) + _anchor_cost(motions, anchor, pull, scale)
         for step in (1.0, 0.5, 0.25):
             moved = motions @ (np.eye(3) + np.einsum("tp,pij->tij", step * change, basis))
             moved /= moved[:, 2:, 2:]
-            if np.isfinite(moved).all() and _cost(moved, matches, scale) <= before:
+            cost = _cost(moved, matches, scale) + _anchor_cost(moved, anchor, pull, scale)
+            if np.isfinite(moved).all() and cost <= before:
                 motions = moved
                 break
     return motions
@@ -135,6 +141,34 @@ def refine(
 def _cost(motions: np.ndarray, matches: list[Matches], scale: float) -> float:
     squares = (distances(motions, matches) / scale) ** 2
     return float(np.sum(squares / (1 + squares)))
+
+
+_NINE = np.array([[x, y] for y in (-0.5, 0, 0.5) for x in (-1.0, 0, 1.0)])
+"""Where an anchor holds a frame: normalised, about the outline of a wide frame."""
+
+
+def _anchor_cost(
+    motions: np.ndarray, anchor: np.ndarray | None, pull: float, scale: float
+) -> float:
+    if not pull:
+        return 0.0
+    return float(np.sum((pull * (apply(motions, _NINE) - apply(anchor, _NINE)) / scale) ** 2))
+
+
+def _add_anchor(
+    system: "_System", motions: np.ndarray, anchor: np.ndarray, basis: np.ndarray, pull: float
+) -> None:
+    """Linearise the pull of every frame's nine points towards where the anchor has them."""
+    points = np.column_stack([_NINE, np.ones(len(_NINE))])
+    goals = apply(anchor, _NINE)
+    for t, motion in enumerate(motions):
+        moved = points @ motion.T
+        place = moved[:, :2] / moved[:, 2:]
+        direction = np.einsum("pij,nj->pni", motion @ basis, points)
+        change = (direction[..., :2] - place * direction[..., 2:]) / moved[:, 2:]
+        rows = pull * change.reshape(len(basis), -1).T
+        goal = pull * (goals[t] - place).reshape(-1)
+        system.add_single(t, rows, goal)
 
 
 class _System:
@@ -166,6 +200,12 @@ class _System:
             self.upper[group_i][at_i, at_j] += cross
         self.right[group_i][at_i] += by_right[0]
         self.right[group_j][at_j] += by_right[1]
+
+    def add_single(self, frame: int, rows: np.ndarray, goal: np.ndarray) -> None:
+        """Add weighted derivatives [n, P] by one frame and what they should amount to [n]."""
+        group, at = self._place(frame)
+        self.diagonal[group][at, at] += rows.T @ rows
+        self.right[group][at] += rows.T @ goal
 
     def solve(self, fixed: int) -> np.ndarray:  # [T, P]
         """The change of every frame's parameters; frames without matches stay where they are."""
