@@ -1,6 +1,7 @@
 """Where the residual consistency loss looks (paper, section 3.5, eqs. 7 to 10).
 
-Patches lie on the border of a frame t1, where the camera is about to lose or has just found a place.
+Patches lie on the border of a frame t1, where the camera is about to lose or has just found a
+place.
 Their texture coordinates are taken at other times t2 at which the frame does not see them.
 """
 

@@ -76,7 +76,8 @@ class Objective:
         )
         patches = self.settings.consistency_patches
         if patches and step % self.settings.consistency_every == 0 and model.kind != "none":
-            term = consistency_term(model, self.settings, np.random.default_rng((self.seed, step, 2)))
+            drawn = np.random.default_rng((self.seed, step, 2))
+            term = consistency_term(model, self.settings, drawn)
             terms["consistency"] = (
                 weights.residual_consistency * self.settings.consistency_every * term
             )

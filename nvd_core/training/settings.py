@@ -45,7 +45,7 @@ class MappingSettings:
     """The mapping M_n: video coordinate to texture coordinate."""
 
     start: str = "motion"
-    """identity: pre-trained towards the frame itself (published); motion: estimated global motion"""
+    """identity: pre-trained towards the frame (published); motion: from the global motion"""
     mlp: MlpSettings = field(default_factory=lambda: MlpSettings(3, 64))
     """the network; with start = motion it learns only what the global motion does not express"""
     grid: GridSettings | None = field(
@@ -120,7 +120,7 @@ class Settings:
     """steps between two residual consistency terms; its weight grows by as much"""
     learning_rate_grid: float = 1e-2
     """Adam's rate for hash tables"""
-    learning_rate_mlp: float = 2e-3
+    learning_rate_mlp: float = 5e-3
     """Adam's rate for network weights"""
     learning_rate_motion: float = 2e-4
     """Adam's rate for the per-frame motion"""

@@ -111,6 +111,10 @@ class Trainer:
         """Running estimate over the uniformly drawn points of the last steps, dB."""
         return -10 * math.log10(max(self.error, 1e-12))
 
+    def restore(self) -> None:
+        """Take the weights of a finished training from the checkpoint."""
+        load_checkpoint(self.checkpoint, self.model)
+
     def save(self) -> None:
         """Write the checkpoint."""
         save_checkpoint(self.checkpoint, self.model, self.optimisers, self.step)

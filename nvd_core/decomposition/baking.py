@@ -1,0 +1,200 @@
+"""Baking the trained networks into what artists and renderers use: textures and per-frame maps.
+
+The networks' texture square is cropped to what the clip covers, and sampled as densely as the
+clip's own pixels ask for, so that no texel is wasted and no detail lost.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nvd_core.decomposition.manifest import LayerRecord
+from nvd_core.decomposition.maps import LayerMaps, MapWriter
+from nvd_core.fields.inference import FrameLayers, frame_layers, texture_colours
+from nvd_core.fields.model import LayeredVideo
+from nvd_core.files import written_beside
+from nvd_core.media.images import write_image
+from nvd_core.progress import Progress
+
+SURVEY_STRIDE = 4
+"""pixels between the samples that decide crop and density"""
+VISIBLE = 1 / 16
+"""alpha from which a pixel counts as seeing its texel"""
+MARGIN = 0.02
+"""widening of the crop on each side, as a share of its size"""
+MOST_TEXELS = 8192
+"""longest side of a texture"""
+FEWEST_TEXELS = 16
+
+
+@dataclass(frozen=True)
+class TextureFrame:
+    """The part of a layer's texture square that is baked, and at how many texels."""
+
+    low: np.ndarray  # [2] smallest network coordinates
+    high: np.ndarray  # [2] largest
+    width: int
+    height: int
+
+    def to_uv(self, network_uv: np.ndarray) -> np.ndarray:
+        """Network coordinates [..., 2] to u right, v UP, both clamped to 0..1."""
+        uv = (network_uv - self.low.astype(np.float32)) / (self.high - self.low).astype(np.float32)
+        uv = uv.clip(0, 1)
+        uv[..., 1] = 1 - uv[..., 1]
+        return uv
+
+
+def bake(
+    model: LayeredVideo,
+    folder: Path,
+    texels_per_pixel: float,
+    bit_depth: int,
+    progress: Progress,
+) -> list[LayerRecord]:
+    """Write textures/, edits/ and maps/ into `folder`; returns the manifest's layers.
+
+    `bit_depth` of the textures: 8 or 16. An edit that stands there already is not touched.
+    """
+    frames = model.shape.frames
+    progress.stage("survey", frames)
+    layout = survey(model, texels_per_pixel, progress)
+    coverage = [np.zeros((frame.height, frame.width), bool) for frame in layout]
+    progress.stage("maps", frames)
+    with MapWriter(folder / "maps", model.names) as writer:
+        for t in range(frames):
+            layers = frame_layers(model, t)
+            writer.write(t, _layer_maps(layers, layout, coverage))
+            progress.update(t + 1)
+    progress.stage("textures", model.layers)
+    records = []
+    for n, name in enumerate(model.names):
+        frame = layout[n]
+        colour = texture_colours(model, n, frame.low, frame.high, frame.width, frame.height)
+        seen = close_gaps(coverage[n])
+        image = np.dstack([fill_unseen(colour, seen), seen])
+        background = n == model.layers - 1
+        records.append(_write_texture(folder, name, image, bit_depth, background))
+        progress.update(n + 1)
+    return records
+
+
+def survey(
+    model: LayeredVideo, texels_per_pixel: float, progress: Progress
+) -> list[TextureFrame]:
+    """Crop and texel density of every layer, from a coarse look at all frames."""
+    low = np.full((model.layers, 2), np.inf)
+    high = np.full((model.layers, 2), -np.inf)
+    areas: list[list[np.ndarray]] = [[] for _ in range(model.layers)]
+    for t in range(model.shape.frames):
+        layers = frame_layers(model, t, SURVEY_STRIDE)
+        for n in range(model.layers):
+            shown = layers.alpha[n] > VISIBLE
+            if not shown.any():
+                continue
+            places = layers.uv[n][shown]
+            low[n] = np.minimum(low[n], places.min(0))
+            high[n] = np.maximum(high[n], places.max(0))
+            areas[n].append(_pixel_areas(layers.uv[n], shown))
+        progress.update(t + 1)
+    return [
+        _texture_frame(low[n], high[n], np.concatenate(areas[n] or [np.zeros(0)]), texels_per_pixel)
+        for n in range(model.layers)
+    ]
+
+
+def _pixel_areas(uv: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Area of a clip pixel in network coordinates, where it and its neighbours are shown."""
+    right = (uv[:-1, 1:] - uv[:-1, :-1]) / SURVEY_STRIDE
+    below = (uv[1:, :-1] - uv[:-1, :-1]) / SURVEY_STRIDE
+    whole = shown[:-1, :-1] & shown[:-1, 1:] & shown[1:, :-1]
+    area = np.abs(right[..., 0] * below[..., 1] - right[..., 1] * below[..., 0])
+    return area[whole]
+
+
+def _texture_frame(
+    low: np.ndarray, high: np.ndarray, areas: np.ndarray, texels_per_pixel: float
+) -> TextureFrame:
+    if not np.isfinite(low).all():  # never seen: a small square, so that the layer still exists
+        low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
+    low, high = np.maximum(low, -1.0), np.minimum(high, 1.0)
+    margin = np.maximum(high - low, 1e-3) * MARGIN
+    low, high = low - margin, high + margin
+    pixel = np.sqrt(np.median(areas)) if len(areas) else (high - low).max() / FEWEST_TEXELS
+    density = texels_per_pixel / max(pixel, 1e-6)
+    density = min(density, MOST_TEXELS / (high - low).max())
+    width, height = np.maximum(np.ceil((high - low) * density), FEWEST_TEXELS).astype(int)
+    return TextureFrame(low, high, int(width), int(height))
+
+
+def _layer_maps(
+    layers: FrameLayers, layout: list[TextureFrame], coverage: list[np.ndarray]
+) -> list[LayerMaps]:
+    """The frame's maps; marks the texels that it sees in `coverage`."""
+    maps = []
+    for n, frame in enumerate(layout):
+        shown = layers.alpha[n] > 0
+        uv = np.where(shown[..., None], frame.to_uv(layers.uv[n]), 0)
+        maps.append(LayerMaps(uv[..., 0], uv[..., 1], layers.alpha[n], layers.residual[n]))
+        seen = uv[layers.alpha[n] > VISIBLE]
+        x = seen[:, 0] * frame.width - 0.5
+        y = (1 - seen[:, 1]) * frame.height - 0.5
+        for dx in (0, 1):  # all four texels of the bilinear lookup are seen
+            for dy in (0, 1):
+                column = (np.floor(x).astype(int) + dx).clip(0, frame.width - 1)
+                row = (np.floor(y).astype(int) + dy).clip(0, frame.height - 1)
+                coverage[n][row, column] = True
+    return maps
+
+
+def close_gaps(coverage: np.ndarray) -> np.ndarray:
+    """Coverage without the pinholes that pixels wider than two texels leave, bool [h, w]."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    closed = cv2.morphologyEx(coverage.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    return closed.astype(bool)
+
+
+def fill_unseen(colour: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Colour [h, w, 3] with the unseen texels filled smoothly from the seen ones around.
+
+    Pull-push over an image pyramid: means of the seen texels go down, and come back up where
+    nothing was seen. Seen texels keep their values.
+    """
+    weight = seen.astype(np.float32)
+    if weight.min() > 0 or weight.max() == 0:
+        return colour
+    return np.where(seen[..., None], colour, _pull_push(colour * weight[..., None], weight))
+
+
+def _pull_push(weighted: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Filled colours from colours times weights [h, w, 3] and weights [h, w]."""
+    mean = weighted / np.maximum(weight, 1e-6)[..., None]
+    if min(weight.shape) <= 2 or weight.min() > 0:
+        return np.where(weight[..., None] > 0, mean, weighted.sum((0, 1)) / weight.sum())
+    coarse = _pull_push(cv2.pyrDown(weighted), cv2.pyrDown(weight))
+    filled = cv2.pyrUp(coarse, dstsize=weight.shape[::-1])
+    blend = np.minimum(weight, 1)[..., None]
+    return (mean * blend + filled * (1 - blend)).astype(np.float32)
+
+
+def _write_texture(
+    folder: Path, name: str, image: np.ndarray, bit_depth: int, background: bool
+) -> LayerRecord:
+    """Write the texture and, where none stands, the edit that starts as its copy."""
+    kind, top = (np.uint8, 255) if bit_depth == 8 else (np.uint16, 65535)
+    image = (image.clip(0, 1) * top + 0.5).astype(kind)
+    record = LayerRecord(
+        name=name,
+        kind="background" if background else "object",
+        texture=f"textures/{name}.png",
+        edit=f"edits/{name}.png",
+        texture_width=image.shape[1],
+        texture_height=image.shape[0],
+    )
+    write_image(folder / record.texture, image)
+    edit = folder / record.edit
+    if not edit.exists():
+        with written_beside(edit) as temporary:
+            temporary.write_bytes((folder / record.texture).read_bytes())
+    return record

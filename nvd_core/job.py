@@ -1,0 +1,56 @@
+"""What was asked of `nvd decompose`, kept in `job.json` so that `nvd resume` can go on with it."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from nvd_core.errors import NvdError
+from nvd_core.files import write_json
+
+SCHEMA = "nvd.job"
+VERSION = 1
+
+
+@dataclass
+class Job:
+    """One decomposition: its inputs, and the stages that are done."""
+
+    source: str
+    """absolute path of the movie, folder or pattern"""
+    masks: list[list[str]] = field(default_factory=list)
+    """[name, absolute path] a masked object, front to back; none: found from the motion"""
+    frames: list[int] | None = None
+    """first and last source frame, from 0; None: all"""
+    height: int | None = None
+    """working height in pixels; None: the source's"""
+    device: str = "auto"
+    """auto, cpu or cuda"""
+    seed: int = 0
+    """decides every random number"""
+    done: list[str] = field(default_factory=list)
+    """stages that are finished"""
+
+    @classmethod
+    def load(cls, folder: Path) -> "Job":
+        """Read `folder`/job.json; NvdError where it is not one of ours."""
+        path = Path(folder) / "job.json"
+        try:
+            values = json.loads(path.read_text("utf-8"))
+            if (values.pop("schema"), values.pop("version")) != (SCHEMA, VERSION):
+                raise ValueError("another schema or version")
+            return cls(**values)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise NvdError(
+                f"{folder} holds no decomposition that could be resumed",
+                expected=f"a job.json of schema {SCHEMA} version {VERSION}",
+                found=str(error),
+                remedy="give the folder that `nvd decompose --out` named",
+            ) from error
+
+    def save(self, folder: Path) -> None:
+        """Write `folder`/job.json."""
+        write_json(
+            Path(folder) / "job.json",
+            {"schema": SCHEMA, "version": VERSION} | dataclasses.asdict(self),
+        )

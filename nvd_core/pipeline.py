@@ -1,0 +1,201 @@
+"""From a clip to a decomposition folder: the stages of `nvd decompose`, in order.
+
+Every stage reads what the stage before wrote and is repeated whole if it was interrupted; the
+training alone goes on from its last checkpoint. `job.json` says which stages are done.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nvd_core import __version__
+from nvd_core.decomposition.baking import bake
+from nvd_core.decomposition.manifest import ClipRecord, Manifest, write_manifest
+from nvd_core.errors import NvdError
+from nvd_core.fields.model import ClipShape, LayeredVideo
+from nvd_core.files import cannot_write, write_json
+from nvd_core.job import Job
+from nvd_core.media.clip import ClipInfo, import_clip, open_clip
+from nvd_core.media.images import write_image
+from nvd_core.priors.cautions import find_cautions
+from nvd_core.priors.flow import compute_flow
+from nvd_core.priors.global_motion import estimate_global_motion
+from nvd_core.priors.mask_carrying import carry_masks
+from nvd_core.priors.masks import load_masks, write_masks
+from nvd_core.priors.motion_masks import masks_from_motion
+from nvd_core.progress import Progress
+from nvd_core.training.sampling import ClipData
+from nvd_core.training.settings import Settings, load_settings, save_settings
+from nvd_core.training.starts import layer_starts
+from nvd_core.training.trainer import Trainer
+
+BACKGROUND = "background"
+FOUND_OBJECT = "object"
+"""name of the object that is found from the motion where no mask is given"""
+
+
+def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
+    """Decompose `job.source` into the new folder `folder`; returns facts about the result.
+
+    NvdError where the folder holds anything already, or an input is bad (then nothing is written).
+    Cancelled: `resume` goes on.
+    """
+    folder = Path(folder)
+    _check_free(folder)
+    clip = open_clip(job.source, _range(job), job.height)
+    load_masks([tuple(mask) for mask in job.masks], clip.info)
+    device(job.device)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+    save_settings(settings, folder / "settings.yaml")
+    job.save(folder)
+    return _run(folder, job, settings, progress)
+
+
+def resume(folder: Path, progress: Progress) -> dict:
+    """Go on with an interrupted decomposition; NvdError where there is none or it is complete."""
+    folder = Path(folder)
+    if (folder / "manifest.json").exists():
+        raise NvdError(
+            f"{folder} is complete: there is nothing to resume",
+            remedy="use `nvd render` or `nvd evaluate` on it",
+        )
+    job = Job.load(folder)
+    return _run(folder, job, load_settings(folder / "settings.yaml"), progress)
+
+
+def device(name: str) -> torch.device:
+    """The torch device for auto, cpu or cuda; NvdError where CUDA is asked for and missing."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise NvdError(
+            "CUDA was asked for, but torch finds no CUDA device",
+            remedy="use --device cpu, or install a CUDA build of torch and its driver",
+        )
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _check_free(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise NvdError(f"{folder} is a file", remedy="choose another name for --out")
+    if (folder / "manifest.json").exists():
+        raise NvdError(
+            f"{folder} holds a finished decomposition, perhaps with edits",
+            remedy="choose another --out, or remove the folder yourself",
+        )
+    if (folder / "job.json").exists():
+        raise NvdError(
+            f"{folder} holds an unfinished decomposition",
+            remedy=f"go on with `nvd resume {folder}`, or remove the folder",
+        )
+    if any(folder.iterdir()):
+        raise NvdError(f"{folder} is not empty", remedy="choose another --out, or empty it")
+
+
+def _range(job: Job) -> tuple[int, int] | None:
+    return tuple(job.frames) if job.frames else None
+
+
+def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
+    """Run the stages that are not done."""
+    started = time.monotonic()
+    seconds: dict[str, float] = {}
+    clip = open_clip(job.source, _range(job), job.height)
+    work = folder / "work"
+
+    def stage(name: str, task: Callable[[], object]) -> None:
+        if name in job.done:
+            return
+        begun = time.monotonic()
+        task()
+        job.done.append(name)
+        job.save(folder)
+        seconds[name] = round(time.monotonic() - begun, 1)
+
+    stage("frames", lambda: import_clip(clip, folder, progress))
+    stage("flow", lambda: compute_flow(work, progress, settings.flow_method, settings.flow_path))
+    stage("masks", lambda: _masks(job, clip.info, folder, progress))
+    stage("motion", lambda: estimate_global_motion(work, progress))
+    facts = json.loads((work / "motion.json").read_text("utf-8"))
+    stage("cautions", lambda: write_json(work / "cautions.json", find_cautions(work, facts)))
+    cautions = json.loads((work / "cautions.json").read_text("utf-8"))
+    for caution in cautions:
+        progress.caution(caution)
+    data = ClipData(work)
+    names = [name for name, _ in job.masks] or [FOUND_OBJECT]
+    names.append(BACKGROUND)
+    torch.manual_seed(job.seed)
+    starts = layer_starts(data, np.load(work / "motion.npy"), _projective(facts, names))
+    model = LayeredVideo(ClipShape(*data.shape), names, settings, starts)
+    trainer = Trainer(model, data, settings, job.seed, device(job.device), folder)
+    stage("training", lambda: trainer.run(progress))
+    if "training" not in seconds:
+        trainer.restore()
+    begun = time.monotonic()
+    depth = 8 if clip.info.bit_depth == 8 else 16
+    layers = bake(model, folder, settings.texels_per_pixel, depth, progress)
+    seconds["baking"] = round(time.monotonic() - begun, 1)
+    write_manifest(folder, _manifest(clip.info, layers, cautions))
+    shutil.rmtree(work, ignore_errors=True)
+    return {
+        "folder": str(folder),
+        "layers": names,
+        "steps": trainer.steps,
+        "seconds": round(time.monotonic() - started, 1),
+        "seconds_by_stage": seconds,
+        "cautions": cautions,
+    }
+
+
+def _masks(job: Job, info: ClipInfo, folder: Path, progress: Progress) -> None:
+    """Fill work/masks.npy; keep the masks that were given for whole clips in masks/<name>/."""
+    work = folder / "work"
+    if not job.masks:
+        masks_from_motion(work, progress)
+        return
+    sources = load_masks([tuple(mask) for mask in job.masks], info)
+    write_masks(sources, folder, info.frames, info.height, info.width, progress)
+    keys = {n: source.frame for n, source in enumerate(sources) if source.single}
+    if keys:
+        carry_masks(work, keys, progress)
+    masks = np.load(work / "masks.npy", mmap_mode="r")
+    for n, source in enumerate(sources):
+        if not source.single:
+            for t in range(info.frames):
+                write_image(folder / "masks" / source.name / f"{t:05d}.png", masks[n, t, ..., None])
+
+
+def _projective(facts: dict, names: list[str]) -> list[bool]:
+    return [facts[n]["model"] == "homography" for n in range(len(names))]
+
+
+def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:
+    suffix = "png" if info.encoding == "display" else "exr"
+    clip = ClipRecord(
+        source=info.source,
+        first_frame=info.first_frame,
+        frames=info.frames,
+        width=info.width,
+        height=info.height,
+        rate=[info.rate.numerator, info.rate.denominator],
+        bit_depth=info.bit_depth,
+        encoding=info.encoding,
+    )
+    return Manifest(
+        program=__version__,
+        clip=clip,
+        frames=f"frames/%05d.{suffix}",
+        maps="maps/%05d.exr",
+        layers=layers,
+        cautions=cautions,
+    )

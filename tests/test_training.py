@@ -1,0 +1,280 @@
+"""Networks, sampling and the training loop, on a tiny real clip."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
+
+from nvd_core.errors import Cancelled, NvdError
+from nvd_core.fields.inference import composite_frame, frame_layers, texture_colours
+from nvd_core.fields.model import ClipShape, LayeredVideo
+from nvd_core.fields.networks import layer_alphas
+from nvd_core.media.clip import import_clip, open_clip
+from nvd_core.priors.flow import compute_flow
+from nvd_core.priors.global_motion import estimate_global_motion
+from nvd_core.priors.masks import load_masks, write_masks
+from nvd_core.progress import Progress
+from nvd_core.training.checkpoint import checkpoint_step
+from nvd_core.training.consistency import border_patches, frame_outline, inside_polygon
+from nvd_core.training.objective import Objective
+from nvd_core.training.sampling import ClipData, Sampler, mask_boxes
+from nvd_core.training.settings import Settings, fast, paper
+from nvd_core.training.starts import layer_starts
+from nvd_core.training.trainer import Trainer, automatic_steps, rate_factor
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    """The priors of the tiny clip."""
+    folder = tmp_path_factory.mktemp("tiny")
+    frames, masks = write_tiny_clip(folder)
+    clip = open_clip(frames)
+    import_clip(clip, folder, Progress())
+    sources = load_masks([("disc", masks)], clip.info)
+    write_masks(sources, folder, FRAMES, HEIGHT, WIDTH, Progress())
+    compute_flow(folder / "work", Progress())
+    estimate_global_motion(folder / "work", Progress())
+    return folder / "work"
+
+
+def small(settings: Settings, steps: int) -> Settings:
+    settings.iterations, settings.points = steps, 400
+    for grid in (settings.texture_grid, settings.residual_grid, settings.alpha_grid):
+        grid.levels, grid.log2_table = 4, 12
+    return settings
+
+
+def new_model(work: Path, settings: Settings) -> tuple[LayeredVideo, ClipData]:
+    data = ClipData(work)
+    torch.manual_seed(0)
+    starts = layer_starts(data, np.load(work / "motion.npy"), [False, True])
+    return LayeredVideo(ClipShape(*data.shape), ["disc", "background"], settings, starts), data
+
+
+def new_trainer(work: Path, folder: Path, settings: Settings, seed: int = 0) -> Trainer:
+    model, data = new_model(work, settings)
+    return Trainer(model, data, settings, seed, CPU, folder)
+
+
+class StopAt(Progress):
+    """Asks for a stop once a stage has done so many steps."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def update(self, done, **values):
+        if self._stage == "training" and done >= self.step:
+            self.cancel()
+        super().update(done, **values)
+
+
+class TestFields:
+    def test_layer_alphas_follow_the_hierarchy(self):
+        alphas = layer_alphas(torch.tensor([[0.5, 0.5], [1.0, 0.3], [0.0, 0.0]]))
+        expected = [[0.5, 0.25, 0.25], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+        assert torch.allclose(alphas, torch.tensor(expected))
+
+    def test_ranges(self, work):
+        model, _ = new_model(work, small(fast(), 1))
+        xy = torch.rand(100, 2) * torch.tensor([WIDTH - 1.0, HEIGHT - 1.0])
+        t = torch.randint(0, FRAMES, (100,))
+        alphas = model.alpha(xy, t)
+        assert torch.allclose(alphas.sum(-1), torch.ones(100), atol=1e-6)
+        for n in range(2):
+            colour, residual, lit = model.colour(n, model.mappings[n](xy, t), t)
+            assert colour.min() >= 0 and colour.max() <= 1
+            assert residual.min() > 0 and torch.allclose(lit, colour * residual)
+            assert (residual - 1).abs().max() < 0.2  # the light starts at 1
+
+    def test_the_residual_does_not_move_the_mapping(self, work):
+        model, _ = new_model(work, small(fast(), 1))
+        xy, t = torch.rand(50, 2) * 40, torch.randint(0, FRAMES, (50,))
+        uv = model.mappings[0](xy, t)
+        uv.retain_grad()
+        model.colour(0, uv, t)[1].sum().backward()
+        assert uv.grad is None
+
+    def test_the_motion_start_puts_a_moving_object_at_one_place(self, work):
+        model, _ = new_model(work, small(fast(), 1))
+        first, last = torch.tensor([[22.0, 22.0]]), torch.tensor([[43.0, 25.5]])
+        start = model.mappings[0].start
+        distance = start(first, torch.tensor([0])) - start(last, torch.tensor([FRAMES - 1]))
+        assert distance.norm() * model.mappings[0].pixels_per_unit < 1.0
+
+    def test_identity_mapping_stays_in_the_square(self, work):
+        model, _ = new_model(work, small(paper(), 1))
+        uv = model.mappings[0](torch.rand(50, 2) * 1e4, torch.randint(0, FRAMES, (50,)))
+        assert uv.abs().max() <= 1
+
+    def test_a_frame_in_chunks_equals_points(self, work, monkeypatch):
+        model, _ = new_model(work, small(fast(), 1))
+        monkeypatch.setattr("nvd_core.fields.inference.CHUNK", 1000)
+        layers = frame_layers(model, 3)
+        xy = torch.tensor([[30.0, 24.0]])
+        alphas = model.alpha(xy, torch.tensor([3]))[0]
+        assert np.allclose(layers.alpha[:, 24, 30], alphas.detach(), atol=1e-5)
+        uv = model.mappings[1](xy, torch.tensor([3]))[0]
+        assert np.allclose(layers.uv[1, 24, 30], uv.detach(), atol=1e-5)
+
+    def test_texture_is_sampled_at_texel_centres(self, work):
+        model, _ = new_model(work, small(fast(), 1))
+        low, high = np.array([-0.5, -0.25]), np.array([0.5, 0.25])
+        image = texture_colours(model, 1, low, high, 8, 4)
+        centre = torch.tensor([[-0.5 + 2.5 / 8, -0.25 + 1.5 / 4 * 0.5]])
+        assert np.allclose(image[1, 2], model.textures[1](centre)[0].detach(), atol=1e-5)
+
+
+class TestSampling:
+    def test_same_step_same_points_other_step_other_points(self, work):
+        sampler = Sampler(ClipData(work), 200, 0.3, 0.5, 0, CPU)
+        first, again, other = sampler.draw(5), sampler.draw(5), sampler.draw(6)
+        assert torch.equal(first.xy, again.xy) and not torch.equal(first.xy, other.xy)
+
+    def test_values_belong_to_their_points(self, work):
+        data = ClipData(work)
+        points = Sampler(data, 300, 0.3, 1.0, 0, CPU).draw(0)
+        for i in range(0, 300, 17):
+            (x, y), t = points.xy[i].int().tolist(), points.t[i].item()
+            assert np.allclose(points.colour[i] * 255, data.frames[t, y, x], atol=1e-3)
+            assert np.allclose(points.colour_right[i] * 255, data.frames[t, y, x + 1], atol=1e-3)
+            assert np.allclose(points.colour_below[i] * 255, data.frames[t, y + 1, x], atol=1e-3)
+            assert np.allclose(points.masks[i] * 255, data.masks[:, t, y, x], atol=1e-3)
+            other = points.match_t[i].item()
+            assert abs(other - t) == 1 and 0 <= other < FRAMES
+            flow = data.flow[0][t] if other > t else data.flow[1][other]
+            assert np.allclose(points.match_xy[i] - points.xy[i], flow[y, x], atol=1e-3)
+
+    def test_share_in_masks_reaches_the_object(self, work):
+        data = ClipData(work)
+        uniform = Sampler(data, 4000, 0.0, 0.5, 0, CPU).draw(0)
+        dense = Sampler(data, 4000, 0.5, 0.5, 0, CPU).draw(0)
+        assert dense.masks.mean() > 2 * uniform.masks.mean()
+        assert dense.uniform.sum() == 2000 and uniform.uniform.all()
+        assert abs(dense.masks[dense.uniform].mean() - uniform.masks.mean()) < 0.05
+
+    def test_boxes_hold_the_mask_and_skip_absent_frames(self):
+        masks = np.zeros((1, 3, 40, 60), np.uint8)
+        masks[0, 1, 10:20, 30:50] = 255
+        (boxes,) = mask_boxes(masks)
+        assert len(boxes) == 1
+        t, x0, y0, x1, y1 = boxes[0]
+        assert t == 1 and x0 <= 30 and x1 >= 50 and y0 <= 10 and y1 >= 20
+
+
+class TestConsistency:
+    def test_patches_touch_the_border_and_stay_inside(self):
+        shape = ClipShape(5, 30, 50)
+        centres, t = border_patches(shape, 500, np.random.default_rng(0))
+        x, y = centres.T
+        assert (np.isin(x, (1, 48)) | np.isin(y, (1, 28))).all()
+        assert x.min() >= 1 and x.max() <= 48 and y.min() >= 1 and y.max() <= 28
+        assert set(t) == set(range(5))
+
+    def test_inside_polygon(self):
+        outline = torch.from_numpy(frame_outline(ClipShape(1, 30, 50)))
+        points = torch.tensor([[10.0, 10.0], [48.5, 28.5], [-1.0, 10.0], [60.0, 10.0], [10.0, 40.0]])
+        assert inside_polygon(points, outline).tolist() == [True, True, False, False, False]
+
+
+class TestObjective:
+    def test_every_weighted_term_is_there_and_finite(self, work):
+        settings = small(fast(), 10)
+        settings.global_rigidity_share, settings.consistency_every = 0.5, 1
+        model, data = new_model(work, settings)
+        points = Sampler(data, 400, 0.3, 0.5, 0, CPU).draw(0)
+        loss, terms, predicted = Objective(model, settings, 10, 0)(points, 0)
+        assert set(terms) == {
+            "rgb", "gradient", "sparsity", "flow", "flow_alpha", "mask", "rigidity",
+            "global_rigidity", "residual_one", "alpha_binary", "consistency",
+        }  # fmt: skip
+        assert predicted.shape == (400, 3)
+        assert loss.item() == pytest.approx(sum(float(v) for v in terms.values()), rel=1e-5)
+
+    def test_skipping_hidden_layers_changes_no_colour(self, work):
+        settings = small(fast(), 10)
+        model, data = new_model(work, settings)
+        points = Sampler(data, 400, 0.3, 0.5, 0, CPU).draw(0)
+        skipped = Objective(model, settings, 10, 0)(points, 1)[2]
+        settings.skip_hidden = False
+        whole = Objective(model, settings, 10, 0)(points, 1)[2]
+        assert (skipped - whole).abs().max() < 0.01
+
+    def test_bootstrap_ends(self, work):
+        settings = small(fast(), 10)
+        settings.losses.mask = 0.0
+        model, data = new_model(work, settings)
+        points = Sampler(data, 400, 0.3, 0.5, 0, CPU).draw(0)
+        objective = Objective(model, settings, 10, 0)
+        assert "mask" in objective(points, 0)[1] and "mask" not in objective(points, 9)[1]
+
+
+class TestTrainer:
+    def test_it_learns(self, work, tmp_path):
+        trainer = new_trainer(work, tmp_path, small(fast(), 200))
+        trainer.run(Progress())
+        errors = []
+        for t in range(FRAMES):
+            true = trainer.data.frames[t] / 255
+            errors.append(np.square(composite_frame(trainer.model, t) - true).mean())
+        assert -10 * np.log10(np.mean(errors)) > 25
+        assert (tmp_path / "preview.png").exists()
+        alpha = frame_layers(trainer.model, 4).alpha[0] > 0.5
+        mask = trainer.data.masks[0, 4] > 127
+        assert (alpha & mask).sum() / (alpha | mask).sum() > 0.9
+
+    @pytest.mark.parametrize("preset", [fast, paper])
+    def test_resumed_equals_uninterrupted(self, preset, work, tmp_path):
+        settings = small(preset(), 24)
+        settings.pretrain_iterations = min(settings.pretrain_iterations, 5)
+        whole = new_trainer(work, tmp_path / "whole", settings)
+        whole.run(Progress())
+        with pytest.raises(Cancelled):
+            new_trainer(work, tmp_path / "parts", settings).run(StopAt(10))
+        assert checkpoint_step(tmp_path / "parts" / "checkpoint.safetensors") == 10
+        resumed = new_trainer(work, tmp_path / "parts", settings)
+        resumed.run(Progress())
+        for (name, a), b in zip(
+            whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True
+        ):
+            assert torch.equal(a, b), name
+
+    def test_another_seed_gives_another_result(self, work, tmp_path):
+        results = []
+        for seed in (0, 1):
+            trainer = new_trainer(work, tmp_path / str(seed), small(fast(), 3), seed)
+            trainer.run(Progress())
+            results.append(trainer.model.alpha.mlp[0].weight.detach().clone())
+        assert not torch.equal(*results)
+
+    @pytest.mark.parametrize("kind", ["additive", "none"])
+    def test_ablations_of_the_residual_train(self, kind, work, tmp_path):
+        settings = small(fast(), 5)
+        settings.residual = kind
+        new_trainer(work, tmp_path, settings).run(Progress())
+
+    def test_divergence_is_an_error_with_a_remedy(self, work, tmp_path):
+        settings = small(fast(), 5)
+        settings.losses.rgb = float("inf")
+        with pytest.raises(NvdError, match="diverged at step 0") as caught:
+            new_trainer(work, tmp_path, settings).run(Progress())
+        assert "rgb" in caught.value.found and "learning rates" in caught.value.remedy
+
+    def test_a_damaged_checkpoint_is_an_error(self, work, tmp_path):
+        (tmp_path / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
+        with pytest.raises(NvdError, match="cannot read the checkpoint"):
+            new_trainer(work, tmp_path, small(fast(), 5)).run(Progress())
+
+    def test_schedules(self):
+        assert rate_factor("constant", 700, 1000) == 1
+        rates = [rate_factor("one-cycle", step, 1000) for step in range(1000)]
+        assert rates[0] < 0.2 and max(rates) == pytest.approx(1) and rates.index(max(rates)) == 50
+        assert rates[-1] < 0.02 and min(rates) > 0
+
+    def test_steps_grow_with_the_clip(self):
+        assert automatic_steps(82 * 768 * 432) == 2800
+        assert automatic_steps(10**4) == 1200 < automatic_steps(80 * 432 * 240) < 2800
