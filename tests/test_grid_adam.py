@@ -93,6 +93,15 @@ class TestGridAdam:
             changed = (old != new).nonzero().tolist()
             assert changed == [[7, 1]]
 
+    def test_feature_step_before_backward(self):
+        """A step between forward and backward is an error, not a wrong gradient."""
+        table = torch.nn.Parameter(torch.ones(3, 2))
+        loss = (table**2).sum()
+        table.grad = torch.ones(3, 2)
+        GridAdam([table]).step()
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
     def test_feature_zero_grad(self):
         table = torch.nn.Parameter(torch.ones(3, 2))
         optimizer = GridAdam([table])

@@ -308,15 +308,10 @@ def _weights_3d(fractions, weights, n):
 def _interpolate(table, rows, weights, out, first, n, column):
     """out[first + i, column + f] = sum over corners of weight * entry."""
     features = table.shape[1]
-    if features == 2 and len(rows) == 8:  # the usual case stays in registers
-        for i in range(n):
-            a = weights[0, i] * table[rows[0, i], 0]
-            b = weights[0, i] * table[rows[0, i], 1]
-            for c in range(1, 8):
-                a += weights[c, i] * table[rows[c, i], 0]
-                b += weights[c, i] * table[rows[c, i], 1]
-            out[first + i, column] = a
-            out[first + i, column + 1] = b
+    if features == 2 and len(rows) == 8:
+        _interpolate_pairs(table, rows, weights, out, first, n, column, 8)
+    elif features == 2:
+        _interpolate_pairs(table, rows, weights, out, first, n, column, 4)
     else:
         for i in range(n):
             for f in range(features):
@@ -327,16 +322,26 @@ def _interpolate(table, rows, weights, out, first, n, column):
 
 
 @njit(nogil=True, fastmath={"contract"})
+def _interpolate_pairs(table, rows, weights, out, first, n, column, corners):
+    """The usual case: two features stay in registers, and `corners` is known while compiling."""
+    for i in range(n):
+        a = weights[0, i] * table[rows[0, i], 0]
+        b = weights[0, i] * table[rows[0, i], 1]
+        for c in range(1, corners):
+            a += weights[c, i] * table[rows[c, i], 0]
+            b += weights[c, i] * table[rows[c, i], 1]
+        out[first + i, column] = a
+        out[first + i, column + 1] = b
+
+
+@njit(nogil=True, fastmath={"contract"})
 def _scatter(grad_table, rows, weights, grad_out, first, n, column):
     """grad_table[row, f] += weight * grad_out[first + i, column + f], corner after corner."""
     features = grad_table.shape[1]
     if features == 2 and len(rows) == 8:
-        for i in range(n):
-            a, b = grad_out[first + i, column], grad_out[first + i, column + 1]
-            for c in range(8):
-                row, weight = rows[c, i], weights[c, i]
-                grad_table[row, 0] += weight * a
-                grad_table[row, 1] += weight * b
+        _scatter_pairs(grad_table, rows, weights, grad_out, first, n, column, 8)
+    elif features == 2:
+        _scatter_pairs(grad_table, rows, weights, grad_out, first, n, column, 4)
     else:
         for i in range(n):
             for c in range(len(rows)):
@@ -345,15 +350,40 @@ def _scatter(grad_table, rows, weights, grad_out, first, n, column):
 
 
 @njit(nogil=True, fastmath={"contract"})
+def _scatter_pairs(grad_table, rows, weights, grad_out, first, n, column, corners):
+    for i in range(n):
+        a, b = grad_out[first + i, column], grad_out[first + i, column + 1]
+        for c in range(corners):
+            row, weight = rows[c, i], weights[c, i]
+            grad_table[row, 0] += weight * a
+            grad_table[row, 1] += weight * b
+
+
+@njit(nogil=True, fastmath={"contract"})
 def _corner_values(table, rows, grad_out, first, n, column, values):
     """values[c, i] = the corner's entry times the level's grad_out, the two seen as vectors."""
-    for c in range(len(rows)):
+    features = table.shape[1]
+    if features == 2 and len(rows) == 8:
+        _corner_values_pairs(table, rows, grad_out, first, n, column, values, 8)
+    elif features == 2:
+        _corner_values_pairs(table, rows, grad_out, first, n, column, values, 4)
+    else:
         for i in range(n):
+            for c in range(len(rows)):
+                row = rows[c, i]
+                total = table[row, 0] * grad_out[first + i, column]
+                for f in range(1, features):
+                    total += table[row, f] * grad_out[first + i, column + f]
+                values[c, i] = total
+
+
+@njit(nogil=True, fastmath={"contract"})
+def _corner_values_pairs(table, rows, grad_out, first, n, column, values, corners):
+    for i in range(n):
+        a, b = grad_out[first + i, column], grad_out[first + i, column + 1]
+        for c in range(corners):
             row = rows[c, i]
-            total = table[row, 0] * grad_out[first + i, column]
-            for f in range(1, table.shape[1]):
-                total += table[row, f] * grad_out[first + i, column + f]
-            values[c, i] = total
+            values[c, i] = table[row, 0] * a + table[row, 1] * b
 
 
 @njit(nogil=True, fastmath={"contract"})

@@ -122,6 +122,7 @@ def update_numba(
         _update(number * CHUNK, min((number + 1) * CHUNK, count), *flat, *numbers)
 
     run_tasks(task, -(-count // CHUNK))
+    torch.autograd.graph.increment_version(table)  # autograd cannot see what a kernel writes
 
 
 def _step_size(step: int, lr: float, beta1: float, beta2: float) -> float:
