@@ -76,8 +76,17 @@ def combine_xyz(tree, x, y, z):
     return node.outputs[0]
 
 
+def alpha(tree, colour):
+    node = tree.nodes.new("CompositorNodeSeparateColor")
+    feed(tree, colour, node.inputs[0])
+    return node.outputs["Alpha"]
+
+
 def map_uv(tree, image, vector):
-    """Look `image` up at `vector`: bilinear with clamped edges from 5.0, before that one texel."""
+    """Look `image` up at `vector`, and multiply by its third value.
+
+    Bilinear with clamped edges from Blender 5.0; before, the texel itself.
+    """
     node = tree.nodes.new("CompositorNodeMapUV")
     if NEW_COMPOSITOR:
         node.inputs["Interpolation"].default_value = "Bilinear"

@@ -1,10 +1,11 @@
 """The compositor nodes of a shot: one node group that turns frames, edits and maps into a picture.
 
 The arithmetic is that of docs/decomposition-folder.md, on display-encoded values. With c the
-learned texture, e the edit and a its alpha, each looked up at the layer's place in the texture:
+learned texture, e the edit and a its alpha, the texture a (e - c), or c + a (e - c), is made texel
+by texel and then looked up at the layer's place in it:
 
-    delta:  frame + sum of  visibility * alpha * light * a (e - c)
-    full:           sum of  visibility * alpha * light * (c + a (e - c))
+    delta:  frame + sum of  visibility * alpha * light * lookup(a (e - c))
+    full:           sum of  visibility * alpha * light * lookup(c + a (e - c))
     light = 1 + relight * (residual - 1)
 """
 
@@ -13,9 +14,10 @@ from collections.abc import Mapping
 import bpy
 
 from . import compat
+from .shot import AGAIN, ShotError
 
-LOOKUP = "NVD Lookup"
-ROW = 620  # height given to one layer
+LOOKUP = "NVD Bilinear"
+ROW = 520  # height given to one layer
 
 
 def build_group(
@@ -30,12 +32,12 @@ def build_group(
     raw: bool,
 ) -> bpy.types.NodeTree:
     """The node group of a shot. Inputs: Frame (delta only), then Edit, Visibility and Relight of
-    every layer, and the edit's size before Blender 5.0. Output: Image.
+    every layer. Output: Image.
 
     `raw` leaves the result display-encoded; otherwise it is scene-linear Rec.709.
     """
     tree = bpy.data.node_groups.new(name, "CompositorNodeTree")
-    inputs = _interface(tree, layers, textures, mode)
+    inputs = _interface(tree, layers, mode)
     if mode == "delta":
         total = inputs["Frame"]
         if linear_frames:
@@ -59,7 +61,9 @@ def build_group(
 
 
 def image_node(tree, image, label: str, at, *, frames: int = 0, layer: str = ""):
-    """An Image node; with `frames`, a sequence from file 0 whose first frame is scene frame 1."""
+    """An Image node. With `frames`, a sequence whose file 0 is scene frame 1; with `layer`, that
+    layer of a multi-layer file.
+    """
     node = _place(tree.nodes.new("CompositorNodeImage"), label, at)
     node.image = image
     if frames:
@@ -68,7 +72,10 @@ def image_node(tree, image, label: str, at, *, frames: int = 0, layer: str = "")
         node.frame_offset = -1
         node.use_auto_refresh = True
     if layer:
-        node.layer = layer
+        try:
+            node.layer = layer
+        except TypeError as error:  # the file's layers are the values it takes
+            raise ShotError(f"{image.filepath} holds no layer {layer!r}", AGAIN) from error
     return node
 
 
@@ -80,34 +87,27 @@ def frame_around(tree, label: str, nodes) -> bpy.types.Node:
     return frame
 
 
-def _interface(tree, layers, textures, mode) -> dict[str, bpy.types.NodeSocket]:
+def _interface(tree, layers, mode) -> dict[str, bpy.types.NodeSocket]:
     """Declare the group's sockets; the Group Input node's outputs by name."""
 
-    def socket(name, kind, default, minimum=None):
+    def declare(name, kind, default, description):
         made = tree.interface.new_socket(name, in_out="INPUT", socket_type=kind)
         made.default_value = default
-        if minimum is not None:
-            made.min_value = minimum
-        return made
+        made.description = description
+        if kind == "NodeSocketFloat":
+            made.min_value = 0.0
 
     tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
     if mode == "delta":
-        socket("Frame", "NodeSocketColor", (0, 0, 0, 1)).description = "The clip as shot"
+        declare("Frame", "NodeSocketColor", (0, 0, 0, 1), "The clip as shot")
     for layer in layers:
-        socket(
-            f"{layer} Edit", "NodeSocketColor", (0, 0, 0, 0)
-        ).description = (
-            "What is painted, straight alpha: where it is transparent the layer stays as learned"
-        )
-        visibility = socket(f"{layer} Visibility", "NodeSocketFloat", 1.0, 0.0)
-        visibility.description = "How much of the paint (delta) or of the layer (full) shows"
-        relight = socket(f"{layer} Relight", "NodeSocketFloat", 1.0, 0.0)
-        relight.description = "How much of the shot's changing light falls on the layer"
-        if not compat.NEW_COMPOSITOR:
-            for side, size in zip(("Width", "Height"), textures[layer].size, strict=True):
-                made = socket(f"{layer} Edit {side}", "NodeSocketFloat", float(size), 1.0)
-                made.description = "Of the edit image, in pixels"
-    node = _place(tree.nodes.new("NodeGroupInput"), "", (-260, 0))
+        painted = "What is painted, as large as the texture; where transparent, as learned"
+        declare(f"{layer} Edit", "NodeSocketColor", (0, 0, 0, 0), painted)
+        shows = "How much of the layer shows" if mode == "full" else "How much of the paint shows"
+        declare(f"{layer} Visibility", "NodeSocketFloat", 1.0, shows)
+        falls = "How much of the shot's changing light falls on the layer"
+        declare(f"{layer} Relight", "NodeSocketFloat", 1.0, falls)
+    node = _place(tree.nodes.new("NodeGroupInput"), "", (-300, 0))
     return {output.name: output for output in node.outputs if output.name}
 
 
@@ -115,147 +115,104 @@ def _layer(tree, layer, inputs, texture, maps, frames, mode, row):
     """The nodes of one layer; returns the socket with its share of the picture."""
     before = set(tree.nodes)
     top = -ROW * row
-    map_node = image_node(tree, maps, f"{layer} maps", (0, top), frames=frames, layer=layer)
-    place, residual = map_node.outputs["Map"], map_node.outputs["Residual"]
-    learned_node = image_node(tree, texture, f"{layer} learned", (0, top - 300))
-    learned = _lookup(tree, learned_node.outputs["Image"], place, texture.size, (240, top - 300))
-    size = [inputs.get(f"{layer} Edit {side}") for side in ("Width", "Height")]
-    edit = _lookup(tree, inputs[f"{layer} Edit"], place, size, (240, top - 100))
-    learned[0].node.label, edit[0].node.label = "Look up learned", "Look up edit"
 
     def step(socket, label, column, down):
-        _place(socket.node, label, (460 + 190 * column, top - down))
+        _place(socket.node, label, (200 * column, top - down))
         return socket
 
-    paint = step(compat.mix(tree, "SUBTRACT", edit[0], learned[0]), "Edit - learned", 0, 200)
-    paint = step(compat.mix(tree, "MULTIPLY", paint, edit[1]), "x edit's alpha", 1, 200)
+    learned_node = image_node(tree, texture, f"{layer} learned", (0, top))
+    map_node = image_node(tree, maps, f"{layer} maps", (400, top - 200), frames=frames, layer=layer)
+    learned, edit = learned_node.outputs["Image"], inputs[f"{layer} Edit"]
+    painted = step(compat.alpha(tree, edit), "Edit's alpha", 1, 200)
+    paint = step(compat.mix(tree, "SUBTRACT", edit, learned), "Edit - learned", 1, 0)
+    paint = step(compat.mix(tree, "MULTIPLY", paint, painted), "x edit's alpha", 2, 0)
     if mode == "full":
-        paint = step(compat.mix(tree, "ADD", learned[0], paint), "Learned + paint", 2, 200)
-    light = step(compat.mix(tree, "SUBTRACT", residual, (1, 1, 1, 1)), "Residual - 1", 0, 0)
-    relight = inputs[f"{layer} Relight"]
-    light = step(compat.mix(tree, "MULTIPLY", light, relight), "x relight", 1, 0)
-    light = step(compat.mix(tree, "ADD", light, (1, 1, 1, 1)), "Light", 2, 0)
-    alpha = step(compat.separate_xyz(tree, place)[2], "Layer's alpha", 2, 400)
-    shown = compat.math(tree, "MULTIPLY", alpha, inputs[f"{layer} Visibility"])
-    step(shown, "x visibility", 3, 400)
-    share = step(compat.mix(tree, "MULTIPLY", paint, light), "x light", 4, 100)
-    share = step(compat.mix(tree, "MULTIPLY", share, shown), "x alpha", 5, 100)
+        paint = step(compat.mix(tree, "ADD", learned, paint), "Learned + paint", 3, 0)
+    residual, relight = map_node.outputs["Residual"], inputs[f"{layer} Relight"]
+    light = step(compat.mix(tree, "SUBTRACT", residual, (1, 1, 1, 1)), "Residual - 1", 4, 200)
+    light = step(compat.mix(tree, "MULTIPLY", light, relight), "x relight", 5, 200)
+    light = step(compat.mix(tree, "ADD", light, (1, 1, 1, 1)), "Light", 6, 200)
+    share = _looked_up(tree, paint, map_node.outputs["Map"], texture.size)
+    share = step(share, "Look up, x alpha", 5, 0)
+    visibility = inputs[f"{layer} Visibility"]
+    share = step(compat.mix(tree, "MULTIPLY", share, visibility), "x visibility", 6, 0)
+    share = step(compat.mix(tree, "MULTIPLY", share, light), "x light", 7, 0)
     frame_around(tree, f"Layer {layer}", set(tree.nodes) - before)
     return share
 
 
-def _lookup(tree, image, place, size, at):
-    """`image` looked up bilinearly: its colour and alpha sockets."""
-    node = _place(tree.nodes.new("CompositorNodeGroup"), "Look up", at)
-    node.node_tree = lookup_group()
-    compat.feed(tree, image, node.inputs["Image"])
-    compat.feed(tree, place, node.inputs["Map"])
-    if not compat.NEW_COMPOSITOR:
-        compat.feed(tree, size[0], node.inputs["Width"])
-        compat.feed(tree, size[1], node.inputs["Height"])
-    return node.outputs["Image"], node.outputs["Alpha"]
-
-
-def lookup_group() -> bpy.types.NodeTree:
-    """The shared group that looks an image up bilinearly with clamped edges, straight alpha."""
-    tree = bpy.data.node_groups.get(LOOKUP)
-    if tree is not None:
-        return tree
-    tree = bpy.data.node_groups.new(LOOKUP, "CompositorNodeTree")
-    interface = tree.interface
-    interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-    interface.new_socket("Alpha", in_out="OUTPUT", socket_type="NodeSocketFloat")
-    interface.new_socket("Image", in_out="INPUT", socket_type="NodeSocketColor")
-    interface.new_socket("Map", in_out="INPUT", socket_type="NodeSocketVector")
-    if not compat.NEW_COMPOSITOR:
-        for side in ("Width", "Height"):
-            made = interface.new_socket(side, in_out="INPUT", socket_type="NodeSocketFloat")
-            made.default_value = made.min_value = 1.0
-    group_input = _place(tree.nodes.new("NodeGroupInput"), "", (0, 0))
-    inputs = {output.name: output for output in group_input.outputs if output.name}
-    u, v, _ = compat.separate_xyz(tree, inputs["Map"])
-    _place(u.node, "Place in texture", (200, -200))
+def _looked_up(tree, image, place, size):
+    """`image` looked up bilinearly, times the third value of `place`, the layer's alpha."""
     if compat.NEW_COMPOSITOR:
-        vector = compat.combine_xyz(tree, u, v, 1.0)  # the third value would scale the colour
-        _place(vector.node, "", (400, -200))
-        colour = compat.map_uv(tree, inputs["Image"], vector)
-        _place(colour.node, "", (600, 0))
-        alpha = _alpha(tree, colour)
-        _place(alpha.node, "", (800, -200))
-    else:
-        colour, alpha = _four_taps(tree, inputs, u, v)
-    output = _place(tree.nodes.new("NodeGroupOutput"), "", (2600, 0))
-    if compat.NEW_COMPOSITOR:
-        output.location.x = 1000
-    compat.feed(tree, colour, output.inputs["Image"])
-    compat.feed(tree, alpha, output.inputs["Alpha"])
-    return tree
+        return compat.map_uv(tree, image, place)
+    node = tree.nodes.new("CompositorNodeGroup")
+    node.node_tree = _bilinear_group()
+    for socket, value in zip(node.inputs, (image, place, *map(float, size)), strict=True):
+        compat.feed(tree, value, socket)
+    return node.outputs[0]
 
 
-def _four_taps(tree, inputs, u, v):
-    """Bilinear from four exact texels, for the Map UV node before Blender 5.0.
+def _bilinear_group() -> bpy.types.NodeTree:
+    """Bilinear from four exact texels, for the Map UV node before Blender 5.0; edges clamp.
 
     A texel is aimed at a quarter beyond its left and lower edge, because Blender 4.3 rounds where
     the others cut off; both then find the same texel.
     """
-
-    def axis(at, size, row):
-        """The two taps' places along one axis, and the weight of the second."""
-        nodes = []
-
-        def step(operation, *values):
-            nodes.append(compat.math(tree, operation, *values))
-            _place(nodes[-1].node, "", (400 + 160 * len(nodes), row - 40 * (len(nodes) % 2)))
-            return nodes[-1]
-
-        texel = step("MULTIPLY_ADD", at, size, -0.5)
-        first = step("FLOOR", texel)
-        weight = step("SUBTRACT", texel, first)
-        last = step("SUBTRACT", size, 1.0)
-        taps = []
-        for k in (0.0, 1.0):
-            tap = step("MINIMUM", step("MAXIMUM", step("ADD", first, k), 0.0), last)
-            taps.append(step("DIVIDE", step("ADD", tap, 0.25), size))
-        frame_around(tree, "Across" if row > -400 else "Up", [socket.node for socket in nodes])
-        return taps, weight
-
-    across, x = axis(u, inputs["Width"], -100)
-    up, y = axis(v, inputs["Height"], -500)
-    colours, alphas = [], []
+    tree = bpy.data.node_groups.get(LOOKUP)
+    if tree is not None:
+        return tree
+    tree = bpy.data.node_groups.new(LOOKUP, "CompositorNodeTree")
+    tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    tree.interface.new_socket("Image", in_out="INPUT", socket_type="NodeSocketColor")
+    tree.interface.new_socket("Map", in_out="INPUT", socket_type="NodeSocketVector")
+    for side in ("Width", "Height"):
+        tree.interface.new_socket(side, in_out="INPUT", socket_type="NodeSocketFloat")
+    group_input = _place(tree.nodes.new("NodeGroupInput"), "", (0, 0))
+    image, place, width, height, _ = group_input.outputs
+    u, v, alpha = compat.separate_xyz(tree, place)
+    _place(u.node, "Place in texture", (200, -100))
+    across, x = _taps(tree, u, width, "Across", (480, 300))
+    up, y = _taps(tree, v, height, "Up", (480, -300))
+    rows = []
     for j in (0, 1):
-        row_colours, row_alphas = [], []
+        texels = []
         for i in (0, 1):
-            down = 300 - 320 * (2 * j + i)
-            vector = compat.combine_xyz(tree, across[i], up[j], 1.0)
-            _place(vector.node, "", (1700, down - 100))
-            texel = compat.map_uv(tree, inputs["Image"], vector)
-            _place(texel.node, f"Texel {i} {j}", (1860, down))
-            row_colours.append(texel)
-            row_alphas.append(_alpha(tree, texel))
-            _place(row_alphas[-1].node, "", (2020, down - 100))
-        colours.append(compat.mix(tree, "MIX", *row_colours, x))
-        alphas.append(_between(tree, *row_alphas, x))
-        _place(colours[-1].node, "", (2200, 300 - 640 * j))
-    colour = compat.mix(tree, "MIX", *colours, y)
-    _place(colour.node, "", (2400, 0))
-    return colour, _between(tree, *alphas, y)
+            down = 300 - 200 * (2 * j + i)
+            vector = compat.combine_xyz(tree, across[i], up[j], alpha)
+            _place(vector.node, "", (1720, down))
+            texels.append(compat.map_uv(tree, image, vector))
+            _place(texels[i].node, f"Texel {i} {j}", (1900, down))
+        rows.append(compat.mix(tree, "MIX", *texels, x))
+        _place(rows[j].node, "Between columns", (2100, 200 - 400 * j))
+    colour = compat.mix(tree, "MIX", *rows, y)
+    _place(colour.node, "Between rows", (2300, 0))
+    output = _place(tree.nodes.new("NodeGroupOutput"), "", (2500, 0))
+    compat.feed(tree, colour, output.inputs[0])
+    return tree
 
 
-def _alpha(tree, colour):
-    node = tree.nodes.new("CompositorNodeSeparateColor")
-    tree.links.new(colour, node.inputs[0])
-    return node.outputs["Alpha"]
+def _taps(tree, at, size, label, corner):
+    """The places of the two texels around `at` along one axis, and the weight of the second."""
+    before = set(tree.nodes)
 
+    def step(operation, values, name, column, down):
+        socket = compat.math(tree, operation, *values)
+        _place(socket.node, name, (corner[0] + 180 * column, corner[1] - down))
+        return socket
 
-def _between(tree, a, b, weight):
-    """a + weight (b - a); the colour Mix node would leave alpha as it is in a."""
-    difference = compat.math(tree, "SUBTRACT", b, a)
-    result = compat.math(tree, "MULTIPLY_ADD", weight, difference, a)
-    column = 2200 + 100 * sum(socket.node.bl_idname.endswith("Math") for socket in (a, b))
-    down = a.node.location.y - 200
-    _place(difference.node, "", (column, down))
-    _place(result.node, "", (column, down - 60))
-    return result
+    texel = step("MULTIPLY_ADD", (at, size, -0.5), "In texels", 0, 0)
+    first = step("FLOOR", (texel,), "First texel", 1, 0)
+    weight = step("SUBTRACT", (texel, first), "Weight", 2, 340)
+    last = step("SUBTRACT", (size, 1.0), "Last texel", 0, 200)
+    taps = []
+    for k in (0, 1):
+        tap = step("ADD", (first, float(k)), f"Texel {k}", 2, 170 * k)
+        tap = step("MAXIMUM", (tap, 0.0), "Not below", 3, 170 * k)
+        tap = step("MINIMUM", (tap, last), "Not above", 4, 170 * k)
+        tap = step("ADD", (tap, 0.25), "Well inside", 5, 170 * k)
+        taps.append(step("DIVIDE", (tap, size), "Of the width", 6, 170 * k))
+    frame_around(tree, label, set(tree.nodes) - before)
+    return taps, weight
 
 
 def _convert(tree, colour, source: str, target: str, at):

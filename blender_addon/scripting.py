@@ -1,5 +1,7 @@
 """What a script calls; the operators and panels call the same."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
@@ -27,22 +29,37 @@ def open_shot(
         raise ValueError(f"mode should be one of {MODES}, not {mode!r}")
     shot = read_shot(folder)
     scene = scene or bpy.context.scene
-    images = _load_images(shot)
+    with _undone_on_error():
+        images = _load_images(shot)
+        group = nodes.build_group(
+            f"NVD {shot.name}",
+            [layer.name for layer in shot.layers],
+            {layer.name: images[layer.texture] for layer in shot.layers},
+            images[shot.map(0)],
+            frames=shot.frames,
+            mode=mode,
+            linear_frames=shot.encoding == "linear",
+            raw=raw,
+        )
     _close(shot, scene)
-    group = nodes.build_group(
-        f"NVD {shot.name}",
-        [layer.name for layer in shot.layers],
-        {layer.name: images[layer.texture] for layer in shot.layers},
-        images[shot.map(0)],
-        frames=shot.frames,
-        mode=mode,
-        linear_frames=shot.encoding == "linear",
-        raw=raw,
-    )
+    group.name = f"NVD {shot.name}"  # the old one may have held the name until now
     group["nvd_folder"] = str(shot.folder)
     _place_in_scene(shot, scene, group, images, mode)
     _set_up_scene(shot, scene, raw)
     return group
+
+
+@contextmanager
+def _undone_on_error() -> Iterator[None]:
+    """Where a ShotError comes out, remove the images and node groups made in between."""
+    kept = {block.as_pointer() for block in (*bpy.data.images, *bpy.data.node_groups)}
+    try:
+        yield
+    except ShotError:
+        for blocks in (bpy.data.node_groups, bpy.data.images):
+            for block in [block for block in blocks if block.as_pointer() not in kept]:
+                blocks.remove(block)
+        raise
 
 
 def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
@@ -50,6 +67,14 @@ def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
     for layer in shot.layers:
         images[layer.texture] = _load(layer.texture, f"{layer.name} learned")
         images[layer.edit] = _load(layer.edit, f"{layer.name} edit")
+        wanted, found = (
+            " x ".join(map(str, images[path].size)) for path in (layer.texture, layer.edit)
+        )
+        if found != wanted:
+            raise ShotError(
+                f"{layer.edit} is {found} pixels, the layer's texture {wanted}",
+                f"scale it to {wanted}; `nvd render` takes edits of any size",
+            )
     images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", sequence=True)
     linear = shot.encoding == "linear"
     space = "Linear Rec.709" if linear else "Non-Color"
@@ -64,10 +89,9 @@ def _load(path: Path, name: str, space: str = "Non-Color", sequence: bool = Fals
             if not image.is_dirty and image.packed_file is None:
                 image.reload()
             return image
-    try:
-        image = bpy.data.images.load(str(path))
-    except RuntimeError as error:
-        raise ShotError(f"Blender cannot read {path} ({error})", "see that it is whole") from error
+    image = bpy.data.images.load(str(path))
+    if not image.size[0] and image.type != "MULTILAYER":  # asking for the size reads the file
+        raise ShotError(f"Blender cannot read {path}", "copy it again; it may be damaged")
     image.name = name
     image["nvd_path"] = str(path)
     if sequence:
@@ -106,9 +130,6 @@ def _place_in_scene(shot: Shot, scene, group, images, mode: str) -> None:
         edit = images[layer.edit]
         image = nodes.image_node(tree, edit, f"{layer.name} edit", (0, top - 330 * row))
         tree.links.new(image.outputs["Image"], node.inputs[f"{layer.name} Edit"])
-        if not compat.NEW_COMPOSITOR:
-            node.inputs[f"{layer.name} Edit Width"].default_value = edit.size[0]
-            node.inputs[f"{layer.name} Edit Height"].default_value = edit.size[1]
         made.append(image)
     made.append(nodes.frame_around(tree, group.name, made))
     for part in made:

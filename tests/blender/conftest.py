@@ -6,7 +6,6 @@ tools/test.py runs them in every one. Blender's own settings stay out of the use
 """
 
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,9 +16,8 @@ _settings = tempfile.TemporaryDirectory(prefix="nvd-blender-")
 os.environ["BLENDER_USER_RESOURCES"] = _settings.name  # read when bpy is imported
 
 import bpy  # noqa: E402
+from engine import ROOT, run_engine  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[2]
-ENGINE = ROOT / ".envs" / "engine" / "bin" / "python"
 sys.path.insert(0, str(ROOT))
 
 
@@ -31,27 +29,11 @@ def empty_file():
     return scene
 
 
-def engine(*arguments: str) -> subprocess.CompletedProcess:
-    """Run the engine's Python; AssertionError with its words where it fails."""
-    assert ENGINE.is_file(), f"no {ENGINE}: run tools/environments.py"
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    done = subprocess.run(
-        [str(ENGINE), *map(str, arguments)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
-    return done
-
-
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Path:
     """shot.nvd with 8-bit frames, and truth.npz beside it. Not to be changed by a test."""
     folder = tmp_path_factory.mktemp("display")
-    engine(Path(__file__).with_name("make_folder.py"), folder)
+    run_engine(Path(__file__).with_name("make_folder.py"), folder)
     return folder
 
 
@@ -59,5 +41,5 @@ def made(tmp_path_factory) -> Path:
 def made_linear(tmp_path_factory) -> Path:
     """The same with linear EXR frames that go above 1."""
     folder = tmp_path_factory.mktemp("linear")
-    engine(Path(__file__).with_name("make_folder.py"), folder, "--linear")
+    run_engine(Path(__file__).with_name("make_folder.py"), folder, "--linear")
     return folder

@@ -21,11 +21,12 @@ class Truth:
         total = plate.copy() if mode == "delta" else np.zeros_like(plate)
         for index, layer in enumerate(self.layers):
             maps = self.arrays["maps"][t, index]
-            learned = bilinear(self.arrays[f"texture_{layer}"], maps[..., 0], maps[..., 1])
-            edit = bilinear(self.arrays[f"edit_{layer}"], maps[..., 0], maps[..., 1])
-            share = edit[..., 3:] * (edit[..., :3] - learned[..., :3])
+            learned = self.arrays[f"texture_{layer}"][..., :3]
+            edit = self.arrays[f"edit_{layer}"]
+            texture = edit[..., 3:] * (edit[..., :3] - learned)
             if mode == "full":
-                share += learned[..., :3]
+                texture = learned + texture
+            share = bilinear(texture, maps[..., 0], maps[..., 1])
             light = 1 + relight[index] * (maps[..., 3:] - 1)
             total += visibility[index] * maps[..., 2:3] * light * share
         return total

@@ -1,0 +1,119 @@
+"""Folders that cannot be opened say what is wrong and what to do."""
+
+import json
+import shutil
+
+import bpy
+import pytest
+
+from blender_addon.scripting import open_shot
+from blender_addon.shot import ShotError, read_shot
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
+    return tmp_path / "shot.nvd"
+
+
+def change(folder, key, value):
+    """Set the manifest's `key`, such as "clip.frames" or "layers.0.edit"; None removes it."""
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    *parents, last = [int(part) if part.isdigit() else part for part in key.split(".")]
+    values = manifest
+    for parent in parents:
+        values = values[parent]
+    if value is None:
+        del values[last]
+    else:
+        values[last] = value
+    path.write_text(json.dumps(manifest))
+
+
+def test_reads(folder):
+    shot = read_shot(folder)
+    assert shot.name == "shot"
+    assert [layer.name for layer in shot.layers] == ["toy", "leaf-2", "background"]
+    assert shot.rate == (24000, 1001)
+    assert shot.map(2) == folder / "maps/00002.exr"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("schema", "something.else", "something.else"),
+        ("version", 2, "update the extension"),
+        ("version", "1", "whole number"),
+        ("version", True, "whole number"),
+        ("clip", None, "clip.frames"),
+        ("clip.frames", 0, "clip.frames"),
+        ("clip.frames", 5, "2 of 5 frames are missing"),
+        ("clip.width", "160", "clip.width"),
+        ("clip.rate", [24], "clip.rate"),
+        ("clip.encoding", "aces", "display or linear"),
+        ("frames", "frames/%s.png", "pattern"),
+        ("frames", "frames/00000.png", "pattern"),
+        ("maps", "../maps/%05d.exr", "outside itself"),
+        ("layers", [], "no layers"),
+        ("layers", ["toy"], "layers[0].name"),
+        ("layers.0.name", "a/b", "no name for a layer"),
+        ("layers.0.name", "background", "names two"),
+        ("layers.0.kind", "sky", "object or background"),
+        ("layers.0.texture", "/etc/hostname", "outside itself"),
+        ("layers.1.edit", "../../edit.png", "outside itself"),
+        ("layers.1.edit", "edits/gone.png", "copy"),
+        ("layers.1.texture", "textures/gone.png", "missing"),
+    ],
+)
+def test_refuses(folder, key, value, says):
+    change(folder, key, value)
+    with pytest.raises(ShotError) as caught:
+        read_shot(folder)
+    assert says in str(caught.value)
+    assert caught.value.problem and caught.value.remedy
+
+
+def test_refuses_links_that_leave(folder, tmp_path):
+    (tmp_path / "elsewhere.png").write_bytes((folder / "edits/toy.png").read_bytes())
+    (folder / "edits/toy.png").unlink()
+    (folder / "edits/toy.png").symlink_to(tmp_path / "elsewhere.png")
+    with pytest.raises(ShotError, match="outside itself"):
+        read_shot(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "\xff\x00"])
+def test_refuses_damaged_manifest(folder, text):
+    (folder / "manifest.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ShotError):
+        read_shot(folder)
+
+
+def test_refuses_unfinished_folder(tmp_path):
+    with pytest.raises(ShotError, match="nvd decompose"):
+        read_shot(tmp_path)
+
+
+def test_unreadable_image_is_an_error_and_changes_nothing(folder):
+    (folder / "maps/00000.exr").write_bytes(b"not an image")
+    with pytest.raises(ShotError):
+        open_shot(folder)
+    assert not [group.name for group in bpy.data.node_groups if group.name.startswith("NVD")]
+    assert not bpy.data.images
+
+
+def test_map_without_the_layer_is_an_error(folder):
+    change(folder, "layers.0.name", "someone")
+    with pytest.raises(ShotError, match="someone"):
+        open_shot(folder)
+
+
+def test_edit_of_another_size_is_an_error(folder):
+    shutil.copy(folder / "edits/toy.png", folder / "edits/background.png")
+    with pytest.raises(ShotError, match=r"96 x 64 pixels.*200 x 120"):
+        open_shot(folder)
+
+
+def test_unknown_mode(folder):
+    with pytest.raises(ValueError, match="both"):
+        open_shot(folder, "both")
