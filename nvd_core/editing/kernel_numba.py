@@ -51,10 +51,8 @@ def pack_textures(textures: dict[int, np.ndarray], crop: bool) -> PackedTextures
         y0, y1 = max(lines[0] - 1, 0), lines[-1]
         cropped = texture[y0 : y1 + 2, x0 : x1 + 2]
         flags = _tile_map(used[y0 : y1 + 2, x0 : x1 + 2])
-        rows.append(
-            (layer, width, height, x0, y0, cropped.shape[1], first_texel)
-            + (x0, x1, y0, y1, first_tile, flags.shape[1])
-        )
+        place = layer, width, height, x0, y0, cropped.shape[1], first_texel
+        rows.append((*place, x0, x1, y0, y1, first_tile, flags.shape[1]))
         boxes.append(_box_in_uv(width, height, x0, x1, y0, y1))
         texels.append(cropped.reshape(-1, 3).astype(np.float32))
         tiles.append(flags.reshape(-1))
