@@ -1,0 +1,222 @@
+"""The report on a decomposition: figures in report.json, pictures beside it, cautions in words.
+
+The clip streams through frame by frame. Every frame is composed from the learned textures and
+the baked maps, what artists work with, not from the networks.
+"""
+
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from nvd_core.decomposition.folder import Shot
+from nvd_core.decomposition.maps import FrameMaps, in_threads, iter_maps
+from nvd_core.editing.edits import display_colours
+from nvd_core.editing.render import Kernel, choose_device, make_kernel, read_frame
+from nvd_core.errors import NvdError
+from nvd_core.evaluation import pictures
+from nvd_core.evaluation.metrics import FoldMeter, IouMeter, PsnrMeter, ssim
+from nvd_core.files import write_json
+from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
+from nvd_core.progress import Progress
+
+SCHEMA, VERSION = "nvd.report", 1
+MOST_FOLDED = 0.02
+LEAST_IOU = 0.7
+MOST_LOST_WITHOUT_LIGHT = 5.0
+"""dB between the full reconstruction and the one without the residual"""
+LEAST_PSNR = 24.0
+
+_PICTURE_SIZE = 1024  # longest side of a texture's picture
+_SQUARES = 24  # of the checkerboard edit along a texture's longer side
+_TINTS = np.array([[1, 0.45, 0.2], [0.2, 0.7, 1], [0.5, 1, 0.3], [1, 0.4, 0.9]], np.float32)
+
+
+@dataclass
+class Measured:
+    """What is gathered while the clip streams through."""
+
+    full: PsnrMeter = field(default_factory=PsnrMeter)
+    without_residual: PsnrMeter = field(default_factory=PsnrMeter)
+    ssims: list[float] = field(default_factory=list)
+    folds: dict[str, FoldMeter] = field(default_factory=dict)
+    ious: dict[str, IouMeter] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The renderers of a report."""
+
+    full: Kernel
+    checkerboard: Kernel
+    device: torch.device
+
+
+def evaluate(shot: Shot, progress: Progress | None = None) -> dict:
+    """Measure `shot` and write its `report/`; returns what report.json holds.
+
+    NvdError where files of the folder are missing or damaged.
+    """
+    progress = progress or Progress()
+    shot.check()
+    kernels, textures = _prepared(shot)
+    measured = Measured(folds={name: FoldMeter() for name in shot.names})
+    pictured = sorted({0, shot.frames // 2, shot.frames - 1})
+    rows, labels = [], []
+    numbers = range(shot.frames)
+    ones = np.ones((len(shot.names), *_size(shot), 3), np.float32)
+    progress.stage("evaluate", shot.frames)
+    with (
+        closing(iter_maps(shot, numbers)) as all_maps,
+        closing(in_threads(lambda i: _display_frame(shot, i), numbers)) as frames,
+    ):
+        for index, (maps, true) in enumerate(zip(all_maps, frames, strict=True)):
+            image = kernels.full(true, maps).clip(0, 1)
+            unlit = kernels.full(true, FrameMaps(maps.uva, ones)).clip(0, 1)
+            measured.full.add(image, true)
+            measured.without_residual.add(unlit, true)
+            measured.ssims.append(ssim(image, true, kernels.device))
+            _measure_layers(shot, index, maps, measured)
+            if index in pictured:
+                edited = kernels.checkerboard(true, maps)
+                row = _frame_pictures(true, image, maps, edited)
+                rows.append(list(row.values()))
+                labels.append([f"{name.replace('_', ' ')}, frame {index}" for name in row])
+                _write_pictures(shot, {f"{name}_{index:05d}": row[name] for name in row})
+            progress.update(index + 1, psnr=measured.full.value)
+    _write_pictures(shot, {f"texture_{name}": picture for name, picture in textures.items()})
+    rows.append(list(textures.values()))
+    labels.append([f"texture of {name}" for name in textures])
+    write_image(shot.report / "contact_sheet.png", pictures.contact_sheet(rows, labels))
+    report = _figures(shot, measured)
+    write_json(shot.report / "report.json", report)
+    for text in report["cautions"]:
+        progress.caution(text)
+    return report
+
+
+def _prepared(shot: Shot) -> tuple[Kernels, dict[str, np.ndarray]]:
+    """The renderers, and a picture of each texture."""
+    learned, checkerboards, shown = {}, {}, {}
+    for n, name in enumerate(shot.names):
+        colours, alpha = display_colours(read_image(shot.texture_path(name)))
+        learned[n] = colours
+        checkerboards[n] = _checkerboard(colours, n)
+        alpha = np.ones((*colours.shape[:2], 1), np.float32) if alpha is None else alpha
+        small = pictures.shrunk(np.dstack([colours, alpha]), _PICTURE_SIZE)
+        shown[name] = pictures.on_checker(small[..., :3], small[..., 3:])
+    device = choose_device("auto")
+    full = make_kernel(learned, "full", False, device)
+    return Kernels(full, make_kernel(checkerboards, "delta", False, device), device), shown
+
+
+def _checkerboard(colours: np.ndarray, n: int) -> np.ndarray:
+    """The delta of a checkerboard of two tints painted half opaque on a texture [h, w, 3]."""
+    height, width = colours.shape[:2]
+    board = pictures.checker(height, width, max(max(height, width) // _SQUARES, 2))
+    tint = _TINTS[n % len(_TINTS)]
+    return (0.6 * (tint * (0.25 + 0.75 * board) - colours)).astype(np.float32)
+
+
+def _measure_layers(shot: Shot, index: int, maps: FrameMaps, measured: Measured) -> None:
+    for n, name in enumerate(shot.names):
+        measured.folds[name].add(maps, n)
+        path = shot.mask_path(name, index)
+        if path.is_file():
+            mask = (to_float(read_image(path))[..., 0] * 255).astype(np.uint8)
+            if mask.shape != _size(shot):
+                raise NvdError(
+                    f"the mask {path} has another size than the clip",
+                    expected="{1} x {0}".format(*_size(shot)),
+                    found="{1} x {0}".format(*mask.shape),
+                    remedy=f"restore it, or remove {path.parent} to go without",
+                )
+            measured.ious.setdefault(name, IouMeter()).add(maps.uva[n, ..., 2], mask)
+
+
+def _size(shot: Shot) -> tuple[int, int]:
+    return shot.manifest.clip.height, shot.manifest.clip.width
+
+
+def _display_frame(shot: Shot, index: int) -> np.ndarray:
+    """Frame `index` display-encoded, clamped to 0..1, float32 [H, W, 3]."""
+    frame = read_frame(shot, index)
+    return (encode_srgb(frame) if frame.dtype.kind == "f" else to_float(frame)).clip(0, 1)
+
+
+def _frame_pictures(
+    true: np.ndarray, image: np.ndarray, maps: FrameMaps, edited: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The pictures of one frame by their names."""
+    alpha = maps.uva[..., 2:]
+    objects = len(alpha) - 1
+    tints = _TINTS[np.arange(objects) % len(_TINTS)].reshape(objects, 1, 1, 3)
+    light = (alpha * maps.residual).sum(0)
+    return {
+        "frame": pictures.to_bytes(true),
+        "reconstruction": pictures.to_bytes(image),
+        "difference_x4": pictures.difference(image, true),
+        "alpha": pictures.to_bytes((alpha[:-1] * tints).sum(0)),
+        "residual": pictures.to_bytes(light / 2),  # mid grey is 1: no change of light
+        "checkerboard": pictures.to_bytes(edited),
+    }
+
+
+def _write_pictures(shot: Shot, shown: dict[str, np.ndarray]) -> None:
+    for name, picture in shown.items():
+        write_image(shot.report / f"{name}.png", picture)
+
+
+def _figures(shot: Shot, measured: Measured) -> dict:
+    folded = {name: meter.value for name, meter in measured.folds.items()}
+    total = sum(meter.total for meter in measured.folds.values())
+    report = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "frames": shot.frames,
+        "psnr": round(measured.full.value, 3),
+        "psnr_without_residual": round(measured.without_residual.value, 3),
+        "ssim": round(sum(measured.ssims) / len(measured.ssims), 4),
+        "alpha_iou": {n: _rounded(meter.value) for n, meter in measured.ious.items()},
+        "folded": _rounded(sum(m.folded for m in measured.folds.values()) / max(total, 1)),
+        "folded_by_layer": {name: _rounded(share) for name, share in folded.items()},
+        "psnr_per_frame": [round(value, 3) for value in measured.full.per_frame],
+    }
+    return report | {"cautions": [*shot.manifest.cautions, *cautions(report)]}
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 5)
+
+
+def cautions(report: dict) -> list[str]:
+    """What the figures of a report warn of, in plain words with the figures."""
+    found = []
+    psnr, unlit = report["psnr"], report["psnr_without_residual"]
+    if psnr < LEAST_PSNR:
+        found.append(
+            f"the layers reproduce the clip poorly ({psnr:.1f} dB, good is {LEAST_PSNR:.0f} or "
+            "more): look at the difference in the report, and render edits in the mode delta"
+        )
+    if psnr - unlit > MOST_LOST_WITHOUT_LIGHT:
+        found.append(
+            f"without the light the reconstruction falls from {psnr:.1f} to {unlit:.1f} dB (more "
+            f"than {MOST_LOST_WITHOUT_LIGHT:.0f} dB): the light may hold detail that belongs to "
+            "the textures, so that paint slides or flickers; check a rendered edit"
+        )
+    for name, share in report["folded_by_layer"].items():
+        if share is None:
+            found.append(f"the layer {name} covers no pixel of the clip: paint on it will not show")
+        elif share > MOST_FOLDED:
+            found.append(
+                f"{100 * share:.1f} % of the layer {name} is folded (more than "
+                f"{100 * MOST_FOLDED:.0f} %): paint there may appear twice or mirrored"
+            )
+    for name, iou in report["alpha_iou"].items():
+        if iou is not None and iou < LEAST_IOU:
+            found.append(
+                f"the alpha of {name} agrees with its masks only to {iou:.2f} (IoU, good is "
+                f"{LEAST_IOU:.2f} or more): its outline may take in other things or miss parts"
+            )
+    return found
