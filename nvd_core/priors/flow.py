@@ -31,13 +31,12 @@ def compute_flow(
     work: Path,
     progress: Progress,
     method: str = "dis",
-    weights: Path | None = None,
-    files: Path | None = None,
+    path: Path | str | None = None,
 ) -> None:
     """Write flow_forward.npy, flow_backward.npy and flow_ok.npy beside frames.npy in `work`.
 
-    `weights` is the RAFT weights file, `files` the folder of flow made elsewhere. Nothing appears
-    under its final name before all pairs are done.
+    `path` is RAFT's weights file, or the folder of flow files. Nothing appears under its final name
+    before all pairs are done.
     """
     work = Path(work)
     frames = np.load(work / "frames.npy", mmap_mode="r")  # [T, H, W, 3]
@@ -49,7 +48,7 @@ def compute_flow(
             found=f"{count}",
             remedy="give a longer clip or a wider frame range",
         )
-    source, workers = _source(method, frames, weights, files)
+    source, workers = _source(method, frames, path)
     shape = (count - 1, height, width, 2)
     progress.stage("flow", count - 1)
     with ExitStack() as stack:
@@ -110,20 +109,18 @@ def grey(frame: np.ndarray) -> np.ndarray:  # uint8 [H, W, 3] -> [H, W]
     return cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
 
 
-def _source(
-    method: str, frames: np.ndarray, weights: Path | None, files: Path | None
-) -> tuple[Source, int]:
+def _source(method: str, frames: np.ndarray, path: Path | str | None) -> tuple[Source, int]:
     """The source of the flow and how many threads may ask it at once."""
     if method == "dis":
         return lambda t: _dis_pair(frames, t), min(os.cpu_count() or 1, 8)
     if method == "raft":
         from nvd_core.priors.flow_raft import raft_source
 
-        return raft_source(frames, weights), 1
+        return raft_source(frames, path), 1
     if method == "files":
         from nvd_core.priors.flow_files import file_source
 
-        return file_source(frames.shape[:3], files), 2
+        return file_source(frames.shape[:3], path), 2
     raise NvdError(
         "there is no such way to compute optical flow",
         expected=", ".join(METHODS),

@@ -1,0 +1,225 @@
+"""One drawn mask carried through the clip, both ways, along the flow.
+
+From the drawn frame outwards, each frame looks up the mask of the frame before it along the flow.
+Flow alone drags along what the object uncovers, so two more witnesses are heard: whether a pixel
+moves with the object or with the background, and whether its colour was seen in the object or
+around it. Then the edge is brought back onto the picture's own (GrabCut in a narrow band). What can
+be doubted gets a lower weight: where the flow is not consistent or the witnesses disagree, near the
+edge, and the more so the farther from the drawn frame.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nvd_core.priors.flow import pixel_grid
+from nvd_core.priors.motion_fit import apply, fit_pair
+from nvd_core.progress import Progress
+
+LONGEST = 640
+"""Masks are carried at this many pixels along the longer side at most."""
+BAND = 0.012
+"""Half-width of the band in which colour may move the edge, of the longer side."""
+LOST_PER_FRAME = 0.985
+"""Confidence that is left after one more frame from the drawn one."""
+LOST_INCONSISTENT = 0.7
+"""Confidence that is left where the flow of a step is not consistent."""
+PRIOR, COLOUR, MOTION = 3.0, 1.0, 1.0
+"""How much the carried mask, the colour and the motion count, in log odds."""
+LEAST_WEIGHT = 24
+"""A carried mask is never believed less than this, of 255."""
+
+
+def carry_masks(work: Path, keys: dict[int, int], progress: Progress) -> None:
+    """Fill masks.npy and mask_weight.npy in place for objects drawn on one frame.
+
+    `keys` has the drawn frame of every such object's number; that frame's mask must stand in
+    masks.npy. An interrupted run starts again from the drawn frames.
+    """
+    work = Path(work)
+    clip = _Clip(work)
+    progress.stage("carrying masks", len(keys) * clip.count)
+    for number, (layer, key) in enumerate(keys.items()):
+        clip.weights[layer, key] = 255
+        done = number * clip.count + 1
+        for frames in (range(key + 1, clip.count), range(key - 1, -1, -1)):
+            mask = clip.small(clip.masks[layer, key])
+            confidence = np.ones_like(mask)
+            colours = Colours(clip.frame(key), mask)
+            for t in frames:
+                direction = 1 if t > key else -1
+                mask, confidence = clip.step(mask, confidence, colours, t, direction)
+                clip.store(layer, t, mask, confidence)
+                done += 1
+                progress.update(done)
+    clip.masks.flush()
+    clip.weights.flush()
+
+
+class _Clip:
+    """The arrays of `work/`, read at the working size."""
+
+    def __init__(self, work: Path):
+        self.frames = np.load(work / "frames.npy", mmap_mode="r")
+        self.masks = np.load(work / "masks.npy", mmap_mode="r+")
+        self.weights = np.load(work / "mask_weight.npy", mmap_mode="r+")
+        self.flows = {
+            1: np.load(work / "flow_backward.npy", mmap_mode="r"),
+            -1: np.load(work / "flow_forward.npy", mmap_mode="r"),
+        }  # by the direction of the step: the flow from the new frame back to the one before
+        self.ok = np.load(work / "flow_ok.npy", mmap_mode="r")
+        self.count, self.height, self.width = self.frames.shape[:3]
+        factor = min(1.0, LONGEST / max(self.height, self.width))
+        self.size = (round(self.width * factor), round(self.height * factor))
+        self.factor = factor
+        self.grid = pixel_grid(self.size[1], self.size[0])
+
+    def small(self, image: np.ndarray) -> np.ndarray:  # uint8 [H, W] -> float32 [h, w]
+        """A mask at the working size, 0 to 1."""
+        scaled = cv2.resize(np.asarray(image), self.size, interpolation=cv2.INTER_AREA)
+        return scaled.astype(np.float32) / 255
+
+    def frame(self, t: int) -> np.ndarray:  # uint8 [h, w, 3]
+        """Frame t at the working size."""
+        return cv2.resize(self.frames[t], self.size, interpolation=cv2.INTER_AREA)
+
+    def step(
+        self,
+        mask: np.ndarray,
+        confidence: np.ndarray,
+        colours: "Colours",
+        t: int,
+        direction: int,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mask and confidence of frame t from those of frame t - direction."""
+        pair = t - 1 if direction == 1 else t
+        flow = self.flows[direction][pair].astype(np.float32)
+        flow = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) * self.factor
+        ok = self.small(self.ok[1 if direction == 1 else 0, pair] * np.uint8(255))
+        place = self.grid + flow
+        mask = _look_up(mask, place)
+        confidence = _look_up(confidence, place) * LOST_PER_FRAME
+        confidence *= LOST_INCONSISTENT + (1 - LOST_INCONSISTENT) * ok
+        frame = self.frame(t)
+        odds = PRIOR * (2 * mask - 1) * (0.4 + 0.6 * ok)
+        odds += COLOUR * colours.odds(frame) + MOTION * moving_along(flow, ok, mask)
+        belief = 1 / (1 + np.exp(-odds))
+        band = max(3, round(BAND * max(self.size)))
+        mask = snapped(frame, mask, belief, band)
+        colours.learn(frame, mask, belief)
+        return mask, confidence
+
+    def store(self, layer: int, t: int, mask: np.ndarray, confidence: np.ndarray) -> None:
+        """Write frame t at full size; the weight falls towards the edge of the mask."""
+        edge = 1 - 2 * np.abs(cv2.GaussianBlur(mask, (0, 0), 1.5) - 0.5)
+        weight = np.maximum(confidence * (1 - 0.7 * edge) * 255, LEAST_WEIGHT)
+        full = (self.width, self.height)
+        self.masks[layer, t] = np.rint(255 * cv2.resize(mask, full)).astype(np.uint8)
+        self.weights[layer, t] = cv2.resize(weight, full).astype(np.uint8)
+
+
+def _look_up(image: np.ndarray, place: np.ndarray) -> np.ndarray:
+    return cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+class Colours:
+    """Which colours the object has and which its surroundings: two histograms that go along."""
+
+    BINS = 16
+
+    def __init__(self, frame: np.ndarray, mask: np.ndarray):
+        self.object = self._histogram(frame, mask > 0.7)
+        self.rest = self._histogram(frame, mask < 0.1)
+
+    def odds(self, frame: np.ndarray) -> np.ndarray:  # float32 [h, w]
+        """Log odds that a pixel's colour is the object's, between -3 and 3."""
+        ratio = np.log((self.object + 2e-5) / (self.rest + 2e-5)).clip(-3, 3).astype(np.float32)
+        return cv2.blur(ratio[self._cells(frame)], (3, 3))
+
+    def learn(self, frame: np.ndarray, mask: np.ndarray, belief: np.ndarray) -> None:
+        """Go along with slow changes, from the pixels that are beyond doubt."""
+        sure = (mask > 0.9) & (belief > 0.9)
+        if sure.sum() > 50:
+            self.object += 0.02 * (self._histogram(frame, sure) - self.object)
+        self.rest += 0.1 * (self._histogram(frame, mask < 0.1) - self.rest)
+
+    def _cells(self, frame: np.ndarray) -> np.ndarray:  # int [h, w]
+        r, g, b = np.moveaxis(frame // (256 // self.BINS), -1, 0).astype(np.int32)
+        return (r * self.BINS + g) * self.BINS + b
+
+    def _histogram(self, frame: np.ndarray, where: np.ndarray) -> np.ndarray:  # [BINS ** 3]
+        side = self.BINS
+        counts = np.bincount(self._cells(frame)[where], minlength=side**3).reshape(side, side, side)
+        smooth = counts.astype(np.float64)
+        for axis in range(3):  # neighbouring colours count half
+            padded = np.pad(smooth, [(1, 1) if a == axis else (0, 0) for a in range(3)])
+            low, high = (np.take(padded, range(k, k + side), axis) for k in (0, 2))
+            smooth = smooth + 0.5 * (low + high)
+        return (smooth / max(smooth.sum(), 1)).ravel()
+
+
+def moving_along(
+    flow: np.ndarray,  # [h, w, 2]
+    ok: np.ndarray,  # [h, w]
+    mask: np.ndarray,  # [h, w]
+) -> np.ndarray:  # float32 [h, w]
+    """Log odds that a pixel moves with the object and not with the background, -2 to 2."""
+    height, width = mask.shape
+    points = pixel_grid(height, width)[::4, ::4].reshape(-1, 2).astype(np.float64)
+    moved = points + flow[::4, ::4].reshape(-1, 2)
+    inside, trusted = mask[::4, ::4].ravel(), ok[::4, ::4].ravel() > 0.5
+    errors = []
+    for model, chosen in (("affine", inside > 0.6), ("homography", inside < 0.1)):
+        chosen = chosen & trusted
+        fit = fit_pair(model, points[chosen], moved[chosen], 1.0)
+        if fit is None:
+            return np.zeros_like(mask)
+        grid = pixel_grid(height, width).reshape(-1, 2)
+        gap = apply(fit, grid).reshape(height, width, 2) - grid.reshape(height, width, 2) - flow
+        errors.append(np.minimum(np.sum(gap**2, axis=-1), 16))
+    return (np.clip(errors[1] - errors[0], -2, 2) * ok).astype(np.float32)
+
+
+def snapped(
+    frame: np.ndarray,  # uint8 [h, w, 3]
+    mask: np.ndarray,  # float32 [h, w]
+    belief: np.ndarray,  # float32 [h, w]
+    band: int,
+) -> np.ndarray:  # float32 [h, w]
+    """The mask after all witnesses, its edge moved to where the picture has one.
+
+    `mask` is the carried one, `belief` what all witnesses say together; the result stays within
+    `band` px of the carried mask.
+    """
+    inside = (mask > 0.5).astype(np.uint8)
+    left, top, wide, high = cv2.boundingRect(inside)
+    if not wide:
+        return np.zeros_like(mask)
+    pad = 4 * band
+    rows = slice(max(top - pad, 0), top + high + pad)
+    columns = slice(max(left - pad, 0), left + wide + pad)
+    local, trust = inside[rows, columns], belief[rows, columns]
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
+    core = cv2.erode(local, kernel, borderValue=1)
+    near = cv2.dilate(local, kernel)
+    if not core.any() or near.all():
+        return _sharp(mask)
+    labels = np.where(trust > 0.5, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
+    labels[(core > 0) & (trust > 0.8)] = cv2.GC_FGD
+    labels[(near == 0) | (trust < 0.05)] = cv2.GC_BGD
+    if not ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).any():
+        return np.zeros_like(mask)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    image = np.ascontiguousarray(frame[rows, columns])
+    cv2.setRNGSeed(0)
+    cv2.grabCut(image, labels, None, *models, 2, cv2.GC_INIT_WITH_MASK)
+    cut = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
+    result = mask.copy()
+    result[rows, columns] = 0.6 * cut + 0.4 * trust * near
+    return _sharp(cv2.GaussianBlur(result, (0, 0), 1.0))
+
+
+def _sharp(mask: np.ndarray) -> np.ndarray:
+    """Steeper about one half, so that many steps do not blur the edge."""
+    return np.clip((mask - 0.5) * 2 + 0.5, 0, 1)
