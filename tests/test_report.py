@@ -1,6 +1,7 @@
 """The report: figures of a shot whose truth is known, pictures that show it, cautions in words."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -157,3 +158,10 @@ def test_checker_shows_only_through_transparency():
     assert len(np.unique(picture[:, 8:])) == 2
     assert shrunk(picture, 8).shape == (8, 8, 3)
     assert shrunk(picture, 100) is picture
+
+
+def test_docs_list_every_figure(tmp_path):
+    text = (Path(__file__).parents[1] / "docs" / "decomposition-folder.md").read_text("utf-8")
+    rows = text[text.index("| `frames` | how many") :].split("\n\n")[0].splitlines()
+    documented = ["schema", "version", *(row.split("`")[1] for row in rows)]
+    assert documented == list(evaluate(make_synthetic_shot(tmp_path)))
