@@ -2,8 +2,10 @@
 
     python tools/bench_hash_grid.py [--points 10000] [--threads 2]
 
-Prints one line a layout: milliseconds of the torch reference and of Numba (the best of several
-runs, which says least about what else the machine was doing), and their ratio.
+Prints one line a layout: milliseconds of the torch reference with one thread and with all (its
+scattered additions get slower by sharing), of Numba with all, without and with
+accumulate_in_place, and how many times longer either reference takes than the last. Every figure
+is the best of several runs, which says least about what else the machine was doing.
 """
 
 import argparse
@@ -32,17 +34,24 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, ", end="")
     print(f"{options.threads} threads, {options.points} points, forward + backward, ms")
-    print(f"{'layout':36}{'gradients of':14}{'torch':>9}{'numba':>9}{'in place':>9}{'ratio':>8}")
+    heads = ("torch, 1", "torch", "numba", "in place", "times", "times")
+    print(f"{'layout':36}{'gradients of':13}" + "".join(f"{head:>10}" for head in heads))
     for name, layout in LAYOUTS.items():
         for with_x in (False, True):
             x = torch.rand(options.points, layout.dims).requires_grad_(with_x)
-            reference = best(step(HashGrid(layout, "torch"), x), max(options.repeats // 6, 3))
+            reference = step(HashGrid(layout, "torch"), x)
+            few = max(options.repeats // 6, 3)
+            torch.set_num_threads(1)
+            alone = best(reference, few)
+            torch.set_num_threads(options.threads)
+            shared = best(reference, few)
             plain = best(step(HashGrid(layout, "numba"), x), options.repeats)
             in_place = HashGrid(layout, "numba", accumulate_in_place=True)
             fast = best(step(in_place, x), options.repeats)
+            times = f"{alone:10.1f}{shared:10.1f}{plain:10.2f}{fast:10.2f}"
+            ratios = f"{alone / fast:10.0f}{shared / fast:10.0f}"
             of = "table and x" if with_x else "table"
-            times = f"{reference:9.1f}{plain:9.2f}{fast:9.2f}{reference / fast:8.0f}"
-            print(f"{name:36}{of:14}{times}", flush=True)
+            print(f"{name:36}{of:13}{times}{ratios}", flush=True)
 
 
 def step(grid: HashGrid, x: torch.Tensor) -> Callable[[], None]:
