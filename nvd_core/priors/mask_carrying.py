@@ -129,6 +129,7 @@ class Colours:
     BINS = 16
 
     def __init__(self, frame: np.ndarray, mask: np.ndarray):
+        self.seen = 1
         self.object = self._histogram(frame, mask > 0.7)
         self.rest = self._histogram(frame, mask < 0.1)
 
@@ -143,6 +144,12 @@ class Colours:
         if sure.sum() > 50:
             self.object += 0.02 * (self._histogram(frame, sure) - self.object)
         self.rest += 0.1 * (self._histogram(frame, mask < 0.1) - self.rest)
+
+    def add(self, frame: np.ndarray, mask: np.ndarray) -> None:
+        """Take in one more frame, all frames counting the same."""
+        self.seen += 1
+        self.object += (self._histogram(frame, mask > 0.7) - self.object) / self.seen
+        self.rest += (self._histogram(frame, mask < 0.1) - self.rest) / self.seen
 
     def _cells(self, frame: np.ndarray) -> np.ndarray:  # int [h, w]
         r, g, b = np.moveaxis(frame // (256 // self.BINS), -1, 0).astype(np.int32)

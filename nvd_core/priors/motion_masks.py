@@ -1,0 +1,209 @@
+"""Masks without drawing: the region that moves against the background.
+
+For every pair of frames the background's homography is fitted to all consistent flow (RANSAC);
+what the flow leaves over is evidence of something moving by itself. The evidence is gathered along
+the flow over neighbouring frames, cut into regions, and the strongest region is followed through
+the clip. Its colours then decide about the edge (as in `mask_carrying`).
+"""
+
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nvd_core.errors import NvdError
+from nvd_core.files import written_beside
+from nvd_core.priors.flow import pixel_grid
+from nvd_core.priors.mask_carrying import Colours, snapped
+from nvd_core.priors.motion_fit import apply, fit_pair
+from nvd_core.progress import Progress
+
+LONGEST = 480
+"""Evidence is gathered at this many pixels along the longer side at most."""
+KEPT = 0.85
+"""Share of the gathered evidence that goes on to the next frame."""
+SLACK = 1.0
+"""Pixels (at the longer side of 480) that flow may miss the background's motion by, at least."""
+SMALLEST = 0.002
+"""A moving region covers at least this share of the frame where it is largest."""
+
+
+def masks_from_motion(work: Path, progress: Progress) -> None:
+    """Write masks.npy and mask_weight.npy, uint8 [1, T, H, W], of the one moving object.
+
+    NvdError where nothing moves against the background.
+    """
+    work = Path(work)
+    clip = _Clip(work)
+    progress.stage("moving object", 4 * clip.count)
+    with tempfile.TemporaryDirectory(dir=work) as scratch:
+        shape = (clip.count, *clip.size[::-1])
+        evidence = np.lib.format.open_memmap(f"{scratch}/e.npy", "w+", np.float16, shape)
+        _gather(clip, evidence, progress)
+        chosen = np.lib.format.open_memmap(f"{scratch}/m.npy", "w+", np.uint8, shape)
+        _follow(clip, evidence, chosen, progress)
+        _write(clip, evidence, chosen, progress)
+        del evidence, chosen
+
+
+class _Clip:
+    """The arrays of `work/`, read at the working size."""
+
+    def __init__(self, work: Path):
+        self.work = work
+        self.frames = np.load(work / "frames.npy", mmap_mode="r")
+        self.flows = [
+            np.load(work / f"flow_{name}.npy", mmap_mode="r") for name in ("forward", "backward")
+        ]
+        self.ok = np.load(work / "flow_ok.npy", mmap_mode="r")
+        self.count, self.height, self.width = self.frames.shape[:3]
+        self.factor = min(1.0, LONGEST / max(self.height, self.width))
+        self.size = (round(self.width * self.factor), round(self.height * self.factor))
+        self.grid = pixel_grid(self.size[1], self.size[0])
+
+    def flow(self, direction: int, pair: int) -> tuple[np.ndarray, np.ndarray]:
+        """Forward (0) or backward (1) flow of a pair and its consistency, 0 to 1."""
+        flow = self.flows[direction][pair].astype(np.float32)
+        ok = self.ok[direction, pair] * np.float32(1)
+        flow = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) * self.factor
+        return flow, cv2.resize(ok, self.size, interpolation=cv2.INTER_AREA)
+
+    def frame(self, t: int) -> np.ndarray:
+        """Frame t at the working size."""
+        return cv2.resize(self.frames[t], self.size, interpolation=cv2.INTER_AREA)
+
+    def from_neighbour(self, image: np.ndarray, t: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """`image` of frame t - step as it lies in frame t, and where the flow is to be trusted."""
+        flow, ok = self.flow(1, t - 1) if step == 1 else self.flow(0, t)
+        return cv2.remap(image, self.grid + flow, None, cv2.INTER_LINEAR), ok
+
+
+def against_background(flow: np.ndarray, ok: np.ndarray) -> np.ndarray:
+    """Evidence (about -1 to 3) that a pixel of flow [h, w, 2] moves by itself; 0 if unknown."""
+    height, width = ok.shape
+    grid = pixel_grid(height, width)
+    points = grid[::6, ::6].reshape(-1, 2).astype(np.float64)
+    chosen = ok[::6, ::6].ravel() > 0.5
+    points, moved = points[chosen], (points + flow[::6, ::6].reshape(-1, 2))[chosen]
+    fit = fit_pair("homography", points, moved, 1.0)
+    if fit is None:
+        return np.zeros((height, width), np.float32)
+    gap = apply(fit, grid.reshape(-1, 2)).reshape(grid.shape) - grid - flow
+    square = np.sum(gap**2, axis=-1)
+    slack = SLACK * max(height, width) / LONGEST
+    typical = max(slack**2, 4 * float(np.median(square[ok > 0.5])))
+    return (np.clip(square / typical - 1, -1, 3) * ok).astype(np.float32)
+
+
+def _gather(clip: _Clip, evidence: np.ndarray, progress: Progress) -> None:
+    """Fill `evidence` [T, h, w]: every frame's own, and its neighbours' brought along the flow."""
+    own = np.zeros_like(evidence)
+    for t in range(clip.count):
+        both = [clip.flow(0, t)] if t < clip.count - 1 else []
+        both += [clip.flow(1, t - 1)] if t else []
+        own[t] = sum(against_background(flow, ok) for flow, ok in both) / len(both)
+        progress.update(t + 1)
+    evidence[:] = own
+    for step in (1, -1):
+        order = range(clip.count) if step == 1 else range(clip.count - 1, -1, -1)
+        running = None
+        for t in order:
+            if running is not None:
+                came, ok = clip.from_neighbour(running, t, step)
+                carried = KEPT * came * ok
+                evidence[t] += carried
+                running = own[t] + carried
+            else:
+                running = own[t].astype(np.float32)
+            running = np.clip(running, -8, 12)
+        progress.update(clip.count + (1 if step == 1 else 2) * clip.count // 2)
+
+
+def _follow(clip: _Clip, evidence: np.ndarray, chosen: np.ndarray, progress: Progress) -> None:
+    """Fill `chosen` [T, h, w] with the strongest region of the clip, followed through it."""
+    strengths = []
+    for t in range(clip.count):
+        labels, sums, areas = _regions(evidence[t])
+        best = int(np.argmax(sums))
+        large = areas[best] >= SMALLEST * labels.size
+        strengths.append(sums[best] if large else 0.0)
+    start = int(np.argmax(strengths))
+    if strengths[start] <= 0:
+        raise NvdError(
+            "nothing in the clip moves against the background, so no object was found",
+            remedy="draw the object white on black on one frame and give it with --mask NAME=FILE",
+        )
+    labels, sums, _ = _regions(evidence[start])
+    chosen[start] = labels == int(np.argmax(sums))
+    for step in (1, -1):
+        order = range(start + 1, clip.count) if step == 1 else range(start - 1, -1, -1)
+        expected = chosen[start].astype(np.float32)
+        for t in order:
+            expected = clip.from_neighbour(expected, t, step)[0]
+            labels, sums, _ = _regions(evidence[t])
+            overlap = np.bincount(labels.ravel(), weights=expected.ravel(), minlength=len(sums))
+            share = overlap / np.maximum(np.bincount(labels.ravel(), minlength=len(sums)), 1)
+            taken = (share > 0.2) & (sums > 0)
+            taken[0] = False
+            if not taken.any() and sums.max() > 0.2 * strengths[start]:
+                taken[int(np.argmax(sums))] = True  # lost, and found again
+            chosen[t] = taken[labels]
+            if taken.any():
+                expected = chosen[t].astype(np.float32)
+    progress.update(3 * clip.count)
+
+
+def _regions(evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Connected regions of evidence [h, w]: labels (0 = none), their evidence and their areas."""
+    smooth = cv2.GaussianBlur(evidence.astype(np.float32), (0, 0), 1.5)
+    moving = (smooth > 1.0).astype(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
+    moving = cv2.morphologyEx(moving, cv2.MORPH_OPEN, kernel)
+    moving = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, kernel)
+    count, labels = cv2.connectedComponents(moving)
+    sums = np.bincount(labels.ravel(), weights=smooth.ravel(), minlength=count)
+    areas = np.bincount(labels.ravel(), minlength=count)
+    sums[0] = 0
+    return labels, sums, areas
+
+
+def _write(clip: _Clip, evidence: np.ndarray, chosen: np.ndarray, progress: Progress) -> None:
+    """Bring the edges onto the picture's and write the masks at full size with their weights."""
+    shape = (1, clip.count, clip.height, clip.width)
+    colours = None
+    for t in range(0, clip.count, max(1, clip.count // 20)):
+        if chosen[t].any():
+            mask = chosen[t].astype(np.float32)
+            if colours is None:
+                colours = Colours(clip.frame(t), mask)
+            else:
+                colours.add(clip.frame(t), mask)
+    full = (clip.width, clip.height)
+    with (
+        written_beside(clip.work / "mask_weight.npy") as weight_path,
+        written_beside(clip.work / "masks.npy") as mask_path,
+    ):
+        masks = np.lib.format.open_memmap(mask_path, "w+", np.uint8, shape)
+        weights = np.lib.format.open_memmap(weight_path, "w+", np.uint8, shape)
+        for t in range(clip.count):
+            gathered = evidence[t].astype(np.float32)
+            odds = 3 * (2.0 * chosen[t] - 1) + 0.3 * np.clip(gathered, -6, 6)
+            frame = clip.frame(t)
+            odds += colours.odds(frame)
+            belief = (1 / (1 + np.exp(-odds))).astype(np.float32)
+            mask = snapped(frame, chosen[t].astype(np.float32), belief, 5)
+            weight = _weight(mask, gathered)
+            masks[0, t] = np.rint(255 * cv2.resize(mask, full)).astype(np.uint8)
+            weights[0, t] = np.rint(255 * cv2.resize(weight, full)).astype(np.uint8)
+            progress.update(3 * clip.count + t + 1)
+        masks.flush()
+        weights.flush()
+        del masks, weights  # an open map cannot be renamed on Windows
+
+
+def _weight(mask: np.ndarray, evidence: np.ndarray) -> np.ndarray:  # float32 [h, w], 0..1
+    """How far to believe: as the evidence agrees with the mask, less near the edge."""
+    agrees = np.clip(np.where(mask > 0.5, evidence, -evidence) / 4, 0, 1)
+    edge = 1 - 2 * np.abs(cv2.GaussianBlur(mask, (0, 0), 2.0) - 0.5)
+    return ((0.35 + 0.45 * agrees) * (1 - 0.7 * edge)).astype(np.float32)
