@@ -17,7 +17,7 @@ from . import compat
 from .shot import AGAIN, ShotError
 
 LOOKUP = "NVD Bilinear"
-ROW = 520  # height given to one layer
+ROW = 740  # height given to one layer
 
 
 def build_group(
@@ -37,26 +37,29 @@ def build_group(
     `raw` leaves the result display-encoded; otherwise it is scene-linear Rec.709.
     """
     tree = bpy.data.node_groups.new(name, "CompositorNodeTree")
-    inputs = _interface(tree, layers, mode)
+    _interface(tree, layers, mode)
+    total = None
     if mode == "delta":
-        total = inputs["Frame"]
+        (total,) = _inputs(tree, (1640, 200), "Frame")
         if linear_frames:
-            total = _convert(tree, total, "Linear Rec.709", "sRGB", (420, 260))
-    else:
-        total = None
+            total = _convert(tree, total, "Linear Rec.709", "sRGB", (1840, 200))
+    column = 2040
     for row, layer in enumerate(layers):
-        share = _layer(tree, layer, inputs, textures[layer], maps, frames, mode, row)
+        share = _layer(tree, layer, textures[layer], maps, frames, mode, row)
         if total is None:
             total = share
         else:
             total = compat.mix(tree, "ADD", total, share)
-            _place(total.node, f"Add {layer}", (1640, -ROW * row))
+            _place(total.node, f"Add {layer}", (column, 0))
+            column += 200
     alpha = tree.nodes.new("CompositorNodeSetAlpha")
     compat.feed(tree, total, alpha.inputs[0])
-    total = _place(alpha, "Opaque", (1860, 0)).outputs[0]
+    total = _place(alpha, "Opaque", (column, 0)).outputs[0]
     if not raw:
-        total = _convert(tree, total, "sRGB", "Linear Rec.709", (2060, 0))
-    tree.links.new(total, _place(tree.nodes.new("NodeGroupOutput"), "", (2280, 0)).inputs[0])
+        total = _convert(tree, total, "sRGB", "Linear Rec.709", (column + 200, 0))
+    tree.links.new(
+        total, _place(tree.nodes.new("NodeGroupOutput"), "", (column + 420, 0)).inputs[0]
+    )
     return tree
 
 
@@ -87,8 +90,8 @@ def frame_around(tree, label: str, nodes) -> bpy.types.Node:
     return frame
 
 
-def _interface(tree, layers, mode) -> dict[str, bpy.types.NodeSocket]:
-    """Declare the group's sockets; the Group Input node's outputs by name."""
+def _interface(tree, layers, mode) -> None:
+    """Declare the group's sockets."""
 
     def declare(name, kind, default, description):
         made = tree.interface.new_socket(name, in_out="INPUT", socket_type=kind)
@@ -107,11 +110,17 @@ def _interface(tree, layers, mode) -> dict[str, bpy.types.NodeSocket]:
         declare(f"{layer} Visibility", "NodeSocketFloat", 1.0, shows)
         falls = "How much of the shot's changing light falls on the layer"
         declare(f"{layer} Relight", "NodeSocketFloat", 1.0, falls)
-    node = _place(tree.nodes.new("NodeGroupInput"), "", (-300, 0))
-    return {output.name: output for output in node.outputs if output.name}
 
 
-def _layer(tree, layer, inputs, texture, maps, frames, mode, row):
+def _inputs(tree, at, *names):
+    """A Group Input node that shows only the sockets `names`, which are returned."""
+    node = _place(tree.nodes.new("NodeGroupInput"), "", at)
+    for output in node.outputs:
+        output.hide = output.name not in names
+    return [node.outputs[name] for name in names]
+
+
+def _layer(tree, layer, texture, maps, frames, mode, row):
     """The nodes of one layer; returns the socket with its share of the picture."""
     before = set(tree.nodes)
     top = -ROW * row
@@ -121,22 +130,24 @@ def _layer(tree, layer, inputs, texture, maps, frames, mode, row):
         return socket
 
     learned_node = image_node(tree, texture, f"{layer} learned", (0, top))
-    map_node = image_node(tree, maps, f"{layer} maps", (400, top - 200), frames=frames, layer=layer)
-    learned, edit = learned_node.outputs["Image"], inputs[f"{layer} Edit"]
-    painted = step(compat.alpha(tree, edit), "Edit's alpha", 1, 200)
+    map_node = image_node(tree, maps, f"{layer} maps", (600, top - 260), frames=frames, layer=layer)
+    learned = learned_node.outputs["Image"]
+    (edit,) = _inputs(tree, (0, top - 260), f"{layer} Edit")
+    names = f"{layer} Visibility", f"{layer} Relight"
+    visibility, relight = _inputs(tree, (800, top - 440), *names)
+    painted = step(compat.alpha(tree, edit), "Edit's alpha", 1, 260)
     paint = step(compat.mix(tree, "SUBTRACT", edit, learned), "Edit - learned", 1, 0)
     paint = step(compat.mix(tree, "MULTIPLY", paint, painted), "x edit's alpha", 2, 0)
     if mode == "full":
         paint = step(compat.mix(tree, "ADD", learned, paint), "Learned + paint", 3, 0)
-    residual, relight = map_node.outputs["Residual"], inputs[f"{layer} Relight"]
-    light = step(compat.mix(tree, "SUBTRACT", residual, (1, 1, 1, 1)), "Residual - 1", 4, 200)
-    light = step(compat.mix(tree, "MULTIPLY", light, relight), "x relight", 5, 200)
-    light = step(compat.mix(tree, "ADD", light, (1, 1, 1, 1)), "Light", 6, 200)
+    residual = map_node.outputs["Residual"]
+    light = step(compat.mix(tree, "SUBTRACT", residual, (1, 1, 1, 1)), "Residual - 1", 5, 260)
+    light = step(compat.mix(tree, "MULTIPLY", light, relight), "x relight", 6, 260)
+    light = step(compat.mix(tree, "ADD", light, (1, 1, 1, 1)), "Light", 7, 260)
     share = _looked_up(tree, paint, map_node.outputs["Map"], texture.size)
     share = step(share, "Look up, x alpha", 5, 0)
-    visibility = inputs[f"{layer} Visibility"]
     share = step(compat.mix(tree, "MULTIPLY", share, visibility), "x visibility", 6, 0)
-    share = step(compat.mix(tree, "MULTIPLY", share, light), "x light", 7, 0)
+    share = step(compat.mix(tree, "MULTIPLY", share, light), "x light", 8, 0)
     frame_around(tree, f"Layer {layer}", set(tree.nodes) - before)
     return share
 

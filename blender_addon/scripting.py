@@ -128,7 +128,7 @@ def _place_in_scene(shot: Shot, scene, group, images, mode: str) -> None:
         made.append(frame)
     for row, layer in enumerate(shot.layers, start=1):
         edit = images[layer.edit]
-        image = nodes.image_node(tree, edit, f"{layer.name} edit", (0, top - 330 * row))
+        image = nodes.image_node(tree, edit, f"{layer.name} edit", (0, top - 260 * row))
         tree.links.new(image.outputs["Image"], node.inputs[f"{layer.name} Edit"])
         made.append(image)
     made.append(nodes.frame_around(tree, group.name, made))
