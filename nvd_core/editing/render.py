@@ -103,12 +103,13 @@ def render_frames(
     depth = "float" if linear else bit_depth or clip.bit_depth
     paths = edit_paths(shot, edits or {})
     if mode == "full":
-        textures = full_textures(shot, paths)
+        names, textures = shot.names, full_textures(shot, paths)
     else:
-        loaded = {name: load_edit(shot, name, path) for name, path in paths.items()}
-        textures = {shot.names.index(name): edit.delta for name, edit in loaded.items()}
+        deltas = {name: load_edit(shot, name, path).delta for name, path in paths.items()}
+        names = [name for name in deltas if deltas[name].any()]
+        textures = {n: deltas[name] for n, name in enumerate(names)}
     kernel = make_kernel(textures, mode, linear, choose_device(device))
-    return _rendered(shot, range(first, last + 1), kernel, depth)
+    return _rendered(shot, range(first, last + 1), names, kernel, depth)
 
 
 def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
@@ -124,6 +125,7 @@ def make_kernel(
 ) -> Kernel:
     """The function that renders a frame with these textures (deltas in the mode "delta").
 
+    Textures are numbered as the layers of the maps that the function will be given.
     `linear` says what floating-point frames hold; integers are display-encoded.
     """
     make = _cuda_kernel if device.type == "cuda" else _cpu_kernel
@@ -177,10 +179,11 @@ def at_depth(frame: np.ndarray, bit_depth: int | str) -> np.ndarray:
 
 
 def _rendered(
-    shot: Shot, numbers: range, kernel: Kernel, bit_depth: int | str
+    shot: Shot, numbers: range, names: list[str], kernel: Kernel, bit_depth: int | str
 ) -> Iterator[np.ndarray]:
+    """The frames `numbers`; only the maps of the layers `names` are read, which kernel counts."""
     with (
-        closing(iter_maps(shot, numbers)) as maps,
+        closing(iter_maps(shot, numbers, names)) as maps,
         closing(in_threads(lambda i: at_depth(read_frame(shot, i), bit_depth), numbers)) as frames,
     ):
         for frame, layers in zip(frames, maps, strict=True):

@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.maps import FrameMaps, in_threads, iter_maps
@@ -50,7 +49,6 @@ class Kernels:
 
     full: Kernel
     checkerboard: Kernel
-    device: torch.device
 
 
 def evaluate(shot: Shot, progress: Progress | None = None) -> dict:
@@ -76,7 +74,7 @@ def evaluate(shot: Shot, progress: Progress | None = None) -> dict:
             unlit = kernels.full(true, FrameMaps(maps.uva, ones)).clip(0, 1)
             measured.full.add(image, true)
             measured.without_residual.add(unlit, true)
-            measured.ssims.append(ssim(image, true, kernels.device))
+            measured.ssims.append(ssim(image, true))
             _measure_layers(shot, index, maps, measured)
             if index in pictured:
                 edited = kernels.checkerboard(true, maps)
@@ -108,7 +106,7 @@ def _prepared(shot: Shot) -> tuple[Kernels, dict[str, np.ndarray]]:
         shown[name] = pictures.on_checker(small[..., :3], small[..., 3:])
     device = choose_device("auto")
     full = make_kernel(learned, "full", False, device)
-    return Kernels(full, make_kernel(checkerboards, "delta", False, device), device), shown
+    return Kernels(full, make_kernel(checkerboards, "delta", False, device)), shown
 
 
 def _checkerboard(colours: np.ndarray, n: int) -> np.ndarray:
