@@ -1,5 +1,6 @@
 """What a script calls; the operators and panels call the same."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import bpy
 
 from . import compat, nodes
-from .shot import Shot, ShotError, read_shot
+from .shot import Layer, Shot, ShotError, read_shot
 
 MODES = ("delta", "full")
 
@@ -65,6 +66,8 @@ def _undone_on_error() -> Iterator[None]:
 def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
     images = {}
     for layer in shot.layers:
+        if not layer.edit.is_file():
+            _start_edit(layer)
         images[layer.texture] = _load(layer.texture, f"{layer.name} learned")
         images[layer.edit] = _load(layer.edit, f"{layer.name} edit")
         wanted, found = (
@@ -80,6 +83,18 @@ def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
     space = "Linear Rec.709" if linear else "Non-Color"
     images[shot.frame(0)] = _load(shot.frame(0), f"{shot.name} frames", space, sequence=True)
     return images
+
+
+def _start_edit(layer: Layer) -> None:
+    """Nothing is painted on the layer yet: give it the copy of its texture to paint on."""
+    try:
+        layer.edit.parent.mkdir(exist_ok=True)
+        shutil.copyfile(layer.texture, layer.edit)
+    except OSError as error:
+        raise ShotError(
+            f"{layer.edit} is missing and cannot be made ({error.strerror})",
+            f"copy {layer.texture} there, or copy the folder to where you may write",
+        ) from error
 
 
 def _load(path: Path, name: str, space: str = "Non-Color", sequence: bool = False):

@@ -29,7 +29,7 @@ class Layer:
     name: str
     kind: str  # "object" or "background"
     texture: Path
-    edit: Path
+    edit: Path  # may be missing: then nothing is painted yet
 
 
 @dataclass(frozen=True)
@@ -205,10 +205,6 @@ def _check_files(shot: Shot) -> None:
     for layer in shot.layers:
         if not layer.texture.is_file():
             raise ShotError(f"{layer.texture} is missing", AGAIN)
-        if not layer.edit.is_file():
-            raise ShotError(
-                f"{layer.edit} is missing", f"put it back, or copy {layer.texture} there"
-            )
     for what, path_of in (("frame", shot.frame), ("map", shot.map)):
         missing = [index for index in range(shot.frames) if not path_of(index).is_file()]
         if missing:

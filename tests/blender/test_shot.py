@@ -62,7 +62,6 @@ def test_reads(folder):
         ("layers.0.kind", "sky", "object or background"),
         ("layers.0.texture", "/etc/hostname", "outside itself"),
         ("layers.1.edit", "../../edit.png", "outside itself"),
-        ("layers.1.edit", "edits/gone.png", "copy"),
         ("layers.1.texture", "textures/gone.png", "missing"),
     ],
 )
@@ -105,6 +104,18 @@ def test_unreadable_image_is_an_error_and_changes_nothing(folder):
 def test_map_without_the_layer_is_an_error(folder):
     change(folder, "layers.0.name", "someone")
     with pytest.raises(ShotError, match="someone"):
+        open_shot(folder)
+
+
+def test_missing_edit_starts_as_the_texture(folder):
+    (folder / "edits/toy.png").unlink()
+    open_shot(folder)
+    assert (folder / "edits/toy.png").read_bytes() == (folder / "textures/toy.png").read_bytes()
+
+
+def test_edit_that_cannot_be_made_is_an_error(folder):
+    change(folder, "layers.0.edit", "manifest.json/toy.png")
+    with pytest.raises(ShotError, match="cannot be made"):
         open_shot(folder)
 
 
