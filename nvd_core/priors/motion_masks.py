@@ -23,8 +23,12 @@ LONGEST = 480
 """Evidence is gathered at this many pixels along the longer side at most."""
 KEPT = 0.85
 """Share of the gathered evidence that goes on to the next frame."""
-SLACK = 1.0
+SLACK = 0.35
 """Pixels (at the longer side of 480) that flow may miss the background's motion by, at least."""
+STRONG = 0.15
+"""Share of a strong mover's squared motion below which nothing counts: flow bleeds around it."""
+STAYS = 0.4
+"""Evidence that counts for having been in the object a frame ago."""
 SMALLEST = 0.002
 """A moving region covers at least this share of the frame where it is largest."""
 
@@ -92,7 +96,8 @@ def against_background(flow: np.ndarray, ok: np.ndarray) -> np.ndarray:
     gap = apply(fit, grid.reshape(-1, 2)).reshape(grid.shape) - grid - flow
     square = np.sum(gap**2, axis=-1)
     slack = SLACK * max(height, width) / LONGEST
-    typical = max(slack**2, 4 * float(np.median(square[ok > 0.5])))
+    usual, strong = np.percentile(square[ok > 0.5], (70, 98))
+    typical = max(slack**2, 6 * float(usual), STRONG * float(strong))
     return (np.clip(square / typical - 1, -1, 3) * ok).astype(np.float32)
 
 
@@ -141,7 +146,7 @@ def _follow(clip: _Clip, evidence: np.ndarray, chosen: np.ndarray, progress: Pro
         expected = chosen[start].astype(np.float32)
         for t in order:
             expected = clip.from_neighbour(expected, t, step)[0]
-            labels, sums, _ = _regions(evidence[t])
+            labels, sums, _ = _regions(evidence[t] + STAYS * expected)
             overlap = np.bincount(labels.ravel(), weights=expected.ravel(), minlength=len(sums))
             share = overlap / np.maximum(np.bincount(labels.ravel(), minlength=len(sums)), 1)
             taken = (share > 0.2) & (sums > 0)

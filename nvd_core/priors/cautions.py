@@ -1,0 +1,131 @@
+"""What may go wrong on this clip, in plain words, before the training spends its time."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+INCONSISTENT = 0.2
+"""Share of the flow that does not agree with itself, above which it is worth a word."""
+CUT = 0.35
+"""Share of consistent flow below which a pair of frames may be a cut."""
+SMALL = 0.01
+"""An object that covers less of the frame than this on average is small."""
+BRIGHTNESS = 0.12
+"""Change of the mean brightness (0 to 1) over the clip that is worth a word."""
+
+
+def find_cautions(work: Path, motion_facts: list[dict]) -> list[str]:
+    """Sentences for the user, empty where nothing looks doubtful.
+
+    `motion_facts` is what motion.json holds: one dict a layer, the background last.
+    """
+    work = Path(work)
+    frames, masks, ok = (
+        np.load(work / f"{name}.npy", mmap_mode="r") for name in ("frames", "masks", "flow_ok")
+    )
+    return [
+        *_about_flow(frames, ok),
+        *(text for n, mask in enumerate(masks) for text in _about_object(n, len(masks), mask)),
+        *_about_light(frames),
+        *_about_motion(motion_facts),
+    ]
+
+
+def _about_flow(frames: np.ndarray, ok: np.ndarray) -> list[str]:
+    share = np.array([ok[:, t].mean() for t in range(ok.shape[1])])  # of each pair
+    typical = float(np.median(share))
+    texts = []
+    for t in np.flatnonzero((share < CUT) & (share < 0.6 * typical)):
+        if _histogram_change(frames[t], frames[t + 1]) > 0.4:
+            texts.append(
+                f"frames {t} and {t + 1} look like two different shots: decompose each shot alone, "
+                "with --frames"
+            )
+    lost = 1 - float(share.mean())
+    if lost > INCONSISTENT:
+        texts.append(
+            f"{lost:.0%} of the optical flow does not agree with itself (fast motion, blur, noise "
+            "or water do that): edits may slide there"
+        )
+    return texts
+
+
+def _histogram_change(first: np.ndarray, second: np.ndarray) -> float:
+    """0 for the same colours, 1 for none in common."""
+    both = []
+    for frame in (first, second):
+        image = np.ascontiguousarray(frame)
+        histogram = cv2.calcHist([image], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3)
+        both.append(cv2.GaussianBlur(histogram.reshape(8, 64), (3, 3), 0) / image[..., 0].size)
+    return 1 - float(np.minimum(both[0], both[1]).sum())
+
+
+def _about_object(number: int, count: int, masks: np.ndarray) -> list[str]:
+    """`masks` is uint8 [T, H, W] of one object."""
+    name = "the object" if count == 1 else f"object {number + 1}"
+    areas, border = [], []
+    for mask in masks:
+        inside = mask > 127
+        areas.append(float(inside.mean()))
+        edges = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
+        border.append(max(float(edge.mean()) for edge in edges))
+    areas, border = np.array(areas), np.array(border)
+    absent = np.flatnonzero(areas == 0)
+    texts = []
+    if len(absent) == len(areas):
+        return [f"{name} has an empty mask in every frame"]
+    if len(absent):
+        texts.append(
+            f"{name} has no mask in {len(absent)} of {len(areas)} frames ({_ranges(absent)}): if "
+            "it is seen there, give masks for them"
+        )
+    size = float(areas[areas > 0].mean())
+    if size < SMALL:
+        texts.append(
+            f"{name} is very small ({size:.1%} of the frame): a larger working height helps"
+        )
+    touching = np.flatnonzero(border > 0.05)
+    if len(touching) > 0.2 * len(areas):
+        texts.append(
+            f"{name} touches the border in {len(touching)} of {len(areas)} frames: what leaves "
+            "the frame is learned less well"
+        )
+    return texts
+
+
+def _ranges(numbers: np.ndarray) -> str:
+    """1, 2, 3, 7 -> "1-3, 7"; the first three runs only."""
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    words = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
+    return ", ".join(words[:3]) + (", ..." if len(words) > 3 else "")
+
+
+def _about_light(frames: np.ndarray) -> list[str]:
+    means = np.array([frames[t, ::8, ::8].mean() / 255 for t in range(len(frames))])
+    steps = np.abs(np.diff(means))
+    if len(steps) and steps.max() > BRIGHTNESS:
+        t = int(steps.argmax())
+        return [f"the brightness jumps between frames {t} and {t + 1}: the paint may flicker there"]
+    if np.ptp(means) > 2 * BRIGHTNESS:
+        return ["the brightness changes a lot over the clip: the learned light will be uneven"]
+    return []
+
+
+def _about_motion(facts: list[dict]) -> list[str]:
+    texts = []
+    for fact in facts:
+        background = fact["kind"] == "background"
+        name = "the background" if background else "an object"
+        refused = fact["refused"].get("homography", "fits")
+        if background and fact["model"] != "homography" and not refused.startswith("fits"):
+            texts.append(
+                "the background's motion could not be followed as a plane: its texture may be less "
+                "sharp"
+            )
+        if fact["inlier_share"] < 0.5:
+            texts.append(
+                f"{name} moves in no simple way (only {fact['inlier_share']:.0%} of it follows one "
+                "motion): its texture may be smeared"
+            )
+    return texts
