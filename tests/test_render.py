@@ -267,6 +267,14 @@ def test_more_bits_than_the_clip(plain_shot, tmp_path):
     np.testing.assert_array_equal(deep[unreached], exact[unreached])
 
 
+def test_fewer_bits_than_the_clip(tmp_path):
+    shot = make_synthetic_shot(tmp_path / "shot", frames=2, bit_depth=16)
+    render(shot, tmp_path / "a%d.png", bit_depth=8)
+    image = read_image(tmp_path / "a1.png")
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, np.rint(read_frame(shot, 1) / 257.0))
+
+
 @pytest.mark.parametrize("name", ["m.mp4", "m.mov"])
 def test_movies(plain_shot, tmp_path, name):
     result = render(plain_shot, tmp_path / name)

@@ -28,6 +28,8 @@ CHANNELS = {
 }
 """what each layer stores in the file, under `<layer>.`"""
 COMPRESSION = "pxr24"
+MOST_AHEAD = 1 << 30
+"""bytes of maps that may wait in memory to be used or written, beyond the frame at hand"""
 
 
 @dataclass
@@ -133,7 +135,7 @@ class MapWriter:
 
     def write(self, index: int, layers: list[LayerMaps]) -> None:
         """Queue the maps of frame `index`; NvdError where an earlier frame could not be written."""
-        while len(self._pending) >= 2 * worker_count():
+        while len(self._pending) >= _frames_ahead(len(layers), *layers[0].u.shape):
             self._pending.popleft().result()
         path = self._folder / f"{index:05d}.exr"
         self._pending.append(self._pool.submit(write_maps, path, self._names, layers))
@@ -163,7 +165,7 @@ def iter_maps(
             raise _damaged(path, f"a size of {found}, while the clip has {width} x {height}")
         return maps
 
-    return in_threads(read, frames)
+    return in_threads(read, frames, _frames_ahead(len(names), height, width))
 
 
 def in_threads(
@@ -193,6 +195,12 @@ def worker_count() -> int:
     if hasattr(os, "sched_getaffinity"):
         return min(4, len(os.sched_getaffinity(0)))
     return min(4, os.cpu_count() or 1)
+
+
+def _frames_ahead(layers: int, height: int, width: int) -> int:
+    """How many frames' maps may be read or written at once: one a worker, less if they are big."""
+    size = layers * height * width * len(CHANNELS) * 4
+    return max(1, min(worker_count(), MOST_AHEAD // max(size, 1)))
 
 
 def _channel_names(names: list[str]) -> list[str]:

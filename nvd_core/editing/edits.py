@@ -64,13 +64,13 @@ def load_edit(shot: Shot, layer: str, path: Path | str) -> EditDelta:
     learned, _ = display_colours(texture)
     edit, alpha = display_colours(image)
     if edit.shape == learned.shape:
-        delta = edit - learned
+        delta = np.subtract(edit, learned, out=edit)
         if image.dtype != texture.dtype:
             # float32 divisions err by less than this share of a step
             delta[np.abs(delta) < _STEPS[image.dtype.name] * 0.999] = 0
     else:
         learned = _resized(learned, edit.shape[1], edit.shape[0])
-        delta = edit - learned
+        delta = np.subtract(edit, learned, out=edit)
         size = np.abs(delta).max(2, keepdims=True)
         delta *= ((size - DEAD_ZONE) / DEAD_ZONE).clip(0, 1)
     if alpha is not None:

@@ -70,8 +70,8 @@ def evaluate(shot: Shot, progress: Progress | None = None) -> dict:
         closing(in_threads(lambda i: _display_frame(shot, i), numbers)) as frames,
     ):
         for index, (maps, true) in enumerate(zip(all_maps, frames, strict=True)):
-            image = kernels.full(true, maps).clip(0, 1)
-            unlit = kernels.full(true, FrameMaps(maps.uva, ones)).clip(0, 1)
+            image = _shown(kernels.full(true, maps))
+            unlit = _shown(kernels.full(true, FrameMaps(maps.uva, ones)))
             measured.full.add(image, true)
             measured.without_residual.add(unlit, true)
             measured.ssims.append(ssim(image, true))
@@ -135,6 +135,11 @@ def _measure_layers(shot: Shot, index: int, maps: FrameMaps, measured: Measured)
 
 def _size(shot: Shot) -> tuple[int, int]:
     return shot.manifest.clip.height, shot.manifest.clip.width
+
+
+def _shown(image: np.ndarray) -> np.ndarray:
+    """Values clamped to 0..1; what is no number counts as black."""
+    return np.nan_to_num(image, nan=0).clip(0, 1)
 
 
 def _display_frame(shot: Shot, index: int) -> np.ndarray:
