@@ -5,4 +5,10 @@ paint, its occlusion and the light of the shot to every frame. docs/architecture
 through the package.
 """
 
+import os
+
+# Threads that wait without spinning: beside a busy program, such as Blender, spinning made a
+# training step several times slower. Has to be set before torch loads its OpenMP.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 __version__ = "0.1.0"

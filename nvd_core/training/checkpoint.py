@@ -25,6 +25,7 @@ def save_checkpoint(
     metadata = {"version": VERSION, "step": str(step)}
     with written_beside(path) as temporary:
         save_file(tensors, temporary, metadata)
+        temporary.chmod(0o644)  # safetensors makes it unreadable to others
 
 
 def load_checkpoint(
