@@ -71,17 +71,14 @@ def render_delta(
     `frame` and `out` are [H, W, 3], both uint8, uint16 or float32. Floating-point values are
     display-encoded, or linear where `linear` says so. Pixels without a delta are copied.
     """
-    _delta(
-        frame, maps.uva, maps.residual, deltas.table, deltas.boxes, deltas.texels, deltas.tiles,
-        _largest(out), linear, out,
-    )  # fmt: skip
+    np.copyto(out, frame)
+    edit = deltas.table, deltas.boxes, deltas.texels, deltas.tiles
+    _delta(maps.uva, maps.residual, *edit, _largest(out), linear, out)
 
 
 def render_full(maps: FrameMaps, textures: PackedTextures, linear: bool, out: np.ndarray) -> None:
     """The layers composed from their textures alone, into `out` as in `render_delta`."""
-    _full(
-        maps.uva, maps.residual, textures.table, textures.texels, _largest(out), linear, out
-    )  # fmt: skip
+    _full(maps.uva, maps.residual, textures.table, textures.texels, _largest(out), linear, out)
 
 
 def _largest(out: np.ndarray) -> float:
@@ -125,7 +122,7 @@ def _decode(value):
     return ((value + 0.055) / 1.055) ** 2.4
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _place(u, v, width, height):
     """Texel coordinates of a lookup, clamped to the texture."""
     x, y = u * width - 0.5, (1.0 - v) * height - 0.5
@@ -135,7 +132,7 @@ def _place(u, v, width, height):
     return x, y
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _lookup(texels, row, x, y, x0, y0):
     """The texture of a table row at texel coordinates x, y; x0, y0 are their whole parts."""
     right = 1 if x0 + 1 < row[_WIDTH] else 0
@@ -153,80 +150,88 @@ def _lookup(texels, row, x, y, x0, y0):
     )
 
 
-@njit(cache=True, inline="always")
+@njit(cache=True)
 def _integer(value, largest):
     """`value`, already scaled, clamped and rounded."""
     return math.floor(min(max(value, 0.0), largest) + 0.5)
 
 
+# The parallel loops hold nothing but a call: what they hold themselves takes long to compile.
 @njit(cache=True, parallel=True, nogil=True)
-def _delta(frame, uva, residual, table, boxes, texels, tiles, largest, linear, out):
-    height, width = uva.shape[1:3]
-    layers = table.shape[0]
-    for y in prange(height):
-        out[y] = frame[y]
-        total = np.empty((0, 3), np.float32)
-        first, last = width, -1
-        for k in range(layers):
-            row = table[k]
-            low_u, high_u, low_v, high_v = boxes[k, 0], boxes[k, 1], boxes[k, 2], boxes[k, 3]
-            plane = uva[row[_LAYER], y]
-            light = residual[row[_LAYER], y]
-            for x in range(width):
-                u, v, alpha = plane[x, 0], plane[x, 1], plane[x, 2]
-                if alpha == 0.0 or u < low_u or u > high_u or v < low_v or v > high_v:
-                    continue
-                tx, ty = _place(np.float64(u), np.float64(v), row[_WIDTH], row[_HEIGHT])
-                x0, y0 = int(tx), int(ty)
-                if x0 < row[_X0] or x0 > row[_X1] or y0 < row[_Y0] or y0 > row[_Y1]:
-                    continue
-                tile = ((y0 - row[_Y]) >> TILE) * row[_TILE_STRIDE] + ((x0 - row[_X]) >> TILE)
-                if tiles[row[_TILES] + tile] == 0:
-                    continue
-                if last < 0:
-                    total = np.zeros((width, 3), np.float32)
-                red, green, blue = _lookup(texels, row, tx, ty, x0, y0)
-                total[x, 0] += alpha * light[x, 0] * red
-                total[x, 1] += alpha * light[x, 1] * green
-                total[x, 2] += alpha * light[x, 2] * blue
-                first, last = min(first, x), max(last, x)
-        for x in range(first, last + 1):
-            for c in range(3):
-                change = total[x, c]
-                if change == 0.0:
-                    continue
-                if largest > 0.0:
-                    out[y, x, c] = _integer(frame[y, x, c] + change * largest, largest)
-                elif linear:
-                    out[y, x, c] = _decode(_encode(np.float64(frame[y, x, c])) + change)
-                else:
-                    out[y, x, c] = frame[y, x, c] + change
+def _delta(uva, residual, table, boxes, texels, tiles, largest, linear, out):
+    for y in prange(out.shape[0]):
+        place, light = uva[:, y], residual[:, y]
+        _delta_row(place, light, table, boxes, texels, tiles, largest, linear, out[y])
 
 
 @njit(cache=True, parallel=True, nogil=True)
 def _full(uva, residual, table, texels, largest, linear, out):
-    height, width = uva.shape[1:3]
-    for y in prange(height):
-        total = np.zeros((width, 3), np.float32)
-        for k in range(table.shape[0]):
-            row = table[k]
-            plane = uva[row[_LAYER], y]
-            light = residual[row[_LAYER], y]
-            for x in range(width):
-                alpha = plane[x, 2]
-                if alpha == 0.0:
-                    continue
-                u, v = np.float64(plane[x, 0]), np.float64(plane[x, 1])
-                tx, ty = _place(u, v, row[_WIDTH], row[_HEIGHT])
-                red, green, blue = _lookup(texels, row, tx, ty, int(tx), int(ty))
-                total[x, 0] += alpha * light[x, 0] * red
-                total[x, 1] += alpha * light[x, 1] * green
-                total[x, 2] += alpha * light[x, 2] * blue
+    for y in prange(out.shape[0]):
+        _full_row(uva[:, y], residual[:, y], table, texels, largest, linear, out[y])
+
+
+@njit(cache=True)
+def _delta_row(uva, residual, table, boxes, texels, tiles, largest, linear, out):
+    width = out.shape[0]
+    total = np.empty((0, 3), np.float32)
+    first, last = width, -1
+    for k in range(table.shape[0]):
+        row = table[k]
+        low_u, high_u, low_v, high_v = boxes[k, 0], boxes[k, 1], boxes[k, 2], boxes[k, 3]
+        place, light = uva[row[_LAYER]], residual[row[_LAYER]]
         for x in range(width):
-            for c in range(3):
-                if largest > 0.0:
-                    out[y, x, c] = _integer(total[x, c] * largest, largest)
-                elif linear:
-                    out[y, x, c] = _decode(total[x, c])
-                else:
-                    out[y, x, c] = total[x, c]
+            u, v, alpha = place[x, 0], place[x, 1], place[x, 2]
+            if alpha == 0.0 or u < low_u or u > high_u or v < low_v or v > high_v:
+                continue
+            tx, ty = _place(np.float64(u), np.float64(v), row[_WIDTH], row[_HEIGHT])
+            x0, y0 = int(tx), int(ty)
+            if x0 < row[_X0] or x0 > row[_X1] or y0 < row[_Y0] or y0 > row[_Y1]:
+                continue
+            tile = ((y0 - row[_Y]) >> TILE) * row[_TILE_STRIDE] + ((x0 - row[_X]) >> TILE)
+            if tiles[row[_TILES] + tile] == 0:
+                continue
+            if last < 0:
+                total = np.zeros((width, 3), np.float32)
+            red, green, blue = _lookup(texels, row, tx, ty, x0, y0)
+            total[x, 0] += alpha * light[x, 0] * red
+            total[x, 1] += alpha * light[x, 1] * green
+            total[x, 2] += alpha * light[x, 2] * blue
+            first, last = min(first, x), max(last, x)
+    for x in range(first, last + 1):
+        for c in range(3):
+            change = total[x, c]
+            if change == 0.0:
+                continue
+            if largest > 0.0:
+                out[x, c] = _integer(out[x, c] + change * largest, largest)
+            elif linear:
+                out[x, c] = _decode(_encode(np.float64(out[x, c])) + change)
+            else:
+                out[x, c] = out[x, c] + change
+
+
+@njit(cache=True)
+def _full_row(uva, residual, table, texels, largest, linear, out):
+    width = out.shape[0]
+    total = np.zeros((width, 3), np.float32)
+    for k in range(table.shape[0]):
+        row = table[k]
+        place, light = uva[row[_LAYER]], residual[row[_LAYER]]
+        for x in range(width):
+            alpha = place[x, 2]
+            if alpha == 0.0:
+                continue
+            u, v = np.float64(place[x, 0]), np.float64(place[x, 1])
+            tx, ty = _place(u, v, row[_WIDTH], row[_HEIGHT])
+            red, green, blue = _lookup(texels, row, tx, ty, int(tx), int(ty))
+            total[x, 0] += alpha * light[x, 0] * red
+            total[x, 1] += alpha * light[x, 1] * green
+            total[x, 2] += alpha * light[x, 2] * blue
+    for x in range(width):
+        for c in range(3):
+            if largest > 0.0:
+                out[x, c] = _integer(total[x, c] * largest, largest)
+            elif linear:
+                out[x, c] = _decode(total[x, c])
+            else:
+                out[x, c] = total[x, c]
