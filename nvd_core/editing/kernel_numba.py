@@ -16,9 +16,8 @@ TILE = 3
 """log2 of the side of a tile of the map that says where an edit is"""
 
 # columns of PackedTextures.table
-_LAYER, _WIDTH, _HEIGHT, _X, _Y, _STRIDE, _TEXELS, _X0, _X1, _Y0, _Y1, _TILES, _TILE_STRIDE = range(
-    13
-)
+_LAYER, _WIDTH, _HEIGHT, _X, _Y, _STRIDE, _TEXELS = range(7)
+_X0, _X1, _Y0, _Y1, _TILES, _TILE_STRIDE = range(7, 13)
 
 
 @dataclass(frozen=True)
