@@ -212,7 +212,9 @@ def _parser() -> argparse.ArgumentParser:
 
     render = commands.add_parser("render", help="render the edited clip")
     render.add_argument("shot", type=Path)
-    render.add_argument("--out", required=True, help="movie (.mp4 .mov) or pattern such as %%05d.png")
+    render.add_argument(
+        "--out", required=True, help="movie (.mp4 .mov) or pattern such as %%05d.png"
+    )
     render.add_argument(
         "--edit",
         type=_named_path,

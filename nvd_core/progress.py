@@ -35,9 +35,7 @@ class Progress:
         self._started, self._first_done = time.monotonic(), done
         self.update(done)
 
-    def update(
-        self, done: int, *, psnr: float | None = None, preview: Path | None = None
-    ) -> None:
+    def update(self, done: int, *, psnr: float | None = None, preview: Path | None = None) -> None:
         """Say that `done` steps are done; raises Cancelled if a stop was asked for."""
         self._show(done, psnr, preview)
         if self._stop.is_set():

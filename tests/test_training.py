@@ -178,7 +178,9 @@ class TestConsistency:
 
     def test_inside_polygon(self):
         outline = torch.from_numpy(frame_outline(ClipShape(1, 30, 50)))
-        points = torch.tensor([[10.0, 10.0], [48.5, 28.5], [-1.0, 10.0], [60.0, 10.0], [10.0, 40.0]])
+        points = torch.tensor(
+            [[10.0, 10.0], [48.5, 28.5], [-1.0, 10.0], [60.0, 10.0], [10.0, 40.0]]
+        )
         assert inside_polygon(points, outline).tolist() == [True, True, False, False, False]
 
 

@@ -1,7 +1,7 @@
 """What the demo paints, and what it shows; run in the engine's environment by tools/demo.py.
 
-    demo_pictures.py paint SHOT.nvd OUT    writes OUT/edits/<layer>.png
-    demo_pictures.py show SHOT.nvd OUT     writes before_after.mp4, contact_sheet.png, demo.json
+demo_pictures.py paint SHOT.nvd OUT    writes OUT/edits/<layer>.png
+demo_pictures.py show SHOT.nvd OUT     writes before_after.mp4, contact_sheet.png, demo.json
 """
 
 import json

@@ -80,9 +80,7 @@ def bake(
     return records
 
 
-def survey(
-    model: LayeredVideo, texels_per_pixel: float, progress: Progress
-) -> list[TextureFrame]:
+def survey(model: LayeredVideo, texels_per_pixel: float, progress: Progress) -> list[TextureFrame]:
     """Crop and texel density of every layer, from a coarse look at all frames."""
     low = np.full((model.layers, 2), np.inf)
     high = np.full((model.layers, 2), -np.inf)

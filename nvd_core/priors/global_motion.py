@@ -39,7 +39,9 @@ WIDEST = 6.0
 PULLS = (0.03, 0.1, 0.3)
 """How firmly homographies are held by the similarities; the first that stays sane is taken."""
 WORTH = 0.95
-"""A richer model must bring the error below this share of the stiffer one's."""
+"""A richer model must bring the error below this share of the stiffer one's, ..."""
+WORTH_PX = 0.02
+"""... and by this many pixels."""
 LEAST_MATCHES = 12
 """Below this many matches a frame's motion is not estimated but carried on."""
 
@@ -203,7 +205,7 @@ def _layer_motion(
         mean = float(np.minimum(error, 4.0).mean()) if len(error) else 0.0
         if best and trouble:
             fact.refused[model] = trouble
-        elif best and mean > WORTH * best["error"]:
+        elif best and mean > min(WORTH * best["error"], best["error"] - WORTH_PX):
             fact.refused[model] = f"fits no better: {mean:.2f} px, {best['error']:.2f} px without"
         else:
             best = {"model": model, "motions": motions, "error": mean, "width": width}

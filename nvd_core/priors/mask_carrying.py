@@ -25,8 +25,11 @@ LOST_PER_FRAME = 0.985
 """Confidence that is left after one more frame from the drawn one."""
 LOST_INCONSISTENT = 0.7
 """Confidence that is left where the flow of a step is not consistent."""
-PRIOR, COLOUR, MOTION = 3.0, 1.0, 1.0
+PRIOR, COLOUR, MOTION = 3.0, 1.5, 1.0
 """How much the carried mask, the colour and the motion count, in log odds."""
+CUT = 0.8, 0.4
+"""Share of the cut along the picture's edges in the new mask: where the flow is not consistent, and
+where it is."""
 LEAST_WEIGHT = 24
 """A carried mask is never believed less than this, of 255."""
 
@@ -64,10 +67,9 @@ class _Clip:
         self.frames = np.load(work / "frames.npy", mmap_mode="r")
         self.masks = np.load(work / "masks.npy", mmap_mode="r+")
         self.weights = np.load(work / "mask_weight.npy", mmap_mode="r+")
-        self.flows = {
-            1: np.load(work / "flow_backward.npy", mmap_mode="r"),
-            -1: np.load(work / "flow_forward.npy", mmap_mode="r"),
-        }  # by the direction of the step: the flow from the new frame back to the one before
+        self.flows = [
+            np.load(work / f"flow_{name}.npy", mmap_mode="r") for name in ("forward", "backward")
+        ]
         self.ok = np.load(work / "flow_ok.npy", mmap_mode="r")
         self.count, self.height, self.width = self.frames.shape[:3]
         factor = min(1.0, LONGEST / max(self.height, self.width))
@@ -84,6 +86,24 @@ class _Clip:
         """Frame t at the working size."""
         return cv2.resize(self.frames[t], self.size, interpolation=cv2.INTER_AREA)
 
+    def flow_from(self, t: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """The flow from frame t to frame t + step (1 or -1) and its consistency, 0 to 1."""
+        pair, direction = (t, 0) if step == 1 else (t - 1, 1)
+        flow = self.flows[direction][pair].astype(np.float32)
+        flow = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) * self.factor
+        return flow, self.small(self.ok[direction, pair] * np.uint8(255))
+
+    def moving(self, t: int, direction: int, mask: np.ndarray) -> np.ndarray:
+        """Log odds that pixels of frame t move with the object, by the flow back and onwards.
+
+        What the object has just uncovered has no match in the frame before, but has one in the
+        next.
+        """
+        odds = moving_along(*self.flow_from(t, -direction), mask)
+        if 0 <= t + direction < self.count:
+            odds += moving_along(*self.flow_from(t, direction), mask)
+        return np.clip(odds, -2, 2)
+
     def step(
         self,
         mask: np.ndarray,
@@ -93,20 +113,18 @@ class _Clip:
         direction: int,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mask and confidence of frame t from those of frame t - direction."""
-        pair = t - 1 if direction == 1 else t
-        flow = self.flows[direction][pair].astype(np.float32)
-        flow = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) * self.factor
-        ok = self.small(self.ok[1 if direction == 1 else 0, pair] * np.uint8(255))
+        flow, ok = self.flow_from(t, -direction)
         place = self.grid + flow
         mask = _look_up(mask, place)
         confidence = _look_up(confidence, place) * LOST_PER_FRAME
         confidence *= LOST_INCONSISTENT + (1 - LOST_INCONSISTENT) * ok
         frame = self.frame(t)
         odds = PRIOR * (2 * mask - 1) * (0.4 + 0.6 * ok)
-        odds += COLOUR * colours.odds(frame) + MOTION * moving_along(flow, ok, mask)
+        power = colours.power()
+        odds += COLOUR * power * colours.odds(frame) + MOTION * self.moving(t, direction, mask)
         belief = 1 / (1 + np.exp(-odds))
         band = max(3, round(BAND * max(self.size)))
-        mask = snapped(frame, mask, belief, band)
+        mask = snapped(frame, mask, belief, band, CUT[0] + (CUT[1] - CUT[0]) * ok)
         colours.learn(frame, mask, belief)
         return mask, confidence
 
@@ -144,6 +162,10 @@ class Colours:
         if sure.sum() > 50:
             self.object += 0.02 * (self._histogram(frame, sure) - self.object)
         self.rest += 0.1 * (self._histogram(frame, mask < 0.1) - self.rest)
+
+    def power(self) -> float:
+        """How well colour tells the two apart: 0 where both have the same colours, 1 at best."""
+        return 1 - float(np.minimum(self.object, self.rest).sum())
 
     def add(self, frame: np.ndarray, mask: np.ndarray) -> None:
         """Take in one more frame, all frames counting the same."""
@@ -193,11 +215,12 @@ def snapped(
     mask: np.ndarray,  # float32 [h, w]
     belief: np.ndarray,  # float32 [h, w]
     band: int,
+    cut_share: float | np.ndarray,
 ) -> np.ndarray:  # float32 [h, w]
     """The mask after all witnesses, its edge moved to where the picture has one.
 
     `mask` is the carried one, `belief` what all witnesses say together; the result stays within
-    `band` px of the carried mask.
+    `band` px of the carried mask. `cut_share` is how much the cut along the picture's edges counts.
     """
     inside = (mask > 0.5).astype(np.uint8)
     left, top, wide, high = cv2.boundingRect(inside)
@@ -207,6 +230,7 @@ def snapped(
     rows = slice(max(top - pad, 0), top + high + pad)
     columns = slice(max(left - pad, 0), left + wide + pad)
     local, trust = inside[rows, columns], belief[rows, columns]
+    share = np.broadcast_to(cut_share, mask.shape)[rows, columns]
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
     core = cv2.erode(local, kernel, borderValue=1)
     near = cv2.dilate(local, kernel)
@@ -223,7 +247,7 @@ def snapped(
     cv2.grabCut(image, labels, None, *models, 2, cv2.GC_INIT_WITH_MASK)
     cut = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
     result = mask.copy()
-    result[rows, columns] = 0.6 * cut + 0.4 * trust * near
+    result[rows, columns] = share * cut + (1 - share) * trust * near
     return _sharp(cv2.GaussianBlur(result, (0, 0), 1.0))
 
 

@@ -197,7 +197,7 @@ def _write(clip: _Clip, evidence: np.ndarray, chosen: np.ndarray, progress: Prog
             frame = clip.frame(t)
             odds += colours.odds(frame)
             belief = (1 / (1 + np.exp(-odds))).astype(np.float32)
-            mask = snapped(frame, chosen[t].astype(np.float32), belief, 5)
+            mask = snapped(frame, chosen[t].astype(np.float32), belief, 5, 0.6)
             weight = _weight(mask, gathered)
             masks[0, t] = np.rint(255 * cv2.resize(mask, full)).astype(np.uint8)
             weights[0, t] = np.rint(255 * cv2.resize(weight, full)).astype(np.uint8)

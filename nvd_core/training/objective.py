@@ -108,9 +108,7 @@ class Objective:
                     alphas[:, n], points.masks[:, n], points.mask_weight[:, n]
                 )
                 terms["mask"] = terms.get("mask", 0.0) + mask_weight * value
-            value = losses.flow_alpha(
-                alphas[:matches, n], match_alphas[:, n], points.match_valid
-            )
+            value = losses.flow_alpha(alphas[:matches, n], match_alphas[:, n], points.match_valid)
             terms["flow_alpha"] = terms.get("flow_alpha", 0.0) + weights.flow_alpha * value
         return terms
 

@@ -293,4 +293,3 @@ def _bad_setting(label: str, expected: str, value: object) -> NvdError:
         found=repr(value),
         remedy="correct the settings file",
     )
-

@@ -148,15 +148,16 @@ class Trainer:
             t = random.integers(0, frames, self.settings.points)
             xy = torch.from_numpy(xy.astype(np.float32)).to(self.device)
             t = torch.from_numpy(t).to(self.device)
-            loss = sum((m(xy, t) - m.start(xy, t)).square().sum(-1).mean()
-                       for m in self.model.mappings)
+            loss = sum(
+                (m(xy, t) - m.start(xy, t)).square().sum(-1).mean() for m in self.model.mappings
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             progress.update(min(steps, step * 10 // frames))
 
     def _diverged(self, terms: dict[str, torch.Tensor]) -> None:
-        broken = [name for name, value in terms.items() if not math.isfinite(float(value))]
+        broken = [name for name, value in terms.items() if not math.isfinite(float(value.detach()))]
         raise NvdError(
             f"the training diverged at step {self.step}",
             found=f"not finite: {', '.join(broken)}",
