@@ -1,0 +1,77 @@
+"""Clips with known motion made of textures, and pieces of the real clips, as arrays of `work/`."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nvd_core.priors.flow import compute_flow
+from nvd_core.progress import Progress
+
+CLIPS = Path(__file__).parents[2] / "shared" / "clips"
+H, W = 120, 160
+
+
+def warped_clip(work: Path, motions: np.ndarray, square: tuple | None = None) -> None:
+    """Frames whose pixels `motions` [T, 3, 3] take into one big texture.
+
+    `square` = (side, [T, 2] places) is an object of another texture on top, with its mask.
+    """
+    big, other = texture(400, 500, 1), texture(100, 100, 2)
+    other = (0.7 * other + (76, 38, 0)).astype(np.uint8)  # a colour of its own
+    shift = np.array([[1, 0, 170], [0, 1, 140], [0, 0, 1]], float)
+    frames, masks = [], np.zeros((1 if square else 0, len(motions), H, W), np.uint8)
+    for t, motion in enumerate(motions):
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        frame = cv2.warpPerspective(big, shift @ motion, (W, H), flags=flags)
+        if square:
+            side, places = square
+            x, y = (int(v) for v in places[t])
+            frame[y : y + side, x : x + side] = other[:side, :side]
+            masks[0, t, y : y + side, x : x + side] = 255
+        frames.append(frame)
+    work.mkdir(parents=True, exist_ok=True)
+    np.save(work / "frames.npy", np.stack(frames))
+    np.save(work / "masks.npy", masks)
+    np.save(work / "mask_weight.npy", np.full_like(masks, 255))
+    compute_flow(work, Progress())
+
+
+def camera(count: int, perspective: float = 0.0) -> np.ndarray:  # [T, 3, 3]
+    """A pan with a slow turn and zoom; the middle frame stands at the identity."""
+    motions = []
+    for k in np.arange(count) - count // 2:
+        c, s = 1.006**k * np.cos(0.006 * k), 1.006**k * np.sin(0.006 * k)
+        motions.append([[c, -s, 2.4 * k], [s, c, 0.8 * k], [perspective * k, 0, 1]])
+    return np.array(motions)
+
+
+def texture(height: int, width: int, seed: int = 0) -> np.ndarray:  # uint8 [H, W, 3]
+    """Soft noise with detail at several sizes, of little colour as most pictures are."""
+    noise = np.random.default_rng(seed).normal(size=(height, width, 3)).astype(np.float32)
+    noise = 0.8 * noise[..., :1] + 0.2 * noise
+    image = sum(size * cv2.GaussianBlur(noise, (0, 0), size) for size in (1.5, 3, 6))
+    return np.clip(128 + 90 * image / image.std() / 2, 0, 255).astype(np.uint8)
+
+
+def clip_arrays(work: Path, name: str, numbers: range, width: int) -> np.ndarray:
+    """frames.npy, masks.npy and mask_weight.npy of a real clip; returns the masks [1, T, H, W]."""
+    frames, masks = [], []
+    for t in numbers:
+        image = cv2.imread(str(CLIPS / name / "frames" / f"{t:05d}.jpg"))
+        mask = cv2.imread(str(CLIPS / name / "masks" / f"{t:05d}.png"), cv2.IMREAD_GRAYSCALE)
+        size = (width, round(image.shape[0] * width / image.shape[1]))
+        frames.append(cv2.resize(image[..., ::-1], size, interpolation=cv2.INTER_AREA))
+        masks.append(cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
+    work.mkdir(parents=True, exist_ok=True)
+    np.save(work / "frames.npy", np.stack(frames))
+    np.save(work / "masks.npy", np.stack(masks)[None])
+    np.save(work / "mask_weight.npy", np.full_like(np.stack(masks)[None], 255))
+    return np.stack(masks)[None]
+
+
+def overlap(found: np.ndarray, true: np.ndarray) -> float:
+    """Mean over the frames of the intersection over union; both uint8 [T, H, W]."""
+    found, true = found > 127, true > 127
+    both, either = (found & true).sum(axis=(1, 2)), (found | true).sum(axis=(1, 2))
+    return float((both[either > 0] / either[either > 0]).mean())

@@ -1,0 +1,148 @@
+"""Global motion recovered from synthetic clips with known homographies, and its guards."""
+
+import json
+
+import numpy as np
+import pytest
+from moving_clips import CLIPS, H, W, camera, clip_arrays, texture, warped_clip
+
+from nvd_core.priors.cautions import find_cautions
+from nvd_core.priors.flow import compute_flow, pixel_grid
+from nvd_core.priors.global_motion import estimate_global_motion
+from nvd_core.priors.motion_fit import Matches, apply, chain, fit_pair, generators, refine
+from nvd_core.progress import Progress
+
+
+def gap(found: np.ndarray, true: np.ndarray, region: tuple = (0, 0, W, H)) -> float:
+    """Largest distance in px between two motions over the region, relative to the middle frame."""
+    x, y, right, bottom = region
+    points = pixel_grid(H, W)[y:bottom:10, x:right:10].reshape(-1, 2).astype(float)
+    return float(np.abs(apply(found, points) - apply(true, points)).max())
+
+
+class TestFit:
+    @pytest.mark.parametrize("model", ["translation", "similarity", "affine", "homography"])
+    def test_refine_undoes_noise(self, model):
+        rng = np.random.default_rng(3)
+        basis = generators(model)
+        true = np.eye(3) + np.einsum("tp,pij->tij", 0.02 * rng.normal(size=(7, len(basis))), basis)
+        true /= true[:, 2:, 2:]
+        true[3] = np.eye(3)
+        matches = []
+        for i, j in [(k, k + gap) for k in range(7) for gap in (1, 3) if k + gap < 7]:
+            start = rng.uniform(-1, 1, (60, 2))
+            end = apply(np.linalg.inv(true[j]) @ true[i], start)
+            end[:6] += rng.uniform(-1, 1, (6, 2))  # outliers
+            matches.append(Matches(i, j, start, end))
+        change = np.einsum("tp,pij->tij", 0.01 * rng.normal(size=(7, len(basis))), basis)
+        noisy = true @ (np.eye(3) + change)
+        noisy[3] = np.eye(3)
+        found = refine(noisy, matches, model, 3, (0.05, 0.03, 0.02, 0.01, 0.01, 0.01))
+        points = rng.uniform(-1, 1, (20, 2))
+        assert np.abs(apply(found, points) - apply(true, points)).max() < 2e-3
+
+    def test_chain_stands_still_where_a_step_is_missing(self):
+        step = np.eye(3)
+        step[0, 2] = 1.0
+        motions = chain([step, None, step], 1)
+        assert motions[:, 0, 2].tolist() == [1.0, 0.0, 0.0, -1.0]
+
+    def test_too_few_points(self):
+        assert fit_pair("affine", np.zeros((3, 2)), np.zeros((3, 2)), 1.0) is None
+
+
+class TestBackground:
+    @pytest.mark.parametrize("perspective", [0.0, 4e-5])
+    def test_known_motion(self, tmp_path, perspective):
+        true = camera(12, perspective)
+        warped_clip(tmp_path, true)
+        found = estimate_global_motion(tmp_path, Progress())
+        facts = json.loads((tmp_path / "motion.json").read_text())
+        assert found.shape == (1, 12, 3, 3)
+        assert gap(found[0], true) < 0.5
+        assert facts[-1]["kind"] == "background" and facts[-1]["reference"] == 6
+        assert facts[-1]["model"] == ("homography" if perspective else "similarity")
+        assert facts[-1]["inlier_share"] > 0.95
+
+    def test_still_camera_stays_simple(self, tmp_path):
+        warped_clip(tmp_path, np.tile(np.eye(3), (5, 1, 1)))
+        found = estimate_global_motion(tmp_path, Progress())
+        assert gap(found[0], np.tile(np.eye(3), (5, 1, 1))) < 0.2
+        assert json.loads((tmp_path / "motion.json").read_text())[0]["model"] == "translation"
+
+    def test_guard_against_perspective_drift(self, tmp_path):
+        """Flow whose chained homographies would fold: a strong constant perspective each frame."""
+        step = np.eye(3)
+        step[2, 0] = 1 / 500
+        count, points = 16, pixel_grid(H, W).reshape(-1, 2).astype(float)
+        there = (apply(step, points) - points).reshape(H, W, 2)
+        back = (apply(np.linalg.inv(step), points) - points).reshape(H, W, 2)
+        np.save(tmp_path / "frames.npy", np.stack([texture(H, W)] * count))
+        np.save(tmp_path / "masks.npy", np.zeros((0, count, H, W), np.uint8))
+        np.save(tmp_path / "flow_forward.npy", np.stack([there] * (count - 1)).astype(np.float16))
+        np.save(tmp_path / "flow_backward.npy", np.stack([back] * (count - 1)).astype(np.float16))
+        np.save(tmp_path / "flow_ok.npy", np.ones((2, count - 1, H, W), np.uint8))
+        found = estimate_global_motion(tmp_path, Progress())
+        corners = np.array([[0, 0], [W, 0], [0, H], [W, H]], float)
+        assert np.isfinite(found).all()
+        assert np.ptp(apply(found[0], corners), axis=(0, 1)).max() < 6 * W
+
+
+class TestObject:
+    def test_follows_its_own_motion(self, tmp_path):
+        places = np.array([[20 + 4 * t, 40 + 2 * t] for t in range(10)])
+        warped_clip(tmp_path, camera(10), (40, places))
+        found = estimate_global_motion(tmp_path, Progress())
+        facts = json.loads((tmp_path / "motion.json").read_text())
+        assert [fact["kind"] for fact in facts] == ["object", "background"]
+        assert gap(found[1], camera(10)) < 0.5
+        reference = facts[0]["reference"]
+        for t, (x, y) in enumerate(places):
+            centre = np.array([[x + 20.0, y + 20.0]])
+            assert np.abs(apply(found[0, t], centre) - places[reference] - 20).max() < 0.5
+
+    def test_absent_object_is_carried(self, tmp_path):
+        places = np.array([[20 + 4 * t, 40] for t in range(8)])
+        warped_clip(tmp_path, camera(8), (40, places))
+        masks = np.load(tmp_path / "masks.npy")
+        masks[0, 5:] = 0
+        np.save(tmp_path / "masks.npy", masks)
+        found = estimate_global_motion(tmp_path, Progress())
+        assert np.allclose(found[0, 5], found[0, 4]) and np.allclose(found[0, 7], found[0, 4])
+        facts = json.loads((tmp_path / "motion.json").read_text())
+        assert facts[0]["frames_carried"] == 3
+        cautions = find_cautions(tmp_path, facts)
+        assert any("no mask in 3 of 8 frames (5-7)" in text for text in cautions), cautions
+
+
+class TestCautions:
+    def test_quiet_clip(self, tmp_path):
+        places = np.array([[20 + 4 * t, 40] for t in range(6)])
+        warped_clip(tmp_path, camera(6), (40, places))
+        estimate_global_motion(tmp_path, Progress())
+        assert find_cautions(tmp_path, json.loads((tmp_path / "motion.json").read_text())) == []
+
+    def test_cut_small_object_and_light(self, tmp_path):
+        places = np.array([[20 + 2 * t, 40] for t in range(8)])
+        warped_clip(tmp_path, camera(8), (8, places))
+        frames = np.load(tmp_path / "frames.npy")
+        frames[4:] = 255 - frames[4:, ::-1] // 3
+        np.save(tmp_path / "frames.npy", frames)
+        compute_flow(tmp_path, Progress())
+        text = "\n".join(find_cautions(tmp_path, []))
+        assert "frames 3 and 4 look like two different shots" in text
+        assert "very small" in text
+        assert "brightness jumps between frames 3 and 4" in text
+
+
+@pytest.mark.clips
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="no clips in ../shared/clips")
+def test_wide_pan_stays_flat(tmp_path):
+    """car-turn: freely chained homographies fold there."""
+    clip_arrays(tmp_path, "car-turn", range(0, 80, 2), 200)
+    compute_flow(tmp_path, Progress())
+    found = estimate_global_motion(tmp_path, Progress())
+    facts = json.loads((tmp_path / "motion.json").read_text())
+    assert np.isfinite(found).all()
+    assert 1.5 < facts[-1]["extent_widths"] < 4
+    assert facts[-1]["inlier_share"] > 0.8
