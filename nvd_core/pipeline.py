@@ -29,6 +29,7 @@ from nvd_core.priors.mask_carrying import carry_masks
 from nvd_core.priors.masks import load_masks, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
 from nvd_core.progress import Progress
+from nvd_core.training.checkpoint import save_architecture
 from nvd_core.training.sampling import ClipData
 from nvd_core.training.settings import Settings, load_settings, save_settings
 from nvd_core.training.starts import layer_starts
@@ -136,7 +137,9 @@ def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict
     names.append(BACKGROUND)
     torch.manual_seed(job.seed)
     starts = layer_starts(data, np.load(work / "motion.npy"), _projective(facts, names))
-    model = LayeredVideo(ClipShape(*data.shape), names, settings, starts)
+    shape = ClipShape(*data.shape)
+    model = LayeredVideo(shape, names, settings, starts)
+    save_architecture(folder, shape, names, starts)
     trainer = Trainer(model, data, settings, job.seed, device(job.device), folder)
     stage("training", lambda: trainer.run(progress))
     if "training" not in seconds:

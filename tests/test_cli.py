@@ -14,8 +14,11 @@ import pytest
 from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
 
 from nvd_core.decomposition.folder import Shot
+from nvd_core.decomposition.maps import iter_maps, read_maps
+from nvd_core.fields.inference import frame_layers
 from nvd_core.files import write_json
 from nvd_core.media.images import read_image, write_image
+from nvd_core.training.checkpoint import load_model
 
 STEPS = 150
 SETTINGS = f"""
@@ -73,9 +76,15 @@ class TestDecompose:
         assert (shot.manifest.clip.frames, shot.manifest.clip.height) == (FRAMES, HEIGHT)
         names = {path.name for path in decomposed[0].iterdir()}
         assert names == {
-            "manifest.json", "job.json", "settings.yaml", "checkpoint.safetensors", "preview.png",
+            "manifest.json", "job.json", "settings.yaml", "checkpoint.safetensors", "checkpoint.json", "preview.png",
             "frames", "textures", "edits", "maps", "masks",
         }  # fmt: skip
+
+    def test_the_networks_can_be_loaded_again(self, decomposed):
+        model = load_model(decomposed[0])
+        layers = frame_layers(model, 3)
+        maps = read_maps(Shot.open(decomposed[0]).map_path(3), model.names)
+        assert np.abs(maps.uva[..., 2] - layers.alpha).max() < 1e-4
 
     def test_textures_hold_what_was_seen_and_are_filled_elsewhere(self, decomposed):
         texture = read_image(decomposed[0] / "textures" / "disc.png")
@@ -145,8 +154,6 @@ def same_pixels(path: Path, other: Path) -> bool:
 
 def evaluate_alpha(shot: Path, clip: Path, first: int = 0) -> float:
     """IoU of the first layer's alpha with the true masks."""
-    from nvd_core.decomposition.maps import iter_maps
-
     opened = Shot.open(shot)
     both = either = 0
     for t, maps in enumerate(iter_maps(opened, range(opened.manifest.clip.frames))):

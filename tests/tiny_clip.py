@@ -1,4 +1,4 @@
-"""A tiny real clip for tests that train: a textured disc that moves over a textured, panned wall."""
+"""A tiny real clip for tests that train: a textured disc moves over a panned wall."""
 
 from pathlib import Path
 

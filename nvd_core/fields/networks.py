@@ -5,6 +5,7 @@ P points. Pixel coordinates xy are [P, 2] (x right, y down, centres at whole num
 """
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ class Mlp(nn.Sequential):
     ) -> None:
         sizes = [inputs] + [settings.width] * (settings.layers - 1) + [outputs]
         layers: list[nn.Module] = []
-        for size_in, size_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for size_in, size_out in pairwise(sizes):
             layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True)]
         super().__init__(*layers[:-1])
         with torch.no_grad():

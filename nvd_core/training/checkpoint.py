@@ -1,13 +1,22 @@
-"""Saving and restoring a training: weights and moments as safetensors, the rest as JSON."""
+"""Saving and restoring a training.
+
+`checkpoint.safetensors` holds weights and optimiser moments; `checkpoint.json`, with the settings,
+what is needed to build the networks that they belong to.
+"""
+
+import json
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from nvd_core.errors import NvdError
-from nvd_core.files import written_beside
+from nvd_core.fields.model import ClipShape, LayeredVideo, LayerStart
+from nvd_core.files import write_json, written_beside
+from nvd_core.training.settings import load_settings
 
 VERSION = "1"
 
@@ -68,3 +77,35 @@ def checkpoint_step(path: Path) -> int:
             found=str(error).splitlines()[0],
             remedy="remove the folder and run `nvd decompose` again",
         ) from error
+
+
+def save_architecture(folder: Path, shape: ClipShape, names: list[str], starts: list[LayerStart]):
+    """Write `folder`/checkpoint.json: the clip's shape, and each layer's name and start."""
+    layers = [
+        {"name": name, "pixels_per_unit": start.pixels_per_unit, "projective": start.projective}
+        for name, start in zip(names, starts, strict=True)
+    ]
+    shape = {"frames": shape.frames, "height": shape.height, "width": shape.width}
+    write_json(folder / "checkpoint.json", {"version": VERSION, "clip": shape, "layers": layers})
+
+
+def load_model(folder: Path) -> LayeredVideo:
+    """The trained networks of a decomposition folder, on the CPU; NvdError where they are not."""
+    try:
+        facts = json.loads((folder / "checkpoint.json").read_text("utf-8"))
+        shape = ClipShape(**facts["clip"])
+        unknown = np.zeros((shape.frames, 3, 3))  # the checkpoint holds the matrices themselves
+        starts = [
+            LayerStart(unknown, float(layer["pixels_per_unit"]), bool(layer["projective"]))
+            for layer in facts["layers"]
+        ]
+        names = [layer["name"] for layer in facts["layers"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NvdError(
+            f"cannot read {folder / 'checkpoint.json'}",
+            found=str(error).splitlines()[0],
+            remedy="copy the folder again with all its files, or make it again",
+        ) from error
+    model = LayeredVideo(shape, names, load_settings(folder / "settings.yaml"), starts)
+    load_checkpoint(folder / "checkpoint.safetensors", model)
+    return model
