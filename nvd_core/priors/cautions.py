@@ -123,6 +123,11 @@ def _about_motion(facts: list[dict]) -> list[str]:
                 "the background's motion could not be followed as a plane: its texture may be less "
                 "sharp"
             )
+        if fact["frames_carried"] > 2 and not background:
+            texts.append(
+                f"{name} could not be followed in {fact['frames_carried']} frames (hidden, too "
+                "small or too fast there)"
+            )
         if fact["inlier_share"] < 0.5:
             texts.append(
                 f"{name} moves in no simple way (only {fact['inlier_share']:.0%} of it follows one "
