@@ -76,8 +76,8 @@ class TestDecompose:
         assert (shot.manifest.clip.frames, shot.manifest.clip.height) == (FRAMES, HEIGHT)
         names = {path.name for path in decomposed[0].iterdir()}
         assert names == {
-            "manifest.json", "job.json", "settings.yaml", "checkpoint.safetensors", "checkpoint.json", "preview.png",
-            "frames", "textures", "edits", "maps", "masks",
+            "manifest.json", "job.json", "settings.yaml", "checkpoint.safetensors",
+            "checkpoint.json", "preview.png", "frames", "textures", "edits", "maps", "masks",
         }  # fmt: skip
 
     def test_the_networks_can_be_loaded_again(self, decomposed):

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 
 from nvd_core.decomposition.maps import FrameMaps
 from nvd_core.evaluation.metrics import (
@@ -37,19 +36,6 @@ def test_psnr_of_a_clip_comes_from_the_overall_error():
     assert meter.add(grey(0.5), grey(0.5)) == BEST_PSNR
     assert meter.value == pytest.approx(10 * math.log10(2 / 0.01), abs=1e-5)
     assert meter.per_frame == pytest.approx([20, BEST_PSNR], abs=1e-5)
-
-
-@pytest.mark.parametrize("size", [(40, 50), (11, 11), (200, 13)])
-def test_ssim_equals_torchmetrics(size):
-    from torchmetrics.functional.image import structural_similarity_index_measure
-
-    random = np.random.default_rng(1)
-    image = random.random((*size, 3), np.float32)
-    image[: size[0] // 2] *= 0.01
-    noisy = (image + random.normal(0, 0.1, image.shape)).clip(0, 1).astype(np.float32)
-    pair = [torch.from_numpy(a).double().movedim(-1, 0)[None] for a in (image, noisy)]
-    expected = float(structural_similarity_index_measure(*pair, data_range=1.0))
-    assert ssim(image, noisy) == pytest.approx(expected, abs=2e-5)
 
 
 def test_ssim():

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TextIO
 
 from environments import BLENDERS, ROOT, Environment, Failed, all_environments, ensure
 
@@ -38,8 +39,9 @@ def main() -> int:
         shutil.rmtree(shot)
     started = time.monotonic()
 
-    def python(environment: Environment, *words: object) -> None:
-        subprocess.run([str(environment.python), *map(str, words)], check=True, cwd=ROOT)
+    def python(environment: Environment, *words: object, stdout: TextIO | None = None) -> None:
+        command = [str(environment.python), *map(str, words)]
+        subprocess.run(command, check=True, cwd=ROOT, stdout=stdout)
 
     def nvd(*words: object) -> None:
         print("\n$ nvd", *words, flush=True)
@@ -51,9 +53,10 @@ def main() -> int:
     edits = [f"--edit={path.stem}={path}" for path in sorted((out / "edits").glob("*.png"))]
     nvd("render", shot, "--out", out / "nvd" / "%05d.png", *edits)
     if blender:
-        print(f"\nrendering in Blender ({blender.name})", flush=True)
+        print(f"\nrendering in Blender ({blender.name}); its log is blender.log", flush=True)
         script = ROOT / "tools" / "render_in_blender.py"
-        python(blender, script, shot, out / "edits", out / "blender")
+        with open(out / "blender.log", "w") as log:
+            python(blender, script, shot, out / "edits", out / "blender", stdout=log)
     python(engine, ROOT / "tools" / "demo_pictures.py", "show", shot, out)
     say_where_to_look(out, time.monotonic() - started)
     return 0

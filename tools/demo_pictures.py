@@ -18,23 +18,32 @@ from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
 from nvd_core.media.writer import open_writer
 
 WORDS = ("HELLO", "NVD", "PAINT", "THREE")
-COLOURS = ((235, 40, 40), (255, 205, 30), (40, 120, 240), (60, 190, 80))
+COLOURS = ((255, 255, 255), (255, 205, 30), (90, 200, 255), (120, 230, 120))
+OUTLINE = (25, 25, 30)
 
 
 def paint(shot: Shot, out: Path) -> None:
-    """Write a word on every layer, where the middle frame sees most of it."""
-    names = shot.names
-    maps = read_maps(shot.map_path(shot.manifest.clip.frames // 2), names)
-    for n, name in enumerate(names):
+    """Write a word on every layer, where the frame that shows most of it has room."""
+    for n, name in enumerate(shot.names):
         texture = read_image(shot.texture_path(name))
-        uva = maps.uva[n]
-        seen = seen_texels(uva[uva[..., 2] > 0.5], texture.shape[:2])
+        uva = fullest_view(shot, n)
+        letters, outline = word_stamp(WORDS[n % 4], seen_texels(uva, texture.shape[:2]))
         top = np.iinfo(texture.dtype).max
-        colour = np.array(COLOURS[n % 4]) / 255 * top
-        stamp = word_stamp(WORDS[n % 4], seen)
-        texture[..., :3] = np.where(stamp[..., None] > 127, colour, texture[..., :3])
-        texture[..., 3] = np.where(stamp > 127, top, texture[..., 3])
+        for stamp, colour in ((outline, OUTLINE), (letters, COLOURS[n % 4])):
+            share = stamp[..., None] / np.float32(255)
+            ink = np.append(np.array(colour) / 255 * top, top)
+            texture = np.where(share > 0, texture * (1 - share) + ink * share + 0.5, texture)
+            texture = texture.astype(np.uint8 if top == 255 else np.uint16)
         write_image(out / "edits" / f"{name}.png", texture)
+
+
+def fullest_view(shot: Shot, n: int) -> np.ndarray:
+    """u, v, alpha [P, 3] of layer n's pixels in the frame, of nine, that shows most of it."""
+    views = []
+    for t in np.linspace(0, shot.manifest.clip.frames - 1, 9).astype(int):
+        uva = read_maps(shot.map_path(int(t)), shot.names).uva[n]
+        views.append(uva[uva[..., 2] > 0.5])
+    return max(views, key=len)
 
 
 def seen_texels(uva: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -47,8 +56,8 @@ def seen_texels(uva: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return cv2.morphologyEx(seen, cv2.MORPH_CLOSE, np.ones((7, 7), np.uint8))
 
 
-def word_stamp(word: str, free: np.ndarray) -> np.ndarray:
-    """The word as large as it fits in the widest free place, uint8 [h, w]."""
+def word_stamp(word: str, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The word as large as it fits in the widest free place, and its outline, uint8 [h, w]."""
     padded = cv2.copyMakeBorder(free, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     distance = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
     y, x = np.unravel_index(distance.argmax(), distance.shape)
@@ -57,10 +66,11 @@ def word_stamp(word: str, free: np.ndarray) -> np.ndarray:
     scale = 1.7 * distance.max() / width
     thickness = max(2, round(3.2 * scale))
     (width, height), _ = cv2.getTextSize(word, face, scale, thickness)
-    stamp = np.zeros(free.shape, np.uint8)
     place = (int(x - width / 2), int(y + height / 2))
-    cv2.putText(stamp, word, place, face, scale, 255, thickness, cv2.LINE_AA)
-    return stamp
+    letters, outline = np.zeros((2, *free.shape), np.uint8)
+    cv2.putText(letters, word, place, face, scale, 255, thickness, cv2.LINE_AA)
+    cv2.putText(outline, word, place, face, scale, 255, 2 * thickness, cv2.LINE_AA)
+    return letters, outline
 
 
 def show(shot: Shot, out: Path) -> None:

@@ -20,7 +20,7 @@ from nvd_core.progress import Progress
 
 SURVEY_STRIDE = 4
 """pixels between the samples that decide crop and density"""
-VISIBLE = 1 / 16
+VISIBLE = 0.5
 """alpha from which a pixel counts as seeing its texel"""
 MARGIN = 0.02
 """widening of the crop on each side, as a share of its size"""

@@ -6,8 +6,9 @@ Images are display-encoded float32 [H, W, 3] with values 0..1.
 import math
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from nvd_core.decomposition.maps import FrameMaps
 
@@ -36,20 +37,9 @@ def ssim(
     image: np.ndarray,  # [H, W, 3]
     true: np.ndarray,  # [H, W, 3]
 ) -> float:
-    """Structural similarity: Gaussian window of 11 pixels, sigma 1.5, data range 1, mirrored edges.
-
-    The mean over pixels and channels. What torchmetrics gives, in a tenth of its time.
-    """
-
-    def local_mean(values: np.ndarray) -> np.ndarray:
-        return cv2.GaussianBlur(values, (11, 11), 1.5, borderType=cv2.BORDER_REFLECT_101)
-
-    mean_a, mean_b = local_mean(image), local_mean(true)
-    variances = local_mean(image * image + true * true) - mean_a**2 - mean_b**2
-    covariance = local_mean(image * true) - mean_a * mean_b
-    luminance = (2 * mean_a * mean_b + 0.01**2) / (mean_a**2 + mean_b**2 + 0.01**2)
-    structure = (2 * covariance + 0.03**2) / (variances + 0.03**2)
-    return float(np.mean(luminance * structure, dtype=np.float64))
+    """Structural similarity (torchmetrics): Gaussian window, sigma 1.5, data range 1."""
+    pair = [torch.from_numpy(np.ascontiguousarray(a)).movedim(-1, 0)[None] for a in (image, true)]
+    return float(structural_similarity_index_measure(*pair, data_range=1.0))
 
 
 @dataclass

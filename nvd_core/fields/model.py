@@ -99,9 +99,14 @@ class LayeredVideo(nn.Module):
         """The per-frame corrections of the motion start; empty with the identity start."""
         return [p for name, p in self.named_parameters() if name.endswith("correction")]
 
+    def mapping_parameters(self) -> list[nn.Parameter]:
+        """The weights of the mappings' fully connected networks."""
+        return [p for mapping in self.mappings for p in mapping.mlp.parameters()]
+
     def network_parameters(self) -> list[nn.Parameter]:
-        """Everything else: the weights of the fully connected networks."""
-        special = {id(p) for p in self.grid_tables() + self.motion_parameters()}
+        """Everything else: the weights of the other fully connected networks."""
+        others = self.grid_tables() + self.motion_parameters() + self.mapping_parameters()
+        special = {id(p) for p in others}
         return [p for p in self.parameters() if id(p) not in special]
 
     def colour(self, n: int, uv: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:

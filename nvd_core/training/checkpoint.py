@@ -5,7 +5,6 @@ what is needed to build the networks that they belong to.
 """
 
 import json
-
 from pathlib import Path
 
 import numpy as np

@@ -122,6 +122,8 @@ class Settings:
     """Adam's rate for hash tables"""
     learning_rate_mlp: float = 5e-3
     """Adam's rate for network weights"""
+    learning_rate_mapping: float = 1e-3
+    """Adam's rate for the weights of the mapping networks"""
     learning_rate_motion: float = 2e-4
     """Adam's rate for the per-frame motion"""
     schedule: str = "one-cycle"
@@ -186,6 +188,7 @@ def paper() -> Settings:
         consistency_times=15,
         consistency_every=1,
         learning_rate_mlp=1e-4,
+        learning_rate_mapping=1e-4,
         schedule="constant",
         pretrain_iterations=100,
         mapping=MappingSettings("identity", MlpSettings(4, 256), None),

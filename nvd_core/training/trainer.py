@@ -64,7 +64,10 @@ class Trainer:
         )
         self.objective = Objective(model, settings, self.steps, seed)
         self.grid_optimiser = GridAdam(model.grid_tables(), lr=settings.learning_rate_grid)
-        groups = [{"params": model.network_parameters(), "lr": settings.learning_rate_mlp}]
+        groups = [
+            {"params": model.network_parameters(), "lr": settings.learning_rate_mlp},
+            {"params": model.mapping_parameters(), "lr": settings.learning_rate_mapping},
+        ]
         if model.motion_parameters():
             groups.append(
                 {"params": model.motion_parameters(), "lr": settings.learning_rate_motion}
