@@ -108,7 +108,7 @@ class Settings:
     """evaluate a layer only where it shows, and at a few of the other points"""
     flow_share: float = 0.5
     """share of the points whose flow match is evaluated too"""
-    bootstrap_share: float = 0.4
+    bootstrap_share: float = 0.5
     """share of the steps in which the masks are enforced"""
     global_rigidity_share: float = 0.0
     """share of the steps in which the global rigidity is active"""
@@ -139,7 +139,7 @@ class Settings:
     texture_mlp: MlpSettings = field(default_factory=lambda: MlpSettings(3, 64))
     """network behind it"""
     residual_grid: GridSettings = field(
-        default_factory=lambda: GridSettings(levels=8, log2_table=16, base=8, finest=128)
+        default_factory=lambda: GridSettings(levels=6, log2_table=16, base=8, finest=96)
     )
     """3-D grid of the residuals over (u, v, t)"""
     residual_mlp: MlpSettings = field(default_factory=lambda: MlpSettings(3, 64))
@@ -169,7 +169,7 @@ class Settings:
 def fast() -> Settings:
     """The default: made for two CPU cores."""
     settings = Settings()
-    settings.losses.mask = 0.2
+    settings.losses.mask = 0.5
     return settings
 
 
