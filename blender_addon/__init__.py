@@ -11,9 +11,9 @@ below only wrap what a script can do as well. The folder is described in the eng
 docs/decomposition-folder.md.
 """
 
-from . import operators
+from . import operators, painting, shots
 
-_parts = (operators,)  # each has register() and unregister()
+_parts = (shots, painting, operators)  # each has register() and unregister()
 
 
 def register():

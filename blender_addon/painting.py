@@ -1,0 +1,187 @@
+"""Painting on a shot's layers: open, save, compare, restore, and patterns to judge the mapping by.
+
+    entry = add_shot("/clips/shot.nvd")
+    paint_layer(entry.layers["toy"], space)      # space: an Image Editor
+    save_edits(entry)                            # also with every save of the .blend
+
+The edit image is the only thing that is ever written, and paint is in it or in `taken_back`; what
+the shot shows in its place (`show`) is another image, and the edit stays as it is.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bpy.app.handlers import persistent
+
+from .shot import ShotError
+from .shots import NVD_PG_layer, NVD_PG_shot, all_shots
+
+VIEWS = ("edit", "learned", "checker", "grid")
+
+
+def paint_layer(layer: NVD_PG_layer, space: bpy.types.SpaceImageEditor | None = None) -> None:
+    """Make the layer's edit the canvas, and open it for painting in the Image Editor `space`.
+
+    Where the texture was never seen it is transparent, and the editor shows it so.
+    """
+    image = _edit(layer)
+    settings = bpy.context.scene.tool_settings.image_paint
+    settings.mode, settings.canvas = "IMAGE", image
+    if space is not None:
+        space.image = image
+        space.ui_mode = "PAINT"
+        space.display_channels = "COLOR_ALPHA"
+
+
+def save_edits(entry: NVD_PG_shot) -> list[Path]:
+    """Write every edit that was painted on since; returns the files written.
+
+    Each is written beside and renamed, so that a crash or a full disk leaves the old one whole,
+    and the paint in Blender. ShotError where that happens.
+    """
+    unsaved = [layer for layer in entry.layers if is_unsaved(layer)]
+    if unsaved and entry.missing:
+        entry.read()  # raises, and says what to do
+    return [_save(layer.edit) for layer in unsaved]
+
+
+def is_unsaved(layer: NVD_PG_layer) -> bool:
+    """Whether the layer has paint that its file does not have."""
+    image = layer.edit
+    return image is not None and (image.is_dirty or image.packed_file is not None)
+
+
+def restore_learned(layer: NVD_PG_layer) -> None:
+    """Take all paint off the layer. It is kept, and `bring_back` puts it on again."""
+    image = _edit(layer)
+    if layer.taken_back is None:
+        layer.taken_back = bpy.data.images.new(
+            f"{image.name} taken off", *image.size, alpha=True, float_buffer=image.is_float
+        )
+        layer.taken_back.colorspace_settings.name = image.colorspace_settings.name
+        layer.taken_back.alpha_mode = image.alpha_mode
+    write_pixels(layer.taken_back, read_pixels(image))
+    layer.taken_back.pack()  # so that it is in the .blend
+    write_pixels(image, read_pixels(layer.learned))
+
+
+def bring_back(layer: NVD_PG_layer) -> None:
+    """Put the paint on again that `restore_learned` has taken off."""
+    if layer.taken_back is None:
+        raise ShotError(f"no paint was taken off {layer.name}", "restore the learned texture first")
+    write_pixels(_edit(layer), read_pixels(layer.taken_back))
+    bpy.data.images.remove(layer.taken_back)
+    layer.taken_back = None
+
+
+def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
+    """Show the "edit", the "learned" texture, a "checker" or a "grid" on a layer of the shot.
+
+    The compositor, the live preview and every Image Editor that has the layer open follow. What
+    is painted stays in the edit, whatever is shown.
+    """
+    if what not in VIEWS:
+        raise ValueError(f"what should be one of {VIEWS}, not {what!r}")
+    before, edit = layer.image, _edit(layer)
+    if what == "learned":
+        layer.shown = layer.learned
+    else:
+        layer.shown = None if what == "edit" else _pattern(what, edit.size)
+    node = entry.group_node()
+    for link in node.inputs[f"{layer.name} Edit"].links if node else ():
+        if link.from_node.bl_idname == "CompositorNodeImage":
+            link.from_node.image = layer.image
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "IMAGE_EDITOR" and area.spaces.active.image == before:
+                area.spaces.active.image = layer.image
+    return layer.image
+
+
+def shown(layer: NVD_PG_layer) -> str:
+    """Which of VIEWS the layer shows."""
+    if layer.shown is None:
+        return "edit"
+    if layer.shown == layer.learned:
+        return "learned"
+    return "checker" if layer.shown.generated_type == "UV_GRID" else "grid"
+
+
+def coverage(layer: NVD_PG_layer) -> float:
+    """The share of the texture that some frame has seen, 0 to 1."""
+    return float(np.mean(read_pixels(layer.learned)[..., 3] > 0))
+
+
+def read_pixels(image: bpy.types.Image) -> np.ndarray:
+    """[h, w, 4] float32, bottom row first, as Blender keeps them."""
+    pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    return pixels.reshape(image.size[1], image.size[0], 4)
+
+
+def write_pixels(image: bpy.types.Image, pixels: np.ndarray) -> None:
+    image.pixels.foreach_set(np.ascontiguousarray(pixels, np.float32).ravel())
+    image.update()
+
+
+def _edit(layer: NVD_PG_layer) -> bpy.types.Image:
+    if layer.edit is None:
+        raise ShotError(f"the edit image of {layer.name} was deleted", "open the shot again")
+    return layer.edit
+
+
+def _pattern(what: str, size) -> bpy.types.Image:
+    """Blender's own checkerboard with numbers' colours, or its UV grid, of a texture's size."""
+    kind = {"checker": "UV_GRID", "grid": "COLOR_GRID"}[what]
+    name = f"NVD {what} {size[0]} x {size[1]}"
+    image = bpy.data.images.get(name)
+    if image is None:
+        image = bpy.data.images.new(name, *size, alpha=True)
+        image.generated_type = kind
+        image.colorspace_settings.name = "Non-Color"
+        image.alpha_mode = "CHANNEL_PACKED"
+    return image
+
+
+def _save(image: bpy.types.Image) -> Path:
+    path = Path(image["nvd_path"])
+    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    packed = image.packed_file is not None
+    try:
+        image.save(filepath=str(beside), save_copy=True)
+        os.replace(beside, path)
+    except (OSError, RuntimeError) as error:  # RuntimeError: what Blender itself could not write
+        with suppress(OSError):  # what stands in the way is what `error` tells
+            beside.unlink()
+        raise ShotError(
+            f"{path} could not be written ({error})".replace("\n", " "),
+            "make room, or see to the folder's permissions, and save again; the paint is kept",
+        ) from error
+    if packed:
+        image.unpack(method="REMOVE")
+    image.reload()
+    return path
+
+
+@persistent
+def _before_save(_path) -> None:
+    """Paint is saved with the .blend; where its folder is gone it is packed into the .blend."""
+    for entry in all_shots():
+        try:
+            save_edits(entry)
+        except ShotError as error:
+            print(f"Neural Video Layers: {error}; the paint is kept in the .blend")
+            for layer in entry.layers:
+                if layer.edit is not None and layer.edit.is_dirty:
+                    layer.edit.pack()
+
+
+def register():
+    bpy.app.handlers.save_pre.append(_before_save)
+
+
+def unregister():
+    bpy.app.handlers.save_pre.remove(_before_save)

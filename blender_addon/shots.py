@@ -1,0 +1,233 @@
+"""The shots that a .blend works on: which decomposition folders, in which scenes, for which strips.
+
+    entry = add_shot("/clips/shot.nvd", scene)     # composited in a scene of its own
+    layer = entry.layers["toy"]
+    layer.edit                                     # the image to paint on
+
+A scene's list is `scene.nvd_shots`; several shots may stand in it, and several scenes may have
+one. Paths are stored relative to the .blend where Blender's preference says so. A folder that was
+moved is found again by `find_again`, or by itself where it moved along with the .blend.
+"""
+
+import os
+from pathlib import Path
+
+import bpy
+from bpy.app.handlers import persistent
+from bpy.props import CollectionProperty, IntProperty, PointerProperty, StringProperty
+
+from . import compat
+from .scripting import open_shot
+from .shot import Shot, ShotError, read_shot
+
+CHOOSE = "press Find Again and choose where it is now"
+
+
+class NVD_PG_layer(bpy.types.PropertyGroup):
+    """A layer of a shot: the image to paint on, what was learned, and what is shown of them."""
+
+    edit: PointerProperty(type=bpy.types.Image)
+    learned: PointerProperty(type=bpy.types.Image)
+    shown: PointerProperty(type=bpy.types.Image, description="In place of the edit, if any")
+    taken_back: PointerProperty(type=bpy.types.Image, description="Paint that was taken off")
+
+    @property
+    def image(self) -> bpy.types.Image | None:
+        """The image that the shot shows on this layer."""
+        return self.shown or self.edit
+
+
+class NVD_PG_shot(bpy.types.PropertyGroup):
+    """One decomposition folder; `layers` are front to back."""
+
+    folder: StringProperty(name="Folder", description="Relative to the .blend where it can be")
+    scene: PointerProperty(type=bpy.types.Scene, description="The scene that composites it")
+    layers: CollectionProperty(type=NVD_PG_layer)
+    active_layer: IntProperty(name="Layer")
+    strip: StringProperty(name="Strip", description="The strip that it was made from")
+    first_frame: IntProperty(name="First Frame", description="Frame of the strip's source, from 0")
+
+    @property
+    def path(self) -> Path:
+        return Path(os.path.abspath(bpy.path.abspath(self.folder)))
+
+    @property
+    def missing(self) -> bool:
+        return not (self.path / "manifest.json").is_file()
+
+    @property
+    def layer(self) -> NVD_PG_layer | None:
+        """The layer chosen in the list."""
+        return self.layers[self.active_layer] if self.active_layer < len(self.layers) else None
+
+    def read(self) -> Shot:
+        """The folder's contents; ShotError where it cannot be opened."""
+        if self.missing:
+            raise ShotError(f"{self.path} has been moved or deleted", CHOOSE)
+        return read_shot(self.path)
+
+    def group_node(self) -> bpy.types.Node | None:
+        """The node with the shot's inputs in its scene's compositor."""
+        if self.scene is None:
+            return None
+        for node in compat.compositor_tree(self.scene).nodes:
+            if node.get("nvd_folder") == str(self.path) and getattr(node, "node_tree", None):
+                return node
+        return None
+
+    def amount(self, layer: str, what: str) -> bpy.types.NodeSocket | None:
+        """The input "Visibility" or "Relight" of a layer, to be shown, set or animated."""
+        node = self.group_node()
+        return node.inputs.get(f"{layer} {what}") if node else None
+
+
+def add_shot(
+    folder: str | Path,
+    scene: bpy.types.Scene | None = None,
+    *,
+    mode: str = "delta",
+    own_scene: bool = True,
+    strip: str = "",
+    first_frame: int = 0,
+) -> NVD_PG_shot:
+    """Open a decomposition folder and list it in `scene` (the current one).
+
+    It is composited in a scene of its own, so that the size, rate and range of the artist's own
+    stay; `own_scene` False composites it in `scene`. `strip` names the strip that it was made
+    from and `first_frame` the frame of that strip's source that is frame 0 of the shot. A folder
+    that is listed already is opened again, with any paint not yet saved.
+    """
+    scene = scene or bpy.context.scene
+    shot = read_shot(folder)
+    entry = next((entry for entry in scene.nvd_shots if entry.path == shot.folder), None)
+    target = scene if not own_scene else entry.scene if entry else None
+    fresh = target is None
+    if fresh:
+        target = bpy.data.scenes.new(f"NVD {shot.name}")
+        target.render.compositor_device = scene.render.compositor_device
+    try:
+        open_shot(shot.folder, mode, scene=target)
+    except ShotError:
+        if fresh:
+            bpy.data.scenes.remove(target)
+        raise
+    entry = entry or scene.nvd_shots.add()
+    entry.name, entry.scene = shot.name, target
+    entry.folder = stored_path(shot.folder)
+    entry.strip, entry.first_frame = strip or entry.strip, first_frame
+    _take_images(entry, shot)
+    scene.nvd_shot = list(scene.nvd_shots).index(entry)
+    return entry
+
+
+def current_shot(scene: bpy.types.Scene) -> NVD_PG_shot | None:
+    """The shot chosen in the scene's list."""
+    shots = scene.nvd_shots
+    return shots[scene.nvd_shot] if 0 <= scene.nvd_shot < len(shots) else None
+
+
+def all_shots() -> list[NVD_PG_shot]:
+    """Every shot of the .blend."""
+    return [entry for scene in bpy.data.scenes for entry in scene.nvd_shots]
+
+
+def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
+    """The shot's folder is at `folder` now. Paint that was not saved stays.
+
+    ShotError where another decomposition is there.
+    """
+    shot = read_shot(folder)
+    names, found = [layer.name for layer in entry.layers], [layer.name for layer in shot.layers]
+    if names != found:
+        raise ShotError(
+            f"{folder} has the layers {', '.join(found)}, not {', '.join(names)}",
+            "choose the folder of this shot, or open that one as a new shot",
+        )
+    old = str(entry.path)
+    for image in bpy.data.images:
+        known = image.get("nvd_path", "")
+        if not known.startswith(old + os.sep):
+            continue
+        path = str(shot.folder / os.path.relpath(known, old))
+        image["nvd_path"], image.filepath_raw = path, stored_path(path)
+        if not image.is_dirty and image.packed_file is None:
+            image.reload()
+    trees = [compat.compositor_tree(entry.scene)] if entry.scene else []
+    nodes = [node for tree in trees for node in tree.nodes]
+    for block in (*bpy.data.node_groups, *nodes):
+        if block.get("nvd_folder") == old:
+            block["nvd_folder"] = str(shot.folder)
+    entry.folder = stored_path(shot.folder)
+
+
+def stored_path(path: str | Path) -> str:
+    """`path` relative to the .blend where Blender's preference wants that and it can be."""
+    filepaths = bpy.context.preferences.filepaths
+    if not (bpy.data.filepath and filepaths.use_relative_paths):
+        return str(path)
+    try:
+        return bpy.path.relpath(str(path))
+    except ValueError:  # another drive of Windows
+        return str(path)
+
+
+def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
+    """Fill the entry's layers with the images that open_shot has loaded."""
+    images = {image["nvd_path"]: image for image in bpy.data.images if "nvd_path" in image}
+    if [layer.name for layer in entry.layers] != [layer.name for layer in shot.layers]:
+        entry.layers.clear()
+        for layer in shot.layers:
+            entry.layers.add().name = layer.name
+    for made, layer in zip(entry.layers, shot.layers, strict=True):
+        made.edit, made.learned = images[str(layer.edit)], images[str(layer.texture)]
+        made.shown = None
+        for image in images.values():
+            image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
+        made.edit.preview_ensure()
+
+
+@persistent
+def _before_save(path) -> None:
+    """Folders relative to where the .blend is going to lie."""
+    if not (path and bpy.context.preferences.filepaths.use_relative_paths):
+        return
+    for entry in all_shots():
+        folder = entry.path
+        try:
+            entry.folder = bpy.path.relpath(str(folder), start=os.path.dirname(str(path)))
+        except ValueError:  # another drive of Windows
+            entry.folder = str(folder)
+
+
+@persistent
+def _after_load(_path) -> None:
+    """A folder that moved along with the .blend is followed."""
+    for entry in all_shots():
+        learned = entry.layers[0].learned if len(entry.layers) else None
+        known = learned.get("nvd_path", "") if learned else ""
+        if entry.missing or not known or Path(known).is_relative_to(entry.path):
+            continue
+        here, entry.folder = entry.path, str(Path(known).parent.parent)
+        find_again(entry, here)
+
+
+_CLASSES = (NVD_PG_layer, NVD_PG_shot)
+_HANDLERS = ((bpy.app.handlers.save_pre, _before_save), (bpy.app.handlers.load_post, _after_load))
+
+
+def register():
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Scene.nvd_shots = CollectionProperty(type=NVD_PG_shot, name="Shots")
+    bpy.types.Scene.nvd_shot = IntProperty(name="Shot")
+    for handlers, function in _HANDLERS:
+        handlers.append(function)
+
+
+def unregister():
+    for handlers, function in _HANDLERS:
+        handlers.remove(function)
+    del bpy.types.Scene.nvd_shot
+    del bpy.types.Scene.nvd_shots
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)
