@@ -16,6 +16,7 @@ import torch
 from nvd_core import __version__
 from nvd_core.decomposition.baking import bake
 from nvd_core.decomposition.manifest import ClipRecord, Manifest, write_manifest
+from nvd_core.devices import choose_device
 from nvd_core.errors import NvdError
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.files import cannot_write, write_json
@@ -50,7 +51,7 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
     _check_free(folder)
     clip = open_clip(job.source, _range(job), job.height)
     load_masks([tuple(mask) for mask in job.masks], clip.info)
-    device(job.device)
+    choose_device(job.device)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -70,18 +71,6 @@ def resume(folder: Path, progress: Progress) -> dict:
         )
     job = Job.load(folder)
     return _run(folder, job, load_settings(folder / "settings.yaml"), progress)
-
-
-def device(name: str) -> torch.device:
-    """The torch device for auto, cpu or cuda; NvdError where CUDA is asked for and missing."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise NvdError(
-            "CUDA was asked for, but torch finds no CUDA device",
-            remedy="use --device cpu, or install a CUDA build of torch and its driver",
-        )
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _check_free(folder: Path) -> None:
@@ -140,7 +129,7 @@ def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict
     shape = ClipShape(*data.shape)
     model = LayeredVideo(shape, names, settings, starts)
     save_architecture(folder, shape, names, starts)
-    trainer = Trainer(model, data, settings, job.seed, device(job.device), folder)
+    trainer = Trainer(model, data, settings, job.seed, choose_device(job.device), folder)
     stage("training", lambda: trainer.run(progress))
     if "training" not in seconds:
         trainer.restore()

@@ -301,7 +301,7 @@ class TestBadInput:
 
         if torch.cuda.is_available():
             pytest.skip("this machine has CUDA")
-        refused(self.decompose(tmp_path, clip / "frames", "--device", "cuda"), "--device cpu")
+        refused(self.decompose(tmp_path, clip / "frames", "--device", "cuda"), "device cpu")
 
     def test_errors_are_one_json_line_on_request(self, tmp_path):
         finished = nvd("info", tmp_path / "none.nvd", "--json")

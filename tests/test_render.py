@@ -6,11 +6,11 @@ import torch
 from synthetic_shot import NAMES, make_synthetic_shot, texture
 
 from nvd_core.decomposition.maps import FrameMaps, read_maps
+from nvd_core.devices import choose_device
 from nvd_core.editing.kernel_numba import pack_textures, render_delta, render_full
 from nvd_core.editing.kernel_torch import add_delta, composed, decode, lookup, to_device
 from nvd_core.editing.render import (
     at_depth,
-    choose_device,
     make_kernel,
     read_frame,
     render,

@@ -15,6 +15,7 @@ import torch
 
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.maps import FrameMaps, in_threads, iter_maps
+from nvd_core.devices import choose_device
 from nvd_core.editing import kernel_numba, kernel_torch
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.errors import NvdError
@@ -24,7 +25,6 @@ from nvd_core.media.writer import open_writer
 from nvd_core.progress import Progress
 
 MODES = ("delta", "full")
-DEVICES = ("auto", "cpu", "cuda")
 
 _DTYPES = {8: "uint8", 16: "uint16", "half": "float16", "float": "float32"}
 
@@ -130,24 +130,6 @@ def make_kernel(
     """
     make = _cuda_kernel if device.type == "cuda" else _cpu_kernel
     return make(textures, mode, linear, device)
-
-
-def choose_device(device: str) -> torch.device:
-    """The device named `device`; "auto" takes CUDA where there is one."""
-    if device not in DEVICES:
-        raise NvdError(
-            f"there is no device {device}",
-            expected=" or ".join(DEVICES),
-            remedy="choose one of these, or leave it out",
-        )
-    if device == "cuda" and not torch.cuda.is_available():
-        raise NvdError(
-            "CUDA was asked for, but torch finds no CUDA device",
-            remedy="choose the device cpu or auto, or install a driver and torch with CUDA",
-        )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
 
 
 def read_frame(shot: Shot, index: int) -> np.ndarray:

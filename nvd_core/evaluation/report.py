@@ -11,8 +11,9 @@ import numpy as np
 
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.maps import FrameMaps, in_threads, iter_maps
+from nvd_core.devices import choose_device
 from nvd_core.editing.edits import display_colours
-from nvd_core.editing.render import Kernel, choose_device, make_kernel, read_frame
+from nvd_core.editing.render import Kernel, make_kernel, read_frame
 from nvd_core.errors import NvdError
 from nvd_core.evaluation import pictures
 from nvd_core.evaluation.metrics import FoldMeter, IouMeter, PsnrMeter, ssim
