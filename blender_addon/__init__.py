@@ -11,9 +11,9 @@ below only wrap what a script can do as well. The folder is described in the eng
 docs/decomposition-folder.md.
 """
 
-from . import operators, painting, shots
+from . import operators, painting, runner, shots
 
-_parts = (shots, painting, operators)  # each has register() and unregister()
+_parts = (runner, shots, painting, operators)  # each has register() and unregister()
 
 
 def register():

@@ -8,17 +8,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from .errors import AddonError
+
 SCHEMA = "nvd.decomposition"
 VERSION = 1  # the newest version of the schema that this extension knows
 
 
-class ShotError(Exception):
-    """A folder that cannot be opened: the problem, and what the artist can do about it."""
-
-    def __init__(self, problem: str, remedy: str):
-        super().__init__(f"{problem}: {remedy}")
-        self.problem = problem
-        self.remedy = remedy
+class ShotError(AddonError):
+    """A folder that cannot be opened."""
 
 
 AGAIN = "make the folder again with `nvd decompose`"

@@ -86,5 +86,7 @@ def test_imports_only_what_blender_has():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module]
+            if path.name == "engine_probe.py":  # run by the engine's Python, to find this out
+                names = [name for name in names if name not in ("nvd_core", "torch")]
             for name in names:
                 assert name.split(".")[0] in allowed, f"{path.name} imports {name}"
