@@ -150,7 +150,7 @@ def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict
 
 
 def _masks(job: Job, info: ClipInfo, folder: Path, progress: Progress) -> None:
-    """Fill work/masks.npy; keep the masks that were given for whole clips in masks/<name>/."""
+    """Fill work/masks.npy; keep the masks as they were given in masks/<name>/."""
     work = folder / "work"
     if not job.masks:
         masks_from_motion(work, progress)
@@ -162,9 +162,8 @@ def _masks(job: Job, info: ClipInfo, folder: Path, progress: Progress) -> None:
         carry_masks(work, keys, progress)
     masks = np.load(work / "masks.npy", mmap_mode="r")
     for n, source in enumerate(sources):
-        if not source.single:
-            for t in range(info.frames):
-                write_image(folder / "masks" / source.name / f"{t:05d}.png", masks[n, t, ..., None])
+        for t in [source.frame] if source.single else range(info.frames):
+            write_image(folder / "masks" / source.name / f"{t:05d}.png", masks[n, t, ..., None])
 
 
 def _projective(facts: dict, names: list[str]) -> list[bool]:

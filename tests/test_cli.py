@@ -15,10 +15,15 @@ from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
 
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.maps import iter_maps, read_maps
+from nvd_core.errors import Cancelled
 from nvd_core.fields.inference import frame_layers
 from nvd_core.files import write_json
+from nvd_core.job import Job
 from nvd_core.media.images import read_image, write_image
+from nvd_core.pipeline import decompose, resume
+from nvd_core.progress import Progress
 from nvd_core.training.checkpoint import load_model
+from nvd_core.training.settings import load_settings
 
 STEPS = 150
 SETTINGS = f"""
@@ -192,6 +197,22 @@ class TestInterruption:
         for folder in ("textures", "maps"):
             for path in sorted((decomposed[0] / folder).iterdir()):
                 assert same_pixels(path, shot / folder / path.name), path.name
+
+    def test_stopped_while_baking(self, decomposed, clip, tmp_path):
+        class StopAtMaps(Progress):
+            def update(self, done, **values):
+                if self._stage == "maps" and done == 3:
+                    self.cancel()
+                super().update(done, **values)
+
+        shot = tmp_path / "shot.nvd"
+        job = Job(str(clip / "frames"), masks=[["disc", str(clip / "masks")]])
+        with pytest.raises(Cancelled):
+            decompose(shot, job, load_settings(clip / "small.yaml"), StopAtMaps())
+        resume(shot, Progress())
+        for name in ("disc", "background"):
+            texture = f"textures/{name}.png"
+            assert same_pixels(decomposed[0] / texture, shot / texture)
 
     def test_dev_null_as_stdin_does_not_stop_it(self, decomposed):
         assert nvd("info", decomposed[0], "--json", stdin=subprocess.DEVNULL).returncode == 0
