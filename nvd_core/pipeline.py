@@ -19,9 +19,9 @@ from nvd_core.decomposition.manifest import ClipRecord, Manifest, write_manifest
 from nvd_core.devices import choose_device
 from nvd_core.errors import NvdError
 from nvd_core.fields.model import ClipShape, LayeredVideo
-from nvd_core.files import cannot_write, write_json
+from nvd_core.files import cannot_write
 from nvd_core.job import Job
-from nvd_core.media.clip import ClipInfo, import_clip, open_clip
+from nvd_core.media.clip import Clip, ClipInfo, import_clip, open_clip
 from nvd_core.media.images import write_image
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
@@ -96,57 +96,80 @@ def _range(job: Job) -> tuple[int, int] | None:
     return tuple(job.frames) if job.frames else None
 
 
-def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
-    """Run the stages that are not done."""
-    started = time.monotonic()
-    seconds: dict[str, float] = {}
-    clip = open_clip(job.source, _range(job), job.height)
-    work = folder / "work"
+class _Stages:
+    """Runs the stages that are not done, notes them in job.json, and takes their times."""
 
-    def stage(name: str, task: Callable[[], object]) -> None:
-        if name in job.done:
+    def __init__(self, folder: Path, job: Job) -> None:
+        self.folder, self.job = folder, job
+        self.seconds: dict[str, float] = {}
+
+    def run(self, name: str, task: Callable[[], object]) -> None:
+        if name in self.job.done:
             return
         begun = time.monotonic()
         task()
-        job.done.append(name)
-        job.save(folder)
-        seconds[name] = round(time.monotonic() - begun, 1)
+        self.job.done.append(name)
+        self.job.save(self.folder)
+        self.seconds[name] = round(time.monotonic() - begun, 1)
 
-    stage("frames", lambda: import_clip(clip, folder, progress))
-    stage("flow", lambda: compute_flow(work, progress, settings.flow_method, settings.flow_path))
-    stage("masks", lambda: _masks(job, clip.info, folder, progress))
-    stage("motion", lambda: estimate_global_motion(work, progress))
-    facts = json.loads((work / "motion.json").read_text("utf-8"))
-    stage("cautions", lambda: write_json(work / "cautions.json", find_cautions(work, facts)))
-    cautions = json.loads((work / "cautions.json").read_text("utf-8"))
+
+def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
+    """All stages, those that are done left out; returns facts about the result."""
+    started = time.monotonic()
+    stages = _Stages(folder, job)
+    clip = open_clip(job.source, _range(job), job.height)
+    cautions = _prepare(stages, clip, settings, progress)
     for caution in cautions:
         progress.caution(caution)
+    trainer = _trainer(folder, job, settings)
+    stages.run("training", lambda: trainer.run(progress))
+    trainer.restore()
+    begun = time.monotonic()  # baked anew if it was interrupted: the manifest says that it is done
+    depth = 8 if clip.info.bit_depth == 8 else 16
+    layers = bake(trainer.model, folder, settings.texels_per_pixel, depth, progress)
+    stages.seconds["baking"] = round(time.monotonic() - begun, 1)
+    write_manifest(folder, _manifest(clip.info, layers, cautions))
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    return {
+        "folder": str(folder),
+        "layers": trainer.model.names,
+        "steps": trainer.steps,
+        "seconds": round(time.monotonic() - started, 1),
+        "seconds_by_stage": stages.seconds,
+        "cautions": cautions,
+    }
+
+
+def _prepare(stages: _Stages, clip: Clip, settings: Settings, progress: Progress) -> list[str]:
+    """Frames and priors into work/; returns the cautions about this clip."""
+    folder, job = stages.folder, stages.job
+    work = folder / "work"
+    flow = settings.flow_method, settings.flow_path
+    stages.run("frames", lambda: import_clip(clip, folder, progress))
+    stages.run("flow", lambda: compute_flow(work, progress, *flow))
+    stages.run("masks", lambda: _masks(job, clip.info, folder, progress))
+    stages.run("motion", lambda: estimate_global_motion(work, progress))
+    cautions = find_cautions(work, _motion_facts(work))
+    return cautions
+
+
+def _motion_facts(work: Path) -> list[dict]:
+    return json.loads((work / "motion.json").read_text("utf-8"))
+
+
+def _trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
+    """The networks at their start, and what trains them."""
+    work = folder / "work"
     data = ClipData(work)
     names = [name for name, _ in job.masks] or [FOUND_OBJECT]
     names.append(BACKGROUND)
     torch.manual_seed(job.seed)
-    starts = layer_starts(data, np.load(work / "motion.npy"), _projective(facts, names))
+    projective = [fact["model"] == "homography" for fact in _motion_facts(work)]
+    starts = layer_starts(data, np.load(work / "motion.npy"), projective)
     shape = ClipShape(*data.shape)
     model = LayeredVideo(shape, names, settings, starts)
     save_architecture(folder, shape, names, starts)
-    trainer = Trainer(model, data, settings, job.seed, choose_device(job.device), folder)
-    stage("training", lambda: trainer.run(progress))
-    if "training" not in seconds:
-        trainer.restore()
-    begun = time.monotonic()
-    depth = 8 if clip.info.bit_depth == 8 else 16
-    layers = bake(model, folder, settings.texels_per_pixel, depth, progress)
-    seconds["baking"] = round(time.monotonic() - begun, 1)
-    write_manifest(folder, _manifest(clip.info, layers, cautions))
-    shutil.rmtree(work, ignore_errors=True)
-    return {
-        "folder": str(folder),
-        "layers": names,
-        "steps": trainer.steps,
-        "seconds": round(time.monotonic() - started, 1),
-        "seconds_by_stage": seconds,
-        "cautions": cautions,
-    }
+    return Trainer(model, data, settings, job.seed, choose_device(job.device), folder)
 
 
 def _masks(job: Job, info: ClipInfo, folder: Path, progress: Progress) -> None:
@@ -164,10 +187,6 @@ def _masks(job: Job, info: ClipInfo, folder: Path, progress: Progress) -> None:
     for n, source in enumerate(sources):
         for t in [source.frame] if source.single else range(info.frames):
             write_image(folder / "masks" / source.name / f"{t:05d}.png", masks[n, t, ..., None])
-
-
-def _projective(facts: dict, names: list[str]) -> list[bool]:
-    return [facts[n]["model"] == "homography" for n in range(len(names))]
 
 
 def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:
