@@ -11,9 +11,29 @@ below only wrap what a script can do as well. The folder is described in the eng
 docs/decomposition-folder.md.
 """
 
-from . import operators, painting, runner, shots
+from . import (
+    headless,
+    job_operators,
+    operators,
+    painting,
+    panel_decompose,
+    preferences,
+    properties,
+    runner,
+    shots,
+)
 
-_parts = (runner, shots, painting, operators)  # each has register() and unregister()
+_parts = (  # each has register() and unregister()
+    preferences,
+    runner,
+    properties,
+    job_operators,
+    panel_decompose,
+    shots,
+    painting,
+    operators,
+    headless,
+)
 
 
 def register():

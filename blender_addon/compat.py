@@ -105,3 +105,87 @@ def feed(tree, value, socket) -> None:
         tree.links.new(value, socket)
     else:
         socket.default_value = value
+
+
+def sequencer_scene(context) -> bpy.types.Scene:
+    """The scene that the Sequencer shows: from Blender 5.0 not always the window's."""
+    return getattr(context, "sequencer_scene", None) or context.scene
+
+
+def strips(scene: bpy.types.Scene):
+    """The scene's own strips, those in meta strips not among them; empty where there are none."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return ()
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def strip_span(strip) -> tuple[int, int]:
+    """The timeline's frame where a strip begins to show, and for how many it does."""
+    if hasattr(strip, "left_handle"):
+        return strip.left_handle, strip.duration
+    return strip.frame_final_start, strip.frame_final_duration
+
+
+def strip_content(strip) -> tuple[float, float, int]:
+    """How many frames of the timeline are cut off before and after, and how many pictures the
+    strip holds in all.
+    """
+    if hasattr(strip, "left_handle"):
+        return strip.left_handle_offset, strip.right_handle_offset, strip.content_duration
+    return strip.frame_offset_start, strip.frame_offset_end, strip.frame_duration
+
+
+def strip_skipped(strip) -> int:
+    """How many pictures at its file's start a strip leaves out for good."""
+    if hasattr(strip, "content_trim_start"):
+        return strip.content_trim_start
+    return getattr(strip, "animation_offset_start", 0)
+
+
+def strip_start(strip) -> float:
+    """The timeline's frame of the strip's first picture, shown or cut off."""
+    return strip.content_start if hasattr(strip, "content_start") else strip.frame_start
+
+
+def output_kind(settings: bpy.types.ImageFormatSettings, kind: str) -> None:
+    """Set the file format of pictures, or "FFMPEG" for a movie."""
+    if hasattr(settings, "media_type"):
+        settings.media_type = "VIDEO" if kind == "FFMPEG" else "IMAGE"
+    settings.file_format = kind
+
+
+def start_gpu() -> None:
+    """Make the gpu module work without a window: before 5.2 a GPU composite wakes it up."""
+    import gpu
+
+    if not bpy.app.background:
+        return
+    if hasattr(gpu, "init"):
+        gpu.init()
+        return
+    scene = bpy.data.scenes.new("NVD wakes the GPU")
+    tree = compositor_tree(scene)
+    feed(tree, tree.nodes.new("CompositorNodeRGB").outputs[0], compositor_output(tree))
+    scene.render.resolution_x = scene.render.resolution_y = 8
+    scene.render.compositor_device = "GPU"
+    bpy.ops.render.render(scene=scene.name)
+    bpy.data.scenes.remove(scene)
+
+
+# 5.0.1 has the modifier too, but crashes without a window
+STRIP_COMPOSITOR = bpy.app.version >= (5, 1, 0)
+
+
+def make_strips(scene: bpy.types.Scene):
+    """The scene's strips, to add to; a sequencer is made where there is none."""
+    editor = scene.sequence_editor_create()
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def trim(strip, before: int, after: int) -> None:
+    """Cut frames off a strip's start and end without moving what it shows."""
+    if hasattr(strip, "left_handle_offset"):
+        strip.left_handle_offset, strip.right_handle_offset = before, after
+    else:
+        strip.frame_offset_start, strip.frame_offset_end = before, after

@@ -66,9 +66,10 @@ def decompose_job(
     before: Sequence[dict] = (),
     copies: Sequence[tuple[str, str]] = (),
     name: str = "",
+    about: dict | None = None,
 ) -> Job:
     """The job of `decompose`, not queued yet. `before` are steps that make its input, `copies`
-    files for it, `name` that of its folder, where those go into it.
+    files for it, `name` that of its folder, where those go into it, `about` what to keep with it.
     """
     python = python or find_engine().python
     out = Path(os.path.abspath(out))
@@ -103,6 +104,7 @@ def decompose_job(
         copies=copies,
         out=out,
         name=name or new_name(),
+        about=about,
     )
 
 

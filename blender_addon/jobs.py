@@ -63,13 +63,14 @@ class Job:
         resume_steps: list[dict] = (),
         copies: list[tuple[str, str]] = (),
         name: str = "",
+        about: dict | None = None,
     ) -> "Job":
         """A pending job in a new folder under `root`.
 
         Each step is {"title": ..., "command": [...]}; they run in order until one fails. Where
         one has an "otherwise", that command is tried when the first fails. A later
         `start` runs `resume_steps` instead where `out` holds a job.json. `copies` are files,
-        (source, target), copied first.
+        (source, target), copied first; `about` is kept with the job for whoever made it.
         """
         folder = Path(root) / (name or new_name())
         folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +81,7 @@ class Job:
             "title": title,
             "kind": kind,
             "out": str(out),
+            "about": about or {},
             "python": str(python),
             "copies": [[str(a), str(b)] for a, b in copies],
             "first_steps": list(steps),
@@ -125,6 +127,19 @@ class Job:
             (self.folder / "process.json").unlink(missing_ok=True)
             self._begin_anew()
             self.state = PENDING
+
+    def on_cpu(self) -> None:
+        """Make a job that failed for want of CUDA pending again, on the CPU."""
+        steps = self.plan["first_steps"]
+        for step in steps:
+            words = step["command"]
+            step["command"] = ["cpu" if word == "cuda" else word for word in words]
+        self.queue_again()
+
+    def full_log(self) -> str:
+        """What the job said, for people: its log, then its errors."""
+        files = [path for path in (self.log.path, self._errors) if path.is_file()]
+        return "\n".join(path.read_text("utf-8", "replace") for path in files)
 
     def cancel(self) -> None:
         """Ask the job to stop; it does so within two seconds. A pending one is not begun."""

@@ -1,0 +1,295 @@
+"""The commands of batch.py and of `blender --command nvd`, as functions and as a command line."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import bpy
+
+from . import compat
+from .decompose import DEVICES, PRESETS, decompose_job
+from .engine import find_engine, probe_command
+from .errors import AddonError
+from .jobs import CANCELLED, Job
+from .prepare import prepare
+from .runner import describe
+from .scripting import MODES, open_shot
+from .storage import jobs_folder
+from .waiting import wait_alone
+
+OK, BAD_INPUT, STOPPED = 0, 2, 130
+MOVIES = (".mp4", ".mov", ".mkv")
+
+Say = Callable[..., None]
+
+
+class Cancelled(Exception):
+    """The user stopped the command."""
+
+
+def main(words: list[str]) -> int:
+    """Run one command; returns its exit code: 0 done, 2 bad input or failure, 130 cancelled."""
+    as_json = "--json" in words
+    say = say_json if as_json else say_plainly
+    try:
+        given = _parser().parse_args(words)
+        say("result", **given.run(given, say))
+    except AddonError as error:
+        say("error", problem=error.problem, remedy=error.remedy)
+        return BAD_INPUT
+    except (Cancelled, KeyboardInterrupt):
+        say("cancelled", text="cancelled; the same command goes on where it stopped")
+        return STOPPED
+    return OK
+
+
+def say_json(event: str, **values) -> None:
+    print("\n" + json.dumps({"event": event, **values}), flush=True)  # Blender leaves half lines
+
+
+def say_plainly(event: str, **values) -> None:
+    if event == "progress":
+        text = values.get("text") or f"{values['stage']} {values['done']} of {values['total']}"
+        print(text, flush=True)
+    elif event == "error":
+        print(f"nvd: {values['problem']}\nwhat to do: {values['remedy']}", file=sys.stderr)
+    else:
+        for name, value in values.items():
+            print(f"{name}: {value}", flush=True)
+
+
+def decompose(given, say: Say) -> dict:
+    """Decompose a clip, or go on where an earlier run stopped."""
+    out = Path(given.out).resolve()
+    if (out / "manifest.json").is_file() and given.command == "all":
+        return {"folder": str(out)}
+    python = find_engine().python
+    if (out / "job.json").is_file() and not (out / "manifest.json").is_file():
+        job = _engine_job(python, "resume", str(out))
+    else:
+        job = decompose_job(
+            Path(given.source).resolve(),
+            out,
+            masks=[(name, Path(path).resolve()) for name, path in given.mask],
+            frames=given.frames,
+            height=given.height,
+            preset=given.preset,
+            device=given.device,
+            settings=Path(given.settings).resolve() if given.settings else "",
+            python=python,
+        )
+    _run(job, say)
+    return {"folder": str(out), "layers": job.log.result.get("layers", [])}
+
+
+def import_shot(given, say: Say) -> dict:
+    """Open a decomposition folder in the compositor, and save the .blend where asked."""
+    group = open_shot(Path(given.shot).resolve(), given.mode)
+    facts = {"group": group.name}
+    if given.save:
+        path = str(Path(given.save).resolve())
+        bpy.ops.wm.save_as_mainfile(filepath=path, copy=bool(bpy.data.filepath))
+        facts["saved"] = path
+    return facts
+
+
+def render(given, say: Say) -> dict:
+    """Render the edited shot, by the engine's renderer or by Blender's compositor."""
+    out = Path(given.out).resolve()
+    if given.through == "engine":
+        words = ["render", str(Path(given.shot).resolve()), "--out", str(out), "--mode", given.mode]
+        for layer, image in given.edit:
+            words += ["--edit", f"{layer}={Path(image).resolve()}"]
+        _run(_engine_job(find_engine().python, *words), say)
+    else:
+        open_shot(Path(given.shot).resolve(), given.mode)
+        replace_edits(given.edit)
+        composite(out, say)
+    return {"out": str(out)}
+
+
+def do_all(given, say: Say) -> dict:
+    """Decompose, import, replace textures by files, composite, and write the result."""
+    facts = decompose(given, say)
+    given.shot, given.out = given.out, given.movie
+    facts |= import_shot(given, say)
+    given.through = "compositor" if given.through is None else given.through
+    return facts | render(given, say)
+
+
+def prepare_inputs(given, say: Say) -> dict:
+    return prepare(Path(given.plan), say)
+
+
+def replace_edits(edits: list[tuple[str, str]]) -> None:
+    """Show the image file of each (layer, path) in the place of what is painted on the layer.
+
+    The folder's own edit file stays as it is.
+    """
+    for layer, path in edits:
+        image = bpy.data.images.get(f"{layer} edit")
+        if image is None:
+            known = [i.name.removesuffix(" edit") for i in bpy.data.images if "nvd_path" in i]
+            raise AddonError(f"the shot has no layer {layer!r}", f"choose one of {sorted(known)}")
+        if not Path(path).is_file():
+            raise AddonError(f"{path} is missing", "correct the path after --edit")
+        image.filepath = str(Path(path).resolve())
+        image.reload()
+
+
+def composite(out: Path, say: Say) -> None:
+    """Render the scene's range through the compositor: a movie, or pictures such as %05d.png."""
+    scene = bpy.context.scene
+    settings = scene.render
+    settings.use_sequencer = False
+    if bpy.app.background:
+        settings.compositor_device = "CPU"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    total = scene.frame_end - scene.frame_start + 1
+    say("progress", stage="composite", done=0, total=total)
+    if out.suffix.lower() in MOVIES:
+        _movie(scene, out, total, say)
+        return
+    if "%" not in out.name:
+        raise AddonError(f"{out.name} is neither a movie nor a pattern", "name it .mp4 or %05d.png")
+    kinds = {".png": "PNG", ".exr": "OPEN_EXR", ".tif": "TIFF", ".tiff": "TIFF", ".jpg": "JPEG"}
+    if out.suffix.lower() not in kinds:
+        raise AddonError(f"{out.suffix} is no format to render to", "choose .png, .exr or .tif")
+    compat.output_kind(settings.image_settings, kinds[out.suffix.lower()])
+    settings.image_settings.color_mode = "RGB"
+    for index in range(total):
+        scene.frame_set(scene.frame_start + index)
+        settings.filepath = str(out.parent / (out.name % index))
+        bpy.ops.render.render(write_still=True, scene=scene.name)
+        say("progress", stage="composite", done=index + 1, total=total)
+
+
+def _movie(scene, out: Path, total: int, say: Say) -> None:
+    settings = scene.render
+    compat.output_kind(settings.image_settings, "FFMPEG")
+    ffmpeg = settings.ffmpeg
+    ffmpeg.format = {".mp4": "MPEG4", ".mov": "QUICKTIME", ".mkv": "MKV"}[out.suffix.lower()]
+    ffmpeg.codec, ffmpeg.constant_rate_factor, ffmpeg.gopsize = "H264", "HIGH", 12
+    settings.image_settings.color_mode = "RGB"
+    settings.filepath = str(out)
+    settings.use_file_extension = True
+
+    def tell(*_) -> None:
+        done = scene.frame_current - scene.frame_start + 1
+        say("progress", stage="composite", done=done, total=total)
+
+    bpy.app.handlers.render_write.append(tell)
+    try:
+        bpy.ops.render.render(animation=True, scene=scene.name)
+    finally:
+        bpy.app.handlers.render_write.remove(tell)
+
+
+def _engine_job(python: Path, *words: str) -> Job:
+    command = [str(python), "-m", "nvd_core", *words, "--json"]
+    probe = {"title": "engine", "command": probe_command(python)}
+    return Job.create(
+        jobs_folder(),
+        title=words[0],
+        kind=words[0],
+        python=python,
+        steps=[probe, {"title": "starting", "command": command}],
+    )
+
+
+def _run(job: Job, say: Say) -> None:
+    last = ""
+
+    def tell(job: Job) -> None:
+        nonlocal last
+        line = describe(job)
+        if line != last and job.log.total:
+            log = job.log
+            values = {"seconds_left": log.seconds_left, "psnr": log.psnr}
+            say(
+                "progress",
+                stage=log.stage,
+                done=log.done,
+                total=log.total,
+                text=line,
+                **{key: value for key, value in values.items() if value is not None},
+            )
+        last = line
+
+    wait_alone(job, tell)
+    if job.state == CANCELLED:
+        raise Cancelled
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        raise AddonError(message, f"see `{self.prog} --help`")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="nvd", description="Decompose, import and render without a window.")
+    commands = parser.add_subparsers(
+        required=True, dest="command", metavar="COMMAND", parser_class=_Parser
+    )
+
+    def command(name: str, run: Callable, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=run.__doc__)
+        added.set_defaults(run=run)
+        added.add_argument("--json", action="store_true", help="print one JSON object a line")
+        return added
+
+    one = command("decompose", decompose, "turn a clip into a decomposition folder")
+    two = command("import", import_shot, "open a folder in the compositor")
+    three = command("render", render, "render the edited shot")
+    four = command("all", do_all, "decompose, import, replace textures, composite, write")
+    command("prepare", prepare_inputs, argparse.SUPPRESS).add_argument("plan")
+    for added in (one, four):
+        added.add_argument("source", help="movie, folder or pattern such as shot.%%04d.exr")
+        added.add_argument("--out", required=True, help="folder to make: SHOT.nvd")
+        added.add_argument("--mask", type=_pair, action="append", default=[], metavar="NAME=PATH")
+        added.add_argument("--frames", type=_range, metavar="A-B", help="counted from 0")
+        added.add_argument("--height", type=int)
+        added.add_argument("--preset", choices=PRESETS, default="fast")
+        added.add_argument("--device", choices=DEVICES, default="auto")
+        added.add_argument("--settings", help="YAML file for the training")
+    for added in (two, three):
+        added.add_argument("shot")
+    for added in (two, three, four):
+        added.add_argument("--mode", choices=MODES, default="delta")
+    for added in (two, four):
+        added.add_argument("--save", metavar="FILE.blend")
+    for added in (three, four):
+        added.add_argument("--edit", type=_pair, action="append", default=[], metavar="LAYER=IMAGE")
+        added.add_argument("--through", choices=("engine", "compositor"))
+    three.set_defaults(through="engine")
+    three.add_argument("--out", required=True, help="movie, or pattern such as %%05d.png")
+    four.add_argument("--movie", required=True, help="movie, or pattern such as %%05d.png")
+    return parser
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, path = text.partition("=")
+    if not (name and path):
+        raise argparse.ArgumentTypeError(f"expected NAME=PATH, found {text!r}")
+    return name, path
+
+
+def _range(text: str) -> tuple[int, int]:
+    first, _, last = text.partition("-")
+    if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
+        raise argparse.ArgumentTypeError(f"expected A-B with A <= B, found {text!r}")
+    return int(first), int(last)
+
+
+_command = None  # what Blender gave for `blender --command nvd`
+
+
+def register():
+    global _command
+    _command = bpy.utils.register_cli_command("nvd", main)
+
+
+def unregister():
+    bpy.utils.unregister_cli_command(_command)

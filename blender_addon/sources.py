@@ -1,0 +1,123 @@
+"""What a strip of the Sequencer shows, as the engine is told it: a source and a range of frames."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from . import compat
+from .errors import AddonError
+
+KINDS = ("MOVIE", "IMAGE", "SCENE")
+
+
+@dataclass(frozen=True)
+class Source:
+    """`path` is a movie, a pattern such as shot.%04d.png, or "" where a scene is to be rendered.
+
+    `first` and `last` count the source's pictures from 0. Picture `first` shows at frame `start`
+    of the timeline, and `rate` pictures pass in one frame of it. `number_of` gives the digits that
+    number a picture in its file's name.
+    """
+
+    kind: str
+    path: str
+    first: int
+    last: int
+    start: int
+    rate: float
+    number_of: Callable[[int], str]
+    scene: bpy.types.Scene | None = None
+    scene_first: int = 0  # the scene's frame that is picture 0
+
+    @property
+    def count(self) -> int:
+        return self.last - self.first + 1
+
+    def timeline_frame(self, picture: int) -> int:
+        """The timeline's frame that shows `picture`."""
+        return self.start + round((picture - self.first) / self.rate)
+
+    def picture_at(self, frame: int) -> int:
+        """The picture that the timeline's `frame` shows; the nearest one in the range."""
+        picture = self.first + round((frame - self.start) * self.rate)
+        return min(max(picture, self.first), self.last)
+
+
+def read_strip(strip) -> Source:
+    """The source of a movie, image or scene strip, cut as the strip is; AddonError for others."""
+    if strip is None or strip.type not in KINDS:
+        raise AddonError(
+            "no movie, image or scene strip is selected", "select the strip to decompose"
+        )
+    start, shown = compat.strip_span(strip)
+    before, after, pictures = compat.strip_content(strip)
+    timeline = before + shown + after
+    rate = pictures / timeline if timeline > 0 else 1.0  # other than 1: the strip plays faster
+    first = round(before * rate)
+    last = min(first + max(round(shown * rate), 1), pictures) - 1
+    if last - first < 1:
+        raise AddonError(
+            f"the strip {strip.name} shows a single picture", "choose one that shows at least two"
+        )
+    if strip.type == "MOVIE":
+        return _movie(strip, first, last, start, rate)
+    if strip.type == "IMAGE":
+        return _images(strip, first, last, start, rate)
+    scene_first = strip.scene.frame_start + compat.strip_skipped(strip)
+    return Source("SCENE", "", first, last, start, rate, "{:05d}".format, strip.scene, scene_first)
+
+
+def image_files(strip) -> list[Path]:
+    """The files of an image strip in order, hard cuts applied."""
+    folder = Path(bpy.path.abspath(strip.directory))
+    skipped = compat.strip_skipped(strip)
+    return [folder / element.filename for element in strip.elements][skipped:]
+
+
+def _movie(strip, first: int, last: int, start: int, rate: float) -> Source:
+    path = bpy.path.abspath(strip.filepath)
+    if not Path(path).is_file():
+        raise _missing(path)
+    skipped = compat.strip_skipped(strip)
+    return Source("MOVIE", path, first + skipped, last + skipped, start, rate, "{:05d}".format)
+
+
+def _images(strip, first: int, last: int, start: int, rate: float) -> Source:
+    """A numbered sequence, with the range counted among all the files of its pattern."""
+    files = image_files(strip)
+    wanted = files[first : last + 1]
+    for path in wanted:
+        if not path.is_file():
+            raise _missing(str(path))
+    again = "make the strip from one numbered sequence"
+    match = re.fullmatch(r"(.*?)(\d+)(\D*)", wanted[0].name)
+    if match is None:
+        raise AddonError(f"the file {wanted[0].name} has no number", again)
+    before, digits, after = match.groups()
+    numbers = [int(digits) + n for n in range(len(wanted))]
+    expected = [f"{before}{number:0{len(digits)}d}{after}" for number in numbers]
+    odd = next((p.name for p, e in zip(wanted, expected, strict=True) if p.name != e), None)
+    if odd is not None:
+        raise AddonError(f"the strip's pictures do not follow one another at {odd}", again)
+    pattern = re.compile(re.escape(before) + rf"(\d{{{len(digits)},}})" + re.escape(after))
+    found = map(pattern.fullmatch, os.listdir(wanted[0].parent))
+    all_numbers = sorted(int(name[1]) for name in found if name)
+    index = all_numbers.index(numbers[0])
+    template = f"{before}%0{len(digits)}d{after}"
+    return Source(
+        "IMAGE",
+        str(wanted[0].parent / template),
+        index,
+        index + len(wanted) - 1,
+        start,
+        rate,
+        lambda n: f"{all_numbers[n]:0{len(digits)}d}",
+    )
+
+
+def _missing(path: str) -> AddonError:
+    return AddonError(f"{path} is missing", "find the strip's files again (File, External Data)")

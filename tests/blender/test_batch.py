@@ -1,0 +1,102 @@
+"""batch.py as a user runs it: its own process, exit codes, progress, and the whole way at once."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import bpy
+import numpy as np
+import pytest
+from engine import PYTHON, ROOT
+from reference import load, psnr
+from tiny import make_clip
+
+from blender_addon import headless
+
+
+def batch(*words, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, ROOT / "blender_addon" / "batch.py", "--", *words]
+    environment = {**os.environ, "NVD_PYTHON": str(PYTHON), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, timeout=600, env=environment,
+        **options,
+    )  # fmt: skip
+
+
+def events(done: subprocess.CompletedProcess) -> list[dict]:
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clip"))
+
+
+def test_bad_input_says_what_to_do_and_ends_with_2(tmp_path):
+    done = batch("import", tmp_path)
+    assert done.returncode == 2
+    assert "holds no manifest.json" in done.stderr and "what to do: " in done.stderr
+    done = batch("render", tmp_path, "--json")
+    assert done.returncode == 2
+    assert events(done)[-1]["event"] == "error" and "--out" in events(done)[-1]["problem"]
+
+
+def test_import_saves_a_file_that_holds_the_shot(made, tmp_path):
+    file = tmp_path / "shot.blend"
+    done = batch("import", made / "shot.nvd", "--save", file, "--json")
+    assert done.returncode == 0, done.stderr
+    assert events(done)[-1] == {"event": "result", "group": "NVD shot", "saved": str(file)}
+    bpy.ops.wm.open_mainfile(filepath=str(file))
+    assert bpy.data.node_groups["NVD shot"]
+
+
+def test_render_through_engine_and_compositor_agree(made, tmp_path, monkeypatch):
+    monkeypatch.setenv("NVD_PYTHON", str(PYTHON))
+    for way in ("engine", "compositor"):
+        out = tmp_path / way / "%04d.png"
+        words = ["render", str(made / "shot.nvd"), "--out", str(out), "--through", way]
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        assert headless.main(words) == 0
+    for t in range(3):
+        one, two = (load(tmp_path / way / f"{t:04d}.png") for way in ("engine", "compositor"))
+        assert psnr(one, two) > 50
+
+
+def test_an_unknown_layer_is_named(made, tmp_path, capsys):
+    words = ["render", str(made / "shot.nvd"), "--out", "x.mp4", "--through", "compositor"]
+    assert headless.main([*words, "--edit", "cat=cat.png"]) == 2
+    assert "no layer 'cat'" in capsys.readouterr().err
+
+
+@pytest.mark.long
+def test_everything_in_one_command(clip, tmp_path):
+    from blender_addon.painting import read_pixels
+
+    shot, movie = tmp_path / "shot.nvd", tmp_path / "result.mp4"
+    green = tmp_path / "green.png"
+    words = [
+        "all", clip / "frames", "--out", shot, "--mask", f"disc={clip / 'masks'}",
+        "--settings", clip / "small.yaml", "--movie", movie, "--save", tmp_path / "a.blend",
+        "--json",
+    ]  # fmt: skip
+    first = batch(*words)
+    assert first.returncode == 0, first.stdout + first.stderr
+    stages = {event["stage"] for event in events(first) if event["event"] == "progress"}
+    assert {"training", "composite"} <= stages
+    assert movie.is_file() and (tmp_path / "a.blend").is_file()
+    texture = bpy.data.images.load(str(shot / "textures" / "disc.png"))
+    pixels = read_pixels(texture)
+    pixels[...] = (0, 1, 0, 1)
+    texture.pixels.foreach_set(np.ravel(pixels))
+    texture.filepath_raw, texture.file_format = str(green), "PNG"
+    texture.save()
+    words[words.index(movie)] = tmp_path / "%04d.png"
+    again = batch(*words, "--edit", f"disc={green}")
+    assert again.returncode == 0, again.stderr
+    picture = load(tmp_path / "0004.png")
+    greener = (picture - load(shot / "frames" / "00004.png"))[24, 34]
+    assert greener[1] - greener[0] > 0.2, greener
+    moving = bpy.data.movieclips.load(str(movie))
+    assert (moving.frame_duration, tuple(moving.size)) == (8, (80, 48))

@@ -1,0 +1,123 @@
+"""Finding, testing and installing the engine, with real Pythons."""
+
+import stat
+import sys
+from pathlib import Path
+
+import bpy
+import pytest
+from engine import PYTHON, ROOT
+from tiny import tick_until
+
+from blender_addon import engine
+from blender_addon.engine import PROTOCOL, find_engine, test_engine, test_job
+from blender_addon.engine_install import bundled_source, find_base_python, install_job
+from blender_addon.errors import AddonError
+
+test_engine.__test__ = test_job.__test__ = False  # pytest takes them for tests
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch, tmp_path):
+    monkeypatch.delenv("NVD_PYTHON", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(engine, "user_folder", lambda: tmp_path / "own")
+
+
+def program(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def test_none_offers_to_install():
+    with pytest.raises(AddonError) as caught:
+        find_engine()
+    assert caught.value.button == "nvd.install_engine"
+
+
+def test_order(monkeypatch, tmp_path):
+    python = program(tmp_path / "python on path", "")
+    program(tmp_path / "bin" / "nvd", f"#!{python}\n")
+    assert find_engine().python == python
+    own = program(tmp_path / "own" / "engine" / "bin" / "python", "")
+    assert find_engine().python == own and "this extension" in find_engine().origin
+    variable = program(tmp_path / "variable", "")
+    monkeypatch.setenv("NVD_PYTHON", str(variable))
+    assert find_engine().python == variable
+    chosen = program(tmp_path / "chosen", "")
+    monkeypatch.setattr(
+        engine, "preferences", lambda: type("Chosen", (), {"engine_python": str(chosen)})
+    )
+    assert find_engine().python == chosen
+
+
+def test_one_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setenv("NVD_PYTHON", "/no/python")
+    with pytest.raises(AddonError, match="NVD_PYTHON names /no/python"):
+        find_engine()
+
+
+def test_the_engine_says_what_it_is():
+    facts = test_engine(PYTHON)
+    print(facts)
+    assert facts["protocol"] == PROTOCOL and facts["version"] and facts["torch"]
+    assert facts["device"]
+
+
+def test_protocols_that_differ_are_told_plainly(monkeypatch):
+    monkeypatch.setattr(engine, "PROTOCOL", PROTOCOL + 1)
+    with pytest.raises(AddonError, match=r"protocol 1, this extension protocol 2: update the engi"):
+        test_engine(PYTHON)
+    monkeypatch.setattr(engine, "PROTOCOL", PROTOCOL - 1)
+    with pytest.raises(AddonError, match="update the extension"):
+        test_engine(PYTHON)
+
+
+def test_a_python_without_an_engine(tmp_path):
+    with pytest.raises(AddonError, match="holds no engine") as caught:
+        test_engine(Path(sys._base_executable))
+    assert caught.value.button == "nvd.install_engine"
+    with pytest.raises(AddonError, match="cannot be run"):
+        test_engine(tmp_path / "nothing")
+
+
+def test_as_a_job():
+    job = test_job(PYTHON)
+    job.start()
+    tick_until(lambda: job.ended, job.poll)
+    assert job.state == "done" and job.log.result["protocol"] == PROTOCOL
+
+
+def test_installing_needs_leave_to_go_online():
+    assert not bpy.app.online_access
+    with pytest.raises(AddonError, match="not allowed to go online") as caught:
+        install_job()
+    assert caught.value.button == "extensions.userpref_allow_online"
+    assert bundled_source() == ROOT
+
+
+@pytest.mark.long
+def test_install_runs_its_steps_and_shows_pips_words(tmp_path):
+    """From an empty folder of wheels: the environment is made, then pip finds no PyTorch."""
+    (tmp_path / "wheels").mkdir()
+    job = install_job(
+        package_index=str(tmp_path / "wheels"), build="cpu", environment=tmp_path / "engine"
+    )
+    seen = set()
+
+    def tick():
+        job.poll()
+        seen.add(job.log.stage)
+
+    job.start()
+    tick_until(lambda: job.ended, tick)
+    assert {"making the environment", "installing PyTorch (cpu)"} <= seen
+    assert (tmp_path / "engine" / "bin" / "python").exists()
+    assert job.state == "failed" and "No matching distribution" in job.error.problem
+    assert "ERROR: " in job.full_log()
+
+
+def test_base_python():
+    assert find_base_python().is_file()
