@@ -17,15 +17,14 @@ Say = Callable[..., None]
 def prepare(plan_file: Path, say: Say) -> dict:
     """Make all pictures of the plan; `say` is given one progress event a picture."""
     plan = json.loads(Path(plan_file).read_text("utf-8"))
-    with bpy.data.libraries.load(plan["library"]) as (there, here):
-        scenes, masks = list(there.scenes), list(there.masks)
-        here.scenes, here.masks = list(scenes), list(masks)
-    # Here they may have been given other names
-    scenes = dict(zip(scenes, here.scenes, strict=True))
-    masks = dict(zip(masks, here.masks, strict=True))
+    if plan["scene"]:
+        bpy.ops.wm.open_mainfile(filepath=plan["file"], load_ui=False, use_scripts=False)
+        masks = bpy.data.masks
+    else:
+        masks = _load_masks(plan["file"])
     size = None
     if plan["scene"]:
-        scene = scenes[plan["scene"]["name"]]
+        scene = bpy.data.scenes[plan["scene"]["name"]]
         scene.render.use_sequencer = plan["scene"]["sequencer"]
         _render(scene, plan["scene"], "scene", "RGB", say)
         share = scene.render.resolution_percentage / 100
@@ -36,8 +35,18 @@ def prepare(plan_file: Path, say: Say) -> dict:
     return {"pictures": sum(len(part["frames"]) for part in plan["masks"])}
 
 
+def _load_masks(file: str) -> dict[str, bpy.types.Mask]:
+    """The masks of `file` by their names there; here they may have been given others."""
+    with bpy.data.libraries.load(file) as (there, here):
+        names = list(there.masks)
+        here.masks = list(names)
+    return dict(zip(names, here.masks, strict=True))
+
+
 def _render(scene, part: dict, stage: str, colour: str, say: Say) -> None:
     """Render `part`'s frames of `scene` into its folder as 8-bit PNG."""
+    for window in bpy.context.window_manager.windows:
+        window.scene = scene  # of other scenes Blender does not bring animation up to date
     render = scene.render
     render.compositor_device = "CPU"  # a GPU may be missing in the background
     compat.output_kind(render.image_settings, "PNG")

@@ -3,7 +3,8 @@
     job = decompose_strip(strip, "/clips/shot.nvd", [Object("dog", mask=bpy.data.masks["Mask"])])
 
 What only Blender can do, drawing its masks and rendering a scene, a second Blender does in the
-background as the job's first step (prepare.py); it is given a copy of just those data-blocks.
+background as the job's first step (prepare.py); it is given a copy of the masks, or of the whole
+file where a scene is to be rendered.
 """
 
 import json
@@ -140,8 +141,11 @@ def _mask(thing: Object, source: Source, target: Path, plan: dict, blocks, copie
 
 def _preparation(folder: Path, plan: dict, blocks: set) -> dict:
     """The step that renders the scene and draws the masks in a second Blender."""
-    plan["library"] = str(folder / "blocks.blend")
-    bpy.data.libraries.write(plan["library"], blocks, path_remap="ABSOLUTE", fake_user=True)
+    plan["file"] = str(folder / "copy.blend")
+    if plan["scene"]:  # 5.2 crashes where only a scene with a Sequencer is to be written
+        bpy.ops.wm.save_as_mainfile(filepath=plan["file"], copy=True)
+    else:
+        bpy.data.libraries.write(plan["file"], blocks, path_remap="ABSOLUTE", fake_user=True)
     (folder / "prepare.json").write_text(json.dumps(plan), "utf-8")
     return {
         "title": "preparing",

@@ -179,6 +179,7 @@ class TestMasks:
         other = bpy.data.scenes.new("Scene")
         other.render.resolution_x, other.render.resolution_y = 32, 16
         other.frame_start, other.frame_end = 5, 7
+        other.view_settings.view_transform = "Standard"
         other.sequence_editor_create()
         new = bpy.app.version >= (5, 0)
         colour = compat.strips(other).new_effect(
