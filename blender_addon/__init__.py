@@ -18,6 +18,7 @@ from . import (
     painting,
     panel_decompose,
     preferences,
+    preview,
     properties,
     runner,
     shots,
@@ -31,6 +32,7 @@ _parts = (  # each has register() and unregister()
     panel_decompose,
     shots,
     painting,
+    preview,
     operators,
     headless,
 )

@@ -189,3 +189,7 @@ def trim(strip, before: int, after: int) -> None:
         strip.left_handle_offset, strip.right_handle_offset = before, after
     else:
         strip.frame_offset_start, strip.frame_offset_end = before, after
+
+
+# What the sequencer's data calls its strips
+STRIPS = "strips_all" if bpy.app.version >= (4, 4, 0) else "sequences_all"

@@ -183,7 +183,6 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
         made.shown = None
         for image in images.values():
             image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
-        made.edit.preview_ensure()
 
 
 @persistent

@@ -1,0 +1,249 @@
+"""The live preview: the current frame with the newest paint, while painting.
+
+    preview.start(entry)        # in every Image Editor and Sequencer preview, until stop()
+
+It follows the playhead. Maps are read ahead in a thread (preview_cache.py), frames by Blender; the
+picture is made on the graphics card (preview_shader.py) each time that an editor draws itself,
+which Blender does after every step of a stroke.
+"""
+
+import filecmp
+import time
+
+import bpy
+from bpy.app.handlers import persistent
+
+from . import preview_shader as shader
+from .exr import ExrError
+from .painting import is_unsaved
+from .preview_cache import MapCache
+from .shot import ShotError
+from .shots import NVD_PG_layer, NVD_PG_shot
+
+MEMORY = 1 << 30  # bytes of maps kept
+INSET = 0.42  # share of the Image Editor's width
+
+
+class Preview:
+    """The picture of a shot's frames. `times` holds the seconds that the last one took by part."""
+
+    def __init__(self, entry: NVD_PG_shot, mode: str = "delta", memory: int = MEMORY):
+        self.shot, self.mode = entry.read(), mode
+        self.cache = MapCache(self.shot, memory)
+        self.times: dict[str, float] = {}
+        self._picture: shader.Picture | None = None
+        self._frame: tuple[int, bpy.types.Image] | None = None
+        self._uploaded: dict[str, tuple[int, object, object]] = {}  # layer: frame and textures
+
+    def prepare(self, entry: NVD_PG_shot, index: int) -> None:
+        """Read frame `index` and the maps that it needs, and the next ones in the background."""
+        index = min(max(index, 0), self.shot.frames - 1)
+        if self._frame is None or self._frame[0] != index:
+            self._frame = index, self._load_frame(index)
+        self.cache.prefetch(index, [layer.name for layer in self._layers(entry)])
+
+    def render(self, entry: NVD_PG_shot) -> shader.Picture:
+        """Make the picture of the frame that is prepared; only where the gpu module works.
+
+        ExrError where its maps cannot be read.
+        """
+        began = time.perf_counter()
+        index, image = self._frame
+        layers = self._layers(entry)
+        parts = [self._layer(entry, layer, index) for layer in layers]
+        frame = shader.from_image(image) if self.mode == "delta" else None
+        uploaded = time.perf_counter()
+        if self._picture is None:
+            self._picture = shader.Picture(self.shot.width, self.shot.height)
+        self._picture.begin(frame, self.shot.encoding == "linear")
+        for part in parts:
+            self._picture.add(part, self.mode)
+        self.times = {"upload": uploaded - began, "draw": time.perf_counter() - uploaded}
+        return self._picture
+
+    def close(self) -> None:
+        """Give everything back; the image of the frame leaves the file too."""
+        self.cache.close()
+        self._uploaded.clear()
+        self._picture = None
+        image = bpy.data.images.get(self._frame_name)
+        if image is not None:
+            bpy.data.images.remove(image)
+        self._frame = None
+
+    @property
+    def _frame_name(self) -> str:
+        return f".NVD preview {self.shot.name}"
+
+    def _load_frame(self, index: int) -> bpy.types.Image:
+        path = str(self.shot.frame(index))
+        image = bpy.data.images.get(self._frame_name)
+        if image is None:
+            image = bpy.data.images.load(path)
+            image.name = self._frame_name
+            image.colorspace_settings.name = "Non-Color"
+            image.alpha_mode = "CHANNEL_PACKED"
+        else:
+            image.filepath = path
+            image.reload()
+        if not image.size[0]:
+            raise ShotError(f"Blender cannot read {path}", "copy it again; it may be damaged")
+        return image
+
+    def _layers(self, entry: NVD_PG_shot) -> list[NVD_PG_layer]:
+        """The layers that change the picture."""
+        layers = [layer for layer in entry.layers if layer.image and layer.learned]
+        if self.mode == "full":
+            return layers
+        return [layer for layer in layers if self._is_painted(layer)]
+
+    def _is_painted(self, layer: NVD_PG_layer) -> bool:
+        if layer.shown is not None:
+            return layer.shown != layer.learned
+        edit, learned = layer.edit["nvd_path"], layer.learned["nvd_path"]
+        try:
+            return is_unsaved(layer) or not filecmp.cmp(edit, learned, shallow=False)
+        except OSError:  # the folder has gone: the images are still in memory
+            return True
+
+    def _layer(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> shader.Layer:
+        known = self._uploaded.get(layer.name)
+        if known is None or known[0] != index:
+            maps = self.cache.get(index, layer.name)
+            place, light = shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:])
+            known = self._uploaded[layer.name] = index, place, light
+        sockets = [entry.amount(layer.name, what) for what in ("Visibility", "Relight")]
+        amounts = [1.0 if socket is None else socket.default_value for socket in sockets]
+        edit, learned = shader.from_image(layer.image), shader.from_image(layer.learned)
+        return shader.Layer(edit, learned, known[1], known[2], *amounts)
+
+
+class _Live:
+    """What is switched on: the preview of one shot, with its draw handlers."""
+
+    def __init__(self):
+        self.preview: Preview | None = None
+        self.scene = self.index = None
+        self.message = ""
+        self.handles: list = []
+
+    def entry(self) -> NVD_PG_shot | None:
+        shots = bpy.data.scenes[self.scene].nvd_shots if self.scene in bpy.data.scenes else ()
+        return shots[self.index] if self.index is not None and self.index < len(shots) else None
+
+
+_live = _Live()
+
+
+def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
+    """Show the shot live in every Image Editor and Sequencer preview, in place of another one.
+
+    ShotError where its folder cannot be opened. Where there is no graphics card `message` says so.
+    """
+    stop()
+    _live.preview = Preview(entry, mode)
+    scene = entry.id_data
+    _live.scene, _live.index = scene.name, list(scene.nvd_shots).index(entry)
+    for space, region, where in (
+        (bpy.types.SpaceImageEditor, "WINDOW", "image"),
+        (bpy.types.SpaceSequenceEditor, "PREVIEW", "sequencer"),
+    ):
+        handle = space.draw_handler_add(_draw, (where,), region, "POST_PIXEL")
+        _live.handles.append((space, handle, region))
+    bpy.app.handlers.frame_change_post.append(_follow)
+    _follow(bpy.context.scene)
+
+
+def stop() -> None:
+    """Switch the preview off, and leave nothing behind."""
+    for space, handle, region in _live.handles:
+        space.draw_handler_remove(handle, region)
+    _live.handles.clear()
+    if _follow in bpy.app.handlers.frame_change_post:
+        bpy.app.handlers.frame_change_post.remove(_follow)
+    if _live.preview is not None:
+        _live.preview.close()
+    _live.preview, _live.message = None, ""
+    shader.forget_shaders()
+    _redraw()
+
+
+def running() -> Preview | None:
+    """The preview that is switched on."""
+    return _live.preview
+
+
+def message() -> str:
+    """Why the preview shows nothing, for the panel."""
+    return _live.message
+
+
+def frame_of(entry: NVD_PG_shot, scene: bpy.types.Scene) -> int:
+    """The shot's frame at the scene's playhead; may lie outside the shot."""
+    from .strips import source_frame, strip_named
+
+    strip = None if scene == entry.scene else strip_named(scene, entry.strip)
+    if strip is None:
+        return scene.frame_current - 1
+    return source_frame(strip, scene.frame_current) - entry.first_frame
+
+
+@persistent
+def _follow(scene, _depsgraph=None) -> None:
+    entry = _live.entry()
+    if entry is None or scene not in (entry.scene, entry.id_data):
+        return
+    try:
+        _live.preview.prepare(entry, frame_of(entry, scene))
+        _live.message = ""
+    except ShotError as error:
+        _live.message = str(error)
+    _redraw()
+
+
+@persistent
+def _before_load(_path) -> None:
+    stop()
+
+
+def _draw(where: str) -> None:
+    entry, region = _live.entry(), bpy.context.region
+    if entry is None or _live.message:
+        return
+    _live.message = shader.problem()
+    if _live.message:
+        return
+    try:
+        picture = _live.preview.render(entry)
+    except ExrError as error:
+        _live.message = str(error)
+        return
+    width, height = picture.width, picture.height
+    if where == "image":
+        scale = INSET * region.width / width
+        shader.draw(picture, (region.width - scale * width - 8, 8), scale * width, scale * height)
+        _redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
+        return
+    scene = bpy.context.scene
+    if not 0 <= frame_of(entry, scene) < _live.preview.shot.frames:
+        return
+    half = scene.render.resolution_x / 2, scene.render.resolution_y / 2
+    view = region.view2d.view_to_region
+    low, high = view(-half[0], -half[1], clip=False), view(*half, clip=False)
+    shader.draw(picture, low, high[0] - low[0], high[1] - low[1])
+
+
+def _redraw(*kinds: str) -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in (kinds or ("IMAGE_EDITOR", "SEQUENCE_EDITOR")):
+                area.tag_redraw()
+
+
+def register():
+    bpy.app.handlers.load_pre.append(_before_load)
+
+
+def unregister():
+    stop()
+    bpy.app.handlers.load_pre.remove(_before_load)

@@ -1,0 +1,176 @@
+"""The preview's shader against the formulas and `nvd render`; its cache and its handlers."""
+
+import ctypes.util
+import shutil
+import time
+
+import bpy
+import numpy as np
+import pytest
+from engine import run_engine
+from reference import Truth, bilinear, load
+
+import blender_addon
+from blender_addon import painting, preview, preview_shader, shots
+from blender_addon.preview_cache import MapCache
+from blender_addon.shot import read_shot
+
+needs_gpu = pytest.mark.skipif(
+    not ctypes.util.find_library("EGL"), reason="no libEGL: Blender would abort"
+)
+
+
+@pytest.fixture(autouse=True)
+def extension():
+    blender_addon.register()
+    yield
+    blender_addon.unregister()
+
+
+@pytest.fixture
+def gpu_ready(empty_file):
+    preview_shader.start_in_background()
+
+
+def picture(folder, t, mode="delta", change=None):
+    entry = shots.add_shot(folder / "shot.nvd")
+    if change:
+        change(entry)
+    live = preview.Preview(entry, mode)
+    live.prepare(entry, t)
+    pixels = live.render(entry).read()
+    live.close()
+    return pixels
+
+
+@needs_gpu
+@pytest.mark.parametrize("mode", ["delta", "full"])
+@pytest.mark.parametrize("t", [0, 2])
+def test_equals_formulas(gpu_ready, made, mode, t):
+    worst = np.abs(picture(made, t, mode) - Truth(made).picture(t, mode)).max()
+    print(f"largest difference {worst * 255:.4f} of 255")
+    assert worst < 0.05 / 255
+
+
+@needs_gpu
+def test_linear_frames(gpu_ready, made_linear):
+    wanted = Truth(made_linear).picture(1, "delta", linear=True)
+    assert np.abs(picture(made_linear, 1) - wanted).max() < 1 / 255
+
+
+@needs_gpu
+def test_visibility_and_relight(gpu_ready, made):
+    changes = {"visibility": (1, 0.25, 0.5), "relight": (0, 2, 0.5)}
+
+    def change(entry):
+        for index, layer in enumerate(entry.layers):
+            entry.amount(layer.name, "Visibility").default_value = changes["visibility"][index]
+            entry.amount(layer.name, "Relight").default_value = changes["relight"][index]
+
+    wanted = Truth(made).picture(0, "delta", **changes)
+    assert np.abs(picture(made, 0, change=change) - wanted).max() < 0.05 / 255
+
+
+@needs_gpu
+@pytest.mark.parametrize("mode", ["delta", "full"])
+def test_equals_engine_renderer(gpu_ready, made, tmp_path, mode):
+    shot, edits = made / "shot.nvd", []
+    for layer in Truth(made).layers:
+        edits += ["--edit", f"{layer}={shot / 'edits' / layer}.png"]
+    out = tmp_path / "%05d.png"
+    run_engine("-m", "nvd_core", "render", shot, "--out", out, "--mode", mode, *edits)
+    for t in range(3):
+        difference = np.clip(picture(made, t, mode), 0, 1) - load(tmp_path / f"{t:05d}.png")
+        assert np.abs(difference).max() <= 2 / 255
+
+
+@needs_gpu
+def test_unsaved_paint_and_patterns_show(gpu_ready, made, tmp_path):
+    shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
+    for texture in (tmp_path / "shot.nvd/textures").iterdir():
+        shutil.copy(texture, tmp_path / "shot.nvd/edits" / texture.name)
+    entry = shots.add_shot(tmp_path / "shot.nvd")
+    live = preview.Preview(entry)
+    live.prepare(entry, 1)
+    untouched = live.render(entry).read()
+    assert np.array_equal(untouched, Truth(made).frames[1].astype(np.float32)), "not as shot"
+    layer = entry.layers["background"]
+    pixels = painting.read_pixels(layer.edit)
+    pixels[:] = (1, 0, 1, 1)
+    painting.write_pixels(layer.edit, pixels)
+    painted = live.render(entry).read()
+    maps = Truth(made).arrays["maps"][1, 2]
+    change = np.array([1, 0, 1]) - Truth(made).arrays["texture_background"][..., :3]
+    share = maps[..., 2:3] * maps[..., 3:] * bilinear(change, maps[..., 0], maps[..., 1])
+    assert np.abs(painted - untouched - share).max() < 0.05 / 255
+    painting.show(entry, layer, "learned")
+    assert np.array_equal(live.render(entry).read(), untouched)
+    painting.show(entry, layer, "checker")
+    assert np.abs(live.render(entry).read() - painted).max() > 0.1
+    live.close()
+
+
+@needs_gpu
+def test_follows_the_playhead(gpu_ready, made):
+    entry = shots.add_shot(made / "shot.nvd")
+    preview.start(entry)
+    for t in (2, 0, 1):
+        entry.scene.frame_set(t + 1)
+        got = preview.running().render(entry).read()
+        assert np.abs(got - Truth(made).picture(t, "delta")).max() < 0.05 / 255
+
+
+def test_off_leaves_nothing_behind(made):
+    entry = shots.add_shot(made / "shot.nvd")
+    images, handlers = len(bpy.data.images), len(bpy.app.handlers.frame_change_post)
+    for _ in range(10):
+        preview.start(entry)
+        assert preview.running() is not None
+        preview.stop()
+    assert (len(bpy.data.images), len(bpy.app.handlers.frame_change_post)) == (images, handlers)
+    preview.start(entry)
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    assert preview.running() is None
+
+
+def test_cache_keeps_its_limit_and_reads_ahead(made):
+    shot = read_shot(made / "shot.nvd")
+    size = shot.width * shot.height * 24
+    cache = MapCache(shot, limit=2 * size)
+    cache.prefetch(0, ["toy"], ahead=8)
+    cache.wait()
+    assert 0 < cache.used <= 2 * size
+    for t in (0, 1, 2, 0):
+        assert np.array_equal(cache.get(t, "toy"), Truth(made).arrays["maps"][t, 0])
+        assert cache.used <= 2 * size
+    cache.close()
+
+
+@needs_gpu
+@pytest.mark.long
+@pytest.mark.parametrize("size", [(768, 432), (1920, 1080)], ids=["432p", "1080p"])
+def test_time_from_stroke_to_picture(gpu_ready, size):
+    """Prints the parts; one painted layer with a texture of 2048 x 2048, the frame at rest."""
+    random = np.random.default_rng(0)
+    width, height = size
+    maps = random.random((height, width, 3), np.float32)
+    place, light = preview_shader.from_numpy(maps), preview_shader.from_numpy(maps)
+    frame = preview_shader.from_numpy(maps)
+    images = [bpy.data.images.new(name, 2048, 2048, alpha=True) for name in ("edit", "learned")]
+    for image in images:
+        image.colorspace_settings.name = "Non-Color"
+    target = preview_shader.Picture(width, height)
+    pixels = random.random((2048, 2048, 4), np.float32)
+    for _ in range(3):
+        painting.write_pixels(images[0], pixels)
+        marks = [time.perf_counter()]
+        edit, learned = (preview_shader.from_image(image) for image in images)
+        marks.append(time.perf_counter())
+        target.begin(frame)
+        target.add(preview_shader.Layer(edit, learned, place, light))
+        marks.append(time.perf_counter())
+        target.read()
+        marks.append(time.perf_counter())
+    parts = np.diff(marks) * 1000
+    print("upload {:.0f} ms, draw {:.0f} ms, read {:.0f} ms".format(*parts))
+    assert parts.sum() < 20_000

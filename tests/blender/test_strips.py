@@ -1,0 +1,198 @@
+"""The edited shot back in the sequencer: where the strips lie and what they show."""
+
+import shutil
+
+import bpy
+import numpy as np
+import pytest
+from engine import PYTHON
+from reference import load, psnr
+
+import blender_addon
+from blender_addon import compat, painting, shots, strips
+from blender_addon.shot import ShotError
+
+
+@pytest.fixture(autouse=True)
+def extension():
+    blender_addon.register()
+    yield
+    blender_addon.unregister()
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    """A folder without paint."""
+    shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
+    for texture in (tmp_path / "shot.nvd/textures").iterdir():
+        shutil.copy(texture, tmp_path / "shot.nvd/edits" / texture.name)
+    return tmp_path / "shot.nvd"
+
+
+@pytest.fixture
+def scene(folder):
+    scene = bpy.context.scene
+    scene.render.resolution_x, scene.render.resolution_y = 160, 90
+    scene.render.dither_intensity = 0
+    scene.view_settings.view_transform = "Standard"
+    settings = scene.render.image_settings
+    settings.file_format, settings.color_mode = "PNG", "RGB"
+    return scene
+
+
+def image_strip(scene, folder, start=10):
+    made = compat.make_strips(scene)
+    strip = made.new_image(
+        name="plate", filepath=str(folder / "frames/00000.png"), channel=2, frame_start=start
+    )
+    for t in (1, 2):
+        strip.elements.append(f"{t:05d}.png")
+    return strip
+
+
+def movie_strip(scene, folder, path, rate=24, start=10):
+    """The frames as a movie of `rate`, by Blender itself, as a strip."""
+    maker = bpy.data.scenes.new("maker")
+    render = maker.render
+    image_strip(maker, folder, 1)
+    render.resolution_x, render.resolution_y, render.fps = 160, 90, rate
+    maker.frame_start, maker.frame_end = 1, 3
+    maker.view_settings.view_transform = "Standard"
+    compat.output_kind(render.image_settings, "FFMPEG")
+    render.ffmpeg.format, render.ffmpeg.codec, render.ffmpeg.gopsize = "MKV", "FFV1", 1
+    render.filepath = str(path)
+    bpy.ops.render.render(animation=True, scene=maker.name)
+    bpy.data.scenes.remove(maker)
+    made = compat.make_strips(scene)
+    return made.new_movie(name="plate", filepath=str(path), channel=1, frame_start=start)
+
+
+def show(scene, tmp_path, frame):
+    scene.frame_set(frame)
+    scene.render.filepath = str(tmp_path / f"seen_{frame}.png")
+    bpy.ops.render.render(write_still=True, scene=scene.name)
+    return load(tmp_path / f"seen_{frame}.png")
+
+
+def paint_all(entry):
+    image = entry.layers["background"].edit
+    painting.write_pixels(image, np.tile(np.float32([1, 0, 1, 1]), (120, 200, 1)))
+
+
+def test_round_trip_of_images_is_identical(scene, folder, tmp_path):
+    strip = image_strip(scene, folder)
+    entry = shots.add_shot(folder, scene, strip=strip.name)
+    before = [show(scene, tmp_path, frame) for frame in (10, 11, 12)]
+    seen = []
+    made = strips.render_to_strip(entry, scene, PYTHON, progress=lambda *done: seen.append(done))
+    assert made.channel == 3 and compat.strip_span(made) == (10, 3)
+    assert seen[-1] == (3, 3)
+    strip.mute = True
+    after = [show(scene, tmp_path, frame) for frame in (10, 11, 12)]
+    assert np.array_equal(before, after)
+    assert np.array_equal(np.round(after[1] * 255), np.round(plates(folder)[1] * 255))
+
+
+def plates(folder):
+    return [load(folder / f"frames/{t:05d}.png") for t in range(3)]
+
+
+def test_paint_is_in_the_strip(scene, folder, tmp_path):
+    strip = image_strip(scene, folder)
+    entry = shots.add_shot(folder, scene, strip=strip.name)
+    before = show(scene, tmp_path, 11)
+    paint_all(entry)
+    strips.render_to_strip(entry, scene, PYTHON)
+    after = show(scene, tmp_path, 11)
+    assert psnr(after, before) < 25
+    assert np.abs(after - load(folder / "render/00001.png")).max() < 1e-6
+
+
+def test_trims_and_look_are_taken_over(scene, folder, tmp_path):
+    strip = image_strip(scene, folder)
+    compat.trim(strip, 1, 0)
+    strip.transform.offset_x, strip.transform.rotation = 20, 0.3
+    strip.transform.scale_x = strip.transform.scale_y = 0.5
+    strip.crop.min_x, strip.use_flip_x, strip.color_multiply = 30, True, 0.5
+    entry = shots.add_shot(folder, scene, strip=strip.name)
+    before = [show(scene, tmp_path, frame) for frame in (10, 11, 12, 13)]
+    made = strips.render_to_strip(entry, scene, PYTHON)
+    assert compat.strip_span(made) == compat.strip_span(strip) == (11, 2)
+    strip.mute = True
+    assert np.array_equal(before, [show(scene, tmp_path, frame) for frame in (10, 11, 12, 13)])
+
+
+def test_part_of_the_source_was_decomposed(scene, folder, tmp_path):
+    """A shot of pictures 1 and on stands one frame later than the strip."""
+    strip = image_strip(scene, folder)
+    entry = shots.add_shot(folder, scene, strip=strip.name, first_frame=1)
+    made = strips.render_to_strip(entry, scene, PYTHON)
+    assert compat.strip_span(made) == (11, 2)
+
+
+def test_channels_in_use_are_skipped(scene, folder):
+    strip = image_strip(scene, folder)
+    for channel in (3, 4):
+        other = compat.make_strips(scene).new_effect
+        length = {"frame_end": 30} if bpy.app.version < (5, 0, 0) else {"length": 30}
+        other(name="x", type="COLOR", channel=channel, frame_start=12, **length)
+    entry = shots.add_shot(folder, scene, strip=strip.name)
+    assert strips.render_to_strip(entry, scene, PYTHON).channel == 5
+
+
+@pytest.mark.parametrize("rate", [24, 25])
+def test_movie(scene, folder, tmp_path, rate):
+    """FFV1 keeps every pixel; Blender's way through YUV is what may differ."""
+    strip = movie_strip(scene, folder, tmp_path / "plate.mkv", rate)
+    entry = shots.add_shot(folder, scene, strip=strip.name)
+    start, shown = compat.strip_span(strip)
+    frames = range(start, start + shown)
+    before = [show(scene, tmp_path, frame) for frame in frames]
+    made = strips.render_to_strip(entry, scene, PYTHON)
+    assert compat.strip_span(made) == (start, shown)
+    strip.mute = True
+    after = [show(scene, tmp_path, frame) for frame in frames]
+    worst = min(psnr(*pair) for pair in zip(before, after, strict=True))
+    print(f"movie against rendered strip {worst:.1f} dB")
+    assert worst > 30
+
+
+def test_composite_strip(scene, folder, tmp_path):
+    strip = image_strip(scene, folder)
+    entry = shots.add_shot(folder, scene, strip=strip.name)
+    paint_all(entry)
+    made = strips.add_scene_strip(entry, scene)
+    assert compat.strip_span(made) == (10, 3)
+    composite = show(scene, tmp_path, 11)
+    scene.sequence_editor_create()
+    rendered = strips.render_to_strip(entry, scene, PYTHON)
+    assert rendered.channel == made.channel + 1
+    assert psnr(show(scene, tmp_path, 11), composite) > 45
+
+
+@pytest.mark.skipif(not compat.STRIP_COMPOSITOR, reason="no compositor on strips before 5.1")
+def test_modifier(scene, folder, tmp_path):
+    strip = image_strip(scene, folder)
+    entry = shots.add_shot(folder, scene, strip=strip.name)
+    before = show(scene, tmp_path, 11)
+    paint_all(entry)
+    strips.add_modifier(entry, scene)
+    live = show(scene, tmp_path, 11)
+    assert psnr(live, before) < 25
+    strips.render_to_strip(entry, scene, PYTHON)
+    assert psnr(show(scene, tmp_path, 11), live) > 45
+
+
+def test_engine_errors_are_told(scene, folder):
+    entry = shots.add_shot(folder, scene)
+    (folder / "maps/00001.exr").write_bytes(b"broken")
+    paint_all(entry)
+    with pytest.raises(ShotError, match=r"00001\.exr"):
+        strips.render_to_strip(entry, scene, PYTHON)
+
+
+def test_strip_elsewhere_is_an_error(scene, folder):
+    strip = image_strip(scene, folder)
+    entry = shots.add_shot(folder, scene, strip=strip.name, first_frame=100)
+    with pytest.raises(ShotError, match="shows no frame"):
+        strips.render_to_strip(entry, scene, PYTHON)
