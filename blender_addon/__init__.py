@@ -17,9 +17,11 @@ from . import (
     operators,
     painting,
     panel_decompose,
+    panel_layers,
     preferences,
     preview,
     properties,
+    render_job,
     runner,
     shots,
 )
@@ -33,6 +35,8 @@ _parts = (  # each has register() and unregister()
     shots,
     painting,
     preview,
+    render_job,
+    panel_layers,
     operators,
     headless,
 )

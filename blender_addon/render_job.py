@@ -1,0 +1,60 @@
+"""Rendering to a strip without waiting: a job in the queue, and the strip when it has ended.
+
+job = queue_render(entry, scene, python)     # progress and Cancel are in the list of jobs
+"""
+
+from pathlib import Path
+
+import bpy
+
+from .errors import AddonError
+from .jobs import DONE, Job
+from .painting import save_edits
+from .runner import runner
+from .shots import NVD_PG_shot
+from .storage import jobs_folder
+from .strips import add_strip, render_command, render_pattern
+
+KIND = "strip"
+
+
+def queue_render(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path) -> Job:
+    """Save the paint and queue the render; AddonError where the folder or the disk refuses."""
+    save_edits(entry)
+    shot, pattern = entry.read(), render_pattern(entry)
+    step = {"title": "rendering", "command": render_command(python, shot, pattern)}
+    job = Job.create(
+        jobs_folder(),
+        title=f"{entry.name} to strip",
+        kind=KIND,
+        python=python,
+        steps=[step],
+        about={"scene": scene.name, "folder": str(entry.path), "pattern": pattern},
+    )
+    return runner.queue_job(job, scene)
+
+
+def _when_ended(job: Job) -> None:
+    """Add the strip of a finished render, where its scene and shot are still in this file."""
+    if job.kind != KIND or job.state != DONE:
+        return
+    about = job.plan["about"]
+    scene = bpy.data.scenes.get(about["scene"])
+    shots = scene.nvd_shots if scene else ()
+    entry = next((entry for entry in shots if str(entry.path) == about["folder"]), None)
+    if entry is None:
+        return
+    try:
+        add_strip(entry, scene, about["pattern"])
+    except AddonError as error:
+        print(f"Neural Video Layers: {error}")
+        return
+    bpy.ops.ed.undo_push(message="Render to Strip")
+
+
+def register():
+    runner.when_ended.append(_when_ended)
+
+
+def unregister():
+    runner.when_ended.remove(_when_ended)

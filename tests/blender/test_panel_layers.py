@@ -1,0 +1,59 @@
+"""The operators of the tab Layers, pressed without a window."""
+
+import shutil
+import time
+
+import bpy
+import pytest
+from engine import PYTHON
+
+import blender_addon
+from blender_addon import compat, painting, render_job, shots
+from blender_addon.runner import runner
+
+
+@pytest.fixture(autouse=True)
+def extension():
+    blender_addon.register()
+    yield
+    blender_addon.unregister()
+
+
+@pytest.fixture
+def entry(made, tmp_path):
+    shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
+    return shots.add_shot(tmp_path / "shot.nvd")
+
+
+def test_operators(entry, tmp_path):
+    layer = entry.layers["leaf-2"]
+    assert bpy.ops.nvd.paint_layer(layer="leaf-2") == {"FINISHED"}
+    assert bpy.context.scene.tool_settings.image_paint.canvas == layer.edit
+    assert bpy.ops.nvd.show_layer(layer="leaf-2", what="checker") == {"FINISHED"}
+    assert painting.shown(layer) == "checker"
+    assert bpy.ops.nvd.restore_learned(layer="leaf-2") == {"FINISHED"}
+    assert bpy.ops.nvd.bring_back(layer="leaf-2") == {"FINISHED"}
+    assert bpy.ops.nvd.save_edits() == {"FINISHED"}
+    assert bpy.ops.nvd.preview() == bpy.ops.nvd.preview() == {"FINISHED"}
+    painting.write_pixels(layer.edit, painting.read_pixels(layer.edit))
+    (tmp_path / "shot.nvd").rename(tmp_path / "moved.nvd")
+    with pytest.raises(RuntimeError, match="Find Again"):
+        bpy.ops.nvd.save_edits()
+    assert bpy.ops.nvd.find_again(directory=str(tmp_path / "moved.nvd")) == {"FINISHED"}
+    assert bpy.ops.nvd.save_edits() == {"FINISHED"}
+
+
+def test_no_shot_no_button():
+    assert not bpy.ops.nvd.paint_layer.poll()
+
+
+def test_render_job_adds_the_strip(entry, tmp_path, monkeypatch):
+    monkeypatch.setattr(render_job, "jobs_folder", lambda: tmp_path / "jobs")
+    job = render_job.queue_render(entry, bpy.context.scene, PYTHON)
+    end = time.monotonic() + 120
+    while not job.ended and time.monotonic() < end:
+        runner.tick()
+        time.sleep(0.2)
+    assert job.state == "done", job.full_log()
+    (strip,) = compat.strips(bpy.context.scene)
+    assert strip.name == "shot painted" and compat.strip_span(strip)[1] == 3
