@@ -4,6 +4,7 @@
 finds them again: running, finished or interrupted, in this Blender or another.
 """
 
+import atexit
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,7 @@ class Runner:
             self._keep_ticking()
 
     def stop_ticking(self) -> None:
+        atexit.unregister(self.stop_ticking)
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
 
@@ -126,6 +128,8 @@ class Runner:
     def _keep_ticking(self) -> None:
         if not bpy.app.timers.is_registered(timer):
             bpy.app.timers.register(timer, first_interval=0.0, persistent=True)
+            # Blender as a Python module hangs at its end where a timer is left
+            atexit.register(self.stop_ticking)
 
 
 runner = Runner()
