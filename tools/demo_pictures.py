@@ -67,9 +67,11 @@ def word_stamp(word: str, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     thickness = max(2, round(3.2 * scale))
     (width, height), _ = cv2.getTextSize(word, face, scale, thickness)
     place = (int(x - width / 2), int(y + height / 2))
-    letters, outline = np.zeros((2, *free.shape), np.uint8)
+    letters = np.zeros(free.shape, np.uint8)
     cv2.putText(letters, word, place, face, scale, 255, thickness, cv2.LINE_AA)
-    cv2.putText(outline, word, place, face, scale, 255, 2 * thickness, cv2.LINE_AA)
+    edge = 2 * max(2, round(height / 10)) + 1
+    around = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (edge, edge))
+    outline = cv2.dilate(letters, around)
     return letters, outline
 
 
