@@ -193,3 +193,15 @@ def trim(strip, before: int, after: int) -> None:
 
 # What the sequencer's data calls its strips
 STRIPS = "strips_all" if bpy.app.version >= (4, 4, 0) else "sequences_all"
+
+
+def save_copy(image: bpy.types.Image, path: str) -> None:
+    """Write `image` to `path`; the image goes on standing for its own file."""
+    if "save_copy" in image.bl_rna.functions["save"].parameters:
+        image.save(filepath=path, save_copy=True)
+        return
+    own = image.filepath_raw  # 4.2 moves the image to what it wrote
+    try:
+        image.save(filepath=path)
+    finally:
+        image.filepath_raw = own

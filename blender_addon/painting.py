@@ -16,6 +16,7 @@ import bpy
 import numpy as np
 from bpy.app.handlers import persistent
 
+from . import compat
 from .shot import ShotError
 from .shots import NVD_PG_layer, NVD_PG_shot, all_shots
 
@@ -151,7 +152,7 @@ def _save(image: bpy.types.Image) -> Path:
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     packed = image.packed_file is not None
     try:
-        image.save(filepath=str(beside), save_copy=True)
+        compat.save_copy(image, str(beside))
         os.replace(beside, path)
     except (OSError, RuntimeError) as error:  # RuntimeError: what Blender itself could not write
         with suppress(OSError):  # what stands in the way is what `error` tells
