@@ -25,7 +25,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENTS = ROOT / ".envs"
 TORCH = "torch==2.13.0"
-BLENDERS = {"4.5": ("4.5.15", "3.11"), "5.2": ("5.2.3", "3.13")}  # bpy's version, Python's
+BLENDERS = {  # bpy's version, Python's; the demo takes the first that can be had
+    "4.5": ("4.5.15", "3.11"),
+    "4.2": ("4.2.23", "3.11"),
+    "5.0": ("5.0.1", "3.11"),
+    "5.2": ("5.2.3", "3.13"),
+}
 BLENDER_LIBRARIES = [
     "libx11-6",
     "libxrender1",

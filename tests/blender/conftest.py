@@ -19,6 +19,7 @@ import bpy  # noqa: E402
 from engine import ROOT, run_engine  # noqa: E402
 
 sys.path.insert(0, str(ROOT))
+_status = pytest.StashKey[int]()
 
 
 @pytest.fixture(autouse=True)
@@ -43,3 +44,17 @@ def made_linear(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("linear")
     run_engine(Path(__file__).with_name("make_folder.py"), folder, "--linear")
     return folder
+
+
+def pytest_sessionfinish(session, exitstatus):
+    session.config.stash[_status] = int(exitstatus)
+
+
+def pytest_unconfigure(config):
+    """Blender 4.2 as a module crashes when Python ends after any class with a property was
+    registered, three lines are enough; so there Python ends without taking itself apart."""
+    if bpy.app.version < (4, 5, 0):
+        _settings.cleanup()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(config.stash.get(_status, 1))
