@@ -123,8 +123,8 @@ def _print_result(result: dict, json: bool) -> None:
     for name, value in result.items():
         if isinstance(value, dict):
             value = ", ".join(f"{k} {v}" for k, v in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(map(str, value))
+        elif isinstance(value, list | tuple):
+            value = ", ".join(map(str, value)) or "none"
         print(f"{name.replace('_', ' ')}: {value}")
 
 
