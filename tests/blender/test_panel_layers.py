@@ -43,6 +43,13 @@ def test_operators(entry, tmp_path):
     assert bpy.ops.nvd.save_edits() == {"FINISHED"}
 
 
+def test_a_shot_is_added_to_the_list(made, tmp_path):
+    assert bpy.ops.nvd.add_shot(directory=str(made / "shot.nvd")) == {"FINISHED"}
+    assert [entry.name for entry in bpy.context.scene.nvd_shots] == ["shot"]
+    with pytest.raises(RuntimeError, match="manifest"):
+        bpy.ops.nvd.add_shot(directory=str(tmp_path))
+
+
 def test_no_shot_no_button():
     assert not bpy.ops.nvd.paint_layer.poll()
 
