@@ -94,7 +94,7 @@ class NVD_OT_decompose(_Reporting, bpy.types.Operator):
         settings = scene.nvd_decompose
         decompose_strip(
             strip,
-            output_folder(scene, strip.name),
+            output_folder(scene, strip),
             [thing.to_object(strips(scene)) for thing in settings.objects],
             scene=scene,
             height=settings.height or None,

@@ -144,11 +144,12 @@ def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
     _live.preview = Preview(entry, mode)
     scene = entry.id_data
     _live.scene, _live.index = scene.name, list(scene.nvd_shots).index(entry)
-    for space, region, where in (
-        (bpy.types.SpaceImageEditor, "WINDOW", "image"),
-        (bpy.types.SpaceSequenceEditor, "PREVIEW", "sequencer"),
+    for space, region, where, when in (
+        (bpy.types.SpaceImageEditor, "WINDOW", "image", "POST_PIXEL"),
+        # In the view's own units, above its picture and below its tools
+        (bpy.types.SpaceSequenceEditor, "PREVIEW", "sequencer", "POST_VIEW"),
     ):
-        handle = space.draw_handler_add(_draw, (where,), region, "POST_PIXEL")
+        handle = space.draw_handler_add(_draw, (where,), region, when)
         _live.handles.append((space, handle, region))
     bpy.app.handlers.frame_change_post.append(_follow)
     _follow(bpy.context.scene)
@@ -220,17 +221,31 @@ def _draw(where: str) -> None:
         return
     width, height = picture.width, picture.height
     if where == "image":
-        scale = INSET * region.width / width
-        shader.draw(picture, (region.width - scale * width - 8, 8), scale * width, scale * height)
+        right, bottom = _free_corner(bpy.context.area, region)
+        scale = min(INSET * region.width, right - 16) / width
+        if scale > 0:
+            corner = right - scale * width - 8, bottom + 8
+            shader.draw(picture, corner, scale * width, scale * height)
         _redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
         return
     scene = bpy.context.scene
     if not 0 <= frame_of(entry, scene) < _live.preview.shot.frames:
         return
-    half = scene.render.resolution_x / 2, scene.render.resolution_y / 2
-    view = region.view2d.view_to_region
-    low, high = view(-half[0], -half[1], clip=False), view(*half, clip=False)
-    shader.draw(picture, low, high[0] - low[0], high[1] - low[1])
+    width, height = scene.render.resolution_x, scene.render.resolution_y
+    shader.draw(picture, (-width / 2, -height / 2), width, height)
+
+
+def _free_corner(area, region) -> tuple[int, int]:
+    """How far right and how far down the region is free of the sidebar and the shelf of brushes."""
+    right, bottom = region.width, 0
+    for other in area.regions:
+        if other.type == "WINDOW" or other.width <= 1 or other.height <= 1:
+            continue
+        if other.alignment == "RIGHT":
+            right = min(right, other.x - region.x)
+        elif other.alignment == "BOTTOM":
+            bottom = max(bottom, other.y + other.height - region.y)
+    return right, bottom
 
 
 def _redraw(*kinds: str) -> None:

@@ -1,6 +1,7 @@
 """What is set in the panel before a decomposition; kept in the scene."""
 
 import re
+from pathlib import Path
 
 import bpy
 from bpy.props import CollectionProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
@@ -102,7 +103,7 @@ def add_object(scene: bpy.types.Scene) -> NVD_PG_object:
     return thing
 
 
-def output_folder(scene: bpy.types.Scene, strip_name: str) -> str:
+def output_folder(scene: bpy.types.Scene, strip) -> str:
     """Where the panel's decomposition goes; AddonError where that is not known yet."""
     chosen = scene.nvd_decompose.out
     if not chosen and not bpy.data.filepath:
@@ -115,8 +116,17 @@ def output_folder(scene: bpy.types.Scene, strip_name: str) -> str:
             "save the file, or choose another folder",
             "wm.save_mainfile",
         )
-    name = re.sub(r"[^\w.-]+", "_", strip_name.rpartition(".")[0] or strip_name)
-    return bpy.path.abspath(chosen.rstrip("/\\") if chosen else f"//{name}.nvd")
+    return bpy.path.abspath(chosen.rstrip("/\\") if chosen else f"//{shot_name(strip)}.nvd")
+
+
+def shot_name(strip) -> str:
+    """What a strip's decomposition is called: as the strip, for numbered pictures without the
+    number, and as their folder where they have nothing but numbers.
+    """
+    name = strip.name.rpartition(".")[0] or strip.name
+    if strip.type == "IMAGE":
+        name = re.sub(r"[._-]*\d+$", "", name) or Path(bpy.path.abspath(strip.directory)).name
+    return re.sub(r"[^\w.-]+", "_", name) or "shot"
 
 
 _classes = (NVD_PG_object, NVD_PG_decompose)

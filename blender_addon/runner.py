@@ -80,7 +80,7 @@ class Runner:
         for job in ended:
             for function in self.when_ended:
                 function(job)
-        _redraw()
+        _redraw(everything=bool(ended))
         self.longest_tick = max(self.longest_tick, time.perf_counter() - began)
 
     def jobs_of(self, scene: bpy.types.Scene) -> list[Job]:
@@ -146,12 +146,17 @@ def _after_load(_file) -> None:
     runner.find_again()
 
 
-def _redraw() -> None:
-    """Redraw the sidebars that show jobs, and the preferences."""
+def _redraw(everything: bool) -> None:
+    """Redraw what shows jobs, and no more: a timeline or a texture may take long to draw.
+
+    everything: the rest of these editors too, where a job that ended may have changed it.
+    """
+    shows_jobs = (("SEQUENCE_EDITOR", "UI"), ("PREFERENCES", "WINDOW"))
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
-            if area.type in ("SEQUENCE_EDITOR", "IMAGE_EDITOR", "PREFERENCES"):
-                for region in area.regions:
+            for region in area.regions:
+                here = area.type in ("SEQUENCE_EDITOR", "IMAGE_EDITOR", "PREFERENCES")
+                if (area.type, region.type) in shows_jobs or (everything and here):
                     region.tag_redraw()
 
 

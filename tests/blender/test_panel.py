@@ -14,6 +14,7 @@ import blender_addon
 from blender_addon import compat, panel_decompose
 from blender_addon.errors import AddonError
 from blender_addon.problems import button_of
+from blender_addon.properties import shot_name
 from blender_addon.runner import runner, timer
 from blender_addon.sources import read_strip
 from blender_addon.strip_job import Object, blender_command, decompose_strip
@@ -236,6 +237,16 @@ class TestPanel:
         assert [thing.name for thing in settings.objects] == ["object", "object3", "object2"]
         bpy.ops.nvd.remove_object()
         assert [thing.name for thing in settings.objects] == ["object", "object2"]
+
+    def test_a_shot_is_named_after_its_strip(self, scene, clip):
+        strip = image_strip(scene, clip)
+        for name, expected in {
+            "0000.png": "frames",  # the folder of tests/blender/tiny.py's clip
+            "take 3.0001.png": "take_3",
+            "take.png": "take",
+        }.items():
+            strip.name = name
+            assert shot_name(strip) == expected
 
     def test_remedies_have_buttons(self):
         asked = AddonError("x", "use --device cpu, or install a CUDA build of torch")

@@ -1,0 +1,117 @@
+"""Walk through the extension in a Blender with a window, and take a picture of every step.
+
+    python3 tools/gui_tour.py                     pictures into docs/pictures/
+    python3 tools/gui_tour.py --out /tmp/tour
+
+Nobody needs to look on: Blender draws to an X server without a screen (tools/window.py). In a new
+Blender with factory settings the tour installs the extension's zip, tests the engine, decomposes
+samples/tumbler from the Sequencer with a mask drawn on one frame, opens the result, paints a
+stroke, sees it on the shot, renders it to a strip, and composites it on the strip itself. Buttons
+are found by what is written on them and pressed with the mouse. What was seen at each step goes
+to OUT/tour.json; the exit code is 1 where a step failed or Blender printed an error.
+
+The steps are in gui_tour_steps.py, which runs in that Blender.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import window
+from build_extension import build
+from environments import ROOT, Failed, all_environments, ensure
+
+WIDTH, HEIGHT = 1600, 900
+LIMIT = 1200.0  # seconds
+WRONG = ("Traceback", "Error:", "rna_uiItem", "SystemError", "not found in", "Segmentation")
+HARMLESS = ("EGL Error", "audio", "ALSA")
+
+
+def tour(out: Path, steps: int) -> tuple[dict, list[str]]:
+    """Run the tour; what was seen at each step, and the lines that tell of errors.
+
+    steps: of the decomposition's training. Failed where the tour cannot start.
+    """
+    engine = next(made for made in all_environments() if made.name == "engine")
+    ensure(engine)
+    out.mkdir(parents=True, exist_ok=True)
+    facts: dict = {"blender": window.ensure()}
+    with tempfile.TemporaryDirectory(prefix="nvd-tour-") as folder:
+        work = Path(folder)
+        build(work)
+        (work / "settings.yaml").write_text(f"iterations: {steps}\npreview_seconds: 3\n")
+        shutil.copytree(ROOT / "samples" / "tumbler" / "frames", work / "clip")
+        python = window.outside(work / "engine-python", engine.python, {"PYTHONPATH": str(ROOT)})
+        blender = window.inside(work / "blender", Path("/usr/bin/blender"))
+        process = window.start(
+            _command(blender, work),
+            folders=[ROOT, work],
+            twins={blender: Path("/usr/bin/blender")},
+            environment={
+                "HOME": folder,
+                "NVD_PYTHON": str(python),
+                "LIBGL_ALWAYS_SOFTWARE": "1",
+                "GALLIUM_DRIVER": "llvmpipe",
+                # The engine trains beside: waiting threads are not to take its cores
+                "OMP_WAIT_POLICY": "PASSIVE",
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        wrong = _follow(process, facts)
+        for picture in work.glob("*.jpg"):
+            shutil.copy(picture, out / picture.name)
+    return facts, wrong
+
+
+def _command(blender: Path, work: Path) -> list[object]:
+    screen = f"-screen 0 {WIDTH}x{HEIGHT}x24"
+    place = ["--window-geometry", 0, 0, WIDTH, HEIGHT]
+    steps = Path(__file__).with_name("gui_tour_steps.py")
+    start = [blender, "--factory-startup", *place, "--python-exit-code", 3, "--python", steps]
+    return ["xvfb-run", "-a", "-s", screen, *start, "--", work]
+
+
+def _follow(process: subprocess.Popen, facts: dict) -> list[str]:
+    """Take in what the steps say until Blender ends; returns the lines that tell of errors."""
+    wrong = []
+    timer = threading.Timer(LIMIT, os.killpg, (process.pid, 9))
+    timer.start()
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        if line.startswith("TOUR "):
+            facts |= json.loads(line.removeprefix("TOUR "))
+        elif any(w in line for w in WRONG) and not any(w in line for w in HARMLESS):
+            wrong.append(line.strip())
+    process.wait()
+    timer.cancel()
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
+    parser.add_argument("--steps", type=int, default=1500, help="of the decomposition's training")
+    given = parser.parse_args()
+    try:
+        facts, wrong = tour(given.out.resolve(), given.steps)
+    except Failed as error:
+        sys.exit(f"gui_tour: {error}")
+    (given.out / "tour.json").write_text(json.dumps(facts, indent=1) + "\n")
+    finished = bool(facts.get("finished"))
+    print(f"{'finished' if finished else 'NOT finished'}, {len(wrong)} lines tell of errors")
+    return 0 if finished and not wrong else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,385 @@
+"""The steps of the tour (gui_tour.py), in the Blender with a window that it starts.
+
+`Tour.walk` is a generator that Blender's timer advances: it yields the seconds for which Blender is
+left alone. Blender has no list of its buttons, so they are found as a person finds them: by what is
+written on the screen.
+"""
+
+import json
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))
+from gui_tour_screen import Screen
+
+FRAME = 1  # of the timeline, where the mask is drawn and the stroke is painted
+PAINT = (0.02, 0.75, 0.05)  # greener than anything in the clip
+# The doll's outline in the clip's first frame, pixels from the upper left of 384 x 216
+OUTLINE = """
+160,40 143,42 131,51 127,57 124,68 126,81 121,89 105,105 99,117 96,131 98,150 108,169 122,181
+142,188 162,187 171,184 184,176 198,158 203,140 203,129 200,116 183,89 186,76 184,59 174,46
+"""
+
+
+class Tour:
+    """One walk. `work` holds the extension's zip and the clip, and takes the pictures."""
+
+    def __init__(self, work: Path):
+        self.work = work
+        self.screen = Screen(work)
+        self.held = {}
+        self.shooting = False
+
+    def walk(self) -> Iterator[float]:
+        yield from self.install()
+        yield from self.arrange()
+        yield from self.decompose()
+        yield from self.paint()
+        yield from self.to_strip()
+        yield from self.modifier()
+        self.say(finished=True)
+
+    # The steps
+
+    def install(self) -> Iterator[float]:
+        (package,) = self.work.glob("*.zip")
+        bpy.ops.extensions.package_install_files(filepath=str(package), repo="user_default")
+        yield 1.0
+        bpy.ops.screen.userpref_show()
+        yield 1.0
+        preferences = bpy.context.window_manager.windows[-1]
+        bpy.context.preferences.active_section = "ADDONS"
+        bpy.context.window_manager.addon_search = "Neural Video Layers"
+        with bpy.context.temp_override(window=preferences):
+            bpy.ops.preferences.addon_expand(module=self.package)
+        yield 1.5
+        area = preferences.screen.areas[0]
+        yield from self.press("Test Engine", area)
+        yield from self.until(lambda: self.runner.tools.jobs and self.runner.tools.jobs[-1].ended)
+        self.say(engine=self.runner.tools.jobs[-1].log.result)
+        yield from self.picture("install")
+        with bpy.context.temp_override(window=preferences):
+            bpy.ops.wm.window_close()
+        yield 0.5
+
+    def arrange(self) -> Iterator[float]:
+        """The Sequencer on the left with the clip as a strip, an Image Editor on the right."""
+        for kind in ("OUTLINER", "PROPERTIES", "DOPESHEET_EDITOR", "TIMELINE"):
+            for area in [area for area in self.areas if area.type == kind]:
+                with self.at(area):
+                    bpy.ops.screen.area_close()
+                yield 0.3
+        with self.at(self.areas[0]):
+            bpy.ops.screen.area_split(direction="VERTICAL", factor=0.56)
+        yield 0.5
+        left, right = sorted(self.areas, key=lambda area: area.x)
+        left.type, right.type = "SEQUENCE_EDITOR", "IMAGE_EDITOR"
+        left.spaces.active.view_type = "SEQUENCER_PREVIEW"
+        left.spaces.active.preview_overlay.show_metadata = False
+        yield 0.5
+        scene = bpy.context.scene
+        bpy.context.workspace.sequencer_scene = scene
+        scene.render.resolution_x, scene.render.resolution_y, scene.render.fps = 384, 216, 24
+        scene.frame_start, scene.frame_end = 1, 48
+        scene.view_settings.view_transform = "Standard"
+        files = sorted(path.name for path in (self.work / "clip").iterdir())
+        with self.at(left):
+            bpy.ops.sequencer.image_strip_add(
+                directory=f"{self.work / 'clip'}/",
+                files=[{"name": name} for name in files],
+                frame_start=1,
+                channel=1,
+                move_strips=False,  # else the strip hangs on the mouse
+            )
+        scene.frame_set(FRAME)
+        bpy.ops.wm.save_as_mainfile(filepath=str(self.work / "shot.blend"))
+        for area in (left, right):
+            area.spaces.active.show_region_ui = True
+        yield 1.0
+        for area in (left, right):
+            self.region(area, "UI").active_panel_category = "Layers"
+        with self.at(left):
+            bpy.ops.sequencer.view_all()
+        with self.at(left, "PREVIEW"):
+            bpy.ops.sequencer.view_all_preview()
+        yield 1.0
+
+    def decompose(self) -> Iterator[float]:
+        settings = bpy.context.scene.nvd_decompose
+        with self.at(self.sequencer):
+            bpy.ops.nvd.add_object()
+        thing = settings.objects[0]
+        thing.name, thing.kind, thing.mask = "tumbler", "MASK", self.draw_mask()
+        settings.device, settings.settings = "cpu", str(self.work / "settings.yaml")
+        yield 1.0
+        yield from self.picture("decompose")
+        yield from self.press("Decompose", self.sequencer, last=True)
+        yield from self.until(lambda: self.runner.queue.jobs, 10)
+        job = self.runner.queue.jobs[-1]
+        began = time.monotonic()
+        self.watch_main_thread()
+        yield from self.until(
+            lambda: job.ended or (job.log.stage == "training" and job.log.fraction > 0.6)
+        )
+        yield from self.picture("job")
+        yield from self.until(lambda: job.ended)
+        self.say(
+            decompose={
+                "state": job.state,
+                "error": str(job.error or ""),
+                "seconds": round(time.monotonic() - began),
+                "longest_tick_ms": round(self.runner.longest_tick * 1000, 1),
+                "longest_hold_ms": {k: round(v * 1000, 1) for k, v in self.held.items()},
+            }
+        )
+        if job.error is not None:
+            raise RuntimeError(job.full_log())
+        yield from self.press("Open", self.sequencer)
+        yield from self.until(lambda: len(bpy.context.scene.nvd_shots) > 0, 20)
+
+    def paint(self) -> Iterator[float]:
+        area = self.images
+        yield 1.0
+        yield from self.press("tumbler", area, right=True)
+        yield from self.until(lambda: area.spaces.active.image is not None, 10)
+        yield from self.press("Live Preview", area)
+        settings = bpy.context.scene.tool_settings.image_paint
+        own = getattr(settings, "unified_paint_settings", None)
+        brush = own or bpy.context.scene.tool_settings.unified_paint_settings
+        brush.color, brush.size = PAINT, 36
+        with self.at(area):
+            bpy.ops.image.view_all(fit_view=True)
+        yield 1.5
+        yield from self.picture("paint")
+        image = area.spaces.active.image
+        before, shown = np.array(image.pixels), self.painted()
+        yield from self.drag(((0.42, 0.40), (0.50, 0.52), (0.58, 0.40)))
+        changed = int(np.count_nonzero(np.array(image.pixels) != before) // 4)
+        preview = self.module("preview").running()
+        yield from self.picture("stroke")
+        self.say(
+            stroke={
+                "texels": changed,
+                "unsaved": image.is_dirty,
+                "painted_pixels_before": shown,
+                "painted_pixels_after": self.painted(),
+                "milliseconds": {k: round(v * 1000, 1) for k, v in preview.times.items()},
+            }
+        )
+
+    def to_strip(self) -> Iterator[float]:
+        live = self.look()
+        yield from self.press("Live Preview", self.images)
+        self.say(painted_pixels_without_preview=self.painted()["SEQUENCE_EDITOR"])
+        yield from self.press("Render to Strip", self.images)
+        yield from self.until(lambda: self.runner.queue.jobs[-1].kind == "strip", 10)
+        job = self.runner.queue.jobs[-1]
+        yield from self.until(lambda: job.ended)
+        yield 1.5
+        strips = bpy.context.scene.sequence_editor.strips
+        yield from self.picture("strip")
+        self.say(
+            strip={
+                "state": job.state,
+                "error": str(job.error or ""),
+                "strips": [[strip.name, strip.channel, strip.type] for strip in strips],
+                "painted_pixels": self.painted()["SEQUENCE_EDITOR"],
+                "differs_from_live_preview": self.difference(live, self.look()),
+            }
+        )
+
+    def modifier(self) -> Iterator[float]:
+        strips = bpy.context.scene.sequence_editor.strips
+        rendered = self.look()
+        next(strip for strip in strips if strip.channel > 1).mute = True
+        yield from self.press("Strip Modifier", self.images)
+        yield 2.0
+        yield from self.picture("modifier")
+        self.say(
+            modifier={
+                "modifiers": [modifier.type for modifier in strips[0].modifiers],
+                "painted_pixels": self.painted()["SEQUENCE_EDITOR"],
+                "differs_from_rendered": self.difference(rendered, self.look()),
+            }
+        )
+
+    # What a person does
+
+    def draw_mask(self) -> bpy.types.Mask:
+        mask = bpy.data.masks.new("outline")
+        spline = mask.layers.new(name="tumbler").splines.new()
+        corners = [tuple(map(int, pair.split(","))) for pair in OUTLINE.split()]
+        spline.points.add(len(corners))
+        spline.use_cyclic = True
+        for point, (x, y) in zip(spline.points, corners, strict=False):
+            # Blender counts both from the middle of the picture in shares of its width
+            point.co = x / 384, 0.5 + (108 - y) / 384
+            point.handle_left_type = point.handle_right_type = "VECTOR"
+        return mask
+
+    def press(self, text: str, area, **where) -> Iterator[float]:
+        """Press the button on which `text` is written, in the sidebar of `area`."""
+        kind = "UI" if area.type != "PREFERENCES" else "WINDOW"
+        region = self.region(area, kind)
+        for _try in range(3):
+            region.tag_redraw()
+            yield 1.0
+            place = self.screen.find(text, self.box(region), **where)
+            if place is not None:
+                yield from self.wait(self.screen.click(place))
+                yield 0.7
+                return
+        raise LookupError(f"{text!r} is not written in the sidebar of {area.type}")
+
+    def drag(self, points) -> Iterator[float]:
+        """A stroke with the left button along points of the texture, 0 to 1 from bottom left."""
+        region = self.region(self.images, "WINDOW")
+        places = []
+        for x, y in points:
+            x, y = region.view2d.view_to_region(x, y, clip=False)
+            places.append((region.x + x, self.height - region.y - y))
+        yield from self.wait(self.screen.drag(places))
+        yield 1.5
+
+    def picture(self, name: str) -> Iterator[float]:
+        for window in bpy.context.window_manager.windows:
+            for area in window.screen.areas:
+                area.tag_redraw()
+        yield 1.5
+        self.shooting = True
+        yield from self.wait(self.screen.shoot(f"blender-{name}"))
+        yield 0.2
+        self.shooting = False
+
+    def wait(self, process: subprocess.Popen) -> Iterator[float]:
+        yield from self.until(lambda: process.poll() is not None, 30)
+
+    def until(self, done: Callable[[], bool], seconds: float = 900.0) -> Iterator[float]:
+        end = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > end:
+                raise TimeoutError(f"not done in {seconds} s")
+            yield 0.2
+
+    def watch_main_thread(self) -> None:
+        """From now on note the longest time for which Blender did not come back to its timers.
+
+        "processor" counts only what Blender's main thread itself computed, drawing included. While
+        a picture is taken nothing counts: ImageMagick holds the screen.
+        """
+        clocks = {"wall": time.perf_counter, "processor": time.thread_time}
+        last = {name: clock() for name, clock in clocks.items()}
+        self.held = dict.fromkeys(clocks, 0.0)
+
+        def beat() -> float | None:
+            for name, clock in clocks.items():
+                now = clock()
+                if not self.shooting:
+                    self.held[name] = max(self.held[name], now - last[name])
+                last[name] = now
+            return 0.01 if self.runner.queue.busy else None
+
+        bpy.app.timers.register(beat)
+
+    # What is on the screen
+
+    def look(self) -> np.ndarray:
+        """The Sequencer's preview as it is on the screen, [h, w, 3] of 0..255."""
+        return self.screen.pixels(self.box(self.region(self.sequencer, "PREVIEW")))
+
+    def painted(self) -> dict[str, int]:
+        """How many pixels of the Sequencer's preview and the Image Editor are green as paint."""
+        counts = {}
+        for area, kind in ((self.sequencer, "PREVIEW"), (self.images, "WINDOW")):
+            red, green, blue = np.moveaxis(
+                self.screen.pixels(self.box(self.region(area, kind))).astype(int), -1, 0
+            )
+            paint = (green > 70) & (green > 1.7 * red) & (green > 1.7 * blue)
+            counts[area.type] = int(np.count_nonzero(paint))
+        return counts
+
+    @staticmethod
+    def difference(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+        """The largest difference, and the share of values that differ by more than 2 of 255."""
+        apart = np.abs(a.astype(int) - b)
+        return {"largest": int(apart.max()), "share": round(float((apart > 2).mean()), 5)}
+
+    def say(self, **facts) -> None:
+        print(f"TOUR {json.dumps(facts)}", flush=True)
+
+    # Where things are
+
+    @property
+    def package(self) -> str:
+        addons = (addon.module for addon in bpy.context.preferences.addons)
+        return next(name for name in addons if name.endswith("neural_video_layers"))
+
+    def module(self, name: str):
+        return sys.modules[f"{self.package}.{name}"]
+
+    @property
+    def runner(self):
+        return self.module("runner").runner
+
+    @property
+    def areas(self):
+        return list(bpy.context.window_manager.windows[0].screen.areas)
+
+    @property
+    def height(self) -> int:
+        return bpy.context.window_manager.windows[0].height
+
+    @property
+    def sequencer(self):
+        return next(area for area in self.areas if area.type == "SEQUENCE_EDITOR")
+
+    @property
+    def images(self):
+        return next(area for area in self.areas if area.type == "IMAGE_EDITOR")
+
+    def region(self, area, kind: str):
+        return next(region for region in area.regions if region.type == kind)
+
+    def box(self, region) -> tuple[int, int, int, int]:
+        """Left, top, width and height of a region on the screen; windows begin at its top."""
+        window = next(
+            window
+            for window in bpy.context.window_manager.windows
+            if any(region in list(area.regions) for area in window.screen.areas)
+        )
+        top = window.height - region.y - region.height
+        return window.x + region.x, top, region.width, region.height
+
+    def at(self, area, kind: str = "WINDOW"):
+        window = bpy.context.window_manager.windows[0]
+        return bpy.context.temp_override(window=window, area=area, region=self.region(area, kind))
+
+
+def main() -> None:
+    bpy.context.preferences.view.show_splash = False
+    tour = Tour(Path(sys.argv[sys.argv.index("--") + 1]))
+    steps = tour.walk()
+
+    def step() -> float | None:
+        try:
+            return next(steps)
+        except StopIteration:
+            pass
+        except Exception:
+            traceback.print_exc()
+            tour.screen.shoot("failed").wait()
+        sys.stderr.flush()
+        bpy.ops.wm.quit_blender()
+        return None
+
+    bpy.app.timers.register(step, first_interval=2.0, persistent=True)
+
+
+main()
