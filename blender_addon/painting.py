@@ -17,8 +17,9 @@ import numpy as np
 from bpy.app.handlers import persistent
 
 from . import compat
+from .pixels import read_pixels, write_pixels
 from .shot import ShotError
-from .shots import NVD_PG_layer, NVD_PG_shot, all_shots
+from .shots import NVD_PG_layer, NVD_PG_shot, all_shots, follow_sizes
 
 VIEWS = ("edit", "learned", "checker", "grid")
 
@@ -66,7 +67,7 @@ def restore_learned(layer: NVD_PG_layer) -> None:
         layer.taken_back.alpha_mode = image.alpha_mode
     write_pixels(layer.taken_back, read_pixels(image))
     layer.taken_back.pack()  # so that it is in the .blend
-    write_pixels(image, read_pixels(layer.learned))
+    write_pixels(image, read_pixels(layer.base))
 
 
 def bring_back(layer: NVD_PG_layer) -> None:
@@ -86,9 +87,10 @@ def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
     """
     if what not in VIEWS:
         raise ValueError(f"what should be one of {VIEWS}, not {what!r}")
+    follow_sizes(entry)
     before, edit = layer.image, _edit(layer)
     if what == "learned":
-        layer.shown = layer.learned
+        layer.shown = layer.base
     else:
         layer.shown = None if what == "edit" else _pattern(what, edit.size)
     node = entry.group_node()
@@ -106,7 +108,7 @@ def shown(layer: NVD_PG_layer) -> str:
     """Which of VIEWS the layer shows."""
     if layer.shown is None:
         return "edit"
-    if layer.shown == layer.learned:
+    if layer.shown == layer.base:
         return "learned"
     return "checker" if layer.shown.generated_type == "UV_GRID" else "grid"
 
@@ -114,18 +116,6 @@ def shown(layer: NVD_PG_layer) -> str:
 def coverage(layer: NVD_PG_layer) -> float:
     """The share of the texture that some frame has seen, 0 to 1."""
     return float(np.mean(read_pixels(layer.learned)[..., 3] > 0))
-
-
-def read_pixels(image: bpy.types.Image) -> np.ndarray:
-    """[h, w, 4] float32, bottom row first, as Blender keeps them."""
-    pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
-    image.pixels.foreach_get(pixels)
-    return pixels.reshape(image.size[1], image.size[0], 4)
-
-
-def write_pixels(image: bpy.types.Image, pixels: np.ndarray) -> None:
-    image.pixels.foreach_set(np.ascontiguousarray(pixels, np.float32).ravel())
-    image.update()
 
 
 def _edit(layer: NVD_PG_layer) -> bpy.types.Image:
@@ -181,7 +171,8 @@ def _before_save(_path) -> None:
 
 
 def register():
-    bpy.app.handlers.save_pre.append(_before_save)
+    # Before shots.py makes the folders relative to where the .blend is going to lie
+    bpy.app.handlers.save_pre.insert(0, _before_save)
 
 
 def unregister():

@@ -17,6 +17,7 @@ from . import preview_shader as shader
 from .exr import ExrError
 from .painting import is_unsaved
 from .preview_cache import MapCache
+from .resample import DEAD_ZONE
 from .shot import ShotError
 from .shots import NVD_PG_layer, NVD_PG_shot
 
@@ -92,14 +93,14 @@ class Preview:
 
     def _layers(self, entry: NVD_PG_shot) -> list[NVD_PG_layer]:
         """The layers that change the picture."""
-        layers = [layer for layer in entry.layers if layer.image and layer.learned]
+        layers = [layer for layer in entry.layers if layer.image and layer.base]
         if self.mode == "full":
             return layers
         return [layer for layer in layers if self._is_painted(layer)]
 
     def _is_painted(self, layer: NVD_PG_layer) -> bool:
         if layer.shown is not None:
-            return layer.shown != layer.learned
+            return layer.shown != layer.base
         edit, learned = layer.edit["nvd_path"], layer.learned["nvd_path"]
         try:
             return is_unsaved(layer) or not filecmp.cmp(edit, learned, shallow=False)
@@ -114,8 +115,9 @@ class Preview:
             known = self._uploaded[layer.name] = index, place, light
         sockets = [entry.amount(layer.name, what) for what in ("Visibility", "Relight")]
         amounts = [1.0 if socket is None else socket.default_value for socket in sockets]
-        edit, learned = shader.from_image(layer.image), shader.from_image(layer.learned)
-        return shader.Layer(edit, learned, known[1], known[2], *amounts)
+        edit, base = shader.from_image(layer.image), shader.from_image(layer.base)
+        dead_zone = DEAD_ZONE if layer.base != layer.learned else 0.0
+        return shader.Layer(edit, base, known[1], known[2], *amounts, dead_zone)
 
 
 class _Live:
