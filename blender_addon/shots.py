@@ -20,6 +20,7 @@ from . import compat, nodes
 from .resample import learned_at
 from .scripting import open_shot
 from .shot import Shot, ShotError, read_shot
+from .undo import watch
 
 CHOOSE = "press Find Again and choose where it is now"
 
@@ -154,6 +155,7 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
         if not known.startswith(old + os.sep):
             continue
         path = str(shot.folder / os.path.relpath(known, old))
+        watch(image)
         image["nvd_path"], image.filepath_raw = path, stored_path(path)
         if not image.is_dirty and image.packed_file is None:
             image.reload()
@@ -204,6 +206,7 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
         made.edit, made.learned = images[str(layer.edit)], images[str(layer.texture)]
         made.base, made.shown = learned_at(made.learned, made.edit.size), None
         for image in images.values():
+            watch(image)
             image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
 
 
