@@ -24,6 +24,7 @@ from . import (
     render_job,
     runner,
     shots,
+    undo,
 )
 
 _parts = (  # each has register() and unregister()
@@ -33,6 +34,7 @@ _parts = (  # each has register() and unregister()
     job_operators,
     panel_decompose,
     shots,
+    undo,
     painting,
     preview,
     render_job,

@@ -76,10 +76,11 @@ def combine_xyz(tree, x, y, z):
     return node.outputs[0]
 
 
-def alpha(tree, colour):
+def separate_colour(tree, colour):
+    """The sockets of red, green, blue and alpha."""
     node = tree.nodes.new("CompositorNodeSeparateColor")
     feed(tree, colour, node.inputs[0])
-    return node.outputs["Alpha"]
+    return node.outputs
 
 
 def map_uv(tree, image, vector):

@@ -13,9 +13,12 @@ from .decompose import DEVICES, PRESETS, decompose_job
 from .engine import find_engine, probe_command
 from .errors import AddonError
 from .jobs import CANCELLED, Job
+from .nodes import set_texture
 from .prepare import prepare
+from .resample import learned_at
 from .runner import describe
 from .scripting import MODES, open_shot
+from .shot import read_shot
 from .storage import jobs_folder
 from .waiting import wait_alone
 
@@ -104,8 +107,8 @@ def render(given, say: Say) -> dict:
             words += ["--edit", f"{layer}={Path(image).resolve()}"]
         _run(_engine_job(find_engine().python, *words), say)
     else:
-        open_shot(Path(given.shot).resolve(), given.mode)
-        replace_edits(given.edit)
+        group = open_shot(Path(given.shot).resolve(), given.mode)
+        replace_edits(group, given.edit)
         composite(out, say)
     return {"out": str(out)}
 
@@ -123,20 +126,25 @@ def prepare_inputs(given, say: Say) -> dict:
     return prepare(Path(given.plan), say)
 
 
-def replace_edits(edits: list[tuple[str, str]]) -> None:
-    """Show the image file of each (layer, path) in the place of what is painted on the layer.
+def replace_edits(group: bpy.types.NodeTree, edits: list[tuple[str, str]]) -> None:
+    """Show the image file of each (layer, path) in the place of what is painted on the layer of
+    the shot that `group` composites.
 
-    The folder's own edit file stays as it is.
+    The files may be of any size. The folder's own edit file stays as it is.
     """
-    for layer, path in edits:
-        image = bpy.data.images.get(f"{layer} edit")
-        if image is None:
-            known = [i.name.removesuffix(" edit") for i in bpy.data.images if "nvd_path" in i]
-            raise AddonError(f"the shot has no layer {layer!r}", f"choose one of {sorted(known)}")
+    layers = {layer.name: layer for layer in read_shot(group["nvd_folder"]).layers}
+    images = {image["nvd_path"]: image for image in bpy.data.images if "nvd_path" in image}
+    for name, path in edits:
+        if name not in layers:
+            raise AddonError(f"the shot has no layer {name!r}", f"choose one of {sorted(layers)}")
         if not Path(path).is_file():
             raise AddonError(f"{path} is missing", "correct the path after --edit")
-        image.filepath = str(Path(path).resolve())
-        image.reload()
+        edit, learned = (images[str(p)] for p in (layers[name].edit, layers[name].texture))
+        edit.filepath = str(Path(path).resolve())
+        edit.reload()
+        if not edit.size[0]:
+            raise AddonError(f"Blender cannot read {path}", "choose a picture after --edit")
+        set_texture(group, name, learned_at(learned, edit.size))
 
 
 def composite(out: Path, say: Say) -> None:

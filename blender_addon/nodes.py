@@ -7,6 +7,9 @@ by texel and then looked up at the layer's place in it:
     delta:  frame + sum of  visibility * alpha * light * lookup(a (e - c))
     full:           sum of  visibility * alpha * light * lookup(c + a (e - c))
     light = 1 + relight * (residual - 1)
+
+An edit of another size than the texture is compared with the texture brought to that size
+(resample.py), and small differences fade out: `set_texture` follows an edit that changes its size.
 """
 
 from collections.abc import Mapping
@@ -14,9 +17,11 @@ from collections.abc import Mapping
 import bpy
 
 from . import compat
+from .resample import DEAD_ZONE
 from .shot import AGAIN, ShotError
 
 LOOKUP = "NVD Bilinear"
+FADE = "NVD Fade"
 ROW = 740  # height given to one layer
 
 
@@ -32,7 +37,7 @@ def build_group(
     raw: bool,
 ) -> bpy.types.NodeTree:
     """The node group of a shot. Inputs: Frame (delta only), then Edit, Visibility and Relight of
-    every layer. Output: Image.
+    every layer. Output: Image. `textures` are what was learned, as large as the edits.
 
     `raw` leaves the result display-encoded; otherwise it is scene-linear Rec.709.
     """
@@ -61,6 +66,16 @@ def build_group(
         total, _place(tree.nodes.new("NodeGroupOutput"), "", (column + 420, 0)).inputs[0]
     )
     return tree
+
+
+def set_texture(tree: bpy.types.NodeTree, layer: str, texture: bpy.types.Image) -> None:
+    """Compare the layer's edit with `texture`, what was learned in the size of the edit."""
+    tree.nodes[f"{layer} learned"].image = texture
+    tree.nodes[f"{layer} fade"].mute = "nvd_base" not in texture  # muted, the paint goes through
+    lookup = tree.nodes[f"{layer} look up"]
+    for side, value in zip(("Width", "Height"), texture.size, strict=True):
+        if side in lookup.inputs:
+            lookup.inputs[side].default_value = value
 
 
 def image_node(tree, image, label: str, at, *, frames: int = 0, layer: str = ""):
@@ -104,7 +119,7 @@ def _interface(tree, layers, mode) -> None:
     if mode == "delta":
         declare("Frame", "NodeSocketColor", (0, 0, 0, 1), "The clip as shot")
     for layer in layers:
-        painted = "What is painted, as large as the texture; where transparent, as learned"
+        painted = "What is painted; where transparent, as learned"
         declare(f"{layer} Edit", "NodeSocketColor", (0, 0, 0, 0), painted)
         shows = "How much of the layer shows" if mode == "full" else "How much of the paint shows"
         declare(f"{layer} Visibility", "NodeSocketFloat", 1.0, shows)
@@ -130,37 +145,72 @@ def _layer(tree, layer, texture, maps, frames, mode, row):
         return socket
 
     learned_node = image_node(tree, texture, f"{layer} learned", (0, top))
+    learned_node.name = f"{layer} learned"
     map_node = image_node(tree, maps, f"{layer} maps", (600, top - 260), frames=frames, layer=layer)
     learned = learned_node.outputs["Image"]
     (edit,) = _inputs(tree, (0, top - 260), f"{layer} Edit")
     names = f"{layer} Visibility", f"{layer} Relight"
     visibility, relight = _inputs(tree, (800, top - 440), *names)
-    painted = step(compat.alpha(tree, edit), "Edit's alpha", 1, 260)
+    painted = step(compat.separate_colour(tree, edit)["Alpha"], "Edit's alpha", 1, 260)
     paint = step(compat.mix(tree, "SUBTRACT", edit, learned), "Edit - learned", 1, 0)
-    paint = step(compat.mix(tree, "MULTIPLY", paint, painted), "x edit's alpha", 2, 0)
+    fade = tree.nodes.new("CompositorNodeGroup")
+    fade.node_tree, fade.name = _fade_group(), f"{layer} fade"
+    compat.feed(tree, paint, fade.inputs[0])
+    paint = step(fade.outputs[0], "Fade in", 2, 0)
+    paint = step(compat.mix(tree, "MULTIPLY", paint, painted), "x edit's alpha", 3, 0)
     if mode == "full":
-        paint = step(compat.mix(tree, "ADD", learned, paint), "Learned + paint", 3, 0)
+        paint = step(compat.mix(tree, "ADD", learned, paint), "Learned + paint", 4, 0)
     residual = map_node.outputs["Residual"]
     light = step(compat.mix(tree, "SUBTRACT", residual, (1, 1, 1, 1)), "Residual - 1", 5, 260)
     light = step(compat.mix(tree, "MULTIPLY", light, relight), "x relight", 6, 260)
     light = step(compat.mix(tree, "ADD", light, (1, 1, 1, 1)), "Light", 7, 260)
-    share = _looked_up(tree, paint, map_node.outputs["Map"], texture.size)
-    share = step(share, "Look up, x alpha", 5, 0)
+    share = step(_looked_up(tree, paint, map_node.outputs["Map"]), "Look up, x alpha", 5, 0)
+    share.node.name = f"{layer} look up"
+    set_texture(tree, layer, texture)
     share = step(compat.mix(tree, "MULTIPLY", share, visibility), "x visibility", 6, 0)
     share = step(compat.mix(tree, "MULTIPLY", share, light), "x light", 8, 0)
     frame_around(tree, f"Layer {layer}", set(tree.nodes) - before)
     return share
 
 
-def _looked_up(tree, image, place, size):
+def _looked_up(tree, image, place):
     """`image` looked up bilinearly, times the third value of `place`, the layer's alpha."""
     if compat.NEW_COMPOSITOR:
         return compat.map_uv(tree, image, place)
     node = tree.nodes.new("CompositorNodeGroup")
     node.node_tree = _bilinear_group()
-    for socket, value in zip(node.inputs, (image, place, *map(float, size)), strict=True):
-        compat.feed(tree, value, socket)
+    compat.feed(tree, image, node.inputs["Image"])
+    compat.feed(tree, place, node.inputs["Map"])
     return node.outputs[0]
+
+
+def _fade_group() -> bpy.types.NodeTree:
+    """Paint times a weight that rises from 0 to 1 as its largest channel does from DEAD_ZONE to
+    twice of it.
+    """
+    tree = bpy.data.node_groups.get(FADE)
+    if tree is not None:
+        return tree
+    tree = bpy.data.node_groups.new(FADE, "CompositorNodeTree")
+    tree.interface.new_socket("Paint", in_out="OUTPUT", socket_type="NodeSocketColor")
+    tree.interface.new_socket("Paint", in_out="INPUT", socket_type="NodeSocketColor")
+    paint = _place(tree.nodes.new("NodeGroupInput"), "", (0, 0)).outputs[0]
+    channels = compat.separate_colour(tree, paint)[:3]
+    _place(channels[0].node, "Channels", (200, -200))
+    sizes = [compat.math(tree, "ABSOLUTE", channel) for channel in channels]
+    for row, size in enumerate(sizes):
+        _place(size.node, "Size", (400, -200 * row))
+    largest = compat.math(tree, "MAXIMUM", *sizes[:2])
+    _place(largest.node, "Larger", (600, -200))
+    largest = compat.math(tree, "MAXIMUM", largest, sizes[2])
+    _place(largest.node, "Largest", (800, -200))
+    weight = compat.math(tree, "MULTIPLY_ADD", largest, 1 / DEAD_ZONE, -1.0)
+    _place(weight.node, "Weight", (1000, -200)).use_clamp = True
+    faded = compat.mix(tree, "MULTIPLY", paint, weight)
+    _place(faded.node, "x weight", (1200, 0))
+    output = _place(tree.nodes.new("NodeGroupOutput"), "", (1400, 0))
+    compat.feed(tree, faded, output.inputs[0])
+    return tree
 
 
 def _bilinear_group() -> bpy.types.NodeTree:

@@ -5,10 +5,12 @@
     save_edits(entry)                            # also with every save of the .blend
 
 The edit image is the only thing that is ever written, and paint is in it or in `taken_back`; what
-the shot shows in its place (`show`) is another image, and the edit stays as it is.
+the shot shows in its place (`show`) is another image, and the edit stays as it is. No function here
+changes the edit's pixels: undo.py tells why.
 """
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,8 +19,11 @@ import numpy as np
 from bpy.app.handlers import persistent
 
 from . import compat
+from .pixels import read_pixels, write_pixels
+from .resample import DEAD_ZONE
 from .shot import ShotError
-from .shots import NVD_PG_layer, NVD_PG_shot, all_shots
+from .shots import NVD_PG_layer, NVD_PG_shot, all_shots, follow_sizes
+from .undo import keep_packed, put_in_place, watch
 
 VIEWS = ("edit", "learned", "checker", "grid")
 
@@ -56,26 +61,39 @@ def is_unsaved(layer: NVD_PG_layer) -> bool:
 
 
 def restore_learned(layer: NVD_PG_layer) -> None:
-    """Take all paint off the layer. It is kept, and `bring_back` puts it on again."""
-    image = _edit(layer)
-    if layer.taken_back is None:
-        layer.taken_back = bpy.data.images.new(
-            f"{image.name} taken off", *image.size, alpha=True, float_buffer=image.is_float
-        )
-        layer.taken_back.colorspace_settings.name = image.colorspace_settings.name
-        layer.taken_back.alpha_mode = image.alpha_mode
-    write_pixels(layer.taken_back, read_pixels(image))
-    layer.taken_back.pack()  # so that it is in the .blend
-    write_pixels(image, read_pixels(layer.learned))
+    """Take all paint off the layer. It is kept, and `bring_back` puts it on again.
+
+    Paint that was taken off before stays in the .blend as an image.
+    """
+    painted = _edit(layer)
+    if not is_painted(layer):
+        return
+    keep_packed(painted)  # a copy is made from the file, packed or not
+    clean = painted.copy()
+    write_pixels(clean, read_pixels(layer.base))
+    put_in_place(painted, clean)
+    if layer.taken_back is not None:
+        layer.taken_back.use_fake_user = True
+    layer.edit, layer.taken_back = clean, painted
 
 
 def bring_back(layer: NVD_PG_layer) -> None:
-    """Put the paint on again that `restore_learned` has taken off."""
+    """Put the paint on again that `restore_learned` has taken off.
+
+    What was painted since is taken off in its place, and can be brought back in turn.
+    """
     if layer.taken_back is None:
         raise ShotError(f"no paint was taken off {layer.name}", "restore the learned texture first")
-    write_pixels(_edit(layer), read_pixels(layer.taken_back))
-    bpy.data.images.remove(layer.taken_back)
-    layer.taken_back = None
+    old, has_paint = _edit(layer), is_painted(layer)
+    put_in_place(old, layer.taken_back)
+    layer.edit, layer.taken_back = layer.taken_back, old if has_paint else None
+
+
+def is_painted(layer: NVD_PG_layer) -> bool:
+    """Whether the edit differs from what was learned; reads all pixels."""
+    edit, base = read_pixels(_edit(layer)), read_pixels(layer.base)
+    left_by_scaling = DEAD_ZONE if layer.base != layer.learned else 0
+    return edit.shape != base.shape or np.abs(edit - base).max() > left_by_scaling
 
 
 def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
@@ -86,19 +104,19 @@ def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
     """
     if what not in VIEWS:
         raise ValueError(f"what should be one of {VIEWS}, not {what!r}")
+    follow_sizes(entry)
     before, edit = layer.image, _edit(layer)
     if what == "learned":
-        layer.shown = layer.learned
+        layer.shown = layer.base
     else:
         layer.shown = None if what == "edit" else _pattern(what, edit.size)
     node = entry.group_node()
     for link in node.inputs[f"{layer.name} Edit"].links if node else ():
         if link.from_node.bl_idname == "CompositorNodeImage":
             link.from_node.image = layer.image
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "IMAGE_EDITOR" and area.spaces.active.image == before:
-                area.spaces.active.image = layer.image
+    for space in _image_editors().values():
+        if space.image == before:
+            space.image = layer.image
     return layer.image
 
 
@@ -106,7 +124,7 @@ def shown(layer: NVD_PG_layer) -> str:
     """Which of VIEWS the layer shows."""
     if layer.shown is None:
         return "edit"
-    if layer.shown == layer.learned:
+    if layer.shown == layer.base:
         return "learned"
     return "checker" if layer.shown.generated_type == "UV_GRID" else "grid"
 
@@ -114,18 +132,6 @@ def shown(layer: NVD_PG_layer) -> str:
 def coverage(layer: NVD_PG_layer) -> float:
     """The share of the texture that some frame has seen, 0 to 1."""
     return float(np.mean(read_pixels(layer.learned)[..., 3] > 0))
-
-
-def read_pixels(image: bpy.types.Image) -> np.ndarray:
-    """[h, w, 4] float32, bottom row first, as Blender keeps them."""
-    pixels = np.empty(image.size[0] * image.size[1] * 4, np.float32)
-    image.pixels.foreach_get(pixels)
-    return pixels.reshape(image.size[1], image.size[0], 4)
-
-
-def write_pixels(image: bpy.types.Image, pixels: np.ndarray) -> None:
-    image.pixels.foreach_set(np.ascontiguousarray(pixels, np.float32).ravel())
-    image.update()
 
 
 def _edit(layer: NVD_PG_layer) -> bpy.types.Image:
@@ -162,6 +168,7 @@ def _save(image: bpy.types.Image) -> Path:
             "make room, or see to the folder's permissions, and save again; the paint is kept",
         ) from error
     if packed:
+        watch(image)
         image.unpack(method="REMOVE")
     image.reload()
     return path
@@ -177,12 +184,70 @@ def _before_save(_path) -> None:
             print(f"Neural Video Layers: {error}; the paint is kept in the .blend")
             for layer in entry.layers:
                 if layer.edit is not None and layer.edit.is_dirty:
-                    layer.edit.pack()
+                    keep_packed(layer.edit)
+
+
+def _image_editors() -> dict[tuple[int, int], bpy.types.SpaceImageEditor]:
+    """Every Image Editor by the number of its window and of its area."""
+    return {
+        (number, place): area.spaces.active
+        for number, window in enumerate(bpy.context.window_manager.windows)
+        for place, area in enumerate(window.screen.areas)
+        if area.type == "IMAGE_EDITOR"
+    }
+
+
+_opened: dict[tuple, tuple[str, str]] = {}  # what has a layer open: its folder and name
+
+
+def _open_layers() -> Iterator[tuple[tuple, bpy.types.bpy_struct, str, str]]:
+    """What Blender's undo leaves as it is: editors, which show a layer, and canvases, its edit.
+
+    A key, the thing, and the names of its property and of the layer's.
+    """
+    for place, space in _image_editors().items():
+        yield place, space, "image", "image"
+    for scene in bpy.data.scenes:
+        yield (scene.name,), scene.tool_settings.image_paint, "canvas", "edit"
+
+
+@persistent
+def _before_undo(_scene) -> None:
+    _opened.clear()
+    layers = [(entry.folder, layer) for entry in all_shots() for layer in entry.layers]
+    for key, thing, name, of_layer in _open_layers():
+        image = getattr(thing, name)
+        for folder, layer in layers:
+            if image is not None and image == getattr(layer, of_layer):
+                _opened[key] = folder, layer.name
+
+
+@persistent
+def _after_undo(_scene) -> None:
+    """What had a layer open goes on with it, though its image may be another one now."""
+    layers = {(entry.folder, layer.name): layer for entry in all_shots() for layer in entry.layers}
+    for key, thing, name, of_layer in _open_layers():
+        layer = layers.get(_opened.get(key))
+        if layer is not None:
+            setattr(thing, name, getattr(layer, of_layer))
+
+
+_UNDO_HANDLERS = (
+    (bpy.app.handlers.undo_pre, _before_undo),
+    (bpy.app.handlers.redo_pre, _before_undo),
+    (bpy.app.handlers.undo_post, _after_undo),
+    (bpy.app.handlers.redo_post, _after_undo),
+)
 
 
 def register():
-    bpy.app.handlers.save_pre.append(_before_save)
+    for handlers, function in _UNDO_HANDLERS:
+        handlers.append(function)
+    # Before shots.py makes the folders relative to where the .blend is going to lie
+    bpy.app.handlers.save_pre.insert(0, _before_save)
 
 
 def unregister():
+    for handlers, function in _UNDO_HANDLERS:
+        handlers.remove(function)
     bpy.app.handlers.save_pre.remove(_before_save)

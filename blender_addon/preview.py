@@ -17,6 +17,7 @@ from . import preview_shader as shader
 from .exr import ExrError
 from .painting import is_unsaved
 from .preview_cache import MapCache
+from .resample import DEAD_ZONE
 from .shot import ShotError
 from .shots import NVD_PG_layer, NVD_PG_shot
 
@@ -32,14 +33,15 @@ class Preview:
         self.cache = MapCache(self.shot, memory)
         self.times: dict[str, float] = {}
         self._picture: shader.Picture | None = None
-        self._frame: tuple[int, bpy.types.Image] | None = None
+        self._frame: int | None = None  # the one that the image of the frame shows
         self._uploaded: dict[str, tuple[int, object, object]] = {}  # layer: frame and textures
 
     def prepare(self, entry: NVD_PG_shot, index: int) -> None:
         """Read frame `index` and the maps that it needs, and the next ones in the background."""
         index = min(max(index, 0), self.shot.frames - 1)
-        if self._frame is None or self._frame[0] != index:
-            self._frame = index, self._load_frame(index)
+        if self._frame != index:
+            self._load_frame(index)
+            self._frame = index
         self.cache.prefetch(index, [layer.name for layer in self._layers(entry)])
 
     def render(self, entry: NVD_PG_shot) -> shader.Picture:
@@ -48,10 +50,11 @@ class Preview:
         ExrError where its maps cannot be read.
         """
         began = time.perf_counter()
-        index, image = self._frame
-        layers = self._layers(entry)
+        index, layers = self._frame, self._layers(entry)
         parts = [self._layer(entry, layer, index) for layer in layers]
-        frame = shader.from_image(image) if self.mode == "delta" else None
+        frame = None
+        if self.mode == "delta":
+            frame = shader.from_image(bpy.data.images[self._frame_name])
         uploaded = time.perf_counter()
         if self._picture is None:
             self._picture = shader.Picture(self.shot.width, self.shot.height)
@@ -60,6 +63,10 @@ class Preview:
             self._picture.add(part, self.mode)
         self.times = {"upload": uploaded - began, "draw": time.perf_counter() - uploaded}
         return self._picture
+
+    def forget_frame(self) -> None:
+        """Blender's undo may have taken the image of the frame away, or changed its file."""
+        self._frame = None
 
     def close(self) -> None:
         """Give everything back; the image of the frame leaves the file too."""
@@ -75,7 +82,7 @@ class Preview:
     def _frame_name(self) -> str:
         return f".NVD preview {self.shot.name}"
 
-    def _load_frame(self, index: int) -> bpy.types.Image:
+    def _load_frame(self, index: int) -> None:
         path = str(self.shot.frame(index))
         image = bpy.data.images.get(self._frame_name)
         if image is None:
@@ -88,18 +95,17 @@ class Preview:
             image.reload()
         if not image.size[0]:
             raise ShotError(f"Blender cannot read {path}", "copy it again; it may be damaged")
-        return image
 
     def _layers(self, entry: NVD_PG_shot) -> list[NVD_PG_layer]:
         """The layers that change the picture."""
-        layers = [layer for layer in entry.layers if layer.image and layer.learned]
+        layers = [layer for layer in entry.layers if layer.image and layer.base]
         if self.mode == "full":
             return layers
         return [layer for layer in layers if self._is_painted(layer)]
 
     def _is_painted(self, layer: NVD_PG_layer) -> bool:
         if layer.shown is not None:
-            return layer.shown != layer.learned
+            return layer.shown != layer.base
         edit, learned = layer.edit["nvd_path"], layer.learned["nvd_path"]
         try:
             return is_unsaved(layer) or not filecmp.cmp(edit, learned, shallow=False)
@@ -114,8 +120,9 @@ class Preview:
             known = self._uploaded[layer.name] = index, place, light
         sockets = [entry.amount(layer.name, what) for what in ("Visibility", "Relight")]
         amounts = [1.0 if socket is None else socket.default_value for socket in sockets]
-        edit, learned = shader.from_image(layer.image), shader.from_image(layer.learned)
-        return shader.Layer(edit, learned, known[1], known[2], *amounts)
+        edit, base = shader.from_image(layer.image), shader.from_image(layer.base)
+        dead_zone = DEAD_ZONE if layer.base != layer.learned else 0.0
+        return shader.Layer(edit, base, known[1], known[2], *amounts, dead_zone)
 
 
 class _Live:
@@ -151,7 +158,8 @@ def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
     ):
         handle = space.draw_handler_add(_draw, (where,), region, when)
         _live.handles.append((space, handle, region))
-    bpy.app.handlers.frame_change_post.append(_follow)
+    for handlers, function in _HANDLERS:
+        handlers.append(function)
     _follow(bpy.context.scene)
 
 
@@ -160,8 +168,9 @@ def stop() -> None:
     for space, handle, region in _live.handles:
         space.draw_handler_remove(handle, region)
     _live.handles.clear()
-    if _follow in bpy.app.handlers.frame_change_post:
-        bpy.app.handlers.frame_change_post.remove(_follow)
+    for handlers, function in _HANDLERS:
+        if function in handlers:
+            handlers.remove(function)
     if _live.preview is not None:
         _live.preview.close()
     _live.preview, _live.message = None, ""
@@ -200,6 +209,23 @@ def _follow(scene, _depsgraph=None) -> None:
     except ShotError as error:
         _live.message = str(error)
     _redraw()
+
+
+@persistent
+def _after_undo(_scene, _depsgraph=None) -> None:
+    entry = _live.entry()
+    if entry is None:  # the undo has taken the shot away
+        stop()
+        return
+    _live.preview.forget_frame()
+    _follow(bpy.context.scene)
+
+
+_HANDLERS = (
+    (bpy.app.handlers.frame_change_post, _follow),
+    (bpy.app.handlers.undo_post, _after_undo),
+    (bpy.app.handlers.redo_post, _after_undo),
+)
 
 
 @persistent

@@ -50,7 +50,12 @@ vec3 texel(ivec2 at, ivec2 size)
   ivec2 inside = clamp(at, ivec2(0), size - 1);
   vec3 c = texelFetch(learned, inside, 0).rgb;
   vec4 e = texelFetch(edit, inside, 0);
-  return e.a * (e.rgb - c) + (is_full != 0 ? c : vec3(0.0));
+  vec3 paint = e.rgb - c;
+  if (dead_zone > 0.0) {
+    float largest = max(max(abs(paint.r), abs(paint.g)), abs(paint.b));
+    paint *= clamp(largest / dead_zone - 1.0, 0.0, 1.0);
+  }
+  return e.a * paint + (is_full != 0 ? c : vec3(0.0));
 }
 
 void main()
@@ -80,6 +85,7 @@ class Layer:
     light: gpu.types.GPUTexture  # residual of each pixel, bottom row first
     visibility: float = 1.0
     relight: float = 1.0
+    dead_zone: float = 0.0  # paint fades in from this difference to twice of it
 
 
 class Picture:
@@ -115,6 +121,7 @@ class Picture:
             shader.uniform_sampler(name, getattr(layer, name))
         shader.uniform_float("visibility", layer.visibility)
         shader.uniform_float("relight", layer.relight)
+        shader.uniform_float("dead_zone", layer.dead_zone)
         shader.uniform_int("is_full", int(mode == "full"))
         self._draw(shader, "ADDITIVE")
 
@@ -186,7 +193,7 @@ def shaders() -> dict[str, gpu.types.GPUShader]:
     if not _made:
         samplers = ("edit", "learned", "place", "light")
         frame = _compile(_FRAME, ("frame",), ("is_linear",), ())
-        layer = _compile(_LAYER, samplers, ("is_full",), ("visibility", "relight"))
+        layer = _compile(_LAYER, samplers, ("is_full",), ("visibility", "relight", "dead_zone"))
         _made.update(frame=frame, layer=layer)
     return _made
 

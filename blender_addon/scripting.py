@@ -8,6 +8,7 @@ from pathlib import Path
 import bpy
 
 from . import compat, nodes
+from .resample import learned_at
 from .shot import Layer, Shot, ShotError, read_shot
 
 MODES = ("delta", "full")
@@ -35,7 +36,10 @@ def open_shot(
         group = nodes.build_group(
             f"NVD {shot.name}",
             [layer.name for layer in shot.layers],
-            {layer.name: images[layer.texture] for layer in shot.layers},
+            {
+                layer.name: learned_at(images[layer.texture], images[layer.edit].size)
+                for layer in shot.layers
+            },
             images[shot.map(0)],
             frames=shot.frames,
             mode=mode,
@@ -70,14 +74,6 @@ def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
             _start_edit(layer)
         images[layer.texture] = _load(layer.texture, f"{layer.name} learned")
         images[layer.edit] = _load(layer.edit, f"{layer.name} edit")
-        wanted, found = (
-            " x ".join(map(str, images[path].size)) for path in (layer.texture, layer.edit)
-        )
-        if found != wanted:
-            raise ShotError(
-                f"{layer.edit} is {found} pixels, the layer's texture {wanted}",
-                f"scale it to {wanted}; `nvd render` takes edits of any size",
-            )
     images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", sequence=True)
     linear = shot.encoding == "linear"
     space = "Linear Rec.709" if linear else "Non-Color"

@@ -16,9 +16,11 @@ import bpy
 from bpy.app.handlers import persistent
 from bpy.props import CollectionProperty, IntProperty, PointerProperty, StringProperty
 
-from . import compat
+from . import compat, nodes
+from .resample import learned_at
 from .scripting import open_shot
 from .shot import Shot, ShotError, read_shot
+from .undo import watch
 
 CHOOSE = "press Find Again and choose where it is now"
 
@@ -28,6 +30,7 @@ class NVD_PG_layer(bpy.types.PropertyGroup):
 
     edit: PointerProperty(type=bpy.types.Image)
     learned: PointerProperty(type=bpy.types.Image)
+    base: PointerProperty(type=bpy.types.Image, description="What was learned, at the edit's size")
     shown: PointerProperty(type=bpy.types.Image, description="In place of the edit, if any")
     taken_back: PointerProperty(type=bpy.types.Image, description="Paint that was taken off")
 
@@ -145,19 +148,40 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
         )
     old = str(entry.path)
     for image in bpy.data.images:
+        base = image.get("nvd_base", "")
+        if base.startswith(old + os.sep):
+            image["nvd_base"] = str(shot.folder / os.path.relpath(base, old))
         known = image.get("nvd_path", "")
         if not known.startswith(old + os.sep):
             continue
         path = str(shot.folder / os.path.relpath(known, old))
+        watch(image)
         image["nvd_path"], image.filepath_raw = path, stored_path(path)
         if not image.is_dirty and image.packed_file is None:
             image.reload()
-    trees = [compat.compositor_tree(entry.scene)] if entry.scene else []
-    nodes = [node for tree in trees for node in tree.nodes]
-    for block in (*bpy.data.node_groups, *nodes):
+    tree = compat.compositor_tree(entry.scene) if entry.scene else None
+    for block in (*bpy.data.node_groups, *(tree.nodes if tree else ())):
         if block.get("nvd_folder") == old:
             block["nvd_folder"] = str(shot.folder)
     entry.folder = stored_path(shot.folder)
+    follow_sizes(entry)
+
+
+def follow_sizes(entry: NVD_PG_shot) -> None:
+    """Where a layer's edit has changed its size, compare it with what was learned at that size."""
+    node = entry.group_node()
+    for layer in entry.layers:
+        if not (layer.edit and layer.learned and layer.base):
+            continue
+        size = tuple(layer.edit.size)
+        if size == tuple(layer.base.size) or 0 in size:
+            continue
+        shows_learned = layer.shown == layer.base
+        layer.base = learned_at(layer.learned, size)
+        if shows_learned:
+            layer.shown = layer.base
+        if node is not None:
+            nodes.set_texture(node.node_tree, layer.name, layer.base)
 
 
 def stored_path(path: str | Path) -> str:
@@ -180,8 +204,9 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
             entry.layers.add().name = layer.name
     for made, layer in zip(entry.layers, shot.layers, strict=True):
         made.edit, made.learned = images[str(layer.edit)], images[str(layer.texture)]
-        made.shown = None
+        made.base, made.shown = learned_at(made.learned, made.edit.size), None
         for image in images.values():
+            watch(image)
             image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
 
 
@@ -210,8 +235,19 @@ def _after_load(_path) -> None:
         find_again(entry, here)
 
 
+@persistent
+def _after_change(_scene, _depsgraph) -> None:
+    """An edit that was scaled, or read again from a file of another size, is followed."""
+    for entry in all_shots():
+        follow_sizes(entry)
+
+
 _CLASSES = (NVD_PG_layer, NVD_PG_shot)
-_HANDLERS = ((bpy.app.handlers.save_pre, _before_save), (bpy.app.handlers.load_post, _after_load))
+_HANDLERS = (
+    (bpy.app.handlers.save_pre, _before_save),
+    (bpy.app.handlers.load_post, _after_load),
+    (bpy.app.handlers.depsgraph_update_post, _after_change),
+)
 
 
 def register():

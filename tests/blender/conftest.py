@@ -46,6 +46,14 @@ def made_linear(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def made_other_sizes(tmp_path_factory) -> Path:
+    """The same as `made` with edits larger and smaller than the textures."""
+    folder = tmp_path_factory.mktemp("sizes")
+    run_engine(Path(__file__).with_name("make_folder.py"), folder, "--other-sizes")
+    return folder
+
+
 def pytest_sessionfinish(session, exitstatus):
     session.config.stash[_status] = int(exitstatus)
 

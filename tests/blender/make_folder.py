@@ -1,10 +1,11 @@
 """Write a small decomposition folder, and what it holds as arrays; run by the engine's Python.
 
-    .envs/engine/bin/python tests/blender/make_folder.py OUT [--linear]
+    .envs/engine/bin/python tests/blender/make_folder.py OUT [--linear] [--other-sizes]
 
 OUT/shot.nvd is the folder. OUT/truth.npz holds what its files hold when read back: `frames`
 [T, H, W, 3] as stored, `maps` [T, L, H, W, 6] (u, v, alpha, residual), `texture_<layer>` and
-`edit_<layer>` [h, w, 4] between 0 and 1, top row first. Nothing of nvd_core is used, so that a
+`edit_<layer>` [h, w, 4] between 0 and 1, top row first; `base_<layer>`, the texture at the edit's
+size, where that is another one. Nothing of nvd_core is used, so that a
 mistake there cannot hide itself here.
 """
 
@@ -12,11 +13,13 @@ import argparse
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import OpenImageIO as oiio
 
 FRAMES, WIDTH, HEIGHT = 3, 160, 90
 LAYERS = {"toy": (96, 64), "leaf-2": (48, 80), "background": (200, 120)}  # width, height
+OTHER_SIZES = {"toy": (192, 128), "leaf-2": (31, 47), "background": (170, 301)}  # of the edits
 
 
 def write(path: Path, pixels: np.ndarray, kind: str, names=None, kinds=None, compression=None):
@@ -93,10 +96,28 @@ def texture_of(layer: int, width: int, height: int) -> tuple[np.ndarray, np.ndar
     return tuple(np.round(np.clip(image, 0, 1) * 255) / 255 for image in (learned, edit))
 
 
+def edit_of_size(learned: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """The learned texture at that size, and an edit of 8 bits made from it by a painting program:
+    a little noise of its resampling everywhere, faint and strong paint, and a hole.
+    """
+    smaller = min(width, learned.shape[1]), min(height, learned.shape[0])
+    base = cv2.resize(np.float32(learned), smaller, interpolation=cv2.INTER_AREA)
+    base = cv2.resize(base, (width, height), interpolation=cv2.INTER_LINEAR)
+    random = np.random.default_rng(width)
+    edit = base.copy()
+    edit[..., :3] += random.uniform(-3 / 255, 3 / 255, (height, width, 3))
+    edit[height // 3 : height // 2, :, :3] += random.uniform(0, 12 / 255, (1, width, 3))
+    edit[height // 2 : -height // 4, width // 4 :, :3] = random.uniform(0, 1, 3)
+    edit[-height // 4 :, : width // 3] = (1, 0, 1, 0.5)
+    edit[: height // 5, : width // 5] = 0
+    return base, np.round(np.clip(edit, 0, 1) * 255) / 255
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--linear", action="store_true", help="frames as linear half-float EXR")
+    parser.add_argument("--other-sizes", action="store_true", help="edits not as large as textures")
     arguments = parser.parse_args()
     shot = arguments.out / "shot.nvd"
     kind, suffix = ("half", "exr") if arguments.linear else ("uint8", "png")
@@ -122,6 +143,11 @@ def main() -> None:
         for what, image in zip(("texture", "edit"), images, strict=True):
             write(shot / f"{what}s/{layer}.png", image, "uint8")
             truth[f"{what}_{layer}"] = read(shot / f"{what}s/{layer}.png")
+        if arguments.other_sizes:
+            base, edit = edit_of_size(truth[f"texture_{layer}"], *OTHER_SIZES[layer])
+            write(shot / f"edits/{layer}.png", edit, "uint8")
+            truth[f"edit_{layer}"] = read(shot / f"edits/{layer}.png")
+            truth[f"base_{layer}"] = base
     manifest = {
         "schema": "nvd.decomposition",
         "version": 1,

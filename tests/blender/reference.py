@@ -23,7 +23,12 @@ class Truth:
             maps = self.arrays["maps"][t, index]
             learned = self.arrays[f"texture_{layer}"][..., :3]
             edit = self.arrays[f"edit_{layer}"]
+            if f"base_{layer}" in self.arrays:  # the edit has another size than the texture
+                learned = self.arrays[f"base_{layer}"][..., :3]
             texture = edit[..., 3:] * (edit[..., :3] - learned)
+            if f"base_{layer}" in self.arrays:
+                largest = np.abs(edit[..., :3] - learned).max(-1, keepdims=True)
+                texture *= np.clip(largest / (4 / 255) - 1, 0, 1)
             if mode == "full":
                 texture = learned + texture
             share = bilinear(texture, maps[..., 0], maps[..., 1])

@@ -1,18 +1,23 @@
 """Finding, testing and installing the engine, with real Pythons."""
 
+import shutil
 import stat
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import bpy
 import pytest
 from engine import PYTHON, ROOT
-from tiny import tick_until
+from tiny import make_clip, options, tick_until
 
 from blender_addon import engine
+from blender_addon.decompose import decompose_job
 from blender_addon.engine import PROTOCOL, find_engine, test_engine, test_job
-from blender_addon.engine_install import bundled_source, find_base_python, install_job
+from blender_addon.engine_install import TORCH, bundled_source, find_base_python, install_job
 from blender_addon.errors import AddonError
+from blender_addon.shot import read_shot
 
 test_engine.__test__ = test_job.__test__ = False  # pytest takes them for tests
 
@@ -117,6 +122,41 @@ def test_install_runs_its_steps_and_shows_pips_words(tmp_path):
     assert (tmp_path / "engine" / "bin" / "python").exists()
     assert job.state == "failed" and "No matching distribution" in job.error.problem
     assert "ERROR: " in job.full_log()
+
+
+def _cpu_torch_is_at_hand() -> bool:
+    """Whether pip has PyTorch's CPU build for this Python without going online (find-links)."""
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--no-index"]
+    return not subprocess.run([*command, f"{TORCH}+cpu"], capture_output=True).returncode
+
+
+@pytest.mark.long
+@pytest.mark.skipif(bpy.app.version[:2] != (4, 5), reason="the same in each Blender: once, in 4.5")
+def test_installed_engine_decomposes(monkeypatch, tmp_path):
+    """From nothing to a decomposition, as the panel's buttons do it."""
+    if not _cpu_torch_is_at_hand():
+        pytest.skip("PyTorch's CPU build is not among pip's find-links; it would be 3 GB of CUDA")
+    clip = make_clip(tmp_path / "clip")
+    monkeypatch.setattr(bpy.context.preferences.system, "use_online_access", True)
+    began = time.monotonic()
+    job = install_job(
+        build="cpu", base=Path(sys._base_executable), environment=tmp_path / "own" / "engine"
+    )
+    job.start()
+    tick_until(lambda: job.ended, job.poll)
+    assert job.state == "done", job.full_log()
+    facts = job.log.result
+    assert facts["protocol"] == PROTOCOL and facts["torch"].endswith("+cpu")
+    assert find_engine().python == engine.own_python() == Path(facts["python"])
+    size = sum(file.lstat().st_size for file in Path(job.out).rglob("*"))
+    print(f"{time.monotonic() - began:.0f} s, {size / 1e6:.0f} MB, {facts}")
+    given = options(clip) | {"python": find_engine().python}
+    job = decompose_job(clip / "frames", tmp_path / "shot.nvd", **given)
+    job.start()
+    tick_until(lambda: job.ended, job.poll)
+    assert job.state == "done", job.full_log()
+    shutil.rmtree(tmp_path / "own")  # 1 GB
+    assert [layer.name for layer in read_shot(job.out).layers] == ["disc", "background"]
 
 
 def test_base_python():

@@ -94,6 +94,7 @@ def test_saved_paint_is_exact_and_reaches_the_engine(entry, folder, tmp_path):
 def test_saving_the_blend_saves_paint(entry, folder, tmp_path):
     painted = paint(entry.layers["background"].edit)
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "work.blend"))
+    assert entry.layers["background"].edit.packed_file is None, "not saved in its own file"
     bpy.ops.wm.read_factory_settings(use_empty=True)
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "work.blend"))
     (entry,) = bpy.context.scene.nvd_shots

@@ -119,12 +119,6 @@ def test_edit_that_cannot_be_made_is_an_error(folder):
         open_shot(folder)
 
 
-def test_edit_of_another_size_is_an_error(folder):
-    shutil.copy(folder / "edits/toy.png", folder / "edits/background.png")
-    with pytest.raises(ShotError, match=r"96 x 64 pixels.*200 x 120"):
-        open_shot(folder)
-
-
 def test_unknown_mode(folder):
     with pytest.raises(ValueError, match="both"):
         open_shot(folder, "both")

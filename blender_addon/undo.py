@@ -1,0 +1,109 @@
+"""Blender's own undo, made to hold for the layers' images.
+
+Blender takes back strokes, and changes of its data. Where a step changes what an image is (its
+file, whether it is packed) Blender drops the pixels and reads the image's file again, so that paint
+which is not in that file would be lost. So nothing of the extension changes the pixels of an edit:
+`put_in_place` puts another image there, which Blender can undo, and around each undo and redo the
+images whose kind of storage has ever changed keep the pixels that they have. Only strokes, and the
+undoing of strokes, change what is painted.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bpy.app.handlers import persistent
+
+from .pixels import read_pixels, write_pixels
+
+_watched: set[int] = set()  # session_uid of images whose storage has changed in this session
+_contents: dict[int, bytes | np.ndarray] = {}  # of those, from before an undo until after it
+
+
+def keep_packed(image: bpy.types.Image) -> None:
+    """Pack the image with the pixels it has, before its storage is changed."""
+    watch(image)
+    if not image.is_dirty and image.packed_file is None and _file(image) is None:
+        write_pixels(image, read_pixels(image))  # its file has gone: what is in memory is all
+    if image.is_dirty or image.packed_file is None:
+        image.pack()
+
+
+def watch(image: bpy.types.Image) -> None:
+    """From now on an undo leaves the image's pixels as they are."""
+    _watched.add(image.session_uid)
+
+
+def put_in_place(old: bpy.types.Image, new: bpy.types.Image) -> None:
+    """Let `new` be the edit wherever `old` was: name, file, nodes, canvas and editors.
+
+    `old` stays, packed, with its pixels. So is `new`, which counts as not saved yet.
+    """
+    keep_packed(old)
+    keep_packed(new)
+    name, new["nvd_path"], new.filepath_raw = old.name, old["nvd_path"], old.filepath_raw
+    del old["nvd_path"]
+    old.name = f"{name} taken off"
+    new.name = name
+    old.user_remap(new)
+
+
+@persistent
+def _before(_scene) -> None:
+    """Note the contents of the watched images."""
+    for image in bpy.data.images:
+        if image.session_uid in _watched:
+            content = _content(image)
+            if content is not None:
+                _contents[image.session_uid] = content
+
+
+@persistent
+def _after(_scene) -> None:
+    """Give them back to the images that have come out of the step with others."""
+    for image in bpy.data.images:
+        content = _contents.get(image.session_uid)
+        if (
+            content is None or image.is_dirty
+        ):  # dirty: Blender has kept the pixels, or drawn strokes
+            continue
+        if isinstance(content, np.ndarray):
+            if tuple(image.size) != content.shape[1::-1]:
+                image.scale(*content.shape[1::-1])
+            write_pixels(image, content)
+        elif content != _content(image):
+            image.pack(data=content, data_len=len(content))
+            image.buffers_free()
+    _contents.clear()
+
+
+def _content(image: bpy.types.Image) -> bytes | np.ndarray | None:
+    """The image's file, packed or not, or its pixels where they are in no file."""
+    if image.is_dirty:
+        return read_pixels(image)
+    return image.packed_file.data if image.packed_file else _file(image)
+
+
+def _file(image: bpy.types.Image) -> bytes | None:
+    with suppress(OSError):
+        return Path(bpy.path.abspath(image.filepath)).read_bytes()
+    return None
+
+
+_HANDLERS = (
+    (bpy.app.handlers.undo_pre, _before),
+    (bpy.app.handlers.redo_pre, _before),
+    (bpy.app.handlers.undo_post, _after),
+    (bpy.app.handlers.redo_post, _after),
+)
+
+
+def register():
+    for handlers, function in _HANDLERS:
+        handlers.append(function)
+
+
+def unregister():
+    for handlers, function in _HANDLERS:
+        handlers.remove(function)
