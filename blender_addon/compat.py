@@ -156,6 +156,11 @@ def output_kind(settings: bpy.types.ImageFormatSettings, kind: str) -> None:
     settings.file_format = kind
 
 
+# How the Sequencer takes what is drawn over its picture to the screen: by a power of 2.2 as the
+# Image Editor does, or by the curve of sRGB. Measured in windows of 4.3 and 5.2.
+SEQUENCER_POWER = NEW_COMPOSITOR
+
+
 def start_gpu() -> None:
     """Make the gpu module work without a window: before 5.2 a GPU composite wakes it up."""
     import gpu

@@ -13,6 +13,7 @@ import time
 import bpy
 from bpy.app.handlers import persistent
 
+from . import compat
 from . import preview_shader as shader
 from .exr import ExrError
 from .painting import is_unsaved
@@ -251,14 +252,14 @@ def _draw(where: str) -> None:
         scale = min(INSET * region.width, right - 16) / width
         if scale > 0:
             corner = right - scale * width - 8, bottom + 8
-            shader.draw(picture, corner, scale * width, scale * height)
+            shader.draw(picture, corner, scale * width, scale * height, power=True)
         _redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
         return
     scene = bpy.context.scene
     if not 0 <= frame_of(entry, scene) < _live.preview.shot.frames:
         return
     width, height = scene.render.resolution_x, scene.render.resolution_y
-    shader.draw(picture, (-width / 2, -height / 2), width, height)
+    shader.draw(picture, (-width / 2, -height / 2), width, height, compat.SEQUENCER_POWER)
 
 
 def _free_corner(area, region) -> tuple[int, int]:

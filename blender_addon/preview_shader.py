@@ -18,7 +18,6 @@ import bpy
 import gpu
 import numpy as np
 from gpu_extras.batch import batch_for_shader
-from gpu_extras.presets import draw_texture_2d
 
 from . import compat
 
@@ -71,6 +70,34 @@ void main()
   vec3 below = mix(texel(first, size), texel(first + ivec2(1, 0), size), part.x);
   vec3 above = mix(texel(first + ivec2(0, 1), size), texel(first + ivec2(1, 1), size), part.x);
   result = vec4(visibility * uva.z * shade * mix(below, above, part.y), 1.0);
+}
+"""
+
+_SCREEN_VERTEX = """
+void main()
+{
+  at = 0.5 * pos + 0.5;
+  gl_Position = matrix * vec4(corner + at * extent, 0.0, 1.0);
+}
+"""
+
+# To a region of the window, which takes light and not display values. Enlarged pixels stay squares,
+# as the Sequencer shows its own.
+_SCREEN = """
+vec3 decode(vec3 colour)
+{
+  vec3 curve = pow((max(colour, vec3(0.04045)) + 0.055) / 1.055, vec3(2.4));
+  return mix(curve, colour / 12.92, vec3(lessThanEqual(colour, vec3(0.04045))));
+}
+
+void main()
+{
+  vec2 size = vec2(textureSize(picture, 0));
+  vec2 texels = fwidth(at * size);
+  bool enlarged = max(texels.x, texels.y) < 1.0;
+  vec3 nearest = texelFetch(picture, ivec2(min(at * size, size - 1.0)), 0).rgb;
+  vec3 colour = clamp(enlarged ? nearest : texture(picture, at).rgb, 0.0, 1.0);
+  result = vec4(is_power != 0 ? pow(colour, vec3(2.2)) : decode(colour), 1.0);
 }
 """
 
@@ -143,12 +170,22 @@ class Picture:
         gpu.shader.unbind()  # Blender 5.2 crashes where a shader is freed while in use
 
 
-def draw(picture: Picture, corner, width: float, height: float) -> None:
+def draw(picture: Picture, corner, width: float, height: float, power: bool) -> None:
     """Draw `picture` into the region that Blender is drawing; `corner` is the lower left one.
 
-    Blender's own image shader takes display values to whatever the region holds.
+    power: whether the light goes to the screen by a power of 2.2, as in the Image Editor, and not
+    by sRGB's curve.
     """
-    draw_texture_2d(picture.texture, corner, width, height)
+    shader = shaders()["screen"]
+    shader.bind()
+    matrix = gpu.matrix.get_projection_matrix() @ gpu.matrix.get_model_view_matrix()
+    shader.uniform_float("matrix", matrix)
+    shader.uniform_float("corner", corner)
+    shader.uniform_float("extent", (width, height))
+    shader.uniform_int("is_power", int(power))
+    shader.uniform_sampler("picture", picture.texture)
+    _square(shader).draw(shader)
+    gpu.shader.unbind()
 
 
 def from_numpy(pixels: np.ndarray) -> gpu.types.GPUTexture:
@@ -189,12 +226,20 @@ _made: dict[str, gpu.types.GPUShader] = {}
 
 
 def shaders() -> dict[str, gpu.types.GPUShader]:
-    """The two shaders, compiled on first use."""
+    """The three shaders, compiled on first use."""
     if not _made:
         samplers = ("edit", "learned", "place", "light")
-        frame = _compile(_FRAME, ("frame",), ("is_linear",), ())
-        layer = _compile(_LAYER, samplers, ("is_full",), ("visibility", "relight", "dead_zone"))
-        _made.update(frame=frame, layer=layer)
+        amounts = dict.fromkeys(("visibility", "relight", "dead_zone"), "FLOAT")
+        rectangle = {"matrix": "MAT4", "corner": "VEC2", "extent": "VEC2"}
+        inner = gpu.types.GPUStageInterfaceInfo("nvd_screen")
+        inner.smooth("VEC2", "at")
+        _made.update(
+            frame=_compile(_FRAME, ("frame",), {"is_linear": "INT"}),
+            layer=_compile(_LAYER, samplers, {"is_full": "INT", **amounts}),
+            screen=_compile(
+                _SCREEN, ("picture",), {"is_power": "INT", **rectangle}, _SCREEN_VERTEX, inner
+            ),
+        )
     return _made
 
 
@@ -203,17 +248,24 @@ def forget_shaders() -> None:
     _made.clear()
 
 
-def _compile(fragment, samplers, ints, floats) -> gpu.types.GPUShader:
+def _compile(
+    fragment: str,
+    samplers: tuple[str, ...],
+    constants: dict[str, str],
+    vertex: str = _VERTEX,
+    inner: gpu.types.GPUStageInterfaceInfo | None = None,
+) -> gpu.types.GPUShader:
+    """constants: types by name. inner: what the vertex shader hands to the fragment shader."""
     info = gpu.types.GPUShaderCreateInfo()
     for slot, name in enumerate(samplers):
         info.sampler(slot, "FLOAT_2D", name)
-    for name in ints:
-        info.push_constant("INT", name)
-    for name in floats:
-        info.push_constant("FLOAT", name)
+    for name, kind in constants.items():
+        info.push_constant(kind, name)
+    if inner is not None:
+        info.vertex_out(inner)
     info.vertex_in(0, "VEC2", "pos")
     info.fragment_out(0, "VEC4", "result")
-    info.vertex_source(_VERTEX)
+    info.vertex_source(vertex)
     info.fragment_source(fragment)
     return gpu.shader.create_from_info(info)
 

@@ -12,6 +12,7 @@ from nvd_core.fields.inference import composite_frame, frame_layers, texture_col
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.networks import layer_alphas
 from nvd_core.media.clip import import_clip, open_clip
+from nvd_core.media.images import read_image
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.masks import load_masks, write_masks
@@ -225,7 +226,10 @@ class TestTrainer:
             true = trainer.data.frames[t] / 255
             errors.append(np.square(composite_frame(trainer.model, t) - true).mean())
         assert -10 * np.log10(np.mean(errors)) > 25
-        assert (tmp_path / "preview.png").exists()
+        preview = read_image(tmp_path / "preview.png")
+        height, width = trainer.data.frames.shape[1:3]
+        assert preview.shape == (2 * height, 2 * width, 3)  # two pictures, two textures
+        assert np.array_equal(preview[:height, :width], trainer.data.frames[FRAMES // 2])
         alpha = frame_layers(trainer.model, 4).alpha[0] > 0.5
         mask = trainer.data.masks[0, 4] > 127
         assert (alpha & mask).sum() / (alpha | mask).sum() > 0.9

@@ -14,16 +14,28 @@ PREVIEW_WIDTH = 320
 
 
 def write_preview(model: LayeredVideo, data: ClipData, path: Path) -> None:
-    """Write a PNG row: middle frame, reconstruction, then each layer's whole texture square."""
+    """Write a PNG: the middle frame and its reconstruction; below, each layer's texture square.
+
+    Two pictures a row, so that it fills the square that Blender gives to a picture in a panel.
+    """
     t = model.shape.frames // 2
     stride = max(1, round(model.shape.width / PREVIEW_WIDTH))
     true = data.frames[t, ::stride, ::stride]
     tiles = [true, _bytes(composite_frame(model, t, stride))]
-    side = true.shape[0]
+    height, width = true.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
     square = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
-    tiles += [_bytes(texture_colours(model, n, *square, side, side)) for n in range(model.layers)]
+    for n in range(model.layers):
+        tile = np.zeros_like(true)
+        texture = texture_colours(model, n, *square, side, side)
+        tile[top : top + side, left : left + side] = _bytes(texture)
+        tiles.append(tile)
+    if len(tiles) % 2:
+        tiles.append(np.zeros_like(true))
+    rows = [np.concatenate(tiles[i : i + 2], 1) for i in range(0, len(tiles), 2)]
     with written_beside(path) as temporary:
-        cv2.imwrite(str(temporary), np.concatenate(tiles, 1)[..., ::-1])
+        cv2.imwrite(str(temporary), np.concatenate(rows, 0)[..., ::-1])
 
 
 def _bytes(image: np.ndarray) -> np.ndarray:

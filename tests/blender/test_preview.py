@@ -5,9 +5,11 @@ import shutil
 import time
 
 import bpy
+import gpu
 import numpy as np
 import pytest
 from engine import run_engine
+from mathutils import Matrix
 from reference import Truth, bilinear, load
 
 import blender_addon
@@ -144,6 +146,34 @@ def test_cache_keeps_its_limit_and_reads_ahead(made):
         assert np.array_equal(cache.get(t, "toy"), Truth(made).arrays["maps"][t, 0])
         assert cache.used <= 2 * size
     cache.close()
+
+
+@needs_gpu
+@pytest.mark.parametrize("power", [False, True])
+@pytest.mark.parametrize("enlarged", [1, 3])
+def test_what_a_region_of_the_window_is_given(gpu_ready, enlarged, power):
+    """A ramp of display values, drawn as the light that is taken back to them."""
+    ramp = np.zeros((2, 64, 3), np.float32) + (np.arange(64, dtype=np.float32) / 63)[None, :, None]
+    picture = preview_shader.Picture(64, 2)
+    picture.begin(preview_shader.from_numpy(ramp))
+    width, height = 64 * enlarged, 2 * enlarged
+    region = gpu.types.GPUOffScreen(width, height, format="RGBA32F")
+    with region.bind(), gpu.matrix.push_pop(), gpu.matrix.push_pop_projection():
+        gpu.state.active_framebuffer_get().clear(color=(0, 0, 0, 0))
+        gpu.matrix.load_identity()
+        gpu.matrix.load_projection_matrix(
+            Matrix(((2 / width, 0, 0, -1), (0, 2 / height, 0, -1), (0, 0, 1, 0), (0, 0, 0, 1)))
+        )
+        preview_shader.draw(picture, (0, 0), width, height, power)
+    buffer = region.texture_color.read()
+    buffer.dimensions = width * height * 4
+    light = np.array(buffer, np.float32).reshape(height, width, 4)[0, :, 0]
+    shown = ramp[0, :, 0].repeat(enlarged)
+    curve = np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
+    expected = shown**2.2 if power else curve
+    assert np.abs(light - expected).max() < 1e-5
+    region.free()
+    picture.free()
 
 
 @needs_gpu
