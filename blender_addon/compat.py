@@ -144,6 +144,11 @@ def strip_skipped(strip) -> int:
     return getattr(strip, "animation_offset_start", 0)
 
 
+def retiming_frames(strip) -> list[int]:
+    """The timeline's frames of the strip's retiming keys; 4.2 has them on movies only."""
+    return [key.timeline_frame for key in getattr(strip, "retiming_keys", ())]
+
+
 def strip_start(strip) -> float:
     """The timeline's frame of the strip's first picture, shown or cut off."""
     return strip.content_start if hasattr(strip, "content_start") else strip.frame_start

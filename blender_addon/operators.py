@@ -1,14 +1,15 @@
-"""Operators: each checks, calls what scripting.py offers, and reports."""
+"""Opening a shot: in the menu File, Import, in the list of shots, and at a problem."""
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from .scripting import open_shot
-from .shot import ShotError
+from .errors import AddonError
+from .panel_layers import shot_scene
+from .shots import add_shot
 
 
 class NVD_OT_open_shot(bpy.types.Operator):
-    """Open a folder that `nvd decompose` has made, in this scene's compositor"""
+    """Open a folder that `nvd decompose` has made, and list it in the tab Layers"""
 
     bl_idname = "nvd.open_shot"
     bl_label = "Open Decomposition"
@@ -29,12 +30,13 @@ class NVD_OT_open_shot(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def execute(self, context):
+        folder = bpy.path.abspath(self.directory)
         try:
-            group = open_shot(bpy.path.abspath(self.directory), self.mode, scene=context.scene)
-        except ShotError as error:
+            entry = add_shot(folder, shot_scene(context), mode=self.mode)
+        except AddonError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Opened {group.name} in the compositor")
+        self.report({"INFO"}, f"Opened {entry.name}; paint on it in the tab Layers")
         return {"FINISHED"}
 
 

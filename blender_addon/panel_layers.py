@@ -130,30 +130,6 @@ class NVD_OT_preview(_OnShot, bpy.types.Operator):
             preview.start(entry)
 
 
-class NVD_OT_add_shot(bpy.types.Operator):
-    """Open a folder that `nvd decompose` has made, and list it here"""
-
-    bl_idname = "nvd.add_shot"
-    bl_label = "Add Shot"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 (Blender wants a set)
-
-    directory: StringProperty(subtype="DIR_PATH")
-    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
-
-    def invoke(self, context, _event):
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context):
-        try:
-            entry = shots.add_shot(bpy.path.abspath(self.directory), shot_scene(context))
-        except AddonError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, f"Added {entry.name}")
-        return {"FINISHED"}
-
-
 class NVD_OT_find_again(_OnShot, bpy.types.Operator):
     """Choose where the shot's folder is now"""
 
@@ -224,7 +200,7 @@ class _Layers:
         layout, scene = self.layout, shot_scene(context)
         row = layout.row()
         row.template_list("NVD_UL_shots", "", scene, "nvd_shots", scene, "nvd_shot", rows=2)
-        row.operator("nvd.add_shot", text="", icon="ADD")
+        row.operator("nvd.open_shot", text="", icon="ADD")
         entry = shots.current_shot(scene)
         if entry is None:
             return
@@ -284,7 +260,6 @@ _CLASSES = (
     NVD_OT_bring_back,
     NVD_OT_save_edits,
     NVD_OT_preview,
-    NVD_OT_add_shot,
     NVD_OT_find_again,
     NVD_OT_to_strip,
     NVD_UL_shots,

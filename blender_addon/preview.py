@@ -15,12 +15,15 @@ from bpy.app.handlers import persistent
 
 from . import compat
 from . import preview_shader as shader
+from .errors import AddonError
 from .exr import ExrError
 from .painting import is_unsaved
 from .preview_cache import MapCache
 from .resample import DEAD_ZONE
 from .shot import ShotError
 from .shots import NVD_PG_layer, NVD_PG_shot
+from .strips import source_frame, strip_named
+from .timing import shown_pictures
 
 MEMORY = 1 << 30  # bytes of maps kept
 INSET = 0.42  # share of the Image Editor's width
@@ -132,6 +135,7 @@ class _Live:
     def __init__(self):
         self.preview: Preview | None = None
         self.scene = self.index = None
+        self.frame = -1  # of the shot, at the playhead
         self.message = ""
         self.handles: list = []
 
@@ -146,11 +150,15 @@ _live = _Live()
 def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
     """Show the shot live in every Image Editor and Sequencer preview, in place of another one.
 
-    ShotError where its folder cannot be opened. Where there is no graphics card `message` says so.
+    AddonError where its folder or its strip cannot be read. Where there is no graphics card
+    `message` says so.
     """
     stop()
-    _live.preview = Preview(entry, mode)
     scene = entry.id_data
+    strip = strip_named(scene, entry.strip)
+    if strip is not None:
+        shown_pictures(strip)  # may render, which what follows the playhead must not
+    _live.preview = Preview(entry, mode)
     _live.scene, _live.index = scene.name, list(scene.nvd_shots).index(entry)
     for space, region, where, when in (
         (bpy.types.SpaceImageEditor, "WINDOW", "image", "POST_PIXEL"),
@@ -191,8 +199,6 @@ def message() -> str:
 
 def frame_of(entry: NVD_PG_shot, scene: bpy.types.Scene) -> int:
     """The shot's frame at the scene's playhead; may lie outside the shot."""
-    from .strips import source_frame, strip_named
-
     strip = None if scene == entry.scene else strip_named(scene, entry.strip)
     if strip is None:
         return scene.frame_current - 1
@@ -205,9 +211,10 @@ def _follow(scene, _depsgraph=None) -> None:
     if entry is None or scene not in (entry.scene, entry.id_data):
         return
     try:
-        _live.preview.prepare(entry, frame_of(entry, scene))
+        _live.frame = frame_of(entry, scene)
+        _live.preview.prepare(entry, _live.frame)
         _live.message = ""
-    except ShotError as error:
+    except AddonError as error:
         _live.message = str(error)
     _redraw()
 
@@ -256,7 +263,7 @@ def _draw(where: str) -> None:
         _redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
         return
     scene = bpy.context.scene
-    if not 0 <= frame_of(entry, scene) < _live.preview.shot.frames:
+    if not 0 <= _live.frame < _live.preview.shot.frames:
         return
     width, height = scene.render.resolution_x, scene.render.resolution_y
     shader.draw(picture, (-width / 2, -height / 2), width, height, compat.SEQUENCER_POWER)

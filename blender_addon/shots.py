@@ -91,14 +91,14 @@ def add_shot(
     mode: str = "delta",
     own_scene: bool = True,
     strip: str = "",
-    first_frame: int = 0,
+    first_frame: int | None = None,
 ) -> NVD_PG_shot:
     """Open a decomposition folder and list it in `scene` (the current one).
 
     It is composited in a scene of its own, so that the size, rate and range of the artist's own
     stay; `own_scene` False composites it in `scene`. `strip` names the strip that it was made
     from and `first_frame` the frame of that strip's source that is frame 0 of the shot. A folder
-    that is listed already is opened again, with any paint not yet saved.
+    that is listed already is opened again, with what was said of it and any paint not yet saved.
     """
     scene = scene or bpy.context.scene
     shot = read_shot(folder)
@@ -117,7 +117,9 @@ def add_shot(
     entry = entry or scene.nvd_shots.add()
     entry.name, entry.scene = shot.name, target
     entry.folder = stored_path(shot.folder)
-    entry.strip, entry.first_frame = strip or entry.strip, first_frame
+    entry.strip = strip or entry.strip
+    if first_frame is not None:
+        entry.first_frame = first_frame
     _take_images(entry, shot)
     scene.nvd_shot = list(scene.nvd_shots).index(entry)
     return entry

@@ -10,6 +10,7 @@ import bpy
 
 from . import compat
 from .errors import AddonError
+from .timing import shown_pictures
 
 KINDS = ("MOVIE", "IMAGE", "SCENE")
 
@@ -18,9 +19,9 @@ KINDS = ("MOVIE", "IMAGE", "SCENE")
 class Source:
     """`path` is a movie, a pattern such as shot.%04d.png, or "" where a scene is to be rendered.
 
-    `first` and `last` count the source's pictures from 0. Picture `first` shows at frame `start`
-    of the timeline, and `rate` pictures pass in one frame of it. `number_of` gives the digits that
-    number a picture in its file's name.
+    `first` and `last` count the source's pictures from 0: the range that the strip shows from frame
+    `start` of the timeline on. `shows` has the picture at every frame that the strip covers, also
+    where it is trimmed off. `number_of` gives the digits that number a picture in its file's name.
     """
 
     kind: str
@@ -28,7 +29,7 @@ class Source:
     first: int
     last: int
     start: int
-    rate: float
+    shows: dict[int, int]
     number_of: Callable[[int], str]
     scene: bpy.types.Scene | None = None
     scene_first: int = 0  # the scene's frame that is picture 0
@@ -38,37 +39,38 @@ class Source:
         return self.last - self.first + 1
 
     def timeline_frame(self, picture: int) -> int:
-        """The timeline's frame that shows `picture`."""
-        return self.start + round((picture - self.first) / self.rate)
+        """The timeline's first frame that shows `picture`, or the one nearest to it."""
+        return min(self.shows, key=lambda frame: (abs(self.shows[frame] - picture), frame))
 
     def picture_at(self, frame: int) -> int:
         """The picture that the timeline's `frame` shows; the nearest one in the range."""
-        picture = self.first + round((frame - self.start) * self.rate)
+        picture = self.shows[min(max(frame, min(self.shows)), max(self.shows))]
         return min(max(picture, self.first), self.last)
 
 
-def read_strip(strip) -> Source:
-    """The source of a movie, image or scene strip, cut as the strip is; AddonError for others."""
+def read_strip(strip, pictures_of: Callable[..., dict[int, int]] = shown_pictures) -> Source:
+    """The source of a movie, image or scene strip, cut as the strip is; AddonError for others.
+
+    `pictures_of` is timing.known_pictures where nothing may be rendered.
+    """
     if strip is None or strip.type not in KINDS:
         raise AddonError(
             "no movie, image or scene strip is selected", "select the strip to decompose"
         )
-    start, shown = compat.strip_span(strip)
-    before, after, pictures = compat.strip_content(strip)
-    timeline = before + shown + after
-    rate = pictures / timeline if timeline > 0 else 1.0  # other than 1: the strip plays faster
-    first = round(before * rate)
-    last = min(first + max(round(shown * rate), 1), pictures) - 1
+    start, length = compat.strip_span(strip)
+    shows = pictures_of(strip)
+    visible = [shows[frame] for frame in range(start, start + length)]
+    first, last = min(visible), max(visible)
     if last - first < 1:
         raise AddonError(
             f"the strip {strip.name} shows a single picture", "choose one that shows at least two"
         )
     if strip.type == "MOVIE":
-        return _movie(strip, first, last, start, rate)
+        return _movie(strip, first, last, start, shows)
     if strip.type == "IMAGE":
-        return _images(strip, first, last, start, rate)
+        return _images(strip, first, last, start, shows)
     scene_first = strip.scene.frame_start + compat.strip_skipped(strip)
-    return Source("SCENE", "", first, last, start, rate, "{:05d}".format, strip.scene, scene_first)
+    return Source("SCENE", "", first, last, start, shows, "{:05d}".format, strip.scene, scene_first)
 
 
 def image_files(strip) -> list[Path]:
@@ -78,15 +80,16 @@ def image_files(strip) -> list[Path]:
     return [folder / element.filename for element in strip.elements][skipped:]
 
 
-def _movie(strip, first: int, last: int, start: int, rate: float) -> Source:
+def _movie(strip, first: int, last: int, start: int, shows: dict[int, int]) -> Source:
     path = bpy.path.abspath(strip.filepath)
     if not Path(path).is_file():
         raise _missing(path)
     skipped = compat.strip_skipped(strip)
-    return Source("MOVIE", path, first + skipped, last + skipped, start, rate, "{:05d}".format)
+    shows = {frame: picture + skipped for frame, picture in shows.items()}
+    return Source("MOVIE", path, first + skipped, last + skipped, start, shows, "{:05d}".format)
 
 
-def _images(strip, first: int, last: int, start: int, rate: float) -> Source:
+def _images(strip, first: int, last: int, start: int, shows: dict[int, int]) -> Source:
     """A numbered sequence, with the range counted among all the files of its pattern."""
     files = image_files(strip)
     wanted = files[first : last + 1]
@@ -114,7 +117,7 @@ def _images(strip, first: int, last: int, start: int, rate: float) -> Source:
         index,
         index + len(wanted) - 1,
         start,
-        rate,
+        {frame: picture - first + index for frame, picture in shows.items()},
         lambda n: f"{all_numbers[n]:0{len(digits)}d}",
     )
 

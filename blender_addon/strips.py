@@ -6,8 +6,8 @@
     add_modifier(entry, scene)                           # the same, on the strip itself (5.1)
 
 A rendered strip lists a file for every frame of the timeline, the one whose picture the source
-strip shows there, so it follows the source's rate and speed; its place, trims, look and colour
-space are those of the source, so that without paint nothing changes.
+strip shows there, so it follows the source's rate and speeds (timing.py); its place, trims, look
+and colour space are those of the source, so that without paint nothing changes.
 """
 
 import json
@@ -23,6 +23,7 @@ from .process import clean_environment
 from .shot import Shot, ShotError
 from .shots import NVD_PG_shot
 from .sources import image_files, read_strip
+from .timing import is_plain, known_pictures
 
 # What makes a strip look as it does, where both have it
 _LOOK = (
@@ -33,7 +34,6 @@ _LOOK = (
     "use_flip_x",
     "use_flip_y",
     "use_float",
-    "strobe",
 )
 _TRANSFORM = ("filter", "offset_x", "offset_y", "rotation", "origin")
 _CROP = ("min_x", "max_x", "min_y", "max_y")
@@ -45,9 +45,10 @@ def strip_named(scene: bpy.types.Scene, name: str):
 
 
 def source_frame(strip, frame: int) -> int:
-    """The picture of the strip's source that the timeline's `frame` shows, counted from 0."""
-    source = read_strip(strip)
-    return source.first + int((frame - source.start) * source.rate)
+    """The picture of the strip's source that the timeline's `frame` shows, counted from 0; less
+    than 0 where the strip is not there. AddonError where only rendering could tell.
+    """
+    return read_strip(strip, known_pictures).shows.get(frame, -1)
 
 
 def render_command(python: str | Path, shot: Shot, pattern: str, mode: str = "delta") -> list[str]:
@@ -133,8 +134,7 @@ def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
     shot, source = entry.read(), strip_named(scene, entry.strip)
     start, shown = scene.frame_current, [0, shot.frames]
     if source is not None:
-        if read_strip(source).rate != 1:
-            raise ShotError("the strip plays at another speed", "use Render to Strip")
+        _check_plain(source)
         start, shown, _ = _alignment(entry, shot, source)
     channel = _free_channel(scene, source, start + shown[0], shown[1])
     made = compat.make_strips(scene).new_scene(
@@ -156,6 +156,7 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     shot, source = entry.read(), strip_named(scene, entry.strip)
     if source is None:
         raise ShotError("the strip of the shot is not in this scene", "choose it in the panel")
+    _check_plain(source)
     start, _shown, _pictures = _alignment(entry, shot, source)
     old = entry.group_node()
     tree = bpy.data.node_groups.new(f"{old.node_tree.name} strip", "CompositorNodeTree")
@@ -185,19 +186,19 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     return modifier
 
 
+def _check_plain(source) -> None:
+    if not is_plain(source):
+        raise ShotError(f"{source.name} does not play at normal speed", "use Render to Strip")
+
+
 def _alignment(entry: NVD_PG_shot, shot: Shot, source_strip):
     """Where the shot stands on the timeline: its first frame, (frames cut off before, shown), and
     the shot's picture at every frame from there, also behind the trims.
     """
-    source = read_strip(source_strip)
     left, length = compat.strip_span(source_strip)
-    before, after, _count = compat.strip_content(source_strip)
-    span = range(round(left - before), round(left + length + after))
-    pictures = {
-        frame: source.first + int((frame - source.start) * source.rate) - entry.first_frame
-        for frame in span
-    }
-    inside = [frame for frame in span if 0 <= pictures[frame] < shot.frames]
+    shows = read_strip(source_strip).shows
+    pictures = {frame: picture - entry.first_frame for frame, picture in shows.items()}
+    inside = [frame for frame in sorted(shows) if 0 <= pictures[frame] < shot.frames]
     shown = [frame for frame in inside if left <= frame < left + length]
     if not shown:
         raise ShotError(

@@ -82,7 +82,8 @@ class TestStrips:
     def test_movie(self, scene, clip):
         source = read_strip(movie_strip(scene, clip))
         assert (source.path, source.first, source.last) == (str(clip / "clip.mp4"), 0, 7)
-        assert (source.start, source.rate, source.count) == (11, 1.0, 8)
+        assert (source.start, source.count) == (11, 8)
+        assert source.shows == {frame: frame - 11 for frame in range(11, 19)}
 
     def test_trimmed_at_both_ends(self, scene, clip):
         strip = movie_strip(scene, clip)

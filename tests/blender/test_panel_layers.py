@@ -9,6 +9,7 @@ from engine import PYTHON
 
 import blender_addon
 from blender_addon import compat, painting, render_job, shots
+from blender_addon.problems import TEXTS
 from blender_addon.runner import runner
 
 
@@ -43,11 +44,23 @@ def test_operators(entry, tmp_path):
     assert bpy.ops.nvd.save_edits() == {"FINISHED"}
 
 
-def test_a_shot_is_added_to_the_list(made, tmp_path):
-    assert bpy.ops.nvd.add_shot(directory=str(made / "shot.nvd")) == {"FINISHED"}
-    assert [entry.name for entry in bpy.context.scene.nvd_shots] == ["shot"]
+def test_a_shot_is_opened_into_the_list(made, tmp_path):
+    """The one way in: File, Import, the list's plus, and the button at a problem."""
+    scene = bpy.context.scene
+    for mode in ("delta", "full", "delta"):
+        opened = bpy.ops.nvd.open_shot(directory=str(made / "shot.nvd"), mode=mode)
+        assert opened == {"FINISHED"}
+        (entry,) = scene.nvd_shots
+        assert entry.name == "shot" and shots.current_shot(scene) == entry
+        assert ("Frame" in entry.group_node().inputs) == (mode == "delta")
+    assert entry.scene != scene and len(bpy.data.scenes) == 2
+    shots.add_shot(made / "shot.nvd", scene, strip="clip.mp4", first_frame=7)
+    bpy.ops.nvd.open_shot(directory=str(made / "shot.nvd"))
+    assert (scene.nvd_shots[0].strip, scene.nvd_shots[0].first_frame) == ("clip.mp4", 7)
     with pytest.raises(RuntimeError, match="manifest"):
-        bpy.ops.nvd.add_shot(directory=str(tmp_path))
+        bpy.ops.nvd.open_shot(directory=str(tmp_path))
+    names = {name for name in dir(bpy.ops.nvd) if "shot" in name}
+    assert names == {"open_shot"} and "nvd.open_shot" in TEXTS
 
 
 def test_no_shot_no_button():

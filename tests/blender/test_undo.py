@@ -35,7 +35,7 @@ def folder(made, tmp_path):
 
 @pytest.fixture
 def shot(folder):
-    press("add_shot", directory=str(folder))
+    press("open_shot", directory=str(folder))
     return folder
 
 
@@ -197,7 +197,7 @@ def test_an_edit_of_another_size(shot):
 
 def test_add_shot(folder):
     counts = [len(getattr(bpy.data, kind)) for kind in ("scenes", "images", "node_groups")]
-    press("add_shot", directory=str(folder))
+    press("open_shot", directory=str(folder))
     preview.start(bpy.context.scene.nvd_shots[0])
     undo()
     assert not bpy.context.scene.nvd_shots and preview.running() is None

@@ -1,0 +1,135 @@
+"""What a movie or image strip shows, asked of Blender itself: its pictures are replaced by numbered
+ones, and the Sequencer rendered.
+
+Blender tells Python where a strip's retiming keys are, but not which picture they hold, and its
+rounding differs between versions and kinds of strips. A number is written as 16 black and white
+squares, so a frame takes a millisecond or two; a movie keeps its rate and length.
+"""
+
+import struct
+import tempfile
+import zlib
+from fractions import Fraction
+from pathlib import Path
+
+import bpy
+
+from . import compat
+from .errors import AddonError
+from .pixels import read_pixels
+
+BITS = 16
+SIDE = 4  # pixels of a square; no picture of Blender's is smaller
+
+
+def ask(strip, frames: range) -> dict[int, int]:
+    """The picture that `strip` shows at each of the timeline's `frames`, also where it is trimmed
+    off: counted from 0 among all of its movie's pictures, or of its image elements.
+
+    Renders; so not to be called where Blender draws or changes frames.
+    """
+    scene = strip.id_data.copy()
+    try:
+        with tempfile.TemporaryDirectory(prefix="nvd-strip-") as folder:
+            _number_pictures(_alone(scene, strip.name), Path(folder))
+            _set_up(scene, frames)
+            # An animation, because of a scene in no window Blender renders stills of another frame
+            scene.render.filepath = str(Path(folder) / "shown_######")
+            bpy.ops.render.render(animation=True, scene=scene.name)
+            return {frame: _number(Path(scene.render.frame_path(frame=frame))) for frame in frames}
+    finally:
+        bpy.data.scenes.remove(scene)
+
+
+def _alone(scene: bpy.types.Scene, name: str):
+    """Leave in `scene` the strip `name` alone, untrimmed, shown as it is."""
+    strips = compat.make_strips(scene)
+    for other in [other for other in strips if other.name != name]:
+        strips.remove(other)
+    strip = strips[name]
+    for modifier in strip.modifiers:
+        modifier.mute = True
+    strip.mute, strip.blend_type, strip.blend_alpha = False, "REPLACE", 1.0
+    strip.color_saturation = strip.color_multiply = 1.0
+    strip.use_flip_x = strip.use_flip_y = strip.use_proxy = False
+    strip.crop.min_x = strip.crop.max_x = strip.crop.min_y = strip.crop.max_y = 0
+    place = strip.transform
+    place.offset_x = place.offset_y = place.rotation = 0
+    place.scale_x = place.scale_y = 1.0
+    strip.colorspace_settings.name = "sRGB"
+    compat.trim(strip, 0, 0)
+    return strip
+
+
+def _number_pictures(strip, folder: Path) -> None:
+    if strip.type == "MOVIE":
+        movie, rate = folder / "numbers.y4m", Fraction(strip.fps).limit_denominator(100_000)
+        _write_movie(movie, _pictures_of(strip), rate)
+        strip.filepath, strip.stream_index = str(movie), 0
+        return
+    strip.directory = f"{folder}/"
+    for number, element in enumerate(strip.elements):
+        element.filename = f"{number:06d}.png"
+        _write_png(folder / element.filename, number)
+
+
+def _pictures_of(strip) -> int:
+    """How many pictures the strip's file holds, hard cuts and speeds aside."""
+    path = bpy.path.abspath(strip.filepath)
+    try:
+        clip = bpy.data.movieclips.load(path)
+    except RuntimeError as error:
+        remedy = "find the strip's files again (File, External Data)"
+        raise AddonError(f"{path} cannot be read", remedy) from error
+    count = clip.frame_duration
+    bpy.data.movieclips.remove(clip)
+    if count >= 1 << BITS:
+        remedy = "cut the strip's movie into parts"
+        raise AddonError(f"{path} has more than {1 << BITS} pictures", remedy)
+    return count
+
+
+def _write_movie(path: Path, count: int, rate: Fraction) -> None:
+    """An uncompressed YUV4MPEG2 movie of `count` pictures, each showing its number in binary."""
+    black, white, grey = b"\x10" * SIDE, b"\xeb" * SIDE, b"\x80" * (2 * BITS * SIDE * SIDE)
+    with path.open("wb") as file:
+        size = f"W{BITS * SIDE} H{SIDE} F{rate.numerator}:{rate.denominator}"
+        file.write(f"YUV4MPEG2 {size} Ip A1:1 C444\n".encode("ascii"))
+        for number in range(count):
+            row = b"".join(white if number >> bit & 1 else black for bit in range(BITS))
+            file.write(b"FRAME\n" + row * SIDE + grey)
+
+
+def _write_png(path: Path, number: int) -> None:
+    """A grey picture that shows `number` in binary."""
+    row = b"".join(b"\xff" * SIDE if number >> bit & 1 else bytes(SIDE) for bit in range(BITS))
+    header = struct.pack(">2I5B", BITS * SIDE, SIDE, 8, 0, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress((b"\0" + row) * SIDE)), (b"IEND", b"")
+    with path.open("wb") as file:
+        file.write(b"\x89PNG\r\n\x1a\n")
+        for kind, data in parts:
+            file.write(struct.pack(">I", len(data)) + kind + data)
+            file.write(struct.pack(">I", zlib.crc32(kind + data)))
+
+
+def _set_up(scene: bpy.types.Scene, frames: range) -> None:
+    """Render `frames` of the sequencer as the pictures' own values, at their size."""
+    scene.animation_data_clear()
+    scene.frame_start, scene.frame_end, scene.frame_step = frames[0], frames[-1], 1
+    scene.view_settings.view_transform, scene.view_settings.look = "Raw", "None"
+    scene.sequencer_colorspace_settings.name = "sRGB"
+    render = scene.render
+    render.resolution_x, render.resolution_y = BITS * SIDE, SIDE
+    render.resolution_percentage, render.dither_intensity = 100, 0
+    render.use_sequencer, render.use_border, render.use_stamp = True, False, False
+    compat.output_kind(render.image_settings, "PNG")
+    render.image_settings.color_mode = "BW"
+
+
+def _number(path: Path) -> int:
+    """The number that a rendered picture shows."""
+    image = bpy.data.images.load(str(path))
+    image.colorspace_settings.name = "Non-Color"
+    squares = read_pixels(image)[SIDE // 2, SIDE // 2 :: SIDE, 0]
+    bpy.data.images.remove(image)
+    return sum(1 << bit for bit, square in enumerate(squares) if square > 0.5)
