@@ -41,7 +41,8 @@ def wait_alone(job: Job, tell: Callable[[Job], None] | None = None) -> Job:
             _look(job, tell)
     finally:
         for number, handler in zip(numbers, before, strict=False):
-            signal.signal(number, handler)
+            # None: Blender's own, which Python cannot put back
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
     return _outcome(job)
 
 

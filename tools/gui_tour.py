@@ -47,39 +47,20 @@ def tour(out: Path, steps: int) -> tuple[dict, list[str]]:
         build(work)
         (work / "settings.yaml").write_text(f"iterations: {steps}\npreview_seconds: 3\n")
         shutil.copytree(ROOT / "samples" / "tumbler" / "frames", work / "clip")
-        python = window.outside(work / "engine-python", engine.python, {"PYTHONPATH": str(ROOT)})
-        blender = window.inside(work / "blender", Path("/usr/bin/blender"))
-        process = window.start(
-            _command(blender, work),
-            folders=[ROOT, work],
-            twins={blender: Path("/usr/bin/blender")},
-            environment={
-                "HOME": folder,
-                "NVD_PYTHON": str(python),
-                "LIBGL_ALWAYS_SOFTWARE": "1",
-                "GALLIUM_DRIVER": "llvmpipe",
-                # The engine trains beside: waiting threads are not to take its cores
-                "OMP_WAIT_POLICY": "PASSIVE",
-            },
-            stdin=subprocess.DEVNULL,
+        words = ["--factory-startup", "--window-geometry", 0, 0, WIDTH, HEIGHT]
+        words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "gui_tour_steps.py"]
+        process = window.start_blender(
+            [*words, "--", work],
+            work,
+            engine.python,
+            before=["xvfb-run", "-a", "-s", f"-screen 0 {WIDTH}x{HEIGHT}x24"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
         )
         wrong = _follow(process, facts)
         for picture in work.glob("*.jpg"):
             shutil.copy(picture, out / picture.name)
     return facts, wrong
-
-
-def _command(blender: Path, work: Path) -> list[object]:
-    screen = f"-screen 0 {WIDTH}x{HEIGHT}x24"
-    place = ["--window-geometry", 0, 0, WIDTH, HEIGHT]
-    steps = Path(__file__).with_name("gui_tour_steps.py")
-    start = [blender, "--factory-startup", *place, "--python-exit-code", 3, "--python", steps]
-    return ["xvfb-run", "-a", "-s", screen, *start, "--", work]
 
 
 def _follow(process: subprocess.Popen, facts: dict) -> list[str]:

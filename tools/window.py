@@ -7,9 +7,9 @@ fetch it), Debian's newest Blender is installed below .envs/window together with
 needs no screen (Xvfb), a mouse (xdotool), a camera for the screen (ImageMagick) and a reader of
 what is written on it (tesseract): 1.4 GB, two minutes. Nothing outside of that folder changes.
 
-Programs run in there by `start`, in a mount namespace that ends with them. The folders given to it
-are seen at the same paths inside and outside, so that Blender in there and an engine out here can
-work on the same files; `outside` makes a command inside that runs a program out here.
+`start_blender` runs it in a mount namespace that ends with it. The project and a working folder are
+seen at the same paths inside and outside, so that Blender in there and the engine out here work on
+the same files and start each other.
 """
 
 import os
@@ -21,7 +21,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from environments import ENVIRONMENTS, Failed, run
+from environments import ENVIRONMENTS, ROOT, Failed, run
 
 FOLDER = ENVIRONMENTS / "window"
 STAMP = FOLDER / "nvd-stamp"
@@ -30,6 +30,7 @@ PACKAGES = (
     *("xvfb", "xauth", "xdotool", "imagemagick", "tesseract-ocr", "tesseract-ocr-eng"),
     *("libgl1-mesa-dri", "libegl1", "libgl1", "libegl-mesa0", "libglx-mesa0"),
 )
+BLENDER = "/usr/bin/blender"
 SUITE = "sid"  # the stable release's Blender is older than the extension's newest
 _NEEDED = ("debootstrap", "unshare", "mount", "chroot")
 
@@ -89,50 +90,61 @@ def _make() -> None:
     run([*inside, "clean"])
 
 
-def start(
-    command: Sequence[object],
+def start_blender(
+    arguments: Sequence[object],
+    work: Path,
+    engine: Path,
     *,
-    folders: Sequence[Path],
-    environment: dict[str, str],
-    twins: dict[Path, Path] | None = None,
+    before: Sequence[object] = (),
     **options,
 ) -> subprocess.Popen:
-    """Start `command` inside; `folders` are the same inside and outside.
+    """Start the Blender inside with `arguments`, in a session of its own.
 
-    environment: added to PATH and the locale. twins: a file of one of `folders`, and the program
-    inside that is found at its place there. `options` are those of subprocess.Popen.
+    work: a folder that is the same inside and outside, as is the project's; Blender's settings go
+    into it. engine: the engine's Python out here. before: what Blender is started by, such as
+    xvfb-run. options: those of subprocess.Popen.
     """
-    root = shlex.quote(str(FOLDER))
-    lines = ["set -e", f"mount -t tmpfs none {root}/tmp"]
-    for path in map(str, (*folders, "/proc", "/dev", "/dev/pts", "/dev/shm")):
+    python, blender = work / "engine-python", work / "blender"
+    # Inside this is the way out to the engine, and out here the engine
+    outward = f'/usr/bin/env -C "$PWD" PYTHONPATH={_quoted(ROOT)} {_quoted(engine)} "$@"'
+    _write_script(python, f"[ ! -d /outside ] || exec chroot /outside {outward}\nexec {outward}")
+    # Out here this is the way in to Blender, for what the engine's process starts; inside, Blender
+    _write_script(blender, f'exec chroot {_quoted(FOLDER)} {BLENDER} "$@"')
+    lines = ["set -e", f"mount -t tmpfs none {_inside('/tmp')}"]
+    for path in (ROOT, work, "/proc", "/dev", "/dev/pts", "/dev/shm"):
         if Path(path).is_dir():
-            inside = shlex.quote(f"{FOLDER}{path}")
-            lines += [f"mkdir -p {inside}", f"mount --bind {shlex.quote(path)} {inside}"]
-    for place, program in (twins or {}).items():
-        lines.append(f"mount --bind {root}{program} {shlex.quote(f'{FOLDER}{place}')}")
-    lines += [f"mkdir -p {root}/outside", f"mount --rbind / {root}/outside"]
-    lines.append(f"exec chroot {root} {shlex.join(map(str, command))}")
-    clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", **environment}
+            lines += [f"mkdir -p {_inside(path)}", f"mount --bind {_quoted(path)} {_inside(path)}"]
+    lines.append(f"mount --bind {_inside(BLENDER)} {_inside(blender)}")
+    lines += [f"mkdir -p {_inside('/outside')}", f"mount --rbind / {_inside('/outside')}"]
+    command = shlex.join(map(str, [*before, blender, *arguments]))
+    lines.append(f"exec chroot {_quoted(FOLDER)} {command}")
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "LC_ALL": "C.UTF-8",
+        "HOME": str(work),
+        "NVD_PYTHON": str(python),
+        "LIBGL_ALWAYS_SOFTWARE": "1",
+        "GALLIUM_DRIVER": "llvmpipe",
+        "OMP_WAIT_POLICY": "PASSIVE",  # the engine's waiting threads are not to take Blender's time
+    }
     return subprocess.Popen(
-        ["unshare", "--mount", "sh", "-c", "\n".join(lines)], env=clean, **options
+        ["unshare", "--mount", "sh", "-c", "\n".join(lines)],
+        env=environment,
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        **options,
     )
 
 
-def outside(place: Path, program: Path, environment: dict[str, str]) -> Path:
-    """Write `place`, a command for both sides that runs `program` of this machine out here."""
-    variables = shlex.join(f"{name}={value}" for name, value in environment.items())
-    runs = f'/usr/bin/env -C "$PWD" {variables} {shlex.quote(str(program))} "$@"'
-    _write_script(place, f"[ ! -d /outside ] || exec chroot /outside {runs}\nexec {runs}")
-    return place
+def _quoted(path: Path | str) -> str:
+    return shlex.quote(str(path))
 
 
-def inside(place: Path, program: Path) -> Path:
-    """Write `place`, a command for out here that runs `program` inside; returns `place`.
-
-    Inside, `start` puts the program itself at this place: see its `twins`.
-    """
-    _write_script(place, f'exec chroot {shlex.quote(str(FOLDER))} {program} "$@"')
-    return place
+def _inside(path: Path | str) -> str:
+    """What is `path` inside, as seen from out here."""
+    return _quoted(f"{FOLDER}{path}")
 
 
 def _write_script(place: Path, line: str) -> None:

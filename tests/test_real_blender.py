@@ -1,0 +1,147 @@
+"""The extension in a real Blender: a program with a window, its command line, its own validation.
+
+Where such a Blender cannot be set up (tools/window.py), these tests are skipped with the reason.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "blender")]
+
+import window  # noqa: E402
+from build_extension import build  # noqa: E402
+from gui_tour import tour  # noqa: E402
+from tiny import make_clip  # noqa: E402
+
+from nvd_core.cli import main as nvd  # noqa: E402
+from nvd_core.evaluation.metrics import psnr, squared_error  # noqa: E402
+from nvd_core.media.images import read_image, to_float, write_image  # noqa: E402
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module", autouse=True)
+def real_blender():
+    try:
+        return window.ensure()
+    except window.NoWindow as error:
+        pytest.skip(str(error))
+
+
+def run(work: Path, *arguments) -> subprocess.CompletedProcess:
+    """Run Blender with its settings in `work`, and wait."""
+    process = window.start_blender(
+        arguments, work, Path(sys.executable), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    output, _ = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(arguments, process.returncode, output)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory) -> Path:
+    """A folder with the extension's zip, installed into a Blender whose settings are there."""
+    folder = tmp_path_factory.mktemp("blender")
+    package = build(folder)
+    words = ["--command", "extension", "install-file", "-r", "user_default", "-e", package]
+    done = run(folder, *words)
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(work) -> Path:
+    return make_clip(work / "clip")
+
+
+def results(done: subprocess.CompletedProcess) -> list[dict]:
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == "result"]
+
+
+def test_blender_validates_the_zip(work):
+    (package,) = work.glob("*.zip")
+    done = run(work, "--command", "extension", "validate", package)
+    assert done.returncode == 0, done.stdout
+    assert package.stat().st_size < 1_000_000
+
+
+def test_the_whole_batch_is_one_command(work, clip):
+    """`blender --command nvd all`; then `blender -b FILE --python batch.py` as `nvd render`."""
+    shot, painted = work / "shot.nvd", work / "painted.png"
+    words = ["all", clip / "frames", "--out", shot, "--mask", f"disc={clip / 'masks'}", "--json"]
+    words += ["--settings", clip / "small.yaml", "--movie", work / "result.mp4"]
+    done = run(work, "--command", "nvd", *words, "--save", work / "shot.blend")
+    assert done.returncode == 0, done.stdout
+    assert results(done)[-1]["out"] == str(work / "result.mp4")
+    assert (work / "result.mp4").stat().st_size > 1000
+
+    texture = read_image(shot / "textures" / "disc.png")
+    _write_green(painted, texture)
+    edit = ["--edit", f"disc={painted}"]
+    batch = ROOT / "blender_addon" / "batch.py"
+    render = ["render", shot, "--out", work / "composited" / "%05d.png", "--through", "compositor"]
+    start = ["-b", work / "shot.blend", "--python-exit-code", "3", "--python", batch]
+    done = run(work, *start, "--", *render, *edit)
+    assert done.returncode == 0, done.stdout
+    ours = ["render", str(shot), "--out", str(work / "rendered" / "%05d.png")]
+    assert nvd([*ours, *edit]) == 0
+    files = sorted((work / "rendered").iterdir())
+    assert len(files) == 8
+    for path in files:
+        pair = [to_float(read_image(p)) for p in (path, work / "composited" / path.name)]
+        assert psnr(squared_error(*pair)) > 50
+    done = run(work, *start, "--", "render", work / "nowhere.nvd", "--out", work / "x" / "%05d.png")
+    assert done.returncode == 2 and "nvd: " in done.stdout
+
+
+def _write_green(path: Path, texture: np.ndarray) -> None:
+    green = texture.copy()
+    green[..., :3] = np.array([0.1, 0.8, 0.2]) * np.iinfo(texture.dtype).max
+    write_image(path, green)
+
+
+@pytest.fixture(scope="module")
+def walked(tmp_path_factory) -> tuple[dict, Path]:
+    out = tmp_path_factory.mktemp("tour")
+    facts, wrong = tour(out, steps=300)
+    assert facts.get("finished") and not wrong, wrong
+    return facts, out
+
+
+class TestTour:
+    """What was seen when the extension was used with a mouse, see tools/gui_tour.py."""
+
+    def test_decomposed_from_a_mask_drawn_in_blender(self, walked):
+        assert walked[0]["engine"]["protocol"] == 1
+        assert walked[0]["decompose"]["state"] == "done"
+
+    def test_a_stroke_is_seen_on_the_shot(self, walked):
+        stroke = walked[0]["stroke"]
+        assert stroke["texels"] > 500 and stroke["unsaved"]
+        for editor in ("SEQUENCE_EDITOR", "IMAGE_EDITOR"):
+            assert stroke["painted_pixels_before"][editor] == 0
+            assert stroke["painted_pixels_after"][editor] > 500
+        assert walked[0]["painted_pixels_without_preview"] == 0
+
+    def test_the_rendered_strip_looks_as_the_preview_did(self, walked):
+        strip = walked[0]["strip"]
+        assert strip["state"] == "done"
+        assert [s[1:] for s in strip["strips"]] == [[1, "IMAGE"], [2, "IMAGE"]]
+        # Nothing but Blender's icon over the picture, which may be lit or not
+        assert strip["differs_from_live_preview"]["share"] < 0.015
+
+    def test_the_modifier_shows_the_same(self, walked):
+        modifier = walked[0]["modifier"]
+        assert modifier["modifiers"] == ["COMPOSITOR"]
+        assert modifier["differs_from_rendered"]["largest"] <= 2
+
+    def test_a_picture_of_every_step(self, walked):
+        names = ("install", "decompose", "job", "paint", "stroke", "strip", "modifier")
+        pictures = [walked[1] / f"blender-{name}.jpg" for name in names]
+        assert all(picture.stat().st_size > 30_000 for picture in pictures)
