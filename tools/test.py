@@ -3,6 +3,7 @@
     python3 tools/test.py              all
     python3 tools/test.py --quick      without the tests that take minutes
     python3 tools/test.py -k compositor
+    python3 tools/test.py --matrix matrix.md   and a table: each test in each Blender, in seconds
 
 Makes the environments under .envs/ first (tools/environments.py). Ends with a table and a line
 "TOTAL: N passed, N failed, N skipped"; the exit code is 0 only where nothing failed. An error
@@ -15,7 +16,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from environments import ROOT, Environment, Failed, NoPython, all_environments, ensure
@@ -29,6 +30,7 @@ class Result:
     skipped: int = 0
     seconds: float = 0.0
     note: str = ""
+    cases: dict[str, str] = field(default_factory=dict)  # what is said of each test, by its name
 
 
 def run_tests(environment: Environment, options: list[str]) -> Result:
@@ -67,12 +69,29 @@ def count(report: Path, result: Result) -> None:
         return
     for case in xml.etree.ElementTree.parse(report).iter("testcase"):
         kinds = {child.tag for child in case}
+        said = f"{float(case.get('time', 0)):.1f}"
         if kinds & {"failure", "error"}:
             result.failed += 1
+            said = "FAILED"
         elif "skipped" in kinds:
             result.skipped += 1
+            said = "skipped"
         else:
             result.passed += 1
+        place = case.get("classname", "").removeprefix("tests.blender.")
+        result.cases[f"{place} {case.get('name')}"] = said
+
+
+def write_matrix(path: Path, results: list[Result]) -> None:
+    """Markdown: a row for each test inside Blender, a column for each Blender, seconds."""
+    columns = [result for result in results if result.name.startswith("bpy")]
+    names = list(dict.fromkeys(name for result in columns for name in result.cases))
+    lines = ["| test | " + " | ".join(result.name for result in columns) + " |"]
+    lines.append("|---" * (len(columns) + 1) + "|")
+    for name in names:
+        cells = (result.cases.get(name, "") for result in columns)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def print_table(results: list[Result]) -> None:
@@ -90,6 +109,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="leave out tests that take minutes")
     parser.add_argument("-k", metavar="EXPRESSION", help="run only the tests that match")
+    parser.add_argument("--matrix", type=Path, metavar="FILE", help="table of the tests in Blender")
     arguments = parser.parse_args()
     options = ["-q"]
     if arguments.quick:
@@ -98,6 +118,8 @@ def main() -> int:
         options += ["-k", arguments.k]
     results = [run_tests(environment, options) for environment in all_environments()]
     print_table(results)
+    if arguments.matrix:
+        write_matrix(arguments.matrix, results)
     nothing = not any(r.passed for r in results)
     return 1 if nothing or any(r.failed for r in results) else 0
 
