@@ -8,6 +8,8 @@ from .engine import find_engine, test_job
 from .engine_install import install_job
 from .errors import AddonError
 from .jobs import DONE, Job
+from .mask_drawing import draw_mask
+from .painting import image_editor
 from .properties import add_object, output_folder
 from .runner import runner
 from .shots import add_shot
@@ -219,6 +221,23 @@ class NVD_OT_move_object(_Reporting, bpy.types.Operator):
             settings.active = to
 
 
+class NVD_OT_draw_mask(_Reporting, bpy.types.Operator):
+    """Draw the object's mask over the strip in an Image Editor: Ctrl-click adds points"""
+
+    bl_idname = "nvd.draw_mask"
+    bl_label = "Draw Mask"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    def work(self, context):
+        scene = sequencer_scene(context)
+        settings, editor = scene.nvd_decompose, scene.sequence_editor
+        if editor is None or not 0 <= settings.active < len(settings.objects):
+            raise AddonError("there is no object to draw", "add one to the list")
+        space = image_editor(context)
+        draw_mask(settings.objects[settings.active], editor.active_strip, space)
+        return "" if space else "Open an Image Editor in the mode Mask, and choose the mask"
+
+
 _classes = (
     NVD_OT_test_engine,
     NVD_OT_install_engine,
@@ -232,6 +251,7 @@ _classes = (
     NVD_OT_add_object,
     NVD_OT_remove_object,
     NVD_OT_move_object,
+    NVD_OT_draw_mask,
 )
 
 

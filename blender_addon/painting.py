@@ -42,6 +42,12 @@ def paint_layer(layer: NVD_PG_layer, space: bpy.types.SpaceImageEditor | None = 
         space.display_channels = "COLOR_ALPHA"
 
 
+def image_editor(context) -> bpy.types.SpaceImageEditor | None:
+    """The Image Editor that the mouse is in, or else one of the window."""
+    areas = [context.area, *(context.screen.areas if context.screen else ())]
+    return next((a.spaces.active for a in areas if a and a.type == "IMAGE_EDITOR"), None)
+
+
 def save_edits(entry: NVD_PG_shot) -> list[Path]:
     """Write every edit that was painted on since; returns the files written.
 

@@ -101,7 +101,9 @@ def _draw_objects(layout, scene, settings) -> None:
     thing = settings.objects[settings.active]
     layout.prop(thing, "kind")
     if thing.kind == "MASK":
-        layout.prop(thing, "mask")
+        row = layout.row(align=True)
+        row.prop(thing, "mask")
+        row.operator("nvd.draw_mask", text="Draw" if thing.mask is None else "Edit")
         layout.prop(thing, "when", expand=True)
         if thing.when == "ONE":
             layout.prop(thing, "frame")

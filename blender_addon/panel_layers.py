@@ -61,8 +61,7 @@ class NVD_OT_paint_layer(_OnLayer, bpy.types.Operator):
     bl_label = "Paint"
 
     def work_on(self, context, _entry, layer):
-        areas = [context.area, *(context.screen.areas if context.screen else ())]
-        space = next((a.spaces.active for a in areas if a and a.type == "IMAGE_EDITOR"), None)
+        space = painting.image_editor(context)
         painting.paint_layer(layer, space)
         return "" if space else "Open an Image Editor: the layer's edit is the canvas now"
 
@@ -220,7 +219,10 @@ class _Layers:
 
 
 def _draw_layer(layout, entry, layer) -> None:
-    column = layout.column(align=True)
+    row = layout.row()
+    if layer.learned is not None:
+        row.template_icon(icon_value=layout.icon(layer.learned), scale=2.6)
+    column = row.column(align=True)
     for what in ("Visibility", "Relight"):
         socket = entry.amount(layer.name, what)
         if socket is not None:

@@ -82,6 +82,13 @@ class Screen:
     def click(self, place: tuple[int, int]) -> subprocess.Popen:
         return self._mouse([place], press_at_end=True)
 
+    def click_along(self, places: list[tuple[float, float]], key: str) -> subprocess.Popen:
+        """Click at each of the places while `key` is held."""
+        words = ["keydown", key]
+        for place in places:
+            words += ["mousemove", *_numbers(place), "sleep", "0.1", "click", "1", "sleep", "0.1"]
+        return subprocess.Popen(["xdotool", *words, "keyup", key])
+
     def drag(self, places: list[tuple[float, float]]) -> subprocess.Popen:
         """Press at the first place, move along all, and let go."""
         return self._mouse(places, press_at_end=False)

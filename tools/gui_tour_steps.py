@@ -21,10 +21,10 @@ from gui_tour_screen import Screen
 
 FRAME = 1  # of the timeline, where the mask is drawn and the stroke is painted
 PAINT = (0.02, 0.75, 0.05)  # greener than anything in the clip
-# The doll's outline in the clip's first frame, pixels from the upper left of 384 x 216
+# The tumbler's outline in the clip's first frame, pixels from the upper left of 384 x 216; wide apart,
+# because Blender puts a point that is clicked near a line into that line
 OUTLINE = """
-160,40 143,42 131,51 127,57 124,68 126,81 121,89 105,105 99,117 96,131 98,150 108,169 122,181
-142,188 162,187 171,184 184,176 198,158 203,140 203,129 200,116 183,89 186,76 184,59 174,46
+152,40 131,51 124,75 104,106 96,133 108,169 142,188 184,176 203,140 200,116 184,92 186,72 178,52
 """
 
 
@@ -116,7 +116,9 @@ class Tour:
         with self.at(self.sequencer):
             bpy.ops.nvd.add_object()
         thing = settings.objects[0]
-        thing.name, thing.kind, thing.mask = "tumbler", "MASK", self.draw_mask()
+        thing.name = "tumbler"
+        yield 0.5
+        yield from self.draw_mask()
         settings.device, settings.settings = "cpu", str(self.work / "settings.yaml")
         yield 1.0
         yield from self.picture("decompose")
@@ -212,17 +214,20 @@ class Tour:
 
     # What a person does
 
-    def draw_mask(self) -> bpy.types.Mask:
-        mask = bpy.data.masks.new("outline")
-        spline = mask.layers.new(name="tumbler").splines.new()
+    def draw_mask(self) -> Iterator[float]:
+        """Press Draw, and click along the outline with Ctrl held, as Blender's masks are drawn."""
+        yield from self.press("Draw", self.sequencer)
+        area = self.images
+        yield from self.until(lambda: area.spaces.active.ui_mode == "MASK", 10)
+        with self.at(area):
+            bpy.ops.image.view_all(fit_view=True)
+        yield 1.0
         corners = [tuple(map(int, pair.split(","))) for pair in OUTLINE.split()]
-        spline.points.add(len(corners))
-        spline.use_cyclic = True
-        for point, (x, y) in zip(spline.points, corners, strict=False):
-            # Blender counts both from the middle of the picture in shares of its width
-            point.co = x / 384, 0.5 + (108 - y) / 384
-            point.handle_left_type = point.handle_right_type = "VECTOR"
-        return mask
+        places = [self.on_picture(x / 384, 1 - y / 216) for x, y in corners]
+        yield from self.wait(self.screen.click_along(places, "ctrl"))
+        yield 0.5
+        with self.at(area):
+            bpy.ops.mask.cyclic_toggle()
 
     def press(self, text: str, area, **where) -> Iterator[float]:
         """Press the button on which `text` is written, in the sidebar of `area`."""
@@ -240,13 +245,14 @@ class Tour:
 
     def drag(self, points) -> Iterator[float]:
         """A stroke with the left button along points of the texture, 0 to 1 from bottom left."""
-        region = self.region(self.images, "WINDOW")
-        places = []
-        for x, y in points:
-            x, y = region.view2d.view_to_region(x, y, clip=False)
-            places.append((region.x + x, self.height - region.y - y))
-        yield from self.wait(self.screen.drag(places))
+        yield from self.wait(self.screen.drag([self.on_picture(*point) for point in points]))
         yield 1.5
+
+    def on_picture(self, x: float, y: float) -> tuple[float, float]:
+        """Where a point of the Image Editor's picture is on the screen, 0 to 1 from bottom left."""
+        region = self.region(self.images, "WINDOW")
+        x, y = region.view2d.view_to_region(x, y, clip=False)
+        return region.x + x, self.height - region.y - y
 
     def picture(self, name: str) -> Iterator[float]:
         for window in bpy.context.window_manager.windows:

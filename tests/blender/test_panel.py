@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import bpy
@@ -238,6 +239,29 @@ class TestPanel:
         assert [thing.name for thing in settings.objects] == ["object", "object3", "object2"]
         bpy.ops.nvd.remove_object()
         assert [thing.name for thing in settings.objects] == ["object", "object2"]
+
+    def test_a_mask_is_drawn_over_the_strip(self, scene, clip):
+        strip = image_strip(scene, clip, 2, 7, start=10)
+        scene.sequence_editor.active_strip = strip
+        with pytest.raises(RuntimeError, match="add one to the list"):
+            bpy.ops.nvd.draw_mask()
+        bpy.ops.nvd.add_object()
+        scene.frame_set(12)
+        area = bpy.context.window_manager.windows[0].screen.areas[0]
+        area.type = "IMAGE_EDITOR"
+        with bpy.context.temp_override(area=area):
+            assert bpy.ops.nvd.draw_mask() == {"FINISHED"}
+        thing, space = scene.nvd_decompose.objects[0], area.spaces.active
+        assert (thing.mask.name, thing.frame, thing.kind) == ("object", 12, "MASK")
+        assert (space.ui_mode, space.mask) == ("MASK", thing.mask)
+        user, image = space.image_user, space.image
+        first = re.search(r"(\d+)\.png$", image.filepath)[1]
+        shown = scene.frame_current - user.frame_start + 1 + user.frame_offset
+        expected = read_strip(strip).picture_at(scene.frame_current)
+        assert (image.source, shown) == ("SEQUENCE", expected)  # the files are numbered from 0
+        assert int(first) == 2
+        bpy.ops.nvd.draw_mask()  # again: the same mask
+        assert len(bpy.data.masks) == 1
 
     def test_a_shot_is_named_after_its_strip(self, scene, clip):
         strip = image_strip(scene, clip)
