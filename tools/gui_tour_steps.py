@@ -21,8 +21,8 @@ from gui_tour_screen import Screen
 
 FRAME = 1  # of the timeline, where the mask is drawn and the stroke is painted
 PAINT = (0.02, 0.75, 0.05)  # greener than anything in the clip
-# The tumbler's outline in the clip's first frame, pixels from the upper left of 384 x 216; wide apart,
-# because Blender puts a point that is clicked near a line into that line
+# The tumbler in the clip's first frame, pixels from the upper left of 384 x 216. Points far apart,
+# because Blender puts a point that is clicked near a line into that line.
 OUTLINE = """
 152,40 131,51 124,75 104,106 96,133 108,169 142,188 184,176 203,140 200,116 184,92 186,72 178,52
 """
