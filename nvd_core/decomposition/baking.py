@@ -65,7 +65,7 @@ def bake(
     with MapWriter(folder / "maps", model.names) as writer:
         for t in range(frames):
             layers = frame_layers(model, t)
-            writer.write(t, _layer_maps(layers, layout, coverage))
+            writer.write(t, _layer_maps(layers, layout, coverage), layers.added)
             progress.update(t + 1)
     progress.stage("textures", model.layers)
     records = []

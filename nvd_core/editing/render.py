@@ -19,7 +19,7 @@ from nvd_core.devices import choose_device
 from nvd_core.editing import kernel_numba, kernel_torch
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.errors import NvdError
-from nvd_core.media.images import read_image, to_float
+from nvd_core.media.images import decode_srgb, read_image, to_float, to_integers
 from nvd_core.media.sequences import is_pattern
 from nvd_core.media.writer import open_writer
 from nvd_core.progress import Progress
@@ -179,6 +179,10 @@ def _cpu_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -
         out = np.empty_like(frame)
         if mode == "delta":
             kernel_numba.render_delta(frame, maps, packed, linear, out)
+        elif maps.added is not None:
+            display = np.empty(frame.shape, np.float32)
+            kernel_numba.render_full(maps, packed, False, display)
+            out = _from_display(display + maps.added, frame.dtype, linear)
         else:
             kernel_numba.render_full(maps, packed, linear, out)
         return out
@@ -195,6 +199,8 @@ def _cuda_kernel(textures: dict, mode: str, linear: bool, device: torch.device) 
         if not tensors:
             return frame
         composed = kernel_torch.composed(maps, tensors)
+        if mode == "full" and maps.added is not None:
+            composed += torch.from_numpy(maps.added).to(composed)
         largest = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 0
         # torch has next to no arithmetic on 16-bit unsigned integers
         source = frame.astype(np.int32) if frame.dtype == np.uint16 else frame
@@ -208,6 +214,13 @@ def _cuda_kernel(textures: dict, mode: str, linear: bool, device: torch.device) 
         return result.cpu().numpy().astype(frame.dtype)
 
     return kernel
+
+
+def _from_display(display: np.ndarray, dtype: np.dtype, linear: bool) -> np.ndarray:
+    """Display-encoded float32 values as a frame of `dtype`, as the kernels write it."""
+    if dtype.kind == "u":
+        return to_integers(display, dtype)
+    return decode_srgb(display) if linear else display
 
 
 def _checked_range(shot: Shot, frames: tuple[int, int] | None) -> tuple[int, int]:

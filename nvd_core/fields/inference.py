@@ -15,11 +15,12 @@ CHUNK = 1 << 16
 
 @dataclass
 class FrameLayers:
-    """All layers of one frame; where alpha is 0, uv is 0 and the residual 1."""
+    """All layers of one frame; where alpha is 0, uv is 0 and the light changes nothing."""
 
     uv: np.ndarray  # float32 [L, H, W, 2], the networks' coordinates, about [-1, 1]
     alpha: np.ndarray  # float32 [L, H, W]
-    residual: np.ndarray  # float32 [L, H, W, 3]
+    residual: np.ndarray  # float32 [L, H, W, 3], multiplies the colour; 1 in the ablations
+    added: np.ndarray | None  # float32 [H, W, 3], sum of alpha * residual if that is additive
 
 
 @torch.inference_mode()
@@ -32,7 +33,7 @@ def frame_layers(model: LayeredVideo, t: int, stride: int = 1) -> FrameLayers:
     count = len(xy)
     uv = torch.zeros(model.layers, count, 2)
     alpha = torch.zeros(model.layers, count)
-    residual = torch.ones(model.layers, count, 3)
+    light = torch.full((model.layers, count, 3), 0.0 if model.kind == "additive" else 1.0)
     for first in range(0, count, CHUNK):
         part = slice(first, min(first + CHUNK, count))
         when = torch.full((part.stop - part.start,), t, device=device)
@@ -46,13 +47,17 @@ def frame_layers(model: LayeredVideo, t: int, stride: int = 1) -> FrameLayers:
                 continue
             at = model.mappings[n](xy[part][shown], when[shown])
             uv[n, part].index_copy_(0, shown.cpu(), at.cpu())
-            if model.kind == "multiplicative":
-                light = model.residuals[n](at, when[shown])
-                residual[n, part].index_copy_(0, shown.cpu(), light.cpu())
+            if model.kind != "none":
+                residual = model.residuals[n](at, when[shown])
+                light[n, part].index_copy_(0, shown.cpu(), residual.cpu())
     size = (model.layers, len(ys), len(xs))
-    return FrameLayers(
-        uv.view(*size, 2).numpy(), alpha.view(size).numpy(), residual.view(*size, 3).numpy()
+    layers = FrameLayers(
+        uv.view(*size, 2).numpy(), alpha.view(size).numpy(), light.view(*size, 3).numpy(), None
     )
+    if model.kind == "additive":
+        layers.added = (layers.alpha[..., None] * layers.residual).sum(0)
+        layers.residual = np.ones_like(layers.residual)
+    return layers
 
 
 @torch.inference_mode()
@@ -90,4 +95,4 @@ def composite_frame(model: LayeredVideo, t: int, stride: int = 1) -> np.ndarray:
         at = torch.from_numpy(layers.uv[n][shown]).to(device)
         colour = model.textures[n](at).cpu().numpy()
         image[shown] += colour * layers.residual[n][shown] * layers.alpha[n][shown][:, None]
-    return image
+    return image if layers.added is None else image + layers.added
