@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from nvd_core import __version__
+from nvd_core.commands import add_commands
 from nvd_core.errors import Cancelled, NvdError
 from nvd_core.progress import JsonProgress, Progress, RichProgress
 
@@ -236,7 +237,8 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("shot", type=Path)
     info.set_defaults(command=_info)
 
-    for command in (decompose, resume, render, evaluate, info):
+    more = add_commands(commands, _named_path, _frame_range)
+    for command in (decompose, resume, render, evaluate, info, *more):
         command.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser
 

@@ -23,7 +23,7 @@ SURVEY_STRIDE = 4
 VISIBLE = 0.5
 """alpha from which a pixel counts as seeing its texel"""
 MARGIN = 0.02
-"""widening of the crop on each side, as a share of its size"""
+"""least widening of the crop on each side, as a share of its size"""
 MOST_TEXELS = 8192
 """longest side of a texture"""
 FEWEST_TEXELS = 16
@@ -117,9 +117,10 @@ def _texture_frame(
     if not np.isfinite(low).all():  # never seen: a small square, so that the layer still exists
         low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
     low, high = np.maximum(low, -1.0), np.minimum(high, 1.0)
-    margin = np.maximum(high - low, 1e-3) * MARGIN
-    low, high = low - margin, high + margin
     pixel = np.sqrt(np.median(areas)) if len(areas) else (high - low).max() / FEWEST_TEXELS
+    # the survey may have stepped over the last pixels
+    margin = np.maximum(np.maximum(high - low, 1e-3) * MARGIN, SURVEY_STRIDE * pixel)
+    low, high = low - margin, high + margin
     density = texels_per_pixel / max(pixel, 1e-6)
     density = min(density, MOST_TEXELS / (high - low).max())
     width, height = np.maximum(np.ceil((high - low) * density), FEWEST_TEXELS).astype(int)

@@ -18,6 +18,8 @@ from nvd_core.files import write_json, written_beside
 from nvd_core.training.settings import load_settings
 
 VERSION = "1"
+FILES = ("checkpoint.safetensors", "checkpoint.json", "settings.yaml")
+"""what the networks are loaded from"""
 
 
 def save_checkpoint(
@@ -90,6 +92,14 @@ def save_architecture(folder: Path, shape: ClipShape, names: list[str], starts: 
 
 def load_model(folder: Path) -> LayeredVideo:
     """The trained networks of a decomposition folder, on the CPU; NvdError where they are not."""
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise NvdError(
+            f"{folder} has come without its trained networks",
+            expected=f"the files {', '.join(FILES)} in it",
+            found=f"no {' and no '.join(missing)}",
+            remedy="copy these files too from where the clip was decomposed, or decompose it again",
+        )
     try:
         facts = json.loads((folder / "checkpoint.json").read_text("utf-8"))
         shape = ClipShape(**facts["clip"])
