@@ -223,7 +223,7 @@ class TestCommand:
         )  # fmt: skip
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert code == 0 and lines[-1]["frames"] == 4
-        assert {line.get("stage") for line in lines} >= {"survey", "camera"}
+        assert {line.get("stage") for line in lines} >= {"camera"}
         assert (tmp_path / "a.mp4").stat().st_size > 500
 
     @pytest.mark.parametrize(
@@ -251,12 +251,22 @@ class TestCommand:
         assert name in caught.value.found
         assert not (tmp_path / "a.mp4").exists()
 
-    def test_with_the_networks_of_another_shot(self, shot, tmp_path):
-        other = decomposed(tmp_path, iterations=2, texels_per_pixel=2.0)
-        for name in ("checkpoint.safetensors", "checkpoint.json", "settings.yaml"):
-            shutil.copy(shot.folder / name, other.folder / name)
-        with pytest.raises(NvdError, match="not those that its textures were made from"):
-            render_camera(other, tmp_path / "a.mp4", [Key(0)])
+    @pytest.mark.parametrize(
+        ("textures", "words"),
+        [
+            (None, "does not say how its textures lie"),
+            ([[[0, 0], [0, 1]]] * 2, "does not say how its textures lie"),
+            ([[[0, 0], [1, 1]]], "another decomposition"),
+        ],
+    )
+    def test_without_where_the_textures_lie(self, textures, words, shot, tmp_path):
+        shutil.copytree(shot.folder, tmp_path / "shot.nvd")
+        path = tmp_path / "shot.nvd" / "checkpoint.json"
+        facts = json.loads(path.read_text())
+        facts.pop("textures")
+        path.write_text(json.dumps(facts | ({"textures": textures} if textures else {})))
+        with pytest.raises(NvdError, match=words):
+            render_camera(Shot.open(tmp_path / "shot.nvd"), tmp_path / "a.mp4", [Key(0)])
 
     def test_cancelled_it_leaves_no_movie(self, shot, tmp_path):
         class StopAt(Progress):

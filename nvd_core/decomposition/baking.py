@@ -17,6 +17,7 @@ from nvd_core.fields.model import LayeredVideo
 from nvd_core.files import written_beside
 from nvd_core.media.images import write_image
 from nvd_core.progress import Progress
+from nvd_core.training.checkpoint import save_texture_boxes
 
 SURVEY_STRIDE = 4
 """pixels between the samples that decide crop and density"""
@@ -77,6 +78,7 @@ def bake(
         background = n == model.layers - 1
         records.append(_write_texture(folder, name, image, bit_depth, background))
         progress.update(n + 1)
+    save_texture_boxes(folder, [(frame.low, frame.high) for frame in layout])
     return records
 
 

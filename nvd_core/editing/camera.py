@@ -17,7 +17,7 @@ import torch
 from scipy.interpolate import LinearNDInterpolator
 from scipy.ndimage import binary_fill_holes
 
-from nvd_core.decomposition.baking import TextureFrame, survey
+from nvd_core.decomposition.baking import TextureFrame
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.maps import FrameMaps
 from nvd_core.devices import choose_device
@@ -39,8 +39,7 @@ from nvd_core.fields.networks import layer_alphas
 from nvd_core.media.images import read_image, to_float
 from nvd_core.media.writer import open_writer
 from nvd_core.progress import Progress
-from nvd_core.training.checkpoint import load_model
-from nvd_core.training.settings import load_settings
+from nvd_core.training.checkpoint import load_model, load_texture_boxes
 
 BORDER = 2
 """pixels around an object that count as known to be empty"""
@@ -85,7 +84,7 @@ def render_camera(
     model = load_model(shot.folder).to(on)
     linear = clip.encoding == "linear"
     kernel = make_kernel(textures, "full", linear, on)
-    layout = _layout(shot, model, progress)
+    layout = _layout(shot)
     views = _views(model, keys, range(first, last + 1), (width, height), hold)
     blank = at_depth(np.zeros((height, width, 3), np.uint8), rendered_depth(clip, depth))
     with closing(views), writer:
@@ -114,22 +113,21 @@ class SeenBackground:
         return cv2.remap(self.seen, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
 
 
-def _layout(shot: Shot, model: LayeredVideo, progress: Progress) -> list[TextureFrame]:
-    """Which part of each layer's texture square was baked; NvdError if by other networks."""
-    progress.stage("survey", shot.frames)
-    settings = load_settings(shot.folder / "settings.yaml")
-    layout = survey(model, settings.texels_per_pixel, progress)
-    for record, frame in zip(shot.manifest.layers, layout, strict=True):
-        wanted = frame.width, frame.height
-        found = record.texture_width, record.texture_height
-        if np.abs(np.subtract(wanted, found)).max() > 1:  # another device may round otherwise
-            raise NvdError(
-                f"the networks of {shot.folder} are not those that its textures were made from",
-                expected=f"a texture of {record.name} of {wanted[0]} x {wanted[1]}",
-                found=f"{found[0]} x {found[1]}",
-                remedy="copy the folder again with all its files, or make it again",
-            )
-    return layout
+def _layout(shot: Shot) -> list[TextureFrame]:
+    """Which part of each layer's texture square was baked."""
+    boxes = load_texture_boxes(shot.folder)
+    records = shot.manifest.layers
+    if len(boxes) != len(records):
+        raise NvdError(
+            f"the networks in {shot.folder} belong to another decomposition",
+            expected=f"{len(records)} layers",
+            found=f"{len(boxes)}",
+            remedy="copy the folder again with all its files, or make it again",
+        )
+    return [
+        TextureFrame(low, high, record.texture_width, record.texture_height)
+        for (low, high), record in zip(boxes, records, strict=True)
+    ]
 
 
 def _views(
