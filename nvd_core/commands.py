@@ -35,7 +35,12 @@ def add_commands(
     camera.add_argument("--frames", type=frame_range, metavar="A-B", help="counted from 0")
     camera.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
     camera.set_defaults(command=_camera)
-    return [camera]
+
+    reproduce = commands.add_parser("reproduce", help="run a list of clips and settings, report")
+    reproduce.add_argument("list", type=Path, help="YAML file: clips and variants")
+    reproduce.add_argument("--out", type=Path, required=True, help="folder of runs and report")
+    reproduce.set_defaults(command=_reproduce)
+    return [camera, reproduce]
 
 
 def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
@@ -61,6 +66,12 @@ def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
         bit_depth=parsed.bits,
         progress=progress,
     )
+
+
+def _reproduce(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.evaluation.reproduce import reproduce
+
+    return reproduce(parsed.list, parsed.out, progress)
 
 
 def _size(text: str) -> tuple[int, int]:

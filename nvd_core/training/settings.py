@@ -238,6 +238,11 @@ def load_settings(path: Path, preset: str = "fast") -> Settings:
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise _bad_setting("the file", "name: value lines", values)
+    return settings_from(values, preset)
+
+
+def settings_from(values: dict, preset: str = "fast") -> Settings:
+    """The preset, or that which `values` name, with what the nested dictionary changes."""
     name = _checked("preset", str, values.get("preset", preset))
     return update_settings(PRESETS[name](), values)
 
