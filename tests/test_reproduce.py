@@ -179,6 +179,10 @@ class TestReport:
         assert by_name["Layered Neural Atlases (table 2)"][0][1] == "27.30"
         assert {"Deformable Sprites (table 1)", "Deformable Sprites (table 2)"} <= by_name.keys()
 
+    def test_variants_say_what_they_change(self, done):
+        words = "".join(Page((done / "report.html").read_text()).words)
+        assert "additive: preset fast, iterations: 40" in words and "residual: additive" in words
+
     def test_failures_say_their_reason(self, done):
         words = " ".join(Page((done / "report.html").read_text()).words)
         assert "nowhere" in words and "What to do" in words and "2 failed" in words

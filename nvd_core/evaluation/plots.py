@@ -4,7 +4,7 @@ from html import escape
 
 COLOURS = ("#2f6db5", "#d9822b", "#3a9b62", "#c0504d", "#7d5ba6", "#8a6d3b", "#4bacc6", "#777777")
 WIDTH = 640
-_LABEL = 190  # pixels for the names beside bars
+_LABEL = 240  # pixels for the names beside bars
 _ROW = 22
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from nvd_core.decomposition.folder import Shot
 from nvd_core.errors import Cancelled, NvdError
 from nvd_core.evaluation.report import evaluate
-from nvd_core.evaluation.reproduce_report import write_report
+from nvd_core.evaluation.reproduce_report import flat, write_report
 from nvd_core.evaluation.run_list import Run, load_run_list
 from nvd_core.files import write_json
 from nvd_core.pipeline import decompose, resume
@@ -149,27 +149,14 @@ def _record(path: Path, new: RunRecord) -> RunRecord:
             remedy="remove it and the folder beside it, and run the command again",
         ) from error
     if record.request != new.request:
-        changed = _differences(record.request, new.request)
+        one, other = flat(record.request), flat(new.request)
+        changed = sorted(k for k in one.keys() | other.keys() if one.get(k) != other.get(k))
         raise NvdError(
             f"{path.with_suffix('.nvd')} was made by another list",
             expected=f"the same {', '.join(changed)}",
             remedy="choose another --out, or remove that folder and its .json to do the run anew",
         )
     return record
-
-
-def _differences(one: dict, other: dict, prefix: str = "") -> list[str]:
-    """The names of the values in which two nested dictionaries differ."""
-    names = []
-    for name in sorted(one.keys() | other.keys()):
-        pair = one.get(name), other.get(name)
-        if pair[0] == pair[1]:
-            continue
-        if all(isinstance(value, dict) for value in pair):
-            names += _differences(*pair, f"{prefix}{name}.")
-        else:
-            names.append(prefix + name)
-    return names
 
 
 def _save(record: RunRecord, path: Path) -> None:

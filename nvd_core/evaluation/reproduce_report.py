@@ -16,6 +16,7 @@ from nvd_core.evaluation.plots import bars, lines
 from nvd_core.evaluation.published import PublishedRow, rows_of
 from nvd_core.files import write_json, written_beside
 from nvd_core.media.images import read_image, write_image
+from nvd_core.training.settings import PRESETS, to_dict
 
 SCHEMA, VERSION = "nvd.reproduction", 1
 
@@ -38,7 +39,7 @@ body { font: 15px/1.45 sans-serif; max-width: 1000px; margin: 2em auto; padding:
 body { color: #222; background: #fff }
 table { border-collapse: collapse; margin: 1em 0 } td, th { padding: 3px 10px; text-align: right }
 th { border-bottom: 1px solid #999; font-weight: 600 }
-td:first-child, th:first-child { text-align: left }
+td:first-child, th:first-child { text-align: left; white-space: nowrap }
 tr.published { color: #777 } tr.failed { color: #b03030 } img { max-width: 100% }
 .best { font-weight: 700 } .note { color: #666; font-size: 13px }
 """
@@ -101,8 +102,34 @@ def _head(facts: dict, records: list[dict]) -> str:
         '<p class="note">Our frames are composed from the baked textures and maps, and compared at '
         "the size of their row. Grey rows are the tables of the paper (Chan et al., ICCV 2023) as "
         "printed: measured by its authors, on one RTX 3090 Ti, with other masks and flow. Minutes "
-        "are of the whole decomposition. Bold is the best of ours.</p>"
+        "are of the whole decomposition. Bold is the best of ours. Clips are matched by their names "
+        f"alone.</p>{_variants(records)}"
     )
+
+
+def _variants(records: list[dict]) -> str:
+    """What each variant changes of its preset."""
+    items = {}
+    for record in records:
+        settings = record["request"]["settings"]
+        preset = flat(to_dict(PRESETS[settings["preset"]]()))
+        changed = [f"{k}: {v}" for k, v in flat(settings).items() if preset.get(k, "") != v]
+        text = ", ".join(changed) or "nothing changed"
+        items[record["variant"]] = f"<b>{escape(record['variant'])}</b>: preset " + escape(
+            f"{settings['preset']}, {text}"
+        )
+    return f"<ul>{''.join(f'<li>{item}</li>' for item in items.values())}</ul>"
+
+
+def flat(values: dict, prefix: str = "") -> dict:
+    """A nested dictionary as one, with names such as losses.flow."""
+    found = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
 
 
 def _over_clips(records: list[dict]) -> str:
@@ -176,7 +203,9 @@ def _table(rows: list[tuple[str, str, dict, list[str]]]) -> str:
     for name in used:
         ours = [row[2][name] for row in rows if row[1] == "ours" and row[2].get(name) is not None]
         if len(ours) > 1:
-            best[name] = min(ours) if name in ("lpips", "folded") else max(ours)
+            value = min(ours) if name in ("lpips", "folded") else max(ours)
+            if ours.count(value) == 1:
+                best[name] = value
     heads = ["", *(COLUMNS[name][0] for name in used), "size", "minutes"]
     lines_ = ["<tr>" + "".join(f"<th>{escape(head)}</th>" for head in heads) + "</tr>"]
     for label, kind, figures, others in rows:
