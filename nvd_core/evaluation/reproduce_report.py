@@ -102,8 +102,8 @@ def _head(facts: dict, records: list[dict]) -> str:
         '<p class="note">Our frames are composed from the baked textures and maps, and compared at '
         "the size of their row. Grey rows are the tables of the paper (Chan et al., ICCV 2023) as "
         "printed: measured by its authors, on one RTX 3090 Ti, with other masks and flow. Minutes "
-        "are of the whole decomposition. Bold is the best of ours. Clips are matched by their names "
-        f"alone.</p>{_variants(records)}"
+        "are of the whole decomposition. Bold is the best of ours. Clips are matched by their "
+        f"names alone.</p>{_variants(records)}"
     )
 
 
