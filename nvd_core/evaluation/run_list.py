@@ -9,6 +9,7 @@ import yaml
 from nvd_core.devices import DEVICES
 from nvd_core.errors import NvdError
 from nvd_core.job import Job
+from nvd_core.priors.mask_rcnn import wanted_class
 from nvd_core.training.settings import Settings, settings_from
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -86,7 +87,10 @@ def _job(path: Path, clip: str, entry: dict, seed: int, device: str) -> Job:
     folder = path.parent.resolve()
     return Job(
         source=str(folder / entry["source"]),
-        masks=[[str(name), str(folder / mask)] for name, mask in masks.items()],
+        masks=[
+            [str(name), mask if wanted_class(mask) else str(folder / mask)]
+            for name, mask in masks.items()
+        ],
         frames=[int(match[1]), int(match[2])] if match else None,
         height=height,
         device=device,

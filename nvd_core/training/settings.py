@@ -169,6 +169,8 @@ class Settings:
     """dis (needs no weights), raft (needs torchvision and weights) or files"""
     flow_path: str | None = None
     """weights for raft, or the folder of precomputed flow for files"""
+    maskrcnn_weights: str | None = None
+    """torchvision's weights for masks given as maskrcnn:CLASS"""
     checkpoint_seconds: float = 20.0
     """seconds of training that an interruption may cost"""
     preview_seconds: float = 15.0
