@@ -61,7 +61,11 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
     records: dict[tuple[str, str], RunRecord] = {}
     for number, run in enumerate(runs):
         progress.message(f"run {number + 1} of {len(runs)}: {run.clip}, {run.variant}")
-        record = _run(run, out, progress)
+        try:
+            record = _run(run, out, progress)
+        except Cancelled:
+            progress.message("the same command goes on from here")
+            raise
         records[run.clip, run.variant] = record
         if record.state == "failed":
             progress.caution(f"{run.clip}, {run.variant} failed: {record.problem['problem']}")

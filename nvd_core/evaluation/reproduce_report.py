@@ -206,7 +206,8 @@ def _table(rows: list[tuple[str, str, dict, list[str]]]) -> str:
             value = min(ours) if name in ("lpips", "folded") else max(ours)
             if ours.count(value) == 1:
                 best[name] = value
-    heads = ["", *(COLUMNS[name][0] for name in used), "size", "minutes"]
+    sized = any(row[3][0] for row in rows)
+    heads = ["", *(COLUMNS[name][0] for name in used), *(["size"] if sized else []), "minutes"]
     lines_ = ["<tr>" + "".join(f"<th>{escape(head)}</th>" for head in heads) + "</tr>"]
     for label, kind, figures, others in rows:
         cells = [f"<td>{escape(label)}</td>"]
@@ -215,7 +216,7 @@ def _table(rows: list[tuple[str, str, dict, list[str]]]) -> str:
             text = "" if value is None else format(value, COLUMNS[name][1])
             bold = kind == "ours" and value is not None and best.get(name) == value
             cells.append(f'<td class="best">{text}</td>' if bold else f"<td>{text}</td>")
-        cells += [f"<td>{escape(other)}</td>" for other in others]
+        cells += [f"<td>{escape(other)}</td>" for other in others[0 if sized else 1 :]]
         lines_.append(f'<tr class="{kind}">{"".join(cells)}</tr>')
     return f"<table>{''.join(lines_)}</table>"
 
