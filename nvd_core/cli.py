@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 from nvd_core import __version__
+from nvd_core.commands import add_commands
 from nvd_core.errors import Cancelled, NvdError
 from nvd_core.progress import JsonProgress, Progress, RichProgress
 
@@ -56,13 +57,14 @@ def _run(parsed: argparse.Namespace) -> int:
 def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.job import Job
     from nvd_core.pipeline import decompose
+    from nvd_core.priors.mask_rcnn import wanted_class
     from nvd_core.training.settings import PRESETS, load_settings
 
     preset = parsed.preset or "fast"
     settings = load_settings(parsed.settings, preset) if parsed.settings else PRESETS[preset]()
     job = Job(
         source=os.path.abspath(parsed.source),
-        masks=[[name, os.path.abspath(path)] for name, path in parsed.mask],
+        masks=[[n, p if wanted_class(p) else os.path.abspath(p)] for n, p in parsed.mask],
         frames=list(parsed.frames) if parsed.frames else None,
         height=parsed.height,
         device=parsed.device,
@@ -196,7 +198,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=PATH",
-        help="an object, front to back: mask sequence, movie, or one image for one frame",
+        help="an object, front to back: mask sequence, movie, one image for one frame, or "
+        "maskrcnn:CLASS",
     )
     decompose.add_argument("--frames", type=_frame_range, metavar="A-B", help="counted from 0")
     decompose.add_argument("--height", type=int, help="working height in pixels")
@@ -236,7 +239,8 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("shot", type=Path)
     info.set_defaults(command=_info)
 
-    for command in (decompose, resume, render, evaluate, info):
+    more = add_commands(commands, _named_path, _frame_range)
+    for command in (decompose, resume, render, evaluate, info, *more):
         command.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser
 

@@ -19,7 +19,7 @@ class Job:
     source: str
     """absolute path of the movie, folder or pattern"""
     masks: list[list[str]] = field(default_factory=list)
-    """[name, absolute path] a masked object, front to back; none: found from the motion"""
+    """[name, absolute path or maskrcnn:CLASS] an object, front to back; none: found by motion"""
     frames: list[int] | None = None
     """first and last source frame, from 0; None: all"""
     height: int | None = None

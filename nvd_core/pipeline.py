@@ -27,7 +27,8 @@ from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mask_carrying import carry_masks
-from nvd_core.priors.masks import load_masks, write_masks
+from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector, wanted_class
+from nvd_core.priors.masks import frames_of, load_masks, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
 from nvd_core.progress import Progress
 from nvd_core.training.checkpoint import save_architecture
@@ -51,6 +52,7 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
     _check_free(folder)
     clip = open_clip(job.source, _range(job), job.height)
     load_masks([tuple(mask) for mask in job.masks], clip.info)
+    _detector(job, settings)
     choose_device(job.device)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +149,7 @@ def _prepare(stages: _Stages, clip: Clip, settings: Settings, progress: Progress
     flow = settings.flow_method, settings.flow_path
     stages.run("frames", lambda: import_clip(clip, folder, progress))
     stages.run("flow", lambda: compute_flow(work, progress, *flow))
-    stages.run("masks", lambda: _masks(job, clip.info, folder, progress))
+    stages.run("masks", lambda: _masks(job, settings, clip.info, folder, progress))
     stages.run("motion", lambda: estimate_global_motion(work, progress))
     cautions = find_cautions(work, _motion_facts(work))
     return cautions
@@ -172,7 +174,13 @@ def _trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
     return Trainer(model, data, settings, job.seed, choose_device(job.device), folder)
 
 
-def _masks(job: Job, info: ClipInfo, folder: Path, progress: Progress) -> None:
+def _detector(job: Job, settings: Settings) -> Detector | None:
+    """What finds the masks that are given by a class; None where none is."""
+    classes = [wanted for _, source in job.masks if (wanted := wanted_class(source))]
+    return load_detector(settings.maskrcnn_weights, classes) if classes else None
+
+
+def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress: Progress) -> None:
     """Fill work/masks.npy; keep the masks as they were given in masks/<name>/."""
     work = folder / "work"
     if not job.masks:
@@ -180,13 +188,19 @@ def _masks(job: Job, info: ClipInfo, folder: Path, progress: Progress) -> None:
         return
     sources = load_masks([tuple(mask) for mask in job.masks], info)
     write_masks(sources, folder, info.frames, info.height, info.width, progress)
-    keys = {n: source.frame for n, source in enumerate(sources) if source.single}
+    detector = _detector(job, settings)
+    if detector:
+        wanted = {n: wanted_class(s) for n, (_, s) in enumerate(job.masks) if sources[n] is None}
+        detect_masks(work, wanted, detector, progress)
+    keys = {n: source.frame for n, source in enumerate(sources) if source and source.single}
     if keys:
         carry_masks(work, keys, progress)
     masks = np.load(work / "masks.npy", mmap_mode="r")
-    for n, source in enumerate(sources):
-        for t in [source.frame] if source.single else range(info.frames):
-            write_image(folder / "masks" / source.name / f"{t:05d}.png", masks[n, t, ..., None])
+    weights = np.load(work / "mask_weight.npy", mmap_mode="r")
+    for n, (name, _) in enumerate(job.masks):
+        detected = [] if sources[n] else [t for t in range(info.frames) if weights[n, t].any()]
+        for t in detected or frames_of(sources[n], info.frames):
+            write_image(folder / "masks" / name / f"{t:05d}.png", masks[n, t, ..., None])
 
 
 def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:

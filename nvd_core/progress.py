@@ -18,6 +18,9 @@ from rich.progress import Progress as RichBars
 
 from nvd_core.errors import Cancelled
 
+MOST_BARS = 12
+"""stages that stay on the terminal"""
+
 
 class Progress:
     """Silent progress: the base class, and what library callers get by default."""
@@ -130,6 +133,8 @@ class RichProgress(Progress):
         self._task = None
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
+        for task in self._bars.task_ids[: 1 - MOST_BARS]:  # the newest must stay in sight
+            self._bars.remove_task(task)
         self._task = self._bars.add_task(name, total=total, completed=done, quality="")
         super().stage(name, total, done)
 

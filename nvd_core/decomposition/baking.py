@@ -17,13 +17,14 @@ from nvd_core.fields.model import LayeredVideo
 from nvd_core.files import written_beside
 from nvd_core.media.images import write_image
 from nvd_core.progress import Progress
+from nvd_core.training.checkpoint import save_texture_boxes
 
 SURVEY_STRIDE = 4
 """pixels between the samples that decide crop and density"""
 VISIBLE = 0.5
 """alpha from which a pixel counts as seeing its texel"""
 MARGIN = 0.02
-"""widening of the crop on each side, as a share of its size"""
+"""least widening of the crop on each side, as a share of its size"""
 MOST_TEXELS = 8192
 """longest side of a texture"""
 FEWEST_TEXELS = 16
@@ -65,7 +66,7 @@ def bake(
     with MapWriter(folder / "maps", model.names) as writer:
         for t in range(frames):
             layers = frame_layers(model, t)
-            writer.write(t, _layer_maps(layers, layout, coverage))
+            writer.write(t, _layer_maps(layers, layout, coverage), layers.added)
             progress.update(t + 1)
     progress.stage("textures", model.layers)
     records = []
@@ -77,6 +78,7 @@ def bake(
         background = n == model.layers - 1
         records.append(_write_texture(folder, name, image, bit_depth, background))
         progress.update(n + 1)
+    save_texture_boxes(folder, [(frame.low, frame.high) for frame in layout])
     return records
 
 
@@ -117,9 +119,10 @@ def _texture_frame(
     if not np.isfinite(low).all():  # never seen: a small square, so that the layer still exists
         low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
     low, high = np.maximum(low, -1.0), np.minimum(high, 1.0)
-    margin = np.maximum(high - low, 1e-3) * MARGIN
-    low, high = low - margin, high + margin
     pixel = np.sqrt(np.median(areas)) if len(areas) else (high - low).max() / FEWEST_TEXELS
+    # the survey may have stepped over the last pixels
+    margin = np.maximum(np.maximum(high - low, 1e-3) * MARGIN, SURVEY_STRIDE * pixel)
+    low, high = low - margin, high + margin
     density = texels_per_pixel / max(pixel, 1e-6)
     density = min(density, MOST_TEXELS / (high - low).max())
     width, height = np.maximum(np.ceil((high - low) * density), FEWEST_TEXELS).astype(int)

@@ -27,6 +27,8 @@ CHANNELS = {
     "Residual.B": "half",
 }
 """what each layer stores in the file, under `<layer>.`"""
+ADDED = ("Added.R", "Added.G", "Added.B")
+"""half channels of the whole frame, only where the residual is additive (ablation)"""
 COMPRESSION = "pxr24"
 MOST_AHEAD = 1 << 30
 """bytes of maps that may wait in memory to be used or written, beyond the frame at hand"""
@@ -48,6 +50,7 @@ class FrameMaps:
 
     uva: np.ndarray  # float32 [L, H, W, 3]: u, v, alpha
     residual: np.ndarray  # float32 [L, H, W, 3]
+    added: np.ndarray | None = None  # float32 [H, W, 3]: light that a full picture has on top
 
     def layer(self, n: int) -> LayerMaps:
         """Layer `n` as it was written."""
@@ -55,24 +58,33 @@ class FrameMaps:
         return LayerMaps(uva[..., 0], uva[..., 1], uva[..., 2], self.residual[n])
 
 
-def write_maps(path: Path, names: list[str], layers: list[LayerMaps]) -> None:
+def write_maps(
+    path: Path, names: list[str], layers: list[LayerMaps], added: np.ndarray | None = None
+) -> None:
     """Write the maps of one frame, beside and renamed; NvdError where the disk refuses."""
     height, width = layers[0].u.shape
+    channels = _channel_names(names)
+    formats = [kind for _ in names for kind in CHANNELS.values()]
     pixels = np.empty((height, width, len(layers), len(CHANNELS)), np.float32)
     for n, layer in enumerate(layers):
         pixels[:, :, n, 0] = layer.u
         pixels[:, :, n, 1] = layer.v
         pixels[:, :, n, 2] = layer.alpha
         pixels[:, :, n, 3:] = layer.residual
-    spec = oiio.ImageSpec(width, height, len(names) * len(CHANNELS), "float")
-    spec.channelnames = tuple(_channel_names(names))
-    spec.channelformats = tuple(oiio.TypeDesc(kind) for _ in names for kind in CHANNELS.values())
+    pixels = pixels.reshape(height, width, -1)
+    if added is not None:
+        pixels = np.concatenate([pixels, added], 2, dtype=np.float32)
+        channels += ADDED
+        formats += ["half"] * len(ADDED)
+    spec = oiio.ImageSpec(width, height, len(channels), "float")
+    spec.channelnames = tuple(channels)
+    spec.channelformats = tuple(map(oiio.TypeDesc, formats))
     spec.attribute("compression", COMPRESSION)
     spec.alpha_channel = -1
     with written_beside(path) as temporary:
         output = oiio.ImageOutput.create(str(temporary))
         good = output is not None and output.open(str(temporary), spec)
-        good = good and output.write_image(pixels.reshape(height, width, -1))
+        good = good and output.write_image(pixels)
         if output is not None:
             good = output.close() and good
         if not good:
@@ -105,6 +117,8 @@ def read_maps(path: Path, names: list[str]) -> FrameMaps:
             places = [stored[channel] for channel in _channel_names([name])]
             for target, three in ((maps.uva, places[:3]), (maps.residual, places[3:])):
                 target[n] = _read_channels(path, image, three)
+        if ADDED[0] in stored:
+            maps.added = _read_channels(path, image, [stored[channel] for channel in ADDED])
     finally:
         image.close()
     return maps
@@ -133,12 +147,12 @@ class MapWriter:
         self._pending: deque[Future] = deque()
         return self
 
-    def write(self, index: int, layers: list[LayerMaps]) -> None:
+    def write(self, index: int, layers: list[LayerMaps], added: np.ndarray | None = None) -> None:
         """Queue the maps of frame `index`; NvdError where an earlier frame could not be written."""
         while len(self._pending) >= _frames_ahead(len(layers), *layers[0].u.shape):
             self._pending.popleft().result()
         path = self._folder / f"{index:05d}.exr"
-        self._pending.append(self._pool.submit(write_maps, path, self._names, layers))
+        self._pending.append(self._pool.submit(write_maps, path, self._names, layers, added))
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=kind is not None)

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from nvd_core.decomposition.folder import Shot
+from nvd_core.decomposition.manifest import ClipRecord
 from nvd_core.decomposition.maps import FrameMaps, in_threads, iter_maps
 from nvd_core.devices import choose_device
 from nvd_core.editing import kernel_numba, kernel_torch
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.errors import NvdError
-from nvd_core.media.images import read_image, to_float
+from nvd_core.media.images import decode_srgb, read_image, to_float, to_integers
 from nvd_core.media.sequences import is_pattern
 from nvd_core.media.writer import open_writer
 from nvd_core.progress import Progress
@@ -52,9 +53,9 @@ def render(
     """
     started = time.perf_counter()
     progress = progress or Progress()
-    first, last = _checked_range(shot, frames)
+    first, last = checked_range(shot, frames)
     clip = shot.manifest.clip
-    depth = bit_depth if bit_depth is not None else _depth_of(out, clip.bit_depth)
+    depth = bit_depth if bit_depth is not None else depth_for(out, clip.bit_depth)
     writer = open_writer(
         out,
         clip.width,
@@ -63,7 +64,7 @@ def render(
         bit_depth=depth,
         encoding=clip.encoding,
     )
-    _check_out(shot, out)
+    check_out(shot, out)
     rendered = render_frames(
         shot, edits, mode=mode, frames=(first, last), bit_depth=depth, device=device
     )
@@ -96,11 +97,11 @@ def render_frames(
     """
     if mode not in MODES:
         raise ValueError(f"mode is one of {MODES}, got {mode!r}")
-    first, last = _checked_range(shot, frames)
+    first, last = checked_range(shot, frames)
     shot.check((first, last))
     clip = shot.manifest.clip
     linear = clip.encoding == "linear"
-    depth = "float" if linear else bit_depth or clip.bit_depth
+    depth = rendered_depth(clip, bit_depth)
     paths = edit_paths(shot, edits or {})
     if mode == "full":
         names, textures = shot.names, full_textures(shot, paths)
@@ -179,6 +180,10 @@ def _cpu_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -
         out = np.empty_like(frame)
         if mode == "delta":
             kernel_numba.render_delta(frame, maps, packed, linear, out)
+        elif maps.added is not None:
+            display = np.empty(frame.shape, np.float32)
+            kernel_numba.render_full(maps, packed, False, display)
+            out = _from_display(display + maps.added, frame.dtype, linear)
         else:
             kernel_numba.render_full(maps, packed, linear, out)
         return out
@@ -195,6 +200,8 @@ def _cuda_kernel(textures: dict, mode: str, linear: bool, device: torch.device) 
         if not tensors:
             return frame
         composed = kernel_torch.composed(maps, tensors)
+        if mode == "full" and maps.added is not None:
+            composed += torch.from_numpy(maps.added).to(composed)
         largest = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 0
         # torch has next to no arithmetic on 16-bit unsigned integers
         source = frame.astype(np.int32) if frame.dtype == np.uint16 else frame
@@ -210,7 +217,15 @@ def _cuda_kernel(textures: dict, mode: str, linear: bool, device: torch.device) 
     return kernel
 
 
-def _checked_range(shot: Shot, frames: tuple[int, int] | None) -> tuple[int, int]:
+def _from_display(display: np.ndarray, dtype: np.dtype, linear: bool) -> np.ndarray:
+    """Display-encoded float32 values as a frame of `dtype`, as the kernels write it."""
+    if dtype.kind == "u":
+        return to_integers(display, dtype)
+    return decode_srgb(display) if linear else display
+
+
+def checked_range(shot: Shot, frames: tuple[int, int] | None) -> tuple[int, int]:
+    """`frames`, or all where None; NvdError where they are not in the shot."""
     first, last = frames or (0, shot.frames - 1)
     if not 0 <= first <= last < shot.frames:
         raise NvdError(
@@ -222,7 +237,12 @@ def _checked_range(shot: Shot, frames: tuple[int, int] | None) -> tuple[int, int
     return first, last
 
 
-def _depth_of(out: Path | str, bit_depth: int | str) -> int | str:
+def rendered_depth(clip: ClipRecord, bit_depth: int | str | None) -> int | str:
+    """The depth that kernels work at: linear clips at "float", others as asked or as they are."""
+    return "float" if clip.encoding == "linear" else bit_depth or clip.bit_depth
+
+
+def depth_for(out: Path | str, bit_depth: int | str) -> int | str:
     """The depth to render for the file `out` of a clip of `bit_depth`."""
     suffix = Path(out).suffix.lower()
     if suffix == ".mov" and bit_depth == 8:
@@ -232,7 +252,7 @@ def _depth_of(out: Path | str, bit_depth: int | str) -> int | str:
     return bit_depth
 
 
-def _check_out(shot: Shot, out: Path | str) -> None:
+def check_out(shot: Shot, out: Path | str) -> None:
     """NvdError where writing `out` would destroy the decomposition itself."""
     records = shot.manifest.layers
     own = [shot.frame_path(0), shot.map_path(0)]

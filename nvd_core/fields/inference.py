@@ -15,44 +15,65 @@ CHUNK = 1 << 16
 
 @dataclass
 class FrameLayers:
-    """All layers of one frame; where alpha is 0, uv is 0 and the residual 1."""
+    """All layers of one frame; where alpha is 0, uv is 0 and the light changes nothing."""
 
     uv: np.ndarray  # float32 [L, H, W, 2], the networks' coordinates, about [-1, 1]
     alpha: np.ndarray  # float32 [L, H, W]
-    residual: np.ndarray  # float32 [L, H, W, 3]
+    residual: np.ndarray  # float32 [L, H, W, 3], multiplies the colour; 1 in the ablations
+    added: np.ndarray | None  # float32 [H, W, 3], sum of alpha * residual if that is additive
+
+
+def frame_layers(model: LayeredVideo, t: int, stride: int = 1) -> FrameLayers:
+    """Mapping, alpha and residual of every layer at every `stride`-th pixel of frame t."""
+    xs = np.arange(0, model.shape.width, stride, dtype=np.float32)
+    ys = np.arange(0, model.shape.height, stride, dtype=np.float32)
+    return layers_at(model, np.stack(np.meshgrid(xs, ys), -1), t)
 
 
 @torch.inference_mode()
-def frame_layers(model: LayeredVideo, t: int, stride: int = 1) -> FrameLayers:
-    """Mapping, alpha and residual of every layer at every `stride`-th pixel of frame t."""
+def layers_at(
+    model: LayeredVideo,
+    xy: np.ndarray,  # float32 [H, W, 2], pixels of frame t, also between or beyond them
+    t: int,
+    alpha: np.ndarray | None = None,  # float32 [L, H, W], sums to 1; None: from the network
+    background_uv: np.ndarray | None = None,  # float32 [H, W, 2] in place of the mapping's
+) -> FrameLayers:
+    """All layers at the places `xy` of frame t."""
     device = next(model.parameters()).device
-    xs = np.arange(0, model.shape.width, stride, dtype=np.float32)
-    ys = np.arange(0, model.shape.height, stride, dtype=np.float32)
-    xy = torch.from_numpy(np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)).to(device)
+    size = (model.layers, *xy.shape[:2])
+    xy = torch.from_numpy(xy.reshape(-1, 2)).to(device)
     count = len(xy)
+    if alpha is not None:
+        alpha = torch.from_numpy(alpha.reshape(model.layers, count))
+    given = None if background_uv is None else torch.from_numpy(background_uv.reshape(count, 2))
     uv = torch.zeros(model.layers, count, 2)
-    alpha = torch.zeros(model.layers, count)
-    residual = torch.ones(model.layers, count, 3)
+    shares = torch.zeros(model.layers, count)
+    light = torch.full((model.layers, count, 3), 0.0 if model.kind == "additive" else 1.0)
     for first in range(0, count, CHUNK):
         part = slice(first, min(first + CHUNK, count))
         when = torch.full((part.stop - part.start,), t, device=device)
-        alphas = model.alpha(xy[part], when)
+        alphas = model.alpha(xy[part], when) if alpha is None else alpha[:, part].T.to(device)
         alphas = torch.where(alphas < TRANSPARENT, torch.zeros_like(alphas), alphas)
         alphas = alphas / alphas.sum(-1, keepdim=True)
-        alpha[:, part] = alphas.T.cpu()
+        shares[:, part] = alphas.T.cpu()
         for n in range(model.layers):
             shown = torch.nonzero(alphas[:, n]).squeeze(1)
             if len(shown) == 0:
                 continue
-            at = model.mappings[n](xy[part][shown], when[shown])
+            if given is not None and n == model.layers - 1:
+                at = given[part][shown.cpu()].to(device)
+            else:
+                at = model.mappings[n](xy[part][shown], when[shown])
             uv[n, part].index_copy_(0, shown.cpu(), at.cpu())
-            if model.kind == "multiplicative":
-                light = model.residuals[n](at, when[shown])
-                residual[n, part].index_copy_(0, shown.cpu(), light.cpu())
-    size = (model.layers, len(ys), len(xs))
-    return FrameLayers(
-        uv.view(*size, 2).numpy(), alpha.view(size).numpy(), residual.view(*size, 3).numpy()
-    )
+            if model.kind != "none":
+                residual = model.residuals[n](at, when[shown])
+                light[n, part].index_copy_(0, shown.cpu(), residual.cpu())
+    uv, alpha, light = uv.view(*size, 2).numpy(), shares.view(size).numpy(), light.view(*size, 3)
+    light = light.numpy()
+    if model.kind == "additive":
+        added = (alpha[..., None] * light).sum(0)
+        return FrameLayers(uv, alpha, np.ones_like(light), added)
+    return FrameLayers(uv, alpha, light, None)
 
 
 @torch.inference_mode()
@@ -90,4 +111,4 @@ def composite_frame(model: LayeredVideo, t: int, stride: int = 1) -> np.ndarray:
         at = torch.from_numpy(layers.uv[n][shown]).to(device)
         colour = model.textures[n](at).cpu().numpy()
         image[shown] += colour * layers.residual[n][shown] * layers.alpha[n][shown][:, None]
-    return image
+    return image if layers.added is None else image + layers.added

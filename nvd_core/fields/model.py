@@ -46,6 +46,7 @@ class LayeredVideo(nn.Module):
         self.shape = shape
         self.names = names
         self.kind = settings.residual
+        positional = settings.encoding == "positional"
         coordinates = VideoCoordinates(shape.frames, shape.height, shape.width)
         self.mappings = nn.ModuleList()
         self.textures = nn.ModuleList()
@@ -69,10 +70,18 @@ class LayeredVideo(nn.Module):
                 mapping = IdentityMapping(coordinates, settings.mapping, uv_scale)
             self.mappings.append(mapping)
             finest = round(2 * mapping.pixels_per_unit)
-            self.textures.append(Texture(settings.texture_grid, settings.texture_mlp, finest))
+            self.textures.append(
+                Texture(
+                    settings.texture_grid,
+                    settings.texture_octaves if positional else None,
+                    settings.texture_mlp,
+                    finest,
+                )
+            )
             self.residuals.append(
                 Residual(
                     settings.residual_grid,
+                    settings.residual_octaves if positional else None,
                     settings.residual_mlp,
                     settings.residual,
                     coordinates.half_time,
@@ -81,6 +90,7 @@ class LayeredVideo(nn.Module):
         self.alpha = Alpha(
             coordinates,
             settings.alpha_grid,
+            settings.alpha_octaves if positional else None,
             settings.alpha_mlp,
             len(names) - 1,
             max(shape.height, shape.width) // 2,

@@ -47,6 +47,37 @@ def make_grid(dims: int, settings: GridSettings, dense: bool = False, finest: in
     return HashGrid(layout, accumulate_in_place=True)
 
 
+class PositionalEncoding(nn.Module):
+    """Sines and cosines of a point in octaves: Layered Neural Atlases' encoding (ablation).
+
+    Takes points [P, D] in [0, 1] as a hash grid does; of x = 2 p - 1 in [-1, 1] it returns
+    sin(2^k pi x) and cos(2^k pi x) for k = 0 .. octaves - 1, [P, 2 D octaves].
+    """
+
+    def __init__(self, dims: int, octaves: int) -> None:
+        super().__init__()
+        self.outputs = 2 * dims * octaves
+        frequencies = math.pi * 2.0 ** torch.arange(octaves)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+
+    def forward(self, points: Tensor) -> Tensor:
+        angles = ((2 * points - 1)[..., None] * self.frequencies).flatten(1)
+        return torch.cat([angles.sin(), angles.cos()], -1)
+
+
+def make_encoding(
+    dims: int, grid: GridSettings, octaves: int | None, finest: int = 0
+) -> tuple[nn.Module, int]:
+    """What turns points [P, dims] in [0, 1] into features, and how many features.
+
+    A hash grid, or a positional encoding where `octaves` is a number.
+    """
+    if octaves is not None:
+        encoding = PositionalEncoding(dims, octaves)
+        return encoding, encoding.outputs
+    return make_grid(dims, grid, finest=finest), grid.levels * grid.features
+
+
 class VideoCoordinates(nn.Module):
     """Pixels and frames to the normalised (x, y, t) that networks take (published convention)."""
 
@@ -137,10 +168,12 @@ def _away_from_zero(values: Tensor, margin: float = 1e-3) -> Tensor:
 class Texture(nn.Module):
     """T_n: uv to colour in [0, 1]."""
 
-    def __init__(self, grid: GridSettings, mlp: MlpSettings, finest: int) -> None:
+    def __init__(
+        self, grid: GridSettings, octaves: int | None, mlp: MlpSettings, finest: int
+    ) -> None:
         super().__init__()
-        self.grid = make_grid(2, grid, finest=finest)
-        self.mlp = Mlp(grid.levels * grid.features, 3, mlp)
+        self.grid, features = make_encoding(2, grid, octaves, finest)
+        self.mlp = Mlp(features, 3, mlp)
 
     def forward(self, uv: Tensor) -> Tensor:
         return (self.mlp(self.grid((uv.clamp(-1, 1) + 1) / 2)).tanh() + 1) / 2
@@ -149,12 +182,14 @@ class Texture(nn.Module):
 class Residual(nn.Module):
     """R_n: (u, v, t) to the light that multiplies the colour (or, as an ablation, adds to it)."""
 
-    def __init__(self, grid: GridSettings, mlp: MlpSettings, kind: str, half_time: float) -> None:
+    def __init__(
+        self, grid: GridSettings, octaves: int | None, mlp: MlpSettings, kind: str, half_time: float
+    ) -> None:
         super().__init__()
         self.kind = kind
         self.half_time = half_time
-        self.grid = make_grid(3, grid)
-        self.mlp = Mlp(grid.levels * grid.features, 3, mlp, last_scale=0.1)
+        self.grid, features = make_encoding(3, grid, octaves)
+        self.mlp = Mlp(features, 3, mlp, last_scale=0.1)
 
     def forward(self, uv: Tensor, t: Tensor) -> Tensor:
         """[P, 3]; positive if multiplicative, in [-1, 1] if additive."""
@@ -176,19 +211,23 @@ class Alpha(nn.Module):
         self,
         coordinates: VideoCoordinates,
         grid: GridSettings,
+        octaves: int | None,
         mlp: MlpSettings,
         objects: int,
         finest: int,
     ) -> None:
         super().__init__()
         self.coordinates = coordinates
-        self.grid = make_grid(3, grid, finest=finest)
-        self.mlp = Mlp(grid.levels * grid.features, objects, mlp)
+        self.grid, features = make_encoding(3, grid, octaves, finest)
+        self.mlp = Mlp(features, objects, mlp)
 
     def forward(self, xy: Tensor, t: Tensor) -> Tensor:
         """[P, L], objects front to back, then the background."""
-        raw = (self.mlp(self.grid((self.coordinates(xy, t) + 1) / 2)).tanh() + 1) / 2
-        return layer_alphas(raw)
+        return layer_alphas(self.opacity(xy, t))
+
+    def opacity(self, xy: Tensor, t: Tensor) -> Tensor:
+        """[P, N]: each object's own opacity, before what stands in front is taken away."""
+        return (self.mlp(self.grid((self.coordinates(xy, t) + 1) / 2)).tanh() + 1) / 2
 
 
 def layer_alphas(raw: Tensor) -> Tensor:

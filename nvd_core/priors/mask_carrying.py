@@ -6,6 +6,9 @@ moves with the object or with the background, and whether its colour was seen in
 around it. Then the edge is brought back onto the picture's own (GrabCut in a narrow band). What can
 be doubted gets a lower weight: where the flow is not consistent or the witnesses disagree, near the
 edge, and the more so the farther from the drawn frame.
+
+What passes behind another object is carried whole: where that object stands, and where it has just
+left, the flow tells nothing, and the mask goes along the object's own motion (affine).
 """
 
 from pathlib import Path
@@ -30,6 +33,8 @@ PRIOR, COLOUR, MOTION = 3.0, 1.5, 1.0
 CUT = 0.8, 0.4
 """Share of the cut along the picture's edges in the new mask: where the flow is not consistent, and
 where it is."""
+FRINGE = 3
+"""Pixels around what stands in front in which the flow is its own, not that of what is behind."""
 LEAST_WEIGHT = 24
 """A carried mask is never believed less than this, of 255."""
 
@@ -38,22 +43,28 @@ def carry_masks(work: Path, keys: dict[int, int], progress: Progress) -> None:
     """Fill masks.npy and mask_weight.npy in place for objects drawn on one frame.
 
     `keys` has the drawn frame of every such object's number; that frame's mask must stand in
-    masks.npy. An interrupted run starts again from the drawn frames.
+    masks.npy. Objects in front are carried first, so that those behind know what hides them.
+    An interrupted run starts again from the drawn frames.
     """
     work = Path(work)
     clip = _Clip(work)
     progress.stage("carrying masks", len(keys) * clip.count)
-    for number, (layer, key) in enumerate(keys.items()):
+    for number, (layer, key) in enumerate(sorted(keys.items())):
         clip.weights[layer, key] = 255
         done = number * clip.count + 1
         for frames in (range(key + 1, clip.count), range(key - 1, -1, -1)):
             mask = clip.small(clip.masks[layer, key])
             confidence = np.ones_like(mask)
             colours = Colours(clip.frame(key), mask)
+            motion = np.eye(3)
             for t in frames:
                 direction = 1 if t > key else -1
-                mask, confidence = clip.step(mask, confidence, colours, t, direction)
-                clip.store(layer, t, mask, confidence)
+                hidden = clip.hidden(layer, t - direction), clip.hidden(layer, t)
+                motion = clip.motion(mask * (1 - hidden[0]), t, direction, motion)
+                mask, confidence = clip.step(
+                    mask, confidence, colours, t, direction, hidden, motion
+                )
+                clip.store(layer, t, mask * (1 - hidden[1]), confidence)
                 done += 1
                 progress.update(done)
     clip.masks.flush()
@@ -104,6 +115,23 @@ class _Clip:
             odds += moving_along(*self.flow_from(t, direction), mask)
         return np.clip(odds, -2, 2)
 
+    def hidden(self, layer: int, t: int) -> np.ndarray:  # float32 [h, w]
+        """Where the objects in front of `layer` stand in frame t, 0 to 1."""
+        masks = [self.small(self.masks[n, t]) for n in range(layer)]
+        return np.maximum.reduce([np.zeros(self.size[::-1], np.float32), *masks])
+
+    def motion(
+        self, seen: np.ndarray, t: int, direction: int, last: np.ndarray
+    ) -> np.ndarray:  # [3, 3]
+        """How what is `seen` of an object moves from frame t - direction to t; else `last`."""
+        flow, ok = self.flow_from(t - direction, direction)
+        trusted = (seen > 0.9) & (ok > 0.5)
+        points = self.grid[trusted].astype(np.float64)
+        fit = fit_pair("affine", points, points + flow[trusted], 1.0)
+        if fit is None or not 0.5 < np.linalg.det(fit) < 2:
+            return last
+        return fit
+
     def step(
         self,
         mask: np.ndarray,
@@ -111,21 +139,36 @@ class _Clip:
         colours: "Colours",
         t: int,
         direction: int,
+        hidden: tuple[np.ndarray, np.ndarray],
+        motion: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Mask and confidence of frame t from those of frame t - direction."""
+        """Mask and confidence of frame t from those of frame t - direction.
+
+        `hidden` is what stands in front in both frames, `motion` how the object moves. The mask is
+        whole: what is hidden is part of it.
+        """
         flow, ok = self.flow_from(t, -direction)
         place = self.grid + flow
+        blind = _blind(hidden, place)
+        along = apply(np.linalg.inv(motion), self.grid.reshape(-1, 2)).reshape(place.shape)
+        place = np.where(blind[..., None] > 0, along, place).astype(np.float32)
+        ok = np.where(blind > 0, np.float32(1), ok)
         mask = _look_up(mask, place)
+        whole = mask
         confidence = _look_up(confidence, place) * LOST_PER_FRAME
         confidence *= LOST_INCONSISTENT + (1 - LOST_INCONSISTENT) * ok
         frame = self.frame(t)
         odds = PRIOR * (2 * mask - 1) * (0.4 + 0.6 * ok)
         power = colours.power()
-        odds += COLOUR * power * colours.odds(frame) + MOTION * self.moving(t, direction, mask)
+        moving = np.where(blind > 0, 0, self.moving(t, direction, mask * (1 - hidden[1])))
+        odds += COLOUR * power * colours.odds(frame) + MOTION * moving
         belief = 1 / (1 + np.exp(-odds))
+        covered = hidden[1] > 0.5
+        belief[covered] = whole[covered]
         band = max(3, round(BAND * max(self.size)))
         mask = snapped(frame, mask, belief, band, CUT[0] + (CUT[1] - CUT[0]) * ok)
-        colours.learn(frame, mask, belief)
+        mask = np.where(covered, whole, mask)
+        colours.learn(frame, np.where(covered, 0.5, mask), belief)
         return mask, confidence
 
     def store(self, layer: int, t: int, mask: np.ndarray, confidence: np.ndarray) -> None:
@@ -135,6 +178,18 @@ class _Clip:
         full = (self.width, self.height)
         self.masks[layer, t] = np.rint(255 * cv2.resize(mask, full)).astype(np.uint8)
         self.weights[layer, t] = cv2.resize(weight, full).astype(np.uint8)
+
+
+def _blind(hidden: tuple[np.ndarray, np.ndarray], place: np.ndarray) -> np.ndarray:
+    """Where the flow tells nothing of an object, 0 or 1 [h, w]: something in front is or was there.
+
+    `place` is where each pixel was in the frame before, whose cover is the first of `hidden`.
+    """
+    if not max(cover.max() for cover in hidden):
+        return np.zeros(place.shape[:2], np.uint8)
+    before = np.maximum(hidden[0], _look_up(hidden[0], place))
+    cover = (np.maximum(before, hidden[1]) > 0.2).astype(np.uint8)
+    return cv2.dilate(cover, np.ones((2 * FRINGE + 1, 2 * FRINGE + 1), np.uint8))
 
 
 def _look_up(image: np.ndarray, place: np.ndarray) -> np.ndarray:

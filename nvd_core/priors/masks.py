@@ -7,7 +7,7 @@ movie, any number of four digits or more), otherwise of the first frame.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from nvd_core.media.clip import ClipInfo, new_array, open_source, resized
 from nvd_core.media.images import to_integers
 from nvd_core.media.movies import Movie
 from nvd_core.media.sequences import ImageSequence, file_number, is_movie, list_frames
+from nvd_core.priors.mask_rcnn import wanted_class
 from nvd_core.progress import Progress
 
 _ASPECT_TOLERANCE = 0.03
@@ -125,24 +126,27 @@ class MaskSource:
         return any((_channel(frame, self._alpha) == 0).any() for frame in self._native())
 
 
-def load_masks(masks: list[tuple[str, Path | str]], info: ClipInfo) -> list[MaskSource]:
+def load_masks(masks: list[tuple[str, Path | str]], info: ClipInfo) -> list[MaskSource | None]:
     """Open the masks, given as (object name, source), for the clip `info`, in the same order.
+
+    None stands for a source `maskrcnn:CLASS`, whose mask is to be detected.
 
     A source is a folder or pattern of images, a movie, or one image; grey, colour, palette or
     alpha, of any depth, and of any size in the clip's proportions. NvdError where a
     name or a source does not fit, or cannot be read.
     """
     _check_names([name for name, _ in masks])
-    return [_load(name, source, info) for name, source in masks]
+    return [None if wanted_class(s) else _load(name, s, info) for name, s in masks]
 
 
 def write_masks(
-    sources: list[MaskSource], folder: Path, T: int, H: int, W: int, progress: Progress
+    sources: list[MaskSource | None], folder: Path, T: int, H: int, W: int, progress: Progress
 ) -> None:
     """Write `work/masks.npy` and `work/mask_weight.npy`, uint8 [N, T, H, W], into `folder`.
 
     The weight is 255 where there is a mask of the frame; of a single image the other frames are 0
-    in both, to be filled in by following the motion. Both come into place only when complete.
+    in both, to be filled in by following the motion, and so are all frames of a mask that is to be
+    detected (None). Both come into place only when complete.
     """
     work = Path(folder) / "work"
     shape = (len(sources), T, H, W)
@@ -153,7 +157,7 @@ def write_masks(
     ):
         masks, weights = new_array(mask_path, shape), new_array(weight_path, shape)
         for number, source in enumerate(sources):
-            for t in [source.frame] if source.single else range(T):
+            for t in frames_of(source, T):
                 masks[number, t] = source.read(t)
                 weights[number, t] = 255
                 progress.update(number * T + t + 1)
@@ -161,6 +165,13 @@ def write_masks(
         masks.flush()
         weights.flush()
         del masks, weights  # Windows renames no file that is still mapped
+
+
+def frames_of(source: MaskSource | None, T: int) -> Iterable[int]:
+    """The working frames of T that a source has a mask of."""
+    if source is None:
+        return ()
+    return [source.frame] if source.single else range(T)
 
 
 def _check_names(names: list[str]) -> None:

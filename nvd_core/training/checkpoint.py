@@ -18,6 +18,8 @@ from nvd_core.files import write_json, written_beside
 from nvd_core.training.settings import load_settings
 
 VERSION = "1"
+FILES = ("checkpoint.safetensors", "checkpoint.json", "settings.yaml")
+"""what the networks are loaded from"""
 
 
 def save_checkpoint(
@@ -88,8 +90,45 @@ def save_architecture(folder: Path, shape: ClipShape, names: list[str], starts: 
     write_json(folder / "checkpoint.json", {"version": VERSION, "clip": shape, "layers": layers})
 
 
+def save_texture_boxes(folder: Path, boxes: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Note in `folder`/checkpoint.json which box of network coordinates each texture shows.
+
+    Lowest and highest coordinates [2] a layer: what ties the networks to the baked textures.
+    """
+    path = folder / "checkpoint.json"
+    facts = json.loads(path.read_text("utf-8"))
+    facts["textures"] = [[low.tolist(), high.tolist()] for low, high in boxes]
+    write_json(path, facts)
+
+
+def load_texture_boxes(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What `save_texture_boxes` noted; NvdError where it has not."""
+    try:
+        facts = json.loads((folder / "checkpoint.json").read_text("utf-8"))
+        boxes = [(np.array(low, float), np.array(high, float)) for low, high in facts["textures"]]
+        if any(
+            low.shape != (2,) or high.shape != (2,) or (high <= low).any() for low, high in boxes
+        ):
+            raise ValueError("a box of another form")
+        return boxes
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NvdError(
+            f"{folder} does not say how its textures lie in the networks' coordinates",
+            found=str(error).splitlines()[0],
+            remedy="decompose the clip again: an earlier version made this folder",
+        ) from error
+
+
 def load_model(folder: Path) -> LayeredVideo:
     """The trained networks of a decomposition folder, on the CPU; NvdError where they are not."""
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise NvdError(
+            f"{folder} has come without its trained networks",
+            expected=f"the files {', '.join(FILES)} in it",
+            found=f"no {' and no '.join(missing)}",
+            remedy="copy these files too from where the clip was decomposed, or decompose it again",
+        )
     try:
         facts = json.loads((folder / "checkpoint.json").read_text("utf-8"))
         shape = ClipShape(**facts["clip"])

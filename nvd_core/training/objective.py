@@ -4,6 +4,8 @@ Each point p is evaluated together with its neighbours one pixel to the right an
 triple gives colours, their forward differences and the mapping's Jacobian in one pass.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,6 +22,15 @@ FAR = 100.0
 """pixels between the points of the global rigidity"""
 
 
+class Terms(dict[str, Tensor]):
+    """Weighted losses by name."""
+
+    def add(self, name: str, weight: float, loss: Callable[[], Tensor]) -> None:
+        """Add `weight` times what `loss` computes; with a weight of 0 it is not called."""
+        if weight:
+            self[name] = self.get(name, 0.0) + weight * loss()
+
+
 class Objective:
     """Computes the loss of a step; holds no state that a checkpoint would need."""
 
@@ -31,15 +42,13 @@ class Objective:
 
     def __call__(self, points: Points, step: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Loss, its weighted terms by name, and the predicted colours [P, 3] at p."""
-        model, weights = self.model, self.settings.losses
+        model, weights, terms = self.model, self.settings.losses, Terms()
         count = len(points.t)
         right, below = (points.xy.new_tensor(offset) for offset in ([1.0, 0.0], [0.0, 1.0]))
         xy = torch.cat([points.xy, points.xy + right, points.xy + below])
         t = points.t.repeat(3)
         alphas = model.alpha(xy, t)  # [3P, L]
-        matches = len(points.match_t)
-        match_alphas = model.alpha(points.match_xy, points.match_t)
-        terms = self._alpha_terms(points, alphas[:count], match_alphas, step)
+        self._alpha_terms(terms, points, alphas[:count], step)
 
         predicted = torch.zeros_like(xy[:, :1]).expand(-1, 3)
         random = torch.from_numpy(
@@ -53,34 +62,19 @@ class Objective:
             alpha = alphas[triple, n]
             predicted = predicted.index_add(0, triple, lit * alpha[:, None])
             share = len(kept) / count  # so that a mean over the kept is a mean over all
-            for name, value in self._layer_terms(n, alpha, colour, residual).items():
-                terms[name] = terms.get(name, 0.0) + share * value
-            for name, value in self._rigidity_terms(n, kept, xy, t, uv, step).items():
-                terms[name] = terms.get(name, 0.0) + share * value
-            matched = kept < matches
-            chosen = kept[matched]
-            uv_match = model.mappings[n](points.match_xy[chosen], points.match_t[chosen])
-            flow = losses.flow_mapping(
-                uv[: len(kept)][matched],
-                uv_match,
-                alphas[chosen, n].detach(),
-                points.match_valid[chosen],
-                model.mappings[n].pixels_per_unit,
-            )
-            terms["flow"] = terms.get("flow", 0.0) + share * weights.flow * flow
+            self._layer_terms(terms, share, n, alpha, colour, residual)
+            self._rigidity_terms(terms, share, n, points, kept, uv, step)
+            self._flow_term(terms, share, n, points, kept, alphas, uv[: len(kept)])
 
         p, p_right, p_below = predicted.split(count)
-        terms["rgb"] = weights.rgb * losses.rgb(p, points.colour)
-        terms["gradient"] = weights.gradient * losses.gradient(
-            p, p_right, p_below, points.colour, points.colour_right, points.colour_below
-        )
-        patches = self.settings.consistency_patches
-        if patches and step % self.settings.consistency_every == 0 and model.kind != "none":
+        true = points.colour, points.colour_right, points.colour_below
+        terms.add("rgb", weights.rgb, lambda: losses.rgb(p, points.colour))
+        terms.add("gradient", weights.gradient, lambda: losses.gradient(p, p_right, p_below, *true))
+        every = self.settings.consistency_every
+        if self.settings.consistency_patches and step % every == 0 and model.kind != "none":
             drawn = np.random.default_rng((self.seed, step, 2))
-            term = consistency_term(model, self.settings, drawn)
-            terms["consistency"] = (
-                weights.residual_consistency * self.settings.consistency_every * term
-            )
+            weight = weights.residual_consistency * every
+            terms.add("consistency", weight, lambda: consistency_term(model, self.settings, drawn))
         return sum(terms.values()), terms, p.detach()
 
     def _kept(self, points: Points, alphas: Tensor, n: int, random: Tensor) -> Tensor:
@@ -93,60 +87,91 @@ class Objective:
             shows |= points.masks[:, n] * points.mask_weight[:, n] > 0.5
         return torch.nonzero(shows | (random < 0.05)).squeeze(1)
 
-    def _alpha_terms(
-        self, points: Points, alphas: Tensor, match_alphas: Tensor, step: int
-    ) -> dict[str, Tensor]:
+    def _alpha_terms(self, terms: Terms, points: Points, alphas: Tensor, step: int) -> None:
         """Losses of the alphas alone: eqs. 12, 15 (alpha) and 16."""
-        weights = self.settings.losses
+        weights, model = self.settings.losses, self.model
         bootstrapping = step < self.settings.bootstrap_share * self.steps
         mask_weight = weights.bootstrap if bootstrapping else weights.mask
         matches = len(points.match_t)
-        terms = {"alpha_binary": weights.alpha_binary * losses.alpha_binary(alphas)}
-        for n in range(self.model.layers - 1):
-            if mask_weight > 0:
-                value = losses.alpha_bootstrap(
-                    alphas[:, n], points.masks[:, n], points.mask_weight[:, n]
+        terms.add("alpha_binary", weights.alpha_binary, lambda: losses.alpha_binary(alphas))
+        if weights.flow_alpha:
+            at_match = model.alpha(points.match_xy, points.match_t)
+        for n in range(model.layers - 1):
+            seen = alphas[:, n], points.masks[:, n], points.mask_weight[:, n]
+            terms.add("mask", mask_weight, lambda seen=seen: losses.alpha_bootstrap(*seen))
+            if weights.flow_alpha:
+                pair = alphas[:matches, n], at_match[:, n], points.match_valid
+                terms.add(
+                    "flow_alpha", weights.flow_alpha, lambda pair=pair: losses.flow_alpha(*pair)
                 )
-                terms["mask"] = terms.get("mask", 0.0) + mask_weight * value
-            value = losses.flow_alpha(alphas[:matches, n], match_alphas[:, n], points.match_valid)
-            terms["flow_alpha"] = terms.get("flow_alpha", 0.0) + weights.flow_alpha * value
-        return terms
 
     def _layer_terms(
-        self, n: int, alpha: Tensor, colour: Tensor, residual: Tensor
-    ) -> dict[str, Tensor]:
+        self, terms: Terms, share: float, n: int, alpha: Tensor, colour: Tensor, residual: Tensor
+    ) -> None:
         """Losses of a layer's colour and light: eqs. 14 and 11."""
-        weights, model = self.settings.losses, self.model
-        terms = {}
-        if n < model.layers - 1:
-            terms["sparsity"] = weights.sparsity * losses.sparsity(alpha, colour)
-        if model.kind == "multiplicative":
-            terms["residual_one"] = weights.residual_one * losses.residual_one(residual)
-        elif model.kind == "additive":
-            terms["residual_one"] = weights.residual_one * losses.residual_one(residual + 1)
-        return terms
+        weights, kind = self.settings.losses, self.model.kind
+        if n < self.model.layers - 1:
+            terms.add("sparsity", share * weights.sparsity, lambda: losses.sparsity(alpha, colour))
+        if kind != "none":
+            light = residual + 1 if kind == "additive" else residual
+            terms.add(
+                "residual_one", share * weights.residual_one, lambda: losses.residual_one(light)
+            )
+
+    def _flow_term(
+        self,
+        terms: Terms,
+        share: float,
+        n: int,
+        points: Points,
+        kept: Tensor,
+        alphas: Tensor,
+        uv: Tensor,  # [K, 2] at the kept points
+    ) -> None:
+        """Eq. 15 of the mapping, at those of the kept points that have a match."""
+        mapping = self.model.mappings[n]
+        matched = kept < len(points.match_t)
+        chosen = kept[matched]
+
+        def loss() -> Tensor:
+            return losses.flow_mapping(
+                uv[matched],
+                mapping(points.match_xy[chosen], points.match_t[chosen]),
+                alphas[chosen, n].detach(),
+                points.match_valid[chosen],
+                mapping.pixels_per_unit,
+            )
+
+        terms.add("flow", share * self.settings.losses.flow, loss)
 
     def _rigidity_terms(
-        self, n: int, kept: Tensor, xy: Tensor, t: Tensor, uv: Tensor, step: int
-    ) -> dict[str, Tensor]:
+        self,
+        terms: Terms,
+        share: float,
+        n: int,
+        points: Points,
+        kept: Tensor,
+        uv: Tensor,  # [3K, 2] at the kept points, right of them and below
+        step: int,
+    ) -> None:
         """Rigidity over one pixel, and over FAR pixels while that is active."""
-        weights, model = self.settings.losses, self.model
-        scale = model.mappings[n].pixels_per_unit
+        weights, mapping = self.settings.losses, self.model.mappings[n]
         p, p_right, p_below = uv.split(len(kept))
         everywhere = torch.ones_like(p[:, 0])
 
-        def term(right: Tensor, below: Tensor, distance: float) -> Tensor:
-            jacobian = torch.stack([right - p, below - p], -1) * (scale / distance)
-            return losses.rigidity(jacobian, everywhere)
+        def stretch(right: Tensor, below: Tensor, distance: float) -> Tensor:
+            scale = mapping.pixels_per_unit / distance
+            return losses.rigidity(torch.stack([right - p, below - p], -1) * scale, everywhere)
 
-        terms = {"rigidity": weights.rigidity * term(p_right, p_below, 1.0)}
+        def far() -> Tensor:
+            at, when = points.xy[kept], points.t[kept]
+            right = mapping(at + at.new_tensor([FAR, 0.0]), when)
+            return stretch(right, mapping(at + at.new_tensor([0.0, FAR]), when), FAR)
+
+        terms.add("rigidity", share * weights.rigidity, lambda: stretch(p_right, p_below, 1.0))
         if step < self.settings.global_rigidity_share * self.steps:
-            background = n == model.layers - 1
+            background = n == self.model.layers - 1
             weight = (
                 weights.global_rigidity_background if background else weights.global_rigidity_object
             )
-            at, when = xy[kept], t[kept]
-            right = model.mappings[n](at + at.new_tensor([FAR, 0.0]), when)
-            below = model.mappings[n](at + at.new_tensor([0.0, FAR]), when)
-            terms["global_rigidity"] = weight * term(right, below, FAR)
-        return terms
+            terms.add("global_rigidity", share * weight, far)

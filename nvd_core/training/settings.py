@@ -45,13 +45,13 @@ class MappingSettings:
     """The mapping M_n: video coordinate to texture coordinate."""
 
     start: str = "motion"
-    """identity: pre-trained towards the frame (published); motion: from the global motion"""
+    """motion: from the global motion; identity: pre-trained towards the frame (published)"""
     mlp: MlpSettings = field(default_factory=lambda: MlpSettings(3, 64))
     """the network; with start = motion it learns only what the global motion does not express"""
     grid: GridSettings | None = field(
         default_factory=lambda: GridSettings(levels=4, base=4, finest=16)
     )
-    """coarse dense grid over (u, v, t) of the start; None: plain coordinates, as published"""
+    """coarse dense grid over (u, v, t) of the motion start; None: plain coordinates"""
     scale_object: float = 0.9
     """half the share of its texture square that an object may fill at the start"""
     scale_background: float = 0.6
@@ -60,7 +60,10 @@ class MappingSettings:
 
 @dataclass
 class LossWeights:
-    """Weights of the losses; the numbers behind the names are the paper's equations."""
+    """Weights of the losses; the numbers behind the names are the paper's equations.
+
+    A loss whose weight is 0 is not computed.
+    """
 
     rgb: float = 5.0
     """(13) squared distance of the colours"""
@@ -128,10 +131,18 @@ class Settings:
     """Adam's rate for the per-frame motion"""
     schedule: str = "one-cycle"
     """constant (published) or one-cycle (rise over 5 % of the steps, then a cosine to 1 %)"""
-    pretrain_iterations: int = 0
-    """steps that pull an identity-start mapping to the frame before the main loop"""
+    pretrain_iterations: int = 100
+    """steps for ten frames that pull an identity-start mapping to the frame before the main loop"""
     mapping: MappingSettings = field(default_factory=MappingSettings)
     """the mapping networks"""
+    encoding: str = "hash"
+    """hash: textures, residuals and alpha over hash grids; positional: sines (ablation)"""
+    texture_octaves: int = 10
+    """octaves of the positional encoding of (u, v) for the textures"""
+    residual_octaves: int = 5
+    """octaves of the positional encoding of (u, v, t) for the residuals"""
+    alpha_octaves: int = 5
+    """octaves of the positional encoding of (x, y, t) for alpha"""
     texture_grid: GridSettings = field(
         default_factory=lambda: GridSettings(levels=12, log2_table=17, finest=-1)
     )
@@ -158,6 +169,8 @@ class Settings:
     """dis (needs no weights), raft (needs torchvision and weights) or files"""
     flow_path: str | None = None
     """weights for raft, or the folder of precomputed flow for files"""
+    maskrcnn_weights: str | None = None
+    """torchvision's weights for masks given as maskrcnn:CLASS"""
     checkpoint_seconds: float = 20.0
     """seconds of training that an interruption may cost"""
     preview_seconds: float = 15.0
@@ -190,7 +203,6 @@ def paper() -> Settings:
         learning_rate_mlp=1e-4,
         learning_rate_mapping=1e-4,
         schedule="constant",
-        pretrain_iterations=100,
         mapping=MappingSettings("identity", MlpSettings(4, 256), None),
         texture_grid=GridSettings(),
         texture_mlp=MlpSettings(),
@@ -228,6 +240,11 @@ def load_settings(path: Path, preset: str = "fast") -> Settings:
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise _bad_setting("the file", "name: value lines", values)
+    return settings_from(values, preset)
+
+
+def settings_from(values: dict, preset: str = "fast") -> Settings:
+    """The preset, or that which `values` name, with what the nested dictionary changes."""
     name = _checked("preset", str, values.get("preset", preset))
     return update_settings(PRESETS[name](), values)
 
@@ -254,6 +271,7 @@ _CHOICES = {
     "preset": ("fast", "paper"),
     "schedule": ("one-cycle", "constant"),
     "residual": ("multiplicative", "additive", "none"),
+    "encoding": ("hash", "positional"),
     "flow_method": ("dis", "raft", "files"),
     "mapping.start": ("motion", "identity"),
 }
@@ -275,6 +293,8 @@ def _checked(label: str, kind: object, value: object) -> object:
         if kind is int and value != int(value):
             raise _bad_setting(label, "a whole number", value)
         value = kind(value)
+        if label.endswith("_octaves") and not 1 <= value <= 16:
+            raise _bad_setting(label, "a whole number from 1 to 16", value)
     elif kind is str:
         if not isinstance(value, str) or value not in _CHOICES.get(label, (value,)):
             raise _bad_setting(label, " or ".join(_CHOICES.get(label, ("text",))), value)

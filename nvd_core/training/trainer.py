@@ -63,7 +63,8 @@ class Trainer:
             data, settings.points, settings.share_in_masks, settings.flow_share, seed, device
         )
         self.objective = Objective(model, settings, self.steps, seed)
-        self.grid_optimiser = GridAdam(model.grid_tables(), lr=settings.learning_rate_grid)
+        tables = {"params": model.grid_tables(), "lr": settings.learning_rate_grid}
+        self.grid_optimiser = GridAdam([tables])  # a group may be empty, a list of tables not
         groups = [
             {"params": model.network_parameters(), "lr": settings.learning_rate_mlp},
             {"params": model.mapping_parameters(), "lr": settings.learning_rate_mapping},
@@ -86,7 +87,7 @@ class Trainer:
         self.step = checkpoint_step(self.checkpoint)
         if self.step:
             load_checkpoint(self.checkpoint, self.model, self.optimisers)
-        elif self.settings.pretrain_iterations:
+        elif self.settings.mapping.start == "identity" and self.settings.pretrain_iterations:
             self._pretrain(progress)
         progress.stage("training", self.steps, self.step)
         saved = shown = time.monotonic()

@@ -1,0 +1,228 @@
+"""A virtual camera: the clip as if it had been filmed with another motion (paper, section 4.5).
+
+New places p' of every frame go through the networks and give texture coordinates and light, also
+where and when the clip did not look. Colours come from the textures as they are painted. An
+object's opacity is known at the frame's pixels only; it is carried over by texture coordinates.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from scipy.interpolate import LinearNDInterpolator
+from scipy.ndimage import binary_fill_holes
+
+from nvd_core.decomposition.baking import TextureFrame
+from nvd_core.decomposition.folder import Shot
+from nvd_core.decomposition.maps import FrameMaps
+from nvd_core.devices import choose_device
+from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
+from nvd_core.editing.edits import edit_paths
+from nvd_core.editing.render import (
+    at_depth,
+    check_out,
+    checked_range,
+    depth_for,
+    full_textures,
+    make_kernel,
+    rendered_depth,
+)
+from nvd_core.errors import NvdError
+from nvd_core.fields.inference import TRANSPARENT, layers_at
+from nvd_core.fields.model import LayeredVideo
+from nvd_core.fields.networks import layer_alphas
+from nvd_core.media.images import read_image, to_float
+from nvd_core.media.writer import open_writer
+from nvd_core.progress import Progress
+from nvd_core.training.checkpoint import load_model, load_texture_boxes
+
+BORDER = 2
+"""pixels around an object that count as known to be empty"""
+
+
+def render_camera(
+    shot: Shot,
+    out: Path | str,
+    keys: list[Key],
+    *,
+    hold: int | None = None,
+    size: tuple[int, int] | None = None,
+    edits: dict[str, Path] | None = None,
+    frames: tuple[int, int] | None = None,
+    bit_depth: int | None = None,
+    progress: Progress | None = None,
+    device: str = "auto",
+) -> dict:
+    """Render `frames` as the camera sees them into the movie or pattern `out`.
+
+    `keys` move the camera from where the clip was shot, or, with `hold`, from where frame `hold`
+    was shot, whose background then stays still. `size` (width, height) of the picture; None: the
+    clip's. `edits` as in `editing.render.render`. What no frame saw of the background is black.
+    Returns how many `frames`, in how many `seconds`, and `out`. NvdError where the user has to do
+    something, such as for a folder without its networks.
+    """
+    started = time.perf_counter()
+    progress = progress or Progress()
+    first, last = checked_range(shot, frames)
+    if hold is not None:
+        checked_range(shot, (hold, hold))
+    clip = shot.manifest.clip
+    width, height = size or (clip.width, clip.height)
+    depth = bit_depth if bit_depth is not None else depth_for(out, clip.bit_depth)
+    writer = open_writer(
+        out, width, height, Fraction(*clip.rate), bit_depth=depth, encoding=clip.encoding
+    )
+    check_out(shot, out)
+    seen = SeenBackground(shot)
+    textures = full_textures(shot, edit_paths(shot, edits or {}))
+    on = choose_device(device)
+    model = load_model(shot.folder).to(on)
+    linear = clip.encoding == "linear"
+    kernel = make_kernel(textures, "full", linear, on)
+    layout = _layout(shot)
+    views = _views(model, keys, range(first, last + 1), (width, height), hold)
+    blank = at_depth(np.zeros((height, width, 3), np.uint8), rendered_depth(clip, depth))
+    with closing(views), writer:
+        progress.stage("camera", last - first + 1)
+        for done, (t, places, background_uv) in enumerate(views):
+            maps = view_maps(model, layout, seen, t, places, background_uv)
+            writer.write(t, kernel(blank, maps))
+            progress.update(done + 1)
+    seconds = time.perf_counter() - started
+    return {"frames": last - first + 1, "seconds": round(seconds, 3), "out": str(out)}
+
+
+class SeenBackground:
+    """Which of the background's texture was seen, holes that things left in it included."""
+
+    def __init__(self, shot: Shot) -> None:
+        image = read_image(shot.texture_path(shot.names[-1]))
+        seen = to_float(image[..., 3]) > 0.5 if image.shape[2] == 4 else np.ones(image.shape[:2])
+        self.seen = binary_fill_holes(seen).astype(np.float32)
+
+    def at(self, uv: np.ndarray, frame: TextureFrame) -> np.ndarray:
+        """0 to 1 for network coordinates [H, W, 2], bilinear; 0 beyond the texture."""
+        height, width = self.seen.shape
+        place = (uv - frame.low) / (frame.high - frame.low) * [width, height] - 0.5
+        place = place.clip(-2, max(height, width) + 2).astype(np.float32)
+        return cv2.remap(self.seen, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
+
+
+def _layout(shot: Shot) -> list[TextureFrame]:
+    """Which part of each layer's texture square was baked."""
+    boxes = load_texture_boxes(shot.folder)
+    records = shot.manifest.layers
+    if len(boxes) != len(records):
+        raise NvdError(
+            f"the networks in {shot.folder} belong to another decomposition",
+            expected=f"{len(records)} layers",
+            found=f"{len(boxes)}",
+            remedy="copy the folder again with all its files, or make it again",
+        )
+    return [
+        TextureFrame(low, high, record.texture_width, record.texture_height)
+        for (low, high), record in zip(boxes, records, strict=True)
+    ]
+
+
+def _views(
+    model: LayeredVideo, keys: list[Key], numbers: range, size: tuple[int, int], hold: int | None
+) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+    """Frame, places p' and, where it is held, the background's texture coordinates."""
+    holding = None if hold is None else Hold(model, hold)
+    for t in numbers:
+        places = camera_points(key_at(keys, t), *size, model.shape.width, model.shape.height)
+        uv = None
+        if holding:
+            uv = holding.texture_places(places)
+            places = holding.places(uv, t)
+        yield t, places, uv
+
+
+def view_maps(
+    model: LayeredVideo,
+    layout: list[TextureFrame],
+    seen: SeenBackground,
+    t: int,
+    places: np.ndarray,  # float32 [H, W, 2]
+    background_uv: np.ndarray | None = None,  # float32 [H, W, 2]
+) -> FrameMaps:
+    """What the renderer needs of the view, as if it had been baked."""
+    opacity = [carried_opacity(model, n, t, places).ravel() for n in range(model.layers - 1)]
+    alphas = layer_alphas(torch.from_numpy(np.stack(opacity, -1))).numpy()  # [P, L]
+    alpha = np.ascontiguousarray(alphas.T).reshape(-1, *places.shape[:2])
+    layers = layers_at(model, places, t, alpha, background_uv)
+    uva = np.empty((*layers.alpha.shape, 3), np.float32)
+    for n, frame in enumerate(layout):
+        uva[n, ..., :2] = frame.to_uv(layers.uv[n])
+    uva[..., 2] = layers.alpha
+    known = seen.at(layers.uv[-1], layout[-1])
+    uva[-1, ..., 2] *= known
+    added = layers.added
+    if added is not None:
+        added = added * np.where(layers.alpha[-1] > 0.5, known, 1)[..., None]
+    return FrameMaps(uva, layers.residual, added)
+
+
+@torch.inference_mode()
+def carried_opacity(
+    model: LayeredVideo,
+    n: int,
+    t: int,
+    places: np.ndarray,  # float32 [H, W, 2]
+) -> np.ndarray:  # float32 [H, W]
+    """Object n's opacity at places p' of frame t, from the frame's pixels p.
+
+    Pairs M_n(p) -> a_n(p) are triangulated and interpolated linearly at M_n(p'). The pixels one
+    step out of the frame count as empty: what the frame cuts off ends there.
+    """
+    device = next(model.parameters()).device
+    height, width = model.shape.height, model.shape.width
+
+    def evaluated(network: torch.nn.Module, xy: np.ndarray) -> np.ndarray:
+        points = torch.from_numpy(np.ascontiguousarray(xy, np.float32)).to(device)
+        return network(points, torch.full((len(points),), t, device=device)).cpu().numpy()
+
+    result = np.zeros(places.shape[:2], np.float32)
+    x, y = np.meshgrid(np.arange(-1, width + 1), np.arange(-1, height + 1))
+    opacity = np.zeros(x.shape, np.float32)
+    own = evaluated(lambda xy, t: model.alpha.opacity(xy, t)[:, n], _pixels(width, height))
+    opacity[1:-1, 1:-1] = own.reshape(height, width)
+    shows = opacity > TRANSPARENT
+    if not shows.any():
+        return result
+    columns, rows = np.flatnonzero(shows.any(0)), np.flatnonzero(shows.any(1))
+    box = (
+        slice(max(rows[0] - BORDER, 0), rows[-1] + BORDER + 1),
+        slice(max(columns[0] - BORDER, 0), columns[-1] + BORDER + 1),
+    )
+    known = np.stack([x[box], y[box]], -1)
+    low, high = known[0, 0], known[-1, -1]
+    asked = ((places >= low) & (places <= high)).all(-1)
+    if not asked.any():
+        return result
+    known_uv = evaluated(model.mappings[n], known.reshape(-1, 2)).astype(np.float64)
+    wanted_uv = evaluated(model.mappings[n], places[asked]).astype(np.float64)
+    result[asked] = _interpolated(known_uv, opacity[box].ravel(), wanted_uv)
+    return result
+
+
+def _pixels(width: int, height: int) -> np.ndarray:
+    return np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2)
+
+
+def _interpolated(known: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Values at points [P, 2], linear within the Delaunay triangles of the known points.
+
+    Four known points of value 0 far around make every wanted point lie in a triangle: Qhull looks
+    through all triangles for each that does not.
+    """
+    low, high = known.min(0), known.max(0)
+    corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * 9.0 - 4.0
+    known = np.concatenate([known, low + corners * np.maximum(high - low, 1e-6)])
+    return LinearNDInterpolator(known, np.concatenate([values, np.zeros(4)]), 0.0)(wanted)

@@ -1,0 +1,167 @@
+"""Where a virtual camera looks: keyframes, and holding the background still.
+
+A camera turns the pixels of its picture into places p' = (x, y) of the clip's frames (paper,
+section 4.5). Pixels are (x right, y down), centres at whole numbers.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import yaml
+from scipy.interpolate import PchipInterpolator
+
+from nvd_core.errors import NvdError
+from nvd_core.fields.model import LayeredVideo
+
+REFINEMENTS = 3
+"""steps that bring a held place from the fitted homography to the mapping itself"""
+
+
+@dataclass(frozen=True)
+class Key:
+    """The camera at one frame; what a file leaves out is as the clip was shot."""
+
+    frame: int
+    """frame of the clip, from 0"""
+    scale: float = 1.0
+    """how much larger things appear: 2 zooms in, 0.5 out"""
+    x: float = 0.0
+    """how far the camera is moved to the right, in pixels of the clip"""
+    y: float = 0.0
+    """how far it is moved down"""
+    rotation: float = 0.0
+    """degrees by which it is turned clockwise, so that the picture turns the other way"""
+
+
+def load_keys(path: Path | str, frames: int) -> list[Key]:
+    """The keys of a YAML file `keys: [{frame: 0, scale: 1.2, ...}, ...]` for a clip of `frames`.
+
+    NvdError where it is none, or a key is unknown, out of range or no number.
+    """
+    try:
+        value = yaml.safe_load(Path(path).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _bad(path, "a YAML file with keys", str(error).splitlines()[0]) from error
+    rows = value.get("keys") if isinstance(value, dict) else None
+    if not isinstance(rows, list) or not rows or set(value) != {"keys"}:
+        raise _bad(path, "keys: and a list of keys, nothing else", repr(value)[:60])
+    keys = [_key(path, row, frames) for row in rows]
+    numbers = [key.frame for key in keys]
+    if numbers != sorted(set(numbers)):
+        raise _bad(path, "frames that rise from key to key", ", ".join(map(str, numbers)))
+    return keys
+
+
+def _key(path: Path | str, row: object, frames: int) -> Key:
+    known = [field.name for field in dataclasses.fields(Key)]
+    if not isinstance(row, dict) or "frame" not in row or not set(row) <= set(known):
+        raise _bad(path, f"a key with a frame, and of {', '.join(known[1:])} what it sets", row)
+    for name, value in row.items():
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+        ):
+            raise _bad(path, f"a number for {name}", value)
+    if row["frame"] not in range(frames):
+        raise _bad(path, f"a frame from 0 to {frames - 1}", row["frame"])
+    if not 1e-3 <= row.get("scale", 1.0) <= 1e3:
+        raise _bad(path, "a scale from 0.001 to 1000", row["scale"])
+    return Key(**row | {"frame": int(row["frame"])})
+
+
+def _bad(path: Path | str, expected: str, found: object) -> NvdError:
+    return NvdError(
+        f"cannot use the camera keys {path}",
+        expected=expected,
+        found=str(found)[:80],
+        remedy="correct the file; `keys: [{frame: 0}, {frame: 40, scale: 1.5, x: 30}]` is one",
+    )
+
+
+def key_at(keys: list[Key], t: int) -> Key:
+    """The camera at frame t: smooth between the keys (PCHIP, no overshoot), still beyond them.
+
+    The logarithm of the scale is interpolated, so that a zoom is even.
+    """
+    if len(keys) < 2:
+        return dataclasses.replace(keys[0], frame=t) if keys else Key(t)
+    rows = [[math.log(key.scale), key.x, key.y, key.rotation] for key in keys]
+    frames = [key.frame for key in keys]
+    log_scale, x, y, rotation = PchipInterpolator(frames, rows)(np.clip(t, frames[0], frames[-1]))
+    return Key(t, float(np.exp(log_scale)), float(x), float(y), float(rotation))
+
+
+def camera_points(
+    key: Key, width: int, height: int, clip_width: int, clip_height: int
+) -> np.ndarray:  # float32 [height, width, 2]
+    """The places of the clip's frame that the camera's pixels see.
+
+    Without a change the middles of both pictures meet, and pixels are of one size: a picture
+    larger than the clip sees more.
+    """
+    x, y = np.meshgrid(np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2)
+    angle = math.radians(key.rotation)
+    cos, sin = math.cos(angle) / key.scale, math.sin(angle) / key.scale
+    middle_x, middle_y = (clip_width - 1) / 2 + key.x, (clip_height - 1) / 2 + key.y
+    places = np.stack([middle_x + cos * x - sin * y, middle_y + sin * x + cos * y], -1)
+    return places.astype(np.float32)
+
+
+class Hold:
+    """Sees a frame's view in every other: the background stays where it is in that frame.
+
+    A place p of the held frame has the background's texture coordinate M(p, held); in frame t the
+    same background is at the p' with M(p', t) = M(p, held). It is found by a homography fitted to
+    M at t, refined by the mapping itself where p' lies in the frame.
+    """
+
+    def __init__(self, model: LayeredVideo, held: int) -> None:
+        self.mapping = model.mappings[-1]
+        self.held = held
+        self.device = next(model.parameters()).device
+        height, width = model.shape.height, model.shape.width
+        self.size = np.array([width, height], np.float32)
+        xs, ys = np.linspace(0, width - 1, 24), np.linspace(0, height - 1, 16)
+        self.grid = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2).astype(np.float32)
+
+    def texture_places(self, places: np.ndarray) -> np.ndarray:
+        """The background's texture coordinates [H, W, 2] of places of the held frame."""
+        return self._mapped(places.reshape(-1, 2), self.held).reshape(places.shape)
+
+    def places(self, uv: np.ndarray, t: int) -> np.ndarray:
+        """Where frame t has the background's texture coordinates `uv`: float32 [H, W, 2].
+
+        Places far out of the frame are approximate.
+        """
+        back, _ = cv2.findHomography(self._mapped(self.grid, t), self.grid)
+        if back is None:
+            raise NvdError(
+                f"the background of frame {t} is folded up: it cannot be held still",
+                remedy="leave out --hold, or decompose the clip again with other settings",
+            )
+        target = _through(back, uv.reshape(-1, 2))
+        places = target.copy()
+        for _ in range(REFINEMENTS):
+            inside = np.flatnonzero(((places > -8) & (places < self.size + 8)).all(1))
+            again = _through(back, self._mapped(places[inside], t))
+            places[inside] += target[inside] - again
+        return places.reshape(uv.shape)
+
+    @torch.inference_mode()
+    def _mapped(self, places: np.ndarray, t: int) -> np.ndarray:
+        xy = torch.from_numpy(places).to(self.device)
+        when = torch.full((len(places),), t, device=self.device)
+        return self.mapping(xy, when).cpu().numpy()
+
+
+def _through(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points [P, 2] through a homography; those on or behind its horizon go far away."""
+    mapped = np.concatenate([points, np.ones_like(points[:, :1])], 1) @ homography.T
+    depth = np.where(mapped[:, 2:] > 1e-6, mapped[:, 2:], 1e-6)
+    return (mapped[:, :2] / depth).clip(-1e5, 1e5).astype(np.float32)
