@@ -43,6 +43,14 @@ def test_jaccard_counts_misses_and_false_alarms():
     assert scores["delta_avg"] == 1 and scores["OA"] == pytest.approx(1 / 3, abs=1e-4)
 
 
+def test_what_is_too_far_is_missed_and_a_false_alarm_at_once():
+    points, occluded, predicted, hidden = four_points(0)
+    predicted[0, 1] += 100
+    scores = tapvid_scores(points, occluded, predicted, hidden)
+    # two true positives, three visible, one false positive
+    assert scores["AJ"] == 0.5 and scores["delta_avg"] == pytest.approx(2 / 3, abs=1e-4)
+
+
 def test_only_frames_after_the_first_visible_one_count():
     points, occluded, predicted, hidden = four_points(0)
     occluded[0, :2] = True
