@@ -5,9 +5,10 @@
 
 Scenes are those of samples/truth, or of --truth (tools/make_truth_scenes.py makes larger ones).
 The masks given to the engine are the true ones (given), those widened by 6 px (dilated), or only
-that of the first frame that shows the whole object (drawn). Writes OUT/<scene>-<masks>.nvd with its
-report, OUT/table.md and OUT/table.json. What is done already is only evaluated; a scene that fails
-is said and left out.
+that of the first frame that shows the whole object (drawn); with truth, nothing is decomposed: the
+truth's own coordinates, alphas and light are evaluated, the most that can be reached. Writes
+OUT/<scene>-<masks>.nvd with its report, OUT/table.md and OUT/table.json. What is done already is
+only evaluated; a scene that fails is said and left out.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from nvd_core.evaluation.truth import Truth
 from nvd_core.media.images import read_image, write_image
 
 ROOT = Path(__file__).resolve().parents[1]
-MASKS = ("given", "dilated", "drawn")
+MASKS = ("given", "dilated", "drawn", "truth")
 DILATED = 6  # px
 COLUMNS = {
     "scene": "scene", "masks": "masks", "psnr": "PSNR", "psnr_without_residual": "w/o residual",
@@ -73,11 +74,10 @@ def measure(arguments: argparse.Namespace, name: str, kind: str) -> dict:
     if not (shot / "manifest.json").exists():
         shutil.rmtree(shot, ignore_errors=True)  # whose training was cut off
         started = time.monotonic()
-        words = ["--preset", arguments.preset]
-        words += ["--settings", arguments.settings] if arguments.settings else []
-        for layer in truth.names[:-1]:
-            words += ["--mask", f"{layer}={masks(arguments.out, truth, layer, kind)}"]
-        nvd("decompose", truth.path("frames").parent, "--out", shot, *words)
+        if kind == "truth":
+            run(ROOT / "tools" / "truth_shot.py", truth.folder, shot)
+        else:
+            decompose(arguments, truth, kind, shot)
         cost.write_text(json.dumps({"seconds": round(time.monotonic() - started, 1)}))
     report = nvd("evaluate", shot, "--truth", truth.folder)
     known, objects = report["truth"], truth.names[:-1]
@@ -95,6 +95,14 @@ def measure(arguments: argparse.Namespace, name: str, kind: str) -> dict:
         "light": rate,
         "seconds": json.loads(cost.read_text())["seconds"],
     }
+
+
+def decompose(arguments: argparse.Namespace, truth: Truth, kind: str, shot: Path) -> None:
+    words = ["--preset", arguments.preset]
+    words += ["--settings", arguments.settings] if arguments.settings else []
+    for layer in truth.names[:-1]:
+        words += ["--mask", f"{layer}={masks(arguments.out, truth, layer, kind)}"]
+    nvd("decompose", truth.path("frames").parent, "--out", shot, *words)
 
 
 def masks(out: Path, truth: Truth, layer: str, kind: str) -> Path:
@@ -117,13 +125,19 @@ def masks(out: Path, truth: Truth, layer: str, kind: str) -> Path:
 
 
 def nvd(*words: object) -> dict:
-    """Run an nvd command; its last JSON line. Failed with its words where it fails."""
-    command = [sys.executable, "-m", "nvd_core", *map(str, words), "--json"]
-    finished = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    lines = finished.stdout.splitlines() or ["{}"]
+    """Run an nvd command; its last JSON line."""
+    return json.loads(run("-m", "nvd_core", *words, "--json").splitlines()[-1])
+
+
+def run(*words: object) -> str:
+    """Run this Python; what it printed. Failed with its last words where it fails."""
+    finished = subprocess.run(
+        [sys.executable, *map(str, words)], capture_output=True, text=True, cwd=ROOT
+    )
     if finished.returncode:
-        raise Failed(f"nvd {words[0]}: {lines[-1]} {finished.stderr[-300:]}")
-    return json.loads(lines[-1])
+        last = finished.stdout.splitlines()[-1:] + finished.stderr.splitlines()[-3:]
+        raise Failed(f"{' '.join(map(str, words[:3]))}: {' '.join(last)}")
+    return finished.stdout
 
 
 def write_tables(arguments: argparse.Namespace, rows: list[dict], failed: list[str]) -> None:
