@@ -21,6 +21,8 @@ from nvd_core.evaluation.truth import Truth
 from nvd_core.media.images import to_integers, write_image
 from nvd_core.priors.flow import consistent, dis, grey, pixel_grid
 
+FINER = 2
+"""edit texels along a texel's side, so that resampling blurs the paint less than its place errs"""
 PAINTED = 1 / 255
 """share of a pixel from which it counts as painted"""
 
@@ -44,7 +46,7 @@ def write_edits(shot: Shot, truth: Truth, folder: Path) -> dict[str, Path]:
             continue
         paint = np.empty((*opacity.shape, 4), np.float32)
         paint[..., :3], paint[..., 3] = layer.paint, opacity
-        size = record.texture_width, record.texture_height
+        size = FINER * record.texture_width, FINER * record.texture_height
         edit = paint_to_texture(paint, own, size, light=gain)
         paths[name] = folder / f"truth_edit_{name}.png"
         write_image(paths[name], to_integers(edit, np.uint16))
