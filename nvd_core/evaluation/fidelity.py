@@ -3,8 +3,9 @@
 The truth was rendered again with paint on the true surfaces. What an artist would do with the
 decomposition is done here: the paint as it lies in one frame is brought onto the learned textures,
 and the product renders every frame. The paint is albedo, a flat colour to be lit. A decomposition
-may hold any part of a surface's brightness in its texture, so the paint is brought to the
-texture's exposure: one gain a channel, the median over the painted pixels of that one frame.
+may hold any part of a surface's brightness in its texture, a shadow that never moves included, so
+the paint is brought to the texture's exposure as that one frame shows it, a smooth field of gains.
+What is wrong in other frames counts.
 """
 
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from nvd_core.priors.flow import consistent, dis, grey, pixel_grid
 
 FINER = 2
 """edit texels along a texel's side, so that resampling blurs the paint less than its place errs"""
+SMOOTH = 1 / 60
+"""standard deviation of the exposure's smoothing, as a share of the picture's width"""
 PAINTED = 1 / 255
 """share of a pixel from which it counts as painted"""
 
@@ -41,9 +44,9 @@ def write_edits(shot: Shot, truth: Truth, folder: Path) -> dict[str, Path]:
         record = shot.layer(name)
         own = maps.layer(n)
         opacity = (painted[n] / np.maximum(alphas[n], PAINTED)).clip(0, 1)
-        gain = exposure(own, light, opacity)
-        if gain is None:
+        if not ((opacity > 0.5) & (own.alpha > OPAQUE)).any():
             continue
+        gain = exposure(own, light, alphas[n])
         paint = np.empty((*opacity.shape, 4), np.float32)
         paint[..., :3], paint[..., 3] = layer.paint, opacity
         size = FINER * record.texture_width, FINER * record.texture_height
@@ -56,17 +59,19 @@ def write_edits(shot: Shot, truth: Truth, folder: Path) -> dict[str, Path]:
 def exposure(
     maps: LayerMaps,
     light: np.ndarray | None,  # [H, W, 3] true light; None = 1
-    opacity: np.ndarray,  # [H, W] of the paint
-) -> np.ndarray | None:  # [3]
-    """The layer's learned light by the true light, median over the painted pixels a channel.
+    true_alpha: np.ndarray,  # [H, W] of the layer
+) -> np.ndarray:  # [H, W, 3]
+    """The layer's learned light by the true light, smooth: mean logarithm around each pixel.
 
-    None where the layer shows no painted pixel.
+    Only pixels count that are the layer's alone; far from them all it is 1.
     """
-    chosen = (opacity > 0.5) & (maps.alpha > OPAQUE)
-    if not chosen.any():
-        return None
-    true = np.ones(3, np.float32) if light is None else np.maximum(light[chosen], LEAST_LIGHT)
-    return np.maximum(np.median(maps.residual[chosen] / true, axis=0), LEAST_LIGHT)
+    true = np.ones_like(maps.residual) if light is None else light
+    ratio = np.log(np.maximum(maps.residual, LEAST_LIGHT) / np.maximum(true, LEAST_LIGHT))
+    alone = ((true_alpha > 0.99) & (maps.alpha > OPAQUE)).astype(np.float32)[..., None]
+    sigma = max(SMOOTH * true_alpha.shape[1], 1.0)
+    sums = cv2.GaussianBlur(np.dstack([ratio * alone, alone]).astype(np.float32), (0, 0), sigma)
+    weight = sums[..., 3:]
+    return np.exp(np.where(weight > 1e-3, sums[..., :3] / np.maximum(weight, 1e-3), 0))
 
 
 @dataclass
