@@ -17,6 +17,8 @@ from nvd_core.evaluation.truth import Truth
 from nvd_core.media.images import read_image, write_image
 from nvd_core.progress import Progress
 
+KINDS = ("object", "background")
+
 
 @pytest.fixture(scope="module")
 def truth() -> Truth:
@@ -170,6 +172,7 @@ class TestReading:
             ("edit_frame", 16),
             ("layers", [{"name": "toy", "kind": "object", "paint": [0, 0, 0]}]),
             ("layers", [{"name": "../toy"}]),
+            ("layers", [{"name": "toy", "kind": k, "paint": [0, 0, 0]} for k in KINDS]),
             ("files", {"frames": "frames/%05d.png"}),
             ("files", None),
         ],

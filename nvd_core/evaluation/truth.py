@@ -135,6 +135,8 @@ class Truth:
         kinds = [layer.kind for layer in self.layers]
         if len(kinds) < 2 or kinds != ["object"] * (len(kinds) - 1) + ["background"]:
             raise _wrong(self.folder, f"layers {kinds}", "objects, then one background")
+        if len(set(self.names)) != len(self.names):
+            raise _wrong(self.folder, f"layers {self.names}", "a name for each layer")
         if not 0 <= self.edit_frame < self.frames or self.frames < 2:
             raise _wrong(self.folder, f"edit_frame {self.edit_frame} of {self.frames}", "a frame")
         missing = [part for part in ALWAYS if part not in self.files]
