@@ -98,7 +98,13 @@ def _evaluate(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.decomposition.folder import Shot
     from nvd_core.evaluation.report import evaluate
 
-    return evaluate(Shot.open(parsed.shot), progress)
+    return evaluate(
+        Shot.open(parsed.shot),
+        progress,
+        truth=parsed.truth,
+        tracks=parsed.tracks,
+        lpips=parsed.lpips,
+    )
 
 
 def _info(parsed: argparse.Namespace, progress: Progress) -> dict:
@@ -233,6 +239,9 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="measure a decomposition, write report/")
     evaluate.add_argument("shot", type=Path)
+    evaluate.add_argument("--truth", type=Path, metavar="DIR", help="folder of a clip's truth")
+    evaluate.add_argument("--tracks", type=Path, metavar="FILE", help=".npz of points to follow")
+    evaluate.add_argument("--lpips", type=Path, metavar="FILE", help="AlexNet weights for LPIPS")
     evaluate.set_defaults(command=_evaluate)
 
     info = commands.add_parser("info", help="say what a decomposition folder holds")

@@ -6,6 +6,7 @@ the baked maps, what artists work with, not from the networks.
 
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -16,17 +17,22 @@ from nvd_core.editing.edits import display_colours
 from nvd_core.editing.render import Kernel, make_kernel, read_frame
 from nvd_core.errors import NvdError
 from nvd_core.evaluation import pictures
+from nvd_core.evaluation.against_truth import measure_tracks, measure_truth
+from nvd_core.evaluation.coordinates import StretchMeter
+from nvd_core.evaluation.lpips import Lpips
 from nvd_core.evaluation.metrics import FoldMeter, IouMeter, PsnrMeter, ssim
 from nvd_core.files import write_json
 from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
 from nvd_core.progress import Progress
 
-SCHEMA, VERSION = "nvd.report", 1
+SCHEMA, VERSION = "nvd.report", 2
 MOST_FOLDED = 0.02
 LEAST_IOU = 0.7
 MOST_LOST_WITHOUT_LIGHT = 5.0
 """dB between the full reconstruction and the one without the residual"""
 LEAST_PSNR = 24.0
+
+NO_LPIPS = "not measured: no AlexNet weights given (nvd evaluate --lpips FILE)"
 
 _PICTURE_SIZE = 1024  # longest side of a texture's picture
 _SQUARES = 24  # of the checkerboard edit along a texture's longer side
@@ -40,6 +46,10 @@ class Measured:
     full: PsnrMeter = field(default_factory=PsnrMeter)
     without_residual: PsnrMeter = field(default_factory=PsnrMeter)
     ssims: list[float] = field(default_factory=list)
+    ssims_without_residual: list[float] = field(default_factory=list)
+    lpips: list[float] = field(default_factory=list)
+    stretches: dict[str, StretchMeter] = field(default_factory=dict)
+    coverage: dict[str, float] = field(default_factory=dict)
     folds: dict[str, FoldMeter] = field(default_factory=dict)
     ious: dict[str, IouMeter] = field(default_factory=dict)
 
@@ -52,15 +62,33 @@ class Kernels:
     checkerboard: Kernel
 
 
-def evaluate(shot: Shot, progress: Progress | None = None) -> dict:
+def evaluate(
+    shot: Shot,
+    progress: Progress | None = None,
+    *,
+    truth: Path | None = None,
+    tracks: Path | None = None,
+    lpips: Path | None = None,
+) -> dict:
     """Measure `shot` and write its `report/`; returns what report.json holds.
 
-    NvdError where files of the folder are missing or damaged.
+    `truth` is a folder as docs/truth-folder.md describes, `tracks` a file of points, `lpips` a
+    file with AlexNet's weights. NvdError where files are missing or damaged.
     """
     progress = progress or Progress()
     shot.check()
+    distance = Lpips(lpips) if lpips else None
+    compared = measure_truth(shot, truth, progress) if truth else None
+    tracked = measure_tracks(shot, tracks, progress) if tracks else None
     kernels, textures = _prepared(shot)
-    measured = Measured(folds={name: FoldMeter() for name in shot.names})
+    measured = Measured(
+        folds={name: FoldMeter() for name in shot.names},
+        stretches={
+            layer.name: StretchMeter((layer.texture_width, layer.texture_height))
+            for layer in shot.manifest.layers
+        },
+        coverage={name: _coverage(shot, name) for name in shot.names},
+    )
     pictured = sorted({0, shot.frames // 2, shot.frames - 1})
     rows, labels = [], []
     numbers = range(shot.frames)
@@ -76,6 +104,9 @@ def evaluate(shot: Shot, progress: Progress | None = None) -> dict:
             measured.full.add(image, true)
             measured.without_residual.add(unlit, true)
             measured.ssims.append(ssim(image, true))
+            measured.ssims_without_residual.append(ssim(unlit, true))
+            if distance:
+                measured.lpips.append(distance(image, true))
             _measure_layers(shot, index, maps, measured)
             if index in pictured:
                 edited = kernels.checkerboard(true, maps)
@@ -89,6 +120,8 @@ def evaluate(shot: Shot, progress: Progress | None = None) -> dict:
     labels.append([f"texture of {name}" for name in textures])
     write_image(shot.report / "contact_sheet.png", pictures.contact_sheet(rows, labels))
     report = _figures(shot, measured)
+    report |= {} if compared is None else {"truth": compared}
+    report |= {} if tracked is None else {"tracks": tracked}
     write_json(shot.report / "report.json", report)
     for text in report["cautions"]:
         progress.caution(text)
@@ -121,6 +154,7 @@ def _checkerboard(colours: np.ndarray, n: int) -> np.ndarray:
 def _measure_layers(shot: Shot, index: int, maps: FrameMaps, measured: Measured) -> None:
     for n, name in enumerate(shot.names):
         measured.folds[name].add(maps, n)
+        measured.stretches[name].add(maps, n)
         path = shot.mask_path(name, index)
         if path.is_file():
             mask = (to_float(read_image(path))[..., 0] * 255).astype(np.uint8)
@@ -181,13 +215,28 @@ def _figures(shot: Shot, measured: Measured) -> dict:
         "frames": shot.frames,
         "psnr": round(measured.full.value, 3),
         "psnr_without_residual": round(measured.without_residual.value, 3),
-        "ssim": round(sum(measured.ssims) / len(measured.ssims), 4),
+        "ssim": _mean(measured.ssims),
+        "ssim_without_residual": _mean(measured.ssims_without_residual),
+        "lpips": _mean(measured.lpips),
+        "lpips_note": "AlexNet" if measured.lpips else NO_LPIPS,
         "alpha_iou": {n: _rounded(meter.value) for n, meter in measured.ious.items()},
         "folded": _rounded(sum(m.folded for m in measured.folds.values()) / max(total, 1)),
         "folded_by_layer": {name: _rounded(share) for name, share in folded.items()},
+        "stretched_by_layer": {n: _rounded(m.value) for n, m in measured.stretches.items()},
+        "coverage": {name: _rounded(share) for name, share in measured.coverage.items()},
         "psnr_per_frame": [round(value, 3) for value in measured.full.per_frame],
     }
     return report | {"cautions": [*shot.manifest.cautions, *cautions(report)]}
+
+
+def _mean(values: list[float]) -> float | None:
+    return round(sum(values) / len(values), 4) if values else None
+
+
+def _coverage(shot: Shot, name: str) -> float:
+    """The share of a layer's texels that some frame saw: the texture's alpha."""
+    _, alpha = display_colours(read_image(shot.texture_path(name)))
+    return 1.0 if alpha is None else float((alpha > 0.5).mean())
 
 
 def _rounded(share: float | None) -> float | None:
