@@ -166,6 +166,8 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
         if not known.startswith(old + os.sep):
             continue
         path = str(shot.folder / os.path.relpath(known, old))
+        if image.is_dirty or image.packed_file:
+            watch(image)
         image["nvd_path"], image.filepath_raw = path, stored_path(path)
         if not image.is_dirty and image.packed_file is None:
             image.reload()
@@ -183,6 +185,7 @@ def follow_sizes(entry: NVD_PG_shot) -> None:
     for layer in entry.layers:
         if not layer.has_changed_size:
             continue
+        watch(layer.edit)
         shows_learned = layer.shown == layer.base
         layer.base = learned_at(layer.learned, layer.edit.size)
         if shows_learned:
@@ -212,8 +215,9 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
     for made, layer in zip(entry.layers, shot.layers, strict=True):
         made.edit, made.learned = images[str(layer.edit)], images[str(layer.texture)]
         made.base, made.shown = learned_at(made.learned, made.edit.size), None
-        watch(made.edit)
         for image in images.values():
+            if image.is_dirty or image.packed_file:
+                watch(image)
             image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
 
 
@@ -234,9 +238,6 @@ def _before_save(path) -> None:
 def _after_load(_path) -> None:
     """A folder that moved along with the .blend is followed."""
     for entry in all_shots():
-        for layer in entry.layers:
-            for image in filter(None, (layer.edit, layer.taken_back)):
-                watch(image)
         learned = entry.layers[0].learned if len(entry.layers) else None
         known = learned.get("nvd_path", "") if learned else ""
         if entry.missing or not known or Path(known).is_relative_to(entry.path):

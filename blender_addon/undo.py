@@ -4,8 +4,8 @@ Blender takes back strokes, and changes of its data. Where a step changes what a
 file, whether it is packed) Blender drops the pixels and reads the image's file again, so that paint
 which is not in that file would be lost. So nothing of the extension changes the pixels of an edit:
 `put_in_place` puts another image there, which Blender can undo, and around each undo and redo the
-images that hold paint keep the pixels that they have. Only strokes, and the undoing of strokes,
-change what is painted.
+images whose kind of storage has ever changed keep the pixels that they have. Only strokes, and the
+undoing of strokes, change what is painted.
 """
 
 from contextlib import suppress
@@ -22,7 +22,7 @@ class _Steps:
     """What is kept from before an undo or redo until after it."""
 
     def __init__(self):
-        self.watched: set[int] = set()  # session_uid of the images that hold paint
+        self.watched: set[int] = set()  # session_uid of images whose storage has changed
         self.contents: dict[int, bytes | np.ndarray] = {}  # theirs, while a step is under way
         self.under_way = False
 
