@@ -33,8 +33,8 @@ _parts = (  # each has register() and unregister()
     properties,
     job_operators,
     panel_decompose,
+    undo,  # before the others: its handlers give the images back first
     shots,
-    undo,
     painting,
     preview,
     render_job,

@@ -101,8 +101,9 @@ class Preview:
             raise ShotError(f"Blender cannot read {path}", "copy it again; it may be damaged")
 
     def _layers(self, entry: NVD_PG_shot) -> list[NVD_PG_layer]:
-        """The layers that change the picture."""
+        """The layers that change the picture, but for one whose size is about to be followed."""
         layers = [layer for layer in entry.layers if layer.image and layer.base]
+        layers = [layer for layer in layers if not layer.has_changed_size]
         if self.mode == "full":
             return layers
         return [layer for layer in layers if self._is_painted(layer)]

@@ -10,6 +10,7 @@ moved is found again by `find_again`, or by itself where it moved along with the
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
@@ -20,7 +21,7 @@ from . import compat, nodes
 from .resample import learned_at
 from .scripting import open_shot
 from .shot import Shot, ShotError, read_shot
-from .undo import watch
+from .undo import under_way, watch
 
 CHOOSE = "press Find Again and choose where it is now"
 
@@ -38,6 +39,14 @@ class NVD_PG_layer(bpy.types.PropertyGroup):
     def image(self) -> bpy.types.Image | None:
         """The image that the shot shows on this layer."""
         return self.shown or self.edit
+
+    @property
+    def has_changed_size(self) -> bool:
+        """Whether the edit is not as large any more as what it is compared with."""
+        if not (self.edit and self.learned and self.base):
+            return False
+        size = tuple(self.edit.size)
+        return 0 not in size and size != tuple(self.base.size)
 
 
 class NVD_PG_shot(bpy.types.PropertyGroup):
@@ -157,7 +166,8 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
         if not known.startswith(old + os.sep):
             continue
         path = str(shot.folder / os.path.relpath(known, old))
-        watch(image)
+        if image.is_dirty or image.packed_file:
+            watch(image)
         image["nvd_path"], image.filepath_raw = path, stored_path(path)
         if not image.is_dirty and image.packed_file is None:
             image.reload()
@@ -173,13 +183,11 @@ def follow_sizes(entry: NVD_PG_shot) -> None:
     """Where a layer's edit has changed its size, compare it with what was learned at that size."""
     node = entry.group_node()
     for layer in entry.layers:
-        if not (layer.edit and layer.learned and layer.base):
+        if not layer.has_changed_size:
             continue
-        size = tuple(layer.edit.size)
-        if size == tuple(layer.base.size) or 0 in size:
-            continue
+        watch(layer.edit)
         shows_learned = layer.shown == layer.base
-        layer.base = learned_at(layer.learned, size)
+        layer.base = learned_at(layer.learned, layer.edit.size)
         if shows_learned:
             layer.shown = layer.base
         if node is not None:
@@ -208,7 +216,8 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
         made.edit, made.learned = images[str(layer.edit)], images[str(layer.texture)]
         made.base, made.shown = learned_at(made.learned, made.edit.size), None
         for image in images.values():
-            watch(image)
+            if image.is_dirty or image.packed_file:
+                watch(image)
             image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
 
 
@@ -240,8 +249,37 @@ def _after_load(_path) -> None:
 @persistent
 def _after_change(_scene, _depsgraph) -> None:
     """An edit that was scaled, or read again from a file of another size, is followed."""
+    if under_way() or not set(_sizes_changed()) - _left_by_undo:
+        return
+    if bpy.app.background:
+        _follow_all()
+    elif not bpy.app.timers.is_registered(_follow_all):
+        bpy.app.timers.register(_follow_all, first_interval=0.0)
+
+
+def _follow_all() -> None:
+    """As a step of its own: what stands in none, an undo would leave pointing to freed images."""
     for entry in all_shots():
         follow_sizes(entry)
+    if not bpy.app.background:
+        bpy.ops.ed.undo_push(message="Follow the Edit's Size")
+
+
+_left_by_undo: set[tuple] = set()  # followed by Blender's next undo or redo, not by a new step
+
+
+@persistent
+def _after_undo(_scene) -> None:
+    _left_by_undo.clear()
+    _left_by_undo.update(_sizes_changed())
+
+
+def _sizes_changed() -> Iterator[tuple]:
+    """The image and size of every edit that is not as large any more as it was."""
+    for entry in all_shots():
+        for layer in entry.layers:
+            if layer.has_changed_size:
+                yield layer.edit.session_uid, tuple(layer.edit.size)
 
 
 _CLASSES = (NVD_PG_layer, NVD_PG_shot)
@@ -249,6 +287,8 @@ _HANDLERS = (
     (bpy.app.handlers.save_pre, _before_save),
     (bpy.app.handlers.load_post, _after_load),
     (bpy.app.handlers.depsgraph_update_post, _after_change),
+    (bpy.app.handlers.undo_post, _after_undo),
+    (bpy.app.handlers.redo_post, _after_undo),
 )
 
 

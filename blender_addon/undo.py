@@ -17,8 +17,17 @@ from bpy.app.handlers import persistent
 
 from .pixels import read_pixels, write_pixels
 
-_watched: set[int] = set()  # session_uid of images whose storage has changed in this session
-_contents: dict[int, bytes | np.ndarray] = {}  # of those, from before an undo until after it
+
+class _Steps:
+    """What is kept from before an undo or redo until after it."""
+
+    def __init__(self):
+        self.watched: set[int] = set()  # session_uid of images whose storage has changed
+        self.contents: dict[int, bytes | np.ndarray] = {}  # theirs, while a step is under way
+        self.under_way = False
+
+
+_steps = _Steps()
 
 
 def keep_packed(image: bpy.types.Image) -> None:
@@ -32,7 +41,7 @@ def keep_packed(image: bpy.types.Image) -> None:
 
 def watch(image: bpy.types.Image) -> None:
     """From now on an undo leaves the image's pixels as they are."""
-    _watched.add(image.session_uid)
+    _steps.watched.add(image.session_uid)
 
 
 def put_in_place(old: bpy.types.Image, new: bpy.types.Image) -> None:
@@ -49,21 +58,28 @@ def put_in_place(old: bpy.types.Image, new: bpy.types.Image) -> None:
     old.user_remap(new)
 
 
+def under_way() -> bool:
+    """Whether Blender is amidst an undo or redo, and data may be half of one state."""
+    return _steps.under_way
+
+
 @persistent
 def _before(_scene) -> None:
     """Note the contents of the watched images."""
+    _steps.under_way = True
     for image in bpy.data.images:
-        if image.session_uid in _watched:
+        if image.session_uid in _steps.watched:
             content = _content(image)
             if content is not None:
-                _contents[image.session_uid] = content
+                _steps.contents[image.session_uid] = content
 
 
 @persistent
 def _after(_scene) -> None:
     """Give them back to the images that have come out of the step with others."""
+    _steps.under_way = False
     for image in bpy.data.images:
-        content = _contents.get(image.session_uid)
+        content = _steps.contents.get(image.session_uid)
         if (
             content is None or image.is_dirty
         ):  # dirty: Blender has kept the pixels, or drawn strokes
@@ -75,7 +91,7 @@ def _after(_scene) -> None:
         elif content != _content(image):
             image.pack(data=content, data_len=len(content))
             image.buffers_free()
-    _contents.clear()
+    _steps.contents.clear()
 
 
 def _content(image: bpy.types.Image) -> bytes | np.ndarray | None:

@@ -9,6 +9,7 @@ from engine import PYTHON
 
 import blender_addon
 from blender_addon import compat, painting, render_job, shots
+from blender_addon.errors import AddonError
 from blender_addon.problems import TEXTS
 from blender_addon.runner import runner
 
@@ -65,6 +66,15 @@ def test_a_shot_is_opened_into_the_list(made, tmp_path):
 
 def test_no_shot_no_button():
     assert not bpy.ops.nvd.paint_layer.poll()
+
+
+def test_a_strip_that_cannot_be_followed_is_told_before_it_is_rendered(entry):
+    scene, other = bpy.context.scene, bpy.data.scenes.new("other")
+    strip = compat.make_strips(scene).new_scene(name="s", scene=other, channel=1, frame_start=1)
+    strip.use_reverse_frames, entry.strip = True, "s"
+    with pytest.raises(AddonError, match="normal speed"):
+        render_job.queue_render(entry, scene, PYTHON)
+    assert not runner.queue.busy
 
 
 def test_render_job_adds_the_strip(entry, tmp_path, monkeypatch):

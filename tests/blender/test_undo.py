@@ -195,6 +195,20 @@ def test_an_edit_of_another_size(shot):
     assert same(edit(), painted)
 
 
+def test_following_an_edits_size_is_a_step_of_its_own(shot):
+    """What an undo leaves is not followed again, or nothing before it could be undone."""
+    toy().edit.scale(192, 128)
+    shots._follow_all()
+    bpy.ops.ed.undo_push(message="what a window does")
+    assert not toy().has_changed_size
+    undo()
+    toy().edit.update_tag()
+    bpy.context.view_layer.update()
+    assert toy().has_changed_size
+    redo()
+    assert not toy().has_changed_size
+
+
 def test_add_shot(folder):
     counts = [len(getattr(bpy.data, kind)) for kind in ("scenes", "images", "node_groups")]
     press("open_shot", directory=str(folder))
