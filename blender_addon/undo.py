@@ -80,9 +80,8 @@ def _after(_scene) -> None:
     _steps.under_way = False
     for image in bpy.data.images:
         content = _steps.contents.get(image.session_uid)
-        if (
-            content is None or image.is_dirty
-        ):  # dirty: Blender has kept the pixels, or drawn strokes
+        # dirty: Blender has kept the pixels, or drawn strokes
+        if content is None or image.is_dirty:
             continue
         if isinstance(content, np.ndarray):
             if tuple(image.size) != content.shape[1::-1]:
