@@ -26,6 +26,7 @@ def decompose(
     masks: Sequence[tuple[str, str | Path]] = (),
     frames: tuple[int, int] | None = None,
     height: int | None = None,
+    mask_margin: int = 0,
     preset: str = "fast",
     device: str = "auto",
     settings: str | Path = "",
@@ -36,6 +37,7 @@ def decompose(
     source: movie, folder of images, or pattern such as shot.%04d.exr.
     masks: (name, path) an object, front to back; none: what moves is found by itself.
     frames: first and last frame of the source, counted from 0. height: in pixels; the source's.
+    mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
     settings: a YAML file for the training. python: the engine's; `find_engine` finds it.
     """
     job = decompose_job(
@@ -44,6 +46,7 @@ def decompose(
         masks=masks,
         frames=frames,
         height=height,
+        mask_margin=mask_margin,
         preset=preset,
         device=device,
         settings=settings,
@@ -59,6 +62,7 @@ def decompose_job(
     masks: Sequence[tuple[str, str | Path]] = (),
     frames: tuple[int, int] | None = None,
     height: int | None = None,
+    mask_margin: int = 0,
     preset: str = "fast",
     device: str = "auto",
     settings: str | Path = "",
@@ -89,6 +93,8 @@ def decompose_job(
         command += ["--frames", f"{frames[0]}-{frames[1]}"]
     if height:
         command += ["--height", str(height)]
+    if mask_margin:
+        command += ["--mask-margin", str(mask_margin)]
     if settings:
         command += ["--settings", str(settings)]
     command += ["--preset", preset, "--device", device, "--json"]

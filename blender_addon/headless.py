@@ -78,6 +78,7 @@ def decompose(given, say: Say) -> dict:
             masks=[(name, Path(path).resolve()) for name, path in given.mask],
             frames=given.frames,
             height=given.height,
+            mask_margin=given.mask_margin,
             preset=given.preset,
             device=given.device,
             settings=Path(given.settings).resolve() if given.settings else "",
@@ -259,6 +260,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--mask", type=_pair, action="append", default=[], metavar="NAME=PATH")
         added.add_argument("--frames", type=_range, metavar="A-B", help="counted from 0")
         added.add_argument("--height", type=int)
+        added.add_argument("--mask-margin", type=int, default=0, metavar="PIXELS")
         added.add_argument("--preset", choices=PRESETS, default="fast")
         added.add_argument("--device", choices=DEVICES, default="auto")
         added.add_argument("--settings", help="YAML file for the training")

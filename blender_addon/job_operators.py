@@ -100,6 +100,7 @@ class NVD_OT_decompose(_Reporting, bpy.types.Operator):
             [thing.to_object(strips(scene)) for thing in settings.objects],
             scene=scene,
             height=settings.height or None,
+            mask_margin=settings.mask_margin if settings.objects else 0,
             preset=settings.preset,
             device=settings.device,
             settings=bpy.path.abspath(settings.settings) if settings.settings else "",

@@ -113,6 +113,7 @@ def _draw_objects(layout, scene, settings) -> None:
         layout.prop_search(thing, "strip", editor, collection, icon="SEQUENCE")
     else:
         layout.prop(thing, "path")
+    layout.prop(settings, "mask_margin")
 
 
 def _draw_job(layout, job: Job) -> None:

@@ -84,6 +84,14 @@ class NVD_PG_decompose(bpy.types.PropertyGroup):
         subtype="PIXEL",
         description="Working height in pixels; 0: that of the clip",
     )
+    mask_margin: IntProperty(
+        name="Mask Margin",
+        min=0,
+        soft_max=50,
+        subtype="PIXEL",
+        description="How far the masks' outlines may be off, in pixels of the working size; there "
+        "the picture decides. 0 for exact masks",
+    )
     settings: StringProperty(
         name="Settings", subtype="FILE_PATH", description="YAML file with settings of the training"
     )

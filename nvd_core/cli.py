@@ -62,6 +62,8 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
 
     preset = parsed.preset or "fast"
     settings = load_settings(parsed.settings, preset) if parsed.settings else PRESETS[preset]()
+    if parsed.mask_margin is not None:
+        settings.mask_margin = parsed.mask_margin
     job = Job(
         source=os.path.abspath(parsed.source),
         masks=[[n, p if wanted_class(p) else os.path.abspath(p)] for n, p in parsed.mask],
@@ -210,6 +212,12 @@ def _parser() -> argparse.ArgumentParser:
     decompose.add_argument("--frames", type=_frame_range, metavar="A-B", help="counted from 0")
     decompose.add_argument("--height", type=int, help="working height in pixels")
     decompose.add_argument("--preset", choices=("fast", "paper"), help="default: fast")
+    decompose.add_argument(
+        "--mask-margin",
+        type=_pixels,
+        metavar="PIXELS",
+        help="how far the masks' outlines may be off; there the picture decides",
+    )
     decompose.add_argument("--settings", type=Path, help="YAML file with settings to change")
     decompose.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     decompose.add_argument("--seed", type=int, default=0)
@@ -259,6 +267,16 @@ def _named_path(text: str) -> tuple[str, str]:
     if not (name and separator and path):
         raise argparse.ArgumentTypeError(f"expected NAME=PATH, found {text!r}")
     return name, path
+
+
+def _pixels(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected pixels, 0 or more, found {text!r}")
+    return value
 
 
 def _frame_range(text: str) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mask_carrying import carry_masks
+from nvd_core.priors.mask_edges import doubt_edges
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector, wanted_class
 from nvd_core.priors.masks import frames_of, load_masks, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
@@ -201,6 +202,8 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
         detected = [] if sources[n] else [t for t in range(info.frames) if weights[n, t].any()]
         for t in detected or frames_of(sources[n], info.frames):
             write_image(folder / "masks" / name / f"{t:05d}.png", masks[n, t, ..., None])
+    if settings.mask_margin > 0:
+        doubt_edges(work, settings.mask_margin)
 
 
 def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:

@@ -245,6 +245,11 @@ class TestBadInput:
     def test_missing_source(self, tmp_path):
         refused(self.decompose(tmp_path, tmp_path / "none.mp4"), "none.mp4")
 
+    def test_margin_below_nothing(self, sequence, tmp_path):
+        for value in ("-1", "wide", "inf"):
+            finished = self.decompose(tmp_path, sequence[0], f"--mask-margin={value}")
+            refused(finished, "--mask-margin", value)
+
     def test_missing_frame(self, sequence, tmp_path):
         (sequence[0] / "0003.png").unlink()
         refused(self.decompose(tmp_path, sequence[0]), "3")

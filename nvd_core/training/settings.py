@@ -113,6 +113,8 @@ class Settings:
     """share of the points whose flow match is evaluated too"""
     bootstrap_share: float = 0.5
     """share of the steps in which the masks are enforced"""
+    mask_margin: float = 0.0
+    """pixels by which the masks' outlines may be off; that near to them the picture decides"""
     global_rigidity_share: float = 0.0
     """share of the steps in which the global rigidity is active"""
     consistency_patches: int = 16
