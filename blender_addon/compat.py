@@ -25,6 +25,13 @@ def compositor_tree(scene: bpy.types.Scene) -> bpy.types.NodeTree:
     return scene.node_tree
 
 
+def compositor_nodes(scene: bpy.types.Scene | None) -> list[bpy.types.Node]:
+    """The nodes that composite `scene`; changes nothing, so that it may be asked while drawing."""
+    name = "compositing_node_group" if NEW_COMPOSITOR else "node_tree"
+    tree = getattr(scene, name) if scene else None
+    return list(tree.nodes) if tree else []
+
+
 def compositor_output(tree: bpy.types.NodeTree) -> bpy.types.NodeSocket:
     """The socket that receives the finished picture; made where there is none."""
     kind = "NodeGroupOutput" if NEW_COMPOSITOR else "CompositorNodeComposite"

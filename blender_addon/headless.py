@@ -134,7 +134,10 @@ def replace_edits(group: bpy.types.NodeTree, edits: list[tuple[str, str]]) -> No
     The files may be of any size. The folder's own edit file stays as it is.
     """
     layers = {layer.name: layer for layer in read_shot(group["nvd_folder"]).layers}
-    images = {image["nvd_path"]: image for image in bpy.data.images if "nvd_path" in image}
+    images: dict[str, bpy.types.Image] = {}
+    for image in bpy.data.images:
+        if "nvd_path" in image:
+            images.setdefault(image["nvd_path"], image)
     for name, path in edits:
         if name not in layers:
             raise AddonError(f"the shot has no layer {name!r}", f"choose one of {sorted(layers)}")

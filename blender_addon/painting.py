@@ -19,10 +19,11 @@ import numpy as np
 from bpy.app.handlers import persistent
 
 from . import compat
+from .patterns import kind_of, pattern
 from .pixels import read_pixels, write_pixels
 from .resample import DEAD_ZONE
 from .shot import ShotError
-from .shots import NVD_PG_layer, NVD_PG_shot, all_shots, follow_sizes
+from .shots import CHOOSE, NVD_PG_layer, NVD_PG_shot, all_shots, follow_sizes
 from .undo import keep_packed, put_in_place, watch
 
 VIEWS = ("edit", "learned", "checker", "grid")
@@ -72,6 +73,9 @@ def restore_learned(layer: NVD_PG_layer) -> None:
     Paint that was taken off before stays in the .blend as an image.
     """
     painted = _edit(layer)
+    _follow(layer)
+    if 0 in layer.base.size:
+        raise ShotError(f"what was learned of {layer.name} cannot be read", CHOOSE)
     if not is_painted(layer):
         return
     keep_packed(painted)  # a copy is made from the file, packed or not
@@ -90,9 +94,11 @@ def bring_back(layer: NVD_PG_layer) -> None:
     """
     if layer.taken_back is None:
         raise ShotError(f"no paint was taken off {layer.name}", "restore the learned texture first")
+    _follow(layer)
     old, has_paint = _edit(layer), is_painted(layer)
     put_in_place(old, layer.taken_back)
     layer.edit, layer.taken_back = layer.taken_back, old if has_paint else None
+    _follow(layer)
 
 
 def is_painted(layer: NVD_PG_layer) -> bool:
@@ -115,7 +121,7 @@ def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
     if what == "learned":
         layer.shown = layer.base
     else:
-        layer.shown = None if what == "edit" else _pattern(what, edit.size)
+        layer.shown = None if what == "edit" else pattern(what, edit.size)
     node = entry.group_node()
     for link in node.inputs[f"{layer.name} Edit"].links if node else ():
         if link.from_node.bl_idname == "CompositorNodeImage":
@@ -130,9 +136,7 @@ def shown(layer: NVD_PG_layer) -> str:
     """Which of VIEWS the layer shows."""
     if layer.shown is None:
         return "edit"
-    if layer.shown == layer.base:
-        return "learned"
-    return "checker" if layer.shown.generated_type == "UV_GRID" else "grid"
+    return "learned" if layer.shown == layer.base else kind_of(layer.shown)
 
 
 def coverage(layer: NVD_PG_layer) -> float:
@@ -140,23 +144,16 @@ def coverage(layer: NVD_PG_layer) -> float:
     return float(np.mean(read_pixels(layer.learned)[..., 3] > 0))
 
 
+def _follow(layer: NVD_PG_layer) -> None:
+    """See that the layer is compared with what was learned at its edit's size."""
+    for entry in layer.id_data.nvd_shots:
+        follow_sizes(entry)
+
+
 def _edit(layer: NVD_PG_layer) -> bpy.types.Image:
     if layer.edit is None:
         raise ShotError(f"the edit image of {layer.name} was deleted", "open the shot again")
     return layer.edit
-
-
-def _pattern(what: str, size) -> bpy.types.Image:
-    """Blender's own checkerboard with numbers' colours, or its UV grid, of a texture's size."""
-    kind = {"checker": "UV_GRID", "grid": "COLOR_GRID"}[what]
-    name = f"NVD {what} {size[0]} x {size[1]}"
-    image = bpy.data.images.get(name)
-    if image is None:
-        image = bpy.data.images.new(name, *size, alpha=True)
-        image.generated_type = kind
-        image.colorspace_settings.name = "Non-Color"
-        image.alpha_mode = "CHANNEL_PACKED"
-    return image
 
 
 def _save(image: bpy.types.Image) -> Path:

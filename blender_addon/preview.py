@@ -68,6 +68,11 @@ class Preview:
         self.times = {"upload": uploaded - began, "draw": time.perf_counter() - uploaded}
         return self._picture
 
+    @property
+    def ready(self) -> bool:
+        """Whether a frame is prepared."""
+        return self._frame is not None
+
     def forget_frame(self) -> None:
         """Blender's undo may have taken the image of the frame away, or changed its file."""
         self._frame = None
@@ -170,7 +175,7 @@ def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
         _live.handles.append((space, handle, region))
     for handlers, function in _HANDLERS:
         handlers.append(function)
-    _follow(bpy.context.scene)
+    _follow(_scene_of(entry))
 
 
 def stop() -> None:
@@ -206,10 +211,18 @@ def frame_of(entry: NVD_PG_shot, scene: bpy.types.Scene) -> int:
     return source_frame(strip, scene.frame_current) - entry.first_frame
 
 
+def _scene_of(entry: NVD_PG_shot) -> bpy.types.Scene:
+    """The scene whose playhead is followed: the one that lists the shot, or the shot's own."""
+    shown = bpy.context.scene
+    return shown if shown == entry.scene else entry.id_data
+
+
 @persistent
 def _follow(scene, _depsgraph=None) -> None:
     entry = _live.entry()
     if entry is None or scene not in (entry.scene, entry.id_data):
+        return
+    if bpy.app.is_job_running("RENDER"):  # in a thread of its own, which may not load images
         return
     try:
         _live.frame = frame_of(entry, scene)
@@ -227,7 +240,7 @@ def _after_undo(_scene, _depsgraph=None) -> None:
         stop()
         return
     _live.preview.forget_frame()
-    _follow(bpy.context.scene)
+    _follow(_scene_of(entry))
 
 
 _HANDLERS = (
@@ -244,7 +257,7 @@ def _before_load(_path) -> None:
 
 def _draw(where: str) -> None:
     entry, region = _live.entry(), bpy.context.region
-    if entry is None or _live.message:
+    if entry is None or _live.message or not _live.preview.ready:
         return
     _live.message = shader.problem()
     if _live.message:
@@ -263,7 +276,7 @@ def _draw(where: str) -> None:
             shader.draw(picture, corner, scale * width, scale * height, power=True)
         _redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
         return
-    scene = bpy.context.scene
+    scene = compat.sequencer_scene(bpy.context)
     if not 0 <= _live.frame < _live.preview.shot.frames:
         return
     width, height = scene.render.resolution_x, scene.render.resolution_y

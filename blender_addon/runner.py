@@ -6,6 +6,7 @@ finds them again: running, finished or interrupted, in this Blender or another.
 
 import atexit
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,7 +80,10 @@ class Runner:
         self._remember()
         for job in ended:
             for function in self.when_ended:
-                function(job)
+                try:
+                    function(job)
+                except Exception:  # a timer that raises is never called again: the queue would stop
+                    traceback.print_exc()
         _redraw(everything=bool(ended))
         self.longest_tick = max(self.longest_tick, time.perf_counter() - began)
 

@@ -18,6 +18,7 @@ from bpy.app.handlers import persistent
 from bpy.props import CollectionProperty, IntProperty, PointerProperty, StringProperty
 
 from . import compat, nodes
+from .patterns import kind_of, pattern
 from .resample import learned_at
 from .scripting import open_shot
 from .shot import Shot, ShotError, read_shot
@@ -45,8 +46,8 @@ class NVD_PG_layer(bpy.types.PropertyGroup):
         """Whether the edit is not as large any more as what it is compared with."""
         if not (self.edit and self.learned and self.base):
             return False
-        size = tuple(self.edit.size)
-        return 0 not in size and size != tuple(self.base.size)
+        readable = all(0 not in image.size for image in (self.edit, self.learned, self.base))
+        return readable and tuple(self.edit.size) != tuple(self.base.size)
 
 
 class NVD_PG_shot(bpy.types.PropertyGroup):
@@ -82,7 +83,7 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
         """The node with the shot's inputs in its scene's compositor."""
         if self.scene is None:
             return None
-        for node in compat.compositor_tree(self.scene).nodes:
+        for node in compat.compositor_nodes(self.scene):
             if node.get("nvd_folder") == str(self.path) and getattr(node, "node_tree", None):
                 return node
         return None
@@ -171,8 +172,7 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
         image["nvd_path"], image.filepath_raw = path, stored_path(path)
         if not image.is_dirty and image.packed_file is None:
             image.reload()
-    tree = compat.compositor_tree(entry.scene) if entry.scene else None
-    for block in (*bpy.data.node_groups, *(tree.nodes if tree else ())):
+    for block in (*bpy.data.node_groups, *compat.compositor_nodes(entry.scene)):
         if block.get("nvd_folder") == old:
             block["nvd_folder"] = str(shot.folder)
     entry.folder = stored_path(shot.folder)
@@ -181,17 +181,20 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
 
 def follow_sizes(entry: NVD_PG_shot) -> None:
     """Where a layer's edit has changed its size, compare it with what was learned at that size."""
-    node = entry.group_node()
+    folder = str(entry.path)
+    # A strip modifier composites by a copy of the shot's group
+    groups = [group for group in bpy.data.node_groups if group.get("nvd_folder") == folder]
     for layer in entry.layers:
         if not layer.has_changed_size:
             continue
         watch(layer.edit)
-        shows_learned = layer.shown == layer.base
+        shown, was_base = layer.shown, layer.shown == layer.base
         layer.base = learned_at(layer.learned, layer.edit.size)
-        if shows_learned:
-            layer.shown = layer.base
-        if node is not None:
-            nodes.set_texture(node.node_tree, layer.name, layer.base)
+        if shown is not None:
+            size = layer.edit.size
+            layer.shown = layer.base if was_base else pattern(kind_of(shown), size)
+        for group in groups:
+            nodes.set_texture(group, layer.name, layer.base)
 
 
 def stored_path(path: str | Path) -> str:
@@ -207,7 +210,10 @@ def stored_path(path: str | Path) -> str:
 
 def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
     """Fill the entry's layers with the images that open_shot has loaded."""
-    images = {image["nvd_path"]: image for image in bpy.data.images if "nvd_path" in image}
+    images: dict[str, bpy.types.Image] = {}
+    for image in bpy.data.images:  # the first, as open_shot takes it: an artist's copy comes later
+        if "nvd_path" in image:
+            images.setdefault(image["nvd_path"], image)
     if [layer.name for layer in entry.layers] != [layer.name for layer in shot.layers]:
         entry.layers.clear()
         for layer in shot.layers:
@@ -221,17 +227,29 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
             image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
 
 
+_folders: list[tuple[str, Path]] = []  # of the shots, in their order, while a save is under way
+
+
 @persistent
 def _before_save(path) -> None:
     """Folders relative to where the .blend is going to lie."""
+    _folders[:] = [(entry.name, entry.path) for entry in all_shots()]
     if not (path and bpy.context.preferences.filepaths.use_relative_paths):
         return
-    for entry in all_shots():
-        folder = entry.path
+    for entry, (_name, folder) in zip(all_shots(), _folders, strict=True):
         try:
             entry.folder = bpy.path.relpath(str(folder), start=os.path.dirname(str(path)))
         except ValueError:  # another drive of Windows
             entry.folder = str(folder)
+
+
+@persistent
+def _after_save(_path) -> None:
+    """Folders relative to the .blend that is open: what was written may have been a copy of it."""
+    for entry, (name, folder) in zip(all_shots(), _folders, strict=False):
+        if entry.name == name:
+            entry.folder = stored_path(folder)
+    _folders.clear()
 
 
 @persistent
@@ -285,6 +303,8 @@ def _sizes_changed() -> Iterator[tuple]:
 _CLASSES = (NVD_PG_layer, NVD_PG_shot)
 _HANDLERS = (
     (bpy.app.handlers.save_pre, _before_save),
+    (bpy.app.handlers.save_post, _after_save),
+    (bpy.app.handlers.save_post_fail, _after_save),
     (bpy.app.handlers.load_post, _after_load),
     (bpy.app.handlers.depsgraph_update_post, _after_change),
     (bpy.app.handlers.undo_post, _after_undo),

@@ -255,3 +255,16 @@ def child_of(job: Job) -> int:
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+
+
+def test_a_listener_that_fails_does_not_stop_the_queue(monkeypatch, capsys):
+    from blender_addon.runner import Runner
+
+    def fail(_job):
+        raise ValueError("a listener's own fault")
+
+    heard, ours = [], Runner()
+    ours.when_ended += [fail, heard.append]
+    monkeypatch.setattr(ours.queue, "tick", lambda: ["a job"])
+    ours.tick()
+    assert heard == ["a job"] and "a listener's own fault" in capsys.readouterr().err

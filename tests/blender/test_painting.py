@@ -191,3 +191,67 @@ def test_patterns_and_learned_are_shown_without_touching_the_edit(entry, made, t
 
 def test_coverage(entry):
     assert painting.coverage(entry.layers["toy"]) == 1.0
+
+
+def test_a_saved_copy_leaves_the_folders_alone(entry, folder, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "clips" / "file.blend"))
+    entry = bpy.context.scene.nvd_shots[0]
+    assert entry.folder == "//shot.nvd"
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    copy = tmp_path / "far" / "away" / "copy.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(copy), copy=True)
+    assert (entry.folder, entry.missing) == ("//shot.nvd", False)
+    with pytest.raises(RuntimeError):
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "nowhere" / "x.blend"), copy=True)
+    assert (entry.folder, entry.missing) == ("//shot.nvd", False)
+    bpy.ops.wm.open_mainfile(filepath=str(copy))
+    assert not bpy.context.scene.nvd_shots[0].missing
+
+
+def test_a_deleted_folder_is_no_other_size(entry, folder, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "file.blend"))
+    pixels = paint(bpy.context.scene.nvd_shots[0].layers["toy"].edit)
+    folder.rename(tmp_path / "elsewhere")
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "file.blend"))
+    entry = bpy.context.scene.nvd_shots[0]
+    images = len(bpy.data.images)
+    shots.follow_sizes(entry)
+    assert not entry.layers["toy"].has_changed_size and len(bpy.data.images) == images
+    painting.show(entry, entry.layers["toy"], "checker")
+    with pytest.raises(ShotError, match="Find Again"):
+        painting.restore_learned(entry.layers["toy"])
+    assert np.array_equal(painting.read_pixels(entry.layers["toy"].edit), pixels)
+
+
+def test_an_artists_copy_of_an_edit_stays_a_copy(entry, folder):
+    copy = entry.layers["toy"].edit.copy()
+    entry = shots.add_shot(folder)
+    shown = entry.group_node().inputs["toy Edit"].links[0].from_node.image
+    assert entry.layers["toy"].edit == shown != copy
+
+
+def test_restored_after_an_undo_has_left_the_sizes_apart(entry):
+    layer = entry.layers["toy"]
+    paint(layer.edit)
+    layer.edit.scale(192, 128)  # and nothing has followed it
+    painting.restore_learned(layer)
+    assert tuple(layer.edit.size) == tuple(layer.base.size) == (192, 128)
+    assert not painting.is_painted(layer)
+
+
+def test_a_pattern_follows_the_size_of_the_edit(entry):
+    layer = entry.layers["toy"]
+    painting.show(entry, layer, "grid")
+    layer.edit.scale(192, 128)
+    shots.follow_sizes(entry)
+    assert painting.shown(layer) == "grid" and tuple(layer.shown.size) == (192, 128)
+
+
+def test_asking_for_the_node_makes_nothing(entry):
+    scene = entry.scene
+    name = "compositing_node_group" if bpy.app.version >= (5, 0, 0) else "use_nodes"
+    setattr(scene, name, None if bpy.app.version >= (5, 0, 0) else False)
+    groups = len(bpy.data.node_groups)
+    entry.amount("toy", "Relight")
+    assert len(bpy.data.node_groups) == groups

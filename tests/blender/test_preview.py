@@ -122,6 +122,15 @@ def test_follows_the_playhead(gpu_ready, made):
         assert np.abs(got - Truth(made).picture(t, "delta")).max() < 0.05 / 255
 
 
+def test_a_shot_of_another_scene_than_the_windows(made):
+    entry = shots.add_shot(made / "shot.nvd", bpy.data.scenes.new("other"))
+    preview.start(entry)
+    assert preview.running().ready
+    preview.running().forget_frame()
+    preview._after_undo(bpy.context.scene)
+    assert preview.running().ready
+
+
 def test_off_leaves_nothing_behind(made):
     entry = shots.add_shot(made / "shot.nvd")
     images, handlers = len(bpy.data.images), len(bpy.app.handlers.frame_change_post)
