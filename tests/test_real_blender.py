@@ -4,6 +4,7 @@ Where such a Blender cannot be set up (tools/window.py), these tests are skipped
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,11 @@ def run(work: Path, *arguments) -> subprocess.CompletedProcess:
     process = window.start_blender(
         arguments, work, Path(sys.executable), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    output, _ = process.communicate(timeout=300)
+    try:
+        output, _ = process.communicate(timeout=300)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, 9)
+        raise
     return subprocess.CompletedProcess(arguments, process.returncode, output)
 
 

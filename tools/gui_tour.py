@@ -68,14 +68,16 @@ def _follow(process: subprocess.Popen, facts: dict) -> list[str]:
     wrong = []
     timer = threading.Timer(LIMIT, os.killpg, (process.pid, 9))
     timer.start()
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        if line.startswith("TOUR "):
-            facts |= json.loads(line.removeprefix("TOUR "))
-        elif any(w in line for w in WRONG) and not any(w in line for w in HARMLESS):
-            wrong.append(line.strip())
-    process.wait()
-    timer.cancel()
+    try:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            if line.startswith("TOUR "):
+                facts |= json.loads(line.removeprefix("TOUR "))
+            elif any(w in line for w in WRONG) and not any(w in line for w in HARMLESS):
+                wrong.append(line.strip())
+        process.wait()
+    finally:
+        timer.cancel()
     return wrong
 
 

@@ -5,7 +5,8 @@
 Blender from PyPI has no window. Where there is root on a Linux with debootstrap (or apt-get to
 fetch it), Debian's newest Blender is installed below .envs/window together with an X server that
 needs no screen (Xvfb), a mouse (xdotool), a camera for the screen (ImageMagick) and a reader of
-what is written on it (tesseract): 1.4 GB, two minutes. Nothing outside of that folder changes.
+what is written on it (tesseract): 1.4 GB, two minutes. Nothing but debootstrap itself is installed
+outside of that folder.
 
 `start_blender` runs it in a mount namespace that ends with it. The project and a working folder are
 seen at the same paths inside and outside, so that Blender in there and the engine out here work on
@@ -18,7 +19,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from environments import ENVIRONMENTS, ROOT, Failed, run
@@ -47,8 +48,7 @@ def ensure() -> str:
     if sys.platform != "linux" or os.geteuid() != 0:
         raise NoWindow("a Blender with a window is set up on Linux by root only")
     if not shutil.which("debootstrap") and shutil.which("apt-get"):
-        run(["apt-get", "update", "-qq"])
-        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap"])
+        _fetch(_install_debootstrap)
     missing = [name for name in _NEEDED if not shutil.which(name)]
     if missing:
         raise NoWindow(f"no {', '.join(missing)} on this machine")
@@ -59,7 +59,7 @@ def ensure() -> str:
     wanted = " ".join(PACKAGES)
     if not (STAMP.is_file() and STAMP.read_text() == wanted):
         print(f"making .envs/{FOLDER.name} ...", flush=True)
-        _make()
+        _fetch(_make)
         STAMP.write_text(wanted)
     return version()
 
@@ -71,6 +71,19 @@ def version() -> str:
     if not lines:
         raise Failed(f"the Blender in {FOLDER} does not start:\n{done.stdout}\n{done.stderr}")
     return lines[0].removeprefix("Blender ")
+
+
+def _fetch(step: Callable[[], None]) -> None:
+    """Run a step that downloads; NoWindow where it cannot, as without a network."""
+    try:
+        step()
+    except Failed as error:
+        raise NoWindow(f"its packages cannot be had here:\n{error}") from error
+
+
+def _install_debootstrap() -> None:
+    run(["apt-get", "update", "-qq"])
+    run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", "debootstrap"])
 
 
 def _make() -> None:
