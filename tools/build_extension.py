@@ -3,9 +3,9 @@
     python3 tools/build_extension.py                        into dist/
     python3 tools/build_extension.py --blender blender      by that Blender's own tool
 
-Without --blender the tool is the one inside the Blender module of .envs/bpy-*, which does not check
-the tags. The engine's wheel is made by `pip wheel` of the checkout and put into engine_package/,
-from where the extension installs it.
+Without --blender the tool is the one of a Blender in .envs/, which is made where there is none; it
+does not check the tags. The engine's wheel is made by `pip wheel` of the checkout and put into
+engine_package/, from where the extension installs it.
 """
 
 import argparse
@@ -15,7 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from environments import ENVIRONMENTS, ROOT, usable_blender
+
 LIMIT = 1_000_000  # bytes
 
 
@@ -62,11 +63,19 @@ def _python() -> Path | str:
 def _tool(blender: str) -> list[str]:
     if blender:
         return [blender, "--command", "extension"]
-    pattern = "bpy-*/lib/python*/site-packages/bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py"
-    found = sorted((ROOT / ".envs").glob(pattern))
+    found = _tools()
+    if not found and usable_blender():
+        found = _tools()
     if not found:
-        sys.exit("no Blender: give --blender, or run tools/environments.py bpy-5.2")
+        sys.exit("no Blender: give --blender")
     return [sys.executable, str(found[-1])]
+
+
+def _tools() -> list[Path]:
+    """The tools in the Blenders of .envs/, modules and the one with a window."""
+    places = ("bpy-*/lib/python*/site-packages/bpy/*", "window/usr/share/blender")
+    tool = "scripts/addons_core/bl_pkg/cli/blender_ext.py"
+    return [path for place in places for path in sorted(ENVIRONMENTS.glob(f"{place}/{tool}"))]
 
 
 def _run(command: list) -> None:

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
-from environments import BLENDERS, ROOT, Environment, Failed, all_environments, ensure
+from environments import ROOT, Environment, Failed, all_environments, ensure, usable_blender
 
 SAMPLE = ROOT / "samples" / "tumbler"
 
@@ -27,10 +27,9 @@ def main() -> int:
     parser.add_argument("--height", type=int, help="working height in pixels")
     parser.add_argument("--out", type=Path, default=ROOT / "demo_out", help="default: demo_out")
     arguments = parser.parse_args()
-    environments = {environment.name: environment for environment in all_environments()}
-    engine = environments["engine"]
+    engine = next(made for made in all_environments() if made.name == "engine")
     ensure(engine)
-    blender = usable_blender(environments)
+    blender = usable_blender()
 
     out = arguments.out.resolve()
     shot = out / "shot.nvd"
@@ -60,18 +59,6 @@ def main() -> int:
     python(engine, ROOT / "tools" / "demo_pictures.py", "show", shot, out)
     say_where_to_look(out, time.monotonic() - started)
     return 0
-
-
-def usable_blender(environments: dict[str, Environment]) -> Environment | None:
-    """The first Blender that can be installed here; None, said aloud, where none can."""
-    for version in BLENDERS:
-        environment = environments[f"bpy-{version}"]
-        try:
-            ensure(environment)
-            return environment
-        except Failed as error:
-            print(f"Blender {version} is left out: {error}")
-    return None
 
 
 def options(arguments: argparse.Namespace) -> list[object]:

@@ -114,6 +114,19 @@ def ensure(environment: Environment) -> str:
     return "ready"
 
 
+def usable_blender() -> Environment | None:
+    """The first Blender that can be installed here, made; None, said aloud, where none can."""
+    environments = {environment.name: environment for environment in all_environments()}
+    for version in BLENDERS:
+        environment = environments[f"bpy-{version}"]
+        try:
+            ensure(environment)
+            return environment
+        except Failed as error:
+            print(f"Blender {version} is left out: {error}")
+    return None
+
+
 def install_engine(python: Path) -> None:
     if has_nvidia():
         pip(python, TORCH)
