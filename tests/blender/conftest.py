@@ -5,6 +5,7 @@
 tools/test.py runs them in every one. Blender's own settings stay out of the user's.
 """
 
+import gc
 import os
 import sys
 import tempfile
@@ -52,6 +53,15 @@ def made_other_sizes(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("sizes")
     run_engine(Path(__file__).with_name("make_folder.py"), folder, "--other-sizes")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown():
+    """Blender 4.2 crashes now and then when Python collects what is left of an object of a class
+    that has been unregistered; so there garbage is collected before that, and at no other time."""
+    if bpy.app.version < (4, 5, 0):
+        gc.disable()
+        gc.collect()
 
 
 def pytest_sessionfinish(session, exitstatus):
