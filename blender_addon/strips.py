@@ -22,8 +22,8 @@ from .painting import save_edits
 from .process import clean_environment
 from .shot import Shot, ShotError
 from .shots import NVD_PG_shot
-from .sources import image_files, read_strip
-from .timing import is_plain, known_pictures
+from .sources import image_files, read_around, read_strip
+from .timing import check_kind, is_plain, known_pictures
 
 # What makes a strip look as it does, where both have it
 _LOOK = (
@@ -106,7 +106,7 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
         start, shown = scene.frame_current, [0, shot.frames]
         pictures = list(range(shot.frames))
     else:
-        start, shown, pictures = _alignment(entry, shot, source)
+        start, shown, pictures = alignment(entry, shot, source)
     files = [Path(pattern % picture) for picture in pictures]
     missing = next((path for path in files if not path.is_file()), None)
     if missing is not None:
@@ -135,7 +135,7 @@ def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
     start, shown = scene.frame_current, [0, shot.frames]
     if source is not None:
         _check_plain(source)
-        start, shown, _ = _alignment(entry, shot, source)
+        start, shown, _ = alignment(entry, shot, source)
     channel = _free_channel(scene, source, start + shown[0], shown[1])
     made = compat.make_strips(scene).new_scene(
         name=f"{entry.name} composite", scene=entry.scene, channel=channel, frame_start=start
@@ -157,7 +157,7 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     if source is None:
         raise ShotError("the strip of the shot is not in this scene", "choose it in the panel")
     _check_plain(source)
-    start, _shown, _pictures = _alignment(entry, shot, source)
+    start, _shown, _pictures = alignment(entry, shot, source)
     old = entry.group_node()
     tree = bpy.data.node_groups.new(f"{old.node_tree.name} strip", "CompositorNodeTree")
     for way in ("INPUT", "OUTPUT"):
@@ -187,16 +187,18 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
 
 
 def _check_plain(source) -> None:
+    check_kind(source)
     if not is_plain(source):
         raise ShotError(f"{source.name} does not play at normal speed", "use Render to Strip")
 
 
-def _alignment(entry: NVD_PG_shot, shot: Shot, source_strip):
+def alignment(entry: NVD_PG_shot, shot: Shot, source_strip):
     """Where the shot stands on the timeline: its first frame, (frames cut off before, shown), and
-    the shot's picture at every frame from there, also behind the trims.
+    the shot's picture at every frame from there, also behind the trims. May render (timing.py).
     """
     left, length = compat.strip_span(source_strip)
-    shows = read_strip(source_strip).shows
+    of_shot = range(entry.first_frame, entry.first_frame + shot.frames)
+    shows = read_around(source_strip, of_shot).shows
     pictures = {frame: picture - entry.first_frame for frame, picture in shows.items()}
     inside = [frame for frame in sorted(shows) if 0 <= pictures[frame] < shot.frames]
     shown = [frame for frame in inside if left <= frame < left + length]

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import bpy
 import pytest
-from test_timing import COUNT, added, clip, extension, scene  # noqa: F401
+from engine import PYTHON
+from test_timing import COUNT, added, check, clip, extension, scene  # noqa: F401
 
-from blender_addon import compat, strip_probe, timing
+from blender_addon import compat, shots, strip_probe, strips, timing
 from blender_addon.errors import AddonError
-from blender_addon.sources import read_strip
+from blender_addon.render_job import queue_render
+from blender_addon.sources import Source, read_around, read_strip
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +37,19 @@ def effect(scene, kind, channel, *inputs):
     length = {"length": 30} if bpy.app.version >= (5, 0, 0) else {"frame_end": 41}
     given = dict(zip(names, inputs, strict=False))
     return new(name=kind, type=kind, channel=channel, frame_start=11, **length, **given)
+
+
+@pytest.mark.parametrize("rate", [24, 30])
+def test_a_movie_of_the_scenes_own_odd_rate_is_plain(scene, clip, tmp_path, asked, rate):
+    scene.render.fps, scene.render.fps_base = rate, 1.001
+    strip = added(scene, "movie", clip, f"{rate}000_1001")
+    assert strip.fps != rate / scene.render.fps_base, "as they are kept, the rates differ"
+    assert timing.is_plain(strip)
+    told = check(strip, tmp_path)
+    assert told == list(range(len(told))) and len(told) >= COUNT - 1  # 4.2 rounds its length down
+    assert not asked
+    scene.render.fps_base = 1.0
+    assert not timing.is_plain(strip)
 
 
 def test_effects_stand_beside_the_strip(scene, clip, tmp_path):
@@ -146,6 +161,30 @@ def test_nothing_is_open_when_the_folder_is_deleted(scene, clip, monkeypatch, ki
     assert ends == [[]] and len(bpy.data.scenes) == scenes
 
 
+def test_no_more_is_asked_than_shows(scene, clip, tmp_path, asked):
+    strip = added(scene, "movie", clip)
+    strip.use_reverse_frames = True
+    compat.trim(strip, 20, COUNT - 25)
+    assert set(read_strip(strip).shows) == set(range(31, 36))
+    read_strip(strip)
+    assert asked == [range(31, 36)]
+    timing._known.clear()
+    check(strip, tmp_path)
+
+
+def test_behind_the_trims_as_far_as_the_shot_goes(scene, clip, asked):
+    strip = added(scene, "movie", clip)
+    strip.use_reverse_frames = True
+    compat.trim(strip, 20, COUNT - 25)
+    source = read_around(strip, range(10, 30))
+    assert {picture for picture in source.shows.values()} >= set(range(10, 30))
+    assert (source.first, source.last) == (23, 27) and len(source.shows) < COUNT
+    assert sum(map(len, asked)) == len(source.shows), "no frame is asked for twice"
+    whole = strip_probe.ask(strip, range(11, 11 + COUNT))
+    assert source.shows == {frame: whole[frame] for frame in source.shows}
+    assert len(read_around(strip, range(COUNT)).shows) == COUNT
+
+
 def test_before_the_timelines_first_frame(scene, clip, asked):
     strip = added(scene, "movie", clip)
     compat.move(strip, -31)
@@ -153,6 +192,23 @@ def test_before_the_timelines_first_frame(scene, clip, asked):
     shows = read_strip(strip).shows
     assert shows == {frame: (frame + 20) // 3 * 3 for frame in range(-20, COUNT - 20)}
     assert asked
+
+
+class _Counting(dict):
+    looks = 0
+
+    def __getitem__(self, key):
+        self.looks += 1
+        return super().__getitem__(key)
+
+
+def test_masks_of_a_long_strip_are_placed_in_one_go():
+    count = 2000
+    shows = _Counting({frame: frame * 2 for frame in range(count)} | {-5: 0})
+    source = Source("MOVIE", "", 0, 2 * count - 2, 0, shows, str)
+    assert [source.timeline_frame(n) for n in range(0, 6)] == [-5, -5, 1, 1, 2, 2]
+    assert [source.timeline_frame(n) for n in range(2 * count)][-2:] == [count - 1, count - 1]
+    assert shows.looks < 4 * count
 
 
 def test_a_strip_in_a_meta_strip(scene, clip):
@@ -163,3 +219,21 @@ def test_a_strip_in_a_meta_strip(scene, clip):
     strip.use_reverse_frames = True
     with pytest.raises(AddonError, match="inner lies in a meta strip: take it out"):
         read_strip(strip)
+
+
+def test_strips_of_other_kinds_are_refused(scene, clip, made):
+    strip = effect(scene, "COLOR", 1)
+    entry = shots.add_shot(made / "shot.nvd", scene, strip=strip.name)
+    for use in (timing.shown_pictures, timing.known_pictures, read_strip):
+        with pytest.raises(AddonError, match="COLOR is no movie, image or scene strip"):
+            use(strip)
+    with pytest.raises(AddonError, match="COLOR is no movie, image or scene strip"):
+        queue_render(entry, scene, PYTHON)
+    for add in (strips.add_scene_strip, strips.add_modifier):
+        with pytest.raises(AddonError, match=r"is no movie|no compositor"):
+            add(entry, scene)
+    other = bpy.data.scenes.new("other")
+    orphan = compat.strips(scene).new_scene(name="s", scene=other, channel=2, frame_start=1)
+    bpy.data.scenes.remove(other)
+    with pytest.raises(AddonError, match="scene of the strip s was deleted"):
+        read_strip(orphan)
