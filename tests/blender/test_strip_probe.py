@@ -11,6 +11,7 @@ from test_timing import COUNT, added, check, clip, extension, scene  # noqa: F40
 
 from blender_addon import compat, shots, strip_probe, strips, timing
 from blender_addon.errors import AddonError
+from blender_addon.mask_drawing import draw_mask
 from blender_addon.render_job import queue_render
 from blender_addon.sources import Source, read_around, read_strip
 
@@ -237,3 +238,16 @@ def test_strips_of_other_kinds_are_refused(scene, clip, made):
     bpy.data.scenes.remove(other)
     with pytest.raises(AddonError, match="scene of the strip s was deleted"):
         read_strip(orphan)
+
+
+def test_a_mask_is_drawn_at_the_frame_of_the_strips_own_timeline(scene, clip):
+    edit = bpy.data.scenes.new("edit")
+    strip = compat.make_strips(edit).new_movie(
+        name="clip", filepath=str(clip / "24.mkv"), channel=1, frame_start=1
+    )
+    edit.frame_set(7)
+    scene.frame_set(20)
+    thing = scene.nvd_decompose.objects.add()
+    thing.name = "dog"
+    draw_mask(thing, strip)
+    assert thing.frame == 7
