@@ -161,6 +161,14 @@ def strip_start(strip) -> float:
     return strip.content_start if hasattr(strip, "content_start") else strip.frame_start
 
 
+def move(strip, by: int) -> None:
+    """Move a strip along the timeline, with all that it shows."""
+    if hasattr(strip, "content_start"):
+        strip.content_start += by
+    else:
+        strip.frame_start += by
+
+
 def output_kind(settings: bpy.types.ImageFormatSettings, kind: str) -> None:
     """Set the file format of pictures, or "FFMPEG" for a movie."""
     if hasattr(settings, "media_type"):

@@ -26,7 +26,7 @@ def draw_mask(
     if thing.mask is None:
         thing.mask = bpy.data.masks.new(thing.name)
         thing.mask.layers.new(name=thing.name)
-        thing.frame = bpy.context.scene.frame_current
+        thing.frame = strip.id_data.frame_current
     thing.kind = "MASK"
     if space is not None:
         _show(space, thing.mask, strip, source)

@@ -13,19 +13,20 @@ from .painting import save_edits
 from .runner import runner
 from .shots import NVD_PG_shot
 from .storage import jobs_folder
-from .strips import add_strip, render_command, render_pattern, strip_named
-from .timing import shown_pictures
+from .strips import add_strip, alignment, render_command, render_pattern, strip_named
 
 KIND = "strip"
 
 
 def queue_render(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path) -> Job:
-    """Save the paint and queue the render; AddonError where the folder or the disk refuses."""
-    strip = strip_named(scene, entry.strip)
+    """Save the paint and queue the render; AddonError where the folder, the strip or the disk
+    refuses.
+    """
+    shot, strip = entry.read(), strip_named(scene, entry.strip)
     if strip is not None:
-        shown_pictures(strip)  # may take a moment, which the timer at the job's end has not
+        alignment(entry, shot, strip)  # may take a moment, which the timer at the job's end has not
     save_edits(entry)
-    shot, pattern = entry.read(), render_pattern(entry)
+    pattern = render_pattern(entry)
     step = {"title": "rendering", "command": render_command(python, shot, pattern)}
     job = Job.create(
         jobs_folder(),

@@ -2,17 +2,20 @@
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 
 import bpy
 
 from . import compat
 from .errors import AddonError
-from .timing import shown_pictures
+from .timing import KINDS as KINDS
+from .timing import check_kind, shown_pictures
 
-KINDS = ("MOVIE", "IMAGE", "SCENE")
+MARGIN = 8  # frames first looked at behind a strip's trims
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,9 @@ class Source:
     """`path` is a movie, a pattern such as shot.%04d.png, or "" where a scene is to be rendered.
 
     `first` and `last` count the source's pictures from 0: the range that the strip shows from frame
-    `start` of the timeline on. `shows` has the picture at every frame that the strip covers, also
-    where it is trimmed off. `number_of` gives the digits that number a picture in its file's name.
+    `start` of the timeline on. `shows` has the picture at every frame where the strip shows, and at
+    some behind its trims where they were asked for. `number_of` gives the digits that number a
+    picture in its file's name.
     """
 
     kind: str
@@ -40,7 +44,17 @@ class Source:
 
     def timeline_frame(self, picture: int) -> int:
         """The timeline's first frame that shows `picture`, or the one nearest to it."""
-        return min(self.shows, key=lambda frame: (abs(self.shows[frame] - picture), frame))
+        pictures, first_frames = self._first_frames
+        after = bisect_left(pictures, picture)
+        near = range(max(after - 1, 0), min(after + 1, len(pictures)))
+        return min((abs(pictures[n] - picture), first_frames[n]) for n in near)[1]
+
+    @cached_property
+    def _first_frames(self) -> tuple[list[int], list[int]]:
+        """The pictures shown, in their order, and the timeline's first frame that shows each."""
+        first = {self.shows[frame]: frame for frame in sorted(self.shows, reverse=True)}
+        pictures = sorted(first)
+        return pictures, [first[picture] for picture in pictures]
 
     def picture_at(self, frame: int) -> int:
         """The picture that the timeline's `frame` shows; the nearest one in the range."""
@@ -53,10 +67,7 @@ def read_strip(strip, pictures_of: Callable[..., dict[int, int]] = shown_picture
 
     `pictures_of` is timing.known_pictures where nothing may be rendered.
     """
-    if strip is None or strip.type not in KINDS:
-        raise AddonError(
-            "no movie, image or scene strip is selected", "select the strip to decompose"
-        )
+    check_kind(strip)
     start, length = compat.strip_span(strip)
     shows = pictures_of(strip)
     visible = [shows[frame] for frame in range(start, start + length)]
@@ -71,6 +82,19 @@ def read_strip(strip, pictures_of: Callable[..., dict[int, int]] = shown_picture
         return _images(strip, first, last, start, shows)
     scene_first = strip.scene.frame_start + compat.strip_skipped(strip)
     return Source("SCENE", "", first, last, start, shows, "{:05d}".format, strip.scene, scene_first)
+
+
+def read_around(strip, pictures: range) -> Source:
+    """The same, with `shows` going on behind the trims as far as `pictures` of the source go."""
+    source = read_strip(strip)
+    margin = max(MARGIN, len(pictures) - len(source.shows))
+    while any(source.shows[end(source.shows)] in pictures for end in (min, max)):
+        known = len(source.shows)
+        source = read_strip(strip, partial(shown_pictures, margin=margin))
+        if len(source.shows) == known:
+            break
+        margin *= 2
+    return source
 
 
 def image_files(strip) -> list[Path]:

@@ -22,8 +22,8 @@ from .painting import save_edits
 from .process import clean_environment
 from .shot import Shot, ShotError
 from .shots import NVD_PG_shot
-from .sources import image_files, read_strip
-from .timing import is_plain, known_pictures
+from .sources import image_files, read_around, read_strip
+from .timing import check_kind, is_plain, known_pictures
 
 # What makes a strip look as it does, where both have it
 _LOOK = (
@@ -36,6 +36,7 @@ _LOOK = (
     "use_float",
 )
 _TRANSFORM = ("filter", "offset_x", "offset_y", "rotation", "origin")
+AGAIN = "open the shot again"
 _CROP = ("min_x", "max_x", "min_y", "max_y")
 
 
@@ -106,7 +107,7 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
         start, shown = scene.frame_current, [0, shot.frames]
         pictures = list(range(shot.frames))
     else:
-        start, shown, pictures = _alignment(entry, shot, source)
+        start, shown, pictures = alignment(entry, shot, source)
     files = [Path(pattern % picture) for picture in pictures]
     missing = next((path for path in files if not path.is_file()), None)
     if missing is not None:
@@ -132,10 +133,12 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
 def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
     """Add the scene that composites the shot as a strip above the source: always up to date."""
     shot, source = entry.read(), strip_named(scene, entry.strip)
+    if entry.scene is None:
+        raise ShotError(f"the scene that composites {entry.name} was deleted", AGAIN)
     start, shown = scene.frame_current, [0, shot.frames]
     if source is not None:
         _check_plain(source)
-        start, shown, _ = _alignment(entry, shot, source)
+        start, shown, _ = alignment(entry, shot, source)
     channel = _free_channel(scene, source, start + shown[0], shown[1])
     made = compat.make_strips(scene).new_scene(
         name=f"{entry.name} composite", scene=entry.scene, channel=channel, frame_start=start
@@ -149,16 +152,20 @@ def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
 def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     """Composite the shot on the source strip itself, by a strip modifier of Blender 5.1 and later.
 
-    The paint shows live in the sequencer. ShotError where this Blender has none.
+    The edits show live in the sequencer, whatever the layers show just now. ShotError where this
+    Blender has none, and where the shot's nodes are not as they were opened.
     """
     if not compat.STRIP_COMPOSITOR:
-        raise ShotError("this Blender has no compositor for strips", "use Add Composite Strip")
+        raise ShotError("this Blender has no compositor for strips", "use Composite Strip")
     shot, source = entry.read(), strip_named(scene, entry.strip)
     if source is None:
         raise ShotError("the strip of the shot is not in this scene", "choose it in the panel")
     _check_plain(source)
-    start, _shown, _pictures = _alignment(entry, shot, source)
+    start, _shown, _pictures = alignment(entry, shot, source)
     old = entry.group_node()
+    if old is None:
+        raise ShotError(f"the compositor has no node of the shot {entry.name}", AGAIN)
+    images = _images(entry, old)
     tree = bpy.data.node_groups.new(f"{old.node_tree.name} strip", "CompositorNodeTree")
     for way in ("INPUT", "OUTPUT"):
         tree.interface.new_socket("Image", in_out=way, socket_type="NodeSocketColor")
@@ -166,10 +173,10 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     node.node_tree = old.node_tree.copy()
     node.location = (320, 0)
     for socket in old.inputs:
-        if not socket.links:
+        image = images.get(socket.name)
+        if image is None:
             node.inputs[socket.name].default_value = socket.default_value
             continue
-        image = socket.links[0].from_node.image
         frames = shot.frames if image.source == "SEQUENCE" else 0
         made = nodes.image_node(
             tree, image, socket.name, (0, -260 * len(tree.nodes)), frames=frames
@@ -186,17 +193,44 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     return modifier
 
 
+def _images(entry: NVD_PG_shot, node) -> dict[str, bpy.types.Image]:
+    """The images at the inputs of the shot's node: a layer's edit, though another one may show."""
+    images = {}
+    for socket in node.inputs:
+        if not socket.links:
+            continue
+        feeds = socket.links[0].from_node
+        while feeds.bl_idname == "NodeReroute" and feeds.inputs[0].links:
+            feeds = feeds.inputs[0].links[0].from_node
+        if feeds.bl_idname != "CompositorNodeImage":
+            raise ShotError(
+                f"{feeds.name} feeds {socket.name} in the shot's compositor, and a strip's has no "
+                "place for it",
+                "use Composite Strip, or link the image itself",
+            )
+        images[socket.name] = feeds.image
+    for layer in entry.layers:
+        if f"{layer.name} Edit" in images:
+            images[f"{layer.name} Edit"] = layer.edit
+    gone = next((name for name, image in images.items() if image is None), None)
+    if gone is not None:
+        raise ShotError(f"the image of {gone} was deleted", AGAIN)
+    return images
+
+
 def _check_plain(source) -> None:
+    check_kind(source)
     if not is_plain(source):
         raise ShotError(f"{source.name} does not play at normal speed", "use Render to Strip")
 
 
-def _alignment(entry: NVD_PG_shot, shot: Shot, source_strip):
+def alignment(entry: NVD_PG_shot, shot: Shot, source_strip):
     """Where the shot stands on the timeline: its first frame, (frames cut off before, shown), and
-    the shot's picture at every frame from there, also behind the trims.
+    the shot's picture at every frame from there, also behind the trims. May render (timing.py).
     """
     left, length = compat.strip_span(source_strip)
-    shows = read_strip(source_strip).shows
+    of_shot = range(entry.first_frame, entry.first_frame + shot.frames)
+    shows = read_around(source_strip, of_shot).shows
     pictures = {frame: picture - entry.first_frame for frame, picture in shows.items()}
     inside = [frame for frame in sorted(shows) if 0 <= pictures[frame] < shot.frames]
     shown = [frame for frame in inside if left <= frame < left + length]

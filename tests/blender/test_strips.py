@@ -183,6 +183,57 @@ def test_modifier(scene, folder, tmp_path):
     assert psnr(show(scene, tmp_path, 11), live) > 45
 
 
+def test_a_deleted_scene_is_told(scene, folder):
+    entry = shots.add_shot(folder, scene, strip=image_strip(scene, folder).name)
+    bpy.data.scenes.remove(entry.scene)
+    for add in (strips.add_scene_strip, strips.add_modifier):
+        with pytest.raises(ShotError, match=r"open the shot again|use Composite Strip"):
+            add(entry, scene)
+
+
+@pytest.mark.skipif(compat.STRIP_COMPOSITOR, reason="has a compositor on strips")
+def test_no_modifier_here(scene, folder):
+    entry = shots.add_shot(folder, scene, strip=image_strip(scene, folder).name)
+    with pytest.raises(ShotError, match=r"for strips: use Composite Strip"):
+        strips.add_modifier(entry, scene)
+
+
+@pytest.mark.skipif(not compat.STRIP_COMPOSITOR, reason="no compositor on strips before 5.1")
+@pytest.mark.parametrize("what", ["learned", "checker", "grid"])
+def test_modifier_shows_the_edit(scene, folder, tmp_path, what):
+    entry = shots.add_shot(folder, scene, strip=image_strip(scene, folder).name)
+    paint_all(entry)
+    modifier = strips.add_modifier(entry, scene)
+    expected = show(scene, tmp_path, 11)
+    scene.sequence_editor.strips[0].modifiers.remove(modifier)
+    painting.show(entry, entry.layers["background"], what)
+    strips.add_modifier(entry, scene)
+    assert np.array_equal(show(scene, tmp_path, 11), expected)
+
+
+@pytest.mark.skipif(not compat.STRIP_COMPOSITOR, reason="no compositor on strips before 5.1")
+def test_nodes_of_the_artist_in_between(scene, folder, tmp_path):
+    strip = image_strip(scene, folder)
+    entry = shots.add_shot(folder, scene, strip=strip.name)
+    paint_all(entry)
+    node, tree = entry.group_node(), compat.compositor_tree(entry.scene)
+    socket = node.inputs["background Edit"]
+    image, groups = socket.links[0].from_node, len(bpy.data.node_groups)
+    inner = tree.nodes.new("CompositorNodeInvert")
+    tree.links.new(image.outputs["Image"], inner.inputs["Color"])
+    tree.links.new(inner.outputs[0], socket)
+    with pytest.raises(ShotError, match="feeds background Edit"):
+        strips.add_modifier(entry, scene)
+    inner = tree.nodes.new("NodeReroute")
+    tree.links.new(image.outputs["Image"], inner.inputs[0])
+    tree.links.new(inner.outputs[0], socket)
+    strips.add_modifier(entry, scene)
+    assert len(strip.modifiers) == 1 and len(bpy.data.node_groups) == groups + 2
+    tree.nodes.remove(node)
+    with pytest.raises(ShotError, match="no node of the shot shot: open the shot again"):
+        strips.add_modifier(entry, scene)
+
+
 def test_engine_errors_are_told(scene, folder):
     entry = shots.add_shot(folder, scene)
     (folder / "maps/00001.exr").write_bytes(b"broken")
