@@ -37,6 +37,34 @@ def warped_clip(work: Path, motions: np.ndarray, square: tuple | None = None) ->
     compute_flow(work, Progress())
 
 
+def rolling_disc(work: Path, count: int, radius: float, degrees: float) -> np.ndarray:
+    """A textured disc rolls through a still frame; its motions [T, 3, 3] into its own texture.
+
+    It turns by `degrees` a frame and moves on as far as its rim does.
+    """
+    big, other = texture(H, W, 1), texture(100, 100, 2)
+    other = (0.7 * other + (76, 38, 0)).astype(np.uint8)  # a colour of its own
+    x, y = np.meshgrid(np.arange(W), np.arange(H))
+    frames, masks, motions = [], np.zeros((1, count, H, W), np.uint8), []
+    for t in range(count):
+        turn = np.radians(degrees) * t
+        c, s = np.cos(turn), np.sin(turn)
+        px, py = radius + 2 + radius * turn, H / 2
+        motion = np.array([[c, s, 50 - c * px - s * py], [-s, c, 50 + s * px - c * py], [0, 0, 1]])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        disc = cv2.warpPerspective(other, motion, (W, H), flags=flags)
+        cover = np.clip(radius + 0.5 - np.hypot(x - px, y - py), 0, 1)[..., None]
+        frames.append(np.rint(cover * disc + (1 - cover) * big).astype(np.uint8))
+        masks[0, t] = np.rint(255 * cover[..., 0])
+        motions.append(motion)
+    work.mkdir(parents=True, exist_ok=True)
+    np.save(work / "frames.npy", np.stack(frames))
+    np.save(work / "masks.npy", masks)
+    np.save(work / "mask_weight.npy", np.full_like(masks, 255))
+    compute_flow(work, Progress())
+    return np.array(motions)
+
+
 def camera(count: int, perspective: float = 0.0) -> np.ndarray:  # [T, 3, 3]
     """A pan with a slow turn and zoom; the middle frame stands at the identity."""
     motions = []

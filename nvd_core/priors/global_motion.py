@@ -44,6 +44,12 @@ WORTH_PX = 0.02
 """... and by this many pixels."""
 LEAST_MATCHES = 12
 """Below this many matches a frame's motion is not estimated but carried on."""
+ROUNDS = 3
+"""How often at most an object's matches are measured again after its motion was taken out."""
+SETTLED_PX = 0.1
+"""A motion that changes by less than this, averaged over the matches, is not measured again."""
+AROUND = 16
+"""Pixels around a layer that a flow measured again sees, at least."""
 
 
 @dataclass
@@ -129,7 +135,7 @@ class _Clip:
         if guess is None:
             flow, ok = self.flow[i], self.ok[0, i] > 0
         else:
-            flow, ok = self._flow_after(first, grey(self.frames[j]), guess)
+            flow, ok = self._flow_after(first, grey(self.frames[j]), guess, regions[0])
         points = textured_points(first, ok & regions[0], self.cell(layer))
         there = points + flow[points[:, 1], points[:, 0]].astype(np.float64)
         if guess is not None:
@@ -140,18 +146,32 @@ class _Clip:
         return Matches(i, j, apply(self.norm, points[seen]), apply(self.norm, there[seen]))
 
     def _flow_after(
-        self, first: np.ndarray, second: np.ndarray, guess: np.ndarray
+        self, first: np.ndarray, second: np.ndarray, guess: np.ndarray, region: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The flow that is left after `second` was brought onto `first`, and where to trust it."""
-        size = (self.width, self.height)
+        """The flow that is left after `second` was brought onto `first`, and where to trust it.
+
+        Looks around `region` only; [H, W, 2] and bool [H, W] are 0 elsewhere.
+        """
+        flow, ok = np.zeros((*region.shape, 2), np.float32), np.zeros_like(region)
+        left, top, wide, high = cv2.boundingRect(region.astype(np.uint8))
+        if not wide:
+            return flow, ok
+        left, right = max(left - AROUND, 0), min(left + wide + AROUND, self.width)
+        top, bottom = max(top - AROUND, 0), min(top + high + AROUND, self.height)
+        part = slice(top, bottom), slice(left, right)
+        there = guess @ np.array([[1, 0, left], [0, 1, top], [0, 0, 1]], float)
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        brought = cv2.warpPerspective(second, guess, size, flags=flags)
-        seen = cv2.warpPerspective(np.full_like(second, 255), guess, size, flags=flags)
+
+        def bring(image: np.ndarray) -> np.ndarray:
+            return cv2.warpPerspective(image, there, (right - left, bottom - top), flags=flags)
+
+        before, brought = np.ascontiguousarray(first[part]), bring(second)
         estimator = dis()
-        flow = estimator.calc(first, brought, None)
-        back = estimator.calc(brought, first, None)
-        inner = cv2.erode(seen, np.ones((9, 9), np.uint8)) == 255
-        return flow, consistent(flow, back) & inner
+        flow[part] = estimator.calc(before, brought, None)
+        back = estimator.calc(brought, before, None)
+        inner = cv2.erode(bring(np.full_like(second, 255)), np.ones((9, 9), np.uint8)) == 255
+        ok[part] = consistent(flow[part], back) & inner
+        return flow, ok
 
 
 def textured_points(
@@ -181,7 +201,7 @@ def _layer_motion(
     fact.reference = _reference(clip, layer)
     near = []
     for t in range(clip.count - 1):
-        near.append(clip.matches(layer, t, t + 1, (regions[t], regions[t + 1]), None))
+        near.append(_near_matches(clip, layer, t, (regions[t], regions[t + 1])))
         progress.update(done + t // 2)
     usable = [match for match in near if len(match.start) >= LEAST_MATCHES]
     linked = {match.i for match in usable}
@@ -219,6 +239,36 @@ def _layer_motion(
     fact.inlier_share = round(float((close < 1.5).mean()), 4) if len(close) else 0.0
     pixels = np.linalg.inv(clip.norm) @ motions @ clip.norm
     return pixels / pixels[:, 2:, 2:], fact
+
+
+def _near_matches(
+    clip: _Clip, layer: int, t: int, regions: tuple[np.ndarray, np.ndarray]
+) -> Matches:
+    """Matches of frames t and t+1; an object's are measured again with its motion taken out.
+
+    Dense flow moves whole patches and is smooth, so that a fast turn comes out too slow. What is
+    left of the turn after warping by what was found is small, and so is what that loses.
+    """
+    match = clip.matches(layer, t, t + 1, regions, None)
+    step = None if layer == len(clip.masks) else _step(clip, match)
+    for _ in range(ROUNDS):
+        if step is None:
+            break
+        guess = np.linalg.inv(clip.norm) @ step @ clip.norm
+        again = clip.matches(layer, t, t + 1, regions, guess)
+        if len(again.start) < max(LEAST_MATCHES, len(match.start) / 2):  # the guess lost it
+            break
+        match, before, step = again, step, _step(clip, again)
+        if step is not None:
+            change = apply(step, match.start) - apply(before, match.start)
+            if np.linalg.norm(change, axis=1).mean() < SETTLED_PX * clip.px:
+                break
+    return match
+
+
+def _step(clip: _Clip, match: Matches) -> np.ndarray | None:
+    """The similarity that most matches agree on, normalised."""
+    return fit_pair("similarity", match.start, match.end, 1.0 * clip.px)
 
 
 def _candidates(background: bool) -> list[tuple[str, float]]:
