@@ -18,8 +18,10 @@ from scipy.interpolate import PchipInterpolator
 from nvd_core.errors import NvdError
 from nvd_core.fields.model import LayeredVideo
 
-REFINEMENTS = 3
-"""steps that bring a held place from the fitted homography to the mapping itself"""
+REFINEMENTS = 12
+"""steps at the most that bring a held place from the fitted homography to the mapping itself"""
+SETTLED_PX = 0.01
+"""a place that moved by less in a step is there"""
 
 
 @dataclass(frozen=True)
@@ -147,10 +149,15 @@ class Hold:
             )
         target = _through(back, uv.reshape(-1, 2))
         places = target.copy()
+        moving = np.ones(len(places), bool)
         for _ in range(REFINEMENTS):
-            inside = np.flatnonzero(((places > -8) & (places < self.size + 8)).all(1))
-            again = _through(back, self._mapped(places[inside], t))
-            places[inside] += target[inside] - again
+            near = ((places > -8) & (places < self.size + 8)).all(1)
+            chosen = np.flatnonzero(near & moving)
+            if not len(chosen):
+                break
+            step = target[chosen] - _through(back, self._mapped(places[chosen], t))
+            places[chosen] += step
+            moving[chosen] = np.abs(step).max(1) > SETTLED_PX
         return places.reshape(uv.shape)
 
     @torch.inference_mode()
