@@ -17,7 +17,7 @@ from .nodes import set_texture
 from .prepare import prepare
 from .resample import learned_at
 from .runner import describe
-from .scripting import MODES, open_shot
+from .scripting import MODES, image_of, open_shot
 from .shot import read_shot
 from .storage import jobs_folder
 from .waiting import wait_alone
@@ -134,16 +134,12 @@ def replace_edits(group: bpy.types.NodeTree, edits: list[tuple[str, str]]) -> No
     The files may be of any size. The folder's own edit file stays as it is.
     """
     layers = {layer.name: layer for layer in read_shot(group["nvd_folder"]).layers}
-    images: dict[str, bpy.types.Image] = {}
-    for image in bpy.data.images:
-        if "nvd_path" in image:
-            images.setdefault(image["nvd_path"], image)
     for name, path in edits:
         if name not in layers:
             raise AddonError(f"the shot has no layer {name!r}", f"choose one of {sorted(layers)}")
         if not Path(path).is_file():
             raise AddonError(f"{path} is missing", "correct the path after --edit")
-        edit, learned = (images[str(p)] for p in (layers[name].edit, layers[name].texture))
+        edit, learned = map(image_of, (layers[name].edit, layers[name].texture))
         edit.filepath = str(Path(path).resolve())
         edit.reload()
         if not edit.size[0]:

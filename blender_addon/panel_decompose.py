@@ -11,7 +11,7 @@ from .errors import AddonError
 from .jobs import DONE, PENDING, RUNNING, Job
 from .problems import draw_problem
 from .runner import describe, runner
-from .sources import KINDS
+from .timing import KINDS
 
 CATEGORY = "Layers"
 _pictures = None  # previews of running jobs, made in register()

@@ -93,13 +93,18 @@ def _start_edit(layer: Layer) -> None:
         ) from error
 
 
+def image_of(path: Path) -> bpy.types.Image | None:
+    """The image that stands for a file of a shot: the first, as an artist's copy comes after it."""
+    return next((i for i in bpy.data.images if i.get("nvd_path") == str(path)), None)
+
+
 def _load(path: Path, name: str, space: str = "Non-Color", sequence: bool = False):
     """The image of `path`. One opened before is used again, with any paint not yet saved."""
-    for image in bpy.data.images:
-        if image.get("nvd_path") == str(path):
-            if not image.is_dirty and image.packed_file is None:
-                image.reload()
-            return image
+    image = image_of(path)
+    if image is not None:
+        if not image.is_dirty and image.packed_file is None:
+            image.reload()
+        return image
     image = bpy.data.images.load(str(path))
     if not image.size[0] and image.type != "MULTILAYER":  # asking for the size reads the file
         raise ShotError(f"Blender cannot read {path}", "copy it again; it may be damaged")

@@ -20,7 +20,7 @@ from bpy.props import CollectionProperty, IntProperty, PointerProperty, StringPr
 from . import compat, nodes
 from .patterns import kind_of, pattern
 from .resample import learned_at
-from .scripting import open_shot
+from .scripting import image_of, open_shot
 from .shot import Shot, ShotError, read_shot
 from .undo import under_way, watch
 
@@ -210,18 +210,15 @@ def stored_path(path: str | Path) -> str:
 
 def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
     """Fill the entry's layers with the images that open_shot has loaded."""
-    images: dict[str, bpy.types.Image] = {}
-    for image in bpy.data.images:  # the first, as open_shot takes it: an artist's copy comes later
-        if "nvd_path" in image:
-            images.setdefault(image["nvd_path"], image)
     if [layer.name for layer in entry.layers] != [layer.name for layer in shot.layers]:
         entry.layers.clear()
         for layer in shot.layers:
             entry.layers.add().name = layer.name
     for made, layer in zip(entry.layers, shot.layers, strict=True):
-        made.edit, made.learned = images[str(layer.edit)], images[str(layer.texture)]
+        made.edit, made.learned = image_of(layer.edit), image_of(layer.texture)
         made.base, made.shown = learned_at(made.learned, made.edit.size), None
-        for image in images.values():
+    for image in bpy.data.images:
+        if "nvd_path" in image:
             if image.is_dirty or image.packed_file:
                 watch(image)
             image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))

@@ -12,7 +12,6 @@ import bpy
 
 from . import compat
 from .errors import AddonError
-from .timing import KINDS as KINDS
 from .timing import check_kind, shown_pictures
 
 MARGIN = 8  # frames first looked at behind a strip's trims

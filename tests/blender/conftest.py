@@ -7,6 +7,7 @@ tools/test.py runs them in every one. Blender's own settings stay out of the use
 
 import gc
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -53,6 +54,15 @@ def made_other_sizes(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("sizes")
     run_engine(Path(__file__).with_name("make_folder.py"), folder, "--other-sizes")
     return folder
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    """A copy of `made` without paint, for a test to change."""
+    shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
+    for texture in (tmp_path / "shot.nvd/textures").iterdir():
+        shutil.copy(texture, tmp_path / "shot.nvd/edits" / texture.name)
+    return tmp_path / "shot.nvd"
 
 
 @pytest.hookimpl(tryfirst=True)

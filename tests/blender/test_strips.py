@@ -1,7 +1,5 @@
 """The edited shot back in the sequencer: where the strips lie and what they show."""
 
-import shutil
-
 import bpy
 import numpy as np
 import pytest
@@ -18,15 +16,6 @@ def extension():
     blender_addon.register()
     yield
     blender_addon.unregister()
-
-
-@pytest.fixture
-def folder(made, tmp_path):
-    """A folder without paint."""
-    shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
-    for texture in (tmp_path / "shot.nvd/textures").iterdir():
-        shutil.copy(texture, tmp_path / "shot.nvd/edits" / texture.name)
-    return tmp_path / "shot.nvd"
 
 
 @pytest.fixture

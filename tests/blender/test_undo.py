@@ -3,8 +3,6 @@
 Operators are called as a click calls them: with a step in Blender's undo after each.
 """
 
-import shutil
-
 import bpy
 import numpy as np
 import pytest
@@ -23,14 +21,6 @@ def extension(empty_file):
     bpy.ops.ed.undo_push(message="start")
     yield
     blender_addon.unregister()
-
-
-@pytest.fixture
-def folder(made, tmp_path):
-    shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
-    for texture in (tmp_path / "shot.nvd/textures").iterdir():
-        shutil.copy(texture, tmp_path / "shot.nvd/edits" / texture.name)
-    return tmp_path / "shot.nvd"
 
 
 @pytest.fixture
