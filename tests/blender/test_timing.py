@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from engine import PYTHON, run_engine
 from reference import psnr
-from test_strips import folder, movie_strip, show  # noqa: F401 (a fixture)
+from test_strips import movie_strip, show
 
 import blender_addon
 from blender_addon import compat, shots, strips, timing
