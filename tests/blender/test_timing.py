@@ -208,7 +208,7 @@ def test_following_the_playhead_never_renders(scene, clip):
     assert strips.source_frame(strip, 11) == 0 and strips.source_frame(strip, 5) == -1
 
 
-def test_the_rendered_strip_shows_the_same(scene, folder, tmp_path):  # noqa: F811
+def test_the_rendered_strip_shows_the_same(scene, folder, tmp_path):
     scene.render.resolution_x, scene.render.resolution_y = 160, 90
     strip = movie_strip(scene, folder, tmp_path / "plate.mkv")
     scene.sequence_editor.active_strip = strip
