@@ -5,32 +5,16 @@ P points. Pixel coordinates xy are [P, 2] (x right, y down, centres at whole num
 """
 
 import math
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from nvd_core.fields.hash_grid import GridLayout, HashGrid
+from nvd_core.fields.mlp import Mlp
 from nvd_core.training.settings import GridSettings, MappingSettings, MlpSettings
 
 SOFTPLUS_ONE = math.log(math.e - 1)
 """softplus of this is 1"""
-
-
-class Mlp(nn.Sequential):
-    """Linear layers with ReLU between them; `last_scale` shrinks the initial output."""
-
-    def __init__(
-        self, inputs: int, outputs: int, settings: MlpSettings, last_scale: float = 1.0
-    ) -> None:
-        sizes = [inputs] + [settings.width] * (settings.layers - 1) + [outputs]
-        layers: list[nn.Module] = []
-        for size_in, size_out in pairwise(sizes):
-            layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True)]
-        super().__init__(*layers[:-1])
-        with torch.no_grad():
-            self[-1].weight.mul_(last_scale)
-            self[-1].bias.mul_(last_scale)
 
 
 def make_grid(dims: int, settings: GridSettings, dense: bool = False, finest: int = 0) -> HashGrid:

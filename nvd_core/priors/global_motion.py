@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from nvd_core.files import write_json, written_beside
-from nvd_core.priors.flow import consistent, dis, grey
+from nvd_core.priors.flow import CONSISTENT_PX, grey
 from nvd_core.priors.motion_fit import (
     MODELS,
     Matches,
@@ -49,7 +49,9 @@ ROUNDS = 3
 SETTLED_PX = 0.1
 """A motion that changes by less than this, averaged over the matches, is not measured again."""
 AROUND = 16
-"""Pixels around a layer that a flow measured again sees, at least."""
+"""Pixels around a layer that tracking sees, at least."""
+TRACKING = {"winSize": (15, 15), "maxLevel": 2}
+"""How OpenCV tracks points of which the motion is nearly known."""
 
 
 @dataclass
@@ -134,28 +136,31 @@ class _Clip:
         first = grey(self.frames[i])
         if guess is None:
             flow, ok = self.flow[i], self.ok[0, i] > 0
+            points = textured_points(first, ok & regions[0], self.cell(layer))
+            there = points + flow[points[:, 1], points[:, 0]].astype(np.float64)
         else:
-            flow, ok = self._flow_after(first, grey(self.frames[j]), guess, regions[0])
-        points = textured_points(first, ok & regions[0], self.cell(layer))
-        there = points + flow[points[:, 1], points[:, 0]].astype(np.float64)
-        if guess is not None:
-            there = apply(guess, there)
+            points, there = self._track(layer, first, grey(self.frames[j]), regions[0], guess)
         column, row = np.rint(there).astype(int).T
         seen = (column >= 0) & (column < self.width) & (row >= 0) & (row < self.height)
         seen[seen] = regions[1][row[seen], column[seen]]
         return Matches(i, j, apply(self.norm, points[seen]), apply(self.norm, there[seen]))
 
-    def _flow_after(
-        self, first: np.ndarray, second: np.ndarray, guess: np.ndarray, region: np.ndarray
+    def _track(
+        self,
+        layer: int,
+        first: np.ndarray,
+        second: np.ndarray,
+        region: np.ndarray,
+        guess: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The flow that is left after `second` was brought onto `first`, and where to trust it.
+        """Points of `first` in `region` and where they lie in `second`, each [n, 2].
 
-        Looks around `region` only; [H, W, 2] and bool [H, W] are 0 elsewhere.
+        `guess` brings `second` onto `first`; what is left is small and is tracked there, point by
+        point (Lucas-Kanade, forward and back).
         """
-        flow, ok = np.zeros((*region.shape, 2), np.float32), np.zeros_like(region)
         left, top, wide, high = cv2.boundingRect(region.astype(np.uint8))
         if not wide:
-            return flow, ok
+            return np.zeros((0, 2)), np.zeros((0, 2))
         left, right = max(left - AROUND, 0), min(left + wide + AROUND, self.width)
         top, bottom = max(top - AROUND, 0), min(top + high + AROUND, self.height)
         part = slice(top, bottom), slice(left, right)
@@ -166,12 +171,17 @@ class _Clip:
             return cv2.warpPerspective(image, there, (right - left, bottom - top), flags=flags)
 
         before, brought = np.ascontiguousarray(first[part]), bring(second)
-        estimator = dis()
-        flow[part] = estimator.calc(before, brought, None)
-        back = estimator.calc(brought, before, None)
         inner = cv2.erode(bring(np.full_like(second, 255)), np.ones((9, 9), np.uint8)) == 255
-        ok[part] = consistent(flow[part], back) & inner
-        return flow, ok
+        points = textured_points(before, region[part] & inner, self.cell(layer))
+        if not len(points):
+            return points.astype(float), points.astype(float)
+        start = points.astype(np.float32)
+        end, found, _ = cv2.calcOpticalFlowPyrLK(before, brought, start, None, **TRACKING)
+        back, found_back, _ = cv2.calcOpticalFlowPyrLK(brought, before, end, None, **TRACKING)
+        good = (found[:, 0] > 0) & (found_back[:, 0] > 0)
+        good &= np.linalg.norm(back - start, axis=1) < CONSISTENT_PX
+        corner = np.array([left, top], float)
+        return points[good] + corner, apply(guess, end[good].astype(np.float64) + corner)
 
 
 def textured_points(

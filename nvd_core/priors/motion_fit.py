@@ -164,7 +164,7 @@ def _add_anchor(
     for t, motion in enumerate(motions):
         moved = points @ motion.T
         place = moved[:, :2] / moved[:, 2:]
-        direction = np.einsum("pij,nj->pni", motion @ basis, points)
+        direction = points @ (motion @ basis).transpose(0, 2, 1)  # [P, 9, 3]
         change = (direction[..., :2] - place * direction[..., 2:]) / moved[:, 2:]
         rows = pull * change.reshape(len(basis), -1).T
         goal = pull * (goals[t] - place).reshape(-1)
@@ -238,8 +238,8 @@ def _add_match(
     squares = np.sum(gap**2, axis=1) / scale**2
     weight = 1 / (1 + squares)  # square root of Geman-McClure's weight
     # derivative of (x/w, y/w) in direction d: (d_xy - place d_w) / w
-    by_i = np.einsum("pij,nj->pni", pair @ basis, start)
-    by_j = np.einsum("pij,nj->pni", -basis, moved)
+    by_i = start @ (pair @ basis).transpose(0, 2, 1)  # [P, n, 3]
+    by_j = moved @ -basis.transpose(0, 2, 1)
     rows = []
     for direction in (by_i, by_j):
         change = (direction[..., :2] - place * direction[..., 2:]) / moved[:, 2:]

@@ -18,6 +18,9 @@ from nvd_core.training.settings import Settings
 
 VISIBLE = 0.004
 """a layer whose alpha is below this hardly changes an 8-bit value"""
+ROUND = 256
+"""a layer is evaluated at a multiple of so many points: a library that compiles a product for each
+new shape (oneDNN does) then meets few of them"""
 FAR = 100.0
 """pixels between the points of the global rigidity"""
 
@@ -68,7 +71,7 @@ class Objective:
 
         p, p_right, p_below = predicted.split(count)
         true = points.colour, points.colour_right, points.colour_below
-        terms.add("rgb", weights.rgb, lambda: losses.rgb(p, points.colour))
+        terms.add("rgb", weights.rgb, lambda: losses.rgb(predicted, torch.cat(true)))
         terms.add("gradient", weights.gradient, lambda: losses.gradient(p, p_right, p_below, *true))
         every = self.settings.consistency_every
         if self.settings.consistency_patches and step % every == 0 and model.kind != "none":
@@ -85,7 +88,12 @@ class Objective:
         shows = (alphas[:, n].view(3, count) > VISIBLE).any(0)
         if n < self.model.layers - 1:
             shows |= points.masks[:, n] * points.mask_weight[:, n] > 0.5
-        return torch.nonzero(shows | (random < 0.05)).squeeze(1)
+        shows |= random < 0.05
+        size = -(-int(shows.sum()) // ROUND) * ROUND
+        if size >= count:
+            return torch.arange(count, device=alphas.device)
+        first = torch.where(shows, -1.0, random).topk(size, largest=False).indices
+        return first.sort().values
 
     def _alpha_terms(self, terms: Terms, points: Points, alphas: Tensor, step: int) -> None:
         """Losses of the alphas alone: eqs. 12, 15 (alpha) and 16."""

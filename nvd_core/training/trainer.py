@@ -9,6 +9,7 @@ import torch
 
 from nvd_core.errors import Cancelled, NvdError
 from nvd_core.fields.model import LayeredVideo
+from nvd_core.memory import keep_freed_memory
 from nvd_core.progress import Progress
 from nvd_core.training.checkpoint import checkpoint_step, load_checkpoint, save_checkpoint
 from nvd_core.training.grid_adam import GridAdam
@@ -89,6 +90,7 @@ class Trainer:
             load_checkpoint(self.checkpoint, self.model, self.optimisers)
         elif self.settings.mapping.start == "identity" and self.settings.pretrain_iterations:
             self._pretrain(progress)
+        keep_freed_memory()
         progress.stage("training", self.steps, self.step)
         saved = shown = time.monotonic()
         try:

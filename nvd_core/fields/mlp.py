@@ -1,0 +1,86 @@
+"""Small fully connected networks, and their passes on a CPU without needless work.
+
+`Mlp` is a plain chain of `nn.Linear` and ReLU; that is also what runs on CUDA. On a CPU its passes
+are one autograd function: nothing but the layers' inputs is kept, gradients are masked in place,
+and, where the processor multiplies bfloat16 in hardware, the hidden layers may do so.
+"""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from nvd_core.training.settings import MlpSettings
+
+
+class Mlp(nn.Sequential):
+    """Linear layers with ReLU between them; `last_scale` shrinks the initial output.
+
+    With `hidden_bfloat16` set, training on a CPU computes all layers but the last in bfloat16 (sums, weights
+    and optimiser stay float32). That is good enough for colours and alpha; coordinates it would
+    round to steps of several pixels.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, settings: MlpSettings, last_scale: float = 1.0
+    ) -> None:
+        sizes = [inputs] + [settings.width] * (settings.layers - 1) + [outputs]
+        layers: list[nn.Module] = []
+        for size_in, size_out in pairwise(sizes):
+            layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True)]
+        super().__init__(*layers[:-1])
+        self.hidden_bfloat16 = False
+        with torch.no_grad():
+            self[-1].weight.mul_(last_scale)
+            self[-1].bias.mul_(last_scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        parameters = [p for layer in list(self)[::2] for p in (layer.weight, layer.bias)]
+        half = self.hidden_bfloat16 and torch.is_grad_enabled() and x.dtype == torch.float32
+        return _Chain.apply(x, torch.bfloat16 if half else x.dtype, *parameters)
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16; without, it is slower than float32."""
+    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
+
+
+class _Chain(torch.autograd.Function):
+    """x [P, inputs] through linear layers with ReLU between them; hidden ones in `kind`."""
+
+    @staticmethod
+    def forward(ctx, x, kind, *parameters):
+        weights, biases = parameters[::2], parameters[1::2]
+        inputs = [x.to(kind)]
+        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
+            hidden = torch.addmm(bias.to(kind), inputs[-1], weight.to(kind).t())
+            inputs.append(hidden.relu_())
+        ctx.save_for_backward(*inputs, *weights)
+        ctx.kind = kind
+        return torch.addmm(biases[-1], inputs[-1].to(x.dtype), weights[-1].t())
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        layers = len(ctx.saved_tensors) // 2
+        inputs, weights = ctx.saved_tensors[:layers], ctx.saved_tensors[layers:]
+        gradients: list[Tensor | None] = []
+        exact = grad.dtype
+        for number in range(layers - 1, -1, -1):
+            kind = exact if number == layers - 1 else ctx.kind
+            given, weight = inputs[number].to(kind), weights[number].to(kind)
+            ones = grad.new_ones(1, len(grad))  # a product sums in float32, and is the fastest sum
+            of_bias = (ones @ grad).squeeze(0)
+            gradients[:0] = (grad.t() @ given).to(exact), of_bias.to(exact)
+            if number or ctx.needs_input_grad[0]:
+                grad = grad @ weight
+            if number:
+                grad = grad.to(ctx.kind)
+                torch.ops.aten.threshold_backward.grad_input(
+                    grad, inputs[number], 0, grad_input=grad
+                )
+        grad_x = grad.to(exact) if ctx.needs_input_grad[0] else None
+        return grad_x, None, *gradients

@@ -1,0 +1,36 @@
+"""Freed arrays are used again instead of being asked of the system anew."""
+
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import resource, sys
+from nvd_core.memory import keep_freed_memory
+kept = keep_freed_memory() if sys.argv[1] == "kept" else False
+import torch
+torch.set_num_threads(1)
+from nvd_core.fields.mlp import Mlp
+from nvd_core.training.settings import MlpSettings
+mlp = Mlp(24, 3, MlpSettings(3, 64))
+x = torch.randn(9000, 24)
+def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+def step(): mlp(x).sum().backward()
+for _ in range(5): step()
+before = faults()
+for _ in range(20): step()
+print(kept, faults() - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator is Linux'")
+def test_arrays_of_a_step_cause_no_page_faults():
+    kept, faults = {}, {}
+    for way in ("kept", "left"):
+        command = [sys.executable, "-c", CODE, way]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        kept[way], faults[way] = done.stdout.split()
+    if kept["kept"] != "True":
+        pytest.skip("this C library has no mallopt")
+    assert 3 * int(faults["kept"]) < int(faults["left"])
