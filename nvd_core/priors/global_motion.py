@@ -50,7 +50,7 @@ SETTLED_PX = 0.1
 """A motion that changes by less than this, averaged over the matches, is not measured again."""
 AROUND = 16
 """Pixels around a layer that tracking sees, at least."""
-TRACKING = {"winSize": (15, 15), "maxLevel": 2}
+TRACKING = {"winSize": (11, 11), "maxLevel": 2}
 """How OpenCV tracks points of which the motion is nearly known."""
 
 
