@@ -183,6 +183,8 @@ class TestConsistency:
             [[10.0, 10.0], [48.5, 28.5], [-1.0, 10.0], [60.0, 10.0], [10.0, 40.0]]
         )
         assert inside_polygon(points, outline).tolist() == [True, True, False, False, False]
+        several = torch.stack([outline, outline + 20])
+        assert inside_polygon(points, several)[1].tolist() == [False, True, False, False, False]
 
 
 class TestObjective:
@@ -207,6 +209,32 @@ class TestObjective:
         settings.skip_hidden = False
         whole = Objective(model, settings, 10, 0)(points, 1)[2]
         assert (skipped - whole).abs().max() < 0.01
+
+    def test_a_layer_is_evaluated_where_it_shows_at_a_round_number_of_points(self, work):
+        settings = small(fast(), 10)
+        model, data = new_model(work, settings)
+        points = Sampler(data, 3000, 0.3, 0.5, 0, CPU).draw(0)
+        alphas = torch.zeros(9000, 2)
+        alphas[[5, 3000 + 7, 6000 + 9], 0] = 0.5  # at a point, right of one, below one
+        points.masks[:] = 0
+        points.masks[11] = 1
+        objective, random = Objective(model, settings, 10, 0), torch.rand(3000)
+        kept = objective._kept(points, alphas, 0, random)
+        assert {5, 7, 9, 11} <= set(kept.tolist())
+        assert len(kept) == len(kept.unique()) == 256 and (kept[1:] > kept[:-1]).all()
+        assert set(torch.nonzero(random < 0.05).flatten().tolist()) <= set(kept.tolist())
+        alphas[:, 0] = 0.5
+        assert len(objective._kept(points, alphas, 0, random)) == 3000
+
+    def test_neighbours_count_in_the_colours_unless_the_settings_say_no(self, work):
+        settings = small(fast(), 10)
+        model, data = new_model(work, settings)
+        points = Sampler(data, 400, 0.3, 0.5, 0, CPU).draw(0)
+        points.colour_right[:] = 3.0
+        counted = Objective(model, settings, 10, 0)(points, 1)[1]["rgb"]
+        settings.neighbours_count = False
+        alone = Objective(model, settings, 10, 0)(points, 1)[1]["rgb"]
+        assert counted > 2 * alone
 
     def test_bootstrap_ends(self, work):
         settings = small(fast(), 10)

@@ -41,7 +41,9 @@ def consistency_term(
         with torch.no_grad():
             uv = model.mappings[n](xy[shown].reshape(-1, 2), when)
             seen = model.residuals[n](uv, when).view(-1, 9, 3)
-            outside = torch.stack([_outside(model, n, uv.view(-1, 9, 2)[:, 4], t2) for t2 in times])
+            outside = _outside(
+                model, n, uv.view(-1, 9, 2)[:, 4], torch.from_numpy(times).to(device)
+            )
         time, patch = torch.nonzero(outside, as_tuple=True)
         if len(patch) == 0:
             continue
@@ -79,19 +81,20 @@ def frame_outline(shape: ClipShape, count: int = OUTLINE_POINTS) -> np.ndarray:
     return np.stack([np.interp(place, range(5), corners[:, k]) for k in (0, 1)], -1).astype("f4")
 
 
-def _outside(model: LayeredVideo, n: int, uv: Tensor, t: int) -> Tensor:
-    """[K] true where uv [K, 2] lies outside what frame t sees of layer n."""
+def _outside(model: LayeredVideo, n: int, uv: Tensor, times: Tensor) -> Tensor:
+    """[S, K] true where uv [K, 2] lies outside what the frames `times` [S] see of layer n."""
     outline = torch.from_numpy(frame_outline(model.shape)).to(uv.device)
-    when = torch.full((len(outline),), int(t), device=uv.device)
-    return ~inside_polygon(uv, model.mappings[n](outline, when))
+    when = times.repeat_interleave(len(outline))
+    seen = model.mappings[n](outline.repeat(len(times), 1), when)
+    return ~inside_polygon(uv, seen.view(len(times), -1, 2))
 
 
 def inside_polygon(points: Tensor, polygon: Tensor) -> Tensor:
-    """Even-odd rule: [K] true where points [K, 2] lie inside the closed polygon [V, 2]."""
-    a, b = polygon, polygon.roll(-1, 0)
+    """Even-odd rule: [..., K] true where points [K, 2] lie inside the closed polygon [..., V, 2]."""
+    a, b = polygon[..., None, :, :], polygon.roll(-1, -2)[..., None, :, :]
     x, y = points[:, None, 0], points[:, None, 1]
-    crosses = (a[:, 1] > y) != (b[:, 1] > y)
-    rise = b[:, 1] - a[:, 1]
+    crosses = (a[..., 1] > y) != (b[..., 1] > y)
+    rise = b[..., 1] - a[..., 1]
     rise = torch.where(rise == 0, torch.ones_like(rise), rise)
-    left_of = x < a[:, 0] + (y - a[:, 1]) * (b[:, 0] - a[:, 0]) / rise
-    return (crosses & left_of).sum(1) % 2 == 1
+    left_of = x < a[..., 0] + (y - a[..., 1]) * (b[..., 0] - a[..., 0]) / rise
+    return (crosses & left_of).sum(-1) % 2 == 1

@@ -71,7 +71,8 @@ class Objective:
 
         p, p_right, p_below = predicted.split(count)
         true = points.colour, points.colour_right, points.colour_below
-        terms.add("rgb", weights.rgb, lambda: losses.rgb(predicted, torch.cat(true)))
+        seen = (predicted, torch.cat(true)) if self.settings.neighbours_count else (p, true[0])
+        terms.add("rgb", weights.rgb, lambda: losses.rgb(*seen))
         terms.add("gradient", weights.gradient, lambda: losses.gradient(p, p_right, p_below, *true))
         every = self.settings.consistency_every
         if self.settings.consistency_patches and step % every == 0 and model.kind != "none":

@@ -105,6 +105,8 @@ class Settings:
     """training steps; 0 = chosen by the clip's number of pixels"""
     points: int = 3000
     """points p a step; each is evaluated together with its right and lower neighbour"""
+    neighbours_count: bool = True
+    """whether the colours of those neighbours count in the rgb loss too, not only in the gradient's"""
     share_in_masks: float = 0.33
     """share of the points drawn inside the dilated masks, so that small objects survive"""
     skip_hidden: bool = True
@@ -194,6 +196,7 @@ def paper() -> Settings:
         preset="paper",
         iterations=50_000,
         points=10_000,
+        neighbours_count=False,
         share_in_masks=0.0,
         skip_hidden=False,
         flow_share=1.0,
