@@ -16,9 +16,9 @@ from nvd_core.training.settings import MlpSettings
 class Mlp(nn.Sequential):
     """Linear layers with ReLU between them; `last_scale` shrinks the initial output.
 
-    With `hidden_bfloat16` set, training on a CPU computes all layers but the last in bfloat16 (sums, weights
-    and optimiser stay float32). That is good enough for colours and alpha; coordinates it would
-    round to steps of several pixels.
+    With `hidden_bfloat16` set, training on a CPU computes all layers but the last in bfloat16
+    (sums, weights and optimiser stay float32). That is good enough for colours and alpha;
+    coordinates it would round to steps of several pixels.
     """
 
     def __init__(

@@ -29,6 +29,7 @@ def consistency_term(
     times = random.choice(
         shape.frames, min(settings.consistency_times, shape.frames), replace=False
     )
+    others = torch.from_numpy(times).to(device)
     beta = settings.losses.residual_variance
     total = xy.new_zeros(())
     with torch.no_grad():
@@ -47,7 +48,7 @@ def consistency_term(
         time, patch = torch.nonzero(outside, as_tuple=True)
         if len(patch) == 0:
             continue
-        t2 = torch.from_numpy(times).to(device)[time].repeat_interleave(9)
+        t2 = others[time].repeat_interleave(9)
         unseen = model.residuals[n](uv.view(-1, 9, 2)[patch].reshape(-1, 2), t2).view(-1, 9, 3)
         total = total + losses.residual_consistency(seen[patch], unseen, beta)
     return total
@@ -90,7 +91,7 @@ def _outside(model: LayeredVideo, n: int, uv: Tensor, times: Tensor) -> Tensor:
 
 
 def inside_polygon(points: Tensor, polygon: Tensor) -> Tensor:
-    """Even-odd rule: [..., K] true where points [K, 2] lie inside the closed polygon [..., V, 2]."""
+    """Even-odd rule: [..., K] true where points [K, 2] lie in the closed polygon [..., V, 2]."""
     a, b = polygon[..., None, :, :], polygon.roll(-1, -2)[..., None, :, :]
     x, y = points[:, None, 0], points[:, None, 1]
     crosses = (a[..., 1] > y) != (b[..., 1] > y)

@@ -106,7 +106,7 @@ class Settings:
     points: int = 3000
     """points p a step; each is evaluated together with its right and lower neighbour"""
     neighbours_count: bool = True
-    """whether the colours of those neighbours count in the rgb loss too, not only in the gradient's"""
+    """whether the rgb loss takes the colours of those neighbours too"""
     share_in_masks: float = 0.33
     """share of the points drawn inside the dilated masks, so that small objects survive"""
     skip_hidden: bool = True
