@@ -29,7 +29,7 @@ oiio.attribute("threads", _THREADS)
 oiio.attribute("exr_threads", _THREADS)
 
 _PNG_SUB = 16  # libpng's name of the filter that takes the difference to the left
-_PNG_HARMLESS = frozenset((b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"sRGB"))
+_PNG_HARMLESS = {b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"oFFs", b"sRGB"}
 
 # What is not listed is an odd integer depth (10, 12, 32 bits), which OpenImageIO scales to 16.
 _DTYPES = {"uint8": "uint8", "uint16": "uint16", "half": "half", "float": "float"}
@@ -116,6 +116,7 @@ def is_plain_png(path: Path) -> bool:
     with path.open("rb") as file:
         if file.read(8) != b"\x89PNG\r\n\x1a\n":
             return False
+        harmless = _PNG_HARMLESS
         while len(head := file.read(8)) == 8:
             length, name = struct.unpack(">I4s", head)
             if name == b"IDAT":
@@ -123,8 +124,10 @@ def is_plain_png(path: Path) -> bool:
             if name == b"IHDR":
                 if file.read(length)[9:10] != b"\x02":  # the colour type: RGB
                     return False
-            elif name in _PNG_HARMLESS:
+            elif name in harmless:
                 file.seek(length, os.SEEK_CUR)
+                if name == b"sRGB":  # then these do not count
+                    harmless = harmless | {b"gAMA", b"cHRM"}
             else:
                 return False
             file.seek(4, os.SEEK_CUR)  # the chunk's checksum

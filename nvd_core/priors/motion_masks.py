@@ -196,6 +196,7 @@ def _write(clip: _Clip, evidence: np.ndarray, chosen: np.ndarray, progress: Prog
                 colours = Colours(clip.frame(t), mask)
             else:
                 colours.add(clip.frame(t), mask)
+            release(chosen, *clip.arrays)
     full = (clip.width, clip.height)
     with (
         written_beside(clip.work / "mask_weight.npy") as weight_path,
