@@ -24,7 +24,7 @@ from nvd_core.progress import Progress
 from nvd_core.training.sampling import ClipData, Sampler
 
 HEIGHT, WIDTH = 270, 480
-SHORT, LONG = 14, 38
+SHORT, LONG = 8, 26
 
 
 def main() -> None:
