@@ -30,6 +30,12 @@ def written_beside(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's content, beside and renamed into place; NvdError where the disk refuses."""
+    with written_beside(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
 def cannot_write(path: Path, error: OSError) -> NvdError:
     """The NvdError for a file that could not be written, with the space left on the disk."""
     try:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from nvd_core import __version__
+from nvd_core.arrays import release
 from nvd_core.decomposition.baking import bake
 from nvd_core.decomposition.manifest import ClipRecord, Manifest, write_manifest
 from nvd_core.devices import choose_device
@@ -202,6 +203,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
         detected = [] if sources[n] else [t for t in range(info.frames) if weights[n, t].any()]
         for t in detected or frames_of(sources[n], info.frames):
             write_image(folder / "masks" / name / f"{t:05d}.png", masks[n, t, ..., None])
+            release(masks, weights)
     if settings.mask_margin > 0:
         doubt_edges(work, settings.mask_margin)
 

@@ -14,13 +14,17 @@ from nvd_core.decomposition.manifest import LayerRecord
 from nvd_core.decomposition.maps import LayerMaps, MapWriter
 from nvd_core.fields.inference import FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
-from nvd_core.files import written_beside
+from nvd_core.files import copy_file
 from nvd_core.media.images import write_image
 from nvd_core.progress import Progress
 from nvd_core.training.checkpoint import save_texture_boxes
 
 SURVEY_STRIDE = 4
-"""pixels between the samples that decide crop and density"""
+"""pixels between the samples that decide crop and density, at least"""
+SURVEY_COLUMNS = 240
+"""samples along a frame's longer side at which larger frames are surveyed"""
+SURVEY_AREAS = 1 << 22
+"""samples of a layer's density that are kept"""
 VISIBLE = 0.5
 """alpha from which a pixel counts as seeing its texel"""
 MARGIN = 0.02
@@ -74,9 +78,9 @@ def bake(
         frame = layout[n]
         colour = texture_colours(model, n, frame.low, frame.high, frame.width, frame.height)
         seen = close_gaps(coverage[n])
-        image = np.dstack([fill_unseen(colour, seen), seen])
-        background = n == model.layers - 1
-        records.append(_write_texture(folder, name, image, bit_depth, background))
+        image = _to_integers(fill_unseen(colour, seen), seen, bit_depth)
+        del colour  # a large texture weighs nearly a gigabyte
+        records.append(_write_texture(folder, name, image, n == model.layers - 1))
         progress.update(n + 1)
     save_texture_boxes(folder, [(frame.low, frame.high) for frame in layout])
     return records
@@ -87,8 +91,10 @@ def survey(model: LayeredVideo, texels_per_pixel: float, progress: Progress) -> 
     low = np.full((model.layers, 2), np.inf)
     high = np.full((model.layers, 2), -np.inf)
     areas: list[list[np.ndarray]] = [[] for _ in range(model.layers)]
-    for t in range(model.shape.frames):
-        layers = frame_layers(model, t, SURVEY_STRIDE)
+    shape = model.shape
+    stride = max(SURVEY_STRIDE, round(max(shape.height, shape.width) / SURVEY_COLUMNS))
+    for t in range(shape.frames):
+        layers = frame_layers(model, t, stride)
         for n in range(model.layers):
             shown = layers.alpha[n] > VISIBLE
             if not shown.any():
@@ -96,32 +102,34 @@ def survey(model: LayeredVideo, texels_per_pixel: float, progress: Progress) -> 
             places = layers.uv[n][shown]
             low[n] = np.minimum(low[n], places.min(0))
             high[n] = np.maximum(high[n], places.max(0))
-            areas[n].append(_pixel_areas(layers.uv[n], shown))
+            area = _pixel_areas(layers.uv[n], shown, stride)
+            areas[n].append(area[:: -(-len(area) * shape.frames // SURVEY_AREAS) or 1])
         progress.update(t + 1)
+    everywhere = [np.concatenate(parts or [np.zeros(0)]) for parts in areas]
     return [
-        _texture_frame(low[n], high[n], np.concatenate(areas[n] or [np.zeros(0)]), texels_per_pixel)
+        _texture_frame(low[n], high[n], everywhere[n], texels_per_pixel, stride)
         for n in range(model.layers)
     ]
 
 
-def _pixel_areas(uv: np.ndarray, shown: np.ndarray) -> np.ndarray:
+def _pixel_areas(uv: np.ndarray, shown: np.ndarray, stride: int) -> np.ndarray:
     """Area of a clip pixel in network coordinates, where it and its neighbours are shown."""
-    right = (uv[:-1, 1:] - uv[:-1, :-1]) / SURVEY_STRIDE
-    below = (uv[1:, :-1] - uv[:-1, :-1]) / SURVEY_STRIDE
+    right = (uv[:-1, 1:] - uv[:-1, :-1]) / stride
+    below = (uv[1:, :-1] - uv[:-1, :-1]) / stride
     whole = shown[:-1, :-1] & shown[:-1, 1:] & shown[1:, :-1]
     area = np.abs(right[..., 0] * below[..., 1] - right[..., 1] * below[..., 0])
     return area[whole]
 
 
 def _texture_frame(
-    low: np.ndarray, high: np.ndarray, areas: np.ndarray, texels_per_pixel: float
+    low: np.ndarray, high: np.ndarray, areas: np.ndarray, texels_per_pixel: float, stride: int
 ) -> TextureFrame:
     if not np.isfinite(low).all():  # never seen: a small square, so that the layer still exists
         low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
     low, high = np.maximum(low, -1.0), np.minimum(high, 1.0)
     pixel = np.sqrt(np.median(areas)) if len(areas) else (high - low).max() / FEWEST_TEXELS
     # the survey may have stepped over the last pixels
-    margin = np.maximum(np.maximum(high - low, 1e-3) * MARGIN, SURVEY_STRIDE * pixel)
+    margin = np.maximum(np.maximum(high - low, 1e-3) * MARGIN, stride * pixel)
     low, high = low - margin, high + margin
     density = texels_per_pixel / max(pixel, 1e-6)
     density = min(density, MOST_TEXELS / (high - low).max())
@@ -160,31 +168,45 @@ def fill_unseen(colour: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """Colour [h, w, 3] with the unseen texels filled smoothly from the seen ones around.
 
     Pull-push over an image pyramid: means of the seen texels go down, and come back up where
-    nothing was seen. Seen texels keep their values.
+    nothing was seen. Seen texels keep their values. `colour` itself is filled and returned.
     """
     weight = seen.astype(np.float32)
     if weight.min() > 0 or weight.max() == 0:
         return colour
-    return np.where(seen[..., None], colour, _pull_push(colour * weight[..., None], weight))
+    filled = _pull_push(colour * weight[..., None], weight)
+    np.copyto(colour, filled, where=~seen[..., None])
+    return colour
 
 
 def _pull_push(weighted: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Filled colours from colours times weights [h, w, 3] and weights [h, w]."""
-    mean = weighted / np.maximum(weight, 1e-6)[..., None]
+    """Filled colours from colours times weights [h, w, 3], in place, and weights [h, w]."""
     if min(weight.shape) <= 2 or weight.min() > 0:
+        mean = weighted / np.maximum(weight, 1e-6)[..., None]
         return np.where(weight[..., None] > 0, mean, weighted.sum((0, 1)) / weight.sum())
     coarse = _pull_push(cv2.pyrDown(weighted), cv2.pyrDown(weight))
     filled = cv2.pyrUp(coarse, dstsize=weight.shape[::-1])
     blend = np.minimum(weight, 1)[..., None]
-    return (mean * blend + filled * (1 - blend)).astype(np.float32)
+    filled *= 1 - blend
+    weighted /= np.maximum(weight, 1e-6)[..., None]  # the mean of what was seen
+    weighted *= blend
+    weighted += filled
+    return weighted
 
 
-def _write_texture(
-    folder: Path, name: str, image: np.ndarray, bit_depth: int, background: bool
-) -> LayerRecord:
-    """Write the texture and, where none stands, the edit that starts as its copy."""
+def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.ndarray:
+    """A texture [h, w, 4] of 8 or 16 bits: `colour`, which is used up, and where it was seen."""
     kind, top = (np.uint8, 255) if bit_depth == 8 else (np.uint16, 65535)
-    image = (image.clip(0, 1) * top + 0.5).astype(kind)
+    np.clip(colour, 0, 1, out=colour)
+    colour *= top
+    colour += 0.5
+    image = np.empty((*seen.shape, 4), kind)
+    image[..., :3] = colour
+    image[..., 3] = seen * kind(top)
+    return image
+
+
+def _write_texture(folder: Path, name: str, image: np.ndarray, background: bool) -> LayerRecord:
+    """Write the texture and, where none stands, the edit that starts as its copy."""
     record = LayerRecord(
         name=name,
         kind="background" if background else "object",
@@ -196,6 +218,5 @@ def _write_texture(
     write_image(folder / record.texture, image)
     edit = folder / record.edit
     if not edit.exists():
-        with written_beside(edit) as temporary:
-            temporary.write_bytes((folder / record.texture).read_bytes())
+        copy_file(folder / record.texture, edit)
     return record

@@ -1,9 +1,8 @@
 """Clips: movies and image sequences as frames of one size, and their import into a folder."""
 
-import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +10,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nvd_core.arrays import new_array, release
 from nvd_core.errors import NvdError
-from nvd_core.files import written_beside
-from nvd_core.media.images import encode_srgb, to_float, to_integers, write_image
+from nvd_core.files import copy_file, written_beside
+from nvd_core.frame_threads import in_order
+from nvd_core.media.images import (
+    encode_srgb,
+    is_plain_png,
+    to_float,
+    to_integers,
+    write_image,
+)
 from nvd_core.media.movies import Movie
 from nvd_core.media.sequences import ImageSequence, is_movie
 from nvd_core.progress import Progress
@@ -40,7 +47,7 @@ class ClipInfo:
 
 
 class Clip:
-    """Frames in order, [H, W, 3] at working size, read anew by each iteration, one at a time."""
+    """Frames in order, [H, W, 3] at working size, read anew by each iteration."""
 
     def __init__(self, source: Movie | ImageSequence, info: ClipInfo):
         self._source = source
@@ -58,6 +65,16 @@ class Clip:
         for frame in self._source.read(info.first_frame, info.first_frame + info.frames):
             colours = frame[..., :3] if frame.shape[2] >= 3 else frame[..., :1].repeat(3, axis=2)
             yield resized(np.ascontiguousarray(colours), info.width, info.height)
+
+    def file_of(self, index: int) -> Path | None:
+        """The PNG file that holds frame `index` as it is, None where there is none."""
+        info, source = self.info, self._source
+        if not isinstance(source, ImageSequence):
+            return None
+        if (info.width, info.height) != (info.source_width, info.source_height):
+            return None
+        file = source.files[info.first_frame + index]
+        return file if is_plain_png(file) else None
 
 
 def open_source(source: Path | str) -> Movie | ImageSequence:
@@ -136,12 +153,29 @@ def import_clip(clip: Clip, folder: Path, progress: Progress) -> None:
     progress.stage("frames", info.frames)
     with written_beside(folder / "work" / "frames.npy") as temporary:
         frames = new_array(temporary, shape)
-        for index, frame in enumerate(clip):
-            write_image(folder / "frames" / f"{index:05d}{suffix}", frame)
-            frames[index] = as_display_bytes(frame)
-            progress.update(index + 1)
+        _import_frames(clip, folder / "frames", suffix, frames, progress)
         frames.flush()
         del frames  # Windows renames no file that is still mapped
+
+
+def _import_frames(
+    clip: Clip, folder: Path, suffix: str, frames: np.ndarray, progress: Progress
+) -> None:
+    """Write every frame into `folder` and, as bytes, into `frames` [T, H, W, 3]."""
+
+    def write(numbered: tuple[int, np.ndarray]) -> None:
+        index, frame = numbered
+        target, source = folder / f"{index:05d}{suffix}", clip.file_of(index)
+        if source:
+            copy_file(source, target)
+        else:
+            write_image(target, frame)
+        frames[index] = as_display_bytes(frame)
+        release(frames)
+
+    with closing(in_order(write, enumerate(clip))) as written:
+        for index, _ in enumerate(written):
+            progress.update(index + 1)
 
 
 def as_display_bytes(frame: np.ndarray) -> np.ndarray:
@@ -150,17 +184,6 @@ def as_display_bytes(frame: np.ndarray) -> np.ndarray:
         return frame
     display = to_float(frame) if frame.dtype.kind == "u" else encode_srgb(frame)
     return to_integers(display, np.uint8)
-
-
-def new_array(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """A memory-mapped uint8 array of zeros in a new .npy file; OSError where the disk is full."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    # Reserved now: a disk that fills up under a mapping kills the process without a word.
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array
 
 
 def _working_size(width: int, height: int, wanted: int | None) -> tuple[int, int]:

@@ -5,6 +5,7 @@ Integer images are display-encoded; floating-point images are linear Rec.709.
 """
 
 import os
+import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +27,9 @@ IMAGE_SUFFIXES = frozenset((
 _THREADS = min(4, os.cpu_count() or 1)
 oiio.attribute("threads", _THREADS)
 oiio.attribute("exr_threads", _THREADS)
+
+_PNG_SUB = 16  # libpng's name of the filter that takes the difference to the left
+_PNG_HARMLESS = {b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"oFFs", b"sRGB"}
 
 # What is not listed is an odd integer depth (10, 12, 32 bits), which OpenImageIO scales to 16.
 _DTYPES = {"uint8": "uint8", "uint16": "uint16", "half": "half", "float": "float"}
@@ -97,10 +101,37 @@ def write_image(path: Path | str, array: np.ndarray, compression: str | None = N
         spec.attribute("compression", compression)
     elif suffix == ".png":
         spec.attribute("png:compressionLevel", 1)  # six times faster than 6, a tenth larger
+        spec.attribute("png:filter", _PNG_SUB)  # twice as fast as choosing a filter for every row
     elif suffix == ".jpg":
         spec.attribute("compression", "jpeg:95")
     with written_beside(path) as temporary:
         _write(temporary, spec, np.ascontiguousarray(array))
+
+
+def is_plain_png(path: Path) -> bool:
+    """Whether a file is a PNG of R, G, B alone, whose values mean the same to every reader.
+
+    So no palette, no colour that counts as transparent, and no colour profile.
+    """
+    with path.open("rb") as file:
+        if file.read(8) != b"\x89PNG\r\n\x1a\n":
+            return False
+        harmless = _PNG_HARMLESS
+        while len(head := file.read(8)) == 8:
+            length, name = struct.unpack(">I4s", head)
+            if name == b"IDAT":
+                return True
+            if name == b"IHDR":
+                if file.read(length)[9:10] != b"\x02":  # the colour type: RGB
+                    return False
+            elif name in harmless:
+                file.seek(length, os.SEEK_CUR)
+                if name == b"sRGB":  # then these do not count
+                    harmless = harmless | {b"gAMA", b"cHRM"}
+            else:
+                return False
+            file.seek(4, os.SEEK_CUR)  # the chunk's checksum
+    return False
 
 
 def to_float(array: np.ndarray) -> np.ndarray:

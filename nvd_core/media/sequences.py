@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.errors import NvdError
+from nvd_core.frame_threads import in_order
 from nvd_core.media.images import IMAGE_SUFFIXES, image_rate, read_image
 
 MOVIE_SUFFIXES = frozenset(
@@ -66,7 +67,7 @@ def list_frames(source: Path | str) -> list[Path]:
 
 
 class ImageSequence:
-    """Image files as a source of frames; only one of them is in memory at a time.
+    """Image files as a source of frames; a few of them are decoded ahead.
 
     `frames`, `width`, `height`, `rate` and `dtype` are those of the whole sequence, taken from its
     first file.
@@ -82,8 +83,8 @@ class ImageSequence:
 
     def read(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Yield frames `start` to `stop` - 1 as [H, W, C]; NvdError for one that differs."""
-        for path in self.files[start:stop]:
-            frame = read_image(path)
+        files = self.files[start:stop]
+        for path, frame in zip(files, in_order(read_image, files), strict=True):
             if frame.shape[:2] != (self.height, self.width) or frame.dtype != self.dtype:
                 raise NvdError(
                     f"{path} differs from the first frame, {self.files[0].name}",

@@ -5,6 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nvd_core.arrays import streamed
+
 INCONSISTENT = 0.2
 """Share of the flow that does not agree with itself, above which it is worth a word."""
 CUT = 0.35
@@ -33,7 +35,7 @@ def find_cautions(work: Path, motion_facts: list[dict]) -> list[str]:
 
 
 def _about_flow(frames: np.ndarray, ok: np.ndarray) -> list[str]:
-    share = np.array([ok[:, t].mean() for t in range(ok.shape[1])])  # of each pair
+    share = np.array([pair.mean() for pair in streamed(ok.swapaxes(0, 1))])
     typical = float(np.median(share))
     texts = []
     for t in np.flatnonzero((share < CUT) & (share < 0.6 * typical)):
@@ -65,7 +67,7 @@ def _about_object(number: int, count: int, masks: np.ndarray) -> list[str]:
     """`masks` is uint8 [T, H, W] of one object."""
     name = "the object" if count == 1 else f"object {number + 1}"
     areas, border = [], []
-    for mask in masks:
+    for mask in streamed(masks):
         inside = mask > 127
         areas.append(float(inside.mean()))
         edges = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
@@ -102,7 +104,7 @@ def _ranges(numbers: np.ndarray) -> str:
 
 
 def _about_light(frames: np.ndarray) -> list[str]:
-    means = np.array([frames[t, ::8, ::8].mean() / 255 for t in range(len(frames))])
+    means = np.array([frame[::8, ::8].mean() / 255 for frame in streamed(frames)])
     steps = np.abs(np.diff(means))
     if len(steps) and steps.max() > BRIGHTNESS:
         t = int(steps.argmax())

@@ -3,28 +3,49 @@
 `compute_flow` is the stage; where the flow comes from is one of three small sources, each a
 function that takes the number of a pair and returns its forward and backward flow: DIS (OpenCV,
 the default), RAFT (`flow_raft`, weights given by path), files made elsewhere (`flow_files`).
+
+Flow of large frames is found and kept at a fraction of their size (`flow_size`): it is smooth
+nearly everywhere, and would be most of what a decomposition takes of time and disk.
 """
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from nvd_core.arrays import new_array, release
 from nvd_core.errors import NvdError
 from nvd_core.files import written_beside
+from nvd_core.frame_threads import in_order, single_opencv, worker_count
 from nvd_core.progress import Progress
 
 METHODS = ("dis", "raft", "files")
 
+LONGEST = 1280
+"""Flow has this many pixels along its longer side at most."""
+
 CONSISTENT_PX = 1.0
-"""Forward and backward flow must bring a pixel back this near to itself."""
+"""Forward and backward flow must bring one of its pixels back this near to itself."""
+
+FARTHEST = 3e4
+"""Pixels; half floats go no further than twice as far."""
 
 Source = Callable[[int], tuple[np.ndarray, np.ndarray]]
-"""Pair t -> flow of t in t+1 and of t+1 in t, each float32 [H, W, 2]."""
+"""Pair t -> flow of t in t+1 and of t+1 in t, each float32 [h, w, 2], in pixels of that size."""
+
+
+def flow_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width (h, w) of the flow of frames of that size: theirs, by a whole number."""
+    part = -(-max(height, width) // LONGEST)
+    return round(height / part), round(width / part)
+
+
+def flow_scale(height: int, width: int) -> np.ndarray:  # float32 [2]
+    """How many pixels of the frame one of the flow is wide and high."""
+    rows, columns = flow_size(height, width)
+    return np.array([width / columns, height / rows], np.float32)
 
 
 def compute_flow(
@@ -35,8 +56,8 @@ def compute_flow(
 ) -> None:
     """Write flow_forward.npy, flow_backward.npy and flow_ok.npy beside frames.npy in `work`.
 
-    `path` is RAFT's weights file, or the folder of flow files. Nothing appears under its final name
-    before all pairs are done.
+    They have the size `flow_size`; flow is in pixels of the frames. `path` is RAFT's weights file,
+    or the folder of flow files. Nothing appears under its final name before all pairs are done.
     """
     work = Path(work)
     frames = np.load(work / "frames.npy", mmap_mode="r")  # [T, H, W, 3]
@@ -49,13 +70,14 @@ def compute_flow(
             remedy="give a longer clip or a wider frame range",
         )
     source, workers = _source(method, frames, path)
-    shape = (count - 1, height, width, 2)
+    shape = (count - 1, *flow_size(height, width), 2)
+    scale = flow_scale(height, width)
     progress.stage("flow", count - 1)
     with ExitStack() as stack:
 
         def array(name: str, kind: type, shape: tuple[int, ...]) -> np.ndarray:
             path = stack.enter_context(written_beside(work / name))
-            return np.lib.format.open_memmap(path, "w+", kind, shape)
+            return new_array(path, shape, kind)
 
         ok = array("flow_ok.npy", np.uint8, (2, *shape[:3]))  # the first here is renamed last
         backward = array("flow_backward.npy", np.float16, shape)
@@ -63,10 +85,15 @@ def compute_flow(
 
         def pair(t: int) -> None:
             there, back = source(t)
-            forward[t], backward[t] = there, back
+            for target, flow in ((forward, there), (backward, back)):
+                target[t] = np.clip(flow * scale, -FARTHEST, FARTHEST)
             ok[0, t], ok[1, t] = consistent(there, back), consistent(back, there)
+            release(frames, forward, backward, ok)
 
-        _in_threads(pair, count - 1, workers, progress)
+        single = single_opencv() if workers > 1 else nullcontext()
+        with single, closing(in_order(pair, range(count - 1), workers)) as done:
+            for t, _ in enumerate(done):
+                progress.update(t + 1)
         for written in (ok, backward, forward):
             written.flush()
 
@@ -113,10 +140,18 @@ def grey(frame: np.ndarray) -> np.ndarray:  # uint8 [H, W, 3] -> [H, W]
     return cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
 
 
+def at_flow_size(image: np.ndarray) -> np.ndarray:  # [H, W] or [H, W, C] -> [h, w] or [h, w, C]
+    """A frame or a mask brought to the size of the flow, area means."""
+    rows, columns = flow_size(*image.shape[:2])
+    if image.shape[:2] == (rows, columns):
+        return image
+    return cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
+
+
 def _source(method: str, frames: np.ndarray, path: Path | str | None) -> tuple[Source, int]:
     """The source of the flow and how many threads may ask it at once."""
     if method == "dis":
-        return lambda t: _dis_pair(frames, t), min(os.cpu_count() or 1, 8)
+        return lambda t: _dis_pair(frames, t), worker_count()
     if method == "raft":
         from nvd_core.priors.flow_raft import raft_source
 
@@ -124,7 +159,7 @@ def _source(method: str, frames: np.ndarray, path: Path | str | None) -> tuple[S
     if method == "files":
         from nvd_core.priors.flow_files import file_source
 
-        return file_source(frames.shape[:3], path), 2
+        return file_source((len(frames), *flow_size(*frames.shape[1:3])), path), 2
     raise NvdError(
         "there is no such way to compute optical flow",
         expected=", ".join(METHODS),
@@ -134,21 +169,6 @@ def _source(method: str, frames: np.ndarray, path: Path | str | None) -> tuple[S
 
 
 def _dis_pair(frames: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
-    first, second = grey(frames[t]), grey(frames[t + 1])
+    first, second = (grey(at_flow_size(frames[k])) for k in (t, t + 1))
     estimator = dis()
     return estimator.calc(first, second, None), estimator.calc(second, first, None)
-
-
-def _in_threads(task: Callable[[int], None], count: int, workers: int, progress: Progress) -> None:
-    """Run task(0..count-1) in threads (OpenCV releases the GIL), one OpenCV thread in each."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1 if workers > 1 else before)
-    pool = ThreadPoolExecutor(workers)
-    try:
-        futures = [pool.submit(task, t) for t in range(count)]
-        for done, future in enumerate(as_completed(futures), start=1):
-            future.result()
-            progress.update(done)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        cv2.setNumThreads(before)

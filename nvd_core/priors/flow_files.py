@@ -4,7 +4,7 @@ The folder holds either `forward.npy` and `backward.npy`, each of T-1 pairs, flo
 [T-1, H, W, 2], or the folders `forward/` and `backward/` with T-1 files in the order of their
 names: Middlebury `.flo`, or `.npy` of [H, W, 2]. Flow is in pixels of its own size, x to the right
 and y down; `forward` number t says where the pixels of frame t lie in frame t+1, `backward` number
-t where those of frame t+1 lie in frame t. Flow of another size is scaled to the working size.
+t where those of frame t+1 lie in frame t. Flow of another size is scaled to that of `flow_size`.
 """
 
 import re
@@ -23,7 +23,7 @@ _REMEDY = (
 
 
 def file_source(shape: tuple[int, int, int], folder: Path | str | None):
-    """The source (pair t -> forward and backward flow) for a clip of shape (T, H, W)."""
+    """The source (pair t -> forward and backward flow) for T frames and flow of H x W."""
     if folder is None or not Path(folder).is_dir():
         raise NvdError(
             "there is no folder with optical flow",
@@ -105,4 +105,6 @@ def _fitted(flow: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
     if flow.shape[:2] == (height, width):
         return flow
     scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-    return cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
+    smaller = height * width < flow.shape[0] * flow.shape[1]
+    method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cv2.resize(flow, (width, height), interpolation=method) * scale

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvd_core.errors import NvdError
+from nvd_core.priors.flow import flow_size
 
 HIDDEN, CONTEXT = 96, 64
 LEVELS, RADIUS = 4, 3
@@ -22,11 +23,11 @@ LONGEST = 960
 
 
 def raft_source(frames: np.ndarray, weights: Path | str | None):
-    """The source (pair t -> forward and backward flow, float32 [H, W, 2]) by RAFT-small."""
+    """The source (pair t -> forward and backward flow, at `flow_size`) by RAFT-small."""
     model = load_raft(weights)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model.to(device)
-    height, width = frames.shape[1:3]
+    height, width = flow_size(*frames.shape[1:3])
     scale = min(1.0, LONGEST / max(height, width))
     rows, columns = (max(64, round(side * scale)) for side in (height, width))
 

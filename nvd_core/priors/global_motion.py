@@ -6,16 +6,23 @@ reference frame and refined jointly over neighbouring and farther pairs (`motion
 Homographies start from the chained similarities and are softly held by them: chained freely they
 drift, and a plane cannot hold a wide pan. The richest model that stays sane and clearly fits better
 than the next stiffer one is taken.
+
+Everything is measured at the size of the flow, which for large frames is a part of theirs
+(`flow.flow_size`), in coordinates that are the same at both.
 """
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from nvd_core.arrays import release, streamed
 from nvd_core.files import write_json, written_beside
-from nvd_core.priors.flow import CONSISTENT_PX, grey
+from nvd_core.frame_threads import in_order, single_opencv
+from nvd_core.priors.flow import CONSISTENT_PX, at_flow_size, flow_scale, flow_size, grey
 from nvd_core.priors.motion_fit import (
     MODELS,
     Matches,
@@ -65,9 +72,9 @@ class LayerMotion:
     extent_widths: float = 1.0
     """How far the layer spans in its reference frame's pixels, in frame widths."""
     inlier_share: float = 0.0
-    """Share of the neighbouring frames' matches that the motion meets within 1.5 px."""
+    """Share of the neighbouring frames' matches that the motion meets within 1.5 px of the flow."""
     error_px: float = 0.0
-    """Mean distance of all matches, each counted as 4 px at most."""
+    """Mean distance of all matches in pixels of the frame, each at most 4 pixels of the flow."""
     frames_carried: int = 0
     """Frames with too few matches, which go on as their neighbour."""
     refused: dict[str, str] = field(default_factory=dict)
@@ -94,29 +101,45 @@ def estimate_global_motion(work: Path, progress: Progress) -> np.ndarray:
 
 
 class _Clip:
-    """The arrays of `work/` and the matches read from them."""
+    """The arrays of `work/` at the size of the flow, and the matches read from them."""
 
     def __init__(self, work: Path):
         self.frames = np.load(work / "frames.npy", mmap_mode="r")
         self.masks = np.load(work / "masks.npy", mmap_mode="r")
         self.flow = np.load(work / "flow_forward.npy", mmap_mode="r")
         self.ok = np.load(work / "flow_ok.npy", mmap_mode="r")
-        self.count, self.height, self.width = self.frames.shape[:3]
-        self.norm = normaliser(self.height, self.width)
+        self.count, *size = self.frames.shape[:3]
+        self.height, self.width = flow_size(*size)
+        self.scale = flow_scale(*size)
+        self.of_frames = normaliser(*size)
+        """from the frames' own pixels to normalised coordinates"""
+        self.norm = self.of_frames @ _enlarged(self.scale)
         self.px = self.norm[0, 0]  # one pixel in normalised units
         self.margin = max(2, round(max(self.height, self.width) / 100))
+
+    def grey(self, t: int) -> np.ndarray:  # uint8 [H, W]
+        """Luma of frame t."""
+        return grey(at_flow_size(self.frames[t]))
+
+    def mask(self, layer: int, t: int) -> np.ndarray:  # uint8 [H, W]
+        """The mask of an object in frame t, 0 to 255."""
+        return at_flow_size(self.masks[layer, t])
+
+    def release(self) -> None:
+        """Give the memory of the arrays back."""
+        release(self.frames, self.masks, self.flow, self.ok)
 
     def region(self, layer: int, t: int) -> np.ndarray:  # bool [H, W]
         """Where frame t shows the layer for certain: masks dilated for the background, eroded."""
         size = 2 * self.margin + 1
         if layer == len(self.masks):
             covered = np.zeros((self.height, self.width), np.uint8)
-            for mask in self.masks:
-                covered |= (mask[t] > 64).astype(np.uint8)
+            for n in range(len(self.masks)):
+                covered |= (self.mask(n, t) > 64).astype(np.uint8)
             return cv2.dilate(covered, np.ones((size, size), np.uint8)) == 0
-        inside = (self.masks[layer, t] > 127).astype(np.uint8)
-        for nearer in self.masks[:layer]:
-            inside[nearer[t] > 64] = 0
+        inside = (self.mask(layer, t) > 127).astype(np.uint8)
+        for nearer in range(layer):
+            inside[self.mask(nearer, t) > 64] = 0
         return cv2.erode(inside, np.ones((3, 3), np.uint8), borderValue=1) > 0
 
     def cell(self, layer: int) -> int:
@@ -133,13 +156,13 @@ class _Clip:
         guess: np.ndarray | None,
     ) -> Matches:
         """Matches of neighbours from the stored flow; of others after warping j by `guess`."""
-        first = grey(self.frames[i])
+        first = self.grey(i)
         if guess is None:
-            flow, ok = self.flow[i], self.ok[0, i] > 0
+            flow, ok = self.flow[i] / self.scale, self.ok[0, i] > 0
             points = textured_points(first, ok & regions[0], self.cell(layer))
             there = points + flow[points[:, 1], points[:, 0]].astype(np.float64)
         else:
-            points, there = self._track(layer, first, grey(self.frames[j]), regions[0], guess)
+            points, there = self._track(layer, first, self.grey(j), regions[0], guess)
         column, row = np.rint(there).astype(int).T
         seen = (column >= 0) & (column < self.width) & (row >= 0) & (row < self.height)
         seen[seen] = regions[1][row[seen], column[seen]]
@@ -184,6 +207,12 @@ class _Clip:
         return points[good] + corner, apply(guess, end[good].astype(np.float64) + corner)
 
 
+def _enlarged(scale: np.ndarray) -> np.ndarray:  # [2] -> [3, 3]
+    """The matrix from pixels of an image to those of one that is `scale` times as wide and high."""
+    x, y = scale.astype(float)
+    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+
+
 def textured_points(
     image: np.ndarray, allowed: np.ndarray, cell: int
 ) -> np.ndarray:  # uint8 [H, W], bool [H, W] -> int [n, 2]
@@ -209,10 +238,7 @@ def _layer_motion(
     fact = LayerMotion(layer, "background" if background else "object")
     regions = _Regions(clip, layer)
     fact.reference = _reference(clip, layer)
-    near = []
-    for t in range(clip.count - 1):
-        near.append(_near_matches(clip, layer, t, (regions[t], regions[t + 1])))
-        progress.update(done + t // 2)
+    near = _all_near_matches(clip, layer, regions, progress, done)
     usable = [match for match in near if len(match.start) >= LEAST_MATCHES]
     linked = {match.i for match in usable}
     fact.frames_carried = clip.count - 1 - len(linked)
@@ -243,12 +269,30 @@ def _layer_motion(
                 fact.refused.pop(model, None)
                 break
     motions = best["motions"]
-    fact.model, fact.error_px = best["model"], round(best["error"], 3)
+    fact.model = best["model"]
+    fact.error_px = round(best["error"] * float(clip.scale[0]), 3)
     fact.extent_widths = round(best["width"], 3)
     close = distances(motions, usable) / clip.px
     fact.inlier_share = round(float((close < 1.5).mean()), 4) if len(close) else 0.0
-    pixels = np.linalg.inv(clip.norm) @ motions @ clip.norm
+    pixels = np.linalg.inv(clip.of_frames) @ motions @ clip.of_frames
     return pixels / pixels[:, 2:, 2:], fact
+
+
+def _all_near_matches(
+    clip: _Clip, layer: int, regions: "_Regions", progress: Progress, done: int
+) -> list[Matches]:
+    """The matches of every frame with the next."""
+    pairs = ((t, (regions[t], regions[t + 1])) for t in range(clip.count - 1))
+    near = []
+    with (
+        single_opencv(),
+        closing(in_order(lambda pair: _near_matches(clip, layer, *pair), pairs)) as matched,
+    ):
+        for match in matched:
+            near.append(match)
+            clip.release()
+            progress.update(done + match.i // 2)
+    return near
 
 
 def _near_matches(
@@ -306,7 +350,7 @@ def _reference(clip: _Clip, layer: int) -> int:
     """The middle frame for the background, the frame that shows most of it for an object."""
     if layer == len(clip.masks):
         return clip.count // 2
-    areas = [int((mask > 127).sum()) for mask in clip.masks[layer]]
+    areas = [np.count_nonzero(mask > 127) for mask in streamed(clip.masks[layer])]
     return int(np.argmax(areas))
 
 
@@ -349,14 +393,22 @@ def _far_matches(
 ) -> list[Matches]:
     """Matches of frames farther apart, where every frame between them is linked."""
     to_pixels = np.linalg.inv(clip.norm)
+
+    def pairs() -> Iterator[tuple]:
+        for gap, every in GAPS:
+            for i in range(0, clip.count - gap, every):
+                if linked.issuperset(range(i, i + gap)):
+                    guess = to_pixels @ np.linalg.inv(motions[i + gap]) @ motions[i] @ clip.norm
+                    yield i, i + gap, (regions[i], regions[i + gap]), guess
+
     found = []
-    for gap, every in GAPS:
-        for i in range(0, clip.count - gap, every):
-            progress.update(done + clip.count // 2 + (i * clip.count // 2) // clip.count)
-            if not linked.issuperset(range(i, i + gap)):
-                continue
-            guess = to_pixels @ np.linalg.inv(motions[i + gap]) @ motions[i] @ clip.norm
-            match = clip.matches(layer, i, i + gap, (regions[i], regions[i + gap]), guess)
+    with (
+        single_opencv(),
+        closing(in_order(lambda pair: clip.matches(layer, *pair), pairs())) as matched,
+    ):
+        for match in matched:
+            clip.release()
+            progress.update(done + clip.count // 2 + match.i // 2)
             if len(match.start) >= LEAST_MATCHES:
                 found.append(match)
     return found
@@ -391,7 +443,8 @@ def _outline(clip: _Clip, layer: int, t: int) -> np.ndarray | None:  # [n, 2]
     if layer == len(clip.masks):
         left, top, right, bottom = 0, 0, clip.width - 1, clip.height - 1
     else:
-        left, top, wide, high = cv2.boundingRect((clip.masks[layer, t] > 127).astype(np.uint8))
+        left, top, wide, high = cv2.boundingRect((clip.mask(layer, t) > 127).astype(np.uint8))
+        clip.release()
         if not wide:
             return None
         right, bottom = left + wide - 1, top + high - 1

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nvd_core.arrays import release
 from nvd_core.priors.flow import pixel_grid
 from nvd_core.priors.motion_fit import apply, fit_pair
 from nvd_core.progress import Progress
@@ -178,6 +179,7 @@ class _Clip:
         full = (self.width, self.height)
         self.masks[layer, t] = np.rint(255 * cv2.resize(mask, full)).astype(np.uint8)
         self.weights[layer, t] = cv2.resize(weight, full).astype(np.uint8)
+        release(self.frames, self.masks, self.weights, *self.flows, self.ok)
 
 
 def _blind(hidden: tuple[np.ndarray, np.ndarray], place: np.ndarray) -> np.ndarray:

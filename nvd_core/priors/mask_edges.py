@@ -5,6 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nvd_core.arrays import release
+
 
 def doubt_edges(work: Path, margin: float) -> None:
     """Take the weight off what lies within `margin` pixels of the masks' outlines.
@@ -17,6 +19,7 @@ def doubt_edges(work: Path, margin: float) -> None:
     for mask, weight in zip(masks, weights, strict=True):
         for t in range(len(mask)):
             weight[t][_near_outline(mask[t], margin)] = 0
+            release(masks, weights)
     weights.flush()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nvd_core.arrays import release
 from nvd_core.errors import NvdError
 from nvd_core.progress import Progress
 
@@ -107,6 +108,7 @@ def detect_masks(work: Path, wanted: dict[int, str], detect: Detector, progress:
             if chosen is not None:
                 last[n] = chosen
                 taken.append(chosen)
+        release(frames, masks, weights)
         progress.update(t + 1)
     masks.flush()
     weights.flush()

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
+from nvd_core.arrays import new_array, release
 from nvd_core.errors import NvdError
 from nvd_core.files import written_beside
-from nvd_core.media.clip import ClipInfo, new_array, open_source, resized
+from nvd_core.media.clip import ClipInfo, open_source, resized
 from nvd_core.media.images import to_integers
 from nvd_core.media.movies import Movie
 from nvd_core.media.sequences import ImageSequence, file_number, is_movie, list_frames
@@ -160,6 +161,7 @@ def write_masks(
             for t in frames_of(source, T):
                 masks[number, t] = source.read(t)
                 weights[number, t] = 255
+                release(masks, weights)
                 progress.update(number * T + t + 1)
             progress.update((number + 1) * T)
         masks.flush()

@@ -238,8 +238,8 @@ def _add_match(
     squares = np.sum(gap**2, axis=1) / scale**2
     weight = 1 / (1 + squares)  # square root of Geman-McClure's weight
     # derivative of (x/w, y/w) in direction d: (d_xy - place d_w) / w
-    by_i = start @ (pair @ basis).transpose(0, 2, 1)  # [P, n, 3]
-    by_j = moved @ -basis.transpose(0, 2, 1)
+    by_i = start @ np.swapaxes(pair @ basis, 1, 2)  # [P, n, 3]
+    by_j = moved @ np.swapaxes(-basis, 1, 2)
     rows = []
     for direction in (by_i, by_j):
         change = (direction[..., :2] - place * direction[..., 2:]) / moved[:, 2:]

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nvd_core.arrays import new_array, release
 from nvd_core.errors import NvdError
 from nvd_core.files import written_beside
 from nvd_core.priors.flow import pixel_grid
@@ -43,12 +44,15 @@ def masks_from_motion(work: Path, progress: Progress) -> None:
     progress.stage("moving object", 4 * clip.count)
     with tempfile.TemporaryDirectory(dir=work) as scratch:
         shape = (clip.count, *clip.size[::-1])
-        evidence = np.lib.format.open_memmap(f"{scratch}/e.npy", "w+", np.float16, shape)
-        _gather(clip, evidence, progress)
-        chosen = np.lib.format.open_memmap(f"{scratch}/m.npy", "w+", np.uint8, shape)
+        own, evidence = (
+            new_array(Path(scratch) / f"{name}.npy", shape, np.float16)
+            for name in ("own", "evidence")
+        )
+        _gather(clip, own, evidence, progress)
+        chosen = new_array(Path(scratch) / "chosen.npy", shape)
         _follow(clip, evidence, chosen, progress)
         _write(clip, evidence, chosen, progress)
-        del evidence, chosen
+        del own, evidence, chosen
 
 
 class _Clip:
@@ -65,6 +69,11 @@ class _Clip:
         self.factor = min(1.0, LONGEST / max(self.height, self.width))
         self.size = (round(self.width * self.factor), round(self.height * self.factor))
         self.grid = pixel_grid(self.size[1], self.size[0])
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """All of them."""
+        return [self.frames, *self.flows, self.ok]
 
     def flow(self, direction: int, pair: int) -> tuple[np.ndarray, np.ndarray]:
         """Forward (0) or backward (1) flow of a pair and its consistency, 0 to 1."""
@@ -101,15 +110,15 @@ def against_background(flow: np.ndarray, ok: np.ndarray) -> np.ndarray:
     return (np.clip(square / typical - 1, -1, 3) * ok).astype(np.float32)
 
 
-def _gather(clip: _Clip, evidence: np.ndarray, progress: Progress) -> None:
-    """Fill `evidence` [T, h, w]: every frame's own, and its neighbours' brought along the flow."""
-    own = np.zeros_like(evidence)
+def _gather(clip: _Clip, own: np.ndarray, evidence: np.ndarray, progress: Progress) -> None:
+    """Fill `own` [T, h, w] and `evidence`, which adds the neighbours' brought along the flow."""
     for t in range(clip.count):
         both = [clip.flow(0, t)] if t < clip.count - 1 else []
         both += [clip.flow(1, t - 1)] if t else []
         own[t] = sum(against_background(flow, ok) for flow, ok in both) / len(both)
+        evidence[t] = own[t]
+        release(own, evidence, *clip.arrays)
         progress.update(t + 1)
-    evidence[:] = own
     for step in (1, -1):
         order = range(clip.count) if step == 1 else range(clip.count - 1, -1, -1)
         running = None
@@ -122,6 +131,7 @@ def _gather(clip: _Clip, evidence: np.ndarray, progress: Progress) -> None:
             else:
                 running = own[t].astype(np.float32)
             running = np.clip(running, -8, 12)
+            release(own, evidence, *clip.arrays)
         progress.update(clip.count + (1 if step == 1 else 2) * clip.count // 2)
 
 
@@ -133,6 +143,7 @@ def _follow(clip: _Clip, evidence: np.ndarray, chosen: np.ndarray, progress: Pro
         best = int(np.argmax(sums))
         large = areas[best] >= SMALLEST * labels.size
         strengths.append(sums[best] if large else 0.0)
+        release(evidence)
     start = int(np.argmax(strengths))
     if strengths[start] <= 0:
         raise NvdError(
@@ -156,6 +167,7 @@ def _follow(clip: _Clip, evidence: np.ndarray, chosen: np.ndarray, progress: Pro
             chosen[t] = taken[labels]
             if taken.any():
                 expected = chosen[t].astype(np.float32)
+            release(evidence, chosen, *clip.arrays)
     progress.update(3 * clip.count)
 
 
@@ -184,13 +196,13 @@ def _write(clip: _Clip, evidence: np.ndarray, chosen: np.ndarray, progress: Prog
                 colours = Colours(clip.frame(t), mask)
             else:
                 colours.add(clip.frame(t), mask)
+            release(chosen, *clip.arrays)
     full = (clip.width, clip.height)
     with (
         written_beside(clip.work / "mask_weight.npy") as weight_path,
         written_beside(clip.work / "masks.npy") as mask_path,
     ):
-        masks = np.lib.format.open_memmap(mask_path, "w+", np.uint8, shape)
-        weights = np.lib.format.open_memmap(weight_path, "w+", np.uint8, shape)
+        masks, weights = new_array(mask_path, shape), new_array(weight_path, shape)
         for t in range(clip.count):
             gathered = evidence[t].astype(np.float32)
             odds = 3 * (2.0 * chosen[t] - 1) + 0.3 * np.clip(gathered, -6, 6)
@@ -201,6 +213,7 @@ def _write(clip: _Clip, evidence: np.ndarray, chosen: np.ndarray, progress: Prog
             weight = _weight(mask, gathered)
             masks[0, t] = np.rint(255 * cv2.resize(mask, full)).astype(np.uint8)
             weights[0, t] = np.rint(255 * cv2.resize(weight, full)).astype(np.uint8)
+            release(masks, weights, evidence, chosen, *clip.arrays)
             progress.update(3 * clip.count + t + 1)
         masks.flush()
         weights.flush()

@@ -1,15 +1,24 @@
-"""Drawing the points of a training step from the memory-mapped clip and its priors."""
+"""Drawing the points of a training step from the memory-mapped clip and its priors.
 
-from dataclasses import dataclass
+Points lie anywhere in the clip. The points of many steps are drawn at once and looked up frame by
+frame, so that `work/` is read from one end to the other and need not fit into memory.
+"""
+
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nvd_core.arrays import release, streamed
+
+POINTS_AHEAD = 1 << 20
+"""points that are looked up in one pass over the clip, at about 40 bytes each"""
+
 
 class ClipData:
-    """The arrays of `work/` (docs/architecture.md), memory-mapped and read point by point."""
+    """The arrays of `work/` (docs/architecture.md), memory-mapped."""
 
     def __init__(self, work: Path) -> None:
         def mapped(name: str) -> np.ndarray:
@@ -21,6 +30,16 @@ class ClipData:
         self.flow = (mapped("flow_forward.npy"), mapped("flow_backward.npy"))
         self.flow_ok = mapped("flow_ok.npy")
         self.boxes = mask_boxes(self.masks)
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """All of them."""
+        return [self.frames, self.masks, self.mask_weight, *self.flow, self.flow_ok]
+
+    def flow_pixels(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of the flow's pixel in which each pixel of a frame lies."""
+        (rows, columns), (height, width) = self.flow_ok.shape[2:], self.shape[1:]
+        return (2 * y + 1) * rows // (2 * height), (2 * x + 1) * columns // (2 * width)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -37,7 +56,7 @@ def mask_boxes(masks: np.ndarray, margin: float = 0.15) -> list[np.ndarray]:
     boxes = []
     for mask in masks:
         rows = []
-        for t, frame in enumerate(mask):
+        for t, frame in enumerate(streamed(mask)):
             ys, xs = np.flatnonzero((frame > 127).any(1)), np.flatnonzero((frame > 127).any(0))
             if len(xs) == 0:
                 continue
@@ -78,7 +97,9 @@ class Sampler:
         flow_share: float,
         seed: int,
         device: torch.device,
+        steps: int = 0,
     ) -> None:
+        """`steps` is how many the training has: none after the last is read ahead."""
         self.data = data
         self.points = points
         objects = [boxes for boxes in data.boxes if len(boxes)]
@@ -87,38 +108,54 @@ class Sampler:
         self.matches = round(points * flow_share)
         self.seed = seed
         self.device = device
+        self.steps = steps
+        self._ahead = range(0)
+        self._places: list[_Places] = []
+        self._seen: _Seen
 
     def draw(self, step: int) -> Points:
         """The points of a step."""
-        random = np.random.default_rng((self.seed, step))
-        t, x, y = self._places(random)
-        data = self.data
-        order = np.argsort(t, kind="stable")  # neighbours on disk are read together
-        t, x, y = t[order], x[order], y[order]
-        shuffled = random.permutation(self.points)  # so that the first F are a fair sample
-        t, x, y, order = t[shuffled], x[shuffled], y[shuffled], order[shuffled]
-
-        def colours(dx: int, dy: int) -> Tensor:
-            return self._tensor(data.frames[t, y + dy, x + dx].astype(np.float32) / 255)
-
-        match_xy, match_t, valid = self._flow_matches(
-            random, t[: self.matches], x[: self.matches], y[: self.matches]
-        )
+        if step not in self._ahead:
+            self._read_ahead(step)
+        number = step - self._ahead.start
+        places, seen = self._places[number], self._seen.of_step(number, self.points)
+        t, matches = places.t, slice(self.matches)
+        xy = np.stack([places.x, places.y], -1).astype(np.float32)
+        colours = seen.colours.astype(np.float32) / 255
         return Points(
-            xy=self._tensor(np.stack([x, y], -1).astype(np.float32)),
+            xy=self._tensor(xy),
             t=self._tensor(t),
-            colour=colours(0, 0),
-            colour_right=colours(1, 0),
-            colour_below=colours(0, 1),
-            masks=self._tensor(data.masks[:, t, y, x].T.astype(np.float32) / 255),
-            mask_weight=self._tensor(data.mask_weight[:, t, y, x].T.astype(np.float32) / 255),
-            match_xy=self._tensor(match_xy),
-            match_t=self._tensor(match_t),
-            match_valid=self._tensor(valid),
-            uniform=self._tensor(order >= self.in_masks),
+            colour=self._tensor(colours[:, 0]),
+            colour_right=self._tensor(colours[:, 1]),
+            colour_below=self._tensor(colours[:, 2]),
+            masks=self._tensor(seen.masks.astype(np.float32) / 255),
+            mask_weight=self._tensor(seen.mask_weight.astype(np.float32) / 255),
+            match_xy=self._tensor(xy[matches] + seen.flow[matches].astype(np.float32)),
+            match_t=self._tensor(np.where(places.backward, t[matches] - 1, t[matches] + 1)),
+            match_valid=self._tensor(seen.flow_ok[matches].astype(np.float32)),
+            uniform=self._tensor(places.uniform),
         )
 
-    def _places(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _read_ahead(self, step: int) -> None:
+        """Draw and look up the points of `step` and of those after it."""
+        last = min(step + max(POINTS_AHEAD // self.points, 1), self.steps)
+        self._ahead = range(step, max(last, step + 1))
+        self._places = [self._drawn(step) for step in self._ahead]
+        self._seen = _look_up(self.data, self._places)
+
+    def _drawn(self, step: int) -> "_Places":
+        """The places of a step, in an order of which the first are a fair sample."""
+        random = np.random.default_rng((self.seed, step))
+        t, x, y = self._places_of(random)
+        order = np.argsort(t, kind="stable")[random.permutation(self.points)]
+        t, x, y = t[order], x[order], y[order]
+        matched = t[: self.matches]
+        backward = random.random(len(matched)) < 0.5
+        last = self.data.shape[0] - 1
+        backward = np.where(matched == 0, False, np.where(matched == last, True, backward))
+        return _Places(t, x, y, order >= self.in_masks, backward)
+
+    def _places_of(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Frames and pixels; the first `in_masks` of them within the objects' boxes."""
         frames, height, width = self.data.shape
         t = random.integers(0, frames, self.points)
@@ -132,22 +169,64 @@ class Sampler:
             y[part] = box[:, 2] + random.random(len(part)) * (box[:, 4] - box[:, 2])
         return t, x.clip(0, width - 2), y.clip(0, height - 2)
 
-    def _flow_matches(
-        self, random: np.random.Generator, t: np.ndarray, x: np.ndarray, y: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Matches in a neighbouring frame, before or after with equal chance."""
-        frames = self.data.shape[0]
-        backward = random.random(len(t)) < 0.5
-        backward = np.where(t == 0, False, np.where(t == frames - 1, True, backward))
-        pair = t - backward  # flow between frames `pair` and `pair + 1`
-        xy = np.stack([x, y], -1).astype(np.float32)
-        valid = np.empty(len(t), np.float32)
-        for direction in (0, 1):
-            chosen = backward == bool(direction)
-            at = (pair[chosen], y[chosen], x[chosen])
-            xy[chosen] += self.data.flow[direction][at].astype(np.float32)
-            valid[chosen] = self.data.flow_ok[direction][at]
-        return xy, np.where(backward, t - 1, t + 1), valid
-
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+@dataclass
+class _Places:
+    """Where the points of one step lie."""
+
+    t: np.ndarray  # int64 [P]
+    x: np.ndarray  # int64 [P]
+    y: np.ndarray  # int64 [P]
+    uniform: np.ndarray  # bool [P]
+    backward: np.ndarray  # bool [F], whether the match is in the frame before
+
+
+@dataclass
+class _Seen:
+    """What the clip and the priors have at the points of several steps, one after another."""
+
+    colours: np.ndarray  # uint8 [n, 3, 3] at the point, right of it and below
+    masks: np.ndarray  # uint8 [n, N]
+    mask_weight: np.ndarray  # uint8 [n, N]
+    flow: np.ndarray  # float16 [n, 2], of those with a match
+    flow_ok: np.ndarray  # uint8 [n]
+
+    def of_step(self, number: int, points: int) -> "_Seen":
+        """The part of one step."""
+        part = slice(number * points, (number + 1) * points)
+        return _Seen(*(getattr(self, field.name)[part] for field in fields(self)))
+
+
+def _look_up(data: ClipData, places: list[_Places]) -> _Seen:
+    """Look up the points of several steps, frame by frame."""
+    t, x, y = (np.concatenate([getattr(p, name) for p in places]) for name in "txy")
+    count, objects = len(t), len(data.masks)
+    direction = np.full(count, -1, np.int8)  # of the match: 0 forward, 1 backward, -1 none
+    for start, step in zip(range(0, count, len(places[0].t)), places, strict=True):
+        direction[start : start + len(step.backward)] = step.backward
+    seen = _Seen(
+        np.empty((count, 3, 3), np.uint8),
+        np.empty((count, objects), np.uint8),
+        np.empty((count, objects), np.uint8),
+        np.empty((count, 2), np.float16),
+        np.empty(count, np.uint8),
+    )
+    order = np.argsort(t, kind="stable")
+    for here in np.split(order, np.flatnonzero(np.diff(t[order])) + 1):
+        frame, column, row = t[here[0]], x[here], y[here]
+        image = data.frames[frame]
+        for k, (dx, dy) in enumerate(((0, 0), (1, 0), (0, 1))):
+            seen.colours[here, k] = image[row + dy, column + dx]
+        seen.masks[here] = data.masks[:, frame, row, column].T
+        seen.mask_weight[here] = data.mask_weight[:, frame, row, column].T
+        for way in (0, 1):
+            matched = here[direction[here] == way]
+            at = data.flow_pixels(y[matched], x[matched])
+            if len(matched):
+                seen.flow[matched] = data.flow[way][frame - way][at]
+                seen.flow_ok[matched] = data.flow_ok[way, frame - way][at]
+        release(*data.arrays)
+    return seen

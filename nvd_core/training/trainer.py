@@ -60,9 +60,8 @@ class Trainer:
         self.data = data
         self.settings = settings
         self.steps = settings.iterations or automatic_steps(math.prod(data.shape))
-        self.sampler = Sampler(
-            data, settings.points, settings.share_in_masks, settings.flow_share, seed, device
-        )
+        shares = settings.share_in_masks, settings.flow_share
+        self.sampler = Sampler(data, settings.points, *shares, seed, device, self.steps)
         self.objective = Objective(model, settings, self.steps, seed)
         tables = {"params": model.grid_tables(), "lr": settings.learning_rate_grid}
         self.grid_optimiser = GridAdam([tables])  # a group may be empty, a list of tables not

@@ -1,0 +1,42 @@
+"""Arrays of a whole clip: files that are mapped, of which memory holds what is being worked on.
+
+What was read or written stays in memory until the system wants it back. It counts as ours until
+then, so a program that runs through a long clip seems to need all of it; `release` gives it back.
+"""
+
+import mmap
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+
+def new_array(path: Path, shape: tuple[int, ...], dtype: type = np.uint8) -> np.memmap:
+    """A mapped array of zeros in a new .npy file; OSError where the disk is full."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    # Reserved now: a disk that fills up under a mapping kills the process without a word.
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def streamed(array: np.ndarray) -> Iterator[np.ndarray]:
+    """The frames of a mapped array one by one, each given back when the next is asked for."""
+    for frame in array:
+        yield frame
+        release(array)
+
+
+def release(*arrays: np.ndarray) -> None:
+    """Give the memory of mapped arrays back; what was written to them is kept, in their files.
+
+    They can be used on as before, from other threads too, and are read again from the system's
+    cache or the disk. Does nothing where the system cannot do it (Windows) or nothing is mapped.
+    """
+    for array in arrays:
+        mapped = getattr(array, "_mmap", None)  # np.memmap has no public name for it
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)

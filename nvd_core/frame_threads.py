@@ -1,0 +1,50 @@
+"""Working on frame after frame in threads, a few frames ahead and in bounded memory."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import cv2
+
+
+def in_order(
+    task: Callable[[Any], Any], items: Iterable, workers: int | None = None
+) -> Iterator[Any]:
+    """Yield task(item) of all `items` in order, worked out in threads a few items ahead.
+
+    `items` is iterated in the calling thread. Close the iterator to stop early.
+    """
+    workers = workers or worker_count()
+    with ThreadPoolExecutor(workers) as pool:
+        pending: deque[Future] = deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(task, item))
+                if len(pending) > workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def worker_count() -> int:
+    """How many threads work on frames at once: the cores this process may use, at most 4."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(4, len(os.sched_getaffinity(0)))
+    return min(4, os.cpu_count() or 1)
+
+
+@contextmanager
+def single_opencv() -> Iterator[None]:
+    """OpenCV works in the thread that calls it: for where our own threads call it."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
