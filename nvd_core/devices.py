@@ -1,4 +1,9 @@
-"""Which device torch works on."""
+"""Which device torch works on, and what runs there."""
+
+import importlib
+import importlib.util
+import warnings
+from functools import lru_cache
 
 import torch
 
@@ -23,3 +28,21 @@ def choose_device(device: str) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(device)
+
+
+@lru_cache(maxsize=8)
+def triton_works(device: torch.device) -> bool:
+    """Whether Triton's kernels run on `device`, found out by running one.
+
+    Where triton is installed and fails all the same, a warning says why: it needs a C compiler to
+    start its kernels, and a GPU that it knows.
+    """
+    if importlib.util.find_spec("triton") is None:
+        return False
+    try:
+        importlib.import_module("nvd_core.triton_probe").probe(device)
+    except Exception as error:  # the compiler, the driver and triton raise what they like
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        warnings.warn(f"Triton does not work on {device} and is not used: {reason}", stacklevel=2)
+        return False
+    return True
