@@ -182,9 +182,10 @@ def gradient_buffer(table: Tensor, in_place: bool) -> Tensor:
 
 
 def backend_for(device: torch.device) -> str:
-    """The fastest backend that runs on `device`: on CUDA Triton, tiny-cuda-nn, torch, in this order.
+    """The fastest backend that runs on `device`.
 
-    Triton comes first since every test run checks its kernels, and it can add in place.
+    On CUDA Triton, else tiny-cuda-nn, else torch. Triton comes first since every run of the tests
+    checks its kernels, and it can add gradients in place.
     """
     if device.type == "cpu":
         return "numba"
