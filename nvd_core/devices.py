@@ -5,7 +5,9 @@ import importlib.util
 import warnings
 from functools import lru_cache
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from nvd_core.errors import NvdError
 
@@ -28,6 +30,37 @@ def choose_device(device: str) -> torch.device:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(device)
+
+
+def wants_bfloat16(choice: str, device: torch.device) -> bool:
+    """Whether the setting mixed_precision ("auto", "on" or "off") means bfloat16 on `device`.
+
+    Never on a CPU. "auto" takes it where a GPU multiplies it in hardware, from compute capability
+    8.0 (Ampere) on; asked for on another GPU it is an NvdError.
+    """
+    if choice == "off" or device.type != "cuda":
+        return False
+    major, minor = torch.cuda.get_device_capability(device)
+    if major < 8 and choice == "on":
+        raise NvdError(
+            "this GPU does not multiply bfloat16",
+            expected="compute capability 8.0 or higher for mixed_precision: on",
+            found=f"{torch.cuda.get_device_name(device)}, {major}.{minor}",
+            remedy="set mixed_precision to auto or off",
+        )
+    return major >= 8
+
+
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """An array as a tensor on `device`.
+
+    To CUDA it travels through page-locked memory, so that nobody waits for the device: the copy is
+    ordered before what the device is asked for next.
+    """
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 @lru_cache(maxsize=8)

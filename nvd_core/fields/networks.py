@@ -18,7 +18,12 @@ SOFTPLUS_ONE = math.log(math.e - 1)
 
 
 class Mlp(nn.Sequential):
-    """Linear layers with ReLU between them; `last_scale` shrinks the initial output."""
+    """Linear layers with ReLU between them; `last_scale` shrinks the initial output.
+
+    With `hidden_bfloat16` set, training computes all layers but the last in bfloat16; weights,
+    their optimiser and the output stay float32. Good enough for colours and alpha: coordinates it
+    would round to steps of several pixels.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, settings: MlpSettings, last_scale: float = 1.0
@@ -28,9 +33,19 @@ class Mlp(nn.Sequential):
         for size_in, size_out in pairwise(sizes):
             layers += [nn.Linear(size_in, size_out), nn.ReLU(inplace=True)]
         super().__init__(*layers[:-1])
+        self.hidden_bfloat16 = False
         with torch.no_grad():
             self[-1].weight.mul_(last_scale)
             self[-1].bias.mul_(last_scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not (self.hidden_bfloat16 and torch.is_grad_enabled()):
+            return super().forward(x)
+        *hidden, last = self
+        with torch.autocast(x.device.type, torch.bfloat16):
+            for layer in hidden:
+                x = layer(x)
+        return last(x.float())
 
 
 def make_grid(dims: int, settings: GridSettings, dense: bool = False, finest: int = 0) -> HashGrid:

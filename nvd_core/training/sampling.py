@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from nvd_core.devices import to_device
+
+if TYPE_CHECKING:
+    from nvd_core.training.residency import ResidentClip
 
 
 class ClipData:
@@ -21,6 +27,16 @@ class ClipData:
         self.flow = (mapped("flow_forward.npy"), mapped("flow_backward.npy"))
         self.flow_ok = mapped("flow_ok.npy")
         self.boxes = mask_boxes(self.masks)
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """All of them."""
+        return [self.frames, self.masks, self.mask_weight, *self.flow, self.flow_ok]
+
+    def flow_pixels(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of the flow's pixel in which each pixel of a frame lies."""
+        (rows, columns), (height, width) = self.flow_ok.shape[2:], self.shape[1:]
+        return (2 * y + 1) * rows // (2 * height), (2 * x + 1) * columns // (2 * width)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -78,8 +94,11 @@ class Sampler:
         flow_share: float,
         seed: int,
         device: torch.device,
+        resident: "ResidentClip | None" = None,
     ) -> None:
+        """`resident` holds the arrays of `data` on the device; without, they are read from disk."""
         self.data = data
+        self.resident = resident
         self.points = points
         objects = [boxes for boxes in data.boxes if len(boxes)]
         self.boxes = objects
@@ -90,35 +109,44 @@ class Sampler:
 
     def draw(self, step: int) -> Points:
         """The points of a step."""
-        random = np.random.default_rng((self.seed, step))
-        t, x, y = self._places(random)
-        data = self.data
-        order = np.argsort(t, kind="stable")  # neighbours on disk are read together
-        t, x, y = t[order], x[order], y[order]
-        shuffled = random.permutation(self.points)  # so that the first F are a fair sample
-        t, x, y, order = t[shuffled], x[shuffled], y[shuffled], order[shuffled]
+        places = self._drawn(step)
+        if self.resident:
+            return self.resident.points(places)
+        t, x, y, data = places.t, places.x, places.y, self.data
+        xy = np.stack([x, y], -1).astype(np.float32)
 
         def colours(dx: int, dy: int) -> Tensor:
             return self._tensor(data.frames[t, y + dy, x + dx].astype(np.float32) / 255)
 
-        match_xy, match_t, valid = self._flow_matches(
-            random, t[: self.matches], x[: self.matches], y[: self.matches]
-        )
+        flow, valid = self._flow(places)
+        before, matched = places.backward, t[: self.matches]
         return Points(
-            xy=self._tensor(np.stack([x, y], -1).astype(np.float32)),
+            xy=self._tensor(xy),
             t=self._tensor(t),
             colour=colours(0, 0),
             colour_right=colours(1, 0),
             colour_below=colours(0, 1),
             masks=self._tensor(data.masks[:, t, y, x].T.astype(np.float32) / 255),
             mask_weight=self._tensor(data.mask_weight[:, t, y, x].T.astype(np.float32) / 255),
-            match_xy=self._tensor(match_xy),
-            match_t=self._tensor(match_t),
+            match_xy=self._tensor(xy[: self.matches] + flow),
+            match_t=self._tensor(np.where(before, matched - 1, matched + 1)),
             match_valid=self._tensor(valid),
-            uniform=self._tensor(order >= self.in_masks),
+            uniform=self._tensor(places.uniform),
         )
 
-    def _places(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _drawn(self, step: int) -> "Places":
+        """The places of a step, in an order of which the first are a fair sample."""
+        random = np.random.default_rng((self.seed, step))
+        t, x, y = self._places_of(random)
+        order = np.argsort(t, kind="stable")[random.permutation(self.points)]
+        t, x, y = t[order], x[order], y[order]
+        matched = t[: self.matches]
+        backward = random.random(len(matched)) < 0.5
+        last = self.data.shape[0] - 1
+        backward = np.where(matched == 0, False, np.where(matched == last, True, backward))
+        return Places(t, x, y, order >= self.in_masks, backward)
+
+    def _places_of(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Frames and pixels; the first `in_masks` of them within the objects' boxes."""
         frames, height, width = self.data.shape
         t = random.integers(0, frames, self.points)
@@ -132,22 +160,29 @@ class Sampler:
             y[part] = box[:, 2] + random.random(len(part)) * (box[:, 4] - box[:, 2])
         return t, x.clip(0, width - 2), y.clip(0, height - 2)
 
-    def _flow_matches(
-        self, random: np.random.Generator, t: np.ndarray, x: np.ndarray, y: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Matches in a neighbouring frame, before or after with equal chance."""
-        frames = self.data.shape[0]
-        backward = random.random(len(t)) < 0.5
-        backward = np.where(t == 0, False, np.where(t == frames - 1, True, backward))
-        pair = t - backward  # flow between frames `pair` and `pair + 1`
-        xy = np.stack([x, y], -1).astype(np.float32)
-        valid = np.empty(len(t), np.float32)
-        for direction in (0, 1):
-            chosen = backward == bool(direction)
-            at = (pair[chosen], y[chosen], x[chosen])
-            xy[chosen] += self.data.flow[direction][at].astype(np.float32)
-            valid[chosen] = self.data.flow_ok[direction][at]
-        return xy, np.where(backward, t - 1, t + 1), valid
+    def _flow(self, places: "Places") -> tuple[np.ndarray, np.ndarray]:
+        """Flow [F, 2] and whether it is consistent [F], to the frame before or after."""
+        flow = np.empty((self.matches, 2), np.float32)
+        valid = np.empty(self.matches, np.float32)
+        pair = places.t[: self.matches] - places.backward  # between frames `pair` and `pair + 1`
+        row, column = self.data.flow_pixels(places.y[: self.matches], places.x[: self.matches])
+        for way in (0, 1):
+            chosen = places.backward == bool(way)
+            at = (pair[chosen], row[chosen], column[chosen])
+            flow[chosen] = self.data.flow[way][at]
+            valid[chosen] = self.data.flow_ok[way][at]
+        return flow, valid
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return to_device(array, self.device)
+
+
+@dataclass
+class Places:
+    """Where the points of one step lie."""
+
+    t: np.ndarray  # int64 [P]
+    x: np.ndarray  # int64 [P]
+    y: np.ndarray  # int64 [P]
+    uniform: np.ndarray  # bool [P], true for those drawn uniformly
+    backward: np.ndarray  # bool [F], whether the match is in the frame before

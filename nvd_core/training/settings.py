@@ -173,6 +173,9 @@ class Settings:
     """weights for raft, or the folder of precomputed flow for files"""
     maskrcnn_weights: str | None = None
     """torchvision's weights for masks given as maskrcnn:CLASS"""
+    mixed_precision: str = "off"
+    """on: hidden layers of texture, residual and alpha in bfloat16, on CUDA only; auto: on where
+    the GPU multiplies it in hardware (from Ampere on)"""
     checkpoint_seconds: float = 20.0
     """seconds of training that an interruption may cost"""
     preview_seconds: float = 15.0
@@ -274,6 +277,7 @@ _CHOICES = {
     "schedule": ("one-cycle", "constant"),
     "residual": ("multiplicative", "additive", "none"),
     "encoding": ("hash", "positional"),
+    "mixed_precision": ("auto", "on", "off"),
     "flow_method": ("dis", "raft", "files"),
     "mapping.start": ("motion", "identity"),
 }
@@ -298,6 +302,8 @@ def _checked(label: str, kind: object, value: object) -> object:
         if label.endswith("_octaves") and not 1 <= value <= 16:
             raise _bad_setting(label, "a whole number from 1 to 16", value)
     elif kind is str:
+        if label == "mixed_precision" and isinstance(value, bool):
+            value = "on" if value else "off"  # YAML's reading of these words
         if not isinstance(value, str) or value not in _CHOICES.get(label, (value,)):
             raise _bad_setting(label, " or ".join(_CHOICES.get(label, ("text",))), value)
     elif value is not None and kind == (str | None):
