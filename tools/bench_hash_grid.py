@@ -75,9 +75,14 @@ def on_cpu(layout: GridLayout, x: torch.Tensor, repeats: int) -> list[float]:
 def on_cuda(layout: GridLayout, x: torch.Tensor, repeats: int) -> list[float]:
     """The figures under CUDA_HEADS; nan for what is not installed."""
     figures = []
-    for backend, in_place in (("torch", False), ("triton", False), ("triton", True), ("tcnn", 0)):
+    for backend, in_place in (
+        ("torch", False),
+        ("triton", False),
+        ("triton", True),
+        ("tcnn", False),
+    ):
         try:
-            grid = HashGrid(layout, backend, accumulate_in_place=bool(in_place)).to(x.device)
+            grid = HashGrid(layout, backend, accumulate_in_place=in_place).to(x.device)
             figures.append(best(step(grid, x), repeats))
         except NvdError as error:
             print(error.problem)
