@@ -24,7 +24,7 @@ GRID = {
 }  # fmt: skip
 FRAME = {
     "uva": "*fp32", "residual": "*fp32", "added": "*fp32", "table": "*i64", "texels": "*fp32",
-    "pixels": "i32", "rows": "i32",
+    "pixels": "i32",
 }  # fmt: skip
 ADAM = dict.fromkeys(("table", "grad", "first", "second"), "*fp32") | {"count": "i32"}
 ADAM["size"] = "fp32"
@@ -42,7 +42,7 @@ def cases():
     for kind, largest in (("*u8", 255), ("*u16", 65535), ("*fp32", 0)):
         for delta, linear in itertools.product((True, False), {False, largest == 0}):
             constants = {"DELTA": delta, "ADDED": not delta, "LARGEST": largest, "LINEAR": linear}
-            constants["BLOCK"] = kernel_triton.BLOCK
+            constants |= {"BLOCK": kernel_triton.BLOCK, "ROWS": 2}
             absent = {"added": None} if delta else {"frame": None}
             types = FRAME | {"frame": kind, "out": kind}
             yield kernel_triton._render, types, constants | absent

@@ -135,17 +135,17 @@ def _launch(frame, uva, residual, added, textures, out, linear: bool) -> None:
     largest = 0 if out.dtype.is_floating_point else torch.iinfo(out.dtype).max
     with torch.cuda.device_of(out):
         _render[(triton.cdiv(pixels, BLOCK),)](
-            frame, uva, residual, added, table, texels, out, pixels, len(table),
-            DELTA=frame is not None, ADDED=added is not None, LARGEST=largest,
+            frame, uva, residual, added, table, texels, out, pixels,
+            ROWS=len(table), DELTA=frame is not None, ADDED=added is not None, LARGEST=largest,
             LINEAR=linear and not largest, BLOCK=BLOCK, enable_fp_fusion=False,
         )  # fmt: skip
 
 
 @triton.jit
 def _render(
-    frame, uva, residual, added, table, texels, out, pixels, rows,
-    DELTA: tl.constexpr, ADDED: tl.constexpr, LARGEST: tl.constexpr, LINEAR: tl.constexpr,
-    BLOCK: tl.constexpr,
+    frame, uva, residual, added, table, texels, out, pixels,
+    ROWS: tl.constexpr, DELTA: tl.constexpr, ADDED: tl.constexpr, LARGEST: tl.constexpr,
+    LINEAR: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Sum over layers of alpha * residual * texture(u, v), added to the frame if DELTA."""
     pixel = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -153,7 +153,7 @@ def _render(
     red = tl.zeros((BLOCK,), tl.float32)
     green = tl.zeros((BLOCK,), tl.float32)
     blue = tl.zeros((BLOCK,), tl.float32)
-    for k in range(rows):
+    for k in range(ROWS):
         row = table + k * _COLUMNS
         place = (tl.load(row + _LAYER) * pixels + pixel) * 3
         alpha = tl.load(uva + place + 2, mask=inside, other=0.0)
