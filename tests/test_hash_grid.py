@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nvd_core.errors import NvdError
-from nvd_core.fields import hash_grid_numba, hash_grid_torch
+from nvd_core.fields import hash_grid, hash_grid_numba, hash_grid_torch
 from nvd_core.fields.hash_grid import GridLayout, HashGrid, backend_for
 from nvd_core.fields.hash_grid_tcnn import encoding_config
 
@@ -131,8 +131,8 @@ class TestHashGrid:
             encode(torch.rand(4, 2), torch.rand(5, 2), layout)
         with pytest.raises(TypeError, match="float64"):
             encode(torch.rand(4, 2, dtype=torch.float64), grid.table, layout)
-        with pytest.raises(ValueError, match="'triton'"):
-            HashGrid(layout, "triton")
+        with pytest.raises(ValueError, match="'jax'"):
+            HashGrid(layout, "jax")
 
     @pytest.mark.parametrize("backend", ["torch", "numba"])
     @pytest.mark.parametrize("name", LAYOUTS)
@@ -299,6 +299,25 @@ class TestHashGrid:
             assert x.grad is not None
 
 
+class TestBackendFor:
+    """The order of choice: Numba on the CPU; on CUDA Triton, tiny-cuda-nn, torch."""
+
+    @pytest.mark.parametrize(
+        ("device", "works", "packages", "expected"),
+        [
+            ("cpu", True, ["triton", "tinycudann"], "numba"),
+            ("cuda", True, ["triton", "tinycudann"], "triton"),
+            ("cuda", False, ["triton", "tinycudann"], "tcnn"),
+            ("cuda", False, [], "torch"),
+            ("meta", True, ["triton", "tinycudann"], "torch"),
+        ],
+    )
+    def test_smoke(self, monkeypatch, device, works, packages, expected):
+        monkeypatch.setattr(hash_grid, "triton_works", lambda device: works)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in packages or None)
+        assert backend_for(torch.device(device)) == expected
+
+
 class TestTinyCudaNN:
     def test_config(self):
         assert encoding_config(GridLayout(3)) == {
@@ -318,7 +337,6 @@ class TestTinyCudaNN:
     def test_exception(self):
         with pytest.raises(NvdError, match="tiny-cuda-nn is not installed"):
             HashGrid(GridLayout(3), "tcnn")
-        assert backend_for(torch.device("cuda")) == "torch"
 
     @pytest.mark.skipif(
         importlib.util.find_spec("tinycudann") is None or not torch.cuda.is_available(),

@@ -4,6 +4,7 @@ Frames stream through: maps and frames are read ahead in threads, the kernel com
 writer takes them in order. docs/decomposition-folder.md has the formulas of both modes.
 """
 
+import importlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,7 +17,7 @@ import torch
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.manifest import ClipRecord
 from nvd_core.decomposition.maps import FrameMaps, in_threads, iter_maps
-from nvd_core.devices import choose_device
+from nvd_core.devices import choose_device, triton_works
 from nvd_core.editing import kernel_numba, kernel_torch
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.errors import NvdError
@@ -127,10 +128,15 @@ def make_kernel(
     """The function that renders a frame with these textures (deltas in the mode "delta").
 
     Textures are numbered as the layers of the maps that the function will be given.
-    `linear` says what floating-point frames hold; integers are display-encoded.
+    `linear` says what floating-point frames hold; integers are display-encoded. On CUDA it is a
+    Triton kernel where Triton works, else plain torch; on the CPU Numba's.
     """
-    make = _cuda_kernel if device.type == "cuda" else _cpu_kernel
-    return make(textures, mode, linear, device)
+    if device.type != "cuda":
+        return _cpu_kernel(textures, mode, linear, device)
+    if triton_works(device):
+        kernel_triton = importlib.import_module("nvd_core.editing.kernel_triton")
+        return kernel_triton.make_kernel(textures, mode, linear, device)
+    return _cuda_kernel(textures, mode, linear, device)
 
 
 def read_frame(shot: Shot, index: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 The layout is tiny-cuda-nn's, entry for entry, so a table trained by one backend is read by the
 others (`hash_grid_torch`, the readable reference; `hash_grid_numba`, the fast one for CPUs;
-`hash_grid_tcnn`, tiny-cuda-nn itself on CUDA).
+`hash_grid_triton`, the fast one for CUDA; `hash_grid_tcnn`, tiny-cuda-nn itself on CUDA).
 """
 
 import importlib
@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nvd_core.devices import triton_works
 from nvd_core.errors import NvdError
 
 PRIMES = (1, 2654435761, 805459861)
@@ -25,8 +26,15 @@ PRIMES = (1, 2654435761, 805459861)
 BACKENDS = {
     "torch": "nvd_core.fields.hash_grid_torch",
     "numba": "nvd_core.fields.hash_grid_numba",
+    "triton": "nvd_core.fields.hash_grid_triton",
     "tcnn": "nvd_core.fields.hash_grid_tcnn",
 }
+
+PACKAGES = {"triton": ("triton", "Triton"), "tcnn": ("tinycudann", "tiny-cuda-nn")}
+"""What a backend imports that a plain installation may lack, and its name."""
+
+IN_PLACE = ("numba", "triton")
+"""Backends that can add gradients straight into `table.grad`."""
 
 MAX_LEVEL_ENTRIES = 2**31 - 1  # tiny-cuda-nn counts in uint32 and gives up at half of that
 
@@ -162,10 +170,27 @@ def check_arguments(x: Tensor, table: Tensor, layout: GridLayout) -> None:
         raise ValueError(f"x is on {x.device}, table on {table.device}")
 
 
+def gradient_buffer(table: Tensor, in_place: bool) -> Tensor:
+    """Zeros like the table, or the table's own gradient (made if there is none)."""
+    if not in_place:
+        return torch.zeros_like(table, memory_format=torch.contiguous_format)
+    if table.grad is None:
+        table.grad = torch.zeros_like(table, memory_format=torch.contiguous_format)
+    if not table.grad.is_contiguous():
+        raise ValueError(f"table.grad must be contiguous, its strides are {table.grad.stride()}")
+    return table.grad.detach()
+
+
 def backend_for(device: torch.device) -> str:
-    """The fastest backend that runs on `device`."""
+    """The fastest backend that runs on `device`.
+
+    On CUDA Triton, else tiny-cuda-nn, else torch. Triton comes first since every run of the tests
+    checks its kernels, and it can add gradients in place.
+    """
     if device.type == "cpu":
         return "numba"
+    if device.type == "cuda" and triton_works(device):
+        return "triton"
     if device.type == "cuda" and importlib.util.find_spec("tinycudann") is not None:
         return "tcnn"
     return "torch"
@@ -175,10 +200,12 @@ def load_backend(name: str) -> ModuleType:
     """The module of a backend; its `encode(x, table, layout)` does the work."""
     if name not in BACKENDS:
         raise ValueError(f'backend must be "auto" or one of {sorted(BACKENDS)}, got {name!r}')
-    if name == "tcnn" and importlib.util.find_spec("tinycudann") is None:
+    package, called = PACKAGES.get(name, (None, name))
+    if package and importlib.util.find_spec(package) is None:
         raise NvdError(
-            "tiny-cuda-nn is not installed",
-            remedy='install its PyTorch bindings, or choose the backend "auto"',
+            f"{called} is not installed",
+            expected=f"the Python package {package}",
+            remedy='install it, or choose the backend "auto"',
         )
     return importlib.import_module(BACKENDS[name])
 
@@ -186,10 +213,10 @@ def load_backend(name: str) -> ModuleType:
 class HashGrid(torch.nn.Module):
     """Encode points by the features of a multi-resolution grid.
 
-    `accumulate_in_place` lets the Numba backend add gradients straight into `table.grad`, which
-    saves filling, adding and freeing one array of the table's size a call. Gradients of the table
-    are then had by `loss.backward()` only: `torch.autograd.grad` would not see them, and hooks on
-    the table do not run.
+    `accumulate_in_place` lets the backends that can (`IN_PLACE`) add gradients straight into
+    `table.grad`, which saves filling, adding and freeing one array of the table's size a call.
+    Gradients of the table are then had by `loss.backward()` only: `torch.autograd.grad` would not
+    see them, and hooks on the table do not run.
     """
 
     def __init__(
@@ -222,7 +249,7 @@ class HashGrid(torch.nn.Module):
         name = backend_for(self.table.device) if self.backend == "auto" else self.backend
         encode: Callable[..., Tensor] = load_backend(name).encode
         x = x.to(self.table.dtype)
-        if name == "numba":
+        if name in IN_PLACE:
             return encode(x, self.table, self.layout, accumulate_in_place=self.accumulate_in_place)
         return encode(x, self.table, self.layout)
 

@@ -16,7 +16,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from nvd_core.fields.hash_grid import PRIMES, GridLayout, check_arguments
+from nvd_core.fields.hash_grid import PRIMES, GridLayout, check_arguments, gradient_buffer
 from nvd_core.threads import run_tasks
 
 PRIME_Y = np.uint32(PRIMES[1])
@@ -65,7 +65,7 @@ class _Encode(torch.autograd.Function):
         layout = ctx.layout
         needs_x, needs_table = ctx.needs_input_grad[:2]
         in_place = needs_table and ctx.accumulate_in_place
-        grad_table = _gradient_buffer(table, in_place) if needs_table else x.new_empty(0, 1)
+        grad_table = gradient_buffer(table, in_place) if needs_table else x.new_empty(0, 1)
         grad_x_parts = x.new_empty(layout.levels if needs_x else 0, layout.dims, len(x))
         arrays = (_array(x), _array(table), _array(grad_out), grad_table.numpy())
         arrays += (grad_x_parts.numpy(), needs_table, needs_x)
@@ -78,17 +78,6 @@ class _Encode(torch.autograd.Function):
 
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
-
-
-def _gradient_buffer(table: Tensor, in_place: bool) -> Tensor:
-    """Zeros like the table, or the table's own gradient (made if there is none)."""
-    if not in_place:
-        return torch.zeros_like(table, memory_format=torch.contiguous_format)
-    if table.grad is None:
-        table.grad = torch.zeros_like(table, memory_format=torch.contiguous_format)
-    if not table.grad.is_contiguous():
-        raise ValueError(f"table.grad must be contiguous, its strides are {table.grad.stride()}")
-    return table.grad.detach()
 
 
 @lru_cache(maxsize=64)

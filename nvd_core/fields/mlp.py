@@ -1,8 +1,7 @@
 """Small fully connected networks, and their passes on a CPU without needless work.
 
 `Mlp` is a plain chain of `nn.Linear` and ReLU; that is also what runs on CUDA. On a CPU its passes
-are one autograd function: nothing but the layers' inputs is kept, gradients are masked in place,
-and, where the processor multiplies bfloat16 in hardware, the hidden layers may do so.
+are one autograd function: nothing but the layers' inputs is kept, gradients are masked in place.
 """
 
 from itertools import pairwise
@@ -16,8 +15,8 @@ from nvd_core.training.settings import MlpSettings
 class Mlp(nn.Sequential):
     """Linear layers with ReLU between them; `last_scale` shrinks the initial output.
 
-    With `hidden_bfloat16` set, training on a CPU computes all layers but the last in bfloat16
-    (sums, weights and optimiser stay float32). That is good enough for colours and alpha;
+    With `hidden_bfloat16` set, training computes all layers but the last in bfloat16; sums,
+    weights, their optimiser and the output stay float32. Good enough for colours and alpha:
     coordinates it would round to steps of several pixels.
     """
 
@@ -35,17 +34,17 @@ class Mlp(nn.Sequential):
             self[-1].bias.mul_(last_scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu":
+        half = self.hidden_bfloat16 and torch.is_grad_enabled()
+        if x.device.type == "cpu":
+            parameters = [p for layer in list(self)[::2] for p in (layer.weight, layer.bias)]
+            return _Chain.apply(x, torch.bfloat16 if half else x.dtype, *parameters)
+        if not half:
             return super().forward(x)
-        parameters = [p for layer in list(self)[::2] for p in (layer.weight, layer.bias)]
-        half = self.hidden_bfloat16 and torch.is_grad_enabled() and x.dtype == torch.float32
-        return _Chain.apply(x, torch.bfloat16 if half else x.dtype, *parameters)
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether this processor has instructions for bfloat16; without, it is slower than float32."""
-    names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in names)
+        *hidden, last = self
+        with torch.autocast(x.device.type, torch.bfloat16):
+            for layer in hidden:
+                x = layer(x)
+        return last(x.float())
 
 
 class _Chain(torch.autograd.Function):

@@ -119,6 +119,11 @@ class LayeredVideo(nn.Module):
         special = {id(p) for p in others}
         return [p for p in self.parameters() if id(p) not in special]
 
+    def use_bfloat16(self, on: bool) -> None:
+        """Whether colours, light and alpha are trained in mixed precision; mappings never are."""
+        for field in (*self.textures, *self.residuals, self.alpha):
+            field.mlp.hidden_bfloat16 = on
+
     def colour(self, n: int, uv: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Texture colour, residual and lit colour of layer n at uv [P, 2]; each [P, 3].
 

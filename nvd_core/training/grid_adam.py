@@ -6,6 +6,7 @@ the optimizer's own step count: a third array less to read, and for betas of (0.
 first touched late moves by (1 - 0.9) / sqrt(1 - 0.99) = 1 learning rate, as it would have early.
 """
 
+import importlib
 import math
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
+from nvd_core.devices import triton_works
 from nvd_core.threads import run_tasks
 
 CHUNK = 2**16  # values a task
@@ -23,9 +25,9 @@ BLOCK = 256  # values skipped together where all their gradients are zero
 class GridAdam(torch.optim.Optimizer):
     """Adam that skips zero gradients and leaves every gradient zero.
 
-    On the CPU one fused pass updates, and zeroes the gradient behind itself: `zero_grad` is not
-    needed. It may be called all the same; unlike other optimizers it keeps the arrays by default,
-    as `HashGrid.accumulate_in_place` wants them.
+    On the CPU, and on CUDA with Triton, one fused pass updates and zeroes the gradient behind
+    itself: `zero_grad` is not needed. It may be called all the same; unlike other optimizers it
+    keeps the arrays by default, as `HashGrid.accumulate_in_place` wants them.
     """
 
     def __init__(
@@ -70,9 +72,20 @@ class GridAdam(torch.optim.Optimizer):
             state["exp_avg_sq"] = torch.zeros_like(table, memory_format=torch.preserve_format)
         state["step"] += 1
         arrays = (table, table.grad, state["exp_avg"], state["exp_avg_sq"])
-        fused = all(a.device.type == "cpu" and a.is_contiguous() for a in arrays)
-        update = update_numba if fused else update_torch
+        update = _update_for(arrays)
         update(*arrays, int(state["step"]), float(group["lr"]), *group["betas"], group["eps"])
+
+
+def _update_for(arrays: tuple[Tensor, ...]) -> Callable[..., None]:
+    """The fastest of the updates that take these arrays."""
+    table = arrays[0]
+    if not all(a.device == table.device and a.is_contiguous() for a in arrays):
+        return update_torch
+    if table.device.type == "cpu":
+        return update_numba
+    if table.device.type == "cuda" and table.dtype == torch.float32 and triton_works(table.device):
+        return importlib.import_module("nvd_core.training.grid_adam_triton").update_triton
+    return update_torch
 
 
 def update_torch(
@@ -86,7 +99,7 @@ def update_torch(
     beta2: float,
     eps: float,
 ) -> None:
-    """One step in plain torch: the reference, and what runs on CUDA.
+    """One step in plain torch: the reference, and what runs on CUDA without Triton.
 
     m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
     table -= lr sqrt(1 - beta2^step) / (1 - beta1^step) * m / (sqrt(v) + eps), where g is not 0.
@@ -94,7 +107,7 @@ def update_torch(
     touched = grad != 0
     m = first * beta1 + grad * (1 - beta1)
     v = second * beta2 + grad * grad * (1 - beta2)
-    change = m * _step_size(step, lr, beta1, beta2) / (v.sqrt() + eps)
+    change = m * step_size(step, lr, beta1, beta2) / (v.sqrt() + eps)
     first.copy_(torch.where(touched, m, first))
     second.copy_(torch.where(touched, v, second))
     table.copy_(torch.where(touched, table - change, table))
@@ -114,7 +127,7 @@ def update_numba(
 ) -> None:
     """The same step in one pass over contiguous arrays on the CPU."""
     flat = [a.detach().view(-1).numpy() for a in (table, grad, first, second)]
-    numbers = (beta1, 1 - beta1, beta2, 1 - beta2, _step_size(step, lr, beta1, beta2), eps)
+    numbers = (beta1, 1 - beta1, beta2, 1 - beta2, step_size(step, lr, beta1, beta2), eps)
     numbers = [flat[0].dtype.type(number) for number in numbers]
     count = table.numel()
 
@@ -125,7 +138,8 @@ def update_numba(
     torch.autograd.graph.increment_version(table)  # autograd cannot see what a kernel writes
 
 
-def _step_size(step: int, lr: float, beta1: float, beta2: float) -> float:
+def step_size(step: int, lr: float, beta1: float, beta2: float) -> float:
+    """The learning rate, corrected for the bias of both moments after so many steps."""
     return lr * math.sqrt(1 - beta2**step) / (1 - beta1**step)
 
 

@@ -6,12 +6,17 @@ frame, so that `work/` is read from one end to the other and need not fit into m
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nvd_core.arrays import release, streamed
+from nvd_core.devices import to_device
+
+if TYPE_CHECKING:
+    from nvd_core.training.residency import ResidentClip
 
 POINTS_AHEAD = 1 << 20
 """points that are looked up in one pass over the clip, at about 40 bytes each"""
@@ -98,9 +103,14 @@ class Sampler:
         seed: int,
         device: torch.device,
         steps: int = 0,
+        resident: "ResidentClip | None" = None,
     ) -> None:
-        """`steps` is how many the training has: none after the last is read ahead."""
+        """`steps` is how many the training has: none after the last is read ahead.
+
+        `resident` holds the arrays of `data` on the device; without, they are read from disk.
+        """
         self.data = data
+        self.resident = resident
         self.points = points
         objects = [boxes for boxes in data.boxes if len(boxes)]
         self.boxes = objects
@@ -110,11 +120,13 @@ class Sampler:
         self.device = device
         self.steps = steps
         self._ahead = range(0)
-        self._places: list[_Places] = []
+        self._places: list[Places] = []
         self._seen: _Seen
 
     def draw(self, step: int) -> Points:
         """The points of a step."""
+        if self.resident:
+            return self.resident.points(self._drawn(step))
         if step not in self._ahead:
             self._read_ahead(step)
         number = step - self._ahead.start
@@ -143,7 +155,7 @@ class Sampler:
         self._places = [self._drawn(step) for step in self._ahead]
         self._seen = _look_up(self.data, self._places)
 
-    def _drawn(self, step: int) -> "_Places":
+    def _drawn(self, step: int) -> "Places":
         """The places of a step, in an order of which the first are a fair sample."""
         random = np.random.default_rng((self.seed, step))
         t, x, y = self._places_of(random)
@@ -153,7 +165,7 @@ class Sampler:
         backward = random.random(len(matched)) < 0.5
         last = self.data.shape[0] - 1
         backward = np.where(matched == 0, False, np.where(matched == last, True, backward))
-        return _Places(t, x, y, order >= self.in_masks, backward)
+        return Places(t, x, y, order >= self.in_masks, backward)
 
     def _places_of(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Frames and pixels; the first `in_masks` of them within the objects' boxes."""
@@ -170,17 +182,17 @@ class Sampler:
         return t, x.clip(0, width - 2), y.clip(0, height - 2)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return to_device(array, self.device)
 
 
 @dataclass
-class _Places:
+class Places:
     """Where the points of one step lie."""
 
     t: np.ndarray  # int64 [P]
     x: np.ndarray  # int64 [P]
     y: np.ndarray  # int64 [P]
-    uniform: np.ndarray  # bool [P]
+    uniform: np.ndarray  # bool [P], true for those drawn uniformly
     backward: np.ndarray  # bool [F], whether the match is in the frame before
 
 
@@ -200,7 +212,7 @@ class _Seen:
         return _Seen(*(getattr(self, field.name)[part] for field in fields(self)))
 
 
-def _look_up(data: ClipData, places: list[_Places]) -> _Seen:
+def _look_up(data: ClipData, places: list[Places]) -> _Seen:
     """Look up the points of several steps, frame by frame."""
     t, x, y = (np.concatenate([getattr(p, name) for p in places]) for name in "txy")
     count, objects = len(t), len(data.masks)

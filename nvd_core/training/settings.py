@@ -175,6 +175,9 @@ class Settings:
     """weights for raft, or the folder of precomputed flow for files"""
     maskrcnn_weights: str | None = None
     """torchvision's weights for masks given as maskrcnn:CLASS"""
+    mixed_precision: str = "auto"
+    """on: hidden layers of texture, residual and alpha in bfloat16; auto: where the hardware
+    multiplies it (CPUs with AVX-512 BF16 or AMX, GPUs from Ampere on)"""
     checkpoint_seconds: float = 20.0
     """seconds of training that an interruption may cost"""
     preview_seconds: float = 15.0
@@ -194,6 +197,7 @@ def paper() -> Settings:
     """The published schedule, sizes and weights (method.md's table and the published program)."""
     return Settings(
         preset="paper",
+        mixed_precision="off",
         iterations=50_000,
         points=10_000,
         neighbours_count=False,
@@ -277,6 +281,7 @@ _CHOICES = {
     "schedule": ("one-cycle", "constant"),
     "residual": ("multiplicative", "additive", "none"),
     "encoding": ("hash", "positional"),
+    "mixed_precision": ("auto", "on", "off"),
     "flow_method": ("dis", "raft", "files"),
     "mapping.start": ("motion", "identity"),
 }
@@ -301,6 +306,8 @@ def _checked(label: str, kind: object, value: object) -> object:
         if label.endswith("_octaves") and not 1 <= value <= 16:
             raise _bad_setting(label, "a whole number from 1 to 16", value)
     elif kind is str:
+        if label == "mixed_precision" and isinstance(value, bool):
+            value = "on" if value else "off"  # YAML's reading of these words
         if not isinstance(value, str) or value not in _CHOICES.get(label, (value,)):
             raise _bad_setting(label, " or ".join(_CHOICES.get(label, ("text",))), value)
     elif value is not None and kind == (str | None):

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nvd_core.errors import Cancelled, NvdError
+from nvd_core.devices import to_device, wants_bfloat16
+from nvd_core.errors import Cancelled
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.memory import keep_freed_memory
 from nvd_core.progress import Progress
@@ -15,8 +16,10 @@ from nvd_core.training.checkpoint import checkpoint_step, load_checkpoint, save_
 from nvd_core.training.grid_adam import GridAdam
 from nvd_core.training.objective import Objective
 from nvd_core.training.preview import write_preview
+from nvd_core.training.residency import resident_if_it_fits
 from nvd_core.training.sampling import ClipData, Sampler
 from nvd_core.training.settings import Settings
+from nvd_core.training.watch import STEPS_UNREAD, LossWatch, check_weights
 
 RISE = 0.05
 """share of a one-cycle schedule in which the rates rise"""
@@ -57,11 +60,13 @@ class Trainer:
     ) -> None:
         """Writes `checkpoint.safetensors` and `preview.png` into `folder`."""
         self.model = model.to(device)
+        model.use_bfloat16(wants_bfloat16(settings.mixed_precision, device))
         self.data = data
         self.settings = settings
         self.steps = settings.iterations or automatic_steps(math.prod(data.shape))
         shares = settings.share_in_masks, settings.flow_share
-        self.sampler = Sampler(data, settings.points, *shares, seed, device, self.steps)
+        resident = resident_if_it_fits(data, device)
+        self.sampler = Sampler(data, settings.points, *shares, seed, device, self.steps, resident)
         self.objective = Objective(model, settings, self.steps, seed)
         tables = {"params": model.grid_tables(), "lr": settings.learning_rate_grid}
         self.grid_optimiser = GridAdam([tables])  # a group may be empty, a list of tables not
@@ -80,7 +85,7 @@ class Trainer:
         self.checkpoint = folder / "checkpoint.safetensors"
         self.preview = folder / "preview.png"
         self.step = 0
-        self.error = math.nan  # running mean squared error per channel
+        self.watch = LossWatch(STEPS_UNREAD if device.type == "cuda" else 1)
 
     def run(self, progress: Progress) -> float:
         """Train to the end; returns the running PSNR. Raises Cancelled with all saved."""
@@ -114,14 +119,16 @@ class Trainer:
     @property
     def psnr(self) -> float:
         """Running estimate over the uniformly drawn points of the last steps, dB."""
-        return -10 * math.log10(max(self.error, 1e-12))
+        return -10 * math.log10(max(self.watch.error, 1e-12))
 
     def restore(self) -> None:
         """Take the weights of a finished training from the checkpoint."""
         load_checkpoint(self.checkpoint, self.model)
 
     def save(self) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint; NvdError, and the last one kept, where the training diverged."""
+        self.watch.read()
+        check_weights(self.model, self.step)
         save_checkpoint(self.checkpoint, self.model, self.optimisers, self.step)
 
     def _step(self) -> None:
@@ -131,14 +138,13 @@ class Trainer:
                 group["lr"] = rate * factor
         points = self.sampler.draw(self.step)
         loss, terms, predicted = self.objective(points, self.step)
-        if not torch.isfinite(loss):
-            self._diverged(terms)
+        squared = (predicted - points.colour).square().mean(-1)
+        error = (squared * points.uniform).sum() / points.uniform.sum()
+        self.watch.add(self.step, terms, error)
         loss.backward()
         self.grid_optimiser.step()  # zeroes its gradients too
         self.network_optimiser.step()
         self.network_optimiser.zero_grad()
-        error = (predicted - points.colour)[points.uniform].square().mean().item()
-        self.error = error if math.isnan(self.error) else 0.95 * self.error + 0.05 * error
         self.step += 1
 
     def _pretrain(self, progress: Progress) -> None:
@@ -151,8 +157,8 @@ class Trainer:
             random = np.random.default_rng((self.sampler.seed, step, 3))
             xy = random.random((self.settings.points, 2), np.float32) * [width, height]
             t = random.integers(0, frames, self.settings.points)
-            xy = torch.from_numpy(xy.astype(np.float32)).to(self.device)
-            t = torch.from_numpy(t).to(self.device)
+            xy = to_device(xy.astype(np.float32), self.device)
+            t = to_device(t, self.device)
             loss = sum(
                 (m(xy, t) - m.start(xy, t)).square().sum(-1).mean() for m in self.model.mappings
             )
@@ -160,12 +166,3 @@ class Trainer:
             loss.backward()
             optimiser.step()
             progress.update(min(steps, step * 10 // frames))
-
-    def _diverged(self, terms: dict[str, torch.Tensor]) -> None:
-        broken = [name for name, value in terms.items() if not math.isfinite(float(value.detach()))]
-        raise NvdError(
-            f"the training diverged at step {self.step}",
-            found=f"not finite: {', '.join(broken)}",
-            remedy="lower the learning rates with --settings, or try another --seed; "
-            "`nvd resume` goes on from the last checkpoint",
-        )
