@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from nvd_core import devices
 from nvd_core.devices import wants_bfloat16
@@ -72,7 +71,7 @@ class TestResidency:
         data = ClipData(work)
         options = 500, 0.4, flow_share, 7, DEVICE
         mapped = Sampler(data, *options)
-        resident = Sampler(data, *options, ResidentClip(data, DEVICE))
+        resident = Sampler(data, *options, resident=ResidentClip(data, DEVICE))
         for step in range(10):
             both = mapped.draw(step), resident.draw(step)
             for field in dataclasses.fields(both[0]):
