@@ -174,7 +174,7 @@ def measure(bench: Bench) -> list[Figure]:
 def compared(fast: Runner, paper: Runner) -> list[Figure]:
     """The figures: what each reached, and the ratio of the times to the paper's best PSNR."""
     stride = sample_stride(fast.trainer)
-    sample = f"every {stride}th pixel in x and y of every frame" if stride > 1 else "all pixels"
+    sample = f"over 1 pixel in {stride * stride} of every frame" if stride > 1 else "all pixels"
     figures = []
     for name, runner in (("fast", fast), ("paper", paper)):
         curve, case = runner.curve, f"preset {name}"

@@ -42,7 +42,7 @@ class Plan:
 FULL = Plan(
     height=432,
     frames=100,
-    iterations=(900, 1600, 0),
+    iterations=(900, 1700, 0),
     turns_seconds=240,
     slice_seconds=5,
     whole_pretraining=True,
@@ -55,7 +55,7 @@ FULL = Plan(
 QUICK = Plan(
     height=144,
     frames=24,
-    iterations=(250, 500),
+    iterations=(100, 200, 350),
     turns_seconds=15,
     slice_seconds=3,
     whole_pretraining=False,
