@@ -125,7 +125,7 @@ def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict
     cautions = _prepare(stages, clip, settings, progress)
     for caution in cautions:
         progress.caution(caution)
-    trainer = _trainer(folder, job, settings)
+    trainer = make_trainer(folder, job, settings)
     stages.run("training", lambda: trainer.run(progress))
     trainer.restore()
     begun = time.monotonic()  # baked anew if it was interrupted: the manifest says that it is done
@@ -161,8 +161,8 @@ def _motion_facts(work: Path) -> list[dict]:
     return json.loads((work / "motion.json").read_text("utf-8"))
 
 
-def _trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
-    """The networks at their start, and what trains them."""
+def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
+    """The networks at their start, and what trains them; `folder`/work holds what they need."""
     work = folder / "work"
     data = ClipData(work)
     names = [name for name, _ in job.masks] or [FOUND_OBJECT]

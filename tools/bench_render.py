@@ -10,6 +10,7 @@ patch on each of them.
 import argparse
 import platform
 import time
+from collections.abc import Iterator
 
 import numba
 import numpy as np
@@ -33,14 +34,24 @@ def main() -> None:
     numba.set_num_threads(options.threads)
     size = f"{options.width} x {options.height}, {options.layers} layers, {options.device}"
     print(f"{platform.processor() or platform.machine()}, {options.threads} threads, {size}")
-    clip = [maps_of(t, options.layers, options.width, options.height) for t in range(FRAMES)]
-    shape = options.height, options.width, 3
-    frame = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    linear = frame.astype(np.float32) / 255
-    texture = np.full((shape[0], shape[1] * 3 // 2, 3), 0.3, np.float32)
-    textures = dict.fromkeys(range(options.layers), texture)
-    small = dict.fromkeys(textures, patch(texture))
     device = torch.device(options.device)
+    for name, best, median, processor in cases(
+        options.width, options.height, options.layers, device
+    ):
+        print(f"{name:<28} {1 / best:7.1f} fps best  {1 / median:7.1f} median", end="")
+        print(f"  {1000 * processor:6.1f} ms of processor time a frame", flush=True)
+
+
+def cases(
+    width: int, height: int, layers: int, device: torch.device
+) -> Iterator[tuple[str, float, float, float]]:
+    """Each case's name and what `measured` says of it."""
+    clip = [maps_of(t, layers, width, height) for t in range(FRAMES)]
+    frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    linear = frame.astype(np.float32) / 255
+    texture = np.full((height, width * 3 // 2, 3), 0.3, np.float32)
+    textures = dict.fromkeys(range(layers), texture)
+    small = dict.fromkeys(textures, patch(texture))
     for name, mode, deltas, source in (
         ("delta, small edit", "delta", small, frame),
         ("delta, small edit, linear", "delta", small, linear),
@@ -48,9 +59,7 @@ def main() -> None:
         ("full", "full", textures, frame),
     ):
         kernel = make_kernel(deltas, mode, source is linear, device)
-        best, median, processor = measured(lambda maps, k=kernel, s=source: k(s, maps), clip)
-        print(f"{name:<28} {1 / best:7.1f} fps best  {1 / median:7.1f} median", end="")
-        print(f"  {1000 * processor:6.1f} ms of processor time a frame")
+        yield name, *measured(lambda maps, k=kernel, s=source: k(s, maps), clip)
 
 
 def measured(render, clip: list[FrameMaps]) -> tuple[float, float, float]:

@@ -8,13 +8,13 @@ OUT/table.md with hardware and commit; clips that are done already are only eval
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from bench_parts.machine import cores, processor
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -80,12 +80,7 @@ def nvd(*words: object) -> dict:
 
 def hardware() -> str:
     """Processor and number of cores."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        model = platform.processor()
-    return f"{model}, {len(os.sched_getaffinity(0))} cores"
+    return f"{processor()}, {cores()} cores"
 
 
 def commit() -> str:
