@@ -103,7 +103,7 @@ class Settings:
     """the preset these settings started from"""
     iterations: int = 0
     """training steps; 0 = chosen by the clip's number of pixels"""
-    points: int = 3000
+    points: int = 4500
     """points p a step; each is evaluated together with its right and lower neighbour"""
     neighbours_count: bool = True
     """whether the rgb loss takes the colours of those neighbours too"""
@@ -125,7 +125,7 @@ class Settings:
     """other frames that each such patch is compared with"""
     consistency_every: int = 4
     """steps between two residual consistency terms; its weight grows by as much"""
-    learning_rate_grid: float = 1e-2
+    learning_rate_grid: float = 2e-2
     """Adam's rate for hash tables"""
     learning_rate_mlp: float = 5e-3
     """Adam's rate for network weights"""
@@ -162,7 +162,7 @@ class Settings:
     residual: str = "multiplicative"
     """multiplicative (the method), additive (ablation) or none (ablation)"""
     alpha_grid: GridSettings = field(
-        default_factory=lambda: GridSettings(levels=10, log2_table=16, base=8, finest=256)
+        default_factory=lambda: GridSettings(levels=8, log2_table=16, base=10, finest=256)
     )
     """3-D grid of the alphas over (x, y, t)"""
     alpha_mlp: MlpSettings = field(default_factory=lambda: MlpSettings(3, 64))
@@ -209,6 +209,7 @@ def paper() -> Settings:
         consistency_patches=64,
         consistency_times=15,
         consistency_every=1,
+        learning_rate_grid=1e-2,
         learning_rate_mlp=1e-4,
         learning_rate_mapping=1e-4,
         schedule="constant",
