@@ -91,6 +91,13 @@ class TestAdditive:
         assert (maps.residual == 1).all()
         assert np.abs(maps.added).max() > 0.02 and np.abs(maps.added).max() <= 1
 
+    def test_its_picture_is_grey_where_nothing_is_added(self, additive):
+        evaluate(additive)
+        picture = read_image(additive.report / "residual_00000.png").astype(float)
+        added = read_maps(additive.map_path(0), additive.names).added
+        np.testing.assert_allclose(picture, 127.5 * (1 + added.clip(-1, 1)), atol=1)
+        assert np.ptp(picture) > 5
+
     def test_paint_takes_no_light(self, additive, tmp_path):
         """Delta: frame + alpha (e - c). Added light stays where it was, whatever is painted."""
         edit = read_image(additive.texture_path("background"))

@@ -12,9 +12,15 @@ from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.maps import read_maps
 from nvd_core.errors import NvdError
 from nvd_core.evaluation.against_truth import measure_truth
-from nvd_core.evaluation.fidelity import FidelityMeter, SteadinessMeter, estimated_flow, exposure
+from nvd_core.evaluation.fidelity import (
+    FidelityMeter,
+    SteadinessMeter,
+    display_opacity,
+    estimated_flow,
+    exposure,
+)
 from nvd_core.evaluation.truth import Truth
-from nvd_core.media.images import read_image, write_image
+from nvd_core.media.images import decode_srgb, encode_srgb, read_image, write_image
 from nvd_core.progress import Progress
 
 KINDS = ("object", "background")
@@ -100,6 +106,19 @@ def test_how_bright_a_texture_is_does_not_matter(perfect, best, tmp_path):
     toy = truth.alpha(8)[0] > 0.99
     np.testing.assert_allclose(gains[1][toy], gains[0][toy] * 1.25, rtol=1e-3)
     np.testing.assert_allclose(gains[0][toy], 1, rtol=0.05)
+
+
+def test_opacity_shows_a_share_of_light():
+    share = np.linspace(0, 1, 11)[None].astype(np.float32)
+    paint = np.broadcast_to(np.float32([0.9, 0.8, 0.3]), (1, 11, 3))
+    frame = np.broadcast_to(np.float32([0.2, 0.2, 0.25]), (1, 11, 3))
+    opacity = display_opacity(share, paint, frame)
+    shown = frame + opacity[..., None] * (paint - frame)
+    mixed = decode_srgb(frame) + share[..., None] * (decode_srgb(paint) - decode_srgb(frame))
+    assert np.abs(shown - encode_srgb(mixed)).max() < 0.03
+    assert np.abs(frame + share[..., None] * (paint - frame) - encode_srgb(mixed)).max() > 0.1
+    assert opacity[0, 0] == 0 and opacity[0, -1] == pytest.approx(1)
+    np.testing.assert_array_equal(display_opacity(share, frame + 0.01, frame), share)
 
 
 def test_pictures_and_edits_are_left_in_the_report(perfect, best):

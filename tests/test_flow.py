@@ -8,7 +8,7 @@ import pytest
 from moving_clips import rolling_disc, texture
 
 from nvd_core.errors import NvdError
-from nvd_core.priors.flow import compute_flow, consistent
+from nvd_core.priors.flow import compute_flow, consistent, dis, dis_flow, grey
 from nvd_core.priors.motion_fit import apply
 from nvd_core.progress import Cancelled, Progress
 
@@ -47,6 +47,22 @@ class TestDis:
         assert np.abs(inner(backward) + SHIFT).mean() < 0.1
         assert ok[:, :, 12:-12, 12:-12].mean() > 0.99
         assert ok[0, :, :, -2:].mean() < 0.1, "leaves the frame on the right"
+
+    def test_light_that_changes_is_not_taken_for_motion(self):
+        """A spot of light goes the other way over a texture: 0.02 px wrong, plain DIS 0.09."""
+        big = texture(160, 200)
+        y, x = np.mgrid[0:96, 0:128]
+        lumas = []
+        for t in (0, 1):
+            shift = np.float64([[1, 0, 1.5 * t], [0, 1, -t]])
+            moved = grey(cv2.warpAffine(big, shift, (200, 160)))[30:126, 30:158] * 0.6
+            spot = 1 + np.exp(-((x - 70 + 6 * t) ** 2 + (y - 45) ** 2) / 400)
+            lumas.append((moved * spot * (0.75 + 0.25 * t)).clip(0, 255).astype(np.uint8))
+        away = [
+            np.hypot(*np.moveaxis(inner(flow) - (1.5, -1), -1, 0)).mean()
+            for flow in (dis_flow(*lumas), dis().calc(*lumas, None))
+        ]
+        assert away[0] < 0.04 and away[0] < away[1] / 2, away
 
     def test_a_small_disc_that_turns(self, tmp_path):
         """12 degrees a frame and 4 px onwards; from half the resolution flow is 0.58 px wrong."""

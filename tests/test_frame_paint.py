@@ -60,6 +60,20 @@ def test_it_looks_the_same_again_through_a_warped_mapping():
     assert error[..., 3].max() < 1e-6 and error[..., :3].max() < 0.03
 
 
+@pytest.mark.parametrize("texels_per_pixel", [2.0, 2.5])
+def test_a_stroke_of_one_pixel_comes_back_as_opaque_as_it_was(texels_per_pixel):
+    paint = np.zeros((HEIGHT, WIDTH, 4), np.float32)
+    paint[..., 0] = 0.9
+    paint[5:-5, 30, 3], paint[20, 5:-5, 3] = 1, 0.6
+    maps = straight_maps()
+    size = round(WIDTH * texels_per_pixel), round(HEIGHT * texels_per_pixel)
+    edit = paint_to_texture(paint, maps, size)
+    edit[..., :3] *= edit[..., 3:]
+    again = lookup(torch.from_numpy(edit), torch.from_numpy(maps.u), torch.from_numpy(maps.v))
+    assert np.abs(again[..., 3].numpy() - paint[..., 3]).max() < 0.1
+    assert np.abs(again[..., 0].numpy() - 0.9 * paint[..., 3]).max() < 0.1
+
+
 def test_light_is_taken_out():
     light = np.full((HEIGHT, WIDTH, 3), (0.5, 2.0, 1.0), np.float32)
     edit = paint_to_texture(flat_paint(), straight_maps(), (WIDTH, HEIGHT), light=light)

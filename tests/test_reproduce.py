@@ -6,6 +6,7 @@ import xml.etree.ElementTree
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tiny_clip import write_tiny_clip
 
@@ -15,6 +16,7 @@ from nvd_core.evaluation import reproduce as module
 from nvd_core.evaluation.plots import bars, lines
 from nvd_core.evaluation.published import published_rows, rows_of
 from nvd_core.evaluation.reproduce import reproduce
+from nvd_core.evaluation.reproduce_report import figure
 from nvd_core.evaluation.run_list import load_run_list
 from nvd_core.media.images import read_image
 from nvd_core.progress import Progress
@@ -159,6 +161,58 @@ class TestRuns:
         assert "bear/ours" not in reproduce(inputs / "list.yaml", tmp_path)["failed"]
 
 
+class TestAgainst:
+    """What a list gives to measure with: tracks, a truth, weights."""
+
+    @pytest.fixture
+    def listed(self, inputs):
+        def write(entries: str, name: str = "against.yaml") -> Path:
+            text = LIST.split("clips:")[1].split("variants:")[1].replace("  additive", "#")
+            clip = "clips: {tiny: {source: two/frames, masks: {disc: two/masks}, %s}}"
+            (inputs / name).write_text(f"{clip % entries}\nvariants:{text}")
+            return inputs / name
+
+        return write
+
+    def test_tracks_of_a_finished_run_are_only_measured(self, done, inputs, listed, tmp_path):
+        shutil.copytree(done / "tiny", tmp_path / "tiny")
+        before = json.loads((tmp_path / "tiny/ours.json").read_text())
+        checkpoint = tmp_path / "tiny/ours.nvd/checkpoint.safetensors"
+        written = checkpoint.stat().st_mtime_ns
+        points = np.full((1, 8, 2), 20.0)
+        np.savez(inputs / "still.npz", points=points, occluded=np.zeros((1, 8), bool))
+        path = listed("tracks: still.npz")
+        assert reproduce(path, tmp_path)["failed"] == []
+        after = json.loads((tmp_path / "tiny/ours.json").read_text())
+        assert "tracks" not in before["report"] and checkpoint.stat().st_mtime_ns == written
+        assert after["report"]["tracks"]["all"]["points"] == 1
+        shown = Page((tmp_path / "report.html").read_text()).rows
+        assert f"{after['report']['tracks']['all']['delta_avg']:.2f}" in shown[1]
+        stamp = (tmp_path / "tiny/ours.json").stat().st_mtime_ns
+        reproduce(path, tmp_path)
+        assert (tmp_path / "tiny/ours.json").stat().st_mtime_ns == stamp
+
+    def test_what_is_not_there_is_said_before_the_training(self, listed, tmp_path):
+        reproduce(listed("truth: nowhere"), tmp_path)
+        record = json.loads((tmp_path / "tiny/ours.json").read_text())
+        assert record["state"] == "failed" and "nowhere" in record["problem"]["problem"]
+        assert not (tmp_path / "tiny/ours.nvd").exists()
+
+    def test_paths_are_relative_to_the_list(self, inputs, listed):
+        path = listed("truth: a, tracks: b.npz")
+        path.write_text(path.read_text() + "lpips: c.pth\n")
+        (run,) = load_run_list(path)
+        assert run.against == {
+            "truth": inputs / "a", "tracks": inputs / "b.npz", "lpips": inputs / "c.pth",
+        }  # fmt: skip
+
+    def test_a_truths_figures_are_shown(self):
+        report = {"truth": {"edit_psnr": 25.5, "tracks": {"all": {"AJ": 0.5, "OA": 0.9}}}}
+        assert figure(report, "edit_psnr") == 25.5 and figure(report, "AJ") == 0.5
+        assert figure(report | {"tracks": {"all": {"AJ": 0.7}}}, "AJ") == 0.7
+        assert figure({}, "edit_psnr") is None and figure({}, "OA") is None
+
+
 class TestReport:
     def test_ours_stand_beside_the_published_rows(self, done):
         page = Page((done / "report.html").read_text())
@@ -260,6 +314,8 @@ class TestList:
             ("clips: {a: {source: x, masks: [1]}}", "clips.a.masks"),
             ("clips: {a: {source: x, frames: 5-5}}", "clips.a.frames"),
             ("clips: {a: {source: x, height: tall}}", "clips.a.height"),
+            ("clips: {a: {source: x, truth: 3}}", "clips.a.truth as a path"),
+            ("clips: {a: {source: x}}\nlpips: [x]", "lpips as a path"),
             ("clips: {a: {source: x}}\nseed: -1", "seed"),
             ("clips: {a: {source: x}}\ndevice: tpu", "device"),
             ("clips: {a: {source: x}}\nvariants: {b: {residul: none}}", "unknown setting residul"),

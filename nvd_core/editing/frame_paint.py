@@ -1,16 +1,22 @@
 """Paint made on one frame, brought onto a layer's texture, from where it follows every frame."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
+import torch
 
 from nvd_core.decomposition.maps import LayerMaps
+from nvd_core.editing.kernel_torch import lookup
 
 OPAQUE = 0.5
 """alpha above which a pixel of the frame takes its paint to the layer"""
 MOST_SAMPLES = 16
 """samples of a pixel along each axis, for mappings that stretch it over many texels"""
 LEAST_LIGHT = 0.05
+LEAST_OPACITY = 1e-3
+FITS = 4
+"""times that what the frame shows of the texels is compared with the paint and made up for"""
 
 
 def paint_to_texture(
@@ -22,31 +28,49 @@ def paint_to_texture(
     """The edit image that shows `paint` in the frame with these `maps`.
 
     Each texel gets the mean of the paint that the frame's pixels, taken as a bilinear surface,
-    lay over it; texels that no opaque pixel reaches stay transparent. Where paint from two places
-    meets in a texel (a folded mapping) they are mixed. `light` is what the paint was mixed under:
-    give the layer's residual for paint that shall look in this frame as it was put there, None for
-    paint that is to be lit. Colours may then lie above 1.
+    lay over it; what the lookup then blurs is made up for, so that the frame shows the paint as
+    sharp as it was put there. Texels that no opaque pixel reaches stay transparent. Where paint
+    from two places meets in a texel (a folded mapping) they are mixed. `light` is what the paint
+    was mixed under: give the layer's residual for paint that shall look in this frame as it was
+    put there, None for paint that is to be lit. Colours may then lie above 1.
     """
-    height, width = paint.shape[:2]
     if paint.shape != (*maps.u.shape, 4):
         raise ValueError(f"expected paint of shape {(*maps.u.shape, 4)}, got {paint.shape}")
-    columns, rows = size
-    x = maps.u.astype(np.float64) * columns
-    y = (1 - maps.v.astype(np.float64)) * rows
-    values = np.empty((height, width, 4))
-    values[..., 3] = paint[..., 3]
-    colour = paint[..., :3] if light is None else paint[..., :3] / np.maximum(light, LEAST_LIGHT)
-    values[..., :3] = colour * paint[..., 3:]
-    cells = _painted_cells(paint[..., 3], maps.alpha > OPAQUE)
-    sums = np.zeros((rows * columns, 5))
+    wanted = paint.astype(np.float64)
+    if light is not None:
+        wanted[..., :3] /= np.maximum(light, LEAST_LIGHT)
+    brightest = wanted[wanted[..., 3] > 0, :3].max(initial=0)
+    wanted[..., :3] *= wanted[..., 3:]
+    inside = maps.alpha > OPAQUE
+    cells = _painted_cells(wanted[..., 3], inside)
+    texels = np.zeros((size[1] * size[0], 4))
     if len(cells[0]):
-        corners = [_corners(field, cells) for field in (x, y, values)]
-        _scatter(*corners, _samples(*corners[:2]), columns, rows, sums)
-    covered = sums[:, 4:] > 0
-    texels = np.divide(sums[:, :4], sums[:, 4:], out=np.zeros_like(sums[:, :4]), where=covered)
+        scatter = _Scatter(maps, size, cells)
+        pixels = np.nonzero(inside & scatter.pixels)
+        given = wanted
+        for _ in range(1 + FITS):
+            texels[scatter.texels] = _possible(texels[scatter.texels] + scatter(given), brightest)
+            given = np.zeros_like(wanted)
+            given[pixels] = wanted[pixels] - _looked_up(texels, maps, size, pixels)
     alpha = texels[:, 3:]
     texels[:, :3] = np.divide(texels[:, :3], alpha, out=texels[:, :3], where=alpha > 0)
-    return texels.reshape(rows, columns, 4).astype(np.float32)
+    return texels.reshape(size[1], size[0], 4).astype(np.float32)
+
+
+def _possible(texels: np.ndarray, brightest: float) -> np.ndarray:
+    """Texels [N, 4], colour times opacity, with the nearest opacity and colour that exist."""
+    alpha = np.where(texels[:, 3:] > LEAST_OPACITY, texels[:, 3:], 0)
+    colour = np.divide(texels[:, :3], alpha, out=np.zeros_like(texels[:, :3]), where=alpha > 0)
+    alpha = alpha.clip(0, 1)
+    return np.hstack([colour.clip(0, brightest) * alpha, alpha])
+
+
+def _looked_up(
+    texels: np.ndarray, maps: LayerMaps, size: tuple[int, int], pixels: tuple
+) -> np.ndarray:  # [N, 4]
+    """What the renderer's lookup finds at the pixels, given by their rows and columns."""
+    image = torch.from_numpy(texels.reshape(size[1], size[0], 4))
+    return lookup(image, *(torch.from_numpy(a[pixels]) for a in (maps.u, maps.v))).numpy()
 
 
 def _painted_cells(opacity: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,18 +99,47 @@ def _samples(x: list[np.ndarray], y: list[np.ndarray]) -> int:
     return int(np.clip(math.ceil(2 * step) + 1, 2, MOST_SAMPLES))
 
 
-def _scatter(x, y, values, samples: int, columns: int, rows: int, sums: np.ndarray) -> None:
-    """Add the samples of all cells to the texels that they fall on: values, then their number."""
-    for i in range(samples):
-        for j in range(samples):
-            fx, fy = (j + 0.5) / samples, (i + 0.5) / samples
-            weights = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
-            at_x, at_y, value = (
-                sum(w * corner for w, corner in zip(weights, corners, strict=True))
-                for corners in (x, y, values)
-            )
-            column = np.floor(at_x).astype(int).clip(0, columns - 1)
-            texel = np.floor(at_y).astype(int).clip(0, rows - 1) * columns + column
+class _Scatter:
+    """Means over each texel of what the cells between a frame's pixels lay over it."""
+
+    def __init__(self, maps: LayerMaps, size: tuple[int, int], cells: tuple) -> None:
+        self.size, self.cells = size, cells
+        x = maps.u.astype(np.float64) * size[0]
+        y = (1 - maps.v.astype(np.float64)) * size[1]
+        self.x, self.y = _corners(x, cells), _corners(y, cells)
+        self.count = _samples(self.x, self.y)
+        self.pixels = np.zeros(maps.u.shape, bool)  # the cells' corners
+        for down in (0, 1):
+            for right in (0, 1):
+                self.pixels[cells[0] + down, cells[1] + right] = True
+        reached = np.zeros(size[0] * size[1], bool)
+        for _, texel in self._samples():
+            reached[texel] = True
+        self.texels = np.flatnonzero(reached)  # those that the cells reach
+        self.number = np.cumsum(reached) - 1
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:  # [H, W, 4] -> [N, 4]
+        """Means of `values`, taken as a bilinear surface, in the texels that are reached."""
+        corners = _corners(values, self.cells)
+        sums = np.zeros((len(self.texels), 5))
+        for weights, texel in self._samples():
+            value = sum(w * corner for w, corner in zip(weights, corners, strict=True))
+            at = self.number[texel]
             for channel in range(4):
-                sums[:, channel] += np.bincount(texel, value[:, channel], len(sums))
-            sums[:, 4] += np.bincount(texel, minlength=len(sums))
+                sums[:, channel] += np.bincount(at, value[:, channel], len(sums))
+            sums[:, 4] += np.bincount(at, minlength=len(sums))
+        return sums[:, :4] / sums[:, 4:]
+
+    def _samples(self) -> Iterator[tuple[tuple[float, ...], np.ndarray]]:
+        """Of each sample its weights of a cell's corners, and the texel of every cell."""
+        columns, rows = self.size
+        for i in range(self.count):
+            for j in range(self.count):
+                fx, fy = (j + 0.5) / self.count, (i + 0.5) / self.count
+                weights = (1 - fx) * (1 - fy), fx * (1 - fy), (1 - fx) * fy, fx * fy
+                x, y = (
+                    sum(w * corner for w, corner in zip(weights, corners, strict=True))
+                    for corners in (self.x, self.y)
+                )
+                column = np.floor(x).astype(int).clip(0, columns - 1)
+                yield weights, np.floor(y).astype(int).clip(0, rows - 1) * columns + column

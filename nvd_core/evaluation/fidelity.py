@@ -2,7 +2,8 @@
 
 The truth was rendered again with paint on the true surfaces. What an artist would do with the
 decomposition is done here: the paint as it lies in one frame is brought onto the learned textures,
-and the product renders every frame. The paint is albedo, a flat colour to be lit. A decomposition
+and the product renders every frame. The paint is albedo, a flat colour to be lit, and as opaque as
+it has to be for that frame to look as the truth has it. A decomposition
 may hold any part of a surface's brightness in its texture, a shadow that never moves included, so
 the paint is brought to the texture's exposure as that one frame shows it, a smooth field of gains.
 What is wrong in other frames counts.
@@ -19,11 +20,13 @@ from nvd_core.decomposition.maps import LayerMaps, read_maps
 from nvd_core.editing.frame_paint import LEAST_LIGHT, paint_to_texture
 from nvd_core.evaluation.metrics import OPAQUE, psnr
 from nvd_core.evaluation.truth import Truth
-from nvd_core.media.images import to_integers, write_image
+from nvd_core.media.images import decode_srgb, encode_srgb, to_integers, write_image
 from nvd_core.priors.flow import consistent, dis, grey, pixel_grid
 
 FINER = 2
 """edit texels along a texel's side, so that resampling blurs the paint less than its place errs"""
+LEAST_APART = 0.01
+"""squared distance of two colours from which the opacity of one on the other can be told"""
 SMOOTH = 1 / 60
 """standard deviation of the exposure's smoothing, as a share of the picture's width"""
 PAINTED = 1 / 255
@@ -38,22 +41,45 @@ def write_edits(shot: Shot, truth: Truth, folder: Path) -> dict[str, Path]:
     """
     t = truth.edit_frame
     painted, alphas, light = truth.painted(t), truth.alpha(t), truth.light(t)
+    frame = truth.frame(t)
     maps = read_maps(shot.map_path(t), shot.names)
     paths = {}
     for n, (name, layer) in enumerate(zip(shot.names, truth.layers, strict=True)):
         record = shot.layer(name)
         own = maps.layer(n)
-        opacity = (painted[n] / np.maximum(alphas[n], PAINTED)).clip(0, 1)
-        if not ((opacity > 0.5) & (own.alpha > OPAQUE)).any():
+        share = (painted[n] / np.maximum(alphas[n], PAINTED)).clip(0, 1)
+        if not ((share > 0.5) & (own.alpha > OPAQUE)).any():
             continue
         gain = exposure(own, light, alphas[n])
-        paint = np.empty((*opacity.shape, 4), np.float32)
-        paint[..., :3], paint[..., 3] = layer.paint, opacity
+        paint = np.empty((*share.shape, 4), np.float32)
+        paint[..., :3] = layer.paint
+        lit = paint[..., :3] if light is None else paint[..., :3] * light
+        paint[..., 3] = display_opacity(share, lit, frame)
         size = FINER * record.texture_width, FINER * record.texture_height
         edit = paint_to_texture(paint, own, size, light=gain)
         paths[name] = folder / f"truth_edit_{name}.png"
         write_image(paths[name], to_integers(edit, np.uint16))
     return paths
+
+
+def display_opacity(
+    share: np.ndarray,  # [H, W] of each pixel that is paint
+    paint: np.ndarray,  # [H, W, 3] the paint's colour as it is lit
+    frame: np.ndarray,  # [H, W, 3] what it lies on
+) -> np.ndarray:  # [H, W]
+    """How opaque the paint has to be in display-encoded values to look as that share of it does.
+
+    A pixel that is half paint has the mean of the two lights; a program that mixes display-encoded
+    values, as this one and most that paint, needs another opacity for it. Where paint and frame
+    differ too little to tell, it is the share.
+    """
+    apart = paint - frame
+    mixed = encode_srgb(
+        decode_srgb(frame) * (1 - share[..., None]) + decode_srgb(paint) * share[..., None]
+    )
+    squared = (apart**2).sum(-1)
+    found = ((mixed - frame) * apart).sum(-1) / np.maximum(squared, LEAST_APART)
+    return np.where(squared > LEAST_APART, found.clip(0, 1), share)
 
 
 def exposure(

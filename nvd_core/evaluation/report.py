@@ -190,13 +190,14 @@ def _frame_pictures(
     alpha = maps.uva[..., 2:]
     objects = len(alpha) - 1
     tints = _TINTS[np.arange(objects) % len(_TINTS)].reshape(objects, 1, 1, 3)
-    light = (alpha * maps.residual).sum(0)
+    # mid grey changes nothing: it is 1 of a light that multiplies, 0 of one that is added
+    light = (alpha * maps.residual).sum(0) if maps.added is None else 1 + maps.added
     return {
         "frame": pictures.to_bytes(true),
         "reconstruction": pictures.to_bytes(image),
         "difference_x4": pictures.difference(image, true),
         "alpha": pictures.to_bytes((alpha[:-1] * tints).sum(0)),
-        "residual": pictures.to_bytes(light / 2),  # mid grey is 1: no change of light
+        "residual": pictures.to_bytes(light / 2),
         "checkerboard": pictures.to_bytes(edited),
     }
 

@@ -2,6 +2,7 @@
 
 Every run is what `nvd decompose` (or `nvd resume`) and `nvd evaluate` do. Its record beside its
 folder says how far it is, so that a finished run is not repeated and an interrupted one goes on.
+What is to be measured against something else is only measured again.
 """
 
 import dataclasses
@@ -44,6 +45,8 @@ class RunRecord:
     """what failed: problem, expected, found, remedy"""
     curve: list[list[float]] = field(default_factory=list)
     """[step, running PSNR] of the training"""
+    against: dict[str, str] = field(default_factory=dict)
+    """the truth, tracks and lpips that it was measured with"""
     report: dict | None = None
     """what report.json of the decomposition holds"""
 
@@ -88,19 +91,23 @@ def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
         record = _record(path, RunRecord(run.clip, run.variant, request))
     except NvdError as error:  # what stands there is another's and is kept
         return RunRecord(run.clip, run.variant, request, "failed", problem=_problem(error))
-    if record.state == "done" and (folder / "manifest.json").is_file():
+    against = {name: str(given) for name, given in run.against.items()}
+    same = record.against == against
+    if record.state == "done" and same and (folder / "manifest.json").is_file():
         return record
+    record.against = against
     record.state, record.problem = "begun", None
     _save(record, path)
     heard = Heard(progress, f"{run.clip} {run.variant}", record.curve)
     begun = time.monotonic()
     try:
+        _check_there(run.against)
         _decompose(run, folder, heard)
         record.seconds += round(time.monotonic() - begun, 1)
         begun = None
         shot = Shot.open(folder)
         record.size = f"{shot.manifest.clip.width}x{shot.manifest.clip.height}"
-        record.report = evaluate(shot, heard)
+        record.report = evaluate(shot, heard, **run.against)
         record.state = "done"
     except Cancelled:
         record.state = "interrupted"
@@ -120,6 +127,17 @@ def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
         record.curve = heard.curve
         _save(record, path)
     return record
+
+
+def _check_there(against: dict[str, Path]) -> None:
+    """NvdError before a training whose result could not be measured."""
+    for name, path in against.items():
+        if not path.exists():
+            raise NvdError(
+                f"there is no {path} to measure with",
+                expected=f"what the list gives as {name}",
+                remedy="correct the list, or leave it out",
+            )
 
 
 def _decompose(run: Run, folder: Path, progress: Progress) -> None:

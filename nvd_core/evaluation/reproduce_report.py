@@ -25,6 +25,7 @@ COLUMNS = {
     "psnr_without_residual": ("without light", ".2f"),
     "ssim": ("SSIM", ".3f"),
     "lpips": ("LPIPS", ".3f"),
+    "edit_psnr": ("edit PSNR", ".2f"),
     "AJ": ("AJ", ".2f"),
     "delta_avg": ("δ avg", ".2f"),
     "OA": ("OA", ".2f"),
@@ -81,13 +82,17 @@ def machine() -> str:
 def figure(report: dict, name: str) -> float | None:
     """The figure `name` of a decomposition's report; None where it was not measured.
 
-    alpha_iou is the mean over the objects, AJ, delta_avg and OA are of all tracked points.
+    alpha_iou is the mean over the objects. AJ, delta_avg and OA are of all points of the tracks
+    given, else of the truth's; edit_psnr is the edit against the truth's.
     """
     if name == "alpha_iou":
         found = [value for value in report[name].values() if value is not None]
         return float(np.mean(found)) if found else None
+    truth = report.get("truth", {})
     if name in ("AJ", "delta_avg", "OA"):
-        return report.get("tracks", {}).get("all", {}).get(name)
+        return report.get("tracks", truth.get("tracks", {})).get("all", {}).get(name)
+    if name == "edit_psnr":
+        return truth.get(name)
     return report.get(name)
 
 

@@ -13,8 +13,8 @@ from nvd_core.priors.mask_rcnn import wanted_class
 from nvd_core.training.settings import Settings, settings_from
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-_LIST = {"clips", "variants", "preset", "seed", "device"}
-_CLIP = {"source", "masks", "frames", "height"}
+_LIST = {"clips", "variants", "preset", "seed", "device", "lpips"}
+_CLIP = {"source", "masks", "frames", "height", "truth", "tracks"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Run:
     variant: str
     job: Job
     settings: Settings
+    against: dict[str, Path]
+    """what `evaluate` is given besides the shot: truth, tracks, lpips"""
 
 
 def load_run_list(path: Path | str) -> list[Run]:
@@ -47,12 +49,14 @@ def load_run_list(path: Path | str) -> list[Run]:
         raise _bad(path, "a seed of 0 or more", seed)
     if device not in DEVICES:
         raise _bad(path, f"a device of {', '.join(DEVICES)}", device)
+    lpips = _against(path, "", value, "lpips")
     runs = []
     for clip, entry in clips.items():
         job = _job(path, clip, entry, seed, device)
+        against = _against(path, f"clips.{clip}.", entry, "truth", "tracks") | lpips
         for variant, changes in variants.items():
             settings = settings_from(changes, value.get("preset", "fast"))
-            runs.append(Run(clip, variant, job, settings))
+            runs.append(Run(clip, variant, job, settings, against))
     return runs
 
 
@@ -72,9 +76,22 @@ def _named(path: Path, what: str, value: object) -> dict[str, dict]:
     return {name: entry or {} for name, entry in value.items()}
 
 
+def _against(path: Path, prefix: str, entry: dict, *names: str) -> dict[str, Path]:
+    """Those of the `names` that the entry has, as paths."""
+    given = {name: entry[name] for name in names if entry.get(name) is not None}
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise _bad(path, f"{prefix}{name} as a path", value)
+    return {name: path.parent.resolve() / value for name, value in given.items()}
+
+
 def _job(path: Path, clip: str, entry: dict, seed: int, device: str) -> Job:
     if not isinstance(entry.get("source"), str) or not set(entry) <= _CLIP:
-        raise _bad(path, f"clips.{clip} with a source, and of masks, frames, height", entry)
+        raise _bad(
+            path,
+            f"clips.{clip} with a source, and of {', '.join(sorted(_CLIP - {'source'}))}",
+            entry,
+        )
     masks = entry.get("masks") or {}
     if not isinstance(masks, dict) or not all(isinstance(v, str) for v in masks.values()):
         raise _bad(path, f"clips.{clip}.masks as NAME: PATH lines, front to back", masks)

@@ -100,7 +100,7 @@ class Truth:
         return np.stack([self._read(path, 1)[..., 0] for path in paths])
 
     def light(self, index: int) -> np.ndarray | None:  # [H, W, 3]
-        """Frame divided by the unlit frame, both display-encoded; None where it was left out."""
+        """What the light multiplies display-encoded colours by; None where it was left out."""
         if not self.has("light"):
             return None
         return self._read(self.path("light", index), 3) * np.float32(self.light_scale)

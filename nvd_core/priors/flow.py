@@ -32,6 +32,10 @@ CONSISTENT_PX = 1.0
 FARTHEST = 3e4
 """Pixels; half floats go no further than twice as far."""
 
+CONTRAST_PX, CONTRAST_NOISE, CONTRAST_GAIN = 2.0, 8.0, 40.0
+"""Standard deviation of what is around a pixel; differences of so many of the 255 steps are no
+contrast yet; steps that one standard deviation of contrast is shown as."""
+
 Source = Callable[[int], tuple[np.ndarray, np.ndarray]]
 """Pair t -> flow of t in t+1 and of t+1 in t, each float32 [h, w, 2], in pixels of that size."""
 
@@ -135,6 +139,28 @@ def dis() -> cv2.DISOpticalFlow:
     return estimator
 
 
+def dis_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Flow [H, W, 2] from luma `first` to `second`, uint8 [H, W], little misled by changing light.
+
+    DIS down to half of the resolution, and from there on the pictures' local contrast, out of which
+    slow and multiplied light falls. Alone that would not do: it has lost the broad shapes by which
+    fast motion is found.
+    """
+    coarse, fine = dis(), dis()
+    coarse.setFinestScale(1)
+    fine.setCoarsestScale(1)
+    start = coarse.calc(first, second, None)
+    return fine.calc(local_contrast(first), local_contrast(second), start)
+
+
+def local_contrast(luma: np.ndarray) -> np.ndarray:  # uint8 [H, W] -> [H, W]
+    """Difference from the mean around, by the spread around; 128 is none."""
+    values = luma.astype(np.float32)
+    values -= cv2.GaussianBlur(values, (0, 0), CONTRAST_PX)
+    spread = np.sqrt(cv2.GaussianBlur(values * values, (0, 0), CONTRAST_PX) + CONTRAST_NOISE**2)
+    return (128 + CONTRAST_GAIN * values / spread).clip(0, 255).astype(np.uint8)
+
+
 def grey(frame: np.ndarray) -> np.ndarray:  # uint8 [H, W, 3] -> [H, W]
     """Luma of one frame."""
     return cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
@@ -170,5 +196,4 @@ def _source(method: str, frames: np.ndarray, path: Path | str | None) -> tuple[S
 
 def _dis_pair(frames: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
     first, second = (grey(at_flow_size(frames[k])) for k in (t, t + 1))
-    estimator = dis()
-    return estimator.calc(first, second, None), estimator.calc(second, first, None)
+    return dis_flow(first, second), dis_flow(second, first)

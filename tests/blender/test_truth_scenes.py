@@ -10,10 +10,10 @@ from engine import ROOT, run_engine
 
 sys.path.insert(0, str(ROOT / "tools"))
 
-from truth.folder import Look, times, write_truth
+from truth.folder import Look, encoded, times, write_truth
 from truth.known import draw_points, flow, seen, track
 from truth.scenes import SCENES
-from truth.stage import Stage
+from truth.stage import GREY, Stage
 from truth.writing import write_picture
 
 WIDTH, HEIGHT = 96, 54
@@ -68,6 +68,20 @@ def test_unlit_colours_are_the_textures(crossing):
         looked_up = sheet.texture[row, column].ravel()
         shown = np.maximum(unlit[at], 0).ravel() ** (1 / 2.2)
         assert np.corrcoef(looked_up, shown)[0, 1] > 0.75, sheet.name
+
+
+def test_light_on_grey_is_what_the_picture_has_over_its_colours():
+    stage = Stage(SCENES["shadow"](), WIDTH, HEIGHT)
+    stage.pose(0.5)
+    lit, unlit = encoded(stage.lit(0, 64)), encoded(stage.unlit(256))
+    light = encoded(stage.light(0, 64)) / encoded(np.array(GREY))
+    stage.close()
+    even = np.hypot(*np.gradient(unlit.mean(-1))) < 0.01  # within one colour
+    shown = (unlit.min(-1) > 0.25) & (lit.max(-1) < 0.98) & even
+    ratio = (lit / unlit)[shown] / light[shown]
+    assert shown.mean() > 0.05
+    assert np.abs(np.log(ratio)).mean() < 0.05
+    assert light[shown].min() < 0.75 < 0.95 < light[shown].max()  # in shadow and in the sun
 
 
 def test_flow_there_and_back_ends_where_it_began(crossing):

@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from truth.known import draw_points, flow, seen, track
-from truth.stage import Stage
+from truth.stage import GREY, Stage
 from truth.surfaces import Scene
 from truth.writing import write_picture
 
@@ -19,8 +19,6 @@ SCHEMA, VERSION = "nvd.truth", 1
 OPTIONAL = ("uv", "flow", "light", "clean")
 LIGHT_SCALE = 4.0
 """the light that stands for white in an 8-bit picture of it"""
-DARK = 0.02
-"""display-encoded colour below which no light can be told"""
 
 
 @dataclass
@@ -82,7 +80,7 @@ def _write_pictures(stage: Stage, look: Look, folder: Path, t: int, uvs: list) -
         hidden = (covers[..., :-1].max(-1, keepdims=True) > 1 / 255).astype(np.float32)
         write_picture(folder / f"clean/{name}.png", np.dstack([clean * hidden, hidden]))
     if "light" not in look.without:
-        light = lit / np.maximum(encoded(stage.unlit(2 * look.samples)), DARK)
+        light = encoded(stage.light(t, look.samples)) / encoded(np.array(GREY))
         light = light.clip(0, LIGHT_SCALE)
         if look.jpeg:
             write_picture(folder / f"light/{name}.jpg", light / LIGHT_SCALE, look.jpeg)

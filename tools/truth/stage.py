@@ -16,6 +16,7 @@ from truth.textures import mark_cover
 
 SHARP = 0.01  # px, Cycles' narrowest filter: a ray through the pixel's centre
 FILTER = 1.5  # px, Blender's own
+GREY = 0.18  # linear
 
 
 class Stage:
@@ -75,6 +76,17 @@ class Stage:
     def unlit(self, samples: int) -> np.ndarray:
         """The textures' own colours, linear [H, W, 3]."""
         self._show("unlit", samples, FILTER)
+        return self._rendered()
+
+    def light(self, seed: int, samples: int) -> np.ndarray:
+        """What the light makes of surfaces that are all GREY, linear [H, W, 3].
+
+        Not the picture by the textures' colours: where these change within a pixel, the two are
+        sampled at other places, and their quotient is noise.
+        """
+        self._show("grey", samples, FILTER, ambient=self.scene.ambient)
+        bpy.context.scene.cycles.use_denoising = True
+        bpy.context.scene.cycles.seed = seed
         return self._rendered()
 
     def covers(self, samples: int) -> np.ndarray:
@@ -182,6 +194,7 @@ def _materials(sheet: Sheet, n: int, gloss: float) -> dict[str, bpy.types.Materi
         "lit": _surface(plain, gloss),
         "edited": _surface(_image(f"{sheet.name}.edited", painted, "sRGB"), gloss),
         "unlit": _shining(plain),
+        "grey": _surface(GREY, gloss),
         "paint": _shining(_image(f"{sheet.name}.paint", cover * channel, "Non-Color")),
         "cover": _shining(channel),
         "uv": _shining(None),
@@ -200,12 +213,16 @@ def _image(name: str, rgb: np.ndarray, space: str) -> bpy.types.Image:
     return image
 
 
-def _surface(image: bpy.types.Image, gloss: float) -> bpy.types.Material:
+def _surface(colour: bpy.types.Image | float, gloss: float) -> bpy.types.Material:
+    """What light falls on: an image, or one grey."""
     made, nodes = _nodes()
     shader = nodes.new("ShaderNodeBsdfPrincipled")
     shader.inputs["Roughness"].default_value = 0.55
     shader.inputs["Specular IOR Level"].default_value = gloss
-    made.node_tree.links.new(_lookup(made, image), shader.inputs["Base Color"])
+    if isinstance(colour, float):
+        shader.inputs["Base Color"].default_value = (colour, colour, colour, 1)
+    else:
+        made.node_tree.links.new(_lookup(made, colour), shader.inputs["Base Color"])
     return _finished(made, shader)
 
 
