@@ -36,6 +36,9 @@ CONTRAST_PX, CONTRAST_NOISE, CONTRAST_GAIN = 2.0, 8.0, 40.0
 """Standard deviation of what is around a pixel; differences of so many of the 255 steps are no
 contrast yet; steps that one standard deviation of contrast is shown as."""
 
+BORDER = 8
+"""Pixels along the frame's border without flow at local contrast: a patch of DIS."""
+
 Source = Callable[[int], tuple[np.ndarray, np.ndarray]]
 """Pair t -> flow of t in t+1 and of t+1 in t, each float32 [h, w, 2], in pixels of that size."""
 
@@ -144,13 +147,19 @@ def dis_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
     DIS down to half of the resolution, and from there on the pictures' local contrast, out of which
     slow and multiplied light falls. Alone that would not do: it has lost the broad shapes by which
-    fast motion is found.
+    fast motion is found. Along the frame's border, where contrast has too little around it, the
+    coarse flow stays.
     """
     coarse, fine = dis(), dis()
     coarse.setFinestScale(1)
     fine.setCoarsestScale(1)
     start = coarse.calc(first, second, None)
-    return fine.calc(local_contrast(first), local_contrast(second), start)
+    flow = start.copy()
+    inner = slice(BORDER, -BORDER)
+    flow[inner, inner] = fine.calc(local_contrast(first), local_contrast(second), start)[
+        inner, inner
+    ]
+    return flow
 
 
 def local_contrast(luma: np.ndarray) -> np.ndarray:  # uint8 [H, W] -> [H, W]

@@ -22,7 +22,14 @@ import numpy as np
 from nvd_core.arrays import release, streamed
 from nvd_core.files import write_json, written_beside
 from nvd_core.frame_threads import in_order, single_opencv
-from nvd_core.priors.flow import CONSISTENT_PX, at_flow_size, flow_scale, flow_size, grey
+from nvd_core.priors.flow import (
+    CONSISTENT_PX,
+    at_flow_size,
+    flow_scale,
+    flow_size,
+    grey,
+    local_contrast,
+)
 from nvd_core.priors.motion_fit import (
     MODELS,
     Matches,
@@ -199,6 +206,7 @@ class _Clip:
         if not len(points):
             return points.astype(float), points.astype(float)
         start = points.astype(np.float32)
+        before, brought = local_contrast(before), local_contrast(brought)  # light may change
         end, found, _ = cv2.calcOpticalFlowPyrLK(before, brought, start, None, **TRACKING)
         back, found_back, _ = cv2.calcOpticalFlowPyrLK(brought, before, end, None, **TRACKING)
         good = (found[:, 0] > 0) & (found_back[:, 0] > 0)
