@@ -123,6 +123,15 @@ def test_bad_places_reach_no_memory():
         assert (out[0, :30] > 0).all()
 
 
+def test_edges_take_no_neighbour_from_another_texture():
+    """Even with a weight of 0: what lies behind the last texel in memory is not a number."""
+    maps = random_maps(layers=2, height=2, width=3)
+    maps.uva[0], maps.uva[1, ..., 2] = [1, 0, 1], 0
+    textures = {0: np.ones((8, 8, 3), np.float32), 1: np.full((8, 8, 3), np.nan, np.float32)}
+    out = triton_kernel(textures, "full")(np.zeros((2, 3, 3), np.float32), maps)
+    np.testing.assert_array_equal(out, maps.residual[0])
+
+
 def test_without_an_edit_the_frame_comes_back():
     maps = random_maps(layers=2, height=4, width=5)
     frame = np.random.default_rng(0).integers(0, 256, (4, 5, 3), np.uint8)
