@@ -32,11 +32,11 @@ def in_order(
                 future.cancel()
 
 
-def worker_count() -> int:
-    """How many threads work on frames at once: the cores this process may use, at most 4."""
+def worker_count(most: int = 4) -> int:
+    """How many threads work on frames at once: the cores this process may use, at most `most`."""
     if hasattr(os, "sched_getaffinity"):
-        return min(4, len(os.sched_getaffinity(0)))
-    return min(4, os.cpu_count() or 1)
+        return min(most, len(os.sched_getaffinity(0)))
+    return min(most, os.cpu_count() or 1)
 
 
 @contextmanager

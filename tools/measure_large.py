@@ -10,6 +10,8 @@ are scaled likewise (--mask all), or only the first is given and carried (one), 
 - anonymous: memory that is theirs alone, the sum of RssAnon; this is what a machine must have,
 - resident: with the pages of mapped files, which the system takes back when it needs them (VmRSS;
   the peak of the program itself is the kernel's own VmHWM),
+- cpu: the time that all its threads worked, which other programs on the machine lengthen less than
+  they do the seconds on the clock,
 - disk: all files in the decomposition folder.
 
 --stop-after SECONDS ends a decomposition as Ctrl-C does; the same command again resumes it. Prints
@@ -42,6 +44,7 @@ class Stage:
 
     name: str
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     anonymous_mb: float = 0.0
     resident_mb: float = 0.0
     disk_mb: float = 0.0
@@ -132,10 +135,14 @@ def watch(words: list[str], shot: Path, stop_after: float | None) -> dict:
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     stages = [Stage("start")]
     peak = {"high_water_mb": 0.0}
+    worked = 0.0
     ended = threading.Event()
 
     def look() -> None:
+        nonlocal worked
         while not ended.wait(EVERY):
+            earlier, worked = worked, max(worked, cpu_seconds(child.pid))
+            stages[-1].cpu_seconds += worked - earlier
             anonymous, resident, high = memory(child.pid)
             stage = stages[-1]
             stage.anonymous_mb = max(stage.anonymous_mb, anonymous)
@@ -174,7 +181,7 @@ def watch(words: list[str], shot: Path, stop_after: float | None) -> dict:
 
 
 def _finish(stage: Stage, seconds: float, shot: Path) -> None:
-    stage.seconds = round(seconds, 1)
+    stage.seconds, stage.cpu_seconds = round(seconds, 1), round(stage.cpu_seconds, 1)
     stage.disk_mb = round(disk(shot))
     stage.anonymous_mb, stage.resident_mb = round(stage.anonymous_mb), round(stage.resident_mb)
 
@@ -193,6 +200,18 @@ def memory(pid: int) -> tuple[float, float, float]:
         if number == pid:
             high = values.get("VmHWM", 0)
     return anonymous, resident, high
+
+
+def cpu_seconds(pid: int) -> float:
+    """How long the process and its children have worked."""
+    ticks = 0
+    for number in (pid, *children(pid)):
+        try:
+            fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        ticks += sum(map(int, fields[11:15]))  # user and system, its own and its ended children's
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def children(pid: int) -> list[int]:
@@ -223,15 +242,18 @@ def disk(folder: Path) -> float:
 
 def print_table(facts: dict) -> None:
     """The figures as a table in Markdown."""
-    print("| stage | seconds | anonymous MB | resident MB | disk MB |\n|---|---|---|---|---|")
+    print("| stage | seconds | cpu | anonymous MB | resident MB | disk MB |")
+    print("|---|---|---|---|---|---|")
     for run in facts["runs"]:
         for stage in run["stages"]:
             print(
-                f"| {stage['name']} | {stage['seconds']:.1f} | {stage['anonymous_mb']:.0f} "
+                f"| {stage['name']} | {stage['seconds']:.1f} | {stage['cpu_seconds']:.1f} "
+                f"| {stage['anonymous_mb']:.0f} "
                 f"| {stage['resident_mb']:.0f} | {stage['disk_mb']:.0f} |"
             )
         print(
-            f"| **{run['command']}** | {run['seconds']:.1f} | {run['anonymous_mb']} "
+            f"| **{run['command']}** | {run['seconds']:.1f} "
+            f"| {sum(stage['cpu_seconds'] for stage in run['stages']):.1f} | {run['anonymous_mb']} "
             f"| {max(run['resident_mb'], run['high_water_mb'])} | |"
         )
     print(f"\n{facts['clip']}, {facts['hardware']}, commit {facts['commit']}")

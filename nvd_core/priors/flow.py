@@ -186,7 +186,7 @@ def at_flow_size(image: np.ndarray) -> np.ndarray:  # [H, W] or [H, W, C] -> [h,
 def _source(method: str, frames: np.ndarray, path: Path | str | None) -> tuple[Source, int]:
     """The source of the flow and how many threads may ask it at once."""
     if method == "dis":
-        return lambda t: _dis_pair(frames, t), worker_count()
+        return lambda t: _dis_pair(frames, t), worker_count(8)
     if method == "raft":
         from nvd_core.priors.flow_raft import raft_source
 
