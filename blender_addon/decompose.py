@@ -15,7 +15,7 @@ from .jobs import Job, new_name
 from .runner import runner
 from .storage import jobs_folder
 
-PRESETS = ("fast", "paper")
+PRESETS = ("fast", "fine", "paper")
 DEVICES = ("auto", "cpu", "cuda")
 
 

@@ -66,7 +66,8 @@ class NVD_PG_decompose(bpy.types.PropertyGroup):
     preset: EnumProperty(
         name="Preset",
         items=[
-            ("fast", "Fast", "Minutes on a GPU; good for most clips"),
+            ("fast", "Fast", "Minutes; good for most clips"),
+            ("fine", "Fine", "Four times as long; more detail"),
             ("paper", "Paper", "The published method's own settings; hours"),
         ],
     )

@@ -211,7 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     decompose.add_argument("--frames", type=_frame_range, metavar="A-B", help="counted from 0")
     decompose.add_argument("--height", type=int, help="working height in pixels")
-    decompose.add_argument("--preset", choices=("fast", "paper"), help="default: fast")
+    decompose.add_argument("--preset", choices=("fast", "fine", "paper"), help="default: fast")
     decompose.add_argument(
         "--mask-margin",
         type=_pixels,

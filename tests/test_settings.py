@@ -69,7 +69,7 @@ def test_paper_preset_is_as_published():
         ("losses: 3", ["losses", "name: value"]),
         ("- 1\n- 2", ["name: value"]),
         ("a: [", ["cannot read the settings"]),
-        ("preset: slow", ["preset", "fast or paper"]),
+        ("preset: slow", ["preset", "fast or fine or paper"]),
         ("points: !!python/object/apply:os.getcwd []", ["cannot read the settings"]),
     ],
 )

@@ -21,7 +21,7 @@ from nvd_core.training.checkpoint import checkpoint_step
 from nvd_core.training.consistency import border_patches, frame_outline, inside_polygon
 from nvd_core.training.objective import Objective
 from nvd_core.training.sampling import ClipData, Sampler, mask_boxes
-from nvd_core.training.settings import Settings, fast, paper
+from nvd_core.training.settings import Settings, fast, fine, paper
 from nvd_core.training.starts import layer_starts
 from nvd_core.training.trainer import Trainer, automatic_steps, rate_factor
 
@@ -309,6 +309,10 @@ class TestTrainer:
         rates = [rate_factor("one-cycle", step, 1000) for step in range(1000)]
         assert rates[0] < 0.2 and max(rates) == pytest.approx(1) and rates.index(max(rates)) == 50
         assert rates[-1] < 0.02 and min(rates) > 0
+
+    def test_the_fine_preset_takes_three_times_the_steps(self, work, tmp_path):
+        steps = [new_trainer(work, tmp_path, preset()).steps for preset in (fast, fine)]
+        assert steps == [1200, 3600]
 
     def test_steps_grow_with_the_clip(self):
         assert automatic_steps(82 * 768 * 432) == 2800

@@ -63,7 +63,8 @@ class Trainer:
         model.use_bfloat16(wants_bfloat16(settings.mixed_precision, device))
         self.data = data
         self.settings = settings
-        self.steps = settings.iterations or automatic_steps(math.prod(data.shape))
+        automatic = automatic_steps(math.prod(data.shape)) * settings.steps_factor
+        self.steps = settings.iterations or round(automatic)
         shares = settings.share_in_masks, settings.flow_share
         resident = resident_if_it_fits(data, device)
         self.sampler = Sampler(data, settings.points, *shares, seed, device, self.steps, resident)
