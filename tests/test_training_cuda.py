@@ -40,6 +40,8 @@ def work(tmp_path_factory):
     masks = np.zeros((1, *shape), np.uint8)
     masks[0, 1:, 10:25, 20:40] = random.integers(100, 256, (FRAMES - 1, 15, 20), np.uint8)
     flow = random.normal(size=(2, FRAMES - 1, HEIGHT, WIDTH, 2)).astype(np.float16)
+    motion = np.tile(np.eye(3), (2, FRAMES, 1, 1))
+    motion[..., 0, 2] = 8 * np.arange(FRAMES)  # so that borders go out of sight
     arrays = {
         "frames": random.integers(0, 256, (*shape, 3), np.uint8),
         "masks": masks,
@@ -47,7 +49,7 @@ def work(tmp_path_factory):
         "flow_forward": flow[0],
         "flow_backward": flow[1],
         "flow_ok": random.integers(0, 2, flow.shape[:-1], np.uint8),
-        "motion": np.broadcast_to(np.eye(3), (2, FRAMES, 3, 3)),
+        "motion": motion,
     }
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
