@@ -2,14 +2,19 @@
 
 import dataclasses
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
+from pretended_device import DEVICE as ELSEWHERE
+from pretended_device import PretendedDevice, move
 
 from nvd_core import devices
 from nvd_core.devices import wants_bfloat16
 from nvd_core.errors import NvdError
+from nvd_core.fields.hash_grid import HashGrid
+from nvd_core.fields.inference import composite_frame, texture_colours
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.networks import Mlp
 from nvd_core.training.checkpoint import checkpoint_step
@@ -34,6 +39,8 @@ def work(tmp_path_factory):
     masks = np.zeros((1, *shape), np.uint8)
     masks[0, 1:, 10:25, 20:40] = random.integers(100, 256, (FRAMES - 1, 15, 20), np.uint8)
     flow = random.normal(size=(2, FRAMES - 1, HEIGHT, WIDTH, 2)).astype(np.float16)
+    motion = np.tile(np.eye(3), (2, FRAMES, 1, 1))
+    motion[..., 0, 2] = 8 * np.arange(FRAMES)  # so that borders go out of sight
     arrays = {
         "frames": random.integers(0, 256, (*shape, 3), np.uint8),
         "masks": masks,
@@ -41,7 +48,7 @@ def work(tmp_path_factory):
         "flow_forward": flow[0],
         "flow_backward": flow[1],
         "flow_ok": random.integers(0, 2, flow.shape[:-1], np.uint8),
-        "motion": np.broadcast_to(np.eye(3), (2, FRAMES, 3, 3)),
+        "motion": motion,
     }
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
@@ -56,12 +63,23 @@ def small():
     return settings
 
 
-def new_trainer(work, folder, settings) -> Trainer:
+def new_model(work, settings) -> LayeredVideo:
     data = ClipData(work)
     torch.manual_seed(0)
-    starts = layer_starts(data, np.load(work / "motion.npy"), [False, False])
-    model = LayeredVideo(ClipShape(*data.shape), ["thing", "background"], settings, starts)
-    return Trainer(model, data, settings, 0, CPU, folder)
+    starts = layer_starts(data, np.load(work / "motion.npy"), [False, True])
+    return LayeredVideo(ClipShape(*data.shape), ["thing", "background"], settings, starts)
+
+
+def new_trainer(work, folder, settings) -> Trainer:
+    return Trainer(new_model(work, settings), ClipData(work), settings, 0, CPU, folder)
+
+
+def with_plain_grids(model: LayeredVideo) -> LayeredVideo:
+    """`model` with the hash grids that run on any device."""
+    for module in model.modules():
+        if isinstance(module, HashGrid):
+            module.backend = "torch"
+    return model
 
 
 class TestResidency:
@@ -233,3 +251,45 @@ class TestMixedPrecision:
         assert settings_from({"mixed_precision": value}).mixed_precision == kept
         with pytest.raises(NvdError, match="mixed_precision"):
             settings_from({"mixed_precision": "half"})
+
+
+class TestOneDevice:
+    """Nothing on the CPU meets what lies on another device (pretended_device.py)."""
+
+    def test_mixing_is_seen(self):
+        with PretendedDevice():
+            x = torch.rand(3).to(ELSEWHERE)
+            assert (x * 2 + torch.tensor(1.0)).device == ELSEWHERE
+            with pytest.raises(RuntimeError, match="different devices"):
+                x + torch.rand(3)
+
+    @pytest.mark.parametrize("resident", [False, True])
+    def test_training(self, work, resident):
+        """The losses are those of the CPU, to the bit where the points are."""
+        data, settings, losses = ClipData(work), small(), []
+        settings.consistency_every, settings.global_rigidity_share = 1, 0.5
+        for device in (CPU, ELSEWHERE):
+            model = with_plain_grids(new_model(work, settings))
+            with PretendedDevice() if device == ELSEWHERE else nullcontext():
+                model = move(model) if device == ELSEWHERE else model
+                clip = ResidentClip(data, device) if resident else None
+                sampler = Sampler(data, 60, 0.3, 0.5, 0, device, clip)
+                points = sampler.draw(0)
+                assert {v.device for v in vars(points).values()} == {device}
+                loss, terms, _ = Objective(model, settings, 50, 0)(points, 0)
+                loss.backward()
+                watch = LossWatch(1)
+                watch.add(0, terms, loss.detach())
+                losses.append(watch.error)
+        assert losses[0] == losses[1]
+        assert "consistency" in terms and "global_rigidity" in terms
+
+    def test_inference(self, work):
+        model = with_plain_grids(new_model(work, small()))
+        low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
+        expected = composite_frame(model, 1), texture_colours(model, 1, low, high, 9, 7)
+        with PretendedDevice():
+            move(model)
+            found = composite_frame(model, 1), texture_colours(model, 1, low, high, 9, 7)
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(a, b)
