@@ -273,7 +273,7 @@ class TestOneDevice:
             with PretendedDevice() if device == ELSEWHERE else nullcontext():
                 model = move(model) if device == ELSEWHERE else model
                 clip = ResidentClip(data, device) if resident else None
-                sampler = Sampler(data, 60, 0.3, 0.5, 0, device, clip)
+                sampler = Sampler(data, 60, 0.3, 0.5, 0, device, resident=clip)
                 points = sampler.draw(0)
                 assert {v.device for v in vars(points).values()} == {device}
                 loss, terms, _ = Objective(model, settings, 50, 0)(points, 0)
