@@ -21,12 +21,15 @@ class ExrError(Exception):
     """A file that this reader cannot read."""
 
 
-def read_channels(path: str | Path, names: list[str]) -> np.ndarray:
-    """The channels `names` of a file, float32 [C, H, W], top row first; ExrError otherwise."""
+def read_channels(path: str | Path, names: list[str], optional: tuple[str, ...] = ()) -> np.ndarray:
+    """The channels `names` of a file, float32 [C, H, W], top row first; ExrError otherwise.
+
+    Those in `optional` are 0 where the file lacks them.
+    """
     try:
         data = Path(path).read_bytes()
         header, place = _header(data)
-        return _pixels(data, place, header, names)
+        return _pixels(data, place, header, names, optional)
     except (OSError, struct.error, IndexError, ValueError, KeyError, zlib.error) as error:
         raise ExrError(f"{path} cannot be read ({error})") from error
 
@@ -72,17 +75,21 @@ def _text(data: bytes, place: int) -> tuple[str, int]:
     return data[place:end].decode("utf-8"), end + 1
 
 
-def _pixels(data: bytes, table: int, header: dict, names: list[str]) -> np.ndarray:
+def _pixels(
+    data: bytes, table: int, header: dict, names: list[str], optional: tuple[str, ...]
+) -> np.ndarray:
     width, height, compression = header["width"], header["height"], header["compression"]
     stored = dict(header["channels"])
     missing = [name for name in names if name not in stored]
-    if missing:
-        raise KeyError(f"no channel {missing[0]}")
+    lacking = [name for name in missing if name not in optional]
+    if lacking:
+        raise KeyError(f"no channel {lacking[0]}")
     step = _LINES[compression]
     blocks = -(-height // step)
     if len(data) < table + 8 * blocks + 8:
         raise ValueError("the file ends too early")
     out = np.empty((len(names), height, width), np.float32)
+    out[[names.index(name) for name in missing]] = 0
     for start in struct.unpack_from(f"<{blocks}Q", data, table):
         first, size = struct.unpack_from("<ii", data, start)
         first -= header["top"]

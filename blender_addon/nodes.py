@@ -164,7 +164,10 @@ def _layer(tree, layer, texture, maps, frames, mode, row):
     light = step(compat.mix(tree, "SUBTRACT", residual, (1, 1, 1, 1)), "Residual - 1", 5, 260)
     light = step(compat.mix(tree, "MULTIPLY", light, relight), "x relight", 6, 260)
     light = step(compat.mix(tree, "ADD", light, (1, 1, 1, 1)), "Light", 7, 260)
-    share = step(_looked_up(tree, paint, map_node.outputs["Map"]), "Look up, x alpha", 5, 0)
+    place = map_node.outputs["Map"]
+    if "Fine" in map_node.outputs:  # what Map is too coarse for, where the texture is large
+        place = step(compat.mix(tree, "ADD", place, map_node.outputs["Fine"]), "Map + fine", 4, 130)
+    share = step(_looked_up(tree, paint, place), "Look up, x alpha", 5, 0)
     share.node.name = f"{layer} look up"
     set_texture(tree, layer, texture)
     share = step(compat.mix(tree, "MULTIPLY", share, visibility), "x visibility", 6, 0)

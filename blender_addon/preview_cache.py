@@ -13,6 +13,7 @@ from .exr import ExrError, read_channels
 from .shot import Shot
 
 _CHANNELS = ("Map.X", "Map.Y", "Map.Z", "Residual.R", "Residual.G", "Residual.B")
+_FINE = ("Fine.X", "Fine.Y")  # added to Map where the texture is large
 
 
 class MapCache:
@@ -75,12 +76,14 @@ class MapCache:
     def _read(self, key: tuple[int, str]) -> np.ndarray:
         frame, layer = key
         names = [f"{layer}.{channel}" for channel in _CHANNELS]
+        fine = tuple(f"{layer}.{channel}" for channel in _FINE)
         path = self.shot.map(frame)
         try:
-            planes = read_channels(path, names)
+            planes = read_channels(path, [*names, *fine], optional=fine)
             if planes.shape[1:] != (self.shot.height, self.shot.width):
                 raise ExrError(f"{path} has not the size of the clip")
-            maps = np.ascontiguousarray(planes.transpose(1, 2, 0))
+            planes[:2] += planes[6:]
+            maps = np.ascontiguousarray(planes[:6].transpose(1, 2, 0))
         finally:
             with self._lock:
                 self._pending.pop(key, None)

@@ -8,8 +8,11 @@ import OpenImageIO as oiio
 import pytest
 from synthetic_shot import NAMES, make_synthetic_shot, synthetic_maps
 
+from nvd_core.decomposition import maps as maps_module
 from nvd_core.decomposition.maps import (
     CHANNELS,
+    FINE,
+    MOST_TEXELS,
     LayerMaps,
     MapWriter,
     in_threads,
@@ -20,10 +23,22 @@ from nvd_core.decomposition.maps import (
 from nvd_core.errors import NvdError
 
 
-def noise_maps(height=31, width=45, seed=3):
+def noise_maps(height=31, width=45, seed=3, texture=(MOST_TEXELS, MOST_TEXELS)):
     random = np.random.default_rng(seed)
     u, v, alpha = random.random((3, height, width), np.float32)
-    return LayerMaps(u, v, alpha, (random.random((height, width, 3)) * 3).astype(np.float16))
+    residual = (random.random((height, width, 3)) * 3).astype(np.float16)
+    return LayerMaps(u, v, alpha, residual, texture)
+
+
+def smooth_maps(texture, height=70, width=90):
+    """Places all over the texture that change as slowly as real ones, and some hidden."""
+    y, x = np.mgrid[0:height, 0:width]
+    u = (0.5 + 0.5 * np.sin(x / 60 + np.sin(y / 40))).astype(np.float32)
+    v = (0.5 + 0.5 * np.cos(y / 50 - x / 95)).astype(np.float32)
+    alpha = np.clip((40 - np.hypot(x - 40, y - 30)) / 5, 0, 1).astype(np.float32)
+    u[alpha == 0] = v[alpha == 0] = 0
+    light = np.stack([np.sin(x / 30), np.cos(y / 20), np.sin((x + y) / 40)], -1)
+    return LayerMaps(u, v, alpha, (1 + 0.3 * light).astype(np.float16), texture)
 
 
 # names whose order in the file differs from theirs here, and whose channels could be mixed up
@@ -43,6 +58,53 @@ def test_round_trip(tmp_path, names):
         np.testing.assert_array_equal(layer.residual, written.residual)
 
 
+@pytest.mark.parametrize("maps", [noise_maps, smooth_maps])
+@pytest.mark.parametrize("texels", [16, 1000, 2621, 2622, 5000, MOST_TEXELS])
+def test_places_are_within_a_fiftieth_of_a_texel(tmp_path, texels, maps):
+    layer = maps(texture=(texels, texels // 2))
+    write_maps(tmp_path / "m.exr", ["background"], [layer])
+    back = read_maps(tmp_path / "m.exr", ["background"]).layer(0)
+    for read, written, size in ((back.u, layer.u, texels), (back.v, layer.v, texels // 2)):
+        assert np.abs(np.float64(read) - written).max() * size <= 0.02
+    assert np.abs(back.alpha - layer.alpha).max() < 8e-6
+    np.testing.assert_array_equal(back.residual, layer.residual)
+
+
+def test_tools_that_read_map_alone_are_stay_below_a_tenth_of_a_texel(tmp_path):
+    layer = smooth_maps((MOST_TEXELS, 100))
+    write_maps(tmp_path / "m.exr", ["a"], [layer])
+    image = oiio.ImageInput.open(str(tmp_path / "m.exr"))
+    places = [image.spec().channelnames.index(f"a.Map.{c}") for c in "XY"]
+    u, v = (image.read_image(0, 0, at, at + 1, "float")[..., 0] for at in places)
+    error = np.abs(np.float64(u) - layer.u).max() * MOST_TEXELS
+    assert 0.02 < error < 0.1  # so that the other test shows what Fine is for
+    assert np.abs(np.float64(v) - layer.v).max() * 100 < 0.02
+
+
+@pytest.mark.parametrize("texels", [100, MOST_TEXELS])
+def test_both_readers_are_equal(tmp_path, texels, monkeypatch):
+    names = ["zebra", "background"]
+    layers = [smooth_maps((texels, texels)), smooth_maps((texels, 16))]
+    added = np.float16(np.random.default_rng(0).normal(size=(70, 90, 3)))
+    write_maps(tmp_path / "m.exr", names, layers, added)
+    # Another program's compression; and what other readers leave to OpenImageIO
+    image = oiio.ImageBuf(str(tmp_path / "m.exr"))
+    image.specmod()["compression"] = "zip"
+    assert image.write(str(tmp_path / "zip.exr"))
+    with monkeypatch.context() as patch:
+        patch.setattr(maps_module, "_read_any", None)
+        fast = [read_maps(tmp_path / "m.exr", wanted) for wanted in (names, names[1:])]
+    with monkeypatch.context() as patch:
+        patch.setattr(maps_module, "_unpacked", lambda *_: None)
+        slow = [read_maps(tmp_path / "m.exr", wanted) for wanted in (names, names[1:])]
+    slow.append(read_maps(tmp_path / "zip.exr", names))
+    for one, other in zip([*fast, fast[0]], slow, strict=True):
+        np.testing.assert_array_equal(one.uva, other.uva)
+        np.testing.assert_array_equal(one.residual, other.residual)
+        np.testing.assert_array_equal(one.added, other.added)
+    np.testing.assert_array_equal(fast[0].added, added)
+
+
 def test_0_and_1_are_exact(tmp_path):
     plane = np.tile(np.array([[0, 1]], np.float32), (8, 8))
     layer = LayerMaps(plane, 1 - plane, plane, np.ones((8, 16, 3), np.float32))
@@ -54,12 +116,14 @@ def test_0_and_1_are_exact(tmp_path):
 
 def test_channels_are_as_documented(tmp_path):
     names = ["dog", "background"]
-    write_maps(tmp_path / "m.exr", names, [noise_maps(), noise_maps()])
+    sizes = (2621, 2621), (100, 2622)
+    write_maps(tmp_path / "m.exr", names, [noise_maps(texture=size) for size in sizes])
     image = oiio.ImageInput.open(str(tmp_path / "m.exr"))
     spec = image.spec()
     stored = dict(zip(spec.channelnames, map(str, spec.channelformats), strict=True))
     image.close()
-    assert stored == {f"{name}.{c}": kind for name in names for c, kind in CHANNELS.items()}
+    wanted = {f"{name}.{c}": kind for name in names for c, kind in CHANNELS.items()}
+    assert stored == wanted | {f"background.{c}": "half" for c in FINE}
     assert spec["compression"] == "pxr24"
     assert (spec.width, spec.height) == (45, 31)
 
@@ -87,6 +151,22 @@ def test_damage_is_told(tmp_path):
     path.write_bytes(b"no image")
     with pytest.raises(NvdError, match="cannot read the maps"):
         read_maps(path, ["dog"])
+
+
+def test_flipped_bytes_never_hang_or_crash(tmp_path):
+    write_maps(tmp_path / "m.exr", ["dog"], [smooth_maps((100, 100))])
+    data = (tmp_path / "m.exr").read_bytes()
+    random = np.random.default_rng(0)
+    refused = 0
+    for place in [*range(0, 700, 3), *random.integers(0, len(data), 200)]:
+        broken = bytearray(data)
+        broken[place] ^= 1 << int(random.integers(0, 8))
+        (tmp_path / "m.exr").write_bytes(broken)
+        try:
+            read_maps(tmp_path / "m.exr", ["dog"])
+        except NvdError:
+            refused += 1
+    assert refused > 200
 
 
 def test_writer_and_reading_ahead_keep_the_order(tmp_path):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from nvd_core.decomposition.manifest import LayerRecord
-from nvd_core.decomposition.maps import LayerMaps, MapWriter
+from nvd_core.decomposition.maps import MOST_TEXELS, LayerMaps, MapWriter
 from nvd_core.fields.inference import FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.files import copy_file
@@ -29,8 +29,6 @@ VISIBLE = 0.5
 """alpha from which a pixel counts as seeing its texel"""
 MARGIN = 0.02
 """least widening of the crop on each side, as a share of its size"""
-MOST_TEXELS = 8192
-"""longest side of a texture"""
 FEWEST_TEXELS = 16
 
 
@@ -145,7 +143,8 @@ def _layer_maps(
     for n, frame in enumerate(layout):
         shown = layers.alpha[n] > 0
         uv = np.where(shown[..., None], frame.to_uv(layers.uv[n]), 0)
-        maps.append(LayerMaps(uv[..., 0], uv[..., 1], layers.alpha[n], layers.residual[n]))
+        size = frame.width, frame.height
+        maps.append(LayerMaps(uv[..., 0], uv[..., 1], layers.alpha[n], layers.residual[n], size))
         seen = uv[layers.alpha[n] > VISIBLE]
         x = seen[:, 0] * frame.width - 0.5
         y = (1 - seen[:, 1]) * frame.height - 0.5

@@ -3,7 +3,9 @@
 One multi-layer EXR a frame; docs/decomposition-folder.md describes the channels.
 """
 
+import math
 import os
+import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 import OpenImageIO as oiio
 
+from nvd_core.decomposition import pxr24
 from nvd_core.decomposition.folder import Shot
 from nvd_core.errors import NvdError
 from nvd_core.files import written_beside
@@ -27,9 +30,18 @@ CHANNELS = {
     "Residual.B": "half",
 }
 """what each layer stores in the file, under `<layer>.`"""
+FINE = ("Fine.X", "Fine.Y", "Fine.Z")
+"""half channels of a layer whose texture is so large that Map alone would be too coarse: u and v
+are the sums of both, and Fine.Z is 0"""
 ADDED = ("Added.R", "Added.G", "Added.B")
 """half channels of the whole frame, only where the residual is additive (ablation)"""
 COMPRESSION = "pxr24"
+MAP_BITS = 16
+"""PXR24 holds multiples of 2 ** -16 from 0 to 1, and drops what is finer"""
+MOST_ERROR = 0.02
+"""texels by which a stored place may be off"""
+MOST_TEXELS = 8192
+"""longest side of a texture"""
 MOST_AHEAD = 1 << 30
 """bytes of maps that may wait in memory to be used or written, beyond the frame at hand"""
 
@@ -42,6 +54,8 @@ class LayerMaps:
     v: np.ndarray  # float32 [H, W], UP, 0..1
     alpha: np.ndarray  # float32 [H, W]
     residual: np.ndarray  # float16 or float32 [H, W, 3]
+    texture: tuple[int, int] = (MOST_TEXELS, MOST_TEXELS)
+    """width and height of the texture, texels: how exact u and v have to be"""
 
 
 @dataclass
@@ -61,24 +75,57 @@ class FrameMaps:
 def write_maps(
     path: Path, names: list[str], layers: list[LayerMaps], added: np.ndarray | None = None
 ) -> None:
-    """Write the maps of one frame, beside and renamed; NvdError where the disk refuses."""
-    height, width = layers[0].u.shape
-    channels = _channel_names(names)
-    formats = [kind for _ in names for kind in CHANNELS.values()]
-    pixels = np.empty((height, width, len(layers), len(CHANNELS)), np.float32)
-    for n, layer in enumerate(layers):
-        pixels[:, :, n, 0] = layer.u
-        pixels[:, :, n, 1] = layer.v
-        pixels[:, :, n, 2] = layer.alpha
-        pixels[:, :, n, 3:] = layer.residual
-    pixels = pixels.reshape(height, width, -1)
+    """Write the maps of one frame, beside and renamed; NvdError where the disk refuses.
+
+    u and v are rounded as far as MOST_ERROR allows, which packs better.
+    """
+    planes: dict[str, tuple[np.ndarray, str]] = {}
+    for name, layer in zip(names, layers, strict=True):
+        values = [layer.u, layer.v, layer.alpha, *np.moveaxis(layer.residual, 2, 0)]
+        steps = [_bits(texels) for texels in layer.texture]
+        values[:2] = [_rounded(value, bits) for value, bits in zip(values[:2], steps, strict=True)]
+        if max(steps) > MAP_BITS:
+            coarse = [_coarse(value) for value in values[:2]]
+            fine = [value - near for value, near in zip(values[:2], coarse, strict=True)]
+            planes |= _named(name, FINE, [*fine, np.zeros_like(layer.u)], ["half"] * 3)
+            values[:2] = coarse
+        planes |= _named(name, CHANNELS, values, CHANNELS.values())
     if added is not None:
-        pixels = np.concatenate([pixels, added], 2, dtype=np.float32)
-        channels += ADDED
-        formats += ["half"] * len(ADDED)
-    spec = oiio.ImageSpec(width, height, len(channels), "float")
-    spec.channelnames = tuple(channels)
-    spec.channelformats = tuple(map(oiio.TypeDesc, formats))
+        planes |= dict(zip(ADDED, ((added[..., c], "half") for c in range(3)), strict=True))
+    _write(path, planes)
+
+
+def _named(layer: str, channels: Iterable[str], values: list, kinds: Iterable[str]) -> dict:
+    names = [f"{layer}.{channel}" for channel in channels]
+    return dict(zip(names, zip(values, kinds, strict=True), strict=True))
+
+
+def _bits(texels: int) -> int:
+    """How many binary digits a place within a texture of this size needs."""
+    return math.ceil(math.log2(max(texels, 1) / (2 * MOST_ERROR)))
+
+
+def _rounded(place: np.ndarray, bits: int) -> np.ndarray:
+    scale = np.float32(2**bits)
+    return np.rint(place * scale) / scale
+
+
+def _coarse(place: np.ndarray) -> np.ndarray:
+    """What PXR24 keeps of float32 values: the upper 24 bits, rounded."""
+    return ((place.view(np.uint32) + np.uint32(0x80)) & np.uint32(0xFFFFFF00)).view(np.float32)
+
+
+def _write(path: Path, planes: dict[str, tuple[np.ndarray, str]]) -> None:
+    """Write channels [H, W] of the kinds half or float by their names."""
+    height, width = next(iter(planes.values()))[0].shape
+    pixels = np.empty((height, width, len(planes)), np.float32)
+    for y in range(height):  # line by line: each is written while it is in the cache
+        for c, (plane, _) in enumerate(planes.values()):
+            pixels[y, :, c] = plane[y]
+    count = len(planes)
+    spec = oiio.ImageSpec(width, height, count, "float")
+    spec.channelnames = tuple(planes)
+    spec.channelformats = tuple(oiio.TypeDesc(kind) for _, kind in planes.values())
     spec.attribute("compression", COMPRESSION)
     spec.alpha_channel = -1
     with written_beside(path) as temporary:
@@ -97,26 +144,62 @@ def read_maps(path: Path, names: list[str]) -> FrameMaps:
 
     NvdError where the file is missing, damaged, or lacks a channel.
     """
-    if not path.is_file():
+    try:
+        data = Path(path).read_bytes()
+        header = pxr24.read_header(data)
+        maps = header and _unpacked(path, data, header, names)
+    except FileNotFoundError as error:
         raise NvdError(
             f"there are no maps {path}",
             remedy="copy the folder again with all its files, or make it again",
-        )
+        ) from error
+    except (OSError, ValueError, IndexError, KeyError, struct.error) as error:
+        raise _damaged(path, str(error)) from error
+    return maps or _read_any(path, names)
+
+
+def _unpacked(path: Path, data: bytes, header: pxr24.Header, names: list[str]) -> FrameMaps | None:
+    """The maps of a file that pxr24.py can read; None where a part of it is stored otherwise."""
+    stored = {name for name, _ in header.channels}
+    _check_channels(path, names, stored)
+    plane = header.height * header.width * 3
+    has_added = ADDED[0] in stored
+    values = np.empty((2 * len(names) + has_added, header.height, header.width, 3), np.float32)
+    places = {}
+    for n, name in enumerate(names):
+        fine = f"{name}.{FINE[0]}" in stored
+        for c, channel in enumerate(FINE if fine else ()):
+            places[f"{name}.{channel}"] = n * plane + c, False
+        for c, channel in enumerate(CHANNELS):
+            start = n * plane + c if c < 3 else (len(names) + n) * plane + c - 3
+            # Channels stand in alphabetical order: Fine comes before Map
+            places[f"{name}.{channel}"] = start, fine and c < 3
+    for c, channel in enumerate(ADDED if has_added else ()):
+        places[channel] = 2 * len(names) * plane + c, False
+    if not pxr24.read_channels(data, header, places, values):
+        return None
+    uva, residual = values[: len(names)], values[len(names) : 2 * len(names)]
+    return FrameMaps(uva, residual, values[-1] if has_added else None)
+
+
+def _read_any(path: Path, names: list[str]) -> FrameMaps:
+    """The maps of an EXR of any kind."""
     image = oiio.ImageInput.open(str(path))
     if image is None:
         raise _damaged(path, oiio.geterror())
     try:
         spec = image.spec()
         stored = {name: index for index, name in enumerate(spec.channelnames)}
-        missing = [name for name in _channel_names(names) if name not in stored]
-        if missing:
-            raise _damaged(path, f"no channel {missing[0]}")
+        _check_channels(path, names, stored)
         shape = (len(names), spec.height, spec.width, 3)
         maps = FrameMaps(np.empty(shape, np.float32), np.empty(shape, np.float32))
         for n, name in enumerate(names):
-            places = [stored[channel] for channel in _channel_names([name])]
+            places = [stored[f"{name}.{channel}"] for channel in CHANNELS]
             for target, three in ((maps.uva, places[:3]), (maps.residual, places[3:])):
                 target[n] = _read_channels(path, image, three)
+            if f"{name}.{FINE[0]}" in stored:
+                fine = [stored[f"{name}.{channel}"] for channel in FINE]
+                maps.uva[n] += _read_channels(path, image, fine)
         if ADDED[0] in stored:
             maps.added = _read_channels(path, image, [stored[channel] for channel in ADDED])
     finally:
@@ -124,12 +207,17 @@ def read_maps(path: Path, names: list[str]) -> FrameMaps:
     return maps
 
 
+def _check_channels(path: Path, names: list[str], stored: Iterable[str]) -> None:
+    missing = [f"{n}.{c}" for n in names for c in CHANNELS if f"{n}.{c}" not in stored]
+    if missing:
+        raise _damaged(path, f"no channel {missing[0]}")
+
+
 def _read_channels(path: Path, image: oiio.ImageInput, places: list[int]) -> np.ndarray:
     """Channels of an open file as float32 [H, W, C]."""
     first, last = places[0], places[-1]
     if places != list(range(first, last + 1)):
         return np.concatenate([_read_channels(path, image, [place]) for place in places], axis=2)
-    # Half and float channels in one read take OpenImageIO a third longer than apart
     pixels = image.read_image(0, 0, first, last + 1, "float")
     if pixels is None:
         raise _damaged(path, image.geterror())
@@ -215,10 +303,6 @@ def _frames_ahead(layers: int, height: int, width: int) -> int:
     """How many frames' maps may be read or written at once: one a worker, less if they are big."""
     size = layers * height * width * len(CHANNELS) * 4
     return max(1, min(worker_count(), MOST_AHEAD // max(size, 1)))
-
-
-def _channel_names(names: list[str]) -> list[str]:
-    return [f"{name}.{channel}" for name in names for channel in CHANNELS]
 
 
 def _damaged(path: Path, reason: str) -> NvdError:

@@ -2,6 +2,7 @@
 
 Most pixels of most edits show nothing of the edit. They cost one look at alpha and, where the
 layer shows, a comparison of their place with the box of the edit and with a map of its tiles.
+Layers that are painted nearly everywhere are looked up everywhere, which vectorises better.
 """
 
 import math
@@ -14,17 +15,19 @@ from nvd_core.decomposition.maps import FrameMaps
 
 TILE = 3
 """log2 of the side of a tile of the map that says where an edit is"""
+WHOLE = 0.5
+"""share of painted texels from which on a layer is looked up everywhere"""
 
 # columns of PackedTextures.table
 _LAYER, _WIDTH, _HEIGHT, _X, _Y, _STRIDE, _TEXELS = range(7)
-_X0, _X1, _Y0, _Y1, _TILES, _TILE_STRIDE = range(7, 13)
+_X0, _X1, _Y0, _Y1, _TILES, _TILE_STRIDE, _WHOLE = range(7, 14)
 
 
 @dataclass(frozen=True)
 class PackedTextures:
     """The textures of several layers in one piece of memory, each cropped to what is not 0."""
 
-    table: np.ndarray  # int64 [n, 13], see the columns above
+    table: np.ndarray  # int64 [n, 14], see the columns above
     boxes: np.ndarray  # float32 [n, 4], lowest and highest u, lowest and highest v of a hit
     texels: np.ndarray  # float32 [all texels, 3]
     tiles: np.ndarray  # uint8 [all tiles]
@@ -43,21 +46,26 @@ def pack_textures(textures: dict[int, np.ndarray], crop: bool) -> PackedTextures
         used = (texture != 0).any(2) if crop else np.ones((height, width), bool)
         if not used.any():
             continue
+        whole = used.mean() > WHOLE
+        if whole:
+            used = np.ones_like(used)
         columns, lines = np.flatnonzero(used.any(0)), np.flatnonzero(used.any(1))
         # A lookup takes texel x0 and its right and lower neighbours: it can meet the edit
         # from one texel before its box on.
         x0, x1 = max(columns[0] - 1, 0), columns[-1]
         y0, y1 = max(lines[0] - 1, 0), lines[-1]
-        cropped = texture[y0 : y1 + 2, x0 : x1 + 2]
+        # Texels beyond the edge repeat it, so that every lookup has a right and a lower neighbour
+        edge = (0, y1 + 2 > height), (0, x1 + 2 > width), (0, 0)
+        cropped = np.pad(texture[y0 : y1 + 2, x0 : x1 + 2], edge, mode="edge")
         flags = _tile_map(used[y0 : y1 + 2, x0 : x1 + 2])
         place = layer, width, height, x0, y0, cropped.shape[1], first_texel
-        rows.append((*place, x0, x1, y0, y1, first_tile, flags.shape[1]))
+        rows.append((*place, x0, x1, y0, y1, first_tile, flags.shape[1], whole))
         boxes.append(_box_in_uv(width, height, x0, x1, y0, y1))
         texels.append(cropped.reshape(-1, 3).astype(np.float32))
         tiles.append(flags.reshape(-1))
         first_texel += len(texels[-1])
         first_tile += len(tiles[-1])
-    table = np.array(rows, np.int64).reshape(-1, 13)
+    table = np.array(rows, np.int64).reshape(-1, 14)
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     return PackedTextures(table, boxes, np.concatenate(texels), np.concatenate(tiles))
 
@@ -80,9 +88,9 @@ def render_full(maps: FrameMaps, textures: PackedTextures, linear: bool, out: np
     _full(maps.uva, maps.residual, textures.table, textures.texels, _largest(out), linear, out)
 
 
-def _largest(out: np.ndarray) -> float:
+def _largest(out: np.ndarray) -> np.float32:
     """What stands for 1.0 in an integer image; 0 for floating point."""
-    return float(np.iinfo(out.dtype).max) if out.dtype.kind == "u" else 0.0
+    return np.float32(np.iinfo(out.dtype).max if out.dtype.kind == "u" else 0)
 
 
 def _box_in_uv(width: int, height: int, x0: int, x1: int, y0: int, y1: int) -> list[float]:
@@ -109,16 +117,17 @@ def _tile_map(used: np.ndarray) -> np.ndarray:
 
 @njit(cache=True)
 def _encode(value):
-    if value <= 0.0031308:
-        return value * 12.92
-    return 1.055 * value ** (1 / 2.4) - 0.055
+    """float32, as `_decode`: in float64 the powers take three times as long."""
+    if value <= np.float32(0.0031308):
+        return value * np.float32(12.92)
+    return np.float32(1.055) * value ** np.float32(1 / 2.4) - np.float32(0.055)
 
 
 @njit(cache=True)
 def _decode(value):
-    if value <= 0.04045:
-        return value / 12.92
-    return ((value + 0.055) / 1.055) ** 2.4
+    if value <= np.float32(0.04045):
+        return value / np.float32(12.92)
+    return ((value + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4)
 
 
 @njit(cache=True)
@@ -132,27 +141,9 @@ def _place(u, v, width, height):
 
 
 @njit(cache=True)
-def _lookup(texels, row, x, y, x0, y0):
-    """The texture of a table row at texel coordinates x, y; x0, y0 are their whole parts."""
-    right = 1 if x0 + 1 < row[_WIDTH] else 0
-    below = row[_STRIDE] if y0 + 1 < row[_HEIGHT] else 0
-    at = row[_TEXELS] + (y0 - row[_Y]) * row[_STRIDE] + x0 - row[_X]
-    fx, fy = np.float32(x - x0), np.float32(y - y0)
-    d = fx * fy
-    b, c = fx - d, fy - d
-    a = np.float32(1.0) - fx - c
-    right, below, corner = at + right, at + below, at + right + below
-    return (
-        a * texels[at, 0] + b * texels[right, 0] + c * texels[below, 0] + d * texels[corner, 0],
-        a * texels[at, 1] + b * texels[right, 1] + c * texels[below, 1] + d * texels[corner, 1],
-        a * texels[at, 2] + b * texels[right, 2] + c * texels[below, 2] + d * texels[corner, 2],
-    )
-
-
-@njit(cache=True)
 def _integer(value, largest):
     """`value`, already scaled, clamped and rounded."""
-    return math.floor(min(max(value, 0.0), largest) + 0.5)
+    return np.int32(min(max(value, np.float32(0.0)), largest) + np.float32(0.5))
 
 
 # The parallel loops hold nothing but a call: what they hold themselves takes long to compile.
@@ -171,62 +162,43 @@ def _full(uva, residual, table, texels, largest, linear, out):
 
 @njit(cache=True)
 def _delta_row(uva, residual, table, boxes, texels, tiles, largest, linear, out):
-    width = out.shape[0]
-    total = np.empty((0, 3), np.float32)
-    first, last = width, -1
+    total = np.empty(out.shape, np.float32)  # set to 0 when something is to be added
+    first, last = len(out), 0
     for k in range(table.shape[0]):
         row = table[k]
-        low_u, high_u, low_v, high_v = boxes[k, 0], boxes[k, 1], boxes[k, 2], boxes[k, 3]
         place, light = uva[row[_LAYER]], residual[row[_LAYER]]
-        for x in range(width):
-            u, v, alpha = place[x, 0], place[x, 1], place[x, 2]
-            if alpha == 0.0 or u < low_u or u > high_u or v < low_v or v > high_v:
-                continue
-            tx, ty = _place(np.float64(u), np.float64(v), row[_WIDTH], row[_HEIGHT])
-            x0, y0 = int(tx), int(ty)
-            if x0 < row[_X0] or x0 > row[_X1] or y0 < row[_Y0] or y0 > row[_Y1]:
-                continue
-            tile = ((y0 - row[_Y]) >> TILE) * row[_TILE_STRIDE] + ((x0 - row[_X]) >> TILE)
-            if tiles[row[_TILES] + tile] == 0:
-                continue
-            if last < 0:
-                total = np.zeros((width, 3), np.float32)
-            red, green, blue = _lookup(texels, row, tx, ty, x0, y0)
-            total[x, 0] += alpha * light[x, 0] * red
-            total[x, 1] += alpha * light[x, 1] * green
-            total[x, 2] += alpha * light[x, 2] * blue
-            first, last = min(first, x), max(last, x)
-    for x in range(first, last + 1):
+        if row[_WHOLE]:
+            begin, end = _shown(place)
+            if begin < end:
+                if last == 0:
+                    total[:] = 0
+                part = slice(begin, end)
+                _add_layer(place[part], light[part], row, texels, total[part])
+        else:
+            begin, end = _add_painted(place, light, row, boxes[k], texels, tiles, last == 0, total)
+        if begin < end:
+            first, last = min(first, begin), max(last, end)
+    for x in range(first, last):
         for c in range(3):
             change = total[x, c]
-            if change == 0.0:
-                continue
-            if largest > 0.0:
-                out[x, c] = _integer(out[x, c] + change * largest, largest)
-            elif linear:
-                out[x, c] = _decode(_encode(np.float64(out[x, c])) + change)
-            else:
+            if largest > 0.0:  # a change of 0 gives the integer itself
+                out[x, c] = _integer(np.float32(out[x, c]) + change * largest, largest)
+            elif change != 0.0 and linear:
+                out[x, c] = _decode(_encode(out[x, c]) + change)
+            elif change != 0.0:
                 out[x, c] = out[x, c] + change
 
 
 @njit(cache=True)
 def _full_row(uva, residual, table, texels, largest, linear, out):
-    width = out.shape[0]
-    total = np.zeros((width, 3), np.float32)
+    total = np.zeros(out.shape, np.float32)
     for k in range(table.shape[0]):
         row = table[k]
         place, light = uva[row[_LAYER]], residual[row[_LAYER]]
-        for x in range(width):
-            alpha = place[x, 2]
-            if alpha == 0.0:
-                continue
-            u, v = np.float64(place[x, 0]), np.float64(place[x, 1])
-            tx, ty = _place(u, v, row[_WIDTH], row[_HEIGHT])
-            red, green, blue = _lookup(texels, row, tx, ty, int(tx), int(ty))
-            total[x, 0] += alpha * light[x, 0] * red
-            total[x, 1] += alpha * light[x, 1] * green
-            total[x, 2] += alpha * light[x, 2] * blue
-    for x in range(width):
+        begin, end = _shown(place)
+        part = slice(begin, end)
+        _add_layer(place[part], light[part], row, texels, total[part])
+    for x in range(out.shape[0]):
         for c in range(3):
             if largest > 0.0:
                 out[x, c] = _integer(total[x, c] * largest, largest)
@@ -234,3 +206,76 @@ def _full_row(uva, residual, table, texels, largest, linear, out):
                 out[x, c] = _decode(total[x, c])
             else:
                 out[x, c] = total[x, c]
+
+
+@njit(cache=True)
+def _shown(place):
+    """The first pixel of a line that the layer shows in, and the one after the last."""
+    begin, end = 0, place.shape[0]
+    while begin < end and place[begin, 2] == 0.0:
+        begin += 1
+    while end > begin and place[end - 1, 2] == 0.0:
+        end -= 1
+    return begin, end
+
+
+@njit(cache=True)
+def _add_layer(place, light, row, texels, total):
+    """Add a layer that is looked up everywhere; places first, for they vectorise by themselves."""
+    at = np.empty(place.shape[0], np.int64)
+    part = np.empty((place.shape[0], 2), np.float32)
+    width, height = np.float64(row[_WIDTH]), np.float64(row[_HEIGHT])
+    first = row[_TEXELS] - row[_Y] * row[_STRIDE] - row[_X]
+    for x in range(place.shape[0]):
+        tx, ty = _place(np.float64(place[x, 0]), np.float64(place[x, 1]), width, height)
+        x0, y0 = np.int32(tx), np.int32(ty)
+        part[x, 0], part[x, 1] = np.float32(tx - x0), np.float32(ty - y0)
+        at[x] = first + y0 * row[_STRIDE] + x0
+    for x in range(place.shape[0]):
+        alpha = place[x, 2]
+        if alpha != 0.0:
+            _add_pixel(
+                texels, at[x], row[_STRIDE], part[x, 0], part[x, 1], alpha, light[x], total[x]
+            )
+
+
+@njit(cache=True)
+def _add_painted(place, light, row, box, texels, tiles, empty, total):
+    """Add what little is painted of a layer; from which pixel on, and up to which, it did.
+
+    `total` holds nothing yet where `empty`.
+    """
+    low_u, high_u, low_v, high_v = box[0], box[1], box[2], box[3]
+    begin, end = place.shape[0], 0
+    for x in range(place.shape[0]):
+        u, v, alpha = place[x, 0], place[x, 1], place[x, 2]
+        if alpha == 0.0 or u < low_u or u > high_u or v < low_v or v > high_v:
+            continue
+        tx, ty = _place(np.float64(u), np.float64(v), row[_WIDTH], row[_HEIGHT])
+        x0, y0 = int(tx), int(ty)
+        if x0 < row[_X0] or x0 > row[_X1] or y0 < row[_Y0] or y0 > row[_Y1]:
+            continue
+        tile = ((y0 - row[_Y]) >> TILE) * row[_TILE_STRIDE] + ((x0 - row[_X]) >> TILE)
+        if tiles[row[_TILES] + tile] == 0:
+            continue
+        if empty and end == 0:
+            total[:] = 0
+        at = row[_TEXELS] + (y0 - row[_Y]) * row[_STRIDE] + x0 - row[_X]
+        fx, fy = np.float32(tx - x0), np.float32(ty - y0)
+        _add_pixel(texels, at, row[_STRIDE], fx, fy, alpha, light[x], total[x])
+        begin, end = min(begin, x), x + 1
+    return begin, end
+
+
+@njit(cache=True)
+def _add_pixel(texels, at, stride, fx, fy, alpha, light, total):
+    """Add alpha * light * the texels around a place, bilinear, to the three values `total`."""
+    right, below, corner = at + 1, at + stride, at + stride + 1
+    d = fx * fy
+    b, c = fx - d, fy - d
+    a = np.float32(1.0) - fx - c
+    a, b, c, d = alpha * a, alpha * b, alpha * c, alpha * d
+    for n in range(3):
+        value = a * texels[at, n] + b * texels[right, n]
+        value += c * texels[below, n] + d * texels[corner, n]
+        total[n] += light[n] * value

@@ -48,12 +48,15 @@ def read(path: Path) -> np.ndarray:
     names = source.spec().channelnames
     source.close()
     if "." in names[0]:  # a map: the file may keep its channels in another order
-        wanted = [f"{layer}.{channel}" for layer in LAYERS for channel in MAP_CHANNELS]
-        pixels = pixels[..., [names.index(name) for name in wanted]]
+        pixels = pixels[..., [names.index(name) for name in MAP_NAMES + FINE_NAMES]]
+        pixels[..., -9:-6] += pixels[..., -3:]  # the last layer's Map and Fine
+        pixels = pixels[..., :-3]
     return pixels
 
 
 MAP_CHANNELS = ("Map.X", "Map.Y", "Map.Z", "Residual.R", "Residual.G", "Residual.B")
+MAP_NAMES = [f"{layer}.{channel}" for layer in LAYERS for channel in MAP_CHANNELS]
+FINE_NAMES = [f"background.Fine.{channel}" for channel in "XYZ"]
 
 
 def map_of(layer: int, t: int) -> np.ndarray:
@@ -128,12 +131,17 @@ def main() -> None:
         write(shot / f"frames/{t:05d}.{suffix}", frame, kind)
         truth["frames"].append(read(shot / f"frames/{t:05d}.{suffix}"))
         maps = np.concatenate(list(maps_of(t)), axis=-1)
+        # The last layer's u and v as the sum of two, so coarse that leaving one out would show
+        coarse = np.round(maps[..., -6:-4] * 512) / 512
+        fine = maps[..., -6:-4] - coarse
+        maps[..., -6:-4] = coarse
+        maps = np.concatenate([maps, fine, np.zeros_like(fine[..., :1])], axis=-1)
         write(
             shot / f"maps/{t:05d}.exr",
             maps,
             "float",
-            [f"{layer}.{channel}" for layer in LAYERS for channel in MAP_CHANNELS],
-            ("float", "float", "float", "half", "half", "half") * len(LAYERS),
+            MAP_NAMES + FINE_NAMES,
+            ("float", "float", "float", "half", "half", "half") * len(LAYERS) + ("half",) * 3,
             "pxr24",
         )
         stored = read(shot / f"maps/{t:05d}.exr").reshape(HEIGHT, WIDTH, len(LAYERS), 6)
