@@ -93,6 +93,7 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         frames=parsed.frames,
         bit_depth=parsed.bits,
         progress=progress,
+        again=parsed.again,
     )
 
 
@@ -243,6 +244,9 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--mode", choices=("delta", "full"), default="delta")
     render.add_argument("--frames", type=_frame_range, metavar="A-B", help="counted from 0")
     render.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
+    render.add_argument(
+        "--again", action="store_true", help="also numbered images that would come out the same"
+    )
     render.set_defaults(command=_render)
 
     evaluate = commands.add_parser("evaluate", help="measure a decomposition, write report/")

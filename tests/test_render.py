@@ -240,9 +240,8 @@ def test_numbered_images(shot, tmp_path):
     result = render(shot, tmp_path / f"out/%04d{suffix}", frames=(1, 2))
     assert result["frames"] == 2
     assert result["seconds"] > 0
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        f"000{n}{suffix}" for n in (1, 2)
-    ]
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == [f".%04d{suffix}.rendered.json", f"0001{suffix}", f"0002{suffix}"]
     for index in (1, 2):
         image = read_image(tmp_path / f"out/000{index}{suffix}")
         true = read_frame(shot, index)

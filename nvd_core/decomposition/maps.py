@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import OpenImageIO as oiio
 
-from nvd_core.decomposition import pxr24
+from nvd_core.decomposition import pxr24, tile_index
 from nvd_core.decomposition.folder import Shot
 from nvd_core.errors import NvdError
 from nvd_core.files import written_beside
@@ -225,7 +225,10 @@ def _read_channels(path: Path, image: oiio.ImageInput, places: list[int]) -> np.
 
 
 class MapWriter:
-    """Writes maps in background threads; leaving it waits for all and raises what failed."""
+    """Writes maps in background threads, then the index of the texture tiles that they look up.
+
+    Leaving it waits for all and raises what failed.
+    """
 
     def __init__(self, folder: Path, names: list[str]):
         self._folder, self._names = Path(folder), list(names)
@@ -233,20 +236,51 @@ class MapWriter:
     def __enter__(self) -> "MapWriter":
         self._pool = ThreadPoolExecutor(worker_count())
         self._pending: deque[Future] = deque()
+        self._tiles: dict[int, tuple[int, list[np.ndarray]]] = {}
         return self
 
     def write(self, index: int, layers: list[LayerMaps], added: np.ndarray | None = None) -> None:
         """Queue the maps of frame `index`; NvdError where an earlier frame could not be written."""
         while len(self._pending) >= _frames_ahead(len(layers), *layers[0].u.shape):
             self._pending.popleft().result()
+        self._pending.append(self._pool.submit(self._write, index, layers, added))
+
+    def _write(self, index: int, layers: list[LayerMaps], added: np.ndarray | None) -> None:
         path = self._folder / f"{index:05d}.exr"
-        self._pending.append(self._pool.submit(write_maps, path, self._names, layers, added))
+        write_maps(path, self._names, layers, added)
+        tiles = [_tiles_of(layer) for layer in layers]
+        self._tiles[index] = tile_index.checksum(path), tiles
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=kind is not None)
-        if kind is None:
-            for future in self._pending:
-                future.result()
+        if kind is not None:
+            return
+        for future in self._pending:
+            future.result()
+        if self._tiles:
+            self._save_index()
+
+    def _save_index(self) -> None:
+        frames = max(self._tiles) + 1
+        checksums = np.zeros(frames, np.uint32)
+        first = next(iter(self._tiles.values()))[1]
+        tiles = {
+            name: np.zeros((frames, *tiles.shape), bool)
+            for name, tiles in zip(self._names, first, strict=True)
+        }
+        for index, (number, of_layers) in self._tiles.items():
+            checksums[index] = number
+            for name, of_layer in zip(self._names, of_layers, strict=True):
+                tiles[name][index] = of_layer
+        tile_index.TileIndex(tiles, checksums).save(self._folder)
+
+
+def _tiles_of(layer: LayerMaps) -> np.ndarray:
+    """The tiles of its texture that the layer looks up where it shows, as stored."""
+    shown = layer.alpha > 0
+    places = zip((layer.u, layer.v), layer.texture, strict=True)
+    u, v = (_rounded(place[shown], _bits(texels)) for place, texels in places)
+    return tile_index.looked_up(u, v, tile_index.grid_of(layer.texture))
 
 
 def iter_maps(

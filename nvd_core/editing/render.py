@@ -4,9 +4,12 @@ Frames stream through: maps and frames are read ahead in threads, the kernel com
 writer takes them in order. docs/decomposition-folder.md has the formulas of both modes.
 """
 
+import dataclasses
 import importlib
+import itertools
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -14,19 +17,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nvd_core import __version__
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.manifest import ClipRecord
 from nvd_core.decomposition.maps import FrameMaps, in_threads, iter_maps
 from nvd_core.devices import choose_device, triton_works
 from nvd_core.editing import kernel_numba, kernel_torch
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
+from nvd_core.editing.reach import Reach, RenderedBefore
 from nvd_core.errors import NvdError
-from nvd_core.media.images import decode_srgb, read_image, to_float, to_integers
-from nvd_core.media.sequences import is_pattern
-from nvd_core.media.writer import open_writer
+from nvd_core.files import written_beside
+from nvd_core.media.images import decode_srgb, image_layout, read_image, to_float, to_integers
+from nvd_core.media.sequences import frame_path, is_pattern
+from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.progress import Progress
 
 MODES = ("delta", "full")
+RENDERING = 1
+"""to be raised when the same edit is rendered differently, so that no old image is left"""
 
 _DTYPES = {8: "uint8", 16: "uint16", "half": "float16", "float": "float32"}
 
@@ -44,13 +52,15 @@ def render(
     bit_depth: int | str | None = None,
     progress: Progress | None = None,
     device: str = "auto",
+    again: bool = False,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
     `edits` are images by layer; a layer without one takes what is painted in the folder.
     `bit_depth` 8, 16, "half" or "float" of numbered images; by itself that of the clip.
-    Returns how many `frames`, in how many `seconds`, and `out`. Everything is checked before
-    anything is written; NvdError where the user has to do something.
+    Numbered images that stand there and would come out the same are left, but for `again`.
+    Returns how many `frames`, in how many `seconds`, how many were `unchanged`, and `out`.
+    Everything is checked before anything is written; NvdError where the user has to do something.
     """
     started = time.perf_counter()
     progress = progress or Progress()
@@ -66,19 +76,62 @@ def render(
         encoding=clip.encoding,
     )
     check_out(shot, out)
-    rendered = render_frames(
-        shot, edits, mode=mode, frames=(first, last), bit_depth=depth, device=device
-    )
-    # Numbered images may be written in any order, a movie by one thread only
-    workers = None if is_pattern(out) else 1
-    with closing(rendered), writer:
-        progress.stage("render", last - first + 1)
-        written = in_threads(lambda item: writer.write(*item), enumerate(rendered, first), workers)
-        with closing(written):
-            for done, _ in enumerate(written):
+    numbers = range(first, last + 1)
+    rendering = _Rendering(shot, edits, mode, numbers, depth, device)
+    if is_pattern(out):
+        with writer:
+            unchanged = _render_images(rendering, numbers, Path(out), writer, again, progress)
+    else:
+        unchanged = 0
+        progress.stage("render", len(numbers))
+        with closing(rendering.frames(numbers)) as rendered, writer:
+            for done, frame in enumerate(rendered):
+                writer.write(first + done, frame)
                 progress.update(done + 1)
-    seconds = time.perf_counter() - started
-    return {"frames": last - first + 1, "seconds": round(seconds, 3), "out": str(out)}
+    seconds = round(time.perf_counter() - started, 3)
+    return {
+        "frames": len(numbers),
+        "seconds": seconds,
+        "unchanged": unchanged,
+        "out": str(out),
+    }
+
+
+def _render_images(
+    rendering: "_Rendering",
+    numbers: range,
+    pattern: Path,
+    writer: FrameWriter,
+    again: bool,
+    progress: Progress,
+) -> int:
+    """Write the numbered images that are not there yet; returns how many were."""
+    known = RenderedBefore(pattern)
+    keys = {t: rendering.key(t, pattern) for t in numbers}
+    wanted = [t for t in numbers if again or not known.has(t, keys[t])]
+    copies = [t for t in wanted if rendering.is_copy(t, pattern)]
+    rendered = [t for t in wanted if t not in set(copies)]
+
+    def copy(t: int) -> int:
+        rendering.copy(t, frame_path(pattern, t))
+        return t
+
+    def write(item: tuple[int, np.ndarray]) -> int:
+        writer.write(*item)
+        return item[0]
+
+    done = len(numbers) - len(wanted)
+    progress.stage("render", len(numbers))
+    items = zip(rendered, rendering.frames(rendered), strict=True)
+    try:
+        with closing(in_threads(copy, copies)) as one, closing(in_threads(write, items)) as other:
+            for t in itertools.chain(one, other):
+                known.add(t, keys[t])
+                done += 1
+                progress.update(done)
+    finally:
+        known.save()
+    return len(numbers) - len(wanted)
 
 
 def render_frames(
@@ -96,22 +149,81 @@ def render_frames(
     of 8 or 16 (None: as the clip), else display-encoded float32. Arguments, files and edits are
     checked here, before the first frame.
     """
-    if mode not in MODES:
-        raise ValueError(f"mode is one of {MODES}, got {mode!r}")
     first, last = checked_range(shot, frames)
-    shot.check((first, last))
-    clip = shot.manifest.clip
-    linear = clip.encoding == "linear"
-    depth = rendered_depth(clip, bit_depth)
-    paths = edit_paths(shot, edits or {})
-    if mode == "full":
-        names, textures = shot.names, full_textures(shot, paths)
-    else:
-        deltas = {name: load_edit(shot, name, path).delta for name, path in paths.items()}
-        names = [name for name in deltas if deltas[name].any()]
-        textures = {n: deltas[name] for n, name in enumerate(names)}
-    kernel = make_kernel(textures, mode, linear, choose_device(device))
-    return _rendered(shot, range(first, last + 1), names, kernel, depth)
+    numbers = range(first, last + 1)
+    return _Rendering(shot, edits, mode, numbers, bit_depth, device).frames(numbers)
+
+
+class _Rendering:
+    """Renders frames of a shot with its edits; all is checked when it is made."""
+
+    def __init__(
+        self,
+        shot: Shot,
+        edits: dict[str, Path] | None,
+        mode: str,
+        numbers: range,
+        bit_depth: int | str | None,
+        device: str,
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f"mode is one of {MODES}, got {mode!r}")
+        shot.check((numbers[0], numbers[-1]))
+        clip = shot.manifest.clip
+        self._shot, self._mode, self._bit_depth = shot, mode, bit_depth
+        self._depth = rendered_depth(clip, bit_depth)
+        paths = edit_paths(shot, edits or {})
+        if mode == "full":
+            self._names, textures = shot.names, full_textures(shot, paths)
+        else:
+            deltas = {name: load_edit(shot, name, path).delta for name, path in paths.items()}
+            self._names = [name for name in deltas if deltas[name].any()]
+            textures = {n: deltas[name] for n, name in enumerate(self._names)}
+        on = choose_device(device)
+        self._kernel = make_kernel(textures, mode, clip.encoding == "linear", on)
+        named = {name: textures[n] for n, name in enumerate(self._names)}
+        self._reach = Reach(shot, named, numbers)
+        self._settings = {
+            "program": __version__,
+            "rendering": RENDERING,
+            "mode": mode,
+            "bit_depth": bit_depth,
+            "device": on.type,
+            "clip": dataclasses.asdict(clip),
+        }
+
+    def key(self, t: int, out: Path) -> str | None:
+        """Equal keys mean equal images; None where nothing is known."""
+        return self._reach.key(t, self._settings | {"out": out.name})
+
+    def is_copy(self, t: int, out: Path) -> bool:
+        """Whether the image of frame `t` is the clip's own file: nothing painted shows in it."""
+        same_format = out.suffix.lower() == self._shot.frame_path(t).suffix.lower()
+        same_format = same_format and self._bit_depth in (None, self._shot.manifest.clip.bit_depth)
+        return same_format and not self._changes(t)
+
+    def copy(self, t: int, path: Path) -> None:
+        """Write frame `t` as it is; NvdError if it has changed size or the disk refuses."""
+        source = self._shot.frame_path(t)
+        check_frame(self._shot, source, image_layout(source))
+        with written_beside(path) as temporary:
+            shutil.copyfile(source, temporary)
+
+    def _changes(self, t: int) -> bool:
+        return self._mode == "full" or (bool(self._names) and self._reach.shows(t))
+
+    def frames(self, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+        """The frames `numbers`; maps are read only of frames and layers where an edit shows."""
+        numbers = list(numbers)
+        changed = {t for t in numbers if self._changes(t)}
+
+        def source(t: int) -> np.ndarray:
+            return at_depth(read_frame(self._shot, t), self._depth)
+
+        maps = iter_maps(self._shot, sorted(changed), self._names)
+        with closing(maps), closing(in_threads(source, numbers)) as frames:
+            for t, frame in zip(numbers, frames, strict=True):
+                yield self._kernel(frame, next(maps)) if t in changed else frame
 
 
 def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
@@ -143,9 +255,16 @@ def read_frame(shot: Shot, index: int) -> np.ndarray:
     """Frame `index` of the clip as it is on disk, [H, W, 3]; NvdError if it has changed size."""
     path = shot.frame_path(index)
     image = read_image(path)
+    check_frame(shot, path, (*image.shape, image.dtype.name))
+    return image
+
+
+def check_frame(shot: Shot, path: Path, layout: tuple[int, int, int, str]) -> None:
+    """NvdError where a frame of this height, width, channels and type is not one of the clip."""
     clip = shot.manifest.clip
+    height, width, channels, dtype = layout
     expected = f"{clip.width} x {clip.height} x 3 {_DTYPES[clip.bit_depth]}"
-    found = f"{image.shape[1]} x {image.shape[0]} x {image.shape[2]} {image.dtype.name}"
+    found = f"{width} x {height} x {channels} {dtype}"
     if found != expected:
         raise NvdError(
             f"{path} is not the frame that was decomposed",
@@ -153,7 +272,6 @@ def read_frame(shot: Shot, index: int) -> np.ndarray:
             found=found,
             remedy="restore the file, or make the folder again with `nvd decompose`",
         )
-    return image
 
 
 def at_depth(frame: np.ndarray, bit_depth: int | str) -> np.ndarray:
@@ -165,18 +283,6 @@ def at_depth(frame: np.ndarray, bit_depth: int | str) -> np.ndarray:
     if frame.dtype == np.uint16:
         return ((frame.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
     return frame
-
-
-def _rendered(
-    shot: Shot, numbers: range, names: list[str], kernel: Kernel, bit_depth: int | str
-) -> Iterator[np.ndarray]:
-    """The frames `numbers`; only the maps of the layers `names` are read, which kernel counts."""
-    with (
-        closing(iter_maps(shot, numbers, names)) as maps,
-        closing(in_threads(lambda i: at_depth(read_frame(shot, i), bit_depth), numbers)) as frames,
-    ):
-        for frame, layers in zip(frames, maps, strict=True):
-            yield kernel(frame, layers)
 
 
 def _cpu_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -> Kernel:

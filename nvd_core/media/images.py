@@ -61,6 +61,18 @@ def read_image(path: Path | str) -> np.ndarray:
     return np.ascontiguousarray(pixels)
 
 
+def image_layout(path: Path | str) -> tuple[int, int, int, str]:
+    """Height, width, channels and type of the pixels in the file `path`; NvdError as above.
+
+    The type is numpy's name of it, or OpenImageIO's where numpy has none.
+    """
+    image_input = _open(Path(path))
+    spec = image_input.spec()
+    image_input.close()
+    names = {oiio_name: name for name, oiio_name in _NUMPY_TO_OIIO.items()}
+    return spec.height, spec.width, spec.nchannels, names.get(str(spec.format), str(spec.format))
+
+
 def image_rate(path: Path | str) -> Fraction | None:
     """Frames a second as `path` itself says (EXR and DPX can), None where it does not."""
     image_input = _open(Path(path))
