@@ -21,6 +21,7 @@ WHOLE = 0.5
 # columns of PackedTextures.table
 _LAYER, _WIDTH, _HEIGHT, _X, _Y, _STRIDE, _TEXELS = range(7)
 _X0, _X1, _Y0, _Y1, _TILES, _TILE_STRIDE, _WHOLE = range(7, 14)
+COLUMNS = 14
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def pack_textures(textures: dict[int, np.ndarray], crop: bool) -> PackedTextures
         tiles.append(flags.reshape(-1))
         first_texel += len(texels[-1])
         first_tile += len(tiles[-1])
-    table = np.array(rows, np.int64).reshape(-1, 14)
+    table = np.array(rows, np.int64).reshape(-1, COLUMNS)
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
     return PackedTextures(table, boxes, np.concatenate(texels), np.concatenate(tiles))
 

@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from nvd_core.decomposition.maps import FrameMaps
-from nvd_core.editing.kernel_numba import PackedTextures, pack_textures
+from nvd_core.editing.kernel_numba import COLUMNS, PackedTextures, pack_textures
 
 BLOCK = 256
 """pixels a program"""
@@ -32,7 +32,7 @@ _X0 = tl.constexpr(7)
 _X1 = tl.constexpr(8)
 _Y0 = tl.constexpr(9)
 _Y1 = tl.constexpr(10)
-_COLUMNS = tl.constexpr(13)
+_COLUMNS = tl.constexpr(COLUMNS)
 
 
 def make_kernel(
