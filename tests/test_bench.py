@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 import bench
 from bench_parts import iteration, machine, presets, quality, subject
 from bench_parts.figures import Figure, shown, table
+from bench_parts.run import run as run_parts
 
 from nvd_core.fields.hash_grid import HashGrid
 from nvd_core.fields.networks import Mlp
@@ -61,7 +62,7 @@ def run(monkeypatch, *words: object) -> int:
     monkeypatch.setattr(subject, "QUICK", TINY)
     monkeypatch.setitem(PRESETS, "paper", light_paper)
     monkeypatch.setattr(sys, "argv", ["bench.py", "--quick", "--cpu", *map(str, words)])
-    return bench.main()
+    return run_parts(bench.parsed())
 
 
 @pytest.fixture(scope="module")
