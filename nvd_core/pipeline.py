@@ -168,7 +168,8 @@ def _trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
     names.append(BACKGROUND)
     torch.manual_seed(job.seed)
     projective = [fact["model"] == "homography" for fact in _motion_facts(work)]
-    starts = layer_starts(data, np.load(work / "motion.npy"), projective)
+    hold = settings.mapping.start == "motion" and settings.mapping.hold_background
+    starts = layer_starts(data, np.load(work / "motion.npy"), projective, hold)
     shape = ClipShape(*data.shape)
     model = LayeredVideo(shape, names, settings, starts)
     save_architecture(folder, shape, names, starts)

@@ -33,6 +33,8 @@ class LayerStart:
     matrices: np.ndarray  # float64 [T, 3, 3], pixels of frame t to texture coordinates
     pixels_per_unit: float  # pixels of the reference frame in one unit of texture coordinate
     projective: bool  # whether the learned correction may be a homography
+    freedom: np.ndarray | None = None  # float32 [C, C] over the texture square: share of the
+    # deformation that is let through, 0 to 1; None: all of it
 
 
 class LayeredVideo(nn.Module):
@@ -59,6 +61,7 @@ class LayeredVideo(nn.Module):
                     torch.from_numpy(start.matrices),
                     start.pixels_per_unit,
                     start.projective,
+                    None if start.freedom is None else torch.from_numpy(start.freedom),
                 )
             else:
                 background = n == len(starts) - 1

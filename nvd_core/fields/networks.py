@@ -8,6 +8,7 @@ import math
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nvd_core.fields.hash_grid import GridLayout, HashGrid
@@ -118,7 +119,7 @@ class MotionMapping(nn.Module):
     uv = q + MLP(grid(q, t), q, t) with q = (I + D_t) B_t (x, y, 1). B_t is the estimated motion,
     scaled so that the layer fills the texture square; D_t (learned, starts at 0) corrects it. The
     deformation lives in the layer's own coordinates q, where what it must express is smooth, and
-    takes no gradient to q.
+    takes no gradient to q; where there is a `freedom`, that share of it counts.
     """
 
     def __init__(
@@ -128,10 +129,12 @@ class MotionMapping(nn.Module):
         matrices: Tensor,  # float64 [T, 3, 3], pixels of frame t to texture coordinates
         pixels_per_unit: float,
         projective: bool,
+        freedom: Tensor | None = None,  # [C, C] of the deformation, over the texture square
     ) -> None:
         super().__init__()
         self.coordinates = coordinates
         self.pixels_per_unit = pixels_per_unit
+        self.register_buffer("freedom", freedom)
         self.register_buffer("matrices", matrices.float())
         learned = torch.ones(3, 3)
         learned[2] = torch.tensor([1.0, 1.0, 0.0]) if projective else 0.0
@@ -157,7 +160,13 @@ class MotionMapping(nn.Module):
         if self.grid:
             inside = torch.cat([place[:, :2].clamp(-1, 1), time], -1)
             features.append(self.grid((inside + 1) / 2))
-        return q + 0.1 * self.mlp(torch.cat(features, -1))
+        deformation = 0.1 * self.mlp(torch.cat(features, -1))
+        if self.freedom is None:
+            return q + deformation
+        free = F.grid_sample(
+            self.freedom[None, None], place[None, None, :, :2], "bilinear", "border", False
+        )
+        return q + free.view(-1, 1) * deformation
 
 
 def _away_from_zero(values: Tensor, margin: float = 1e-3) -> Tensor:

@@ -83,7 +83,12 @@ def checkpoint_step(path: Path) -> int:
 def save_architecture(folder: Path, shape: ClipShape, names: list[str], starts: list[LayerStart]):
     """Write `folder`/checkpoint.json: the clip's shape, and each layer's name and start."""
     layers = [
-        {"name": name, "pixels_per_unit": start.pixels_per_unit, "projective": start.projective}
+        {
+            "name": name,
+            "pixels_per_unit": start.pixels_per_unit,
+            "projective": start.projective,
+            "freedom": None if start.freedom is None else len(start.freedom),  # cells a side
+        }
         for name, start in zip(names, starts, strict=True)
     ]
     shape = {"frames": shape.frames, "height": shape.height, "width": shape.width}
@@ -119,6 +124,11 @@ def load_texture_boxes(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
         ) from error
 
 
+def _freedom(cells: int | None) -> np.ndarray | None:
+    """What stands for a freedom of so many cells until the checkpoint gives its values."""
+    return None if cells is None else np.ones((int(cells), int(cells)), np.float32)
+
+
 def load_model(folder: Path) -> LayeredVideo:
     """The trained networks of a decomposition folder, on the CPU; NvdError where they are not."""
     missing = [name for name in FILES if not (folder / name).is_file()]
@@ -134,7 +144,12 @@ def load_model(folder: Path) -> LayeredVideo:
         shape = ClipShape(**facts["clip"])
         unknown = np.zeros((shape.frames, 3, 3))  # the checkpoint holds the matrices themselves
         starts = [
-            LayerStart(unknown, float(layer["pixels_per_unit"]), bool(layer["projective"]))
+            LayerStart(
+                unknown,
+                float(layer["pixels_per_unit"]),
+                bool(layer["projective"]),
+                _freedom(layer.get("freedom")),
+            )
             for layer in facts["layers"]
         ]
         names = [layer["name"] for layer in facts["layers"]]

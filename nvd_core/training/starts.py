@@ -1,9 +1,12 @@
 """Fitting each layer's estimated motion to its texture square: where the mappings start."""
 
+import dataclasses
+
 import numpy as np
 
 from nvd_core.fields.model import ClipShape, LayerStart
 from nvd_core.training.consistency import frame_outline
+from nvd_core.training.freedom import freedom, stands_still
 from nvd_core.training.sampling import ClipData
 
 OBJECT_FILL = 0.7
@@ -11,10 +14,13 @@ OBJECT_FILL = 0.7
 BACKGROUND_FILL = 0.95
 
 
-def layer_starts(data: ClipData, motion: np.ndarray, projective: list[bool]) -> list[LayerStart]:
+def layer_starts(
+    data: ClipData, motion: np.ndarray, projective: list[bool], hold_background: bool = False
+) -> list[LayerStart]:
     """One start a layer from `motion` [L, T, 3, 3] (pixels of a frame to reference pixels).
 
     Objects fill the square with their masks, the background with the outlines of all frames.
+    `hold_background` keeps that of a still camera from deforming where nothing asks for it.
     """
     outline = frame_outline(ClipShape(*data.shape))
     starts = []
@@ -27,6 +33,10 @@ def layer_starts(data: ClipData, motion: np.ndarray, projective: list[bool]) -> 
             points = np.concatenate([_map(matrix, outline) for matrix in matrices])
             fill = BACKGROUND_FILL
         starts.append(_fitted(matrices, points, fill, projective[n]))
+    last = starts[-1]
+    if hold_background and stands_still(data, last.matrices, last.pixels_per_unit):
+        free = freedom(data, last.matrices)
+        starts[-1] = dataclasses.replace(last, freedom=free)
     return starts
 
 
