@@ -7,9 +7,10 @@ import torch
 from moving_clips import texture
 
 from nvd_core.fields.networks import MotionMapping, VideoCoordinates
-from nvd_core.training.freedom import CELLS, freedom
+from nvd_core.training.freedom import CELLS, freedom, stands_still
 from nvd_core.training.sampling import ClipData
 from nvd_core.training.settings import MappingSettings, MlpSettings
+from nvd_core.training.starts import layer_starts
 
 FRAMES, HEIGHT, WIDTH = 24, 72, 128
 
@@ -79,6 +80,21 @@ def test_what_is_not_seen_is_as_what_is_around(tmp_path):
     free = freedom(clip(tmp_path, moved), still()[0])
     assert free[CELLS // 2 + 7, 1] < 0.05  # behind the object
     assert free[4, 4] < 0.05 and free[4, -4] > 0.5  # above the frame
+
+
+def test_only_a_camera_that_stands_still_holds_its_background(tmp_path):
+    data = clip(tmp_path, lambda t, wall: wall)
+    matrices, pixels_per_unit = still()
+    assert stands_still(data, matrices, pixels_per_unit)
+    shaken = matrices.copy()
+    shaken[3] = shaken[3] @ np.array([[1, 0, 1.5], [0, 1, 0], [0, 0, 1]])
+    assert not stands_still(data, shaken, pixels_per_unit)
+    motion = np.tile(np.eye(3), (2, FRAMES, 1, 1))
+    held = layer_starts(data, motion, [False, False], True)
+    assert held[0].freedom is None and held[1].freedom.max() < 0.2
+    motion[1, 3, 0, 2] = 1.5
+    assert layer_starts(data, motion, [False, False], True)[1].freedom is None
+    assert layer_starts(data, motion * 0 + np.eye(3), [False, False])[1].freedom is None
 
 
 def test_where_nothing_is_known_all_is_free(tmp_path):

@@ -1,4 +1,4 @@
-"""Where a background may deform: where its global motion alone does not bring frames into line.
+"""Where the background of a still camera may deform: where frames far apart do not agree.
 
 A shadow that passes over a wall takes the flow along with it, and with the flow the coordinates of
 a wall that stands still. But two frames far apart show the same bricks in the same place, in the
@@ -14,6 +14,8 @@ import numpy as np
 from nvd_core.priors.flow import grey, pixel_grid
 from nvd_core.training.sampling import ClipData
 
+STILL_PX = 1.0
+"""corners of the frame that move less than this through the whole clip stand still"""
 CELLS = 32
 """cells of the texture square along a side"""
 SHARES = (1 / 12, 1 / 4)
@@ -33,6 +35,19 @@ UPPER = 0.75
 is out of line is so at most"""
 LEAST = 8
 """samples below which nothing is known of a cell"""
+
+
+def stands_still(data: ClipData, matrices: np.ndarray, pixels_per_unit: float) -> bool:
+    """Whether the camera stands still: `matrices` [T, 3, 3] take all frames to one place.
+
+    Where it moves, a plane's motion is never exact, and what is left of it is for the deformation
+    to learn, be it half a pixel.
+    """
+    _, height, width = data.shape
+    corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]]).T
+    places = matrices @ corners
+    places = places[:, :2] / places[:, 2:] * pixels_per_unit
+    return bool(np.ptp(places, axis=0).max() < STILL_PX)
 
 
 def freedom(data: ClipData, matrices: np.ndarray) -> np.ndarray:

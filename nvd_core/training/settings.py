@@ -53,7 +53,7 @@ class MappingSettings:
     )
     """coarse dense grid over (u, v, t) of the motion start; None: plain coordinates"""
     hold_background: bool = True
-    """start = motion: the background deforms only where its global motion does not explain it"""
+    """start = motion: a still camera's background deforms only where frames far apart differ"""
     scale_object: float = 0.9
     """half the share of its texture square that an object may fill at the start"""
     scale_background: float = 0.6

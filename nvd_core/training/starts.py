@@ -6,7 +6,7 @@ import numpy as np
 
 from nvd_core.fields.model import ClipShape, LayerStart
 from nvd_core.training.consistency import frame_outline
-from nvd_core.training.freedom import freedom
+from nvd_core.training.freedom import freedom, stands_still
 from nvd_core.training.sampling import ClipData
 
 OBJECT_FILL = 0.7
@@ -20,7 +20,7 @@ def layer_starts(
     """One start a layer from `motion` [L, T, 3, 3] (pixels of a frame to reference pixels).
 
     Objects fill the square with their masks, the background with the outlines of all frames.
-    `hold_background` keeps it from deforming where its motion explains the flow.
+    `hold_background` keeps that of a still camera from deforming where nothing asks for it.
     """
     outline = frame_outline(ClipShape(*data.shape))
     starts = []
@@ -33,8 +33,8 @@ def layer_starts(
             points = np.concatenate([_map(matrix, outline) for matrix in matrices])
             fill = BACKGROUND_FILL
         starts.append(_fitted(matrices, points, fill, projective[n]))
-    if hold_background:
-        last = starts[-1]
+    last = starts[-1]
+    if hold_background and stands_still(data, last.matrices, last.pixels_per_unit):
         free = freedom(data, last.matrices)
         starts[-1] = dataclasses.replace(last, freedom=free)
     return starts
