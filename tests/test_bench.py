@@ -186,7 +186,8 @@ def test_rendering_and_storage_are_complete(values):
     whole = on_disk.pop("the whole folder")
     assert sum(on_disk.values()) == pytest.approx(whole)
     maps = of(values, "storage", "maps, 80x48, 2 layers")
-    assert maps["a frame"] * FRAMES == pytest.approx(on_disk["maps"])
+    frames = maps["a frame"] * FRAMES  # beside them lies the index of what they look up, some kB
+    assert 0 < on_disk["maps"] - frames < 0.01
 
 
 @pytest.fixture

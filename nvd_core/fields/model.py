@@ -105,8 +105,15 @@ class LayeredVideo(nn.Module):
         return len(self.names)
 
     def grid_tables(self) -> list[nn.Parameter]:
-        """The hash tables of textures, residuals, alpha and deformations."""
-        return [p for name, p in self.named_parameters() if name.endswith("grid.table")]
+        """The hash tables of textures, residuals and alpha."""
+        deformations = {id(p) for p in self.deformation_tables()}
+        tables = [p for name, p in self.named_parameters() if name.endswith("grid.table")]
+        return [p for p in tables if id(p) not in deformations]
+
+    def deformation_tables(self) -> list[nn.Parameter]:
+        """The grids of the mappings."""
+        named = self.mappings.named_parameters()
+        return [p for name, p in named if name.endswith("grid.table")]
 
     def motion_parameters(self) -> list[nn.Parameter]:
         """The per-frame corrections of the motion start; empty with the identity start."""
@@ -118,7 +125,8 @@ class LayeredVideo(nn.Module):
 
     def network_parameters(self) -> list[nn.Parameter]:
         """Everything else: the weights of the other fully connected networks."""
-        others = self.grid_tables() + self.motion_parameters() + self.mapping_parameters()
+        others = self.grid_tables() + self.deformation_tables()
+        others += self.motion_parameters() + self.mapping_parameters()
         special = {id(p) for p in others}
         return [p for p in self.parameters() if id(p) not in special]
 

@@ -130,7 +130,9 @@ class Settings:
     consistency_every: int = 4
     """steps between two residual consistency terms; its weight grows by as much"""
     learning_rate_grid: float = 2e-2
-    """Adam's rate for hash tables"""
+    """Adam's rate for the hash tables of textures, residuals and alpha"""
+    learning_rate_deformation: float = 1e-2
+    """the same for the mappings' grids: coordinates want to be steady"""
     learning_rate_mlp: float = 5e-3
     """Adam's rate for network weights"""
     learning_rate_mapping: float = 1e-3

@@ -69,8 +69,11 @@ class Trainer:
         resident = resident_if_it_fits(data, device)
         self.sampler = Sampler(data, settings.points, *shares, seed, device, self.steps, resident)
         self.objective = Objective(model, settings, self.steps, seed)
-        tables = {"params": model.grid_tables(), "lr": settings.learning_rate_grid}
-        self.grid_optimiser = GridAdam([tables])  # a group may be empty, a list of tables not
+        tables = [
+            {"params": model.grid_tables(), "lr": settings.learning_rate_grid},
+            {"params": model.deformation_tables(), "lr": settings.learning_rate_deformation},
+        ]  # a group may be empty
+        self.grid_optimiser = GridAdam(tables)
         groups = [
             {"params": model.network_parameters(), "lr": settings.learning_rate_mlp},
             {"params": model.mapping_parameters(), "lr": settings.learning_rate_mapping},
