@@ -12,6 +12,7 @@ the sample clip. docs/performance.md says what each part measures.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,11 +30,14 @@ def main() -> int:
         paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         command = [str(engine.python), __file__, *sys.argv[1:]]
+        if os.name == "posix":  # the same process goes on, so a signal reaches what it is meant for
+            os.execve(command[0], command, environment)
         return subprocess.run(command, env=environment).returncode
     if arguments.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # `nvd render` and `nvd evaluate` choose themselves
     from bench_parts.run import run  # needs the environment
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was begun is cleared away
     return run(arguments)
 
 

@@ -34,10 +34,14 @@ def nvd(*words: object) -> Finished:
     events, peak = [], 0.0
     started = time.perf_counter()
     with subprocess.Popen(command, **options) as process:
-        for line in process.stdout:
-            peak = max(peak, resident_peak_mb(process.pid))
-            event = json.loads(line)
-            events.append(event | {"at": time.perf_counter() - started})
+        try:
+            for line in process.stdout:
+                peak = max(peak, resident_peak_mb(process.pid))
+                event = json.loads(line)
+                events.append(event | {"at": time.perf_counter() - started})
+        except BaseException:  # a stop by the user too
+            process.kill()
+            raise
         process.wait()
     seconds = time.perf_counter() - started
     if process.returncode or not events or events[-1]["event"] != "result":
