@@ -15,7 +15,7 @@ from nvd_core.decomposition.maps import (
     MOST_TEXELS,
     LayerMaps,
     MapWriter,
-    in_threads,
+    in_order,
     iter_maps,
     read_maps,
     write_maps,
@@ -192,7 +192,7 @@ def test_a_failing_disk_is_told_by_the_writer(tmp_path):
         writer.write(0, [noise_maps()])
 
 
-def test_in_threads_looks_only_a_little_ahead_and_stops_when_closed():
+def test_in_order_looks_only_a_little_ahead_and_stops_when_closed():
     begun = []
     lock = threading.Lock()
 
@@ -201,7 +201,7 @@ def test_in_threads_looks_only_a_little_ahead_and_stops_when_closed():
             begun.append(item)
         return item * item
 
-    results = in_threads(work, range(1000), workers=2)
+    results = in_order(work, range(1000), workers=2)
     assert [next(results) for _ in range(3)] == [0, 1, 4]
     time.sleep(0.02)
     assert len(begun) <= 6
@@ -209,9 +209,9 @@ def test_in_threads_looks_only_a_little_ahead_and_stops_when_closed():
     assert len(begun) <= 6
 
 
-def test_in_threads_passes_errors_on():
+def test_in_order_passes_errors_on():
     def work(item):
         raise ValueError(item)
 
     with pytest.raises(ValueError, match="0"):
-        list(in_threads(work, range(5)))
+        list(in_order(work, range(5)))

@@ -4,14 +4,12 @@ One multi-layer EXR a frame; docs/decomposition-folder.md describes the channels
 """
 
 import math
-import os
 import struct
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import OpenImageIO as oiio
@@ -20,6 +18,7 @@ from nvd_core.decomposition import pxr24, tile_index
 from nvd_core.decomposition.folder import Shot
 from nvd_core.errors import NvdError
 from nvd_core.files import written_beside
+from nvd_core.frame_threads import in_order, worker_count
 
 CHANNELS = {
     "Map.X": "float",
@@ -301,36 +300,7 @@ def iter_maps(
             raise _damaged(path, f"a size of {found}, while the clip has {width} x {height}")
         return maps
 
-    return in_threads(read, frames, _frames_ahead(len(names), height, width))
-
-
-def in_threads(
-    function: Callable[[Any], Any], items: Iterable, workers: int | None = None
-) -> Iterator:
-    """Yield `function(item)` for each of `items` in order, computed a few ahead in threads.
-
-    `items` itself is iterated in the caller's thread. Close the iterator to stop early.
-    """
-    workers = workers or worker_count()
-    with ThreadPoolExecutor(workers) as pool:
-        pending: deque[Future] = deque()
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-def worker_count() -> int:
-    """How many threads read or write files at once: what this process may use, at most 4."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(4, len(os.sched_getaffinity(0)))
-    return min(4, os.cpu_count() or 1)
+    return in_order(read, frames, _frames_ahead(len(names), height, width))
 
 
 def _frames_ahead(layers: int, height: int, width: int) -> int:

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.maps import in_threads
 from nvd_core.decomposition.tile_index import (
     TileIndex,
     changed_tiles,
@@ -21,6 +20,7 @@ from nvd_core.decomposition.tile_index import (
     texels_of,
 )
 from nvd_core.files import write_json
+from nvd_core.frame_threads import in_order
 from nvd_core.media.sequences import frame_path
 
 _DIGEST = 16  # bytes
@@ -55,7 +55,7 @@ class Reach:
         if self._index is None:
             return set()
         sums, path = self._index.checksums, self._shot.map_path
-        same = in_threads(lambda t: checksum(path(t)) == sums[t], self._frames)
+        same = in_order(lambda t: checksum(path(t)) == sums[t], self._frames)
         return {t for t, is_same in zip(self._frames, same, strict=True) if is_same}
 
     def shows(self, t: int) -> bool:

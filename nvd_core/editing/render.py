@@ -20,13 +20,14 @@ import torch
 from nvd_core import __version__
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.manifest import ClipRecord
-from nvd_core.decomposition.maps import FrameMaps, in_threads, iter_maps
+from nvd_core.decomposition.maps import FrameMaps, iter_maps
 from nvd_core.devices import choose_device, triton_works
 from nvd_core.editing import kernel_numba, kernel_torch
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.editing.reach import Reach, RenderedBefore
 from nvd_core.errors import NvdError
 from nvd_core.files import written_beside
+from nvd_core.frame_threads import in_order
 from nvd_core.media.images import decode_srgb, image_layout, read_image, to_float, to_integers
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.writer import FrameWriter, open_writer
@@ -124,7 +125,7 @@ def _render_images(
     progress.stage("render", len(numbers))
     items = zip(rendered, rendering.frames(rendered), strict=True)
     try:
-        with closing(in_threads(copy, copies)) as one, closing(in_threads(write, items)) as other:
+        with closing(in_order(copy, copies)) as one, closing(in_order(write, items)) as other:
             for t in itertools.chain(one, other):
                 known.add(t, keys[t])
                 done += 1
@@ -221,7 +222,7 @@ class _Rendering:
             return at_depth(read_frame(self._shot, t), self._depth)
 
         maps = iter_maps(self._shot, sorted(changed), self._names)
-        with closing(maps), closing(in_threads(source, numbers)) as frames:
+        with closing(maps), closing(in_order(source, numbers)) as frames:
             for t, frame in zip(numbers, frames, strict=True):
                 yield self._kernel(frame, next(maps)) if t in changed else frame
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.maps import FrameMaps, in_threads, iter_maps
+from nvd_core.decomposition.maps import FrameMaps, iter_maps
 from nvd_core.devices import choose_device
 from nvd_core.editing.edits import display_colours
 from nvd_core.editing.render import Kernel, make_kernel, read_frame
@@ -22,6 +22,7 @@ from nvd_core.evaluation.coordinates import StretchMeter
 from nvd_core.evaluation.lpips import Lpips
 from nvd_core.evaluation.metrics import FoldMeter, IouMeter, PsnrMeter, ssim
 from nvd_core.files import write_json
+from nvd_core.frame_threads import in_order
 from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
 from nvd_core.progress import Progress
 
@@ -96,7 +97,7 @@ def evaluate(
     progress.stage("evaluate", shot.frames)
     with (
         closing(iter_maps(shot, numbers)) as all_maps,
-        closing(in_threads(lambda i: _display_frame(shot, i), numbers)) as frames,
+        closing(in_order(lambda i: _display_frame(shot, i), numbers)) as frames,
     ):
         for index, (maps, true) in enumerate(zip(all_maps, frames, strict=True)):
             image = _shown(kernels.full(true, maps))
