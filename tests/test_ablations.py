@@ -148,6 +148,8 @@ LOSSES = {
     "rigidity, global_rigidity_object, global_rigidity_background": "rigidity",
     "residual_consistency": "residual_consistency",
     "residual_one": "residual_one",
+    "residual_mean": "residual_mean",
+    "residual_smooth": "residual_smooth",
     "alpha_binary": "alpha_binary",
 }
 """weights by their settings' names, and the function that computes them"""

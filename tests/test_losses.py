@@ -156,6 +156,18 @@ class TestRegularisers:
         value = losses.residual_one(double([[1.0, 1.0, 1.0], [2.0, 1.0, 0.5]]))
         assert value.item() == pytest.approx((1 + 0.25) / 2)
 
+    def test_residual_mean_leaves_what_changes_free(self):
+        uv = torch.tensor([[-0.9, -0.9], [-0.9, -0.9], [0.9, 0.9], [0.9, 0.9], [0.9, -0.9]])
+        light = torch.tensor([0.5, 1.5, 1.4, 1.2, 1.0])[:, None].repeat(1, 3)
+        assert losses.residual_mean(light, uv, 4) == pytest.approx(2 * 3 * 0.3**2 / 5)
+        assert gradcheck(lambda x: losses.residual_mean(x, uv.double(), 4), (random(5, 3),))
+
+    def test_residual_smooth(self):
+        light = torch.ones(6, 3)  # two points, right of them, below them
+        light[2, 0], light[5, 1] = 1.3, 0.6
+        assert losses.residual_smooth(light) == pytest.approx((0.3 + 0.4) / 2)
+        assert losses.residual_smooth(torch.full((6, 3), 2.0)) == 0
+
     def test_alpha_binary(self):
         value = losses.alpha_binary(double([[0.7, 0.3], [0.1, 0.9]]))
         assert value.item() == pytest.approx(-(math.log(0.7) + math.log(0.9)) / 2)

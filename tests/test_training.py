@@ -196,7 +196,8 @@ class TestObjective:
         loss, terms, predicted = Objective(model, settings, 10, 0)(points, 0)
         assert set(terms) == {
             "rgb", "gradient", "sparsity", "flow", "flow_alpha", "mask", "rigidity",
-            "global_rigidity", "residual_one", "alpha_binary", "consistency",
+            "global_rigidity", "residual_one", "residual_mean", "residual_smooth", "alpha_binary",
+            "consistency",
         }  # fmt: skip
         assert predicted.shape == (400, 3)
         assert loss.item() == pytest.approx(sum(v.item() for v in terms.values()), rel=1e-5)

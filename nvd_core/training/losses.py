@@ -94,6 +94,30 @@ def residual_one(residual: Tensor) -> Tensor:
     return (residual - 1).square().sum(-1).mean()
 
 
+def residual_mean(residual: Tensor, uv: Tensor, cells: int) -> Tensor:
+    """(11) of the light's mean over cells of the texture: what changes in time is free.
+
+    residual [P, 3] at points of all frames, uv [P, 2] within [-1, 1]. ||mean of l - 1||^2 of every
+    cell, weighted by its points. How much of a steady brightness is light is not determined: this
+    leaves it to the texture.
+    """
+    column, row = ((uv.detach() + 1) * (cells / 2)).long().clamp(0, cells - 1).unbind(-1)
+    cell = row * cells + column
+    count = torch.bincount(cell, minlength=cells**2).to(residual.dtype)[:, None]
+    total = residual.new_zeros(cells**2, 3).index_add(0, cell, residual)
+    return ((total - count).square() / count.clamp_min(1)).sum() / len(residual)
+
+
+def residual_smooth(residual: Tensor) -> Tensor:
+    """Mean over p of |l(right) - l| + |l(below) - l|, summed over the channels.
+
+    residual [3P, 3]: at p, one pixel right of it, one below. Absolute differences, so that the edge
+    of a shadow costs as much as a soft one, while the detail of a texture costs at every pixel.
+    """
+    p, right, below = residual.chunk(3)
+    return ((right - p).abs() + (below - p).abs()).sum(-1).mean()
+
+
 def alpha_binary(alphas: Tensor) -> Tensor:
     """Eq. 12: cross-entropy of the largest alpha towards 1; alphas [P, L]."""
     return -alphas.amax(-1).clamp(ALPHA_MARGIN, 1 - ALPHA_MARGIN).log().mean()

@@ -21,6 +21,8 @@ VISIBLE = 0.004
 ROUND = 256
 """a layer is evaluated at a multiple of so many points: a library that compiles a product for each
 new shape (oneDNN does) then meets few of them"""
+CELLS = 12
+"""cells of the texture square along a side, over which the light's mean is held"""
 FAR = 100.0
 """pixels between the points of the global rigidity"""
 
@@ -65,7 +67,7 @@ class Objective:
             alpha = alphas[triple, n]
             predicted = predicted.index_add(0, triple, lit * alpha[:, None])
             share = len(kept) / count  # so that a mean over the kept is a mean over all
-            self._layer_terms(terms, share, n, alpha, colour, residual)
+            self._layer_terms(terms, share, n, alpha, colour, residual, uv)
             self._rigidity_terms(terms, share, n, points, kept, uv, step)
             self._flow_term(terms, share, n, points, kept, alphas, uv[: len(kept)])
 
@@ -115,7 +117,14 @@ class Objective:
                 )
 
     def _layer_terms(
-        self, terms: Terms, share: float, n: int, alpha: Tensor, colour: Tensor, residual: Tensor
+        self,
+        terms: Terms,
+        share: float,
+        n: int,
+        alpha: Tensor,
+        colour: Tensor,
+        residual: Tensor,
+        uv: Tensor,
     ) -> None:
         """Losses of a layer's colour and light: eqs. 14 and 11."""
         weights, kind = self.settings.losses, self.model.kind
@@ -125,6 +134,16 @@ class Objective:
             light = residual + 1 if kind == "additive" else residual
             terms.add(
                 "residual_one", share * weights.residual_one, lambda: losses.residual_one(light)
+            )
+            terms.add(
+                "residual_mean",
+                share * weights.residual_mean,
+                lambda: losses.residual_mean(light, uv, CELLS),
+            )
+            terms.add(
+                "residual_smooth",
+                share * weights.residual_smooth,
+                lambda: losses.residual_smooth(residual),
             )
 
     def _flow_term(

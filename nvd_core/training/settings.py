@@ -93,6 +93,10 @@ class LossWeights:
     """(9) beta, the weight of the variance within (10)"""
     residual_one: float = 0.5
     """(11) squared distance of the residual from 1"""
+    residual_mean: float = 0.0
+    """squared distance from 1 of the residual's mean over time and a part of the texture"""
+    residual_smooth: float = 0.0
+    """differences of the residual between neighbouring pixels; edges of light may stay"""
     alpha_binary: float = 0.1
     """(12) cross-entropy of the largest alpha towards 1"""
 
@@ -196,6 +200,9 @@ def fast() -> Settings:
     """The default: made for two CPU cores."""
     settings = Settings()
     settings.losses.mask = 0.5
+    settings.losses.residual_one = 0.05
+    settings.losses.residual_mean = 1.0
+    settings.losses.residual_smooth = 0.03
     return settings
 
 
