@@ -200,7 +200,7 @@ def fast() -> Settings:
     """The default: made for two CPU cores."""
     settings = Settings()
     settings.losses.mask = 0.5
-    settings.losses.residual_one = 0.05
+    settings.losses.residual_one = 0.1
     settings.losses.residual_mean = 1.0
     settings.losses.residual_smooth = 0.03
     return settings
