@@ -96,7 +96,7 @@ def test_the_whole_batch_is_one_command(work, clip):
     assert done.returncode == 0, done.stdout
     ours = ["render", str(shot), "--out", str(work / "rendered" / "%05d.png")]
     assert nvd([*ours, *edit]) == 0
-    files = sorted((work / "rendered").iterdir())
+    files = sorted((work / "rendered").glob("*.png"))
     assert len(files) == 8
     for path in files:
         pair = [to_float(read_image(p)) for p in (path, work / "composited" / path.name)]
