@@ -60,7 +60,7 @@ def move(model: torch.nn.Module) -> torch.nn.Module:
         for name, parameter in module._parameters.items():
             module._parameters[name] = torch.nn.Parameter(Elsewhere(parameter.data))
         for name, buffer in module._buffers.items():
-            module._buffers[name] = Elsewhere(buffer)
+            module._buffers[name] = None if buffer is None else Elsewhere(buffer)
     return model
 
 
