@@ -15,7 +15,7 @@ are scaled likewise (--mask all), or only the first is given and carried (one), 
 - disk: all files in the decomposition folder.
 
 --stop-after SECONDS ends a decomposition as Ctrl-C does; the same command again resumes it. Prints
-a table and writes OUT/<size>x<frames>.json.
+a table, row by row as stages end, and writes OUT/<size>x<frames>.json.
 """
 
 import argparse
@@ -72,6 +72,8 @@ def main() -> int:
     report = out / f"{label}.json"
     earlier = json.loads(report.read_text()) if report.exists() and command[0] == "resume" else {}
     runs = earlier.get("runs", [])
+    print("| stage | seconds | cpu | anonymous MB | resident MB | disk MB |")
+    print("|---|---|---|---|---|---|", flush=True)
     if not (shot / "manifest.json").exists():
         runs.append(watch(command, shot, arguments.stop_after))
     if (shot / "manifest.json").exists():
@@ -80,7 +82,7 @@ def main() -> int:
         runs.append(watch(rendered, shot, None))
     facts = {"clip": label, "hardware": hardware(), "commit": commit(), "runs": runs}
     report.write_text(json.dumps(facts, indent=2))
-    print_table(facts)
+    print(f"\n{facts['clip']}, {facts['hardware']}, commit {facts['commit']}")
     return max(run["status"] for run in runs[-1:])
 
 
@@ -169,13 +171,19 @@ def watch(words: list[str], shot: Path, stop_after: float | None) -> dict:
     watcher.join()
     if status not in (0, 130):
         print(f"nvd {words[0]} ended with {status}: {last}", file=sys.stderr)
+    whole = Stage(
+        f"**{words[0]}**",
+        round(time.monotonic() - started, 1),
+        round(sum(stage.cpu_seconds for stage in stages), 1),
+        max(stage.anonymous_mb for stage in stages),
+        round(max(peak["high_water_mb"], *(stage.resident_mb for stage in stages))),
+        stages[-1].disk_mb,
+    )
+    print_row(whole)
     return {
         "command": words[0],
         "status": status,
-        "seconds": round(time.monotonic() - started, 1),
-        **{name: round(value) for name, value in peak.items()},
-        "anonymous_mb": round(max(stage.anonymous_mb for stage in stages)),
-        "resident_mb": round(max(stage.resident_mb for stage in stages)),
+        "whole": asdict(whole),
         "stages": [asdict(stage) for stage in stages],
     }
 
@@ -184,6 +192,7 @@ def _finish(stage: Stage, seconds: float, shot: Path) -> None:
     stage.seconds, stage.cpu_seconds = round(seconds, 1), round(stage.cpu_seconds, 1)
     stage.disk_mb = round(disk(shot))
     stage.anonymous_mb, stage.resident_mb = round(stage.anonymous_mb), round(stage.resident_mb)
+    print_row(stage)
 
 
 def memory(pid: int) -> tuple[float, float, float]:
@@ -240,23 +249,13 @@ def disk(folder: Path) -> float:
     return total / 2**20
 
 
-def print_table(facts: dict) -> None:
-    """The figures as a table in Markdown."""
-    print("| stage | seconds | cpu | anonymous MB | resident MB | disk MB |")
-    print("|---|---|---|---|---|---|")
-    for run in facts["runs"]:
-        for stage in run["stages"]:
-            print(
-                f"| {stage['name']} | {stage['seconds']:.1f} | {stage['cpu_seconds']:.1f} "
-                f"| {stage['anonymous_mb']:.0f} "
-                f"| {stage['resident_mb']:.0f} | {stage['disk_mb']:.0f} |"
-            )
-        print(
-            f"| **{run['command']}** | {run['seconds']:.1f} "
-            f"| {sum(stage['cpu_seconds'] for stage in run['stages']):.1f} | {run['anonymous_mb']} "
-            f"| {max(run['resident_mb'], run['high_water_mb'])} | |"
-        )
-    print(f"\n{facts['clip']}, {facts['hardware']}, commit {facts['commit']}")
+def print_row(stage: Stage) -> None:
+    """A row of the table in Markdown."""
+    print(
+        f"| {stage.name} | {stage.seconds:.1f} | {stage.cpu_seconds:.1f} "
+        f"| {stage.anonymous_mb:.0f} | {stage.resident_mb:.0f} | {stage.disk_mb:.0f} |",
+        flush=True,
+    )
 
 
 def hardware() -> str:
