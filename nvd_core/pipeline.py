@@ -130,7 +130,8 @@ def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict
     trainer.restore()
     begun = time.monotonic()  # baked anew if it was interrupted: the manifest says that it is done
     depth = 8 if clip.info.bit_depth == 8 else 16
-    layers = bake(trainer.model, folder, settings.texels_per_pixel, depth, progress)
+    clip_colours = trainer.data.frames if settings.fit_textures else None
+    layers = bake(trainer.model, folder, settings.texels_per_pixel, depth, clip_colours, progress)
     stages.seconds["baking"] = round(time.monotonic() - begun, 1)
     write_manifest(folder, _manifest(clip.info, layers, cautions))
     shutil.rmtree(folder / "work", ignore_errors=True)

@@ -4,17 +4,30 @@ The networks' texture square is cropped to what the clip covers, and sampled as 
 clip's own pixels ask for, so that no texel is wasted and no detail lost.
 """
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from nvd_core.arrays import streamed
 from nvd_core.decomposition.manifest import LayerRecord
-from nvd_core.decomposition.maps import MOST_TEXELS, LayerMaps, MapWriter
+from nvd_core.decomposition.maps import (
+    MOST_TEXELS,
+    FrameMaps,
+    LayerMaps,
+    MapWriter,
+    frames_ahead,
+    read_maps,
+)
+from nvd_core.decomposition.texture_fit import fit_textures
 from nvd_core.fields.inference import FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.files import copy_file
+from nvd_core.frame_threads import in_order
 from nvd_core.media.images import write_image
 from nvd_core.progress import Progress
 from nvd_core.training.checkpoint import save_texture_boxes
@@ -54,11 +67,13 @@ def bake(
     folder: Path,
     texels_per_pixel: float,
     bit_depth: int,
+    clip: np.ndarray | None,
     progress: Progress,
 ) -> list[LayerRecord]:
     """Write textures/, edits/ and maps/ into `folder`; returns the manifest's layers.
 
-    `bit_depth` of the textures: 8 or 16. An edit that stands there already is not touched.
+    `bit_depth` of the textures: 8 or 16. `clip` uint8 [T, H, W, 3], display-encoded, is what the
+    textures are fitted to; None: they are the networks'. An edit that stands there is not touched.
     """
     frames = model.shape.frames
     progress.stage("survey", frames)
@@ -71,17 +86,32 @@ def bake(
             writer.write(t, _layer_maps(layers, layout, coverage), layers.added)
             progress.update(t + 1)
     progress.stage("textures", model.layers)
+    colours = []
+    for n, frame in enumerate(layout):
+        colours.append(texture_colours(model, n, frame.low, frame.high, frame.width, frame.height))
+        progress.update(n + 1)
+    if clip is not None:
+        colours = fit_textures(colours, partial(_seen, folder, model, clip), frames, progress)
     records = []
     for n, name in enumerate(model.names):
-        frame = layout[n]
-        colour = texture_colours(model, n, frame.low, frame.high, frame.width, frame.height)
         seen = close_gaps(coverage[n])
-        image = _to_integers(fill_unseen(colour, seen), seen, bit_depth)
-        del colour  # a large texture weighs nearly a gigabyte
+        image = _to_integers(fill_unseen(colours[n], seen), seen, bit_depth)
         records.append(_write_texture(folder, name, image, n == model.layers - 1))
-        progress.update(n + 1)
     save_texture_boxes(folder, [(frame.low, frame.high) for frame in layout])
     return records
+
+
+def _seen(
+    folder: Path, model: LayeredVideo, clip: np.ndarray
+) -> Iterator[tuple[np.ndarray, FrameMaps]]:
+    """Every frame of the clip with its maps as they were written."""
+
+    def read(t: int) -> FrameMaps:
+        return read_maps(folder / f"maps/{t:05d}.exr", model.names)
+
+    ahead = frames_ahead(model.layers, model.shape.height, model.shape.width)
+    with closing(in_order(read, range(model.shape.frames), ahead)) as maps:
+        yield from zip(streamed(clip), maps, strict=True)
 
 
 def survey(model: LayeredVideo, texels_per_pixel: float, progress: Progress) -> list[TextureFrame]:

@@ -240,7 +240,7 @@ class MapWriter:
 
     def write(self, index: int, layers: list[LayerMaps], added: np.ndarray | None = None) -> None:
         """Queue the maps of frame `index`; NvdError where an earlier frame could not be written."""
-        while len(self._pending) >= _frames_ahead(len(layers), *layers[0].u.shape):
+        while len(self._pending) >= frames_ahead(len(layers), *layers[0].u.shape):
             self._pending.popleft().result()
         self._pending.append(self._pool.submit(self._write, index, layers, added))
 
@@ -300,10 +300,10 @@ def iter_maps(
             raise _damaged(path, f"a size of {found}, while the clip has {width} x {height}")
         return maps
 
-    return in_order(read, frames, _frames_ahead(len(names), height, width))
+    return in_order(read, frames, frames_ahead(len(names), height, width))
 
 
-def _frames_ahead(layers: int, height: int, width: int) -> int:
+def frames_ahead(layers: int, height: int, width: int) -> int:
     """How many frames' maps may be read or written at once: one a worker, less if they are big."""
     size = layers * height * width * len(CHANNELS) * 4
     return max(1, min(worker_count(), MOST_AHEAD // max(size, 1)))

@@ -194,6 +194,8 @@ class Settings:
     """seconds between two preview pictures"""
     texels_per_pixel: float = 1.25
     """density of the baked textures, texels for the clip's typical pixel"""
+    fit_textures: bool = True
+    """whether the baked textures are fitted to all frames; if not, they are the networks'"""
 
 
 def fast() -> Settings:
@@ -219,6 +221,7 @@ def paper() -> Settings:
     """The published schedule, sizes and weights (method.md's table and the published program)."""
     return Settings(
         preset="paper",
+        fit_textures=False,
         mixed_precision="off",
         iterations=50_000,
         points=10_000,

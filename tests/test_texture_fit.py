@@ -1,0 +1,140 @@
+"""Fitting textures to the clip: the kernel equals its twin, and the texels are the best ones."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from synthetic_shot import NAMES, make_synthetic_shot
+
+from nvd_core.decomposition import texture_fit
+from nvd_core.decomposition.maps import FrameMaps, read_maps
+from nvd_core.decomposition.texture_fit import KEEP, UNLIT, Texels, add_frame, fit_textures
+from nvd_core.editing.kernel_torch import composed
+from nvd_core.errors import Cancelled
+from nvd_core.media.images import read_image
+from nvd_core.progress import Progress
+
+SIZES = [(7, 9), (1, 1), (12, 5)]
+
+
+def random_maps(seed: int, height: int = 11, width: int = 13) -> FrameMaps:
+    """Places all over the textures and beyond, on texel centres, and none at some pixels."""
+    random = np.random.default_rng(seed)
+    uva = random.uniform(-0.1, 1.1, (len(SIZES), height, width, 3))
+    uva[..., 2] = np.where(uva[..., 2] < 0.3, 0, uva[..., 2])
+    uva[0, 0, :2, :2] = [[0.5, 0.5], [1, 1]]
+    light = random.uniform(0.3, 1.7, (len(SIZES), height, width, 3))
+    return FrameMaps(uva, light)
+
+
+def random_textures(seed: int, dtype: type = np.float64) -> list[np.ndarray]:
+    random = np.random.default_rng(seed)
+    return [random.random((*size, 3)).astype(dtype) for size in SIZES]
+
+
+def squares(maps: FrameMaps, target: torch.Tensor, textures: list[torch.Tensor]) -> torch.Tensor:
+    """The plain twin: half of the module's two sums of squares for one frame."""
+    layers = dict(enumerate(textures))
+    ones = FrameMaps(maps.uva, np.ones_like(maps.residual))
+    lit, unlit = (target - composed(m, layers) for m in (maps, ones))
+    return (lit.square().sum() + UNLIT * unlit.square().sum()) / 2
+
+
+@pytest.mark.parametrize(("dtype", "near"), [(np.float64, 1e-12), (np.float32, 2e-5)])
+def test_kernel_equals_the_gradient_of_its_torch_twin(dtype, near):
+    maps, images = random_maps(1), random_textures(2)
+    target = np.random.default_rng(3).random((11, 13, 3))
+    textures = [torch.tensor(image, requires_grad=True) for image in images]
+    expected = torch.autograd.grad(squares(maps, torch.tensor(target), textures), textures)
+    texels = Texels.of([image.astype(dtype) for image in images])
+    given = FrameMaps(maps.uva.astype(dtype), maps.residual.astype(dtype))
+    gradient, scale = np.zeros_like(texels.values), np.zeros_like(texels.values)
+    add_frame(given, target.astype(dtype), texels, gradient, scale)
+    for found, wanted in zip(Texels(texels.table, gradient).textures(), expected, strict=True):
+        largest = wanted.abs().max().item()
+        np.testing.assert_allclose(found, -wanted.numpy(), rtol=0, atol=near * largest)
+
+
+def test_scale_is_the_sums_of_the_rows_of_the_curvature():
+    maps, images = random_maps(1), random_textures(2)
+    maps.uva[2, ..., 2] += 0.1
+    maps.uva[..., 2] /= maps.uva[..., 2].sum(0)  # as in files, alphas sum to 1
+    textures = [torch.tensor(image, requires_grad=True) for image in images]
+    ones = [torch.ones_like(texture) for texture in textures]
+    empty = torch.zeros(11, 13, 3, dtype=torch.float64)
+    expected = torch.autograd.functional.hvp(
+        lambda *layers: squares(maps, empty, layers), tuple(textures), tuple(ones)
+    )[1]
+    texels = Texels.of(images)
+    scale = np.zeros_like(texels.values)
+    add_frame(maps, empty.numpy(), texels, np.zeros_like(scale), scale)
+    for found, wanted in zip(Texels(texels.table, scale).textures(), expected, strict=True):
+        np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=1e-10)
+
+
+def test_it_ends_at_the_least_squares_solution(monkeypatch):
+    monkeypatch.setattr(texture_fit, "STEPS", 200)
+    clip = [
+        (np.random.default_rng(t).integers(60, 190, (11, 13, 3)), random_maps(t)) for t in (5, 6)
+    ]
+    start = random_textures(7)
+    found = texture_fit._solve(
+        Texels.of(start), texture_fit._Passes(lambda: iter_of(clip), len(clip), Progress())
+    )
+    textures = [
+        torch.tensor(t, requires_grad=True)
+        for t in Texels(Texels.of(start).table, found).textures()
+    ]
+    total = sum(squares(maps, torch.tensor(frame / 255), textures) for frame, maps in clip)
+    total = total + KEEP / 2 * sum(
+        (new - torch.tensor(old)).square().sum() for new, old in zip(textures, start, strict=True)
+    )
+    for gradient in torch.autograd.grad(total, textures):
+        assert gradient.abs().max() < 1e-8
+
+
+def iter_of(clip):
+    yield from clip
+
+
+def test_two_steps_are_nearly_the_best_and_always_the_same(tmp_path, monkeypatch):
+    shot = make_synthetic_shot(tmp_path, frames=6)
+    true = [read_image(shot.texture_path(name))[..., :3] / np.float32(255) for name in NAMES]
+    blurred = [cv2.GaussianBlur(image, (0, 0), 2) for image in true]
+
+    def seen():
+        for t in range(shot.frames):
+            yield read_image(shot.frame_path(t)), read_maps(shot.map_path(t), NAMES)
+
+    def error(textures):
+        layers = [torch.from_numpy(texture) for texture in textures]
+        return sum(squares(m, torch.from_numpy(f / np.float32(255)), layers) for f, m in seen())
+
+    fitted = fit_textures([image.copy() for image in blurred], seen, shot.frames, Progress())
+    monkeypatch.setattr(texture_fit, "STEPS", 30)
+    best = error(fit_textures([image.copy() for image in blurred], seen, shot.frames, Progress()))
+    monkeypatch.undo()
+    again = fit_textures([image.copy() for image in blurred], seen, shot.frames, Progress())
+    assert error(fitted) < 1.05 * best < 0.9 * error(blurred)
+    for new, same in zip(fitted, again, strict=True):
+        assert new.dtype == np.float32
+        np.testing.assert_array_equal(new, same)  # threads add in the same order every time
+
+
+def test_unseen_texels_stay_and_large_textures_are_left(monkeypatch):
+    maps = random_maps(1)
+    maps.uva[0, ..., 0] = 0.2  # a narrow stripe of layer 0
+    clip = [(np.full((11, 13, 3), 128, np.uint8), maps)]
+    start = random_textures(2, np.float32)
+    fitted = fit_textures(start, lambda: iter_of(clip), 1, Progress())
+    np.testing.assert_array_equal(fitted[0][:, 5:], start[0][:, 5:])
+    assert (fitted[0][:, :3] != start[0][:, :3]).any()
+    monkeypatch.setattr(texture_fit, "MOST_TEXELS", 10)
+    assert fit_textures(start, lambda: iter_of(clip), 1, Progress()) is start
+
+
+def test_it_can_be_cancelled():
+    progress = Progress()
+    progress.cancel()
+    with pytest.raises(Cancelled):
+        fit_textures(random_textures(2, np.float32), lambda: iter_of([]), 1, progress)
