@@ -23,6 +23,8 @@ def written_beside(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
+    except BrokenPipeError:  # no disk breaks a pipe: whoever read our progress is gone
+        raise
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:

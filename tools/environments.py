@@ -93,6 +93,7 @@ def all_environments() -> list[Environment]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     wanted = [TORCH, *project["dependencies"], *project["optional-dependencies"]["test"]]
     wanted += [f"{name} = {target}" for name, target in project["scripts"].items()]
+    wanted.append(f"an editable install of {ROOT}")  # a folder that was moved is installed anew
     made = [Environment("engine", "3.11", tuple(wanted), install_engine)]
     for version, (package, python_version) in BLENDERS.items():
         requirements = (f"bpy=={package}", "pytest>=8")
