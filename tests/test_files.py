@@ -21,7 +21,7 @@ def test_what_stood_there_survives_a_failure(tmp_path):
 def test_a_refusing_disk_is_told_with_its_remedy(tmp_path):
     with pytest.raises(NvdError, match="cannot write") as told, written_beside(tmp_path / "a"):
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert "No space left" in str(told.value) and "free some space" in str(told.value)
+    assert "No space left" in told.value.found and "free some space" in told.value.remedy
 
 
 def test_a_reader_that_is_gone_is_not_taken_for_a_refusing_disk(tmp_path):
