@@ -66,7 +66,7 @@ def decompose(clip: Path, folder: Path, changes: str, steps: int = 60) -> Shot:
 
 @pytest.mark.parametrize("name", ABLATIONS)
 def test_an_ablation_goes_the_whole_way(name, clip, tmp_path):
-    shot = decompose(clip, tmp_path, ABLATIONS[name])
+    shot = decompose(clip, tmp_path, f"{ABLATIONS[name]}\nfit_textures: false")
     report = evaluate(shot)
     assert report["psnr"] > 12
     lights = report["psnr"] - report["psnr_without_residual"]
