@@ -20,14 +20,12 @@ from nvd_core.decomposition.maps import (
     FrameMaps,
     LayerMaps,
     MapWriter,
-    frames_ahead,
-    read_maps,
+    read_ahead,
 )
 from nvd_core.decomposition.texture_fit import fit_textures
 from nvd_core.fields.inference import FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.files import copy_file
-from nvd_core.frame_threads import in_order
 from nvd_core.media.images import write_image
 from nvd_core.progress import Progress
 from nvd_core.training.checkpoint import save_texture_boxes
@@ -105,12 +103,13 @@ def _seen(
     folder: Path, model: LayeredVideo, clip: np.ndarray
 ) -> Iterator[tuple[np.ndarray, FrameMaps]]:
     """Every frame of the clip with its maps as they were written."""
+    shape = model.shape
+    numbers = range(shape.frames)
 
-    def read(t: int) -> FrameMaps:
-        return read_maps(folder / f"maps/{t:05d}.exr", model.names)
+    def path(t: int) -> Path:
+        return folder / f"maps/{t:05d}.exr"
 
-    ahead = frames_ahead(model.layers, model.shape.height, model.shape.width)
-    with closing(in_order(read, range(model.shape.frames), ahead)) as maps:
+    with closing(read_ahead(path, numbers, model.names, shape.height, shape.width)) as maps:
         yield from zip(streamed(clip), maps, strict=True)
 
 

@@ -6,7 +6,7 @@ One multi-layer EXR a frame; docs/decomposition-folder.md describes the channels
 import math
 import struct
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -240,7 +240,7 @@ class MapWriter:
 
     def write(self, index: int, layers: list[LayerMaps], added: np.ndarray | None = None) -> None:
         """Queue the maps of frame `index`; NvdError where an earlier frame could not be written."""
-        while len(self._pending) >= frames_ahead(len(layers), *layers[0].u.shape):
+        while len(self._pending) >= _frames_ahead(len(layers), *layers[0].u.shape):
             self._pending.popleft().result()
         self._pending.append(self._pool.submit(self._write, index, layers, added))
 
@@ -291,19 +291,29 @@ def iter_maps(
     """
     names = shot.names if names is None else names
     height, width = shot.manifest.clip.height, shot.manifest.clip.width
+    return read_ahead(shot.map_path, frames, names, height, width)
+
+
+def read_ahead(
+    path_of: Callable[[int], Path], frames: Iterable[int], names: list[str], height: int, width: int
+) -> Iterator[FrameMaps]:
+    """The maps of the layers `names` of `frames` in order, from the files that `path_of` names.
+
+    NvdError where one has another size than the clip's.
+    """
 
     def read(index: int) -> FrameMaps:
-        path = shot.map_path(index)
+        path = path_of(index)
         maps = read_maps(path, names)
         if maps.uva.shape[1:3] != (height, width):
             found = f"{maps.uva.shape[2]} x {maps.uva.shape[1]}"
             raise _damaged(path, f"a size of {found}, while the clip has {width} x {height}")
         return maps
 
-    return in_order(read, frames, frames_ahead(len(names), height, width))
+    return in_order(read, frames, _frames_ahead(len(names), height, width))
 
 
-def frames_ahead(layers: int, height: int, width: int) -> int:
+def _frames_ahead(layers: int, height: int, width: int) -> int:
     """How many frames' maps may be read or written at once: one a worker, less if they are big."""
     size = layers * height * width * len(CHANNELS) * 4
     return max(1, min(worker_count(), MOST_AHEAD // max(size, 1)))

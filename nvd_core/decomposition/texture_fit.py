@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit, prange
 
+from nvd_core.decomposition.lookup import texel_place
 from nvd_core.decomposition.maps import FrameMaps
 from nvd_core.progress import Progress
 
@@ -206,10 +207,7 @@ def _spread(values, c, at, below, right, fx, fy, value):
 def _place(u, v, row):
     """A lookup's upper left texel, the steps to those below and right of it, and its shares."""
     width, height = row[_WIDTH], row[_HEIGHT]
-    x, y = np.float64(u) * width - 0.5, (1.0 - np.float64(v)) * height - 0.5
-    # NaN fails every comparison, and must not become a place in memory
-    x = min(x, width - 1.0) if x > 0.0 else 0.0
-    y = min(y, height - 1.0) if y > 0.0 else 0.0
+    x, y = texel_place(np.float64(u), np.float64(v), width, height)
     x0, y0 = int(x), int(y)
     below = width if y0 + 1 < height else 0
     right = 1 if x0 + 1 < width else 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit, prange
 
+from nvd_core.decomposition.lookup import texel_place
 from nvd_core.decomposition.maps import FrameMaps
 
 TILE = 3
@@ -132,16 +133,6 @@ def _decode(value):
 
 
 @njit(cache=True)
-def _place(u, v, width, height):
-    """Texel coordinates of a lookup, clamped to the texture."""
-    x, y = u * width - 0.5, (1.0 - v) * height - 0.5
-    # NaN fails every comparison, and must not become a place in memory
-    x = min(x, width - 1.0) if x > 0.0 else 0.0
-    y = min(y, height - 1.0) if y > 0.0 else 0.0
-    return x, y
-
-
-@njit(cache=True)
 def _integer(value, largest):
     """`value`, already scaled, clamped and rounded."""
     return np.int32(min(max(value, np.float32(0.0)), largest) + np.float32(0.5))
@@ -228,7 +219,7 @@ def _add_layer(place, light, row, texels, total):
     width, height = np.float64(row[_WIDTH]), np.float64(row[_HEIGHT])
     first = row[_TEXELS] - row[_Y] * row[_STRIDE] - row[_X]
     for x in range(place.shape[0]):
-        tx, ty = _place(np.float64(place[x, 0]), np.float64(place[x, 1]), width, height)
+        tx, ty = texel_place(np.float64(place[x, 0]), np.float64(place[x, 1]), width, height)
         x0, y0 = np.int32(tx), np.int32(ty)
         part[x, 0], part[x, 1] = np.float32(tx - x0), np.float32(ty - y0)
         at[x] = first + y0 * row[_STRIDE] + x0
@@ -252,7 +243,7 @@ def _add_painted(place, light, row, box, texels, tiles, empty, total):
         u, v, alpha = place[x, 0], place[x, 1], place[x, 2]
         if alpha == 0.0 or u < low_u or u > high_u or v < low_v or v > high_v:
             continue
-        tx, ty = _place(np.float64(u), np.float64(v), row[_WIDTH], row[_HEIGHT])
+        tx, ty = texel_place(np.float64(u), np.float64(v), row[_WIDTH], row[_HEIGHT])
         x0, y0 = int(tx), int(ty)
         if x0 < row[_X0] or x0 > row[_X1] or y0 < row[_Y0] or y0 > row[_Y1]:
             continue
