@@ -279,6 +279,18 @@ class TestTrainer:
         ):
             assert torch.equal(a, b), name
 
+    @pytest.mark.skipif(torch.get_num_threads() < 2, reason="needs two threads")
+    def test_a_seed_gives_the_same_bits(self, work, tmp_path):
+        settings = small(fast(), 3)
+        settings.points = fast().points  # sums of few points are left to one thread
+        results = []
+        for name in ("one", "other"):
+            trainer = new_trainer(work, tmp_path / name, settings)
+            trainer.run(Progress())
+            results.append(trainer.model.state_dict())
+        different = [name for name in results[0] if not torch.equal(*(r[name] for r in results))]
+        assert not different
+
     def test_another_seed_gives_another_result(self, work, tmp_path):
         results = []
         for seed in (0, 1):

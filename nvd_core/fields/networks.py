@@ -132,7 +132,8 @@ class MotionMapping(nn.Module):
         """The corrected global motion q, [P, 2]."""
         one = torch.ones_like(xy[:, :1])
         point = torch.matmul(self.matrices[t], torch.cat([xy, one], -1)[..., None])
-        correction = (self.correction * self.learned_entries)[t]
+        # index_select's gradient sums in a fixed order; that of [t] does not, with several threads
+        correction = (self.correction * self.learned_entries).index_select(0, t)
         point = (point + torch.matmul(correction, point)).squeeze(-1)
         return point[:, :2] / _away_from_zero(point[:, 2:])
 
