@@ -8,13 +8,14 @@ from synthetic_shot import NAMES, make_synthetic_shot
 
 from nvd_core.decomposition import texture_fit
 from nvd_core.decomposition.maps import FrameMaps, read_maps
-from nvd_core.decomposition.texture_fit import KEEP, UNLIT, Texels, add_frame, fit_textures
+from nvd_core.decomposition.texture_fit import UNLIT, Texels, add_frame, fit_textures
 from nvd_core.editing.kernel_torch import composed
 from nvd_core.errors import Cancelled
 from nvd_core.media.images import read_image
 from nvd_core.progress import Progress
 
 SIZES = [(7, 9), (1, 1), (12, 5)]
+NOT_MIXED = np.zeros(sum(h * w for h, w in SIZES), np.float32)
 
 
 def random_maps(seed: int, height: int = 11, width: int = 13) -> FrameMaps:
@@ -78,17 +79,18 @@ def test_it_ends_at_the_least_squares_solution(monkeypatch):
         (np.random.default_rng(t).integers(60, 190, (11, 13, 3)), random_maps(t)) for t in (5, 6)
     ]
     start = random_textures(7)
+    keep = np.random.default_rng(8).uniform(0.5, 3, (len(Texels.of(start).values), 1))
     found = texture_fit._solve(
-        Texels.of(start), texture_fit._Passes(lambda: iter_of(clip), len(clip), Progress())
+        Texels.of(start), keep, texture_fit._Passes(lambda: iter_of(clip), len(clip), Progress())
     )
     textures = [
         torch.tensor(t, requires_grad=True)
         for t in Texels(Texels.of(start).table, found).textures()
     ]
     total = sum(squares(maps, torch.tensor(frame / 255), textures) for frame, maps in clip)
-    total = total + KEEP / 2 * sum(
-        (new - torch.tensor(old)).square().sum() for new, old in zip(textures, start, strict=True)
-    )
+    weights = Texels(Texels.of(start).table, np.repeat(keep, 3, 1)).textures()
+    for new, old, weight in zip(textures, start, weights, strict=True):
+        total = total + (torch.tensor(weight) * (new - torch.tensor(old)).square()).sum() / 2
     for gradient in torch.autograd.grad(total, textures):
         assert gradient.abs().max() < 1e-8
 
@@ -100,6 +102,7 @@ def iter_of(clip):
 def test_two_steps_are_nearly_the_best_and_always_the_same(tmp_path, monkeypatch):
     shot = make_synthetic_shot(tmp_path, frames=6)
     true = [read_image(shot.texture_path(name))[..., :3] / np.float32(255) for name in NAMES]
+    mixed = np.zeros(sum(image.shape[0] * image.shape[1] for image in true), np.float32)
     blurred = [cv2.GaussianBlur(image, (0, 0), 2) for image in true]
 
     def seen():
@@ -110,11 +113,15 @@ def test_two_steps_are_nearly_the_best_and_always_the_same(tmp_path, monkeypatch
         layers = [torch.from_numpy(texture) for texture in textures]
         return sum(squares(m, torch.from_numpy(f / np.float32(255)), layers) for f, m in seen())
 
-    fitted = fit_textures([image.copy() for image in blurred], seen, shot.frames, Progress())
+    def fit():
+        start = [image.copy() for image in blurred]
+        return fit_textures(start, mixed, seen, shot.frames, Progress())
+
+    fitted = fit()
     monkeypatch.setattr(texture_fit, "STEPS", 30)
-    best = error(fit_textures([image.copy() for image in blurred], seen, shot.frames, Progress()))
+    best = error(fit())
     monkeypatch.undo()
-    again = fit_textures([image.copy() for image in blurred], seen, shot.frames, Progress())
+    again = fit()
     assert error(fitted) < 1.05 * best < 0.9 * error(blurred)
     for new, same in zip(fitted, again, strict=True):
         assert new.dtype == np.float32
@@ -126,15 +133,28 @@ def test_unseen_texels_stay_and_large_textures_are_left(monkeypatch):
     maps.uva[0, ..., 0] = 0.2  # a narrow stripe of layer 0
     clip = [(np.full((11, 13, 3), 128, np.uint8), maps)]
     start = random_textures(2, np.float32)
-    fitted = fit_textures(start, lambda: iter_of(clip), 1, Progress())
+    fitted = fit_textures(start, NOT_MIXED, lambda: iter_of(clip), 1, Progress())
     np.testing.assert_array_equal(fitted[0][:, 5:], start[0][:, 5:])
     assert (fitted[0][:, :3] != start[0][:, :3]).any()
     monkeypatch.setattr(texture_fit, "MOST_TEXELS", 10)
-    assert fit_textures(start, lambda: iter_of(clip), 1, Progress()) is start
+    assert fit_textures(start, NOT_MIXED, lambda: iter_of(clip), 1, Progress()) is start
 
 
 def test_it_can_be_cancelled():
     progress = Progress()
     progress.cancel()
     with pytest.raises(Cancelled):
-        fit_textures(random_textures(2, np.float32), lambda: iter_of([]), 1, progress)
+        fit_textures(random_textures(2, np.float32), NOT_MIXED, lambda: iter_of([]), 1, progress)
+
+
+def test_what_is_seen_half_transparently_is_held():
+    maps = random_maps(1)
+    maps.uva[0, ..., 2] = 0.3
+    clip = [(np.full((11, 13, 3), 128, np.uint8), maps)] * 20
+    start = random_textures(2, np.float32)
+    mixed = NOT_MIXED.copy()
+    free = fit_textures(start, mixed, lambda: iter_of(clip), len(clip), Progress())[0]
+    mixed[: free[..., 0].size] = 10.0
+    held = fit_textures(start, mixed, lambda: iter_of(clip), len(clip), Progress())[0]
+    moved, moved_less = np.abs(free - start[0]), np.abs(held - start[0])
+    assert 0.02 < moved_less.mean() < 0.7 * moved.mean()

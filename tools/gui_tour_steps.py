@@ -307,7 +307,7 @@ class Tour:
             red, green, blue = np.moveaxis(
                 self.screen.pixels(self.box(self.region(area, kind))).astype(int), -1, 0
             )
-            paint = (green > 70) & (green > 2.5 * red) & (green > 2.5 * blue)
+            paint = (green > 70) & (green > 1.7 * red) & (green > 1.7 * blue)
             counts[area.type] = int(np.count_nonzero(paint))
         return counts
 

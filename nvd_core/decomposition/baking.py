@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from nvd_core.arrays import streamed
+from nvd_core.decomposition.coverage import VISIBLE, Coverage, fill_unseen
 from nvd_core.decomposition.manifest import LayerRecord
 from nvd_core.decomposition.maps import (
     MOST_TEXELS,
@@ -36,8 +36,6 @@ SURVEY_COLUMNS = 240
 """samples along a frame's longer side at which larger frames are surveyed"""
 SURVEY_AREAS = 1 << 22
 """samples of a layer's density that are kept"""
-VISIBLE = 0.5
-"""alpha from which a pixel counts as seeing its texel"""
 MARGIN = 0.02
 """least widening of the crop on each side, as a share of its size"""
 FEWEST_TEXELS = 16
@@ -76,7 +74,7 @@ def bake(
     frames = model.shape.frames
     progress.stage("survey", frames)
     layout = survey(model, texels_per_pixel, progress)
-    coverage = [np.zeros((frame.height, frame.width), bool) for frame in layout]
+    coverage = Coverage([(frame.width, frame.height) for frame in layout])
     progress.stage("maps", frames)
     with MapWriter(folder / "maps", model.names) as writer:
         for t in range(frames):
@@ -89,10 +87,10 @@ def bake(
         colours.append(texture_colours(model, n, frame.low, frame.high, frame.width, frame.height))
         progress.update(n + 1)
     if clip is not None:
-        colours = fit_textures(colours, partial(_seen, folder, model, clip), frames, progress)
+        seen_by = partial(_seen, folder, model, clip)
+        colours = fit_textures(colours, coverage.mixed(), seen_by, frames, progress)
     records = []
-    for n, name in enumerate(model.names):
-        seen = close_gaps(coverage[n])
+    for n, (name, seen) in enumerate(zip(model.names, coverage.seen(), strict=True)):
         image = _to_integers(fill_unseen(colours[n], seen), seen, bit_depth)
         records.append(_write_texture(folder, name, image, n == model.layers - 1))
     save_texture_boxes(folder, [(frame.low, frame.high) for frame in layout])
@@ -165,60 +163,19 @@ def _texture_frame(
 
 
 def _layer_maps(
-    layers: FrameLayers, layout: list[TextureFrame], coverage: list[np.ndarray]
+    layers: FrameLayers, layout: list[TextureFrame], coverage: Coverage
 ) -> list[LayerMaps]:
-    """The frame's maps; marks the texels that it sees in `coverage`."""
+    """The frame's maps; counts what they look up in `coverage`."""
+    uva = np.empty((*layers.alpha.shape, 3), np.float32)
+    uva[..., 2] = layers.alpha
     maps = []
     for n, frame in enumerate(layout):
         shown = layers.alpha[n] > 0
-        uv = np.where(shown[..., None], frame.to_uv(layers.uv[n]), 0)
-        size = frame.width, frame.height
-        maps.append(LayerMaps(uv[..., 0], uv[..., 1], layers.alpha[n], layers.residual[n], size))
-        seen = uv[layers.alpha[n] > VISIBLE]
-        x = seen[:, 0] * frame.width - 0.5
-        y = (1 - seen[:, 1]) * frame.height - 0.5
-        for dx in (0, 1):  # all four texels of the bilinear lookup are seen
-            for dy in (0, 1):
-                column = (np.floor(x).astype(int) + dx).clip(0, frame.width - 1)
-                row = (np.floor(y).astype(int) + dy).clip(0, frame.height - 1)
-                coverage[n][row, column] = True
+        uva[n, ..., :2] = np.where(shown[..., None], frame.to_uv(layers.uv[n]), 0)
+        u, v, alpha = np.moveaxis(uva[n], -1, 0)
+        maps.append(LayerMaps(u, v, alpha, layers.residual[n], (frame.width, frame.height)))
+    coverage.add(uva)
     return maps
-
-
-def close_gaps(coverage: np.ndarray) -> np.ndarray:
-    """Coverage without the pinholes that pixels wider than two texels leave, bool [h, w]."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
-    closed = cv2.morphologyEx(coverage.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
-    return closed.astype(bool)
-
-
-def fill_unseen(colour: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    """Colour [h, w, 3] with the unseen texels filled smoothly from the seen ones around.
-
-    Pull-push over an image pyramid: means of the seen texels go down, and come back up where
-    nothing was seen. Seen texels keep their values. `colour` itself is filled and returned.
-    """
-    weight = seen.astype(np.float32)
-    if weight.min() > 0 or weight.max() == 0:
-        return colour
-    filled = _pull_push(colour * weight[..., None], weight)
-    np.copyto(colour, filled, where=~seen[..., None])
-    return colour
-
-
-def _pull_push(weighted: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Filled colours from colours times weights [h, w, 3], in place, and weights [h, w]."""
-    if min(weight.shape) <= 2 or weight.min() > 0:
-        mean = weighted / np.maximum(weight, 1e-6)[..., None]
-        return np.where(weight[..., None] > 0, mean, weighted.sum((0, 1)) / weight.sum())
-    coarse = _pull_push(cv2.pyrDown(weighted), cv2.pyrDown(weight))
-    filled = cv2.pyrUp(coarse, dstsize=weight.shape[::-1])
-    blend = np.minimum(weight, 1)[..., None]
-    filled *= 1 - blend
-    weighted /= np.maximum(weight, 1e-6)[..., None]  # the mean of what was seen
-    weighted *= blend
-    weighted += filled
-    return weighted
 
 
 def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.ndarray:

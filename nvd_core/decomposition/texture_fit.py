@@ -6,9 +6,11 @@ that the best ones are a least-squares problem: over all pixels of all frames, f
 
     || f - sum_n alpha_n l_n T_n(u, v) ||^2  +  UNLIT || f - sum_n alpha_n T_n(u, v) ||^2
 
-plus KEEP || T - T_network ||^2, which holds texels that few pixels see. The second part keeps in
-the textures what is there all the time, in place of in the light. A few steps of conjugate
-gradients reach the best to a few hundredths of a dB; each reads the maps of the whole clip once.
+plus K || T - T_network ||^2, which holds texels that few pixels see, and those that are seen half
+transparently: at an object's edge the fit would load them with all that is wrong about the alpha.
+The second part keeps in the textures what is there all the time, in place of in the light. A few
+steps of conjugate gradients reach the best to a few hundredths of a dB; each reads the maps of the
+whole clip once.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,14 +20,16 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit, prange
 
-from nvd_core.decomposition.lookup import texel_place
+from nvd_core.decomposition.lookup import spread, texel_corner, texel_table
 from nvd_core.decomposition.maps import FrameMaps
 from nvd_core.progress import Progress
 
 UNLIT = 0.3
 """weight of the reconstruction without the residual"""
 KEEP = 1.0
-"""weight of a texel's network colour, in pixels that see it"""
+"""K: weight of a texel's network colour, in pixels that see it"""
+KEEP_MIXED = 1.0
+"""what K has more, per sum of alpha * (1 - alpha) over the pixels that see the texel"""
 STEPS = 2
 """of conjugate gradients; two more gain 0.02 dB on bear"""
 MOST_TEXELS = 32_000_000
@@ -33,8 +37,6 @@ MOST_TEXELS = 32_000_000
 
 Seen = Callable[[], Iterator[tuple[np.ndarray, FrameMaps]]]
 """goes through the clip: uint8 [H, W, 3] display-encoded colours, and the frame's maps"""
-
-_WIDTH, _HEIGHT, _FIRST = range(3)  # columns of Texels.table
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,8 @@ class Texels:
     @classmethod
     def of(cls, textures: list[np.ndarray]) -> "Texels":
         """Of textures [h, w, 3]; all of one type."""
-        sizes = [texture.shape[0] * texture.shape[1] for texture in textures]
-        firsts = np.cumsum([0, *sizes[:-1]])
-        rows = [(t.shape[1], t.shape[0], f) for t, f in zip(textures, firsts, strict=True)]
-        values = np.concatenate([texture.reshape(-1, 3) for texture in textures])
-        return cls(np.array(rows, np.int64), values)
+        table = texel_table([(texture.shape[1], texture.shape[0]) for texture in textures])
+        return cls(table, np.concatenate([texture.reshape(-1, 3) for texture in textures]))
 
     def textures(self) -> list[np.ndarray]:
         """Views of the single textures [h, w, 3]."""
@@ -60,18 +59,19 @@ class Texels:
 
 
 def fit_textures(
-    textures: list[np.ndarray], seen: Seen, frames: int, progress: Progress
+    textures: list[np.ndarray], mixed: np.ndarray, seen: Seen, frames: int, progress: Progress
 ) -> list[np.ndarray]:
     """The textures float32 [h, w, 3] of all layers, front to back, fitted to the clip, 0..1.
 
-    `frames` is how many `seen` yields. What no pixel sees stays as it was; so does everything where
-    there are more than MOST_TEXELS.
+    `mixed` [N] is Coverage.mixed(), `frames` is how many `seen` yields. What no pixel sees stays as
+    it was; so does everything where there are more than MOST_TEXELS.
     """
     if sum(texture.shape[0] * texture.shape[1] for texture in textures) > MOST_TEXELS:
         return textures
     start = Texels.of(textures)
     progress.stage("fit", (STEPS + 1) * frames)
-    solved = _solve(start, _Passes(seen, frames, progress))
+    keep = (KEEP + KEEP_MIXED * mixed)[:, None]
+    solved = _solve(start, keep, _Passes(seen, frames, progress))
     return Texels(start.table, solved.clip(0, 1)).textures()
 
 
@@ -106,10 +106,13 @@ class _Passes:
         return total
 
 
-def _solve(start: Texels, passes: _Passes) -> np.ndarray:
-    """Preconditioned conjugate gradients from the networks' colours; the texels [N, 3]."""
+def _solve(start: Texels, keep: np.ndarray, passes: _Passes) -> np.ndarray:
+    """Preconditioned conjugate gradients from the networks' colours; the texels [N, 3].
+
+    keep: K, [N, 1].
+    """
     values = start.values.copy()
-    scale = np.full_like(values, KEEP)
+    scale = np.zeros_like(values) + keep
     left = passes.gradient(start, scale)
     direction = left / scale
     size = np.vdot(left, direction)
@@ -117,7 +120,7 @@ def _solve(start: Texels, passes: _Passes) -> np.ndarray:
         if size <= 0:  # nothing is left to gain
             break
         curved = passes.curvature(Texels(start.table, direction))
-        curved += KEEP * direction
+        curved += keep * direction
         length = size / np.vdot(direction, curved)
         values += length * direction
         left -= length * curved
@@ -159,7 +162,7 @@ def _errors_of_row(uva, residual, target, table, texels, lit, unlit):
             alpha = uva[n, x, 2]
             if alpha == 0.0:
                 continue
-            at, below, right, fx, fy = _place(uva[n, x, 0], uva[n, x, 1], table[n])
+            at, below, right, fx, fy = texel_corner(uva[n, x, 0], uva[n, x, 1], table[n])
             for c in range(3):
                 top = texels[at, c] * (1.0 - fx) + texels[at + right, c] * fx
                 bottom = texels[at + below, c] * (1.0 - fx) + texels[at + below + right, c] * fx
@@ -185,30 +188,10 @@ def _scatter_channel(n, c, uva, residual, lit, unlit, weight, table, gradient, s
             alpha, light = uva[n, y, x, 2], residual[n, y, x, c]
             if alpha == 0.0:
                 continue
-            at, below, right, fx, fy = _place(uva[n, y, x, 0], uva[n, y, x, 1], table[n])
-            value = alpha * (light * lit[y, x, c] + unlit[y, x, c])
-            _spread(gradient, c, at, below, right, fx, fy, value)
+            corner = texel_corner(uva[n, y, x, 0], uva[n, y, x, 1], table[n])
+            spread(gradient, c, corner, alpha * (light * lit[y, x, c] + unlit[y, x, c]))
             if scale.shape[0]:
                 total = alpha * weight  # the layers' alphas sum to 1
                 for m in range(table.shape[0]):
                     total += alpha * light * uva[m, y, x, 2] * residual[m, y, x, c]
-                _spread(scale, c, at, below, right, fx, fy, total)
-
-
-@njit(cache=True)
-def _spread(values, c, at, below, right, fx, fy, value):
-    values[at, c] += value * (1.0 - fx) * (1.0 - fy)
-    values[at + right, c] += value * fx * (1.0 - fy)
-    values[at + below, c] += value * (1.0 - fx) * fy
-    values[at + below + right, c] += value * fx * fy
-
-
-@njit(cache=True)
-def _place(u, v, row):
-    """A lookup's upper left texel, the steps to those below and right of it, and its shares."""
-    width, height = row[_WIDTH], row[_HEIGHT]
-    x, y = texel_place(np.float64(u), np.float64(v), width, height)
-    x0, y0 = int(x), int(y)
-    below = width if y0 + 1 < height else 0
-    right = 1 if x0 + 1 < width else 0
-    return row[_FIRST] + y0 * width + x0, below, right, x - x0, y - y0
+                spread(scale, c, corner, total)
