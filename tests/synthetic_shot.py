@@ -6,7 +6,8 @@ import numpy as np
 
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
-from nvd_core.decomposition.maps import LayerMaps, MapWriter, read_maps
+from nvd_core.decomposition.map_writing import MapWriter
+from nvd_core.decomposition.maps import LayerMaps, read_maps
 from nvd_core.editing.kernel_torch import composed, to_device
 from nvd_core.media.images import decode_srgb, to_float, to_integers, write_image
 

@@ -9,16 +9,15 @@ import pytest
 from synthetic_shot import NAMES, make_synthetic_shot, synthetic_maps
 
 from nvd_core.decomposition import maps as maps_module
+from nvd_core.decomposition.map_writing import MapWriter, write_maps
 from nvd_core.decomposition.maps import (
     CHANNELS,
     FINE,
     MOST_TEXELS,
     LayerMaps,
-    MapWriter,
     in_order,
     iter_maps,
     read_maps,
-    write_maps,
 )
 from nvd_core.errors import NvdError
 

@@ -8,7 +8,8 @@ from synthetic_shot import make_synthetic_shot
 
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.manifest import LayerRecord, Manifest, write_manifest
-from nvd_core.decomposition.maps import FrameMaps, LayerMaps, MapWriter, read_maps, write_maps
+from nvd_core.decomposition.map_writing import MapWriter, write_maps
+from nvd_core.decomposition.maps import FrameMaps, LayerMaps, read_maps
 from nvd_core.decomposition.tile_index import NAME, TileIndex, changed_tiles, grid_of, looked_up
 from nvd_core.editing import render as module
 from nvd_core.editing.kernel_torch import composed, to_device

@@ -7,18 +7,17 @@ from synthetic_shot import NAMES, make_synthetic_shot, texture
 
 from nvd_core.decomposition.maps import FrameMaps, read_maps
 from nvd_core.devices import choose_device
+from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.kernel_numba import pack_textures, render_delta, render_full
 from nvd_core.editing.kernel_torch import add_delta, composed, decode, lookup, to_device
 from nvd_core.editing.render import (
-    at_depth,
-    make_kernel,
     read_frame,
     render,
     render_frames,
 )
 from nvd_core.errors import Cancelled, NvdError
 from nvd_core.media.clip import open_clip
-from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
+from nvd_core.media.images import at_depth, encode_srgb, read_image, to_float, write_image
 from nvd_core.progress import Progress
 
 DEPTHS = [8, 16, "half", "float"]
@@ -205,7 +204,7 @@ def test_a_painted_folder_needs_no_argument(tmp_path):
 
 def test_torch_kernel_equals_the_compiled_one(shot, monkeypatch):
     """The path of CUDA, run on the CPU."""
-    from nvd_core.editing import render as module
+    from nvd_core.editing import kernel as module
 
     linear = shot.manifest.clip.encoding == "linear"
     depth = "float" if linear else shot.manifest.clip.bit_depth

@@ -12,9 +12,11 @@ from synthetic_shot import NAMES, make_synthetic_shot
 from test_render import random_deltas, random_maps
 
 from nvd_core.decomposition.maps import FrameMaps, read_maps
-from nvd_core.editing import render as render_module
+from nvd_core.editing import kernel as kernel_module
+from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.kernel_torch import add_delta, composed, decode, to_device
-from nvd_core.editing.render import at_depth, make_kernel, read_frame
+from nvd_core.editing.render import read_frame
+from nvd_core.media.images import at_depth
 
 pytest.importorskip("triton", reason="Triton is not installed: its kernels are NOT tested")
 
@@ -143,9 +145,9 @@ def test_without_an_edit_the_frame_comes_back():
 def test_choice_on_cuda(monkeypatch, works):
     """Triton where it works, else torch; make_kernel builds both without touching the device."""
     chosen = []
-    monkeypatch.setattr(render_module, "triton_works", lambda device: works)
+    monkeypatch.setattr(kernel_module, "triton_works", lambda device: works)
     monkeypatch.setattr(kernel_triton, "make_kernel", lambda *_: chosen.append("triton"))
-    monkeypatch.setattr(render_module, "_cuda_kernel", lambda *_: chosen.append("torch"))
+    monkeypatch.setattr(kernel_module, "_cuda_kernel", lambda *_: chosen.append("torch"))
     make_kernel({}, "delta", False, torch.device("cuda"))
     assert chosen == ["triton" if works else "torch"]
     assert importlib.import_module("nvd_core.editing.kernel_triton") is kernel_triton

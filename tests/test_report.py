@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from synthetic_shot import NAMES, make_synthetic_shot, synthetic_maps, texture
 
-from nvd_core.decomposition.maps import write_maps
+from nvd_core.decomposition.map_writing import write_maps
 from nvd_core.errors import NvdError
 from nvd_core.evaluation.pictures import contact_sheet, on_checker, shrunk
 from nvd_core.evaluation.report import cautions, evaluate

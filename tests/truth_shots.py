@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.maps import LayerMaps, read_maps, write_maps
+from nvd_core.decomposition.map_writing import write_maps
+from nvd_core.decomposition.maps import LayerMaps, read_maps
 
 ROOT = Path(__file__).parents[1]
 TURNING = ROOT / "samples" / "truth" / "turning"

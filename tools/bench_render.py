@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from nvd_core.decomposition.maps import FrameMaps
-from nvd_core.editing.render import make_kernel
+from nvd_core.editing.kernel import make_kernel
 
 FRAMES, RUNS = 6, 7
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
-from nvd_core.decomposition.maps import LayerMaps, MapWriter
+from nvd_core.decomposition.map_writing import MapWriter
+from nvd_core.decomposition.maps import LayerMaps
 from nvd_core.editing.frame_paint import paint_to_texture
 from nvd_core.errors import NvdError
 from nvd_core.evaluation.truth import Truth

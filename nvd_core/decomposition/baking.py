@@ -15,13 +15,8 @@ import numpy as np
 from nvd_core.arrays import streamed
 from nvd_core.decomposition.coverage import VISIBLE, Coverage, fill_unseen
 from nvd_core.decomposition.manifest import LayerRecord
-from nvd_core.decomposition.maps import (
-    MOST_TEXELS,
-    FrameMaps,
-    LayerMaps,
-    MapWriter,
-    read_ahead,
-)
+from nvd_core.decomposition.map_writing import MapWriter
+from nvd_core.decomposition.maps import MOST_TEXELS, FrameMaps, LayerMaps, read_ahead
 from nvd_core.decomposition.texture_fit import fit_textures
 from nvd_core.fields.inference import FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo

@@ -23,20 +23,19 @@ from nvd_core.decomposition.maps import FrameMaps
 from nvd_core.devices import choose_device
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
 from nvd_core.editing.edits import edit_paths
+from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.render import (
-    at_depth,
     check_out,
     checked_range,
     depth_for,
     full_textures,
-    make_kernel,
     rendered_depth,
 )
 from nvd_core.errors import NvdError
 from nvd_core.fields.inference import TRANSPARENT, layers_at
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.networks import layer_alphas
-from nvd_core.media.images import read_image, to_float
+from nvd_core.media.images import at_depth, read_image, to_float
 from nvd_core.media.writer import open_writer
 from nvd_core.progress import Progress
 from nvd_core.training.checkpoint import load_model, load_texture_boxes

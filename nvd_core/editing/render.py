@@ -5,30 +5,28 @@ writer takes them in order. docs/decomposition-folder.md has the formulas of bot
 """
 
 import dataclasses
-import importlib
 import itertools
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from nvd_core import __version__
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.manifest import ClipRecord
-from nvd_core.decomposition.maps import FrameMaps, iter_maps
-from nvd_core.devices import choose_device, triton_works
-from nvd_core.editing import kernel_numba, kernel_torch
+from nvd_core.decomposition.maps import iter_maps
+from nvd_core.devices import choose_device
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
+from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.reach import Reach, RenderedBefore
 from nvd_core.errors import NvdError
 from nvd_core.files import written_beside
 from nvd_core.frame_threads import in_order
-from nvd_core.media.images import decode_srgb, image_layout, read_image, to_float, to_integers
+from nvd_core.media.images import at_depth, image_layout, read_image
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.progress import Progress
@@ -38,9 +36,6 @@ RENDERING = 1
 """to be raised when the same edit is rendered differently, so that no old image is left"""
 
 _DTYPES = {8: "uint8", 16: "uint16", "half": "float16", "float": "float32"}
-
-Kernel = Callable[[np.ndarray, FrameMaps], np.ndarray]
-"""from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype"""
 
 
 def render(
@@ -235,23 +230,6 @@ def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
     }
 
 
-def make_kernel(
-    textures: dict[int, np.ndarray], mode: str, linear: bool, device: torch.device
-) -> Kernel:
-    """The function that renders a frame with these textures (deltas in the mode "delta").
-
-    Textures are numbered as the layers of the maps that the function will be given.
-    `linear` says what floating-point frames hold; integers are display-encoded. On CUDA it is a
-    Triton kernel where Triton works, else plain torch; on the CPU Numba's.
-    """
-    if device.type != "cuda":
-        return _cpu_kernel(textures, mode, linear, device)
-    if triton_works(device):
-        kernel_triton = importlib.import_module("nvd_core.editing.kernel_triton")
-        return kernel_triton.make_kernel(textures, mode, linear, device)
-    return _cuda_kernel(textures, mode, linear, device)
-
-
 def read_frame(shot: Shot, index: int) -> np.ndarray:
     """Frame `index` of the clip as it is on disk, [H, W, 3]; NvdError if it has changed size."""
     path = shot.frame_path(index)
@@ -273,68 +251,6 @@ def check_frame(shot: Shot, path: Path, layout: tuple[int, int, int, str]) -> No
             found=found,
             remedy="restore the file, or make the folder again with `nvd decompose`",
         )
-
-
-def at_depth(frame: np.ndarray, bit_depth: int | str) -> np.ndarray:
-    """`frame` of any depth as uint8 or uint16 for a `bit_depth` of 8 or 16, else as float32."""
-    if bit_depth not in (8, 16):
-        return to_float(frame)
-    if bit_depth == 16:
-        return frame if frame.dtype == np.uint16 else frame.astype(np.uint16) * 257
-    if frame.dtype == np.uint16:
-        return ((frame.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    return frame
-
-
-def _cpu_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -> Kernel:
-    packed = kernel_numba.pack_textures(textures, crop=mode == "delta")
-
-    def kernel(frame: np.ndarray, maps: FrameMaps) -> np.ndarray:
-        out = np.empty_like(frame)
-        if mode == "delta":
-            kernel_numba.render_delta(frame, maps, packed, linear, out)
-        elif maps.added is not None:
-            display = np.empty(frame.shape, np.float32)
-            kernel_numba.render_full(maps, packed, False, display)
-            out = _from_display(display + maps.added, frame.dtype, linear)
-        else:
-            kernel_numba.render_full(maps, packed, linear, out)
-        return out
-
-    return kernel
-
-
-def _cuda_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -> Kernel:
-    if mode == "delta":
-        textures = {n: delta for n, delta in textures.items() if delta.any()}
-    tensors = kernel_torch.to_device(textures, device)
-
-    def kernel(frame: np.ndarray, maps: FrameMaps) -> np.ndarray:
-        if not tensors:
-            return frame
-        composed = kernel_torch.composed(maps, tensors)
-        if mode == "full" and maps.added is not None:
-            composed += torch.from_numpy(maps.added).to(composed)
-        largest = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 0
-        # torch has next to no arithmetic on 16-bit unsigned integers
-        source = frame.astype(np.int32) if frame.dtype == np.uint16 else frame
-        if mode == "delta":
-            source = torch.from_numpy(source).to(device)
-            result = kernel_torch.add_delta(source, composed, largest, linear)
-        elif largest:
-            result = kernel_torch.to_integers(composed, largest)
-        else:
-            result = kernel_torch.decode(composed) if linear else composed
-        return result.cpu().numpy().astype(frame.dtype)
-
-    return kernel
-
-
-def _from_display(display: np.ndarray, dtype: np.dtype, linear: bool) -> np.ndarray:
-    """Display-encoded float32 values as a frame of `dtype`, as the kernels write it."""
-    if dtype.kind == "u":
-        return to_integers(display, dtype)
-    return decode_srgb(display) if linear else display
 
 
 def checked_range(shot: Shot, frames: tuple[int, int] | None) -> tuple[int, int]:

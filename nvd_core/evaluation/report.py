@@ -14,7 +14,8 @@ from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.maps import FrameMaps, iter_maps
 from nvd_core.devices import choose_device
 from nvd_core.editing.edits import display_colours
-from nvd_core.editing.render import Kernel, make_kernel, read_frame
+from nvd_core.editing.kernel import Kernel, make_kernel
+from nvd_core.editing.render import read_frame
 from nvd_core.errors import NvdError
 from nvd_core.evaluation import pictures
 from nvd_core.evaluation.against_truth import measure_tracks, measure_truth

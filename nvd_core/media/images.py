@@ -160,6 +160,17 @@ def to_integers(display: np.ndarray, dtype: type | np.dtype) -> np.ndarray:
     return (clamped * largest + np.float32(0.5)).astype(dtype)
 
 
+def at_depth(frame: np.ndarray, bit_depth: int | str) -> np.ndarray:
+    """`frame` of any depth as uint8 or uint16 for a `bit_depth` of 8 or 16, else as float32."""
+    if bit_depth not in (8, 16):
+        return to_float(frame)
+    if bit_depth == 16:
+        return frame if frame.dtype == np.uint16 else frame.astype(np.uint16) * 257
+    if frame.dtype == np.uint16:
+        return ((frame.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    return frame
+
+
 def encode_srgb(linear: np.ndarray) -> np.ndarray:
     """Linear values, any shape, to the sRGB curve as float32, continued above 1; a line below 0."""
     linear = np.asarray(linear, np.float32)

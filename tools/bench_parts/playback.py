@@ -21,7 +21,8 @@ from bench_parts.subject import Bench
 from nvd_core.decomposition.baking import TextureFrame
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
-from nvd_core.decomposition.maps import LayerMaps, MapWriter
+from nvd_core.decomposition.map_writing import MapWriter
+from nvd_core.decomposition.maps import LayerMaps
 from nvd_core.fields.inference import layers_at
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.media.images import read_image, to_float, to_integers, write_image

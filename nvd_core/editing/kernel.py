@@ -1,0 +1,83 @@
+"""The function that renders a frame: Numba's on the CPU, Triton's or plain torch on CUDA."""
+
+import importlib
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from nvd_core.decomposition.maps import FrameMaps
+from nvd_core.devices import triton_works
+from nvd_core.editing import kernel_numba, kernel_torch
+from nvd_core.media.images import decode_srgb, to_integers
+
+Kernel = Callable[[np.ndarray, FrameMaps], np.ndarray]
+"""from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype"""
+
+
+def make_kernel(
+    textures: dict[int, np.ndarray], mode: str, linear: bool, device: torch.device
+) -> Kernel:
+    """The function that renders a frame with these textures (deltas in the mode "delta").
+
+    Textures are numbered as the layers of the maps that the function will be given.
+    `linear` says what floating-point frames hold; integers are display-encoded. On CUDA it is a
+    Triton kernel where Triton works, else plain torch; on the CPU Numba's.
+    """
+    if device.type != "cuda":
+        return _cpu_kernel(textures, mode, linear, device)
+    if triton_works(device):
+        kernel_triton = importlib.import_module("nvd_core.editing.kernel_triton")
+        return kernel_triton.make_kernel(textures, mode, linear, device)
+    return _cuda_kernel(textures, mode, linear, device)
+
+
+def _cpu_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -> Kernel:
+    packed = kernel_numba.pack_textures(textures, crop=mode == "delta")
+
+    def kernel(frame: np.ndarray, maps: FrameMaps) -> np.ndarray:
+        out = np.empty_like(frame)
+        if mode == "delta":
+            kernel_numba.render_delta(frame, maps, packed, linear, out)
+        elif maps.added is not None:
+            display = np.empty(frame.shape, np.float32)
+            kernel_numba.render_full(maps, packed, False, display)
+            out = _from_display(display + maps.added, frame.dtype, linear)
+        else:
+            kernel_numba.render_full(maps, packed, linear, out)
+        return out
+
+    return kernel
+
+
+def _cuda_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -> Kernel:
+    if mode == "delta":
+        textures = {n: delta for n, delta in textures.items() if delta.any()}
+    tensors = kernel_torch.to_device(textures, device)
+
+    def kernel(frame: np.ndarray, maps: FrameMaps) -> np.ndarray:
+        if not tensors:
+            return frame
+        composed = kernel_torch.composed(maps, tensors)
+        if mode == "full" and maps.added is not None:
+            composed += torch.from_numpy(maps.added).to(composed)
+        largest = np.iinfo(frame.dtype).max if frame.dtype.kind == "u" else 0
+        # torch has next to no arithmetic on 16-bit unsigned integers
+        source = frame.astype(np.int32) if frame.dtype == np.uint16 else frame
+        if mode == "delta":
+            source = torch.from_numpy(source).to(device)
+            result = kernel_torch.add_delta(source, composed, largest, linear)
+        elif largest:
+            result = kernel_torch.to_integers(composed, largest)
+        else:
+            result = kernel_torch.decode(composed) if linear else composed
+        return result.cpu().numpy().astype(frame.dtype)
+
+    return kernel
+
+
+def _from_display(display: np.ndarray, dtype: np.dtype, linear: bool) -> np.ndarray:
+    """Display-encoded float32 values as a frame of `dtype`, as the kernels write it."""
+    if dtype.kind == "u":
+        return to_integers(display, dtype)
+    return decode_srgb(display) if linear else display
