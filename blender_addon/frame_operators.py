@@ -58,9 +58,10 @@ def draw_canvas(layout, entry) -> None:
         row = column.row(align=True)
         text = f"Frame {entry.canvas_frame}"
         row.operator("nvd.paint_frame", text=text, icon="BRUSH_DATA")
+        row.operator("nvd.discard_canvas", text="", icon="X")
+        row = column.row(align=True)
         row.operator("nvd.canvas_to_layers", icon="RENDERLAYERS")
         row.prop(entry, "canvas_lit", toggle=True)
-        row.operator("nvd.discard_canvas", text="", icon="X")
     job = frame_canvas.job_of(entry)
     if job is None:
         return
@@ -71,8 +72,8 @@ def draw_canvas(layout, entry) -> None:
         row.label(text=f"{job.title}: {describe(job)}")
         row.operator("nvd.cancel_job", text="", icon="CANCEL").job = job.id
     for caution in job.log.cautions:
-        for line in textwrap.wrap(caution, WIDTH):
-            layout.label(text=line)
+        for number, line in enumerate(textwrap.wrap(caution, WIDTH)):
+            column.label(text=line, icon="NONE" if number else "INFO")
 
 
 _CLASSES = (NVD_OT_paint_frame, NVD_OT_canvas_to_layers, NVD_OT_discard_canvas)

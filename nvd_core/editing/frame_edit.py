@@ -87,7 +87,7 @@ def paint_frame(
         if count > NOTICED * painted[name]:
             progress.caution(
                 f"{count} of {painted[name]} texels of {name} would have to be brighter than its "
-                "edit can hold, for the shot's light is dim there: they come out too dark"
+                "edit can hold, as the shot's light is dim there: they come out too dark"
             )
     result = {"frame": frame, "painted": painted}
     if any(clipped.values()):
@@ -121,7 +121,7 @@ def read_paint(
         raise NvdError(
             f"there is no paint in {image}",
             found="alpha 0 everywhere" if alone else "the picture that it was painted on",
-            remedy="save the painted picture, or name with --base the one that it was painted on",
+            remedy="paint on the picture and save it; --base names what it was painted on",
         )
     return paint
 
