@@ -12,6 +12,8 @@ docs/decomposition-folder.md.
 """
 
 from . import (
+    frame_canvas,
+    frame_operators,
     headless,
     job_operators,
     operators,
@@ -38,6 +40,8 @@ _parts = (  # each has register() and unregister()
     painting,
     preview,
     render_job,
+    frame_canvas,
+    frame_operators,
     panel_layers,
     operators,
     headless,

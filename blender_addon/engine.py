@@ -22,7 +22,7 @@ from .jobs import Job
 from .process import clean_environment
 from .storage import jobs_folder, preferences, user_folder
 
-PROTOCOL = 1  # what of the engine's command line this extension relies on; nvd_core states the same
+PROTOCOL = 2  # what of the engine's command line this extension relies on; nvd_core states the same
 INSTALL = "nvd.install_engine"
 
 

@@ -109,7 +109,7 @@ class Job:
         try:
             self._popen = process.spawn(command, self.folder, self.log.path, self._errors)
         except OSError as error:
-            self._fail(
+            self.fail(
                 f"{self.plan['python']} cannot be run ({error.strerror})",
                 "choose the engine's Python in the preferences, or install the engine",
             )
@@ -211,9 +211,10 @@ class Job:
             self.error = AddonError(f"{self.title} was interrupted", "resume it", "nvd.resume_job")
         else:
             last = _last_line(self._errors)
-            self._fail(last or f"ended with code {code}", f"see {self._errors}, and try again")
+            self.fail(last or f"ended with code {code}", f"see {self._errors}, and try again")
 
-    def _fail(self, problem: str, remedy: str) -> None:
+    def fail(self, problem: str, remedy: str) -> None:
+        """Count as failed: also for what was done with a finished job's results."""
         self.state = FAILED
         self.error = AddonError(problem, remedy)
 

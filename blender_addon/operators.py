@@ -4,7 +4,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from .errors import AddonError
-from .panel_layers import shot_scene
+from .on_shot import shot_scene
 from .shots import add_shot
 
 

@@ -34,7 +34,11 @@ def paint_layer(layer: NVD_PG_layer, space: bpy.types.SpaceImageEditor | None = 
 
     Where the texture was never seen it is transparent, and the editor shows it so.
     """
-    image = _edit(layer)
+    open_canvas(edit_of(layer), space)
+
+
+def open_canvas(image: bpy.types.Image, space: bpy.types.SpaceImageEditor | None = None) -> None:
+    """Make the image the canvas, and open it for painting in the Image Editor `space`."""
     settings = bpy.context.scene.tool_settings.image_paint
     settings.mode, settings.canvas = "IMAGE", image
     if space is not None:
@@ -58,12 +62,16 @@ def save_edits(entry: NVD_PG_shot) -> list[Path]:
     unsaved = [layer for layer in entry.layers if is_unsaved(layer)]
     if unsaved and entry.missing:
         entry.read()  # raises, and says what to do
-    return [_save(layer.edit) for layer in unsaved]
+    return [save_image(layer.edit) for layer in unsaved]
 
 
 def is_unsaved(layer: NVD_PG_layer) -> bool:
     """Whether the layer has paint that its file does not have."""
-    image = layer.edit
+    return has_unsaved(layer.edit)
+
+
+def has_unsaved(image: bpy.types.Image | None) -> bool:
+    """Whether the image has pixels that its file does not have."""
     return image is not None and (image.is_dirty or image.packed_file is not None)
 
 
@@ -72,7 +80,7 @@ def restore_learned(layer: NVD_PG_layer) -> None:
 
     Paint that was taken off before stays in the .blend as an image.
     """
-    painted = _edit(layer)
+    painted = edit_of(layer)
     _follow(layer)
     if 0 in layer.base.size:
         raise ShotError(f"what was learned of {layer.name} cannot be read", CHOOSE)
@@ -95,7 +103,7 @@ def bring_back(layer: NVD_PG_layer) -> None:
     if layer.taken_back is None:
         raise ShotError(f"no paint was taken off {layer.name}", "restore the learned texture first")
     _follow(layer)
-    old, has_paint = _edit(layer), is_painted(layer)
+    old, has_paint = edit_of(layer), is_painted(layer)
     put_in_place(old, layer.taken_back)
     layer.edit, layer.taken_back = layer.taken_back, old if has_paint else None
     _follow(layer)
@@ -103,7 +111,7 @@ def bring_back(layer: NVD_PG_layer) -> None:
 
 def is_painted(layer: NVD_PG_layer) -> bool:
     """Whether the edit differs from what was learned; reads all pixels."""
-    edit, base = read_pixels(_edit(layer)), read_pixels(layer.base)
+    edit, base = read_pixels(edit_of(layer)), read_pixels(layer.base)
     left_by_scaling = DEAD_ZONE if layer.base != layer.learned else 0
     return edit.shape != base.shape or np.abs(edit - base).max() > left_by_scaling
 
@@ -117,7 +125,7 @@ def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
     if what not in VIEWS:
         raise ValueError(f"what should be one of {VIEWS}, not {what!r}")
     follow_sizes(entry)
-    before, edit = layer.image, _edit(layer)
+    before, edit = layer.image, edit_of(layer)
     if what == "learned":
         layer.shown = layer.base
     else:
@@ -126,7 +134,7 @@ def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
     for link in node.inputs[f"{layer.name} Edit"].links if node else ():
         if link.from_node.bl_idname == "CompositorNodeImage":
             link.from_node.image = layer.image
-    for space in _image_editors().values():
+    for space in image_editors().values():
         if space.image == before:
             space.image = layer.image
     return layer.image
@@ -150,13 +158,15 @@ def _follow(layer: NVD_PG_layer) -> None:
         follow_sizes(entry)
 
 
-def _edit(layer: NVD_PG_layer) -> bpy.types.Image:
+def edit_of(layer: NVD_PG_layer) -> bpy.types.Image:
+    """The image that is painted on; ShotError where it was deleted."""
     if layer.edit is None:
         raise ShotError(f"the edit image of {layer.name} was deleted", "open the shot again")
     return layer.edit
 
 
-def _save(image: bpy.types.Image) -> Path:
+def save_image(image: bpy.types.Image) -> Path:
+    """Write the image to its file, beside and renamed; ShotError where the disk refuses."""
     path = Path(image["nvd_path"])
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     packed = image.packed_file is not None
@@ -190,7 +200,7 @@ def _before_save(_path) -> None:
                     keep_packed(layer.edit)
 
 
-def _image_editors() -> dict[tuple[int, int], bpy.types.SpaceImageEditor]:
+def image_editors() -> dict[tuple[int, int], bpy.types.SpaceImageEditor]:
     """Every Image Editor by the number of its window and of its area."""
     return {
         (number, place): area.spaces.active
@@ -208,7 +218,7 @@ def _open_layers() -> Iterator[tuple[tuple, bpy.types.bpy_struct, str, str]]:
 
     A key, the thing, and the names of its property and of the layer's.
     """
-    for place, space in _image_editors().items():
+    for place, space in image_editors().items():
         yield place, space, "image", "image"
     for scene in bpy.data.scenes:
         yield (scene.name,), scene.tool_settings.image_paint, "canvas", "edit"

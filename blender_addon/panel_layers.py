@@ -8,53 +8,12 @@ from bpy.props import EnumProperty, StringProperty
 
 from . import compat, painting, preview, shots, strips
 from .engine import find_engine
-from .errors import AddonError
+from .frame_operators import draw_canvas
+from .on_shot import OnLayer, OnShot, shot_scene
 from .render_job import queue_render
 
 
-def shot_scene(context) -> bpy.types.Scene:
-    """The scene whose list of shots is shown; a composite's own scene shows the list it is in."""
-    scene = compat.sequencer_scene(context)
-    if len(scene.nvd_shots):
-        return scene
-    owners = [entry.id_data for entry in shots.all_shots() if entry.scene == scene]
-    return owners[0] if owners else scene
-
-
-class _OnShot:
-    """An operator on the shot that is chosen; its `work` may raise AddonError."""
-
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 (Blender wants a set)
-
-    @classmethod
-    def poll(cls, context):
-        return shots.current_shot(shot_scene(context)) is not None
-
-    def execute(self, context):
-        scene = shot_scene(context)
-        try:
-            text = self.work(context, scene, shots.current_shot(scene))
-        except AddonError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if text:
-            self.report({"INFO"}, text)
-        return {"FINISHED"}
-
-
-class _OnLayer(_OnShot):
-    """The same on a layer; without a name on the one chosen in the list."""
-
-    layer: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
-
-    def work(self, context, _scene, entry):
-        layer = entry.layers.get(self.layer) or entry.layer
-        if layer is None:
-            raise AddonError("no layer is chosen", "choose one in the list")
-        return self.work_on(context, entry, layer)
-
-
-class NVD_OT_paint_layer(_OnLayer, bpy.types.Operator):
+class NVD_OT_paint_layer(OnLayer, bpy.types.Operator):
     """Open the layer's edit image in an Image Editor, ready to paint on"""
 
     bl_idname = "nvd.paint_layer"
@@ -66,7 +25,7 @@ class NVD_OT_paint_layer(_OnLayer, bpy.types.Operator):
         return "" if space else "Open an Image Editor: the layer's edit is the canvas now"
 
 
-class NVD_OT_show_layer(_OnLayer, bpy.types.Operator):
+class NVD_OT_show_layer(OnLayer, bpy.types.Operator):
     """Show something else in place of the edit, which stays as it is"""
 
     bl_idname = "nvd.show_layer"
@@ -85,7 +44,7 @@ class NVD_OT_show_layer(_OnLayer, bpy.types.Operator):
         painting.show(entry, layer, self.what)
 
 
-class NVD_OT_restore_learned(_OnLayer, bpy.types.Operator):
+class NVD_OT_restore_learned(OnLayer, bpy.types.Operator):
     """Take all paint off the layer; it is kept and can be brought back"""
 
     bl_idname = "nvd.restore_learned"
@@ -95,7 +54,7 @@ class NVD_OT_restore_learned(_OnLayer, bpy.types.Operator):
         painting.restore_learned(layer)
 
 
-class NVD_OT_bring_back(_OnLayer, bpy.types.Operator):
+class NVD_OT_bring_back(OnLayer, bpy.types.Operator):
     """Put the paint on again that Restore Learned has taken off"""
 
     bl_idname = "nvd.bring_back"
@@ -105,7 +64,7 @@ class NVD_OT_bring_back(_OnLayer, bpy.types.Operator):
         painting.bring_back(layer)
 
 
-class NVD_OT_save_edits(_OnShot, bpy.types.Operator):
+class NVD_OT_save_edits(OnShot, bpy.types.Operator):
     """Save the paint of every layer of the shot; saving the .blend does it too"""
 
     bl_idname = "nvd.save_edits"
@@ -115,7 +74,7 @@ class NVD_OT_save_edits(_OnShot, bpy.types.Operator):
         return f"Saved {len(painting.save_edits(entry))} layers"
 
 
-class NVD_OT_preview(_OnShot, bpy.types.Operator):
+class NVD_OT_preview(OnShot, bpy.types.Operator):
     """Show the shot with its paint in Image Editors and Sequencer previews"""
 
     bl_idname = "nvd.preview"
@@ -129,7 +88,7 @@ class NVD_OT_preview(_OnShot, bpy.types.Operator):
             preview.start(entry)
 
 
-class NVD_OT_find_again(_OnShot, bpy.types.Operator):
+class NVD_OT_find_again(OnShot, bpy.types.Operator):
     """Choose where the shot's folder is now"""
 
     bl_idname = "nvd.find_again"
@@ -146,7 +105,7 @@ class NVD_OT_find_again(_OnShot, bpy.types.Operator):
         shots.find_again(entry, bpy.path.abspath(self.directory))
 
 
-class NVD_OT_to_strip(_OnShot, bpy.types.Operator):
+class NVD_OT_to_strip(OnShot, bpy.types.Operator):
     """Bring the painted shot back into the sequencer, above the strip that it was made from"""
 
     bl_idname = "nvd.to_strip"
@@ -215,6 +174,7 @@ class _Layers:
         row.operator("nvd.save_edits", icon="FILE_TICK")
         if preview.message():
             layout.label(text=preview.message(), icon="INFO")
+        draw_canvas(layout, entry)
         _draw_strips(layout, scene, entry)
 
 

@@ -175,7 +175,7 @@ def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
         _live.handles.append((space, handle, region))
     for handlers, function in _HANDLERS:
         handlers.append(function)
-    _follow(_scene_of(entry))
+    _follow(scene_of(entry))
 
 
 def stop() -> None:
@@ -211,7 +211,7 @@ def frame_of(entry: NVD_PG_shot, scene: bpy.types.Scene) -> int:
     return source_frame(strip, scene.frame_current) - entry.first_frame
 
 
-def _scene_of(entry: NVD_PG_shot) -> bpy.types.Scene:
+def scene_of(entry: NVD_PG_shot) -> bpy.types.Scene:
     """The scene whose playhead is followed: the one that lists the shot, or the shot's own."""
     shown = bpy.context.scene
     return shown if shown == entry.scene else entry.id_data
@@ -240,7 +240,7 @@ def _after_undo(_scene, _depsgraph=None) -> None:
         stop()
         return
     _live.preview.forget_frame()
-    _follow(_scene_of(entry))
+    _follow(scene_of(entry))
 
 
 _HANDLERS = (

@@ -15,7 +15,13 @@ from pathlib import Path
 
 import bpy
 from bpy.app.handlers import persistent
-from bpy.props import CollectionProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from . import compat, nodes
 from .patterns import kind_of, pattern
@@ -59,6 +65,11 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
     active_layer: IntProperty(name="Layer")
     strip: StringProperty(name="Strip", description="The strip that it was made from")
     first_frame: IntProperty(name="First Frame", description="Frame of the strip's source, from 0")
+    canvas: PointerProperty(type=bpy.types.Image, description="A frame that is painted on")
+    canvas_frame: IntProperty(name="Canvas Frame", description="Which of the shot's, from 0")
+    canvas_lit: BoolProperty(
+        name="Lit", description="Paint is the surface's colour, and the shot's light plays on it"
+    )
 
     @property
     def path(self) -> Path:

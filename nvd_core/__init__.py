@@ -13,5 +13,5 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __version__ = "0.1.0"
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of what the Blender extension relies on: the command line's words and its JSON lines."""

@@ -36,11 +36,45 @@ def add_commands(
     camera.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
     camera.set_defaults(command=_camera)
 
+    paint = commands.add_parser("paint", help="take paint on a frame onto the layers' edits")
+    paint.add_argument("shot", type=Path)
+    paint.add_argument("--frame", type=int, required=True, metavar="N", help="counted from 0")
+    paint.add_argument(
+        "--image",
+        type=Path,
+        required=True,
+        metavar="PAINT",
+        help="of the clip's size: paint alone, with alpha, or a painted copy of the frame",
+    )
+    paint.add_argument(
+        "--base",
+        type=Path,
+        metavar="IMAGE",
+        help="what PAINT is a painted copy of; by itself the frame with the present edits",
+    )
+    paint.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="take the paint to this layer only; may be given again",
+    )
+    paint.add_argument(
+        "--lit", action="store_true", help="the paint is the surface's colour, to be lit"
+    )
+    paint.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write the painted edits there, and leave those of the folder as they are",
+    )
+    paint.set_defaults(command=_paint)
+
     reproduce = commands.add_parser("reproduce", help="run a list of clips and settings, report")
     reproduce.add_argument("list", type=Path, help="YAML file: clips and variants")
     reproduce.add_argument("--out", type=Path, required=True, help="folder of runs and report")
     reproduce.set_defaults(command=_reproduce)
-    return [camera, reproduce]
+    return [camera, paint, reproduce]
 
 
 def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
@@ -64,6 +98,22 @@ def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
         edits=dict(parsed.edit),
         frames=parsed.frames,
         bit_depth=parsed.bits,
+        progress=progress,
+    )
+
+
+def _paint(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.decomposition.folder import Shot
+    from nvd_core.editing.frame_edit import paint_frame
+
+    return paint_frame(
+        Shot.open(parsed.shot),
+        parsed.frame,
+        parsed.image,
+        base=parsed.base,
+        layers=parsed.layer,
+        lit=parsed.lit,
+        out=parsed.out,
         progress=progress,
     )
 
