@@ -10,7 +10,8 @@ from synthetic_shot import NAMES, make_synthetic_shot, texture
 from nvd_core.cli import main
 from nvd_core.decomposition.folder import Shot
 from nvd_core.decomposition.manifest import read_manifest
-from nvd_core.decomposition.maps import MapWriter, read_maps
+from nvd_core.decomposition.map_writing import MapWriter
+from nvd_core.decomposition.maps import read_maps
 from nvd_core.editing.frame_edit import paint_frame, read_paint
 from nvd_core.editing.render import render_frames
 from nvd_core.errors import NvdError
