@@ -74,7 +74,8 @@ def test_the_engine_says_what_it_is():
 
 def test_protocols_that_differ_are_told_plainly(monkeypatch):
     monkeypatch.setattr(engine, "PROTOCOL", PROTOCOL + 1)
-    with pytest.raises(AddonError, match=r"protocol 1, this extension protocol 2: update the engi"):
+    said = f"protocol {PROTOCOL}, this extension protocol {PROTOCOL + 1}: update the engine"
+    with pytest.raises(AddonError, match=said):
         test_engine(PYTHON)
     monkeypatch.setattr(engine, "PROTOCOL", PROTOCOL - 1)
     with pytest.raises(AddonError, match="update the extension"):
