@@ -20,6 +20,7 @@ from build_extension import build  # noqa: E402
 from gui_tour import tour  # noqa: E402
 from tiny import make_clip  # noqa: E402
 
+from nvd_core import PROTOCOL  # noqa: E402
 from nvd_core.cli import main as nvd  # noqa: E402
 from nvd_core.evaluation.metrics import psnr, squared_error  # noqa: E402
 from nvd_core.media.images import read_image, to_float, write_image  # noqa: E402
@@ -123,7 +124,7 @@ class TestTour:
     """What was seen when the extension was used with a mouse, see tools/gui_tour.py."""
 
     def test_decomposed_from_a_mask_drawn_in_blender(self, walked):
-        assert walked[0]["engine"]["protocol"] == 1
+        assert walked[0]["engine"]["protocol"] == PROTOCOL
         assert walked[0]["decompose"]["state"] == "done"
 
     def test_a_stroke_is_seen_on_the_shot(self, walked):
