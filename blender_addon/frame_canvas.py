@@ -23,7 +23,7 @@ from .errors import AddonError
 from .jobs import DONE, INTERRUPTED, Job
 from .runner import runner
 from .shot import Shot
-from .shots import NVD_PG_layer, NVD_PG_shot, all_shots, stored_path
+from .shots import NVD_PG_layer, NVD_PG_shot, all_shots, listed_shot, stored_path
 from .storage import jobs_folder
 from .strips import render_command, strip_named
 from .timing import shown_pictures
@@ -137,8 +137,7 @@ def _canvas(entry: NVD_PG_shot) -> bpy.types.Image:
 
 
 def _path(shot: Shot, name: str) -> str:
-    suffix = "exr" if shot.encoding == "linear" else "png"
-    return str(shot.folder / "paint" / f"{name}.{suffix}")
+    return str(shot.folder / "paint" / f"{name}.{shot.suffix}")
 
 
 def _path_of(canvas: bpy.types.Image | None) -> str:
@@ -178,9 +177,7 @@ def _when_ended(job: Job) -> None:
     if job.state == INTERRUPTED:
         job.fail(f"{job.title} was interrupted", "try again")
     about = job.plan["about"]
-    scene = bpy.data.scenes.get(about["scene"])
-    shots = scene.nvd_shots if scene else ()
-    entry = next((entry for entry in shots if str(entry.path) == about["folder"]), None)
+    entry = listed_shot(about["scene"], about["folder"])
     if job.state != DONE or entry is None:
         return
     try:

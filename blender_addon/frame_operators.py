@@ -79,11 +79,4 @@ def draw_canvas(layout, entry) -> None:
 _CLASSES = (NVD_OT_paint_frame, NVD_OT_canvas_to_layers, NVD_OT_discard_canvas)
 
 
-def register():
-    for cls in _CLASSES:
-        bpy.utils.register_class(cls)
-
-
-def unregister():
-    for cls in reversed(_CLASSES):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

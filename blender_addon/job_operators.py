@@ -11,28 +11,15 @@ from .jobs import DONE, Job
 from .mask_drawing import draw_mask
 from .painting import image_editor
 from .properties import add_object, output_folder
+from .reporting import Reporting
 from .runner import runner
 from .shots import add_shot
 from .storage import preferences
 from .strip_job import decompose_strip
 
 
-class _Reporting:
-    """An operator whose `work` may raise AddonError."""
-
-    def execute(self, context):
-        try:
-            text = self.work(context)
-        except AddonError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if text:
-            self.report({"INFO"}, text)
-        return {"FINISHED"}
-
-
-class _OnJob(_Reporting):
-    """The same for an operator on one job, given by its id."""
+class _OnJob(Reporting):
+    """An operator on one job, given by its id."""
 
     job: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
 
@@ -43,7 +30,7 @@ class _OnJob(_Reporting):
         return job
 
 
-class NVD_OT_test_engine(_Reporting, bpy.types.Operator):
+class NVD_OT_test_engine(Reporting, bpy.types.Operator):
     """See whether the engine's Python works: its version, its device, and what is missing"""
 
     bl_idname = "nvd.test_engine"
@@ -53,7 +40,7 @@ class NVD_OT_test_engine(_Reporting, bpy.types.Operator):
         runner.queue_tool(test_job(find_engine().python))
 
 
-class NVD_OT_install_engine(_Reporting, bpy.types.Operator):
+class NVD_OT_install_engine(Reporting, bpy.types.Operator):
     """Install the engine into this extension's own folder (downloads up to 3 GB)"""
 
     bl_idname = "nvd.install_engine"
@@ -76,7 +63,7 @@ class NVD_OT_install_engine(_Reporting, bpy.types.Operator):
         return "The engine is being installed; the preferences show how far it is"
 
 
-class NVD_OT_decompose(_Reporting, bpy.types.Operator):
+class NVD_OT_decompose(Reporting, bpy.types.Operator):
     """Decompose what the active strip shows into layers, beside Blender"""
 
     bl_idname = "nvd.decompose"
@@ -181,7 +168,7 @@ class NVD_OT_show_log(_OnJob, bpy.types.Operator):
         return f"The log is the text {name!r} in the Text Editor"
 
 
-class NVD_OT_add_object(_Reporting, bpy.types.Operator):
+class NVD_OT_add_object(Reporting, bpy.types.Operator):
     """Add an object that becomes a layer of its own"""
 
     bl_idname = "nvd.add_object"
@@ -192,7 +179,7 @@ class NVD_OT_add_object(_Reporting, bpy.types.Operator):
         add_object(sequencer_scene(context))
 
 
-class NVD_OT_remove_object(_Reporting, bpy.types.Operator):
+class NVD_OT_remove_object(Reporting, bpy.types.Operator):
     """Remove the active object from the list"""
 
     bl_idname = "nvd.remove_object"
@@ -205,7 +192,7 @@ class NVD_OT_remove_object(_Reporting, bpy.types.Operator):
         settings.active = max(0, min(settings.active, len(settings.objects) - 1))
 
 
-class NVD_OT_move_object(_Reporting, bpy.types.Operator):
+class NVD_OT_move_object(Reporting, bpy.types.Operator):
     """Move the active object to the front or to the back"""
 
     bl_idname = "nvd.move_object"
@@ -222,7 +209,7 @@ class NVD_OT_move_object(_Reporting, bpy.types.Operator):
             settings.active = to
 
 
-class NVD_OT_draw_mask(_Reporting, bpy.types.Operator):
+class NVD_OT_draw_mask(Reporting, bpy.types.Operator):
     """Draw the object's mask over the strip in an Image Editor: Ctrl-click adds points"""
 
     bl_idname = "nvd.draw_mask"
@@ -256,11 +243,4 @@ _classes = (
 )
 
 
-def register():
-    for cls in _classes:
-        bpy.utils.register_class(cls)
-
-
-def unregister():
-    for cls in reversed(_classes):
-        bpy.utils.unregister_class(cls)
+register, unregister = bpy.utils.register_classes_factory(_classes)

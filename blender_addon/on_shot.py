@@ -5,6 +5,7 @@ from bpy.props import StringProperty
 
 from . import compat, shots
 from .errors import AddonError
+from .reporting import Reporting
 
 
 def shot_scene(context) -> bpy.types.Scene:
@@ -16,8 +17,8 @@ def shot_scene(context) -> bpy.types.Scene:
     return owners[0] if owners else scene
 
 
-class OnShot:
-    """An operator on the shot that is chosen; its `work` may raise AddonError."""
+class OnShot(Reporting):
+    """An operator on the shot that is chosen."""
 
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 (Blender wants a set)
 
@@ -25,16 +26,9 @@ class OnShot:
     def poll(cls, context):
         return shots.current_shot(shot_scene(context)) is not None
 
-    def execute(self, context):
+    def subject(self, context):
         scene = shot_scene(context)
-        try:
-            text = self.work(context, scene, shots.current_shot(scene))
-        except AddonError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        if text:
-            self.report({"INFO"}, text)
-        return {"FINISHED"}
+        return context, scene, shots.current_shot(scene)
 
 
 class OnLayer(OnShot):

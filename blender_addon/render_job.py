@@ -11,7 +11,7 @@ from .errors import AddonError
 from .jobs import DONE, Job
 from .painting import save_edits
 from .runner import runner
-from .shots import NVD_PG_shot
+from .shots import NVD_PG_shot, listed_shot
 from .storage import jobs_folder
 from .strips import add_strip, alignment, render_command, render_pattern, strip_named
 
@@ -44,13 +44,11 @@ def _when_ended(job: Job) -> None:
     if job.kind != KIND or job.state != DONE:
         return
     about = job.plan["about"]
-    scene = bpy.data.scenes.get(about["scene"])
-    shots = scene.nvd_shots if scene else ()
-    entry = next((entry for entry in shots if str(entry.path) == about["folder"]), None)
+    entry = listed_shot(about["scene"], about["folder"])
     if entry is None:
         return
     try:
-        add_strip(entry, scene, about["pattern"])
+        add_strip(entry, entry.id_data, about["pattern"])
     except AddonError as error:
         print(f"Neural Video Layers: {error}")
         return

@@ -48,6 +48,11 @@ class Shot:
     def name(self) -> str:
         return self.folder.stem
 
+    @property
+    def suffix(self) -> str:
+        """Of the image files that are rendered of it."""
+        return "exr" if self.encoding == "linear" else "png"
+
     def frame(self, index: int) -> Path:
         return self.folder / (self.frame_pattern % index)
 

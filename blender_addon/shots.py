@@ -157,6 +157,12 @@ def all_shots() -> list[NVD_PG_shot]:
     return [entry for scene in bpy.data.scenes for entry in scene.nvd_shots]
 
 
+def listed_shot(scene: str, folder: str) -> NVD_PG_shot | None:
+    """The shot at `folder` in the list of the scene of that name; None where it is not there."""
+    entries = bpy.data.scenes[scene].nvd_shots if scene in bpy.data.scenes else ()
+    return next((entry for entry in entries if str(entry.path) == folder), None)
+
+
 def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
     """The shot's folder is at `folder` now. Paint that was not saved stays.
 

@@ -61,7 +61,7 @@ def render_command(python: str | Path, shot: Shot, pattern: str, mode: str = "de
 def render_pattern(entry: NVD_PG_shot) -> str:
     """Where the rendered frames go: a folder `render` beside the decomposition's files."""
     shot = entry.read()
-    return str(shot.folder / "render" / f"%05d.{'exr' if shot.encoding == 'linear' else 'png'}")
+    return str(shot.folder / "render" / f"%05d.{shot.suffix}")
 
 
 def render_to_strip(
