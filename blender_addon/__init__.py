@@ -25,6 +25,7 @@ from . import (
     properties,
     render_job,
     runner,
+    shot_events,
     shots,
     undo,
 )
@@ -37,6 +38,7 @@ _parts = (  # each has register() and unregister()
     panel_decompose,
     undo,  # before the others: its handlers give the images back first
     shots,
+    shot_events,
     painting,
     preview,
     render_job,

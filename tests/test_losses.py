@@ -156,6 +156,15 @@ class TestRegularisers:
         value = losses.residual_one(double([[1.0, 1.0, 1.0], [2.0, 1.0, 0.5]]))
         assert value.item() == pytest.approx((1 + 0.25) / 2)
 
+    def test_residual_one_beyond_its_reach(self):
+        light = double([[1.0, 1.0, 1.001], [3.0, 1.0, 1.0]], grad=True)
+        near, far = (losses.residual_one(point[None], 0.1) for point in light)
+        assert near.item() == pytest.approx(0.001**2, rel=1e-4)
+        assert far.item() == pytest.approx(2 * 0.1 * (2 - 0.1), rel=2e-3)
+        (pull,) = torch.autograd.grad(far, light)
+        assert pull[1, 0].item() == pytest.approx(2 * 0.1, rel=2e-3)
+        assert gradcheck(lambda x: losses.residual_one(x, 0.1), (random(3, 3),))
+
     def test_residual_mean_leaves_what_changes_free(self):
         uv = torch.tensor([[-0.9, -0.9], [-0.9, -0.9], [0.9, 0.9], [0.9, 0.9], [0.9, -0.9]])
         light = torch.tensor([0.5, 1.5, 1.4, 1.2, 1.0])[:, None].repeat(1, 3)

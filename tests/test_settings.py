@@ -52,6 +52,7 @@ def test_paper_preset_is_as_published():
     assert (losses["flow"], losses["flow_alpha"], losses["bootstrap"]) == (0.01, 0.05, 2)
     assert (losses["residual_consistency"], losses["residual_variance"]) == (0.1, 16)
     assert (losses["residual_one"], losses["alpha_binary"], losses["rigidity"]) == (0.5, 0.1, 0.001)
+    assert values["residual_reach"] == 0
     assert values["bootstrap_share"] * values["iterations"] == 10_000
     assert values["global_rigidity_share"] * values["iterations"] == 5_000
 

@@ -89,9 +89,17 @@ def residual_consistency(seen: Tensor, unseen: Tensor, beta: float) -> Tensor:
     return (1 - correlation + beta * unseen_variance).mean()
 
 
-def residual_one(residual: Tensor) -> Tensor:
-    """Eq. 11: mean of ||l - 1||^2; residual [P, 3]."""
-    return (residual - 1).square().sum(-1).mean()
+def residual_one(residual: Tensor, reach: float = 0.0) -> Tensor:
+    """Eq. 11: mean of ||l - 1||^2; residual [P, 3].
+
+    With a reach r > 0 every channel's square d^2 becomes 2 r^2 (sqrt(1 + (d / r)^2) - 1): the same
+    for d far below r, 2 r |d| far above. Small changes of light are held as by the square, while a
+    strong one (a shadow, a coloured spot) is hardly pulled back.
+    """
+    squared = (residual - 1).square()
+    if reach:
+        squared = 2 * reach**2 * ((1 + squared / reach**2).sqrt() - 1)
+    return squared.sum(-1).mean()
 
 
 def residual_mean(residual: Tensor, uv: Tensor, cells: int) -> Tensor:

@@ -132,8 +132,11 @@ class Objective:
             terms.add("sparsity", share * weights.sparsity, lambda: losses.sparsity(alpha, colour))
         if kind != "none":
             light = residual + 1 if kind == "additive" else residual
+            reach = self.settings.residual_reach
             terms.add(
-                "residual_one", share * weights.residual_one, lambda: losses.residual_one(light)
+                "residual_one",
+                share * weights.residual_one,
+                lambda: losses.residual_one(light, reach),
             )
             terms.add(
                 "residual_mean",

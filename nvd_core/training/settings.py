@@ -171,6 +171,8 @@ class Settings:
     """network behind it"""
     residual: str = "multiplicative"
     """multiplicative (the method), additive (ablation) or none (ablation)"""
+    residual_reach: float = 0.0
+    """change of light beyond which (11) grows with it, not with its square; 0 = always square"""
     alpha_grid: GridSettings = field(
         default_factory=lambda: GridSettings(levels=8, log2_table=16, base=10, finest=256)
     )
@@ -202,7 +204,7 @@ def fast() -> Settings:
     """The default: made for two CPU cores."""
     settings = Settings()
     settings.losses.mask = 0.5
-    settings.losses.residual_one = 0.1
+    settings.losses.residual_one, settings.residual_reach = 0.1, 0.1
     settings.losses.residual_mean = 1.0
     settings.losses.residual_smooth = 0.03
     return settings

@@ -9,7 +9,7 @@ import pytest
 from test_preview import gpu_ready, needs_gpu  # noqa: F401 (a fixture and a mark)
 
 import blender_addon
-from blender_addon import compat, painting, preview, shots
+from blender_addon import compat, painting, preview, shot_events, shots
 from blender_addon.pixels import read_pixels, write_pixels
 
 RED, BLUE = (1, 0, 0, 1), (0, 0, 1, 1)
@@ -188,7 +188,7 @@ def test_an_edit_of_another_size(shot):
 def test_following_an_edits_size_is_a_step_of_its_own(shot):
     """What an undo leaves is not followed again, or nothing before it could be undone."""
     toy().edit.scale(192, 128)
-    shots._follow_all()
+    shot_events._follow_all()
     bpy.ops.ed.undo_push(message="what a window does")
     assert not toy().has_changed_size
     undo()
