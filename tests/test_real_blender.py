@@ -147,7 +147,13 @@ class TestTour:
         assert modifier["modifiers"] == ["COMPOSITOR"]
         assert modifier["differs_from_rendered"]["largest"] <= 2
 
+    def test_a_stroke_on_a_frame_reaches_the_layers(self, walked):
+        frame = walked[0]["frame"]
+        assert frame["state"] == "done" and frame["closed"], frame["error"]
+        assert frame["canvas"] == {"size": [384, 216], "unsaved": True}
+        assert frame["painted_pixels_after"] > frame["painted_pixels_before"] + 500
+
     def test_a_picture_of_every_step(self, walked):
-        names = ("install", "decompose", "job", "paint", "stroke", "strip", "modifier")
-        pictures = [walked[1] / f"blender-{name}.jpg" for name in names]
+        names = ("install", "decompose", "job", "paint", "stroke", "strip", "modifier", "frame")
+        pictures = [walked[1] / f"blender-{name}.jpg" for name in (*names, "to-layers")]
         assert all(picture.stat().st_size > 30_000 for picture in pictures)

@@ -6,9 +6,10 @@
 Nobody needs to look on: Blender draws to an X server without a screen (tools/window.py). In a new
 Blender with factory settings the tour installs the extension's zip, tests the engine, decomposes
 samples/tumbler from the Sequencer with a mask drawn on one frame, opens the result, paints a
-stroke, sees it on the shot, renders it to a strip, and composites it on the strip itself. Buttons
-are found by what is written on them and pressed with the mouse. What was seen at each step goes
-to OUT/tour.json; the exit code is 1 where a step failed or Blender printed an error.
+stroke, sees it on the shot, renders it to a strip, composites it on the strip itself, and paints a
+second stroke on a frame. Buttons are found by what is written on them and pressed with the mouse.
+What was seen at each step goes to OUT/tour.json; the exit code is 1 where a step failed or Blender
+printed an error.
 
 The steps are in gui_tour_steps.py, which runs in that Blender.
 """

@@ -44,6 +44,7 @@ class Tour:
         yield from self.paint()
         yield from self.to_strip()
         yield from self.modifier()
+        yield from self.paint_on_frame()
         self.say(finished=True)
 
     # The steps
@@ -209,6 +210,37 @@ class Tour:
                 "modifiers": [modifier.type for modifier in strips[0].modifiers],
                 "painted_pixels": self.painted()["SEQUENCE_EDITOR"],
                 "differs_from_rendered": self.difference(rendered, self.look()),
+            }
+        )
+
+    def paint_on_frame(self) -> Iterator[float]:
+        """Two frames after the one painted before, with the strip's modifier showing the edits."""
+        scene, area = bpy.context.scene, self.images
+        scene.frame_set(FRAME + 2)
+        yield 2.0
+        before = self.painted()["SEQUENCE_EDITOR"]
+        (entry,) = scene.nvd_shots
+        yield from self.press("Paint on Frame", area)
+        yield from self.until(lambda: entry.canvas == area.spaces.active.image, 60)
+        with self.at(area):
+            bpy.ops.image.view_all(fit_view=True)
+        yield 1.5
+        yield from self.drag(((0.31, 0.60), (0.36, 0.40), (0.45, 0.33)))  # down the tumbler
+        yield from self.picture("frame")
+        canvas = {"size": list(entry.canvas.size), "unsaved": entry.canvas.is_dirty}
+        yield from self.press("To Layers", area)
+        job = self.module("frame_canvas").job_of(entry)
+        yield from self.until(lambda: job.ended, 120)
+        yield 2.0
+        yield from self.picture("to-layers")
+        self.say(
+            frame={
+                "canvas": canvas,
+                "state": job.state,
+                "error": str(job.error or ""),
+                "closed": entry.canvas is None,
+                "painted_pixels_before": before,
+                "painted_pixels_after": self.painted()["SEQUENCE_EDITOR"],
             }
         )
 
