@@ -21,6 +21,7 @@ from . import painting, preview
 from .engine import probe_command
 from .errors import AddonError
 from .jobs import DONE, INTERRUPTED, Job
+from .pixels import set_space
 from .runner import runner
 from .shot import Shot
 from .shots import NVD_PG_layer, NVD_PG_shot, all_shots, listed_shot, stored_path
@@ -204,8 +205,11 @@ def _show_canvas(entry: NVD_PG_shot, about: dict) -> None:
     image = bpy.data.images.load(str(path))
     image.name = f"{entry.name} frame {frame}"
     linear = shot.encoding == "linear"
-    image.colorspace_settings.name = "Linear Rec.709" if linear else "Non-Color"
-    image.alpha_mode = "PREMUL" if linear else "CHANNEL_PACKED"
+    if linear:
+        image.colorspace_settings.name, image.alpha_mode = "Linear Rec.709", "PREMUL"
+    else:
+        set_space(image)
+        image.alpha_mode = "CHANNEL_PACKED"
     image["nvd_path"], image.filepath_raw = str(path), stored_path(path)
     entry.canvas, entry.canvas_frame = image, frame
     open_canvas(entry, _editor(about["editor"]))

@@ -14,6 +14,7 @@ from .engine import find_engine, probe_command
 from .errors import AddonError
 from .jobs import CANCELLED, Job
 from .nodes import set_texture
+from .pixels import set_space
 from .prepare import prepare
 from .resample import learned_at
 from .runner import describe
@@ -144,7 +145,8 @@ def replace_edits(group: bpy.types.NodeTree, edits: list[tuple[str, str]]) -> No
         edit.reload()
         if not edit.size[0]:
             raise AddonError(f"Blender cannot read {path}", "choose a picture after --edit")
-        set_texture(group, name, learned_at(learned, edit.size))
+        set_space(edit)
+        set_texture(group, name, learned_at(learned, edit.size), edit)
 
 
 def composite(out: Path, say: Say) -> None:

@@ -1,8 +1,9 @@
 """The compositor nodes of a shot: one node group that turns frames, edits and maps into a picture.
 
-The arithmetic is that of docs/decomposition-folder.md, on display-encoded values. With c the
-learned texture, e the edit and a its alpha, the texture a (e - c), or c + a (e - c), is made texel
-by texel and then looked up at the layer's place in it:
+The arithmetic is that of docs/decomposition-folder.md, on display-encoded values, to which the
+colours of textures are brought first. With c the learned texture, e the edit and a its alpha, the
+texture a (e - c), or c + a (e - c), is made texel by texel and then looked up at the layer's place
+in it:
 
     delta:  frame + sum of  visibility * alpha * light * lookup(a (e - c))
     full:           sum of  visibility * alpha * light * lookup(c + a (e - c))
@@ -17,6 +18,7 @@ from collections.abc import Mapping
 import bpy
 
 from . import compat
+from .pixels import is_light
 from .resample import DEAD_ZONE
 from .shot import AGAIN, ShotError
 
@@ -28,7 +30,7 @@ ROW = 740  # height given to one layer
 def build_group(
     name: str,
     layers: list[str],
-    textures: Mapping[str, bpy.types.Image],
+    textures: Mapping[str, tuple[bpy.types.Image, bpy.types.Image]],
     maps: bpy.types.Image,
     *,
     frames: int,
@@ -37,7 +39,8 @@ def build_group(
     raw: bool,
 ) -> bpy.types.NodeTree:
     """The node group of a shot. Inputs: Frame (delta only), then Edit, Visibility and Relight of
-    every layer. Output: Image. `textures` are what was learned, as large as the edits.
+    every layer. Output: Image. `textures` are of each layer what was learned, as large as the edit,
+    and the edit.
 
     `raw` leaves the result display-encoded; otherwise it is scene-linear Rec.709.
     """
@@ -50,7 +53,8 @@ def build_group(
             total = _convert(tree, total, "Linear Rec.709", "sRGB", (1840, 200))
     column = 2040
     for row, layer in enumerate(layers):
-        share = _layer(tree, layer, textures[layer], maps, frames, mode, row)
+        share = _layer(tree, layer, textures[layer][0], maps, frames, mode, row)
+        set_texture(tree, layer, *textures[layer])
         if total is None:
             total = share
         else:
@@ -68,9 +72,16 @@ def build_group(
     return tree
 
 
-def set_texture(tree: bpy.types.NodeTree, layer: str, texture: bpy.types.Image) -> None:
-    """Compare the layer's edit with `texture`, what was learned in the size of the edit."""
+def set_texture(
+    tree: bpy.types.NodeTree, layer: str, texture: bpy.types.Image, edit: bpy.types.Image
+) -> None:
+    """Compare `edit`, the image at the layer's input, with `texture`, what was learned in its size.
+
+    Both as their colour spaces have it.
+    """
     tree.nodes[f"{layer} learned"].image = texture
+    for what, image in (("learned", texture), ("edit", edit)):  # muted, colours go through
+        tree.nodes[f"{layer} {what} encoded"].mute = not is_light(image)
     tree.nodes[f"{layer} fade"].mute = "nvd_base" not in texture  # muted, the paint goes through
     lookup = tree.nodes[f"{layer} look up"]
     for side, value in zip(("Width", "Height"), texture.size, strict=True):
@@ -144,14 +155,15 @@ def _layer(tree, layer, texture, maps, frames, mode, row):
         _place(socket.node, label, (200 * column, top - down))
         return socket
 
-    learned_node = image_node(tree, texture, f"{layer} learned", (0, top))
+    learned_node = image_node(tree, texture, f"{layer} learned", (-600, top))
     learned_node.name = f"{layer} learned"
     map_node = image_node(tree, maps, f"{layer} maps", (600, top - 260), frames=frames, layer=layer)
-    learned = learned_node.outputs["Image"]
-    (edit,) = _inputs(tree, (0, top - 260), f"{layer} Edit")
+    learned = _encoded(tree, learned_node.outputs["Image"], f"{layer} learned", (-400, top))
+    (edit,) = _inputs(tree, (-600, top - 260), f"{layer} Edit")
     names = f"{layer} Visibility", f"{layer} Relight"
     visibility, relight = _inputs(tree, (800, top - 440), *names)
     painted = step(compat.separate_colour(tree, edit)["Alpha"], "Edit's alpha", 1, 260)
+    edit = _encoded(tree, edit, f"{layer} edit", (-400, top - 260))
     paint = step(compat.mix(tree, "SUBTRACT", edit, learned), "Edit - learned", 1, 0)
     fade = tree.nodes.new("CompositorNodeGroup")
     fade.node_tree, fade.name = _fade_group(), f"{layer} fade"
@@ -169,11 +181,19 @@ def _layer(tree, layer, texture, maps, frames, mode, row):
         place = step(compat.mix(tree, "ADD", place, map_node.outputs["Fine"]), "Map + fine", 4, 130)
     share = step(_looked_up(tree, paint, place), "Look up, x alpha", 5, 0)
     share.node.name = f"{layer} look up"
-    set_texture(tree, layer, texture)
     share = step(compat.mix(tree, "MULTIPLY", share, visibility), "x visibility", 6, 0)
     share = step(compat.mix(tree, "MULTIPLY", share, light), "x light", 8, 0)
     frame_around(tree, f"Layer {layer}", set(tree.nodes) - before)
     return share
+
+
+def _encoded(tree, image, name: str, at):
+    """The colours of `image`, which Blender hands on as light, display-encoded and opaque."""
+    opaque = compat.mix(tree, "ADD", (0, 0, 0, 1), image)  # else they are divided by the alpha
+    _place(opaque.node, "Opaque", at)
+    encoded = _convert(tree, opaque, "Linear Rec.709", "sRGB", (at[0] + 200, at[1]))
+    encoded.node.name = f"{name} encoded"
+    return encoded
 
 
 def _looked_up(tree, image, place):

@@ -23,7 +23,7 @@ from .patterns import kind_of, pattern
 from .pixels import read_pixels, write_pixels
 from .resample import DEAD_ZONE
 from .shot import ShotError
-from .shots import CHOOSE, NVD_PG_layer, NVD_PG_shot, all_shots, follow_sizes
+from .shots import CHOOSE, NVD_PG_layer, NVD_PG_shot, all_shots, compare, follow_sizes
 from .undo import keep_packed, put_in_place, watch
 
 VIEWS = ("edit", "learned", "checker", "grid")
@@ -134,6 +134,7 @@ def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
     for link in node.inputs[f"{layer.name} Edit"].links if node else ():
         if link.from_node.bl_idname == "CompositorNodeImage":
             link.from_node.image = layer.image
+    compare(entry, layer)
     for space in image_editors().values():
         if space.image == before:
             space.image = layer.image

@@ -2,6 +2,8 @@
 
 import bpy
 
+from .pixels import DISPLAY
+
 KINDS = {"checker": "UV_GRID", "grid": "COLOR_GRID"}  # Blender's own
 
 
@@ -12,7 +14,7 @@ def pattern(kind: str, size) -> bpy.types.Image:
     if image is None:
         image = bpy.data.images.new(name, *size, alpha=True)
         image.generated_type = KINDS[kind]
-        image.colorspace_settings.name = "Non-Color"
+        image.colorspace_settings.name = DISPLAY
         image.alpha_mode = "CHANNEL_PACKED"
     return image
 

@@ -130,9 +130,12 @@ class Preview:
             known = self._uploaded[layer.name] = index, place, light
         sockets = [entry.amount(layer.name, what) for what in ("Visibility", "Relight")]
         amounts = [1.0 if socket is None else socket.default_value for socket in sockets]
-        edit, base = shader.from_image(layer.image), shader.from_image(layer.base)
+        images = layer.image, layer.base
+        edit, base = map(shader.from_image, images)
         dead_zone = DEAD_ZONE if layer.base != layer.learned else 0.0
-        return shader.Layer(edit, base, known[1], known[2], *amounts, dead_zone)
+        return shader.Layer(
+            edit, base, known[1], known[2], *amounts, dead_zone, *map(shader.kind_of, images)
+        )
 
 
 class _Live:

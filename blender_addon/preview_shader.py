@@ -20,6 +20,7 @@ import numpy as np
 from gpu_extras.batch import batch_for_shader
 
 from . import compat
+from .pixels import is_light
 
 _VERTEX = """
 void main()
@@ -28,13 +29,15 @@ void main()
 }
 """
 
-_FRAME = """
+_ENCODE = """
 vec3 encode(vec3 linear)
 {
   vec3 curve = 1.055 * pow(max(linear, vec3(0.0031308)), vec3(1.0 / 2.4)) - 0.055;
   return mix(curve, linear * 12.92, vec3(lessThanEqual(linear, vec3(0.0031308))));
 }
+"""
 
+_FRAME = """
 void main()
 {
   vec3 colour = texelFetch(frame, ivec2(gl_FragCoord.xy), 0).rgb;
@@ -42,14 +45,32 @@ void main()
 }
 """
 
-# Images of Blender have their bottom row first, as v goes; so do `place` and `light` here
-_LAYER = """
+# Images of Blender have their bottom row first, as v goes; so do `place` and `light` here. Blender
+# hands on the colours of `learned` and `edit` as scene-linear light where their space is not
+# Non-Color. How exactly a graphics card takes bytes to light is its own affair (Mesa's processor:
+# to 1/255), so they are made bytes again
+STORED, LIGHT, BYTES = range(3)
+_LAYER = (
+    f"""
+#define STORED {STORED}
+#define BYTES {BYTES}
+"""
+    + """
+vec3 stored(vec3 colour, int kind)
+{
+  if (kind == STORED) {
+    return colour;
+  }
+  vec3 encoded = encode(colour);
+  return kind == BYTES ? round(encoded * 255.0) / 255.0 : encoded;
+}
+
 vec3 texel(ivec2 at, ivec2 size)
 {
   ivec2 inside = clamp(at, ivec2(0), size - 1);
-  vec3 c = texelFetch(learned, inside, 0).rgb;
+  vec3 c = stored(texelFetch(learned, inside, 0).rgb, learned_kind);
   vec4 e = texelFetch(edit, inside, 0);
-  vec3 paint = e.rgb - c;
+  vec3 paint = stored(e.rgb, edit_kind) - c;
   if (dead_zone > 0.0) {
     float largest = max(max(abs(paint.r), abs(paint.g)), abs(paint.b));
     paint *= clamp(largest / dead_zone - 1.0, 0.0, 1.0);
@@ -72,6 +93,7 @@ void main()
   result = vec4(visibility * uva.z * shade * mix(below, above, part.y), 1.0);
 }
 """
+)
 
 _SCREEN_VERTEX = """
 void main()
@@ -106,13 +128,15 @@ void main()
 class Layer:
     """A layer's textures and amounts for one frame."""
 
-    edit: gpu.types.GPUTexture  # RGBA, display-encoded, straight alpha, as large as `learned`
+    edit: gpu.types.GPUTexture  # RGBA, straight alpha, as large as `learned`
     learned: gpu.types.GPUTexture
     place: gpu.types.GPUTexture  # u, v, alpha of each pixel, bottom row first
     light: gpu.types.GPUTexture  # residual of each pixel, bottom row first
     visibility: float = 1.0
     relight: float = 1.0
     dead_zone: float = 0.0  # paint fades in from this difference to twice of it
+    edit_kind: int = STORED  # display-encoded, or LIGHT, or BYTES that come as light
+    learned_kind: int = STORED
 
 
 class Picture:
@@ -146,6 +170,8 @@ class Picture:
         shader.bind()
         for name in ("edit", "learned", "place", "light"):
             shader.uniform_sampler(name, getattr(layer, name))
+        for name in ("edit", "learned"):
+            shader.uniform_int(f"{name}_kind", getattr(layer, f"{name}_kind"))
         shader.uniform_float("visibility", layer.visibility)
         shader.uniform_float("relight", layer.relight)
         shader.uniform_float("dead_zone", layer.dead_zone)
@@ -198,11 +224,18 @@ def from_numpy(pixels: np.ndarray) -> gpu.types.GPUTexture:
 
 
 def from_image(image: bpy.types.Image) -> gpu.types.GPUTexture:
-    """Blender's own texture of an image, with its newest paint: straight alpha, values as stored.
+    """Blender's own texture of an image, with its newest paint and straight alpha.
 
-    That holds for images in the colour space Non-Color, as all of a shot are but linear frames.
+    Values are as stored where the colour space is Non-Color, else scene-linear.
     """
     return gpu.texture.from_image(image)
+
+
+def kind_of(image: bpy.types.Image) -> int:
+    """What the colours of `from_image` are: STORED, LIGHT or BYTES."""
+    if not is_light(image):
+        return STORED
+    return LIGHT if image.is_float else BYTES
 
 
 def problem() -> str:
@@ -230,12 +263,13 @@ def shaders() -> dict[str, gpu.types.GPUShader]:
     if not _made:
         samplers = ("edit", "learned", "place", "light")
         amounts = dict.fromkeys(("visibility", "relight", "dead_zone"), "FLOAT")
+        switches = dict.fromkeys(("is_full", "edit_kind", "learned_kind"), "INT")
         rectangle = {"matrix": "MAT4", "corner": "VEC2", "extent": "VEC2"}
         inner = gpu.types.GPUStageInterfaceInfo("nvd_screen")
         inner.smooth("VEC2", "at")
         _made.update(
-            frame=_compile(_FRAME, ("frame",), {"is_linear": "INT"}),
-            layer=_compile(_LAYER, samplers, {"is_full": "INT", **amounts}),
+            frame=_compile(_ENCODE + _FRAME, ("frame",), {"is_linear": "INT"}),
+            layer=_compile(_ENCODE + _LAYER, samplers, {**switches, **amounts}),
             screen=_compile(
                 _SCREEN, ("picture",), {"is_power": "INT", **rectangle}, _SCREEN_VERTEX, inner
             ),

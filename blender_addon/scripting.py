@@ -8,8 +8,10 @@ from pathlib import Path
 import bpy
 
 from . import compat, nodes
+from .pixels import STORED, is_light, set_space
 from .resample import learned_at
 from .shot import Layer, Shot, ShotError, read_shot
+from .undo import keep_packed
 
 MODES = ("delta", "full")
 
@@ -37,7 +39,10 @@ def open_shot(
             f"NVD {shot.name}",
             [layer.name for layer in shot.layers],
             {
-                layer.name: learned_at(images[layer.texture], images[layer.edit].size)
+                layer.name: (
+                    learned_at(images[layer.texture], images[layer.edit].size),
+                    images[layer.edit],
+                )
                 for layer in shot.layers
             },
             images[shot.map(0)],
@@ -74,10 +79,9 @@ def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
             _start_edit(layer)
         images[layer.texture] = _load(layer.texture, f"{layer.name} learned")
         images[layer.edit] = _load(layer.edit, f"{layer.name} edit")
-    images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", sequence=True)
-    linear = shot.encoding == "linear"
-    space = "Linear Rec.709" if linear else "Non-Color"
-    images[shot.frame(0)] = _load(shot.frame(0), f"{shot.name} frames", space, sequence=True)
+    images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", STORED)
+    space = "Linear Rec.709" if shot.encoding == "linear" else STORED
+    images[shot.frame(0)] = _load(shot.frame(0), f"{shot.name} frames", space)
     return images
 
 
@@ -98,21 +102,29 @@ def image_of(path: Path) -> bpy.types.Image | None:
     return next((i for i in bpy.data.images if i.get("nvd_path") == str(path)), None)
 
 
-def _load(path: Path, name: str, space: str = "Non-Color", sequence: bool = False):
-    """The image of `path`. One opened before is used again, with any paint not yet saved."""
+def _load(path: Path, name: str, sequence_space: str = "") -> bpy.types.Image:
+    """The image of `path`. One opened before is used again, with any paint not yet saved.
+
+    sequence_space: it is the first of a sequence, in that colour space; else it is a texture.
+    """
     image = image_of(path)
     if image is not None:
         if not image.is_dirty and image.packed_file is None:
             image.reload()
+        if not sequence_space and not image.is_float and not is_light(image):
+            keep_packed(image)  # an older version opened it; Blender reads it again
+            set_space(image)
         return image
     image = bpy.data.images.load(str(path))
     if not image.size[0] and image.type != "MULTILAYER":  # asking for the size reads the file
         raise ShotError(f"Blender cannot read {path}", "copy it again; it may be damaged")
     image.name = name
     image["nvd_path"] = str(path)
-    if sequence:
+    if sequence_space:
         image.source = "SEQUENCE"
-    image.colorspace_settings.name = space
+        image.colorspace_settings.name = sequence_space
+    else:
+        set_space(image)
     image.alpha_mode = "CHANNEL_PACKED"
     return image
 

@@ -197,9 +197,6 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
 
 def follow_sizes(entry: NVD_PG_shot) -> None:
     """Where a layer's edit has changed its size, compare it with what was learned at that size."""
-    folder = str(entry.path)
-    # A strip modifier composites by a copy of the shot's group
-    groups = [group for group in bpy.data.node_groups if group.get("nvd_folder") == folder]
     for layer in entry.layers:
         if not layer.has_changed_size:
             continue
@@ -209,8 +206,16 @@ def follow_sizes(entry: NVD_PG_shot) -> None:
         if shown is not None:
             size = layer.edit.size
             layer.shown = layer.base if was_base else pattern(kind_of(shown), size)
-        for group in groups:
-            nodes.set_texture(group, layer.name, layer.base)
+        compare(entry, layer)
+
+
+def compare(entry: NVD_PG_shot, layer: NVD_PG_layer) -> None:
+    """Let the compositor's nodes compare what the layer shows with its base."""
+    folder = str(entry.path)
+    # A strip modifier composites by a copy of the shot's group
+    for group in bpy.data.node_groups:
+        if group.get("nvd_folder") == folder:
+            nodes.set_texture(group, layer.name, layer.base, layer.image)
 
 
 def stored_path(path: str | Path) -> str:

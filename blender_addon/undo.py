@@ -15,7 +15,7 @@ import bpy
 import numpy as np
 from bpy.app.handlers import persistent
 
-from .pixels import read_pixels, write_pixels
+from .pixels import read_raw, write_raw
 
 
 class _Steps:
@@ -34,7 +34,7 @@ def keep_packed(image: bpy.types.Image) -> None:
     """Pack the image with the pixels it has, before its storage is changed."""
     watch(image)
     if not image.is_dirty and image.packed_file is None and _file(image) is None:
-        write_pixels(image, read_pixels(image))  # its file has gone: what is in memory is all
+        write_raw(image, read_raw(image))  # its file has gone: what is in memory is all
     if image.is_dirty or image.packed_file is None:
         image.pack()
 
@@ -86,7 +86,7 @@ def _after(_scene) -> None:
         if isinstance(content, np.ndarray):
             if tuple(image.size) != content.shape[1::-1]:
                 image.scale(*content.shape[1::-1])
-            write_pixels(image, content)
+            write_raw(image, content)
         elif content != _content(image):
             image.pack(data=content, data_len=len(content))
             image.buffers_free()
@@ -96,7 +96,7 @@ def _after(_scene) -> None:
 def _content(image: bpy.types.Image) -> bytes | np.ndarray | None:
     """The image's file, packed or not, or its pixels where they are in no file."""
     if image.is_dirty:
-        return read_pixels(image)
+        return read_raw(image)
     return image.packed_file.data if image.packed_file else _file(image)
 
 

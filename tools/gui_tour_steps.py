@@ -21,6 +21,7 @@ from gui_tour_screen import Screen
 
 FRAME = 1  # of the timeline, where the mask is drawn and the stroke is painted
 PAINT = (0.02, 0.75, 0.05)  # greener than anything in the clip
+PLACES = ((0.08, 0.09), (0.30, 0.55), (0.45, 0.06))  # of a frame, even in colour
 # The tumbler in the clip's first frame, pixels from the upper left of 384 x 216. Points far apart,
 # because Blender puts a point that is clicked near a line into that line.
 OUTLINE = """
@@ -164,12 +165,15 @@ class Tour:
         image = area.spaces.active.image
         before, shown = np.array(image.pixels), self.painted()
         yield from self.drag(((0.42, 0.40), (0.50, 0.52), (0.58, 0.40)))
-        changed = int(np.count_nonzero(np.array(image.pixels) != before) // 4)
+        after = np.array(image.pixels)
+        changed = (after != before).reshape(-1, 4).any(1)
+        most = np.median(after.reshape(-1, 4)[changed, :3], 0)
         preview = self.module("preview").running()
         yield from self.picture("stroke")
         self.say(
             stroke={
-                "texels": changed,
+                "texels": int(changed.sum()),
+                "colour": [round(float(value), 3) for value in most],
                 "unsaved": image.is_dirty,
                 "painted_pixels_before": shown,
                 "painted_pixels_after": self.painted(),
@@ -225,9 +229,10 @@ class Tour:
         with self.at(area):
             bpy.ops.image.view_all(fit_view=True)
         yield 1.5
+        canvas = {"differs_from_sequencer": self.canvas_differs(PLACES)}
         yield from self.drag(((0.31, 0.60), (0.36, 0.40), (0.45, 0.33)))  # down the tumbler
         yield from self.picture("frame")
-        canvas = {"size": list(entry.canvas.size), "unsaved": entry.canvas.is_dirty}
+        canvas |= {"size": list(entry.canvas.size), "unsaved": entry.canvas.is_dirty}
         yield from self.press("To Layers", area)
         job = self.module("frame_canvas").job_of(entry)
         yield from self.until(lambda: job.ended, 120)
@@ -282,7 +287,9 @@ class Tour:
 
     def on_picture(self, x: float, y: float) -> tuple[float, float]:
         """Where a point of the Image Editor's picture is on the screen, 0 to 1 from bottom left."""
-        region = self.region(self.images, "WINDOW")
+        return self.on_screen(self.region(self.images, "WINDOW"), x, y)
+
+    def on_screen(self, region, x: float, y: float) -> tuple[float, float]:
         x, y = region.view2d.view_to_region(x, y, clip=False)
         return region.x + x, self.height - region.y - y
 
@@ -342,6 +349,21 @@ class Tour:
             paint = (green > 70) & (green > 1.7 * red) & (green > 1.7 * blue)
             counts[area.type] = int(np.count_nonzero(paint))
         return counts
+
+    def canvas_differs(self, places) -> float:
+        """How far colours in the Image Editor are from the Sequencer's at places of the frame, mean
+        values around each, of 255; the most of all.
+        """
+        preview, apart = self.region(self.sequencer, "PREVIEW"), []
+        for x, y in places:
+            there = self.on_screen(preview, 384 * (x - 0.5), 216 * (y - 0.5))
+            spots = [
+                (round(left) - 3, round(top) - 3, 7, 7)
+                for left, top in (self.on_picture(x, y), there)
+            ]
+            ours, theirs = (self.screen.pixels(spot).mean((0, 1)) for spot in spots)
+            apart.append(np.abs(ours - theirs).max())
+        return round(float(max(apart)), 1)
 
     @staticmethod
     def difference(a: np.ndarray, b: np.ndarray) -> dict[str, float]:

@@ -124,6 +124,7 @@ def main() -> None:
     arguments = parser.parse_args()
     shot = arguments.out / "shot.nvd"
     kind, suffix = ("half", "exr") if arguments.linear else ("uint8", "png")
+    depth = "uint16" if arguments.linear else "uint8"  # of the textures
     truth = {"frames": [], "maps": []}
     for t in range(FRAMES):
         random = np.random.default_rng(100 + t)
@@ -149,7 +150,7 @@ def main() -> None:
     for index, (layer, (width, height)) in enumerate(LAYERS.items()):
         images = texture_of(index, width, height)
         for what, image in zip(("texture", "edit"), images, strict=True):
-            write(shot / f"{what}s/{layer}.png", image, "uint8")
+            write(shot / f"{what}s/{layer}.png", image, depth)
             truth[f"{what}_{layer}"] = read(shot / f"{what}s/{layer}.png")
         if arguments.other_sizes:
             base, edit = edit_of_size(truth[f"texture_{layer}"], *OTHER_SIZES[layer])
