@@ -245,6 +245,18 @@ class TestObjective:
         objective = Objective(model, settings, 10, 0)
         assert "mask" in objective(points, 0)[1] and "mask" not in objective(points, 9)[1]
 
+    def test_strong_light_is_free_once_the_bootstrap_has_ended(self, work):
+        settings = small(fast(), 10)
+        model, data = new_model(work, settings)
+        points = Sampler(data, 400, 0.3, 0.5, 0, CPU).draw(0)
+        held = {}
+        for reach in (0.0, 1e-6):  # within which there is next to nothing
+            settings.residual_reach = reach
+            objective = Objective(model, settings, 10, 0)
+            held[reach] = [objective(points, step)[1]["residual_one"].item() for step in (4, 5)]
+        assert held[0.0][0] == held[1e-6][0] > 0
+        assert held[1e-6][1] < held[0.0][1] / 10
+
 
 class TestTrainer:
     def test_it_learns(self, work, tmp_path):

@@ -59,6 +59,7 @@ class Objective:
         random = torch.from_numpy(
             np.random.default_rng((self.seed, step, 1)).random(count, np.float32)
         ).to(xy.device)
+        reach = 0.0 if self._bootstrapping(step) else self.settings.residual_reach
         for n in range(model.layers):
             kept = self._kept(points, alphas.detach(), n, random)
             triple = torch.cat([kept, kept + count, kept + 2 * count])
@@ -67,7 +68,7 @@ class Objective:
             alpha = alphas[triple, n]
             predicted = predicted.index_add(0, triple, lit * alpha[:, None])
             share = len(kept) / count  # so that a mean over the kept is a mean over all
-            self._layer_terms(terms, share, n, alpha, colour, residual, uv)
+            self._layer_terms(terms, share, n, alpha, colour, residual, uv, reach)
             self._rigidity_terms(terms, share, n, points, kept, uv, step)
             self._flow_term(terms, share, n, points, kept, alphas, uv[: len(kept)])
 
@@ -82,6 +83,10 @@ class Objective:
             weight = weights.residual_consistency * every
             terms.add("consistency", weight, lambda: consistency_term(model, self.settings, drawn))
         return sum(terms.values()), terms, p.detach()
+
+    def _bootstrapping(self, step: int) -> bool:
+        """Whether the masks are still enforced, and strong changes of light held."""
+        return step < self.settings.bootstrap_share * self.steps
 
     def _kept(self, points: Points, alphas: Tensor, n: int, random: Tensor) -> Tensor:
         """Indices of the points at which layer n is evaluated."""
@@ -101,8 +106,7 @@ class Objective:
     def _alpha_terms(self, terms: Terms, points: Points, alphas: Tensor, step: int) -> None:
         """Losses of the alphas alone: eqs. 12, 15 (alpha) and 16."""
         weights, model = self.settings.losses, self.model
-        bootstrapping = step < self.settings.bootstrap_share * self.steps
-        mask_weight = weights.bootstrap if bootstrapping else weights.mask
+        mask_weight = weights.bootstrap if self._bootstrapping(step) else weights.mask
         matches = len(points.match_t)
         terms.add("alpha_binary", weights.alpha_binary, lambda: losses.alpha_binary(alphas))
         if weights.flow_alpha:
@@ -125,6 +129,7 @@ class Objective:
         colour: Tensor,
         residual: Tensor,
         uv: Tensor,
+        reach: float,
     ) -> None:
         """Losses of a layer's colour and light: eqs. 14 and 11."""
         weights, kind = self.settings.losses, self.model.kind
@@ -132,7 +137,6 @@ class Objective:
             terms.add("sparsity", share * weights.sparsity, lambda: losses.sparsity(alpha, colour))
         if kind != "none":
             light = residual + 1 if kind == "additive" else residual
-            reach = self.settings.residual_reach
             terms.add(
                 "residual_one",
                 share * weights.residual_one,

@@ -172,7 +172,8 @@ class Settings:
     residual: str = "multiplicative"
     """multiplicative (the method), additive (ablation) or none (ablation)"""
     residual_reach: float = 0.0
-    """change of light beyond which (11) grows with it, not with its square; 0 = always square"""
+    """change of light beyond which (11), once bootstrapped, grows with it and not with its square;
+    0 = always square"""
     alpha_grid: GridSettings = field(
         default_factory=lambda: GridSettings(levels=8, log2_table=16, base=10, finest=256)
     )
