@@ -204,12 +204,8 @@ def _show_canvas(entry: NVD_PG_shot, about: dict) -> None:
         raise AddonError(f"{path} could not be written ({error.strerror})", "make room") from error
     image = bpy.data.images.load(str(path))
     image.name = f"{entry.name} frame {frame}"
-    linear = shot.encoding == "linear"
-    if linear:
-        image.colorspace_settings.name, image.alpha_mode = "Linear Rec.709", "PREMUL"
-    else:
-        set_space(image)
-        image.alpha_mode = "CHANNEL_PACKED"
+    set_space(image)
+    image.alpha_mode = "PREMUL" if shot.encoding == "linear" else "CHANNEL_PACKED"
     image["nvd_path"], image.filepath_raw = str(path), stored_path(path)
     entry.canvas, entry.canvas_frame = image, frame
     open_canvas(entry, _editor(about["editor"]))

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import bpy
 
 from . import compat
-from .pixels import is_light
+from .pixels import DISPLAY, LINEAR, is_light
 from .resample import DEAD_ZONE
 from .shot import AGAIN, ShotError
 
@@ -50,7 +50,7 @@ def build_group(
     if mode == "delta":
         (total,) = _inputs(tree, (1640, 200), "Frame")
         if linear_frames:
-            total = _convert(tree, total, "Linear Rec.709", "sRGB", (1840, 200))
+            total = _convert(tree, total, LINEAR, DISPLAY, (1840, 200))
     column = 2040
     for row, layer in enumerate(layers):
         share = _layer(tree, layer, textures[layer][0], maps, frames, mode, row)
@@ -65,7 +65,7 @@ def build_group(
     compat.feed(tree, total, alpha.inputs[0])
     total = _place(alpha, "Opaque", (column, 0)).outputs[0]
     if not raw:
-        total = _convert(tree, total, "sRGB", "Linear Rec.709", (column + 200, 0))
+        total = _convert(tree, total, DISPLAY, LINEAR, (column + 200, 0))
     tree.links.new(
         total, _place(tree.nodes.new("NodeGroupOutput"), "", (column + 420, 0)).inputs[0]
     )
@@ -191,7 +191,7 @@ def _encoded(tree, image, name: str, at):
     """The colours of `image`, which Blender hands on as light, display-encoded and opaque."""
     opaque = compat.mix(tree, "ADD", (0, 0, 0, 1), image)  # else they are divided by the alpha
     _place(opaque.node, "Opaque", at)
-    encoded = _convert(tree, opaque, "Linear Rec.709", "sRGB", (at[0] + 200, at[1]))
+    encoded = _convert(tree, opaque, LINEAR, DISPLAY, (at[0] + 200, at[1]))
     encoded.node.name = f"{name} encoded"
     return encoded
 

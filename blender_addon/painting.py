@@ -19,6 +19,7 @@ import numpy as np
 from bpy.app.handlers import persistent
 
 from . import compat
+from .handlers import register_handlers_factory
 from .patterns import kind_of, pattern
 from .pixels import read_pixels, write_pixels
 from .resample import DEAD_ZONE
@@ -246,22 +247,22 @@ def _after_undo(_scene) -> None:
             setattr(thing, name, getattr(layer, of_layer))
 
 
-_UNDO_HANDLERS = (
-    (bpy.app.handlers.undo_pre, _before_undo),
-    (bpy.app.handlers.redo_pre, _before_undo),
-    (bpy.app.handlers.undo_post, _after_undo),
-    (bpy.app.handlers.redo_post, _after_undo),
+_watch_undo, _leave_undo = register_handlers_factory(
+    (
+        (bpy.app.handlers.undo_pre, _before_undo),
+        (bpy.app.handlers.redo_pre, _before_undo),
+        (bpy.app.handlers.undo_post, _after_undo),
+        (bpy.app.handlers.redo_post, _after_undo),
+    )
 )
 
 
 def register():
-    for handlers, function in _UNDO_HANDLERS:
-        handlers.append(function)
-    # Before shots.py makes the folders relative to where the .blend is going to lie
+    _watch_undo()
+    # Before shot_events.py makes the folders relative to where the .blend is going to lie
     bpy.app.handlers.save_pre.insert(0, _before_save)
 
 
 def unregister():
-    for handlers, function in _UNDO_HANDLERS:
-        handlers.remove(function)
+    _leave_undo()
     bpy.app.handlers.save_pre.remove(_before_save)

@@ -9,13 +9,13 @@ display-encoded colours, so that in sRGB paint would be lost.
 import bpy
 import numpy as np
 
-DISPLAY, STORED = "sRGB", "Non-Color"
+DISPLAY, LINEAR, STORED = "sRGB", "Linear Rec.709", "Non-Color"
 
 
 def set_space(image: bpy.types.Image) -> None:
     """Give a texture, or a picture to paint on, the colour space that goes with its file."""
     if image.file_format == "OPEN_EXR":
-        image.colorspace_settings.name = "Linear Rec.709"
+        image.colorspace_settings.name = LINEAR
     else:
         image.colorspace_settings.name = STORED if image.is_float else DISPLAY
 

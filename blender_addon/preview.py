@@ -17,7 +17,9 @@ from . import compat
 from . import preview_shader as shader
 from .errors import AddonError
 from .exr import ExrError
+from .handlers import register_handlers_factory
 from .painting import is_unsaved
+from .pixels import STORED
 from .preview_cache import MapCache
 from .resample import DEAD_ZONE
 from .shot import ShotError
@@ -97,7 +99,7 @@ class Preview:
         if image is None:
             image = bpy.data.images.load(path)
             image.name = self._frame_name
-            image.colorspace_settings.name = "Non-Color"
+            image.colorspace_settings.name = STORED
             image.alpha_mode = "CHANNEL_PACKED"
         else:
             image.filepath = path
@@ -134,7 +136,7 @@ class Preview:
         edit, base = map(shader.from_image, images)
         dead_zone = DEAD_ZONE if layer.base != layer.learned else 0.0
         return shader.Layer(
-            edit, base, known[1], known[2], *amounts, dead_zone, *map(shader.kind_of, images)
+            edit, base, known[1], known[2], *amounts, dead_zone, *map(shader.form_of, images)
         )
 
 
@@ -176,8 +178,7 @@ def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
     ):
         handle = space.draw_handler_add(_draw, (where,), region, when)
         _live.handles.append((space, handle, region))
-    for handlers, function in _HANDLERS:
-        handlers.append(function)
+    _watch()
     _follow(scene_of(entry))
 
 
@@ -186,9 +187,7 @@ def stop() -> None:
     for space, handle, region in _live.handles:
         space.draw_handler_remove(handle, region)
     _live.handles.clear()
-    for handlers, function in _HANDLERS:
-        if function in handlers:
-            handlers.remove(function)
+    _leave()
     if _live.preview is not None:
         _live.preview.close()
     _live.preview, _live.message = None, ""
@@ -246,10 +245,12 @@ def _after_undo(_scene, _depsgraph=None) -> None:
     _follow(scene_of(entry))
 
 
-_HANDLERS = (
-    (bpy.app.handlers.frame_change_post, _follow),
-    (bpy.app.handlers.undo_post, _after_undo),
-    (bpy.app.handlers.redo_post, _after_undo),
+_watch, _leave = register_handlers_factory(
+    (
+        (bpy.app.handlers.frame_change_post, _follow),
+        (bpy.app.handlers.undo_post, _after_undo),
+        (bpy.app.handlers.redo_post, _after_undo),
+    )
 )
 
 

@@ -37,6 +37,12 @@ vec3 encode(vec3 linear)
 }
 """
 
+ENCODED, LIGHT, BYTES = range(3)  # what a texture's colours are; BYTES come as light
+_FORMS = f"""
+#define ENCODED {ENCODED}
+#define BYTES {BYTES}
+"""
+
 _FRAME = """
 void main()
 {
@@ -49,28 +55,22 @@ void main()
 # hands on the colours of `learned` and `edit` as scene-linear light where their space is not
 # Non-Color. How exactly a graphics card takes bytes to light is its own affair (Mesa's processor:
 # to 1/255), so they are made bytes again
-STORED, LIGHT, BYTES = range(3)
-_LAYER = (
-    f"""
-#define STORED {STORED}
-#define BYTES {BYTES}
-"""
-    + """
-vec3 stored(vec3 colour, int kind)
+_LAYER = """
+vec3 stored(vec3 colour, int form)
 {
-  if (kind == STORED) {
+  if (form == ENCODED) {
     return colour;
   }
   vec3 encoded = encode(colour);
-  return kind == BYTES ? round(encoded * 255.0) / 255.0 : encoded;
+  return form == BYTES ? round(encoded * 255.0) / 255.0 : encoded;
 }
 
 vec3 texel(ivec2 at, ivec2 size)
 {
   ivec2 inside = clamp(at, ivec2(0), size - 1);
-  vec3 c = stored(texelFetch(learned, inside, 0).rgb, learned_kind);
+  vec3 c = stored(texelFetch(learned, inside, 0).rgb, learned_form);
   vec4 e = texelFetch(edit, inside, 0);
-  vec3 paint = stored(e.rgb, edit_kind) - c;
+  vec3 paint = stored(e.rgb, edit_form) - c;
   if (dead_zone > 0.0) {
     float largest = max(max(abs(paint.r), abs(paint.g)), abs(paint.b));
     paint *= clamp(largest / dead_zone - 1.0, 0.0, 1.0);
@@ -93,7 +93,6 @@ void main()
   result = vec4(visibility * uva.z * shade * mix(below, above, part.y), 1.0);
 }
 """
-)
 
 _SCREEN_VERTEX = """
 void main()
@@ -135,8 +134,8 @@ class Layer:
     visibility: float = 1.0
     relight: float = 1.0
     dead_zone: float = 0.0  # paint fades in from this difference to twice of it
-    edit_kind: int = STORED  # display-encoded, or LIGHT, or BYTES that come as light
-    learned_kind: int = STORED
+    edit_form: int = ENCODED  # or LIGHT, or BYTES
+    learned_form: int = ENCODED
 
 
 class Picture:
@@ -171,7 +170,7 @@ class Picture:
         for name in ("edit", "learned", "place", "light"):
             shader.uniform_sampler(name, getattr(layer, name))
         for name in ("edit", "learned"):
-            shader.uniform_int(f"{name}_kind", getattr(layer, f"{name}_kind"))
+            shader.uniform_int(f"{name}_form", getattr(layer, f"{name}_form"))
         shader.uniform_float("visibility", layer.visibility)
         shader.uniform_float("relight", layer.relight)
         shader.uniform_float("dead_zone", layer.dead_zone)
@@ -231,10 +230,10 @@ def from_image(image: bpy.types.Image) -> gpu.types.GPUTexture:
     return gpu.texture.from_image(image)
 
 
-def kind_of(image: bpy.types.Image) -> int:
-    """What the colours of `from_image` are: STORED, LIGHT or BYTES."""
+def form_of(image: bpy.types.Image) -> int:
+    """What the colours of `from_image` are: ENCODED, LIGHT or BYTES."""
     if not is_light(image):
-        return STORED
+        return ENCODED
     return LIGHT if image.is_float else BYTES
 
 
@@ -263,13 +262,13 @@ def shaders() -> dict[str, gpu.types.GPUShader]:
     if not _made:
         samplers = ("edit", "learned", "place", "light")
         amounts = dict.fromkeys(("visibility", "relight", "dead_zone"), "FLOAT")
-        switches = dict.fromkeys(("is_full", "edit_kind", "learned_kind"), "INT")
+        switches = dict.fromkeys(("is_full", "edit_form", "learned_form"), "INT")
         rectangle = {"matrix": "MAT4", "corner": "VEC2", "extent": "VEC2"}
         inner = gpu.types.GPUStageInterfaceInfo("nvd_screen")
         inner.smooth("VEC2", "at")
         _made.update(
             frame=_compile(_ENCODE + _FRAME, ("frame",), {"is_linear": "INT"}),
-            layer=_compile(_ENCODE + _LAYER, samplers, {**switches, **amounts}),
+            layer=_compile(_ENCODE + _FORMS + _LAYER, samplers, {**switches, **amounts}),
             screen=_compile(
                 _SCREEN, ("picture",), {"is_power": "INT", **rectangle}, _SCREEN_VERTEX, inner
             ),

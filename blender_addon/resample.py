@@ -7,7 +7,7 @@ at (i + 0.5) / size. What differs less than DEAD_ZONE is what resampling leaves,
 import bpy
 import numpy as np
 
-from .pixels import STORED, is_light, read_pixels, write_pixels
+from .pixels import LINEAR, STORED, is_light, read_pixels, write_pixels
 
 DEAD_ZONE = 4 / 255
 
@@ -25,7 +25,7 @@ def learned_at(learned: bpy.types.Image, size) -> bpy.types.Image:
     image = next((i for i in bpy.data.images if i.get("nvd_base") == learned["nvd_path"]), None)
     if image is None or tuple(image.size) != size:
         old, image = image, bpy.data.images.new(name, *size, alpha=True, float_buffer=True)
-        image.colorspace_settings.name = "Linear Rec.709" if is_light(learned) else STORED
+        image.colorspace_settings.name = LINEAR if is_light(learned) else STORED
         image.alpha_mode = "CHANNEL_PACKED"
         image.use_half_precision = False  # on the graphics card
         image["nvd_base"] = learned["nvd_path"]

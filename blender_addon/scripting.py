@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 
 from . import compat, nodes
-from .pixels import STORED, is_light, set_space
+from .pixels import LINEAR, STORED, is_light, set_space
 from .resample import learned_at
 from .shot import Layer, Shot, ShotError, read_shot
 from .undo import keep_packed
@@ -80,7 +80,7 @@ def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
         images[layer.texture] = _load(layer.texture, f"{layer.name} learned")
         images[layer.edit] = _load(layer.edit, f"{layer.name} edit")
     images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", STORED)
-    space = "Linear Rec.709" if shot.encoding == "linear" else STORED
+    space = LINEAR if shot.encoding == "linear" else STORED
     images[shot.frame(0)] = _load(shot.frame(0), f"{shot.name} frames", space)
     return images
 
@@ -112,7 +112,8 @@ def _load(path: Path, name: str, sequence_space: str = "") -> bpy.types.Image:
         if not image.is_dirty and image.packed_file is None:
             image.reload()
         if not sequence_space and not image.is_float and not is_light(image):
-            keep_packed(image)  # an older version opened it; Blender reads it again
+            if image.is_dirty:  # an older version opened it, and Blender is to read it again
+                keep_packed(image)
             set_space(image)
         return image
     image = bpy.data.images.load(str(path))

@@ -12,6 +12,7 @@ from pathlib import Path
 import bpy
 from bpy.app.handlers import persistent
 
+from .handlers import register_handlers_factory
 from .shots import all_shots, find_again, follow_sizes, stored_path
 from .undo import under_way
 
@@ -98,12 +99,4 @@ _HANDLERS = (
     (bpy.app.handlers.redo_post, _after_undo),
 )
 
-
-def register():
-    for handlers, function in _HANDLERS:
-        handlers.append(function)
-
-
-def unregister():
-    for handlers, function in _HANDLERS:
-        handlers.remove(function)
+register, unregister = register_handlers_factory(_HANDLERS)

@@ -15,6 +15,7 @@ import bpy
 import numpy as np
 from bpy.app.handlers import persistent
 
+from .handlers import register_handlers_factory
 from .pixels import read_raw, write_raw
 
 
@@ -113,12 +114,4 @@ _HANDLERS = (
     (bpy.app.handlers.redo_post, _after),
 )
 
-
-def register():
-    for handlers, function in _HANDLERS:
-        handlers.append(function)
-
-
-def unregister():
-    for handlers, function in _HANDLERS:
-        handlers.remove(function)
+register, unregister = register_handlers_factory(_HANDLERS)

@@ -23,7 +23,7 @@ from tiny import make_clip  # noqa: E402
 from nvd_core import PROTOCOL  # noqa: E402
 from nvd_core.cli import main as nvd  # noqa: E402
 from nvd_core.evaluation.metrics import psnr, squared_error  # noqa: E402
-from nvd_core.media.images import read_image, to_float, write_image  # noqa: E402
+from nvd_core.media.images import encode_srgb, read_image, to_float, write_image  # noqa: E402
 
 pytestmark = pytest.mark.long
 
@@ -131,8 +131,7 @@ class TestTour:
         stroke = walked[0]["stroke"]
         assert stroke["texels"] > 500 and stroke["unsaved"]
         # From 5.0 on a brush's colour is light; it is stored as it looks
-        light = np.array([0.02, 0.75, 0.05])
-        assert np.abs(stroke["colour"] - (1.055 * light ** (1 / 2.4) - 0.055)).max() < 0.01
+        assert np.abs(stroke["colour"] - encode_srgb([0.02, 0.75, 0.05])).max() < 0.01
         for editor in ("SEQUENCE_EDITOR", "IMAGE_EDITOR"):
             assert stroke["painted_pixels_before"][editor] == 0
             assert stroke["painted_pixels_after"][editor] > 500
@@ -153,8 +152,9 @@ class TestTour:
     def test_a_stroke_on_a_frame_reaches_the_layers(self, walked):
         frame = walked[0]["frame"]
         assert frame["state"] == "done" and frame["closed"], frame["error"]
-        assert frame["canvas"].pop("differs_from_sequencer") < 10  # unmanaged about 70
-        assert frame["canvas"] == {"size": [384, 216], "unsaved": True}
+        canvas = frame["canvas"]
+        assert canvas["differs_from_sequencer"] < 10  # unmanaged about 70
+        assert canvas["size"] == [384, 216] and canvas["unsaved"]
         assert frame["painted_pixels_after"] > frame["painted_pixels_before"] + 500
 
     def test_a_picture_of_every_step(self, walked):
