@@ -2,6 +2,6 @@
 
 import sys
 
-from nvd_core.cli import main
+from nvd_core.cli.main import main
 
 sys.exit(main())

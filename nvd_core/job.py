@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nvd_core.errors import NvdError
-from nvd_core.files import write_json
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import write_json
 
 SCHEMA = "nvd.job"
 VERSION = 1

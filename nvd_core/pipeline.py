@@ -14,29 +14,29 @@ import numpy as np
 import torch
 
 from nvd_core import __version__
-from nvd_core.arrays import release
-from nvd_core.decomposition.baking import bake
-from nvd_core.decomposition.manifest import ClipRecord, Manifest, write_manifest
-from nvd_core.devices import choose_device
-from nvd_core.errors import NvdError
+from nvd_core.baking.bake import bake
 from nvd_core.fields.model import ClipShape, LayeredVideo
-from nvd_core.files import cannot_write
 from nvd_core.job import Job
 from nvd_core.media.clip import Clip, ClipInfo, import_clip, open_clip
 from nvd_core.media.images import write_image
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
-from nvd_core.priors.mask_carrying import carry_masks
-from nvd_core.priors.mask_edges import doubt_edges
+from nvd_core.priors.mapping_start import layer_starts
+from nvd_core.priors.mask_margin import doubt_edges
+from nvd_core.priors.mask_propagation import carry_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector, wanted_class
 from nvd_core.priors.masks import frames_of, load_masks, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
-from nvd_core.progress import Progress
+from nvd_core.runtime.devices import choose_device
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import cannot_write
+from nvd_core.runtime.mapped_arrays import release
+from nvd_core.runtime.progress import Progress
+from nvd_core.settings import Settings, load_settings, save_settings
+from nvd_core.shot.manifest import ClipRecord, Manifest, write_manifest
 from nvd_core.training.checkpoint import save_architecture
 from nvd_core.training.sampling import ClipData
-from nvd_core.training.settings import Settings, load_settings, save_settings
-from nvd_core.training.starts import layer_starts
 from nvd_core.training.trainer import Trainer
 
 BACKGROUND = "background"

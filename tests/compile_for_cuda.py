@@ -13,8 +13,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from nvd_core.editing import kernel_triton
-from nvd_core.fields import hash_grid_triton
+from nvd_core.editing import kernel_triton as render_kernel
+from nvd_core.fields.hash_grid import kernel_triton as grid_kernel
 from nvd_core.training import grid_adam_triton
 
 GRID = {
@@ -33,19 +33,19 @@ ADAM["size"] = "fp32"
 def cases():
     """Kernel, types of its arguments, and its constants, for every way it is launched."""
     for dims, features in ((2, 2), (3, 2)):
-        shape = {"DIMS": dims, "FEATURES": features, "LEVELS": 16, "BLOCK": hash_grid_triton.BLOCK}
+        shape = {"DIMS": dims, "FEATURES": features, "LEVELS": 16, "BLOCK": grid_kernel.BLOCK}
         padded = triton.next_power_of_2(features)
-        yield hash_grid_triton._encode_kernel, GRID, shape | {"PADDED": padded}
+        yield grid_kernel._encode_kernel, GRID, shape | {"PADDED": padded}
         for needs in ((True, True), (True, False)):
             flags = dict(zip(("NEEDS_TABLE", "NEEDS_X"), needs, strict=True))
-            yield hash_grid_triton._backward_kernel, GRID, shape | flags
+            yield grid_kernel._backward_kernel, GRID, shape | flags
     for kind, largest in (("*u8", 255), ("*u16", 65535), ("*fp32", 0)):
         for delta, linear in itertools.product((True, False), {False, largest == 0}):
             constants = {"DELTA": delta, "ADDED": not delta, "LARGEST": largest, "LINEAR": linear}
-            constants |= {"BLOCK": kernel_triton.BLOCK, "ROWS": 2}
+            constants |= {"BLOCK": render_kernel.BLOCK, "ROWS": 2}
             absent = {"added": None} if delta else {"frame": None}
             types = FRAME | {"frame": kind, "out": kind}
-            yield kernel_triton._render, types, constants | absent
+            yield render_kernel._render, types, constants | absent
     adam = {"BETA1": 0.9, "BETA2": 0.99, "EPS": 1e-15, "BLOCK": grid_adam_triton.BLOCK}
     yield grid_adam_triton._update, ADAM, adam
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from nvd_core.priors.flow import compute_flow
-from nvd_core.progress import Progress
+from nvd_core.runtime.progress import Progress
 
 CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 H, W = 120, 160

@@ -20,7 +20,7 @@ from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.masks import load_masks, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
-from nvd_core.progress import Progress
+from nvd_core.runtime.progress import Progress
 from nvd_core.training.sampling import ClipData, Sampler
 
 HEIGHT, WIDTH = 270, 480

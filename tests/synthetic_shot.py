@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
-from nvd_core.decomposition.map_writing import MapWriter
-from nvd_core.decomposition.maps import LayerMaps, read_maps
 from nvd_core.editing.kernel_torch import composed, to_device
 from nvd_core.media.images import decode_srgb, to_float, to_integers, write_image
+from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
+from nvd_core.shot.map_writer import MapWriter
+from nvd_core.shot.maps import LayerMaps, read_maps
+from nvd_core.shot.shot import Shot
 
 NAMES = ["dog", "cat", "background"]
 _SIZES = {"dog": (41, 37), "cat": (23, 30), "background": (90, 56)}

@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 from truth_shots import TURNING, shot_of_truth, spoilt
 
-from nvd_core.cli import main
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.maps import read_maps
-from nvd_core.errors import NvdError
-from nvd_core.evaluation.against_truth import measure_truth
-from nvd_core.evaluation.fidelity import (
+from nvd_core.cli.main import main
+from nvd_core.evaluation.truth.compare import measure_truth
+from nvd_core.evaluation.truth.edit_fidelity import (
     FidelityMeter,
     SteadinessMeter,
     display_opacity,
     estimated_flow,
     exposure,
 )
-from nvd_core.evaluation.truth import Truth
+from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import decode_srgb, encode_srgb, read_image, write_image
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Progress
+from nvd_core.shot.maps import read_maps
+from nvd_core.shot.shot import Shot
 
 KINDS = ("object", "background")
 

@@ -22,9 +22,9 @@ from bench_parts import iteration, machine, presets, quality, subject
 from bench_parts.figures import Figure, shown, table
 from bench_parts.run import run as run_parts
 
-from nvd_core.fields.hash_grid import HashGrid
+from nvd_core.fields.hash_grid.grid import HashGrid
 from nvd_core.fields.networks import Mlp
-from nvd_core.training.settings import PRESETS, Settings, paper
+from nvd_core.settings import PRESETS, Settings, paper
 
 SMALL = """
 points: 400

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from nvd_core.decomposition.maps import FrameMaps
-from nvd_core.evaluation.coordinates import StretchMeter, singular_values
-from nvd_core.evaluation.light import LightMeter
-from nvd_core.evaluation.tracks import Tracks
+from nvd_core.evaluation.stretch import StretchMeter, singular_values
+from nvd_core.evaluation.truth.light import LightMeter
+from nvd_core.evaluation.truth.tracks import Tracks
+from nvd_core.shot.maps import FrameMaps
 
 HEIGHT, WIDTH = 20, 30
 

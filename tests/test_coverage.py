@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from nvd_core.decomposition.coverage import VISIBLE, Coverage, fill_unseen
+from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
 
 HEIGHT, WIDTH = 40, 60
 

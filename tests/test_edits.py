@@ -6,8 +6,8 @@ import pytest
 from synthetic_shot import make_synthetic_shot, texture
 
 from nvd_core.editing.edits import DEAD_ZONE, edit_paths, load_edit, load_texture
-from nvd_core.errors import NvdError
 from nvd_core.media.images import decode_srgb, to_float, write_image
+from nvd_core.runtime.errors import NvdError
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import errno
 
 import pytest
 
-from nvd_core.errors import NvdError
-from nvd_core.files import written_beside
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import written_beside
 
 
 def test_what_stood_there_survives_a_failure(tmp_path):

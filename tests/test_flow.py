@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from moving_clips import rolling_disc, texture
 
-from nvd_core.errors import NvdError
 from nvd_core.priors.flow import compute_flow, consistent, dis, dis_flow, grey
 from nvd_core.priors.motion_fit import apply
-from nvd_core.progress import Cancelled, Progress
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Cancelled, Progress
 
 RAFT_SMALL = Path(__file__).parents[2] / "shared" / "weights" / "raft-small.pth"
 SHIFT = np.array([3.0, -2.0])

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from synthetic_shot import NAMES, make_synthetic_shot, texture
 
-from nvd_core.cli import main
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.manifest import read_manifest
-from nvd_core.decomposition.map_writing import MapWriter
-from nvd_core.decomposition.maps import read_maps
-from nvd_core.editing.frame_edit import paint_frame, read_paint
+from nvd_core.cli.main import main
+from nvd_core.editing.paint_frame import paint_frame, read_paint
 from nvd_core.editing.render import render_frames
-from nvd_core.errors import NvdError
 from nvd_core.media.images import encode_srgb, read_image, to_float, to_integers, write_image
+from nvd_core.runtime.errors import NvdError
+from nvd_core.shot.manifest import read_manifest
+from nvd_core.shot.map_writer import MapWriter
+from nvd_core.shot.maps import read_maps
+from nvd_core.shot.shot import Shot
 
 WIDTH, HEIGHT = 96, 72
 FRAME = 1

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from nvd_core.decomposition.maps import LayerMaps
-from nvd_core.editing.frame_paint import paint_to_texture
+from nvd_core.editing.back_projection import paint_to_texture
 from nvd_core.editing.kernel_torch import lookup
+from nvd_core.shot.maps import LayerMaps
 
 HEIGHT, WIDTH = 40, 60
 

@@ -7,10 +7,10 @@ import torch
 from moving_clips import texture
 
 from nvd_core.fields.networks import MotionMapping, VideoCoordinates
-from nvd_core.training.freedom import CELLS, freedom, stands_still
+from nvd_core.priors.mapping_start import layer_starts
+from nvd_core.priors.still_background import CELLS, freedom, stands_still
+from nvd_core.settings import MappingSettings, MlpSettings
 from nvd_core.training.sampling import ClipData
-from nvd_core.training.settings import MappingSettings, MlpSettings
-from nvd_core.training.starts import layer_starts
 
 FRAMES, HEIGHT, WIDTH = 24, 72, 128
 

@@ -10,7 +10,7 @@ from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow, pixel_grid
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.motion_fit import Matches, apply, chain, fit_pair, generators, refine
-from nvd_core.progress import Progress
+from nvd_core.runtime.progress import Progress
 
 
 def gap(found: np.ndarray, true: np.ndarray, region: tuple = (0, 0, W, H)) -> float:

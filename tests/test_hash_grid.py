@@ -6,10 +6,11 @@ import math
 import pytest
 import torch
 
-from nvd_core.errors import NvdError
-from nvd_core.fields import hash_grid, hash_grid_numba, hash_grid_torch
-from nvd_core.fields.hash_grid import GridLayout, HashGrid, backend_for
-from nvd_core.fields.hash_grid_tcnn import encoding_config
+from nvd_core.fields.hash_grid import grid as grid_module
+from nvd_core.fields.hash_grid import kernel_numba, kernel_torch
+from nvd_core.fields.hash_grid.grid import GridLayout, HashGrid, backend_for
+from nvd_core.fields.hash_grid.kernel_tcnn import encoding_config
+from nvd_core.runtime.errors import NvdError
 
 LAYOUTS = {
     "2-D hash": GridLayout(2, 5, log2_table=9, base=5, growth=1.7),
@@ -126,7 +127,7 @@ class TestHashGrid:
         grid = HashGrid(layout, backend)
         with pytest.raises(ValueError, match=r"x must be \[P, 2\], got \(4, 3\)"):
             grid(torch.rand(4, 3))
-        encode = {"torch": hash_grid_torch, "numba": hash_grid_numba}[backend].encode
+        encode = {"torch": kernel_torch, "numba": kernel_numba}[backend].encode
         with pytest.raises(ValueError, match="table must be"):
             encode(torch.rand(4, 2), torch.rand(5, 2), layout)
         with pytest.raises(TypeError, match="float64"):
@@ -147,7 +148,7 @@ class TestHashGrid:
         assert x.grad.shape == x.shape
         assert grid.table.grad.shape == grid.table.shape
 
-    @pytest.mark.parametrize("encode", [hash_grid_torch.encode, hash_grid_numba.encode])
+    @pytest.mark.parametrize("encode", [kernel_torch.encode, kernel_numba.encode])
     def test_feature_hash(self, encode):
         """Base 1 makes scale 0: every point lies at 0.5, half way between cells 0 and 1.
 
@@ -175,16 +176,16 @@ class TestHashGrid:
         """
         layout = GridLayout(3)
         cells = torch.tensor([[5, 3, 2], [-1, 0, 0]])
-        index = hash_grid_torch.entry_index(cells, layout, 15)
+        index = kernel_torch.entry_index(cells, layout, 15)
         assert index.tolist() == [0x423C, 0x7FFF]
 
     def test_feature_dense_index(self):
         """x + 20 y + 400 z modulo 8000, below zero by way of 2^32."""
         cells = torch.tensor([[1, 2, 3], [20, 19, 19], [20, 20, 20], [-1, 0, 0]])
-        index = hash_grid_torch.entry_index(cells, GridLayout(3), 1)
+        index = kernel_torch.entry_index(cells, GridLayout(3), 1)
         assert index.tolist() == [1241, 0, 420, (2**32 - 1) % 8000]
 
-    @pytest.mark.parametrize("encode", [hash_grid_torch.encode, hash_grid_numba.encode])
+    @pytest.mark.parametrize("encode", [kernel_torch.encode, kernel_numba.encode])
     def test_feature_dense(self, encode):
         """A table that holds a linear function of the vertex gives that function of the position.
 
@@ -200,7 +201,7 @@ class TestHashGrid:
         (slope,) = torch.autograd.grad(out.sum(), x)
         assert slope[0].tolist() == pytest.approx([40.0, 400.0])
 
-    @pytest.mark.parametrize("encode", [hash_grid_torch.encode, hash_grid_numba.encode])
+    @pytest.mark.parametrize("encode", [kernel_torch.encode, kernel_numba.encode])
     def test_feature_not_a_number(self, encode):
         """NaN and infinity reach no memory but the table's, and spoil only their own row."""
         layout = LAYOUTS["3-D hash"]
@@ -211,7 +212,7 @@ class TestHashGrid:
         assert out.isfinite().all(dim=1).tolist() == [True, False, False, False, True]
         out.nansum().backward()
 
-    @pytest.mark.parametrize("encode", [hash_grid_torch.encode, hash_grid_numba.encode])
+    @pytest.mark.parametrize("encode", [kernel_torch.encode, kernel_numba.encode])
     @pytest.mark.parametrize("name", ["2-D hash", "3-D hash", "3-D dense", "3-D, 3 features"])
     def test_gradcheck(self, encode, name):
         layout = LAYOUTS[name]
@@ -228,16 +229,16 @@ class TestHashGrid:
     @pytest.mark.parametrize("count", [33, 1101])
     def test_parity(self, name, dtype, count):
         """Numba equals the reference, forward and backward."""
-        expected = gradients(hash_grid_torch.encode, LAYOUTS[name], dtype, count)
-        found = gradients(hash_grid_numba.encode, LAYOUTS[name], dtype, count)
+        expected = gradients(kernel_torch.encode, LAYOUTS[name], dtype, count)
+        found = gradients(kernel_numba.encode, LAYOUTS[name], dtype, count)
         for a, b in zip(expected, found, strict=True):
             assert a.shape == b.shape
             assert (a - b).abs().max() <= TOLERANCE[dtype] * a.abs().max()
 
     def test_parity_published_layout(self):
         layout = GridLayout(3)
-        expected = gradients(hash_grid_torch.encode, layout, torch.float32, 3000)
-        found = gradients(hash_grid_numba.encode, layout, torch.float32, 3000)
+        expected = gradients(kernel_torch.encode, layout, torch.float32, 3000)
+        found = gradients(kernel_numba.encode, layout, torch.float32, 3000)
         for a, b in zip(expected, found, strict=True):
             assert (a - b).abs().max() <= 1e-5 * a.abs().max()
 
@@ -247,7 +248,7 @@ class TestHashGrid:
         table = make_table(layout, torch.float32)
         x = torch.rand(2, 50).t()
         results = []
-        for encode in (hash_grid_torch.encode, hash_grid_numba.encode):
+        for encode in (kernel_torch.encode, kernel_numba.encode):
             leaf = table.clone().requires_grad_()
             encode(x, leaf, layout).sum().backward()  # sum's gradient is one value, expanded
             results.append(leaf.grad)
@@ -258,10 +259,10 @@ class TestHashGrid:
         """The same bits from run to run and for any number of threads."""
         before = torch.get_num_threads()
         layout = LAYOUTS["3-D hash"]
-        first = gradients(hash_grid_numba.encode, layout, torch.float32, 3000)
+        first = gradients(kernel_numba.encode, layout, torch.float32, 3000)
         try:
             torch.set_num_threads(threads)
-            second = gradients(hash_grid_numba.encode, layout, torch.float32, 3000)
+            second = gradients(kernel_numba.encode, layout, torch.float32, 3000)
         finally:
             torch.set_num_threads(before)
         assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
@@ -313,7 +314,7 @@ class TestBackendFor:
         ],
     )
     def test_smoke(self, monkeypatch, device, works, packages, expected):
-        monkeypatch.setattr(hash_grid, "triton_works", lambda device: works)
+        monkeypatch.setattr(grid_module, "triton_works", lambda device: works)
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: name in packages or None)
         assert backend_for(torch.device(device)) == expected
 
@@ -346,7 +347,7 @@ class TestTinyCudaNN:
     def test_parity(self, layout):
         x = torch.rand(1000, layout.dims)
         table = make_table(layout, torch.float32)
-        expected = hash_grid_torch.encode(x, table, layout)
+        expected = kernel_torch.encode(x, table, layout)
         grid = HashGrid(layout, "tcnn")
         grid.table.data = table
         found = grid.to("cuda")(x.to("cuda"))

@@ -9,20 +9,20 @@ import pytest
 import torch
 from test_hash_grid import LAYOUTS, TOLERANCE, gradients, make_points, make_table
 
-from nvd_core.devices import triton_works
-from nvd_core.fields import hash_grid_torch
-from nvd_core.fields.hash_grid import GridLayout, HashGrid
+from nvd_core.fields.hash_grid import kernel_torch
+from nvd_core.fields.hash_grid.grid import GridLayout, HashGrid
+from nvd_core.runtime.devices import triton_works
 
 pytest.importorskip("triton", reason="Triton is not installed: its kernels are NOT tested")
 
-from nvd_core.fields import hash_grid_triton
+from nvd_core.fields.hash_grid import kernel_triton
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def encode(x, table, layout, **options):
     """The Triton backend for tensors on the CPU, wherever it runs."""
-    out = hash_grid_triton.encode(x.to(DEVICE), table.to(DEVICE), layout, **options)
+    out = kernel_triton.encode(x.to(DEVICE), table.to(DEVICE), layout, **options)
     return out.cpu()
 
 
@@ -34,8 +34,8 @@ def test_triton_works_here():
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_parity(name, dtype):
     """More points than a block, some of them far outside."""
-    count = hash_grid_triton.BLOCK + 33
-    expected = gradients(hash_grid_torch.encode, LAYOUTS[name], dtype, count)
+    count = kernel_triton.BLOCK + 33
+    expected = gradients(kernel_torch.encode, LAYOUTS[name], dtype, count)
     found = gradients(encode, LAYOUTS[name], dtype, count)
     for a, b in zip(expected, found, strict=True):
         assert a.shape == b.shape
@@ -44,7 +44,7 @@ def test_parity(name, dtype):
 
 def test_parity_published_layout():
     layout = GridLayout(3)
-    expected = gradients(hash_grid_torch.encode, layout, torch.float32, 128)
+    expected = gradients(kernel_torch.encode, layout, torch.float32, 128)
     found = gradients(encode, layout, torch.float32, 128)
     for a, b in zip(expected, found, strict=True):
         assert (a - b).abs().max() <= 1e-5 * a.abs().max()
@@ -54,7 +54,7 @@ def test_many_points_of_one_cell():
     """Additions to one entry are lost by none of the programs and lanes that make them."""
     layout = GridLayout(2, 1, features=1, base=5, kind="dense")
     table = torch.zeros(layout.entries, 1, dtype=torch.float64, requires_grad=True)
-    count = 3 * hash_grid_triton.BLOCK + 5
+    count = 3 * kernel_triton.BLOCK + 5
     x = torch.tensor([[0.25, 0.5]], dtype=torch.float64).expand(count, 2)
     encode(x, table, layout).sum().backward()
     assert table.grad.sum().item() == pytest.approx(count, rel=1e-12)
@@ -93,7 +93,7 @@ def test_strided():
     x = make_points(2, 50, torch.float64).t().contiguous().t()
     table = make_table(layout, torch.float64).t().contiguous().t()
     results = []
-    for function in (hash_grid_torch.encode, encode):
+    for function in (kernel_torch.encode, encode):
         leaf = table.detach().requires_grad_()
         function(x, leaf, layout).sum().backward()  # sum's gradient is one value, expanded
         results.append(leaf.grad)

@@ -14,7 +14,6 @@ import torch
 from moving_clips import H, W, warped_clip
 from stage_memory import HEIGHT, LONG, SHORT, WIDTH
 
-from nvd_core.decomposition import baking
 from nvd_core.fields.inference import FrameLayers
 from nvd_core.media.clip import import_clip, open_clip
 from nvd_core.media.images import is_plain_png, read_image, write_image
@@ -22,7 +21,8 @@ from nvd_core.priors import flow
 from nvd_core.priors.flow import compute_flow, flow_scale, flow_size
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.motion_fit import apply
-from nvd_core.progress import Progress
+from nvd_core.runtime.progress import Progress
+from nvd_core.shot import baking
 from nvd_core.training import sampling
 from nvd_core.training.sampling import ClipData, Sampler
 

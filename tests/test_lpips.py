@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchmetrics.functional.image import learned_perceptual_image_patch_similarity, lpips
 
-from nvd_core.errors import NvdError
 from nvd_core.evaluation.lpips import Lpips
+from nvd_core.runtime.errors import NvdError
 
 
 def alexnet_features() -> torch.nn.Sequential:

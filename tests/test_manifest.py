@@ -9,16 +9,16 @@ from typing import get_args, get_type_hints
 import pytest
 from synthetic_shot import make_synthetic_shot
 
-from nvd_core.decomposition import manifest as module
-from nvd_core.decomposition.manifest import (
+from nvd_core.runtime.errors import NvdError
+from nvd_core.shot import manifest as module
+from nvd_core.shot.manifest import (
     ClipRecord,
     LayerRecord,
     Manifest,
     read_manifest,
     write_manifest,
 )
-from nvd_core.decomposition.maps import CHANNELS, FINE
-from nvd_core.errors import NvdError
+from nvd_core.shot.maps import CHANNELS, FINE
 
 DOCS = Path(__file__).parents[1] / "docs" / "decomposition-folder.md"
 

@@ -8,9 +8,10 @@ import OpenImageIO as oiio
 import pytest
 from synthetic_shot import NAMES, make_synthetic_shot, synthetic_maps
 
-from nvd_core.decomposition import maps as maps_module
-from nvd_core.decomposition.map_writing import MapWriter, write_maps
-from nvd_core.decomposition.maps import (
+from nvd_core.runtime.errors import NvdError
+from nvd_core.shot import maps as maps_module
+from nvd_core.shot.map_writer import MapWriter, write_maps
+from nvd_core.shot.maps import (
     CHANNELS,
     FINE,
     MOST_TEXELS,
@@ -19,7 +20,6 @@ from nvd_core.decomposition.maps import (
     iter_maps,
     read_maps,
 )
-from nvd_core.errors import NvdError
 
 
 def noise_maps(height=31, width=45, seed=3, texture=(MOST_TEXELS, MOST_TEXELS)):

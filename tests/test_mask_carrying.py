@@ -5,8 +5,8 @@ import pytest
 from moving_clips import CLIPS, camera, clip_arrays, overlap, warped_clip
 
 from nvd_core.priors.flow import compute_flow
-from nvd_core.priors.mask_carrying import carry_masks
-from nvd_core.progress import Cancelled, Progress
+from nvd_core.priors.mask_propagation import carry_masks
+from nvd_core.runtime.progress import Cancelled, Progress
 
 
 def draw_only(work, key: int) -> np.ndarray:

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from tiny_clip import FRAMES, write_tiny_clip
 
-from nvd_core.cli import main
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.maps import iter_maps
+from nvd_core.cli.main import main
 from nvd_core.media.images import read_image, write_image
-from nvd_core.priors.mask_edges import doubt_edges
+from nvd_core.priors.mask_margin import doubt_edges
+from nvd_core.shot.maps import iter_maps
+from nvd_core.shot.shot import Shot
 
 
 def weights_of(folder, mask: np.ndarray, margin: float) -> np.ndarray:

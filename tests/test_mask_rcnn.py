@@ -8,13 +8,13 @@ import torch
 from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
 
 from nvd_core import pipeline
-from nvd_core.cli import main
-from nvd_core.decomposition.folder import Shot
-from nvd_core.errors import NvdError
+from nvd_core.cli.main import main
 from nvd_core.media.images import read_image
 from nvd_core.priors.mask_rcnn import choose, detect_masks, load_detector, wanted_class
-from nvd_core.progress import Progress
-from nvd_core.training.settings import load_settings
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Progress
+from nvd_core.settings import load_settings
+from nvd_core.shot.shot import Shot
 
 
 def disc(x: float, y: float = 24, radius: float = 9) -> np.ndarray:

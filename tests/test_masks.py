@@ -8,11 +8,11 @@ import av
 import numpy as np
 import pytest
 
-from nvd_core.errors import Cancelled, NvdError
 from nvd_core.media.clip import open_clip
 from nvd_core.media.images import write_image
 from nvd_core.priors.masks import load_masks, write_masks
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import Cancelled, NvdError
+from nvd_core.runtime.progress import Progress
 
 CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no real clips in {CLIPS}")

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import measure_truth
 
-from nvd_core.evaluation.truth import Truth
+from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import read_image
 
 

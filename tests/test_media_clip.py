@@ -9,10 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from nvd_core.errors import Cancelled, NvdError
 from nvd_core.media.clip import import_clip, open_clip, resized
 from nvd_core.media.images import decode_srgb, encode_srgb, read_image, write_image
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import Cancelled, NvdError
+from nvd_core.runtime.progress import Progress
 
 CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no real clips in {CLIPS}")

@@ -4,7 +4,6 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 
-from nvd_core.errors import NvdError
 from nvd_core.media.images import (
     decode_srgb,
     encode_srgb,
@@ -14,6 +13,7 @@ from nvd_core.media.images import (
     to_integers,
     write_image,
 )
+from nvd_core.runtime.errors import NvdError
 
 
 def noise(dtype, channels, height=19, width=27):

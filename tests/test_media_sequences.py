@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from nvd_core.errors import NvdError
 from nvd_core.media.images import write_image
 from nvd_core.media.sequences import (
     ImageSequence,
@@ -13,6 +12,7 @@ from nvd_core.media.sequences import (
     is_pattern,
     list_frames,
 )
+from nvd_core.runtime.errors import NvdError
 
 
 def touch(folder, *names):

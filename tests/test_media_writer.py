@@ -7,10 +7,10 @@ import av
 import numpy as np
 import pytest
 
-from nvd_core.errors import NvdError
 from nvd_core.media.clip import open_clip
 from nvd_core.media.images import decode_srgb, encode_srgb, read_image
 from nvd_core.media.writer import open_writer
+from nvd_core.runtime.errors import NvdError
 
 CLIPS = Path(__file__).parents[2] / "shared" / "clips"
 needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no real clips in {CLIPS}")

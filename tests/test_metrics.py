@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from nvd_core.decomposition.maps import FrameMaps
 from nvd_core.evaluation.metrics import (
     BEST_PSNR,
     FoldMeter,
@@ -15,6 +14,7 @@ from nvd_core.evaluation.metrics import (
     squared_error,
     ssim,
 )
+from nvd_core.shot.maps import FrameMaps
 
 
 def grey(value, height=32, width=40):

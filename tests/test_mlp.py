@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nvd_core.fields.mlp import Mlp
-from nvd_core.training.settings import MlpSettings
+from nvd_core.settings import MlpSettings
 
 
 def passes(mlp: Mlp, x: torch.Tensor, grad: torch.Tensor, plain: bool) -> list[torch.Tensor]:

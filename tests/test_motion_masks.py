@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from moving_clips import CLIPS, camera, clip_arrays, overlap, warped_clip
 
-from nvd_core.errors import NvdError
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.motion_masks import masks_from_motion
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Progress
 
 
 def test_moving_square_is_found(tmp_path):

@@ -6,15 +6,15 @@ import pytest
 import torch
 from synthetic_shot import make_synthetic_shot
 
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.manifest import LayerRecord, Manifest, write_manifest
-from nvd_core.decomposition.map_writing import MapWriter, write_maps
-from nvd_core.decomposition.maps import FrameMaps, LayerMaps, read_maps
-from nvd_core.decomposition.tile_index import NAME, TileIndex, changed_tiles, grid_of, looked_up
 from nvd_core.editing import render as module
 from nvd_core.editing.kernel_torch import composed, to_device
 from nvd_core.editing.render import render, render_frames
 from nvd_core.media.images import read_image, write_image
+from nvd_core.shot.manifest import LayerRecord, Manifest, write_manifest
+from nvd_core.shot.map_writer import MapWriter, write_maps
+from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
+from nvd_core.shot.shot import Shot
+from nvd_core.shot.tile_index import NAME, TileIndex, changed_tiles, grid_of, looked_up
 
 FRAMES, WIDTH, HEIGHT = 6, 96, 64
 TEXTURE = 600, 150  # width and height of the background's texture

@@ -21,7 +21,7 @@ from gui_tour import tour  # noqa: E402
 from tiny import make_clip  # noqa: E402
 
 from nvd_core import PROTOCOL  # noqa: E402
-from nvd_core.cli import main as nvd  # noqa: E402
+from nvd_core.cli.main import main as nvd  # noqa: E402
 from nvd_core.evaluation.metrics import psnr, squared_error  # noqa: E402
 from nvd_core.media.images import encode_srgb, read_image, to_float, write_image  # noqa: E402
 

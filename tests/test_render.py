@@ -5,20 +5,16 @@ import pytest
 import torch
 from synthetic_shot import NAMES, make_synthetic_shot, texture
 
-from nvd_core.decomposition.maps import FrameMaps, read_maps
-from nvd_core.devices import choose_device
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.kernel_numba import pack_textures, render_delta, render_full
 from nvd_core.editing.kernel_torch import add_delta, composed, decode, lookup, to_device
-from nvd_core.editing.render import (
-    read_frame,
-    render,
-    render_frames,
-)
-from nvd_core.errors import Cancelled, NvdError
+from nvd_core.editing.render import read_frame, render, render_frames
 from nvd_core.media.clip import open_clip
 from nvd_core.media.images import at_depth, encode_srgb, read_image, to_float, write_image
-from nvd_core.progress import Progress
+from nvd_core.runtime.devices import choose_device
+from nvd_core.runtime.errors import Cancelled, NvdError
+from nvd_core.runtime.progress import Progress
+from nvd_core.shot.maps import FrameMaps, read_maps
 
 DEPTHS = [8, 16, "half", "float"]
 

@@ -11,12 +11,12 @@ import torch
 from synthetic_shot import NAMES, make_synthetic_shot
 from test_render import random_deltas, random_maps
 
-from nvd_core.decomposition.maps import FrameMaps, read_maps
 from nvd_core.editing import kernel as kernel_module
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.kernel_torch import add_delta, composed, decode, to_device
 from nvd_core.editing.render import read_frame
 from nvd_core.media.images import at_depth
+from nvd_core.shot.maps import FrameMaps, read_maps
 
 pytest.importorskip("triton", reason="Triton is not installed: its kernels are NOT tested")
 

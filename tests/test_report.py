@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from synthetic_shot import NAMES, make_synthetic_shot, synthetic_maps, texture
 
-from nvd_core.decomposition.map_writing import write_maps
-from nvd_core.errors import NvdError
 from nvd_core.evaluation.pictures import contact_sheet, on_checker, shrunk
 from nvd_core.evaluation.report import cautions, evaluate
 from nvd_core.media.images import read_image, write_image
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Progress
+from nvd_core.shot.map_writer import write_maps
 
 
 class Listening(Progress):

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from tiny_clip import write_tiny_clip
 
-from nvd_core.cli import main
-from nvd_core.errors import Cancelled, NvdError
-from nvd_core.evaluation import reproduce as module
+from nvd_core.cli.main import main
 from nvd_core.evaluation.plots import bars, lines
-from nvd_core.evaluation.published import published_rows, rows_of
-from nvd_core.evaluation.reproduce import reproduce
-from nvd_core.evaluation.reproduce_report import figure
-from nvd_core.evaluation.run_list import load_run_list
+from nvd_core.evaluation.reproduce import run as module
+from nvd_core.evaluation.reproduce.published import published_rows, rows_of
+from nvd_core.evaluation.reproduce.report import figure
+from nvd_core.evaluation.reproduce.run import reproduce
+from nvd_core.evaluation.reproduce.run_list import load_run_list
 from nvd_core.media.images import read_image
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import Cancelled, NvdError
+from nvd_core.runtime.progress import Progress
 
 LIST = """
 clips:

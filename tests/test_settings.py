@@ -2,8 +2,8 @@
 
 import pytest
 
-from nvd_core.errors import NvdError
-from nvd_core.training.settings import (
+from nvd_core.runtime.errors import NvdError
+from nvd_core.settings import (
     PRESETS,
     load_settings,
     paper,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from crossing_clip import FRAMES, places, true_masks, write_crossing_clip
 
-from nvd_core.cli import main
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.maps import iter_maps
+from nvd_core.cli.main import main
 from nvd_core.editing.render import render_frames
 from nvd_core.evaluation.report import evaluate
 from nvd_core.media.images import read_image, write_image
+from nvd_core.shot.maps import iter_maps
+from nvd_core.shot.shot import Shot
 
 SMALL = """
 iterations: 400

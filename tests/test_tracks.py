@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from nvd_core.decomposition.maps import FrameMaps
-from nvd_core.errors import NvdError
-from nvd_core.evaluation.tracks import TrackMeter, Tracks, read_tracks, tapvid_scores
+from nvd_core.evaluation.truth.tracks import TrackMeter, Tracks, read_tracks, tapvid_scores
+from nvd_core.runtime.errors import NvdError
+from nvd_core.shot.maps import FrameMaps
 
 FRAMES, HEIGHT, WIDTH = 5, 30, 40
 

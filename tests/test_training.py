@@ -7,7 +7,6 @@ import pytest
 import torch
 from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
 
-from nvd_core.errors import Cancelled, NvdError
 from nvd_core.fields.inference import composite_frame, frame_layers, texture_colours
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.networks import layer_alphas
@@ -15,14 +14,15 @@ from nvd_core.media.clip import import_clip, open_clip
 from nvd_core.media.images import read_image
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
+from nvd_core.priors.mapping_start import layer_starts
 from nvd_core.priors.masks import load_masks, write_masks
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import Cancelled, NvdError
+from nvd_core.runtime.progress import Progress
+from nvd_core.settings import Settings, fast, fine, paper
+from nvd_core.training.border_patches import border_patches, frame_outline, inside_polygon
 from nvd_core.training.checkpoint import checkpoint_step
-from nvd_core.training.consistency import border_patches, frame_outline, inside_polygon
 from nvd_core.training.objective import Objective
 from nvd_core.training.sampling import ClipData, Sampler, mask_boxes
-from nvd_core.training.settings import Settings, fast, fine, paper
-from nvd_core.training.starts import layer_starts
 from nvd_core.training.trainer import Trainer, automatic_steps, rate_factor
 
 CPU = torch.device("cpu")

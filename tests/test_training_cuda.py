@@ -10,21 +10,21 @@ import torch
 from pretended_device import DEVICE as ELSEWHERE
 from pretended_device import PretendedDevice, move
 
-from nvd_core import devices
-from nvd_core.devices import wants_bfloat16
-from nvd_core.errors import NvdError
-from nvd_core.fields.hash_grid import HashGrid
+from nvd_core.fields.hash_grid.grid import HashGrid
 from nvd_core.fields.inference import composite_frame, texture_colours
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.networks import Mlp
+from nvd_core.priors.mapping_start import layer_starts
+from nvd_core.runtime import devices
+from nvd_core.runtime.devices import wants_bfloat16
+from nvd_core.runtime.errors import NvdError
+from nvd_core.settings import MlpSettings, fast, settings_from
 from nvd_core.training.checkpoint import checkpoint_step
+from nvd_core.training.gpu_clip import SHARE, ResidentClip, fits, resident_if_it_fits
+from nvd_core.training.loss_monitor import LossWatch
 from nvd_core.training.objective import Objective
-from nvd_core.training.residency import SHARE, ResidentClip, fits, resident_if_it_fits
 from nvd_core.training.sampling import ClipData, Sampler
-from nvd_core.training.settings import MlpSettings, fast, settings_from
-from nvd_core.training.starts import layer_starts
 from nvd_core.training.trainer import Trainer
-from nvd_core.training.watch import LossWatch
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 DEVICE = CUDA if torch.cuda.is_available() else CPU

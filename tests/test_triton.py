@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nvd_core.devices import triton_works
+from nvd_core.runtime.devices import triton_works
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None,
@@ -47,7 +47,7 @@ print(HashGrid(GridLayout(2, 2))(torch.rand(3, 2)).shape)
 
 @needs_triton
 def test_a_triton_that_fails_is_said_and_not_used(monkeypatch):
-    from nvd_core import triton_probe
+    from nvd_core.runtime import triton_probe
 
     def broken(device):
         raise RuntimeError("Failed to find C compiler.\nmore")

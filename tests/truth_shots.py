@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.map_writing import write_maps
-from nvd_core.decomposition.maps import LayerMaps, read_maps
+from nvd_core.shot.map_writer import write_maps
+from nvd_core.shot.maps import LayerMaps, read_maps
+from nvd_core.shot.shot import Shot
 
 ROOT = Path(__file__).parents[1]
 TURNING = ROOT / "samples" / "truth" / "turning"

@@ -19,9 +19,9 @@ from collections.abc import Callable
 
 import torch
 
-from nvd_core.devices import choose_device
-from nvd_core.errors import NvdError
-from nvd_core.fields.hash_grid import GridLayout, HashGrid
+from nvd_core.fields.hash_grid.grid import GridLayout, HashGrid
+from nvd_core.runtime.devices import choose_device
+from nvd_core.runtime.errors import NvdError
 
 CPU_HEADS = ("torch, 1", "torch", "numba", "in place", "times", "times")
 CUDA_HEADS = ("torch", "triton", "in place", "tcnn", "times")

@@ -16,8 +16,8 @@ import numba
 import numpy as np
 import torch
 
-from nvd_core.decomposition.maps import FrameMaps
 from nvd_core.editing.kernel import make_kernel
+from nvd_core.shot.maps import FrameMaps
 
 FRAMES, RUNS = 6, 7
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from environments import BLENDERS, ENVIRONMENTS, ROOT
 
-from nvd_core.cli import main as nvd
+from nvd_core.cli.main import main as nvd
 from nvd_core.evaluation.metrics import PsnrMeter
 from nvd_core.media.images import read_image, to_float
 

@@ -12,10 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.maps import read_maps
 from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
 from nvd_core.media.writer import open_writer
+from nvd_core.shot.maps import read_maps
+from nvd_core.shot.shot import Shot
 
 WORDS = ("HELLO", "NVD", "PAINT", "THREE")
 COLOURS = ((255, 255, 255), (255, 205, 30), (90, 200, 255), (120, 230, 120))

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from measure_clips import commit, hardware
 
-from nvd_core.evaluation.truth import Truth
+from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import read_image, write_image
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
-from nvd_core.decomposition.map_writing import MapWriter
-from nvd_core.decomposition.maps import LayerMaps
-from nvd_core.editing.frame_paint import paint_to_texture
-from nvd_core.errors import NvdError
-from nvd_core.evaluation.truth import Truth
+from nvd_core.editing.back_projection import paint_to_texture
+from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import read_image, to_integers, write_image
+from nvd_core.runtime.errors import NvdError
+from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
+from nvd_core.shot.map_writer import MapWriter
+from nvd_core.shot.maps import LayerMaps
+from nvd_core.shot.shot import Shot
 
 TEXELS_PER_PIXEL = 1.25
 LIGHT = 0.1, 4.0  # where the light is taken from; beyond lies the noise of dark colours

@@ -17,10 +17,7 @@ import torch
 from scipy.interpolate import LinearNDInterpolator
 from scipy.ndimage import binary_fill_holes
 
-from nvd_core.decomposition.baking import TextureFrame
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.maps import FrameMaps
-from nvd_core.devices import choose_device
+from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
 from nvd_core.editing.edits import edit_paths
 from nvd_core.editing.kernel import make_kernel
@@ -31,13 +28,16 @@ from nvd_core.editing.render import (
     full_textures,
     rendered_depth,
 )
-from nvd_core.errors import NvdError
 from nvd_core.fields.inference import TRANSPARENT, layers_at
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.networks import layer_alphas
 from nvd_core.media.images import at_depth, read_image, to_float
 from nvd_core.media.writer import open_writer
-from nvd_core.progress import Progress
+from nvd_core.runtime.devices import choose_device
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Progress
+from nvd_core.shot.maps import FrameMaps
+from nvd_core.shot.shot import Shot
 from nvd_core.training.checkpoint import load_model, load_texture_boxes
 
 BORDER = 2

@@ -15,8 +15,8 @@ import torch
 import yaml
 from scipy.interpolate import PchipInterpolator
 
-from nvd_core.errors import NvdError
 from nvd_core.fields.model import LayeredVideo
+from nvd_core.runtime.errors import NvdError
 
 REFINEMENTS = 12
 """steps at the most that bring a held place from the fitted homography to the mapping itself"""

@@ -7,9 +7,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.decomposition.folder import Shot
-from nvd_core.errors import NvdError
 from nvd_core.media.images import encode_srgb, read_image, to_float
+from nvd_core.runtime.errors import NvdError
+from nvd_core.shot.shot import Shot
 
 DEAD_ZONE = 4 / 255
 """difference that resampling may leave; only edits of another size than the texture have it"""

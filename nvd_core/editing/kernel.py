@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from nvd_core.decomposition.maps import FrameMaps
-from nvd_core.devices import triton_works
 from nvd_core.editing import kernel_numba, kernel_torch
 from nvd_core.media.images import decode_srgb, to_integers
+from nvd_core.runtime.devices import triton_works
+from nvd_core.shot.maps import FrameMaps
 
 Kernel = Callable[[np.ndarray, FrameMaps], np.ndarray]
 """from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype"""

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit, prange
 
-from nvd_core.decomposition.lookup import texel_place
-from nvd_core.decomposition.maps import FrameMaps
+from nvd_core.shot.maps import FrameMaps
+from nvd_core.shot.texel_lookup import texel_place
 
 TILE = 3
 """log2 of the side of a tile of the map that says where an edit is"""

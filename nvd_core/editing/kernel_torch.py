@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nvd_core.decomposition.maps import FrameMaps
+from nvd_core.shot.maps import FrameMaps
 
 
 def to_device(

@@ -14,8 +14,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nvd_core.decomposition.maps import FrameMaps
 from nvd_core.editing.kernel_numba import COLUMNS, PackedTextures, pack_textures
+from nvd_core.shot.maps import FrameMaps
 
 BLOCK = 256
 """pixels a program"""

@@ -16,20 +16,20 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core import __version__
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.manifest import ClipRecord
-from nvd_core.decomposition.maps import iter_maps
-from nvd_core.devices import choose_device
+from nvd_core.editing.changed_frames import Reach, RenderedBefore
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.editing.kernel import make_kernel
-from nvd_core.editing.reach import Reach, RenderedBefore
-from nvd_core.errors import NvdError
-from nvd_core.files import written_beside
-from nvd_core.frame_threads import in_order
 from nvd_core.media.images import at_depth, image_layout, read_image
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.writer import FrameWriter, open_writer
-from nvd_core.progress import Progress
+from nvd_core.runtime.devices import choose_device
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.progress import Progress
+from nvd_core.shot.manifest import ClipRecord
+from nvd_core.shot.maps import iter_maps
+from nvd_core.shot.shot import Shot
 
 MODES = ("delta", "full")
 RENDERING = 1

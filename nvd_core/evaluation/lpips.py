@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nvd_core.errors import NvdError
+from nvd_core.runtime.errors import NvdError
 
 CONVOLUTIONS = ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1))
 """number in torchvision's `features`, stride, padding; each is followed by ReLU"""

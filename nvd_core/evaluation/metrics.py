@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from nvd_core.decomposition.maps import FrameMaps
+from nvd_core.shot.maps import FrameMaps
 
 BEST_PSNR = 100.0
 """dB, what equal images are given in place of infinity"""

@@ -10,22 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.maps import FrameMaps, iter_maps
-from nvd_core.devices import choose_device
 from nvd_core.editing.edits import display_colours
 from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.render import read_frame
-from nvd_core.errors import NvdError
 from nvd_core.evaluation import pictures
-from nvd_core.evaluation.against_truth import measure_tracks, measure_truth
-from nvd_core.evaluation.coordinates import StretchMeter
 from nvd_core.evaluation.lpips import Lpips
 from nvd_core.evaluation.metrics import FoldMeter, IouMeter, PsnrMeter, ssim
-from nvd_core.files import write_json
-from nvd_core.frame_threads import in_order
+from nvd_core.evaluation.stretch import StretchMeter
+from nvd_core.evaluation.truth.compare import measure_tracks, measure_truth
 from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
-from nvd_core.progress import Progress
+from nvd_core.runtime.devices import choose_device
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import write_json
+from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.progress import Progress
+from nvd_core.shot.maps import FrameMaps, iter_maps
+from nvd_core.shot.shot import Shot
 
 SCHEMA, VERSION = "nvd.report", 2
 MOST_FOLDED = 0.02

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from nvd_core.training.settings import MlpSettings
+from nvd_core.settings import MlpSettings
 
 
 class Mlp(nn.Sequential):

@@ -14,7 +14,7 @@ from nvd_core.fields.networks import (
     Texture,
     VideoCoordinates,
 )
-from nvd_core.training.settings import Settings
+from nvd_core.settings import Settings
 
 
 @dataclass(frozen=True)

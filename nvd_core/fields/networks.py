@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvd_core.fields.hash_grid import GridLayout, HashGrid
+from nvd_core.fields.hash_grid.grid import GridLayout, HashGrid
 from nvd_core.fields.mlp import Mlp
-from nvd_core.training.settings import GridSettings, MappingSettings, MlpSettings
+from nvd_core.settings import GridSettings, MappingSettings, MlpSettings
 
 SOFTPLUS_ONE = math.log(math.e - 1)
 """softplus of this is 1"""

@@ -10,10 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.arrays import new_array, release
-from nvd_core.errors import NvdError
-from nvd_core.files import copy_file, written_beside
-from nvd_core.frame_threads import in_order
 from nvd_core.media.images import (
     encode_srgb,
     is_plain_png,
@@ -23,7 +19,11 @@ from nvd_core.media.images import (
 )
 from nvd_core.media.movies import Movie
 from nvd_core.media.sequences import ImageSequence, is_movie
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import copy_file, written_beside
+from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.mapped_arrays import new_array, release
+from nvd_core.runtime.progress import Progress
 
 _BIT_DEPTHS = {"uint8": 8, "uint16": 16, "float16": "half", "float32": "float"}
 _SMALLEST = 16  # pixels; below that there is nothing to decompose

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import OpenImageIO as oiio
 
-from nvd_core.errors import NvdError
-from nvd_core.files import written_beside
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import written_beside
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset((

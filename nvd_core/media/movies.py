@@ -10,7 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
-from nvd_core.errors import NvdError
+from nvd_core.runtime.errors import NvdError
 
 # Full chroma interpolation and exact rounding: swscale's defaults are made for speed, and are off
 # by several levels at coloured edges.

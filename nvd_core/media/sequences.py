@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.errors import NvdError
-from nvd_core.frame_threads import in_order
 from nvd_core.media.images import IMAGE_SUFFIXES, image_rate, read_image
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.frame_threads import in_order
 
 MOVIE_SUFFIXES = frozenset(
     (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mxf", ".mpg", ".mpeg")

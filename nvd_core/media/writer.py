@@ -8,11 +8,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from nvd_core.errors import NvdError
-from nvd_core.files import written_beside
 from nvd_core.media.images import decode_srgb, encode_srgb, to_float, to_integers, write_image
 from nvd_core.media.movies import SCALING
 from nvd_core.media.sequences import frame_path, is_pattern
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import written_beside
 
 _BT709, _LIMITED = 1, 1  # FFmpeg's numbers for the colours and the range of TV
 _CODECS = {

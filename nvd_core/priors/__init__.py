@@ -1,1 +1,1 @@
-"""What is known of a clip before training: optical flow, object masks, global motion."""
+"""What is known of a clip before training: flow, masks, global motion, where to start."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.arrays import streamed
+from nvd_core.runtime.mapped_arrays import streamed
 
 INCONSISTENT = 0.2
 """Share of the flow that does not agree with itself, above which it is worth a word."""

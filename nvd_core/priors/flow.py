@@ -15,11 +15,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.arrays import new_array, release
-from nvd_core.errors import NvdError
-from nvd_core.files import written_beside
-from nvd_core.frame_threads import in_order, single_opencv, worker_count
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.frame_threads import in_order, single_opencv, worker_count
+from nvd_core.runtime.mapped_arrays import new_array, release
+from nvd_core.runtime.progress import Progress
 
 METHODS = ("dis", "raft", "files")
 

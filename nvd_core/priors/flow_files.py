@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.errors import NvdError
+from nvd_core.runtime.errors import NvdError
 
 DIRECTIONS = ("forward", "backward")
 _REMEDY = (

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvd_core.errors import NvdError
 from nvd_core.priors.flow import flow_size
+from nvd_core.runtime.errors import NvdError
 
 HIDDEN, CONTEXT = 96, 64
 LEVELS, RADIUS = 4, 3

@@ -16,9 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.arrays import streamed
-from nvd_core.files import write_json, written_beside
-from nvd_core.frame_threads import in_order, single_opencv
 from nvd_core.priors.motion_fit import (
     MODELS,
     Matches,
@@ -29,7 +26,10 @@ from nvd_core.priors.motion_fit import (
     refine,
 )
 from nvd_core.priors.motion_matches import MatchedClip, Regions
-from nvd_core.progress import Progress
+from nvd_core.runtime.files import write_json, written_beside
+from nvd_core.runtime.frame_threads import in_order, single_opencv
+from nvd_core.runtime.mapped_arrays import streamed
+from nvd_core.runtime.progress import Progress
 
 GAPS = ((4, 2), (12, 4))
 """(frames apart, every how many frames) of the farther pairs that hold drift down."""

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nvd_core.arrays import release
-from nvd_core.errors import NvdError
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.mapped_arrays import release
+from nvd_core.runtime.progress import Progress
 
 PREFIX = "maskrcnn:"
 LEAST_SCORE = 0.5

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.arrays import new_array, release
-from nvd_core.errors import NvdError
-from nvd_core.files import written_beside
 from nvd_core.media.clip import ClipInfo, open_source, resized
 from nvd_core.media.images import to_integers
 from nvd_core.media.movies import Movie
 from nvd_core.media.sequences import ImageSequence, file_number, is_movie, list_frames
 from nvd_core.priors.mask_rcnn import wanted_class
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.mapped_arrays import new_array, release
+from nvd_core.runtime.progress import Progress
 
 _ASPECT_TOLERANCE = 0.03
 _WHITE = "paint the object white on black (or into alpha), one mask for each object"

@@ -3,7 +3,7 @@
 For every pair of frames the background's homography is fitted to all consistent flow (RANSAC);
 what the flow leaves over is evidence of something moving by itself. The evidence is gathered along
 the flow over neighbouring frames, cut into regions, and the strongest region is followed through
-the clip. Its colours then decide about the edge (as in `mask_carrying`).
+the clip. Its colours then decide about the edge (as in `mask_propagation`).
 """
 
 import tempfile
@@ -12,13 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.arrays import new_array, release
-from nvd_core.errors import NvdError
-from nvd_core.files import written_beside
 from nvd_core.priors.flow import pixel_grid
-from nvd_core.priors.mask_carrying import Colours, snapped
+from nvd_core.priors.mask_propagation import Colours, snapped
 from nvd_core.priors.motion_fit import apply, fit_pair
-from nvd_core.progress import Progress
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.mapped_arrays import new_array, release
+from nvd_core.runtime.progress import Progress
 
 LONGEST = 480
 """Evidence is gathered at this many pixels along the longer side at most."""

@@ -12,7 +12,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.arrays import release
 from nvd_core.priors.flow import (
     CONSISTENT_PX,
     at_flow_size,
@@ -22,6 +21,7 @@ from nvd_core.priors.flow import (
     local_contrast,
 )
 from nvd_core.priors.motion_fit import Matches, apply, normaliser
+from nvd_core.runtime.mapped_arrays import release
 
 CELLS = 40
 """Grid cells along the frame's longer side; each gives one match, its best textured pixel."""

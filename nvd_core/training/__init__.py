@@ -1,1 +1,1 @@
-"""Settings, losses, sampling and the training loop."""
+"""Sampling, losses and the training loop."""

@@ -12,10 +12,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from nvd_core.errors import NvdError
 from nvd_core.fields.model import ClipShape, LayeredVideo, LayerStart
-from nvd_core.files import write_json, written_beside
-from nvd_core.training.settings import load_settings
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import write_json, written_beside
+from nvd_core.settings import load_settings
 
 VERSION = "1"
 FILES = ("checkpoint.safetensors", "checkpoint.json", "settings.yaml")

@@ -15,8 +15,8 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from nvd_core.devices import triton_works
-from nvd_core.threads import run_tasks
+from nvd_core.runtime.devices import triton_works
+from nvd_core.runtime.task_threads import run_tasks
 
 CHUNK = 2**16  # values a task
 BLOCK = 256  # values skipped together where all their gradients are zero

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from nvd_core.fields.model import LayeredVideo
+from nvd_core.settings import Settings
 from nvd_core.training import losses
-from nvd_core.training.consistency import consistency_term
+from nvd_core.training.border_patches import consistency_term
 from nvd_core.training.sampling import Points
-from nvd_core.training.settings import Settings
 
 VISIBLE = 0.004
 """a layer whose alpha is below this hardly changes an 8-bit value"""

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvd_core.arrays import release, streamed
-from nvd_core.devices import to_device
+from nvd_core.runtime.devices import to_device
+from nvd_core.runtime.mapped_arrays import release, streamed
 
 if TYPE_CHECKING:
-    from nvd_core.training.residency import ResidentClip
+    from nvd_core.training.gpu_clip import ResidentClip
 
 POINTS_AHEAD = 1 << 20
 """points that are looked up in one pass over the clip, at about 40 bytes each"""

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from bench_parts.figures import Figure
 from bench_parts.subject import Bench
-from nvd_core.errors import Cancelled
-from nvd_core.fields.hash_grid import HashGrid
+from nvd_core.fields.hash_grid.grid import HashGrid
 from nvd_core.fields.networks import Mlp, PositionalEncoding
-from nvd_core.progress import Progress
-from nvd_core.training.settings import Settings
+from nvd_core.runtime.errors import Cancelled
+from nvd_core.runtime.progress import Progress
+from nvd_core.settings import Settings
 from nvd_core.training.trainer import Trainer
 
 PART = "iteration"

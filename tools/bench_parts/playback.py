@@ -18,14 +18,14 @@ import torch
 from bench_parts.commands import nvd
 from bench_parts.figures import Figure
 from bench_parts.subject import Bench
-from nvd_core.decomposition.baking import TextureFrame
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
-from nvd_core.decomposition.map_writing import MapWriter
-from nvd_core.decomposition.maps import LayerMaps
+from nvd_core.baking.bake import TextureFrame
 from nvd_core.fields.inference import layers_at
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.media.images import read_image, to_float, to_integers, write_image
+from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
+from nvd_core.shot.map_writer import MapWriter
+from nvd_core.shot.maps import LayerMaps
+from nvd_core.shot.shot import Shot
 from nvd_core.training.checkpoint import load_model, load_texture_boxes
 
 PART = "render"

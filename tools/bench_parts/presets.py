@@ -16,11 +16,11 @@ import torch
 
 from bench_parts.figures import Figure
 from bench_parts.subject import Bench
-from nvd_core.errors import Cancelled
 from nvd_core.evaluation.metrics import psnr
 from nvd_core.fields.inference import composite_frame
-from nvd_core.progress import Progress
-from nvd_core.training.settings import PRESETS
+from nvd_core.runtime.errors import Cancelled
+from nvd_core.runtime.progress import Progress
+from nvd_core.settings import PRESETS
 from nvd_core.training.trainer import Trainer
 
 PART = "presets"

@@ -13,10 +13,10 @@ import yaml
 from bench_parts import iteration, machine, playback, presets, quality, storage, subject
 from bench_parts.commands import Failed
 from bench_parts.figures import Figure, table
-from nvd_core.devices import choose_device
-from nvd_core.errors import NvdError
-from nvd_core.files import write_json
-from nvd_core.training.settings import load_settings
+from nvd_core.runtime.devices import choose_device
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import write_json
+from nvd_core.settings import load_settings
 
 SCHEMA, VERSION = "nvd.bench", 1
 PARTS = {module.PART: module for module in (quality, presets, iteration, playback, storage)}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from bench_parts.figures import Figure
 from bench_parts.subject import Bench, Decomposed
-from nvd_core.decomposition.folder import Shot
-from nvd_core.decomposition.map_writing import MapWriter
-from nvd_core.decomposition.maps import FrameMaps, iter_maps
+from nvd_core.shot.map_writer import MapWriter
+from nvd_core.shot.maps import FrameMaps, iter_maps
+from nvd_core.shot.shot import Shot
 
 PART = "storage"
 MOST_BYTES = 1 << 30

@@ -10,12 +10,12 @@ import yaml
 
 from bench_parts.commands import Finished, nvd
 from bench_parts.machine import ROOT
-from nvd_core.errors import Cancelled
 from nvd_core.job import Job
 from nvd_core.media.clip import open_clip
 from nvd_core.pipeline import decompose, make_trainer
-from nvd_core.progress import Progress
-from nvd_core.training.settings import PRESETS, Settings, update_settings
+from nvd_core.runtime.errors import Cancelled
+from nvd_core.runtime.progress import Progress
+from nvd_core.settings import PRESETS, Settings, update_settings
 from nvd_core.training.trainer import Trainer
 
 SAMPLE = ROOT / "samples" / "tumbler"

@@ -1,0 +1,1 @@
+"""Networks become files: textures, maps, coverage."""

@@ -1,0 +1,202 @@
+"""Baking the trained networks into what artists and renderers use: textures and per-frame maps.
+
+The networks' texture square is cropped to what the clip covers, and sampled as densely as the
+clip's own pixels ask for, so that no texel is wasted and no detail lost.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
+from nvd_core.baking.texture_fit import fit_textures
+from nvd_core.fields.inference import FrameLayers, frame_layers, texture_colours
+from nvd_core.fields.model import LayeredVideo
+from nvd_core.media.images import write_image
+from nvd_core.runtime.files import copy_file
+from nvd_core.runtime.mapped_arrays import streamed
+from nvd_core.runtime.progress import Progress
+from nvd_core.shot.manifest import LayerRecord
+from nvd_core.shot.map_writer import MapWriter
+from nvd_core.shot.maps import MOST_TEXELS, FrameMaps, LayerMaps, read_ahead
+from nvd_core.training.checkpoint import save_texture_boxes
+
+SURVEY_STRIDE = 4
+"""pixels between the samples that decide crop and density, at least"""
+SURVEY_COLUMNS = 240
+"""samples along a frame's longer side at which larger frames are surveyed"""
+SURVEY_AREAS = 1 << 22
+"""samples of a layer's density that are kept"""
+MARGIN = 0.02
+"""least widening of the crop on each side, as a share of its size"""
+FEWEST_TEXELS = 16
+
+
+@dataclass(frozen=True)
+class TextureFrame:
+    """The part of a layer's texture square that is baked, and at how many texels."""
+
+    low: np.ndarray  # [2] smallest network coordinates
+    high: np.ndarray  # [2] largest
+    width: int
+    height: int
+
+    def to_uv(self, network_uv: np.ndarray) -> np.ndarray:
+        """Network coordinates [..., 2] to u right, v UP, both clamped to 0..1."""
+        uv = (network_uv - self.low.astype(np.float32)) / (self.high - self.low).astype(np.float32)
+        uv = uv.clip(0, 1)
+        uv[..., 1] = 1 - uv[..., 1]
+        return uv
+
+
+def bake(
+    model: LayeredVideo,
+    folder: Path,
+    texels_per_pixel: float,
+    bit_depth: int,
+    clip: np.ndarray | None,
+    progress: Progress,
+) -> list[LayerRecord]:
+    """Write textures/, edits/ and maps/ into `folder`; returns the manifest's layers.
+
+    `bit_depth` of the textures: 8 or 16. `clip` uint8 [T, H, W, 3], display-encoded, is what the
+    textures are fitted to; None: they are the networks'. An edit that stands there is not touched.
+    """
+    frames = model.shape.frames
+    progress.stage("survey", frames)
+    layout = survey(model, texels_per_pixel, progress)
+    coverage = Coverage([(frame.width, frame.height) for frame in layout])
+    progress.stage("maps", frames)
+    with MapWriter(folder / "maps", model.names) as writer:
+        for t in range(frames):
+            layers = frame_layers(model, t)
+            writer.write(t, _layer_maps(layers, layout, coverage), layers.added)
+            progress.update(t + 1)
+    progress.stage("textures", model.layers)
+    colours = []
+    for n, frame in enumerate(layout):
+        colours.append(texture_colours(model, n, frame.low, frame.high, frame.width, frame.height))
+        progress.update(n + 1)
+    if clip is not None:
+        seen_by = partial(_seen, folder, model, clip)
+        colours = fit_textures(colours, coverage.mixed(), seen_by, frames, progress)
+    records = []
+    for n, (name, seen) in enumerate(zip(model.names, coverage.seen(), strict=True)):
+        image = _to_integers(fill_unseen(colours[n], seen), seen, bit_depth)
+        records.append(_write_texture(folder, name, image, n == model.layers - 1))
+    save_texture_boxes(folder, [(frame.low, frame.high) for frame in layout])
+    return records
+
+
+def _seen(
+    folder: Path, model: LayeredVideo, clip: np.ndarray
+) -> Iterator[tuple[np.ndarray, FrameMaps]]:
+    """Every frame of the clip with its maps as they were written."""
+    shape = model.shape
+    numbers = range(shape.frames)
+
+    def path(t: int) -> Path:
+        return folder / f"maps/{t:05d}.exr"
+
+    with closing(read_ahead(path, numbers, model.names, shape.height, shape.width)) as maps:
+        yield from zip(streamed(clip), maps, strict=True)
+
+
+def survey(model: LayeredVideo, texels_per_pixel: float, progress: Progress) -> list[TextureFrame]:
+    """Crop and texel density of every layer, from a coarse look at all frames."""
+    low = np.full((model.layers, 2), np.inf)
+    high = np.full((model.layers, 2), -np.inf)
+    areas: list[list[np.ndarray]] = [[] for _ in range(model.layers)]
+    shape = model.shape
+    stride = max(SURVEY_STRIDE, round(max(shape.height, shape.width) / SURVEY_COLUMNS))
+    for t in range(shape.frames):
+        layers = frame_layers(model, t, stride)
+        for n in range(model.layers):
+            shown = layers.alpha[n] > VISIBLE
+            if not shown.any():
+                continue
+            places = layers.uv[n][shown]
+            low[n] = np.minimum(low[n], places.min(0))
+            high[n] = np.maximum(high[n], places.max(0))
+            area = _pixel_areas(layers.uv[n], shown, stride)
+            areas[n].append(area[:: -(-len(area) * shape.frames // SURVEY_AREAS) or 1])
+        progress.update(t + 1)
+    everywhere = [np.concatenate(parts or [np.zeros(0)]) for parts in areas]
+    return [
+        _texture_frame(low[n], high[n], everywhere[n], texels_per_pixel, stride)
+        for n in range(model.layers)
+    ]
+
+
+def _pixel_areas(uv: np.ndarray, shown: np.ndarray, stride: int) -> np.ndarray:
+    """Area of a clip pixel in network coordinates, where it and its neighbours are shown."""
+    right = (uv[:-1, 1:] - uv[:-1, :-1]) / stride
+    below = (uv[1:, :-1] - uv[:-1, :-1]) / stride
+    whole = shown[:-1, :-1] & shown[:-1, 1:] & shown[1:, :-1]
+    area = np.abs(right[..., 0] * below[..., 1] - right[..., 1] * below[..., 0])
+    return area[whole]
+
+
+def _texture_frame(
+    low: np.ndarray, high: np.ndarray, areas: np.ndarray, texels_per_pixel: float, stride: int
+) -> TextureFrame:
+    if not np.isfinite(low).all():  # never seen: a small square, so that the layer still exists
+        low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
+    low, high = np.maximum(low, -1.0), np.minimum(high, 1.0)
+    pixel = np.sqrt(np.median(areas)) if len(areas) else (high - low).max() / FEWEST_TEXELS
+    # the survey may have stepped over the last pixels
+    margin = np.maximum(np.maximum(high - low, 1e-3) * MARGIN, stride * pixel)
+    low, high = low - margin, high + margin
+    density = texels_per_pixel / max(pixel, 1e-6)
+    density = min(density, MOST_TEXELS / (high - low).max())
+    width, height = np.maximum(np.ceil((high - low) * density), FEWEST_TEXELS).astype(int)
+    return TextureFrame(low, high, int(width), int(height))
+
+
+def _layer_maps(
+    layers: FrameLayers, layout: list[TextureFrame], coverage: Coverage
+) -> list[LayerMaps]:
+    """The frame's maps; counts what they look up in `coverage`."""
+    uva = np.empty((*layers.alpha.shape, 3), np.float32)
+    uva[..., 2] = layers.alpha
+    maps = []
+    for n, frame in enumerate(layout):
+        shown = layers.alpha[n] > 0
+        uva[n, ..., :2] = np.where(shown[..., None], frame.to_uv(layers.uv[n]), 0)
+        u, v, alpha = np.moveaxis(uva[n], -1, 0)
+        maps.append(LayerMaps(u, v, alpha, layers.residual[n], (frame.width, frame.height)))
+    coverage.add(uva)
+    return maps
+
+
+def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.ndarray:
+    """A texture [h, w, 4] of 8 or 16 bits: `colour`, which is used up, and where it was seen."""
+    kind, top = (np.uint8, 255) if bit_depth == 8 else (np.uint16, 65535)
+    np.clip(colour, 0, 1, out=colour)
+    colour *= top
+    colour += 0.5
+    image = np.empty((*seen.shape, 4), kind)
+    image[..., :3] = colour
+    image[..., 3] = seen * kind(top)
+    return image
+
+
+def _write_texture(folder: Path, name: str, image: np.ndarray, background: bool) -> LayerRecord:
+    """Write the texture and, where none stands, the edit that starts as its copy."""
+    record = LayerRecord(
+        name=name,
+        kind="background" if background else "object",
+        texture=f"textures/{name}.png",
+        edit=f"edits/{name}.png",
+        texture_width=image.shape[1],
+        texture_height=image.shape[0],
+    )
+    write_image(folder / record.texture, image)
+    edit = folder / record.edit
+    if not edit.exists():
+        copy_file(folder / record.texture, edit)
+    return record

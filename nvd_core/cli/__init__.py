@@ -1,0 +1,1 @@
+"""The command `nvd`: parse, call, print."""

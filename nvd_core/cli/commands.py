@@ -1,0 +1,133 @@
+"""Commands of `nvd` beyond a clip's own way: their arguments and what they call."""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from nvd_core.runtime.progress import Progress
+
+
+def add_commands(
+    commands: argparse._SubParsersAction, named_path: Callable, frame_range: Callable
+) -> list[argparse.ArgumentParser]:
+    """Add the parsers of this module; `named_path` and `frame_range` read an argument."""
+    camera = commands.add_parser("camera", help="render the clip with another camera motion")
+    camera.add_argument("shot", type=Path)
+    camera.add_argument(
+        "--out", required=True, help="movie (.mp4 .mov) or pattern such as %%05d.png"
+    )
+    camera.add_argument(
+        "--keys", type=Path, help="YAML file: keys: [{frame, scale, x, y, rotation}, ...]"
+    )
+    camera.add_argument(
+        "--hold", type=int, metavar="FRAME", help="keep the background where it is in that frame"
+    )
+    camera.add_argument("--size", type=_size, metavar="WxH", help="of the picture, in pixels")
+    camera.add_argument(
+        "--edit",
+        type=named_path,
+        action="append",
+        default=[],
+        metavar="LAYER=IMAGE",
+        help="edited texture in place of the folder's own edits/LAYER.png",
+    )
+    camera.add_argument("--frames", type=frame_range, metavar="A-B", help="counted from 0")
+    camera.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
+    camera.set_defaults(command=_camera)
+
+    paint = commands.add_parser("paint", help="take paint on a frame onto the layers' edits")
+    paint.add_argument("shot", type=Path)
+    paint.add_argument("--frame", type=int, required=True, metavar="N", help="counted from 0")
+    paint.add_argument(
+        "--image",
+        type=Path,
+        required=True,
+        metavar="PAINT",
+        help="of the clip's size: paint alone, with alpha, or a painted copy of the frame",
+    )
+    paint.add_argument(
+        "--base",
+        type=Path,
+        metavar="IMAGE",
+        help="what PAINT is a painted copy of; by itself the frame with the present edits",
+    )
+    paint.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="take the paint to this layer only; may be given again",
+    )
+    paint.add_argument(
+        "--lit", action="store_true", help="the paint is the surface's colour, to be lit"
+    )
+    paint.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write the painted edits there, and leave those of the folder as they are",
+    )
+    paint.set_defaults(command=_paint)
+
+    reproduce = commands.add_parser("reproduce", help="run a list of clips and settings, report")
+    reproduce.add_argument("list", type=Path, help="YAML file: clips and variants")
+    reproduce.add_argument("--out", type=Path, required=True, help="folder of runs and report")
+    reproduce.set_defaults(command=_reproduce)
+    return [camera, paint, reproduce]
+
+
+def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.editing.camera import render_camera
+    from nvd_core.editing.camera_path import load_keys
+    from nvd_core.runtime.errors import NvdError
+    from nvd_core.shot.shot import Shot
+
+    if parsed.keys is None and parsed.hold is None:
+        raise NvdError(
+            "neither --keys nor --hold says how the camera moves",
+            remedy="give a file of keys, or a frame to hold, or both",
+        )
+    shot = Shot.open(parsed.shot)
+    return render_camera(
+        shot,
+        parsed.out,
+        load_keys(parsed.keys, shot.frames) if parsed.keys else [],
+        hold=parsed.hold,
+        size=parsed.size,
+        edits=dict(parsed.edit),
+        frames=parsed.frames,
+        bit_depth=parsed.bits,
+        progress=progress,
+    )
+
+
+def _paint(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.editing.paint_frame import paint_frame
+    from nvd_core.shot.shot import Shot
+
+    return paint_frame(
+        Shot.open(parsed.shot),
+        parsed.frame,
+        parsed.image,
+        base=parsed.base,
+        layers=parsed.layer,
+        lit=parsed.lit,
+        out=parsed.out,
+        progress=progress,
+    )
+
+
+def _reproduce(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.evaluation.reproduce.run import reproduce
+
+    return reproduce(parsed.list, parsed.out, progress)
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if not match or not all(16 <= int(side) <= 16384 for side in match.groups()):
+        raise argparse.ArgumentTypeError(
+            f"expected WIDTHxHEIGHT with sides from 16 to 16384, found {text!r}"
+        )
+    return int(match[1]), int(match[2])

@@ -1,0 +1,290 @@
+"""The command `nvd`: parse, call, print. Exit code 0 done, 2 bad input, 130 cancelled."""
+
+import argparse
+import os
+import re
+import signal
+import stat
+import sys
+import threading
+from pathlib import Path
+
+from nvd_core import __version__
+from nvd_core.cli.commands import add_commands
+from nvd_core.runtime.errors import Cancelled, NvdError
+from nvd_core.runtime.progress import JsonProgress, Progress, RichProgress
+
+BAD_INPUT = 2
+CANCELLED = 130
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    try:
+        parsed = _parser().parse_args(arguments)
+        return _run(parsed)
+    except NvdError as error:
+        given = sys.argv[1:] if arguments is None else arguments
+        _print_error(error, "--json" in given)
+        return BAD_INPUT
+    except BrokenPipeError:  # whoever read our output is gone
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter closes it
+        return CANCELLED
+
+
+def _run(parsed: argparse.Namespace) -> int:
+    """Run the parsed command with progress shown and cancellation wired up."""
+    with JsonProgress() if parsed.json else RichProgress() as progress:
+        _stop_on_signals(progress)
+        if parsed.json:
+            _stop_on_closed_stdin(progress)
+        try:
+            result = parsed.command(parsed, progress)
+        except Cancelled:
+            text = "cancelled"
+            if parsed.command in (_decompose, _resume):
+                folder = parsed.out if parsed.command is _decompose else parsed.shot
+                text += f"; go on with: nvd resume {folder}"
+            if parsed.json:
+                progress.emit("cancelled", text=text)
+            else:
+                progress.message(text)
+            return CANCELLED
+    _print_result(result, parsed.json)
+    return 0
+
+
+def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.job import Job
+    from nvd_core.pipeline import decompose
+    from nvd_core.priors.mask_rcnn import wanted_class
+    from nvd_core.settings import PRESETS, load_settings
+
+    preset = parsed.preset or "fast"
+    settings = load_settings(parsed.settings, preset) if parsed.settings else PRESETS[preset]()
+    if parsed.mask_margin is not None:
+        settings.mask_margin = parsed.mask_margin
+    job = Job(
+        source=os.path.abspath(parsed.source),
+        masks=[[n, p if wanted_class(p) else os.path.abspath(p)] for n, p in parsed.mask],
+        frames=list(parsed.frames) if parsed.frames else None,
+        height=parsed.height,
+        device=parsed.device,
+        seed=parsed.seed,
+    )
+    return decompose(parsed.out, job, settings, progress)
+
+
+def _resume(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.pipeline import resume
+
+    return resume(parsed.shot, progress)
+
+
+def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.editing.render import render
+    from nvd_core.shot.shot import Shot
+
+    return render(
+        Shot.open(parsed.shot),
+        parsed.out,
+        dict(parsed.edit),
+        mode=parsed.mode,
+        frames=parsed.frames,
+        bit_depth=parsed.bits,
+        progress=progress,
+        again=parsed.again,
+    )
+
+
+def _evaluate(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.evaluation.report import evaluate
+    from nvd_core.shot.shot import Shot
+
+    return evaluate(
+        Shot.open(parsed.shot),
+        progress,
+        truth=parsed.truth,
+        tracks=parsed.tracks,
+        lpips=parsed.lpips,
+    )
+
+
+def _info(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.shot.shot import Shot
+
+    manifest = Shot.open(parsed.shot).manifest
+    clip = manifest.clip
+    return {
+        "source": clip.source,
+        "frames": clip.frames,
+        "size": f"{clip.width}x{clip.height}",
+        "rate": round(clip.rate[0] / clip.rate[1], 3),
+        "layers": {r.name: f"{r.texture_width}x{r.texture_height}" for r in manifest.layers},
+        "program": manifest.program,
+        "cautions": manifest.cautions,
+    }
+
+
+def _print_result(result: dict, json: bool) -> None:
+    """Print a command's figures: one JSON line, or a name and its value a line."""
+    if json:
+        JsonProgress().emit("result", **result)
+        return
+    for name, value in result.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items())
+        elif isinstance(value, list | tuple):
+            value = ", ".join(map(str, value)) or "none"
+        print(f"{name.replace('_', ' ')}: {value}")
+
+
+def _print_error(error: NvdError, json: bool) -> None:
+    if json:
+        JsonProgress().emit(
+            "error",
+            problem=error.problem,
+            expected=error.expected or None,
+            found=error.found or None,
+            remedy=error.remedy,
+        )
+        return
+    print(f"nvd: {error}".replace("\n", " "), file=sys.stderr)
+    print(f"what to do: {error.remedy}".replace("\n", " "), file=sys.stderr)
+
+
+def _stop_on_signals(progress: Progress) -> None:
+    """Ctrl-C and SIGTERM ask for a clean stop; a second Ctrl-C stops at once."""
+
+    def stop(number: int, _: object) -> None:
+        if progress.cancelled and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        progress.cancel()
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, stop)
+        signal.signal(signal.SIGTERM, stop)
+
+
+def _stop_on_closed_stdin(progress: Progress) -> None:
+    """Stop when the program that started us closes our standard input, or dies.
+
+    Only a pipe or socket can tell; /dev/null, a file or a terminal says nothing about it.
+    """
+    try:
+        mode = os.fstat(0).st_mode
+    except OSError:
+        return
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        progress.cancel()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse that speaks through NvdError."""
+
+    def error(self, message: str) -> None:
+        raise NvdError(message, remedy=f"see `{self.prog} --help`")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="nvd", description="Decompose a clip into layers that can be painted on.")
+    parser.add_argument("--version", action="version", version=f"nvd {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    decompose = commands.add_parser("decompose", help="turn a clip into a decomposition folder")
+    decompose.add_argument("source", help="movie, folder or pattern such as shot.%%04d.exr")
+    decompose.add_argument("--out", type=Path, required=True, help="folder to make: SHOT.nvd")
+    decompose.add_argument(
+        "--mask",
+        type=_named_path,
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="an object, front to back: mask sequence, movie, one image for one frame, or "
+        "maskrcnn:CLASS",
+    )
+    decompose.add_argument("--frames", type=_frame_range, metavar="A-B", help="counted from 0")
+    decompose.add_argument("--height", type=int, help="working height in pixels")
+    decompose.add_argument("--preset", choices=("fast", "fine", "paper"), help="default: fast")
+    decompose.add_argument(
+        "--mask-margin",
+        type=_pixels,
+        metavar="PIXELS",
+        help="how far the masks' outlines may be off; there the picture decides",
+    )
+    decompose.add_argument("--settings", type=Path, help="YAML file with settings to change")
+    decompose.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    decompose.add_argument("--seed", type=int, default=0)
+    decompose.set_defaults(command=_decompose)
+
+    resume = commands.add_parser("resume", help="go on with an interrupted decomposition")
+    resume.add_argument("shot", type=Path)
+    resume.set_defaults(command=_resume)
+
+    render = commands.add_parser("render", help="render the edited clip")
+    render.add_argument("shot", type=Path)
+    render.add_argument(
+        "--out", required=True, help="movie (.mp4 .mov) or pattern such as %%05d.png"
+    )
+    render.add_argument(
+        "--edit",
+        type=_named_path,
+        action="append",
+        default=[],
+        metavar="LAYER=IMAGE",
+        help="edited texture in place of the folder's own edits/LAYER.png",
+    )
+    render.add_argument("--mode", choices=("delta", "full"), default="delta")
+    render.add_argument("--frames", type=_frame_range, metavar="A-B", help="counted from 0")
+    render.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
+    render.add_argument(
+        "--again", action="store_true", help="also numbered images that would come out the same"
+    )
+    render.set_defaults(command=_render)
+
+    evaluate = commands.add_parser("evaluate", help="measure a decomposition, write report/")
+    evaluate.add_argument("shot", type=Path)
+    evaluate.add_argument("--truth", type=Path, metavar="DIR", help="folder of a clip's truth")
+    evaluate.add_argument("--tracks", type=Path, metavar="FILE", help=".npz of points to follow")
+    evaluate.add_argument("--lpips", type=Path, metavar="FILE", help="AlexNet weights for LPIPS")
+    evaluate.set_defaults(command=_evaluate)
+
+    info = commands.add_parser("info", help="say what a decomposition folder holds")
+    info.add_argument("shot", type=Path)
+    info.set_defaults(command=_info)
+
+    more = add_commands(commands, _named_path, _frame_range)
+    for command in (decompose, resume, render, evaluate, info, *more):
+        command.add_argument("--json", action="store_true", help="print one JSON object a line")
+    return parser
+
+
+def _named_path(text: str) -> tuple[str, str]:
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise argparse.ArgumentTypeError(f"expected NAME=PATH, found {text!r}")
+    return name, path
+
+
+def _pixels(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected pixels, 0 or more, found {text!r}")
+    return value
+
+
+def _frame_range(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)-(\d+)", text)
+    if not match or int(match[1]) > int(match[2]):
+        raise argparse.ArgumentTypeError(f"expected A-B with A <= B, found {text!r}")
+    return int(match[1]), int(match[2])

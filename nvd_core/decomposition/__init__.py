@@ -1,1 +1,0 @@
-"""The decomposition folder: manifest, baking, reading and checking."""

@@ -1,0 +1,130 @@
+"""Which frames an edit reaches, and whether a frame would be rendered as it was before.
+
+Both follow from the index of the texture tiles that each frame looks up (tile_index.py). Folders
+without one, and frames whose maps are no longer those that were indexed, count as reached.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from nvd_core.media.sequences import frame_path
+from nvd_core.runtime.files import write_json
+from nvd_core.runtime.frame_threads import in_order
+from nvd_core.shot.shot import Shot
+from nvd_core.shot.tile_index import TileIndex, changed_tiles, checksum, texels_of
+
+_DIGEST = 16  # bytes
+
+
+class Reach:
+    """What the frames show of `textures` by the layer's name: deltas, or whole textures.
+
+    Where a texture is 0 it does not show.
+    """
+
+    def __init__(self, shot: Shot, textures: dict[str, np.ndarray], frames: Iterable[int]) -> None:
+        self._shot, self._textures, self._frames = shot, textures, list(frames)
+        self._digests: dict[str, np.ndarray] = {}  # uint8 [rows, columns, _DIGEST]
+
+    @cached_property
+    def _index(self) -> TileIndex | None:
+        shot = self._shot
+        return TileIndex.load(shot.map_path(0).parent, shot.names, shot.frames)
+
+    @cached_property
+    def _tiles(self) -> dict[str, np.ndarray]:
+        """Tiles, bool [rows, columns], where a layer's texture is not 0."""
+        return {
+            name: changed_tiles((texture != 0).any(2), self._index.tiles[name].shape[1:])
+            for name, texture in self._textures.items()
+        }
+
+    @cached_property
+    def _indexed(self) -> set[int]:
+        """The frames whose maps are those that were indexed."""
+        if self._index is None:
+            return set()
+        sums, path = self._index.checksums, self._shot.map_path
+        same = in_order(lambda t: checksum(path(t)) == sums[t], self._frames)
+        return {t for t, is_same in zip(self._frames, same, strict=True) if is_same}
+
+    def shows(self, t: int) -> bool:
+        """Whether frame `t` may show something of the textures."""
+        if t not in self._indexed:
+            return True
+        return any(
+            (self._index.tiles[name][t] & tiles).any() for name, tiles in self._tiles.items()
+        )
+
+    def key(self, t: int, settings: dict) -> str | None:
+        """Equal keys and `settings` mean equal frames; None where none is known."""
+        if t not in self._indexed:
+            return None
+        total = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=_DIGEST)
+        files = checksum(self._shot.frame_path(t)), int(self._index.checksums[t])
+        total.update(json.dumps(files).encode())
+        for name, tiles in self._tiles.items():
+            seen = self._index.tiles[name][t] & tiles
+            if seen.any():
+                place = name, self._textures[name].shape, self._shot.names
+                total.update(json.dumps(place).encode())
+                total.update(np.packbits(seen).tobytes())
+                total.update(self._digests_of(name)[seen].tobytes())
+        return total.hexdigest()
+
+    def _digests_of(self, name: str) -> np.ndarray:
+        """What each tile of a texture holds that its places can reach."""
+        if name not in self._digests:
+            tiles, texture = self._tiles[name], self._textures[name]
+            (y0, y1), (x0, x1) = (texels_of(tiles.shape[i], texture.shape[i]) for i in (0, 1))
+            digests = np.zeros((*tiles.shape, _DIGEST), np.uint8)
+            for row, column in np.argwhere(tiles):
+                part = texture[y0[row] : y1[row], x0[column] : x1[column]]
+                digest = hashlib.blake2b(np.ascontiguousarray(part), digest_size=_DIGEST).digest()
+                digests[row, column] = np.frombuffer(digest, np.uint8)
+            self._digests[name] = digests
+        return self._digests[name]
+
+
+class RenderedBefore:
+    """What was rendered into a pattern of numbered images: a hidden file beside them knows.
+
+    An image counts only while it has the size and the time at which it was written.
+    """
+
+    def __init__(self, pattern: Path | str) -> None:
+        self._pattern = Path(pattern)
+        self._path = self._pattern.with_name(f".{self._pattern.name}.rendered.json")
+        self._frames: dict[str, list] = {}
+        try:
+            stored = json.loads(self._path.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            stored = None
+        if isinstance(stored, dict):
+            self._frames = stored
+
+    def has(self, t: int, key: str | None) -> bool:
+        """Whether the image of frame `t` is there as it was rendered with this key."""
+        return key is not None and self._frames.get(str(t)) == [key, *self._state(t)]
+
+    def add(self, t: int, key: str | None) -> None:
+        """The image of frame `t` has been written."""
+        self._frames.pop(str(t), None)
+        if key is not None:
+            self._frames[str(t)] = [key, *self._state(t)]
+
+    def save(self) -> None:
+        """Write what is known; NvdError where the disk refuses."""
+        write_json(self._path, self._frames)
+
+    def _state(self, t: int) -> list[int]:
+        try:
+            state = frame_path(self._pattern, t).stat()
+        except OSError:
+            return []
+        return [state.st_size, state.st_mtime_ns]

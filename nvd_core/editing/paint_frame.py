@@ -1,0 +1,238 @@
+"""Paint on a picture of one frame, taken onto the layers' edit images: the command `nvd paint`.
+
+The picture is either paint alone, with alpha, or a painted copy of the frame. back_projection.py finds
+the texels; here the picture is read, and what was found is laid over what the edits hold already.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nvd_core.editing.back_projection import LEAST_OPACITY, OPAQUE, paint_to_texture
+from nvd_core.editing.edits import DEAD_ZONE, display_colours, edit_paths, load_edit, load_texture
+from nvd_core.editing.kernel_torch import lookup
+from nvd_core.editing.render import check_out, checked_range, render_frames
+from nvd_core.media.images import decode_srgb, read_image, to_integers, write_image
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Progress
+from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
+from nvd_core.shot.shot import Shot
+
+NOTICED = 0.01
+"""share of a layer's painted texels above which colours that had to be clipped are a caution"""
+
+
+@dataclass
+class FramePaint:
+    """What was painted on a frame, display-encoded."""
+
+    colours: np.ndarray  # float32 [H, W, 3]
+    opacity: np.ndarray  # float32 [H, W], 0 to 1
+    base: np.ndarray | None  # float32 [H, W, 3], what a painted copy was painted on; else None
+
+
+def paint_frame(
+    shot: Shot,
+    frame: int,
+    image: Path | str,
+    *,
+    base: Path | str | None = None,
+    layers: Sequence[str] = (),
+    lit: bool = False,
+    out: Path | str | None = None,
+    progress: Progress | None = None,
+) -> dict:
+    """Take the paint of `image`, of the clip's size, from `frame` (from 0) onto the layers.
+
+    `image` is read as `read_paint` says. A layer takes the paint where it is opaque in that frame;
+    `layers` restricts it to some. The paint looks in that frame as it was painted, or, `lit`, is
+    the surface's colour, on which the shot's light plays. It is laid over edits/<layer>.png, at
+    that image's size and depth; or over a copy of it in the folder `out`. Other texels keep their
+    values, bit for bit.
+
+    Returns the `frame`; `painted`, texels by layer; `clipped`, those of them, by layer, whose
+    colour would have to be above what the edit can hold, if any; `images`, the files by layer.
+    Nothing is written before all layers are done. NvdError for a picture of another size, and
+    where there is no paint, or no layer that takes it.
+    """
+    progress = progress or Progress()
+    checked_range(shot, (frame, frame))
+    shot.check((frame, frame))
+    names = [
+        name for name in shot.names if name in {shot.layer(n).name for n in layers or shot.names}
+    ]
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        check_out(shot, folder / "edit.png")
+    paint = read_paint(shot, frame, image, base)
+    maps = read_maps(shot.map_path(frame), shot.names)
+    edits, painted, clipped = {}, {}, {}
+    progress.stage("paint", len(names))
+    for done, name in enumerate(names, start=1):
+        edit, texels, too_bright = _painted_edit(shot, name, paint, maps, lit)
+        if texels:
+            path = shot.edit_path(name)
+            edits[path if folder is None else folder / path.name] = edit
+            painted[name], clipped[name] = texels, too_bright
+        progress.update(done)
+    if not edits:
+        raise _no_layer(image, frame, names, shot)
+    for path, edit in edits.items():
+        write_image(path, edit)
+    for name, count in clipped.items():
+        if count > NOTICED * painted[name]:
+            progress.caution(
+                f"{count} of {painted[name]} texels of {name} would have to be brighter than its "
+                "edit can hold, as the shot's light is dim there: they come out too dark"
+            )
+    result = {"frame": frame, "painted": painted}
+    if any(clipped.values()):
+        result["clipped"] = {name: count for name, count in clipped.items() if count}
+    return result | {"images": dict(zip(painted, map(str, edits), strict=True))}
+
+
+def read_paint(
+    shot: Shot, frame: int, image: Path | str, base: Path | str | None = None
+) -> FramePaint:
+    """What is painted in the picture `image` of the frame.
+
+    Without a `base`, an alpha that is not 1 everywhere says where: paint alone. All else is a
+    painted copy of `base`, or of the frame as `nvd render` shows it with the present edits. There
+    paint is what differs: not below DEAD_ZONE, in full from twice of it on. What is transparent
+    in a copy of `base` was rubbed out, and is no paint.
+    """
+    colours, alpha, integers = _read(shot, image)
+    alone = base is None and alpha is not None and alpha.min() < 1
+    if alone:
+        paint = FramePaint(colours, alpha[..., 0], None)
+    else:
+        below = _rendered(shot, frame) if base is None else _read(shot, base)[0]
+        if alpha is not None:
+            colours = below + alpha * (colours - below)
+        limit = (lambda a: a.clip(0, 1)) if integers else (lambda a: a)
+        opacity = ((np.abs(colours - limit(below)).max(2) - DEAD_ZONE) / DEAD_ZONE).clip(0, 1)
+        opacity[opacity < LEAST_OPACITY] = 0
+        paint = FramePaint(colours, opacity, below)
+    if not paint.opacity.any():
+        raise NvdError(
+            f"there is no paint in {image}",
+            found="alpha 0 everywhere" if alone else "the picture that it was painted on",
+            remedy="paint on the picture and save it; --base names what it was painted on",
+        )
+    return paint
+
+
+def _read(shot: Shot, path: Path | str) -> tuple[np.ndarray, np.ndarray | None, bool]:
+    """Colours [H, W, 3], alpha [H, W, 1] or None, and whether the file holds integers."""
+    image = read_image(path)
+    clip = shot.manifest.clip
+    if image.shape[:2] != (clip.height, clip.width):
+        raise NvdError(
+            f"{path} is not as large as the clip",
+            expected=f"{clip.width} x {clip.height}",
+            found=f"{image.shape[1]} x {image.shape[0]}",
+            remedy="paint on a frame that `nvd render` wrote, and keep its size",
+        )
+    if not np.isfinite(image).all():
+        raise NvdError(
+            f"{path} holds values that are no colours",
+            found="infinite values or NaN",
+            remedy="clamp the image and save it again",
+        )
+    return *display_colours(image), image.dtype.kind != "f"
+
+
+def _rendered(shot: Shot, frame: int) -> np.ndarray:
+    """The frame with the present edits, display-encoded [H, W, 3]."""
+    with closing(render_frames(shot, frames=(frame, frame))) as frames:
+        return display_colours(next(frames))[0]
+
+
+def _painted_edit(
+    shot: Shot, name: str, paint: FramePaint, maps: FrameMaps, lit: bool
+) -> tuple[np.ndarray | None, int, int]:
+    """The layer's edit with the paint on it, texels painted, and how many were clipped."""
+    own = maps.layer(shot.names.index(name))
+    if not paint.opacity[own.alpha > OPAQUE].any():
+        return None, 0, 0
+    path = shot.edit_path(name)
+    below = read_image(path if path.is_file() else shot.texture_path(name))
+    light = None if lit else own.residual
+    added = None if lit else maps.added
+    given = paint.colours
+    if paint.base is not None:
+        given = _surface_kept(paint, _shown(shot, name, own, light, added))
+    if added is not None:  # an additive residual: light that comes on top of any paint
+        given = given - added
+    given = np.dstack([given, paint.opacity])
+    size = below.shape[1], below.shape[0]
+    return _laid_over(below, paint_to_texture(given, own, size, light))
+
+
+def _surface_kept(paint: FramePaint, shown: np.ndarray) -> np.ndarray:  # float32 [H, W, 3]
+    """A painted copy's colours with the layer itself where the frame shines through the paint.
+
+    The soft edge of a stroke is a mixture of paint and frame. As opaque paint the frame's part
+    would bring all that is not the layer's onto the texture: its light where the paint is to be
+    lit, grain, and what lies behind an object's edge. So that part is replaced by what the layer
+    shows there. How large it is, a copy does not tell: it is taken as large as it can be.
+    """
+    most = max(1.0, float(paint.colours.max()))
+    change = paint.colours - paint.base
+    room = np.where(change > 0, most - paint.base, paint.base)
+    share = (np.abs(change) / np.maximum(room, 1e-6)).max(2, keepdims=True).clip(0, 1)
+    return paint.colours + (1 - share) * (shown - paint.base)
+
+
+def _shown(
+    shot: Shot, name: str, own: LayerMaps, light: np.ndarray | None, added: np.ndarray | None
+) -> np.ndarray:  # float32 [H, W, 3]
+    """What the layer with its present edit shows at the frame's pixels, under that light."""
+    path = edit_paths(shot, {}).get(name)
+    texture = load_texture(shot, name) if path is None else load_edit(shot, name, path).full
+    shown = lookup(*(torch.from_numpy(array) for array in (texture, own.u, own.v))).numpy()
+    shown = shown if light is None else shown * light
+    return shown if added is None else shown + added
+
+
+def _laid_over(image: np.ndarray, paint: np.ndarray) -> tuple[np.ndarray, int, int]:
+    """`paint` [h, w, 4], display-encoded, over the edit `image` of any depth, grey or with alpha.
+
+    Also how many texels were painted, and of how many the colour had to be clipped.
+    """
+    integers = image.dtype.kind != "f"
+    faintest = 0.5 / np.iinfo(image.dtype).max if integers else 0.0
+    touched = paint[..., 3] > faintest
+    share, colours = paint[touched][:, None, 3:], paint[touched][:, None, :3]
+    below, alpha = display_colours(image[touched][:, None])
+    kept = (1 if alpha is None else alpha) * (1 - share)
+    mixed = (share * colours + kept * below) / (share + kept)
+    clipped = 0
+    if integers:
+        clipped = int(((mixed.max(2) > 1 + DEAD_ZONE) & (share[..., 0] > 0.5)).sum())
+        mixed = to_integers(mixed, image.dtype)
+        total = to_integers(share + kept, image.dtype)
+    else:
+        mixed, total = decode_srgb(mixed).astype(image.dtype), share + kept
+    if image.shape[2] < 3:
+        image = np.concatenate([image[..., :1]] * 3 + [image[..., 1:]], axis=2)
+    result = image.copy()
+    result[touched, :3] = mixed[:, 0]
+    if alpha is not None:
+        result[touched, 3:] = total[:, 0]
+    return result, int(touched.sum()), clipped
+
+
+def _no_layer(image: Path | str, frame: int, names: list[str], shot: Shot) -> NvdError:
+    """Why paint goes nowhere: the layers asked for do not show where it lies."""
+    all_asked = names == shot.names
+    remedy = "paint in a frame, and at places, where one layer covers the pixels"
+    return NvdError(
+        f"the paint in {image} reaches no layer",
+        expected=f"paint where {' or '.join(names)} is opaque in frame {frame}",
+        remedy=remedy if all_asked else "choose another frame, or leave out --layer",
+    )

@@ -1,0 +1,1 @@
+"""Clips times settings in one report, beside the published figures."""

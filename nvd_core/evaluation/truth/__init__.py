@@ -1,0 +1,1 @@
+"""Scores against clips of which everything is known."""

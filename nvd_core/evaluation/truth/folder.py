@@ -1,0 +1,184 @@
+"""Reading a truth folder: a rendered clip of which everything is known (docs/truth-folder.md)."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nvd_core.evaluation.truth.tracks import Tracks, read_tracks
+from nvd_core.media.images import read_image, to_float
+from nvd_core.media.sequences import frame_path, is_pattern
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import inside
+
+SCHEMA, VERSION = "nvd.truth", 1
+ALWAYS = ("frames", "masks", "alphas", "painted", "edited", "tracks")
+OPTIONAL = ("uv", "flow", "light", "clean")
+
+_REMEDY = "render the truth again with tools/make_truth_scenes.py"
+_KEYS = {
+    "scene": str, "says": str, "program": str, "frames": int, "width": int, "height": int,
+    "layers": list, "edit_frame": int, "light_scale": float, "files": dict,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TruthLayer:
+    """One layer as it truly is."""
+
+    name: str
+    kind: str  # object or background
+    paint: tuple[float, float, float]  # display-encoded colour of the paint on it, unlit
+
+
+@dataclass(frozen=True)
+class Truth:
+    """An opened truth folder; images are display-encoded float32, top row first."""
+
+    folder: Path
+    scene: str
+    says: str
+    program: str
+    frames: int
+    width: int
+    height: int
+    layers: tuple[TruthLayer, ...]  # front to back, the background last
+    edit_frame: int
+    light_scale: float
+    files: dict[str, str]
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Truth":
+        """Open and check `folder`; NvdError where it is no truth folder or lacks files."""
+        folder = Path(folder)
+        value = _read_json(folder / "truth.json")
+        for key, kind in _KEYS.items():
+            found = value.get(key)
+            if kind is float and type(found) is int:
+                found = float(found)
+            if type(found) is not kind:
+                raise _wrong(folder, f"{key} is {found!r}", f"{key} as {kind.__name__}")
+        truth = cls(folder, **{k: value[k] for k in _KEYS} | {"layers": _layers(folder, value)})
+        truth._check()
+        return truth
+
+    @property
+    def names(self) -> list[str]:
+        """The layers' names, front to back."""
+        return [layer.name for layer in self.layers]
+
+    def has(self, part: str) -> bool:
+        """Whether the folder holds `part`, one of OPTIONAL."""
+        return part in self.files
+
+    def path(self, part: str, index: int = 0, layer: str = "") -> Path:
+        """The file of `part` for frame `index` (and `layer`)."""
+        path = inside(self.folder, self.files[part].replace("<layer>", layer))
+        return frame_path(path, index) if is_pattern(path) else path
+
+    def frame(self, index: int) -> np.ndarray:  # [H, W, 3]
+        """The clip itself."""
+        return self._read(self.path("frames", index), 3)
+
+    def edited(self, index: int) -> np.ndarray:  # [H, W, 3]
+        """The frame rendered again with paint on the true surfaces."""
+        image = self._read(self.path("edited", index), 4)
+        return np.where(image[..., 3:] > 0.5, image[..., :3], self.frame(index))
+
+    def alpha(self, index: int) -> np.ndarray:  # [L, H, W]
+        """Share of each pixel that each layer takes; they sum to 1."""
+        names = self.names[:-1]
+        alphas = [self._read(self.path("alphas", index, name), 1)[..., 0] for name in names]
+        return np.stack([*alphas, (1 - sum(alphas)).clip(0, 1)])
+
+    def painted(self, index: int) -> np.ndarray:  # [L, H, W]
+        """Share of each pixel that is paint on each layer."""
+        paths = [self.path("painted", index, name) for name in self.names]
+        return np.stack([self._read(path, 1)[..., 0] for path in paths])
+
+    def light(self, index: int) -> np.ndarray | None:  # [H, W, 3]
+        """What the light multiplies display-encoded colours by; None where it was left out."""
+        if not self.has("light"):
+            return None
+        return self._read(self.path("light", index), 3) * np.float32(self.light_scale)
+
+    def flow(self, index: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Flow [H, W, 2] from frame `index` to the next, and where it can be followed, bool."""
+        if not self.has("flow"):
+            return None
+        folder = inside(self.folder, self.files["flow"])
+        arrays = []
+        for name in ("forward", "ok"):
+            try:
+                arrays.append(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
+            except (OSError, ValueError, EOFError) as error:
+                raise _wrong(self.folder, str(error), "flow that can be read") from error
+        return np.asarray(arrays[0][index], np.float32), arrays[1][0, index].astype(bool)
+
+    def tracks(self) -> Tracks:
+        """Points of all layers with their true pixels."""
+        return read_tracks(self.path("tracks"), self.frames, self.width, self.height)
+
+    def _read(self, path: Path, channels: int) -> np.ndarray:
+        image = to_float(read_image(path))
+        if image.shape != (self.height, self.width, channels):
+            expected = f"{self.width} x {self.height} x {channels}"
+            found = "{1} x {0} x {2}".format(*image.shape)
+            raise _wrong(path, found, expected)
+        return image
+
+    def _check(self) -> None:
+        """NvdError where a value makes no sense or a file is missing."""
+        kinds = [layer.kind for layer in self.layers]
+        if len(kinds) < 2 or kinds != ["object"] * (len(kinds) - 1) + ["background"]:
+            raise _wrong(self.folder, f"layers {kinds}", "objects, then one background")
+        if len(set(self.names)) != len(self.names):
+            raise _wrong(self.folder, f"layers {self.names}", "a name for each layer")
+        if not 0 <= self.edit_frame < self.frames or self.frames < 2:
+            raise _wrong(self.folder, f"edit_frame {self.edit_frame} of {self.frames}", "a frame")
+        missing = [part for part in ALWAYS if part not in self.files]
+        unknown = set(self.files) - {*ALWAYS, *OPTIONAL}
+        if missing or unknown:
+            raise _wrong(self.folder, f"files {sorted(self.files)}", f"at least {list(ALWAYS)}")
+        for part in self.files:
+            for name in self.names if "<layer>" in self.files[part] else [""]:
+                if part in ("alphas", "masks") and name == self.names[-1]:
+                    continue  # the background takes what is left
+                for index in (0, self.frames - 1):
+                    if not self.path(part, index, name).exists():
+                        raise _wrong(self.folder, f"no {self.path(part, index, name)}", "all files")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise _wrong(path.parent, f"no file {path.name} in it", "a truth folder") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _wrong(path, str(error), "JSON") from error
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        raise _wrong(path, "another schema", SCHEMA)
+    if value.get("version") != VERSION:
+        raise _wrong(path, f"version {value.get('version')!r}", f"version {VERSION}")
+    return value
+
+
+def _layers(folder: Path, value: dict) -> tuple[TruthLayer, ...]:
+    layers = []
+    for layer in value["layers"]:
+        good = isinstance(layer, dict) and layer.keys() == {"name", "kind", "paint"}
+        good = good and re.fullmatch(r"[A-Za-z0-9_-]+", str(layer["name"]))
+        good = good and isinstance(layer["paint"], list) and len(layer["paint"]) == 3
+        if not good:
+            raise _wrong(folder, f"a layer {layer!r}", "name, kind and paint of each layer")
+        layers.append(TruthLayer(layer["name"], layer["kind"], tuple(map(float, layer["paint"]))))
+    return tuple(layers)
+
+
+def _wrong(path: Path, found: str, expected: str) -> NvdError:
+    return NvdError(
+        f"{path} is not as a truth should be", expected=expected, found=found, remedy=_REMEDY
+    )

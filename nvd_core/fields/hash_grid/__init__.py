@@ -1,0 +1,1 @@
+"""The multiresolution hash grid: one interface, four kernels."""

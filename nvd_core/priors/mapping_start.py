@@ -1,0 +1,60 @@
+"""Fitting each layer's estimated motion to its texture square: where the mappings start."""
+
+import dataclasses
+
+import numpy as np
+
+from nvd_core.fields.model import ClipShape, LayerStart
+from nvd_core.priors.still_background import freedom, stands_still
+from nvd_core.training.border_patches import frame_outline
+from nvd_core.training.sampling import ClipData
+
+OBJECT_FILL = 0.7
+"""an object starts within this part of its square, for its true outline is not known yet"""
+BACKGROUND_FILL = 0.95
+
+
+def layer_starts(
+    data: ClipData, motion: np.ndarray, projective: list[bool], hold_background: bool = False
+) -> list[LayerStart]:
+    """One start a layer from `motion` [L, T, 3, 3] (pixels of a frame to reference pixels).
+
+    Objects fill the square with their masks, the background with the outlines of all frames.
+    `hold_background` keeps that of a still camera from deforming where nothing asks for it.
+    """
+    outline = frame_outline(ClipShape(*data.shape))
+    starts = []
+    for n, matrices in enumerate(motion):
+        if n < len(motion) - 1:
+            boxes = data.boxes[n]
+            points = np.concatenate([_map(matrices[int(b[0])], _box_corners(b[1:])) for b in boxes])
+            fill = OBJECT_FILL
+        else:
+            points = np.concatenate([_map(matrix, outline) for matrix in matrices])
+            fill = BACKGROUND_FILL
+        starts.append(_fitted(matrices, points, fill, projective[n]))
+    last = starts[-1]
+    if hold_background and stands_still(data, last.matrices, last.pixels_per_unit):
+        free = freedom(data, last.matrices)
+        starts[-1] = dataclasses.replace(last, freedom=free)
+    return starts
+
+
+def _fitted(matrices: np.ndarray, points: np.ndarray, fill: float, projective: bool) -> LayerStart:
+    low, high = np.percentile(points, [0.5, 99.5], axis=0)
+    scale = 2 * fill / max(high - low)
+    centre = (low + high) / 2
+    fit = np.array([[scale, 0, -scale * centre[0]], [0, scale, -scale * centre[1]], [0, 0, 1]])
+    fitted = fit @ matrices
+    fitted = fitted / fitted[:, 2:3, 2:3]
+    return LayerStart(fitted, 1 / scale, projective)
+
+
+def _box_corners(box: np.ndarray) -> np.ndarray:
+    x0, y0, x1, y1 = box
+    return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
+
+
+def _map(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    mapped = np.concatenate([points, np.ones_like(points[:, :1])], -1) @ matrix.T
+    return mapped[:, :2] / np.maximum(mapped[:, 2:], 1e-3)

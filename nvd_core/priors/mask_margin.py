@@ -1,0 +1,33 @@
+"""Masks that are drawn loosely: near their outline the picture decides, not the mask."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nvd_core.runtime.mapped_arrays import release
+
+
+def doubt_edges(work: Path, margin: float) -> None:
+    """Take the weight off what lies within `margin` pixels of the masks' outlines.
+
+    Changes `work/mask_weight.npy` in place. A mask keeps its core: at the most the outer half of
+    its thickest part is doubted, so that an object smaller than the margin is not lost.
+    """
+    masks = np.load(work / "masks.npy", mmap_mode="r")
+    weights = np.load(work / "mask_weight.npy", mmap_mode="r+")
+    for mask, weight in zip(masks, weights, strict=True):
+        for t in range(len(mask)):
+            weight[t][_near_outline(mask[t], margin)] = 0
+            release(masks, weights)
+    weights.flush()
+
+
+def _near_outline(mask: np.ndarray, margin: float) -> np.ndarray:
+    """Pixels of a mask [H, W] 0..255 less than `margin` from its outline; none without one."""
+    inside = (mask > 127).astype(np.uint8)
+    if not 0 < inside.sum() < inside.size:
+        return np.zeros(mask.shape, bool)
+    within, outside = (cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in (inside, 1 - inside))
+    doubted = min(margin, within.max() / 2)
+    return np.where(inside, within <= doubted, outside <= margin)

@@ -1,0 +1,313 @@
+"""One drawn mask carried through the clip, both ways, along the flow.
+
+From the drawn frame outwards, each frame looks up the mask of the frame before it along the flow.
+Flow alone drags along what the object uncovers, so two more witnesses are heard: whether a pixel
+moves with the object or with the background, and whether its colour was seen in the object or
+around it. Then the edge is brought back onto the picture's own (GrabCut in a narrow band). What can
+be doubted gets a lower weight: where the flow is not consistent or the witnesses disagree, near the
+edge, and the more so the farther from the drawn frame.
+
+What passes behind another object is carried whole: where that object stands, and where it has just
+left, the flow tells nothing, and the mask goes along the object's own motion (affine).
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nvd_core.priors.flow import pixel_grid
+from nvd_core.priors.motion_fit import apply, fit_pair
+from nvd_core.runtime.mapped_arrays import release
+from nvd_core.runtime.progress import Progress
+
+LONGEST = 640
+"""Masks are carried at this many pixels along the longer side at most."""
+BAND = 0.012
+"""Half-width of the band in which colour may move the edge, of the longer side."""
+LOST_PER_FRAME = 0.985
+"""Confidence that is left after one more frame from the drawn one."""
+LOST_INCONSISTENT = 0.7
+"""Confidence that is left where the flow of a step is not consistent."""
+PRIOR, COLOUR, MOTION = 3.0, 1.5, 1.0
+"""How much the carried mask, the colour and the motion count, in log odds."""
+CUT = 0.8, 0.4
+"""Share of the cut along the picture's edges in the new mask: where the flow is not consistent, and
+where it is."""
+FRINGE = 3
+"""Pixels around what stands in front in which the flow is its own, not that of what is behind."""
+LEAST_WEIGHT = 24
+"""A carried mask is never believed less than this, of 255."""
+
+
+def carry_masks(work: Path, keys: dict[int, int], progress: Progress) -> None:
+    """Fill masks.npy and mask_weight.npy in place for objects drawn on one frame.
+
+    `keys` has the drawn frame of every such object's number; that frame's mask must stand in
+    masks.npy. Objects in front are carried first, so that those behind know what hides them.
+    An interrupted run starts again from the drawn frames.
+    """
+    work = Path(work)
+    clip = _Clip(work)
+    progress.stage("carrying masks", len(keys) * clip.count)
+    for number, (layer, key) in enumerate(sorted(keys.items())):
+        clip.weights[layer, key] = 255
+        done = number * clip.count + 1
+        for frames in (range(key + 1, clip.count), range(key - 1, -1, -1)):
+            mask = clip.small(clip.masks[layer, key])
+            confidence = np.ones_like(mask)
+            colours = Colours(clip.frame(key), mask)
+            motion = np.eye(3)
+            for t in frames:
+                direction = 1 if t > key else -1
+                hidden = clip.hidden(layer, t - direction), clip.hidden(layer, t)
+                motion = clip.motion(mask * (1 - hidden[0]), t, direction, motion)
+                mask, confidence = clip.step(
+                    mask, confidence, colours, t, direction, hidden, motion
+                )
+                clip.store(layer, t, mask * (1 - hidden[1]), confidence)
+                done += 1
+                progress.update(done)
+    clip.masks.flush()
+    clip.weights.flush()
+
+
+class _Clip:
+    """The arrays of `work/`, read at the working size."""
+
+    def __init__(self, work: Path):
+        self.frames = np.load(work / "frames.npy", mmap_mode="r")
+        self.masks = np.load(work / "masks.npy", mmap_mode="r+")
+        self.weights = np.load(work / "mask_weight.npy", mmap_mode="r+")
+        self.flows = [
+            np.load(work / f"flow_{name}.npy", mmap_mode="r") for name in ("forward", "backward")
+        ]
+        self.ok = np.load(work / "flow_ok.npy", mmap_mode="r")
+        self.count, self.height, self.width = self.frames.shape[:3]
+        factor = min(1.0, LONGEST / max(self.height, self.width))
+        self.size = (round(self.width * factor), round(self.height * factor))
+        self.factor = factor
+        self.grid = pixel_grid(self.size[1], self.size[0])
+
+    def small(self, image: np.ndarray) -> np.ndarray:  # uint8 [H, W] -> float32 [h, w]
+        """A mask at the working size, 0 to 1."""
+        scaled = cv2.resize(np.asarray(image), self.size, interpolation=cv2.INTER_AREA)
+        return scaled.astype(np.float32) / 255
+
+    def frame(self, t: int) -> np.ndarray:  # uint8 [h, w, 3]
+        """Frame t at the working size."""
+        return cv2.resize(self.frames[t], self.size, interpolation=cv2.INTER_AREA)
+
+    def flow_from(self, t: int, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """The flow from frame t to frame t + step (1 or -1) and its consistency, 0 to 1."""
+        pair, direction = (t, 0) if step == 1 else (t - 1, 1)
+        flow = self.flows[direction][pair].astype(np.float32)
+        flow = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) * self.factor
+        return flow, self.small(self.ok[direction, pair] * np.uint8(255))
+
+    def moving(self, t: int, direction: int, mask: np.ndarray) -> np.ndarray:
+        """Log odds that pixels of frame t move with the object, by the flow back and onwards.
+
+        What the object has just uncovered has no match in the frame before, but has one in the
+        next.
+        """
+        odds = moving_along(*self.flow_from(t, -direction), mask)
+        if 0 <= t + direction < self.count:
+            odds += moving_along(*self.flow_from(t, direction), mask)
+        return np.clip(odds, -2, 2)
+
+    def hidden(self, layer: int, t: int) -> np.ndarray:  # float32 [h, w]
+        """Where the objects in front of `layer` stand in frame t, 0 to 1."""
+        masks = [self.small(self.masks[n, t]) for n in range(layer)]
+        return np.maximum.reduce([np.zeros(self.size[::-1], np.float32), *masks])
+
+    def motion(
+        self, seen: np.ndarray, t: int, direction: int, last: np.ndarray
+    ) -> np.ndarray:  # [3, 3]
+        """How what is `seen` of an object moves from frame t - direction to t; else `last`."""
+        flow, ok = self.flow_from(t - direction, direction)
+        trusted = (seen > 0.9) & (ok > 0.5)
+        points = self.grid[trusted].astype(np.float64)
+        fit = fit_pair("affine", points, points + flow[trusted], 1.0)
+        if fit is None or not 0.5 < np.linalg.det(fit) < 2:
+            return last
+        return fit
+
+    def step(
+        self,
+        mask: np.ndarray,
+        confidence: np.ndarray,
+        colours: "Colours",
+        t: int,
+        direction: int,
+        hidden: tuple[np.ndarray, np.ndarray],
+        motion: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mask and confidence of frame t from those of frame t - direction.
+
+        `hidden` is what stands in front in both frames, `motion` how the object moves. The mask is
+        whole: what is hidden is part of it.
+        """
+        flow, ok = self.flow_from(t, -direction)
+        place = self.grid + flow
+        blind = _blind(hidden, place)
+        along = apply(np.linalg.inv(motion), self.grid.reshape(-1, 2)).reshape(place.shape)
+        place = np.where(blind[..., None] > 0, along, place).astype(np.float32)
+        ok = np.where(blind > 0, np.float32(1), ok)
+        mask = _look_up(mask, place)
+        whole = mask
+        confidence = _look_up(confidence, place) * LOST_PER_FRAME
+        confidence *= LOST_INCONSISTENT + (1 - LOST_INCONSISTENT) * ok
+        frame = self.frame(t)
+        odds = PRIOR * (2 * mask - 1) * (0.4 + 0.6 * ok)
+        power = colours.power()
+        moving = np.where(blind > 0, 0, self.moving(t, direction, mask * (1 - hidden[1])))
+        odds += COLOUR * power * colours.odds(frame) + MOTION * moving
+        belief = 1 / (1 + np.exp(-odds))
+        covered = hidden[1] > 0.5
+        belief[covered] = whole[covered]
+        band = max(3, round(BAND * max(self.size)))
+        mask = snapped(frame, mask, belief, band, CUT[0] + (CUT[1] - CUT[0]) * ok)
+        mask = np.where(covered, whole, mask)
+        colours.learn(frame, np.where(covered, 0.5, mask), belief)
+        return mask, confidence
+
+    def store(self, layer: int, t: int, mask: np.ndarray, confidence: np.ndarray) -> None:
+        """Write frame t at full size; the weight falls towards the edge of the mask."""
+        edge = 1 - 2 * np.abs(cv2.GaussianBlur(mask, (0, 0), 1.5) - 0.5)
+        weight = np.maximum(confidence * (1 - 0.7 * edge) * 255, LEAST_WEIGHT)
+        full = (self.width, self.height)
+        self.masks[layer, t] = np.rint(255 * cv2.resize(mask, full)).astype(np.uint8)
+        self.weights[layer, t] = cv2.resize(weight, full).astype(np.uint8)
+        release(self.frames, self.masks, self.weights, *self.flows, self.ok)
+
+
+def _blind(hidden: tuple[np.ndarray, np.ndarray], place: np.ndarray) -> np.ndarray:
+    """Where the flow tells nothing of an object, 0 or 1 [h, w]: something in front is or was there.
+
+    `place` is where each pixel was in the frame before, whose cover is the first of `hidden`.
+    """
+    if not max(cover.max() for cover in hidden):
+        return np.zeros(place.shape[:2], np.uint8)
+    before = np.maximum(hidden[0], _look_up(hidden[0], place))
+    cover = (np.maximum(before, hidden[1]) > 0.2).astype(np.uint8)
+    return cv2.dilate(cover, np.ones((2 * FRINGE + 1, 2 * FRINGE + 1), np.uint8))
+
+
+def _look_up(image: np.ndarray, place: np.ndarray) -> np.ndarray:
+    return cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+class Colours:
+    """Which colours the object has and which its surroundings: two histograms that go along."""
+
+    BINS = 16
+
+    def __init__(self, frame: np.ndarray, mask: np.ndarray):
+        self.seen = 1
+        self.object = self._histogram(frame, mask > 0.7)
+        self.rest = self._histogram(frame, mask < 0.1)
+
+    def odds(self, frame: np.ndarray) -> np.ndarray:  # float32 [h, w]
+        """Log odds that a pixel's colour is the object's, between -3 and 3."""
+        ratio = np.log((self.object + 2e-5) / (self.rest + 2e-5)).clip(-3, 3).astype(np.float32)
+        return cv2.blur(ratio[self._cells(frame)], (3, 3))
+
+    def learn(self, frame: np.ndarray, mask: np.ndarray, belief: np.ndarray) -> None:
+        """Go along with slow changes, from the pixels that are beyond doubt."""
+        sure = (mask > 0.9) & (belief > 0.9)
+        if sure.sum() > 50:
+            self.object += 0.02 * (self._histogram(frame, sure) - self.object)
+        self.rest += 0.1 * (self._histogram(frame, mask < 0.1) - self.rest)
+
+    def power(self) -> float:
+        """How well colour tells the two apart: 0 where both have the same colours, 1 at best."""
+        return 1 - float(np.minimum(self.object, self.rest).sum())
+
+    def add(self, frame: np.ndarray, mask: np.ndarray) -> None:
+        """Take in one more frame, all frames counting the same."""
+        self.seen += 1
+        self.object += (self._histogram(frame, mask > 0.7) - self.object) / self.seen
+        self.rest += (self._histogram(frame, mask < 0.1) - self.rest) / self.seen
+
+    def _cells(self, frame: np.ndarray) -> np.ndarray:  # int [h, w]
+        r, g, b = np.moveaxis(frame // (256 // self.BINS), -1, 0).astype(np.int32)
+        return (r * self.BINS + g) * self.BINS + b
+
+    def _histogram(self, frame: np.ndarray, where: np.ndarray) -> np.ndarray:  # [BINS ** 3]
+        side = self.BINS
+        counts = np.bincount(self._cells(frame)[where], minlength=side**3).reshape(side, side, side)
+        smooth = counts.astype(np.float64)
+        for axis in range(3):  # neighbouring colours count half
+            padded = np.pad(smooth, [(1, 1) if a == axis else (0, 0) for a in range(3)])
+            low, high = (np.take(padded, range(k, k + side), axis) for k in (0, 2))
+            smooth = smooth + 0.5 * (low + high)
+        return (smooth / max(smooth.sum(), 1)).ravel()
+
+
+def moving_along(
+    flow: np.ndarray,  # [h, w, 2]
+    ok: np.ndarray,  # [h, w]
+    mask: np.ndarray,  # [h, w]
+) -> np.ndarray:  # float32 [h, w]
+    """Log odds that a pixel moves with the object and not with the background, -2 to 2."""
+    height, width = mask.shape
+    points = pixel_grid(height, width)[::4, ::4].reshape(-1, 2).astype(np.float64)
+    moved = points + flow[::4, ::4].reshape(-1, 2)
+    inside, trusted = mask[::4, ::4].ravel(), ok[::4, ::4].ravel() > 0.5
+    errors = []
+    for model, chosen in (("affine", inside > 0.6), ("homography", inside < 0.1)):
+        chosen = chosen & trusted
+        fit = fit_pair(model, points[chosen], moved[chosen], 1.0)
+        if fit is None:
+            return np.zeros_like(mask)
+        grid = pixel_grid(height, width).reshape(-1, 2)
+        gap = apply(fit, grid).reshape(height, width, 2) - grid.reshape(height, width, 2) - flow
+        errors.append(np.minimum(np.sum(gap**2, axis=-1), 16))
+    return (np.clip(errors[1] - errors[0], -2, 2) * ok).astype(np.float32)
+
+
+def snapped(
+    frame: np.ndarray,  # uint8 [h, w, 3]
+    mask: np.ndarray,  # float32 [h, w]
+    belief: np.ndarray,  # float32 [h, w]
+    band: int,
+    cut_share: float | np.ndarray,
+) -> np.ndarray:  # float32 [h, w]
+    """The mask after all witnesses, its edge moved to where the picture has one.
+
+    `mask` is the carried one, `belief` what all witnesses say together; the result stays within
+    `band` px of the carried mask. `cut_share` is how much the cut along the picture's edges counts.
+    """
+    inside = (mask > 0.5).astype(np.uint8)
+    left, top, wide, high = cv2.boundingRect(inside)
+    if not wide:
+        return np.zeros_like(mask)
+    pad = 4 * band
+    rows = slice(max(top - pad, 0), top + high + pad)
+    columns = slice(max(left - pad, 0), left + wide + pad)
+    local, trust = inside[rows, columns], belief[rows, columns]
+    share = np.broadcast_to(cut_share, mask.shape)[rows, columns]
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
+    core = cv2.erode(local, kernel, borderValue=1)
+    near = cv2.dilate(local, kernel)
+    if not core.any() or near.all():
+        return _sharp(mask)
+    labels = np.where(trust > 0.5, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
+    labels[(core > 0) & (trust > 0.8)] = cv2.GC_FGD
+    labels[(near == 0) | (trust < 0.05)] = cv2.GC_BGD
+    if not ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).any():
+        return np.zeros_like(mask)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    image = np.ascontiguousarray(frame[rows, columns])
+    cv2.setRNGSeed(0)
+    cv2.grabCut(image, labels, None, *models, 2, cv2.GC_INIT_WITH_MASK)
+    cut = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
+    result = mask.copy()
+    result[rows, columns] = share * cut + (1 - share) * trust * near
+    return _sharp(cv2.GaussianBlur(result, (0, 0), 1.0))
+
+
+def _sharp(mask: np.ndarray) -> np.ndarray:
+    """Steeper about one half, so that many steps do not blur the edge."""
+    return np.clip((mask - 0.5) * 2 + 0.5, 0, 1)

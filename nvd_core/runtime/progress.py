@@ -1,0 +1,156 @@
+"""How long work tells the world where it stands, and how it is told to stop.
+
+Every stage calls `Progress.stage`, then `Progress.update` at least twice a second where it can.
+`update` raises `Cancelled` once a stop was asked for, so a stage needs no other check; it must be
+called where everything that should survive is on disk or can be written by an exception handler.
+"""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichBars
+
+from nvd_core.runtime.errors import Cancelled
+
+MOST_BARS = 12
+"""stages that stay on the terminal"""
+
+
+class Progress:
+    """Silent progress: the base class, and what library callers get by default."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._stage = ""
+        self._total = 0
+        self._started = 0.0
+        self._first_done = 0
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        """Begin the stage `name` of `total` steps, of which `done` were done in an earlier run."""
+        self._stage, self._total = name, total
+        self._started, self._first_done = time.monotonic(), done
+        self.update(done)
+
+    def update(self, done: int, *, psnr: float | None = None, preview: Path | None = None) -> None:
+        """Say that `done` steps are done; raises Cancelled if a stop was asked for."""
+        self._show(done, psnr, preview)
+        if self._stop.is_set():
+            raise Cancelled
+
+    def caution(self, text: str) -> None:
+        """Say in plain words what may go wrong on this clip."""
+
+    def message(self, text: str) -> None:
+        """Say something that is good to know."""
+
+    def cancel(self) -> None:
+        """Ask for a stop; safe to call from any thread or signal handler."""
+        self._stop.set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._stop.is_set()
+
+    def seconds_left(self, done: int) -> float | None:
+        """The time left in this stage at its mean rate so far, None before it is known."""
+        fresh = done - self._first_done
+        if fresh <= 0:
+            return None
+        return (time.monotonic() - self._started) / fresh * max(self._total - done, 0)
+
+    def _show(self, done: int, psnr: float | None, preview: Path | None) -> None:
+        """Draw or print the state; the silent base class does nothing."""
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the terminal as it was."""
+
+
+class JsonProgress(Progress):
+    """One JSON object a line on stdout, at most four a second within a stage."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__()
+        self._stream = stream or sys.stdout
+        self._shown_at = 0.0
+
+    def emit(self, event: str, **values: object) -> None:
+        """Print one event; None values are left out."""
+        line = {"event": event} | {k: v for k, v in values.items() if v is not None}
+        print(json.dumps(line), file=self._stream, flush=True)
+
+    def caution(self, text: str) -> None:
+        self.emit("caution", text=text)
+
+    def message(self, text: str) -> None:
+        self.emit("message", text=text)
+
+    def _show(self, done: int, psnr: float | None, preview: Path | None) -> None:
+        now = time.monotonic()
+        edge = done in (0, self._first_done, self._total) or preview is not None
+        if not edge and now - self._shown_at < 0.25:
+            return
+        self._shown_at = now
+        left = self.seconds_left(done)
+        self.emit(
+            "progress",
+            stage=self._stage,
+            done=done,
+            total=self._total,
+            seconds_left=None if left is None else round(left, 1),
+            psnr=None if psnr is None else round(psnr, 2),
+            preview=None if preview is None else str(preview),
+        )
+
+
+class RichProgress(Progress):
+    """Bars on the terminal (stderr), one a stage, with time left and PSNR."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console = Console(stderr=True)
+        self._bars = RichBars(
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.completed:>6.0f}/{task.total:.0f}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[quality]}"),
+            console=self._console,
+            refresh_per_second=4,
+        )
+        self._task = None
+
+    def stage(self, name: str, total: int, done: int = 0) -> None:
+        for task in self._bars.task_ids[: 1 - MOST_BARS]:  # the newest must stay in sight
+            self._bars.remove_task(task)
+        self._task = self._bars.add_task(name, total=total, completed=done, quality="")
+        super().stage(name, total, done)
+
+    def caution(self, text: str) -> None:
+        self._bars.console.print(f"[yellow]caution:[/] {text}", highlight=False)
+
+    def message(self, text: str) -> None:
+        self._bars.console.print(text, highlight=False)
+
+    def _show(self, done: int, psnr: float | None, preview: Path | None) -> None:
+        fields = {} if psnr is None else {"quality": f"PSNR {psnr:.2f} dB"}
+        self._bars.update(self._task, completed=done, **fields)
+
+    def __enter__(self) -> "RichProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()

@@ -1,0 +1,194 @@
+"""The maps of a frame: where each pixel lies in each layer's texture, alpha, and light.
+
+One multi-layer EXR a frame; docs/decomposition-folder.md describes the channels. map_writer.py
+writes them.
+"""
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio
+
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.frame_threads import in_order, worker_count
+from nvd_core.shot import pxr24
+from nvd_core.shot.shot import Shot
+
+CHANNELS = {
+    "Map.X": "float",
+    "Map.Y": "float",
+    "Map.Z": "float",
+    "Residual.R": "half",
+    "Residual.G": "half",
+    "Residual.B": "half",
+}
+"""what each layer stores in the file, under `<layer>.`"""
+FINE = ("Fine.X", "Fine.Y", "Fine.Z")
+"""half channels of a layer whose texture is so large that Map alone would be too coarse: u and v
+are the sums of both, and Fine.Z is 0"""
+ADDED = ("Added.R", "Added.G", "Added.B")
+"""half channels of the whole frame, only where the residual is additive (ablation)"""
+MOST_TEXELS = 8192
+"""longest side of a texture"""
+MOST_AHEAD = 1 << 30
+"""bytes of maps that may wait in memory to be used or written, beyond the frame at hand"""
+
+
+@dataclass
+class LayerMaps:
+    """One layer of one frame, as it is written."""
+
+    u: np.ndarray  # float32 [H, W], right, 0..1
+    v: np.ndarray  # float32 [H, W], UP, 0..1
+    alpha: np.ndarray  # float32 [H, W]
+    residual: np.ndarray  # float16 or float32 [H, W, 3]
+    texture: tuple[int, int] = (MOST_TEXELS, MOST_TEXELS)
+    """width and height of the texture, texels: how exact u and v have to be"""
+
+
+@dataclass
+class FrameMaps:
+    """All layers of one frame, front to back, as renderers read them."""
+
+    uva: np.ndarray  # float32 [L, H, W, 3]: u, v, alpha
+    residual: np.ndarray  # float32 [L, H, W, 3]
+    added: np.ndarray | None = None  # float32 [H, W, 3]: light that a full picture has on top
+
+    def layer(self, n: int) -> LayerMaps:
+        """Layer `n` as it was written."""
+        uva = self.uva[n]
+        return LayerMaps(uva[..., 0], uva[..., 1], uva[..., 2], self.residual[n])
+
+
+def read_maps(path: Path, names: list[str]) -> FrameMaps:
+    """Read the maps of one frame, the layers `names` in this order.
+
+    NvdError where the file is missing, damaged, or lacks a channel.
+    """
+    try:
+        data = Path(path).read_bytes()
+        header = pxr24.read_header(data)
+        maps = header and _unpacked(path, data, header, names)
+    except FileNotFoundError as error:
+        raise NvdError(
+            f"there are no maps {path}",
+            remedy="copy the folder again with all its files, or make it again",
+        ) from error
+    except (OSError, ValueError, IndexError, KeyError, struct.error) as error:
+        raise _damaged(path, str(error)) from error
+    return maps or _read_any(path, names)
+
+
+def _unpacked(path: Path, data: bytes, header: pxr24.Header, names: list[str]) -> FrameMaps | None:
+    """The maps of a file that pxr24.py can read; None where a part of it is stored otherwise."""
+    stored = {name for name, _ in header.channels}
+    _check_channels(path, names, stored)
+    plane = header.height * header.width * 3
+    has_added = ADDED[0] in stored
+    values = np.empty((2 * len(names) + has_added, header.height, header.width, 3), np.float32)
+    places = {}
+    for n, name in enumerate(names):
+        fine = f"{name}.{FINE[0]}" in stored
+        for c, channel in enumerate(FINE if fine else ()):
+            places[f"{name}.{channel}"] = n * plane + c, False
+        for c, channel in enumerate(CHANNELS):
+            start = n * plane + c if c < 3 else (len(names) + n) * plane + c - 3
+            # Channels stand in alphabetical order: Fine comes before Map
+            places[f"{name}.{channel}"] = start, fine and c < 3
+    for c, channel in enumerate(ADDED if has_added else ()):
+        places[channel] = 2 * len(names) * plane + c, False
+    if not pxr24.read_channels(data, header, places, values):
+        return None
+    uva, residual = values[: len(names)], values[len(names) : 2 * len(names)]
+    return FrameMaps(uva, residual, values[-1] if has_added else None)
+
+
+def _read_any(path: Path, names: list[str]) -> FrameMaps:
+    """The maps of an EXR of any kind."""
+    image = oiio.ImageInput.open(str(path))
+    if image is None:
+        raise _damaged(path, oiio.geterror())
+    try:
+        spec = image.spec()
+        stored = {name: index for index, name in enumerate(spec.channelnames)}
+        _check_channels(path, names, stored)
+        shape = (len(names), spec.height, spec.width, 3)
+        maps = FrameMaps(np.empty(shape, np.float32), np.empty(shape, np.float32))
+        for n, name in enumerate(names):
+            places = [stored[f"{name}.{channel}"] for channel in CHANNELS]
+            for target, three in ((maps.uva, places[:3]), (maps.residual, places[3:])):
+                target[n] = _read_channels(path, image, three)
+            if f"{name}.{FINE[0]}" in stored:
+                fine = [stored[f"{name}.{channel}"] for channel in FINE]
+                maps.uva[n] += _read_channels(path, image, fine)
+        if ADDED[0] in stored:
+            maps.added = _read_channels(path, image, [stored[channel] for channel in ADDED])
+    finally:
+        image.close()
+    return maps
+
+
+def _check_channels(path: Path, names: list[str], stored: Iterable[str]) -> None:
+    missing = [f"{n}.{c}" for n in names for c in CHANNELS if f"{n}.{c}" not in stored]
+    if missing:
+        raise _damaged(path, f"no channel {missing[0]}")
+
+
+def _read_channels(path: Path, image: oiio.ImageInput, places: list[int]) -> np.ndarray:
+    """Channels of an open file as float32 [H, W, C]."""
+    first, last = places[0], places[-1]
+    if places != list(range(first, last + 1)):
+        return np.concatenate([_read_channels(path, image, [place]) for place in places], axis=2)
+    pixels = image.read_image(0, 0, first, last + 1, "float")
+    if pixels is None:
+        raise _damaged(path, image.geterror())
+    return pixels
+
+
+def iter_maps(
+    shot: Shot, frames: Iterable[int], names: list[str] | None = None
+) -> Iterator[FrameMaps]:
+    """The maps of `frames` in order, read ahead in background threads.
+
+    `names` are the layers wanted, None for all; the fewer, the sooner they are read.
+    """
+    names = shot.names if names is None else names
+    height, width = shot.manifest.clip.height, shot.manifest.clip.width
+    return read_ahead(shot.map_path, frames, names, height, width)
+
+
+def read_ahead(
+    path_of: Callable[[int], Path], frames: Iterable[int], names: list[str], height: int, width: int
+) -> Iterator[FrameMaps]:
+    """The maps of the layers `names` of `frames` in order, from the files that `path_of` names.
+
+    NvdError where one has another size than the clip's.
+    """
+
+    def read(index: int) -> FrameMaps:
+        path = path_of(index)
+        maps = read_maps(path, names)
+        if maps.uva.shape[1:3] != (height, width):
+            found = f"{maps.uva.shape[2]} x {maps.uva.shape[1]}"
+            raise _damaged(path, f"a size of {found}, while the clip has {width} x {height}")
+        return maps
+
+    return in_order(read, frames, frames_ahead(len(names), height, width))
+
+
+def frames_ahead(layers: int, height: int, width: int) -> int:
+    """How many frames' maps may be read or written at once: one a worker, less if they are big."""
+    size = layers * height * width * len(CHANNELS) * 4
+    return max(1, min(worker_count(), MOST_AHEAD // max(size, 1)))
+
+
+def _damaged(path: Path, reason: str) -> NvdError:
+    lines = (reason or "").strip().splitlines()
+    return NvdError(
+        f"cannot read the maps {path}",
+        found=lines[0] if lines else "",
+        remedy="copy the file again, or make the folder again with `nvd decompose`",
+    )

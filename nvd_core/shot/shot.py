@@ -1,0 +1,87 @@
+"""An opened decomposition folder: its manifest and the paths of its files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nvd_core.media.sequences import frame_path
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import inside
+from nvd_core.shot.manifest import LayerRecord, Manifest, read_manifest
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A finished decomposition on disk."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: Path | str) -> "Shot":
+        """Open `folder`; NvdError where it holds no valid, finished decomposition."""
+        folder = Path(folder)
+        return cls(folder, read_manifest(folder))
+
+    @property
+    def names(self) -> list[str]:
+        """The layers' names, front to back."""
+        return self.manifest.names
+
+    @property
+    def frames(self) -> int:
+        """How many frames the clip has."""
+        return self.manifest.clip.frames
+
+    def layer(self, name: str) -> LayerRecord:
+        """The record of the layer `name`; NvdError that lists the layers where there is none."""
+        for layer in self.manifest.layers:
+            if layer.name == name:
+                return layer
+        raise NvdError(
+            f"{self.folder} has no layer {name}",
+            expected=f"one of {', '.join(self.names)}",
+            found=name,
+            remedy="choose one of the layers listed",
+        )
+
+    def frame_path(self, index: int) -> Path:
+        """The file of frame `index`, from 0."""
+        return frame_path(inside(self.folder, self.manifest.frames), index)
+
+    def map_path(self, index: int) -> Path:
+        """The file of the maps of frame `index`, from 0."""
+        return frame_path(inside(self.folder, self.manifest.maps), index)
+
+    def texture_path(self, name: str) -> Path:
+        """The learned texture of the layer `name`."""
+        return inside(self.folder, self.layer(name).texture)
+
+    def edit_path(self, name: str) -> Path:
+        """The image in which the layer `name` is painted."""
+        return inside(self.folder, self.layer(name).edit)
+
+    def mask_path(self, name: str, index: int) -> Path:
+        """The coarse mask of the layer `name` in frame `index`; not there if none was given."""
+        return self.folder / "masks" / self.layer(name).name / f"{index:05d}.png"
+
+    @property
+    def report(self) -> Path:
+        """The folder of the report, there or not."""
+        return self.folder / "report"
+
+    def check(self, frames: tuple[int, int] | None = None) -> None:
+        """NvdError where frames, maps or textures are missing; `frames` is a range, inclusive."""
+        first, last = frames or (0, self.frames - 1)
+        paths = [self.texture_path(name) for name in self.names]
+        for index in range(first, last + 1):
+            paths += [self.frame_path(index), self.map_path(index)]
+        missing = [path for path in paths if not path.is_file()]
+        if missing:
+            more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            listed = ", ".join(str(path.relative_to(self.folder)) for path in missing[:3])
+            raise NvdError(
+                f"files are missing in {self.folder}",
+                found=f"no {listed}{more}",
+                remedy="copy the folder again with all its files, "
+                "or make it again with `nvd decompose`",
+            )

@@ -1,0 +1,99 @@
+"""Which tiles of the layers' textures each frame looks up, kept beside the maps in tiles.npz.
+
+An edit that changes no such tile does not show in the frame, so its maps need not be read. Tiles
+divide u and v evenly, whatever size an edit has; they are about TILE texels wide in the texture.
+"""
+
+import math
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nvd_core.runtime.files import written_beside
+
+TILE = 64
+NAME = "tiles.npz"
+
+
+@dataclass
+class TileIndex:
+    """What the frames look up. A frame that was not written has a checksum of 0."""
+
+    tiles: dict[str, np.ndarray]  # by layer: bool [T, rows, columns], row 0 is where v is 1
+    checksums: np.ndarray  # uint32 [T], of the maps' files
+
+    def save(self, folder: Path) -> None:
+        """Write it into the folder of the maps; NvdError where the disk refuses."""
+        arrays = {f"tiles.{name}": np.packbits(t, axis=2) for name, t in self.tiles.items()}
+        widths = {f"columns.{name}": t.shape[2] for name, t in self.tiles.items()}
+        with written_beside(folder / NAME) as temporary:
+            np.savez(temporary, checksums=self.checksums, **arrays, **widths)
+
+    @classmethod
+    def load(cls, folder: Path, names: list[str], frames: int) -> "TileIndex | None":
+        """The index of `frames` frames; None where there is none that can be used."""
+        try:
+            with np.load(folder / NAME, allow_pickle=False) as stored:
+                checksums = stored["checksums"]
+                tiles = {
+                    name: np.unpackbits(
+                        stored[f"tiles.{name}"], axis=2, count=int(stored[f"columns.{name}"])
+                    ).astype(bool)
+                    for name in names
+                }
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+            return None
+        if any(len(array) != frames for array in (checksums, *tiles.values())):
+            return None
+        return cls(tiles, checksums)
+
+
+def grid_of(texture: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the tiles of a texture of this width and height."""
+    width, height = texture
+    return max(math.ceil(height / TILE), 1), max(math.ceil(width / TILE), 1)
+
+
+def looked_up(
+    u: np.ndarray,  # [P], as stored
+    v: np.ndarray,  # [P]
+    grid: tuple[int, int],
+) -> np.ndarray:  # bool [rows, columns]
+    """The tiles that places lie in."""
+    rows, columns = grid
+    x = (np.float64(u) * columns).astype(np.int64).clip(0, columns - 1)
+    y = ((1 - np.float64(v)) * rows).astype(np.int64).clip(0, rows - 1)
+    tiles = np.zeros(grid, bool)
+    tiles[y, x] = True
+    return tiles
+
+
+def texels_of(tiles: int, texels: int) -> tuple[np.ndarray, np.ndarray]:
+    """First texel, and the one after the last, that places in each tile along an axis can reach.
+
+    A lookup reaches the texels less than one away from its place; another one is for rounding.
+    """
+    borders = np.arange(tiles + 1) / tiles * texels - 0.5
+    first = np.floor(borders[:-1]).astype(int) - 1
+    after = np.floor(borders[1:]).astype(int) + 3
+    return first.clip(0, texels), after.clip(0, texels)
+
+
+def changed_tiles(changed: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """The tiles whose places can reach a texel of bool [h, w], of any size; bool [rows, columns].
+
+    Found through sums over the rectangles from the first texel on.
+    """
+    sums = np.zeros((changed.shape[0] + 1, changed.shape[1] + 1), np.int64)
+    sums[1:, 1:] = changed.cumsum(0, dtype=np.int64).cumsum(1)
+    (y0, y1), (x0, x1) = texels_of(grid[0], changed.shape[0]), texels_of(grid[1], changed.shape[1])
+    count = sums[np.ix_(y1, x1)] - sums[np.ix_(y0, x1)] - sums[np.ix_(y1, x0)]
+    return count + sums[np.ix_(y0, x0)] > 0
+
+
+def checksum(path: Path) -> int:
+    """CRC-32 of a file's contents."""
+    return zlib.crc32(Path(path).read_bytes())
