@@ -5,29 +5,26 @@ From a script:
     from bl_ext.user_default.neural_video_layers.scripting import open_shot
     group = open_shot("/clips/shot.nvd", mode="delta")
 
-shot.py reads the folder, nodes.py builds the compositor nodes, scripting.py joins the two,
-compat.py holds every difference between Blender versions, operators.py and the modules listed
-below only wrap what a script can do as well. The folder is described in the engine's
-docs/decomposition-folder.md.
+The rooms: blender/ (what differs between Blenders), engine/ (finding and installing it), jobs/ (its
+processes), strip/ (what a strip shows), shot/ (a folder's nodes and images), paint/ (live preview,
+painting on a frame), decompose/ (jobs on a clip or strip), ui/ (panels and operators: thin wrappers
+of what scripting.py offers). The folder is described in the engine's docs.
 """
 
-from . import (
-    frame_canvas,
+from . import headless
+from .blender import undo
+from .decompose import properties
+from .jobs import runner
+from .paint import frame_canvas, preview
+from .shot import painting, shot_events, shots
+from .strip import render_job
+from .ui import (
     frame_operators,
-    headless,
     job_operators,
     operators,
-    painting,
     panel_decompose,
     panel_layers,
     preferences,
-    preview,
-    properties,
-    render_job,
-    runner,
-    shot_events,
-    shots,
-    undo,
 )
 
 _parts = (  # each has register() and unregister()

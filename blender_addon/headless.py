@@ -8,20 +8,20 @@ from pathlib import Path
 
 import bpy
 
-from . import compat
-from .decompose import DEVICES, PRESETS, decompose_job
-from .engine import find_engine, probe_command
+from .blender import compat
+from .blender.pixels import set_space
+from .blender.storage import jobs_folder
+from .decompose.job import DEVICES, PRESETS, decompose_job
+from .decompose.prepare import prepare
+from .engine.find import find_engine, probe_command
 from .errors import AddonError
-from .jobs import CANCELLED, Job
-from .nodes import set_texture
-from .pixels import set_space
-from .prepare import prepare
-from .resample import learned_at
-from .runner import describe
-from .scripting import MODES, image_of, open_shot
-from .shot import read_shot
-from .storage import jobs_folder
-from .waiting import wait_alone
+from .jobs.job import CANCELLED, Job
+from .jobs.runner import describe
+from .jobs.waiting import wait_alone
+from .shot.folder import read_shot
+from .shot.nodes import set_texture
+from .shot.resample import learned_at
+from .shot.scripting import MODES, image_of, open_shot
 
 OK, BAD_INPUT, STOPPED = 0, 2, 130
 MOVIES = (".mp4", ".mov", ".mkv")

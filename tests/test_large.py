@@ -14,6 +14,7 @@ import torch
 from moving_clips import H, W, warped_clip
 from stage_memory import HEIGHT, LONG, SHORT, WIDTH
 
+from nvd_core.baking import bake
 from nvd_core.fields.inference import FrameLayers
 from nvd_core.media.clip import import_clip, open_clip
 from nvd_core.media.images import is_plain_png, read_image, write_image
@@ -22,7 +23,6 @@ from nvd_core.priors.flow import compute_flow, flow_scale, flow_size
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.motion_fit import apply
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot import baking
 from nvd_core.training import sampling
 from nvd_core.training.sampling import ClipData, Sampler
 
@@ -188,12 +188,12 @@ def test_survey_of_many_frames_keeps_a_sample(monkeypatch):
         uv = np.stack([x / 960 + t / 400, y / 960], -1) * (1 + 0.1 * np.sin(t)) - 0.5
         return FrameLayers(uv[None], np.ones((1, *x.shape), np.float32), np.ones((1, 1)), None)
 
-    monkeypatch.setattr(baking, "frame_layers", layers)
+    monkeypatch.setattr(bake, "frame_layers", layers)
     kept = []
-    whole = baking._texture_frame
-    monkeypatch.setattr(baking, "_texture_frame", lambda *a: (kept.append(len(a[2])), whole(*a))[1])
-    (all_of_them,) = baking.survey(Model, 1.25, Progress())
-    monkeypatch.setattr(baking, "SURVEY_AREAS", 5000)
-    (sample,) = baking.survey(Model, 1.25, Progress())
+    whole = bake._texture_frame
+    monkeypatch.setattr(bake, "_texture_frame", lambda *a: (kept.append(len(a[2])), whole(*a))[1])
+    (all_of_them,) = bake.survey(Model, 1.25, Progress())
+    monkeypatch.setattr(bake, "SURVEY_AREAS", 5000)
+    (sample,) = bake.survey(Model, 1.25, Progress())
     assert kept[0] > 1_000_000 and kept[1] <= 5000
     assert abs(sample.width / all_of_them.width - 1) < 0.01

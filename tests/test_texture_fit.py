@@ -6,12 +6,12 @@ import pytest
 import torch
 from synthetic_shot import NAMES, make_synthetic_shot
 
+from nvd_core.baking import texture_fit
 from nvd_core.baking.texture_fit import UNLIT, Texels, add_frame, fit_textures
 from nvd_core.editing.kernel_torch import composed
 from nvd_core.media.images import read_image
 from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot import texture_fit
 from nvd_core.shot.maps import FrameMaps, read_maps
 
 SIZES = [(7, 9), (1, 1), (12, 5)]

@@ -1,7 +1,7 @@
 """Paint on a picture of one frame, taken onto the layers' edit images: the command `nvd paint`.
 
-The picture is either paint alone, with alpha, or a painted copy of the frame. back_projection.py finds
-the texels; here the picture is read, and what was found is laid over what the edits hold already.
+The picture is either paint alone, with alpha, or a painted copy of the frame. back_projection.py
+finds the texels; here the picture is read, and what was found is laid over what the edits hold.
 """
 
 from collections.abc import Sequence

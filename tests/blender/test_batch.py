@@ -72,7 +72,7 @@ def test_an_unknown_layer_is_named(made, tmp_path, capsys):
 
 @pytest.mark.long
 def test_everything_in_one_command(clip, tmp_path):
-    from blender_addon.painting import read_pixels
+    from blender_addon.shot.painting import read_pixels
 
     shot, movie = tmp_path / "shot.nvd", tmp_path / "result.mp4"
     green = tmp_path / "green.png"

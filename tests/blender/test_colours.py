@@ -7,8 +7,8 @@ from engine import run_engine
 from reference import Truth, encode, load, psnr, render
 
 from blender_addon import headless
-from blender_addon.pixels import decode, read_pixels, read_raw, write_pixels
-from blender_addon.scripting import image_of, open_shot
+from blender_addon.blender.pixels import decode, read_pixels, read_raw, write_pixels
+from blender_addon.shot.scripting import image_of, open_shot
 
 
 def textures(folder):

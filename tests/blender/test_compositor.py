@@ -8,8 +8,8 @@ import pytest
 from engine import run_engine
 from reference import Truth, encode, load, psnr, render
 
-from blender_addon import compat
-from blender_addon.scripting import open_shot
+from blender_addon.blender import compat
+from blender_addon.shot.scripting import open_shot
 
 EXACT = 90.0  # dB; 16-bit PNG allows about 107
 

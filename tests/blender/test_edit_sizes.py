@@ -10,10 +10,12 @@ from reference import Truth, load, psnr, render
 from test_preview import gpu_ready, needs_gpu, picture  # noqa: F401 (fixtures and marks)
 
 import blender_addon
-from blender_addon import headless, painting, preview, shots
-from blender_addon.pixels import read_pixels, write_pixels
-from blender_addon.resample import resized
-from blender_addon.scripting import open_shot
+from blender_addon import headless
+from blender_addon.blender.pixels import read_pixels, write_pixels
+from blender_addon.paint import preview
+from blender_addon.shot import painting, shots
+from blender_addon.shot.resample import resized
+from blender_addon.shot.scripting import open_shot
 
 EXACT = 90.0  # dB, as in test_compositor.py
 

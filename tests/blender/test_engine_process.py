@@ -13,12 +13,12 @@ import pytest
 from engine import PYTHON, ROOT
 from tiny import make_clip, options, tick_until
 
-from blender_addon import engine
-from blender_addon.decompose import decompose_job
-from blender_addon.engine import PROTOCOL, find_engine, test_engine, test_job
-from blender_addon.engine_install import TORCH, bundled_source, find_base_python, install_job
+from blender_addon.decompose.job import decompose_job
+from blender_addon.engine import find
+from blender_addon.engine.find import PROTOCOL, find_engine, test_engine, test_job
+from blender_addon.engine.install import TORCH, bundled_source, find_base_python, install_job
 from blender_addon.errors import AddonError
-from blender_addon.shot import read_shot
+from blender_addon.shot.folder import read_shot
 
 test_engine.__test__ = test_job.__test__ = False  # pytest takes them for tests
 
@@ -27,7 +27,7 @@ test_engine.__test__ = test_job.__test__ = False  # pytest takes them for tests
 def nothing_set(monkeypatch, tmp_path):
     monkeypatch.delenv("NVD_PYTHON", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    monkeypatch.setattr(engine, "user_folder", lambda: tmp_path / "own")
+    monkeypatch.setattr(find, "user_folder", lambda: tmp_path / "own")
 
 
 def program(path: Path, text: str) -> Path:
@@ -54,7 +54,7 @@ def test_order(monkeypatch, tmp_path):
     assert find_engine().python == variable
     chosen = program(tmp_path / "chosen", "")
     monkeypatch.setattr(
-        engine, "preferences", lambda: type("Chosen", (), {"engine_python": str(chosen)})
+        find, "preferences", lambda: type("Chosen", (), {"engine_python": str(chosen)})
     )
     assert find_engine().python == chosen
 
@@ -73,11 +73,11 @@ def test_the_engine_says_what_it_is():
 
 
 def test_protocols_that_differ_are_told_plainly(monkeypatch):
-    monkeypatch.setattr(engine, "PROTOCOL", PROTOCOL + 1)
+    monkeypatch.setattr(find, "PROTOCOL", PROTOCOL + 1)
     said = f"protocol {PROTOCOL}, this extension protocol {PROTOCOL + 1}: update the engine"
     with pytest.raises(AddonError, match=said):
         test_engine(PYTHON)
-    monkeypatch.setattr(engine, "PROTOCOL", PROTOCOL - 1)
+    monkeypatch.setattr(find, "PROTOCOL", PROTOCOL - 1)
     with pytest.raises(AddonError, match="update the extension"):
         test_engine(PYTHON)
 
@@ -151,7 +151,7 @@ def test_installed_engine_decomposes(monkeypatch, tmp_path):
     assert job.state == "done", job.full_log()
     facts = job.log.result
     assert facts["protocol"] == PROTOCOL and facts["torch"].endswith("+cpu")
-    assert find_engine().python == engine.own_python() == Path(facts["python"])
+    assert find_engine().python == find.own_python() == Path(facts["python"])
     size = sum(file.lstat().st_size for file in Path(job.out).rglob("*"))
     print(f"{time.monotonic() - began:.0f} s, {size / 1e6:.0f} MB, {facts}")
     given = options(clip) | {"python": find_engine().python}

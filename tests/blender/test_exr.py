@@ -7,7 +7,7 @@ import pytest
 from engine import run_engine
 from reference import Truth
 
-from blender_addon.exr import ExrError, read_channels
+from blender_addon.shot.exr import ExrError, read_channels
 
 CHANNELS = ("Map.X", "Map.Y", "Map.Z", "Residual.R", "Residual.G", "Residual.B")
 

@@ -9,12 +9,13 @@ from engine import PYTHON, run_engine
 from tiny import tick_until
 
 import blender_addon
-from blender_addon import frame_canvas, painting, shots
+from blender_addon.blender.pixels import read_pixels, write_pixels
+from blender_addon.blender.problems import button_of
 from blender_addon.errors import AddonError
-from blender_addon.pixels import read_pixels, write_pixels
-from blender_addon.problems import button_of
-from blender_addon.runner import runner
-from blender_addon.waiting import wait
+from blender_addon.jobs.runner import runner
+from blender_addon.jobs.waiting import wait
+from blender_addon.paint import frame_canvas
+from blender_addon.shot import painting, shots
 
 FRAME = 1
 

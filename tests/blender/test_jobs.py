@@ -13,12 +13,12 @@ from engine import PYTHON
 from tiny import make_clip, options, tick_until
 
 import blender_addon
-from blender_addon.decompose import decompose, resume_folder
+from blender_addon.decompose.job import decompose, resume_folder
 from blender_addon.errors import AddonError
-from blender_addon.job_log import READ_LIMIT, JobLog
-from blender_addon.jobs import Job, Queue
-from blender_addon.runner import INTERVAL, describe, runner, timer
-from blender_addon.waiting import wait
+from blender_addon.jobs.job import Job, Queue
+from blender_addon.jobs.job_log import READ_LIMIT, JobLog
+from blender_addon.jobs.runner import INTERVAL, describe, runner, timer
+from blender_addon.jobs.waiting import wait
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +258,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSI
 
 
 def test_a_listener_that_fails_does_not_stop_the_queue(monkeypatch, capsys):
-    from blender_addon.runner import Runner
+    from blender_addon.jobs.runner import Runner
 
     def fail(_job):
         raise ValueError("a listener's own fault")

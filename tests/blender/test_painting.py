@@ -9,8 +9,8 @@ from engine import run_engine
 from reference import Truth, load, psnr, render
 
 import blender_addon
-from blender_addon import painting, shots
-from blender_addon.shot import ShotError
+from blender_addon.shot import painting, shots
+from blender_addon.shot.folder import ShotError
 
 RED = np.float32([1, 0, 0, 1])
 

@@ -12,13 +12,14 @@ from reference import load
 from tiny import make_clip, options, tick_until
 
 import blender_addon
-from blender_addon import compat, panel_decompose
+from blender_addon.blender import compat
+from blender_addon.blender.problems import button_of
+from blender_addon.decompose.properties import shot_name
+from blender_addon.decompose.strip_job import Object, blender_command, decompose_strip
 from blender_addon.errors import AddonError
-from blender_addon.problems import button_of
-from blender_addon.properties import shot_name
-from blender_addon.runner import runner, timer
-from blender_addon.sources import read_strip
-from blender_addon.strip_job import Object, blender_command, decompose_strip
+from blender_addon.jobs.runner import runner, timer
+from blender_addon.strip.sources import read_strip
+from blender_addon.ui import panel_decompose
 
 OURS = ("blender_addon", "bl_ext.user_default.neural_video_layers")
 

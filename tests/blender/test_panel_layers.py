@@ -8,10 +8,12 @@ import pytest
 from engine import PYTHON
 
 import blender_addon
-from blender_addon import compat, painting, render_job, shots
+from blender_addon.blender import compat
+from blender_addon.blender.problems import TEXTS
 from blender_addon.errors import AddonError
-from blender_addon.problems import TEXTS
-from blender_addon.runner import runner
+from blender_addon.jobs.runner import runner
+from blender_addon.shot import painting, shots
+from blender_addon.strip import render_job
 
 
 @pytest.fixture(autouse=True)

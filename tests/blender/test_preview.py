@@ -13,9 +13,10 @@ from mathutils import Matrix
 from reference import Truth, bilinear, load
 
 import blender_addon
-from blender_addon import painting, preview, preview_shader, shots
-from blender_addon.preview_cache import MapCache
-from blender_addon.shot import read_shot
+from blender_addon.paint import preview, preview_shader
+from blender_addon.paint.preview_cache import MapCache
+from blender_addon.shot import painting, shots
+from blender_addon.shot.folder import read_shot
 
 needs_gpu = pytest.mark.skipif(
     not ctypes.util.find_library("EGL"), reason="no libEGL: Blender would abort"

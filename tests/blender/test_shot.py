@@ -6,8 +6,8 @@ import shutil
 import bpy
 import pytest
 
-from blender_addon.scripting import open_shot
-from blender_addon.shot import ShotError, read_shot
+from blender_addon.shot.folder import ShotError, read_shot
+from blender_addon.shot.scripting import open_shot
 
 
 @pytest.fixture

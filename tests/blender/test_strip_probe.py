@@ -9,11 +9,13 @@ import pytest
 from engine import PYTHON
 from test_timing import COUNT, added, check, clip, extension, scene  # noqa: F401
 
-from blender_addon import compat, shots, strip_probe, strips, timing
+from blender_addon.blender import compat
+from blender_addon.decompose.mask_drawing import draw_mask
 from blender_addon.errors import AddonError
-from blender_addon.mask_drawing import draw_mask
-from blender_addon.render_job import queue_render
-from blender_addon.sources import Source, read_around, read_strip
+from blender_addon.shot import shots
+from blender_addon.strip import strip_probe, strips, timing
+from blender_addon.strip.render_job import queue_render
+from blender_addon.strip.sources import Source, read_around, read_strip
 
 
 @pytest.fixture(autouse=True)

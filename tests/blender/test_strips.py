@@ -7,8 +7,10 @@ from engine import PYTHON
 from reference import load, psnr
 
 import blender_addon
-from blender_addon import compat, painting, shots, strips
-from blender_addon.shot import ShotError
+from blender_addon.blender import compat
+from blender_addon.shot import painting, shots
+from blender_addon.shot.folder import ShotError
+from blender_addon.strip import strips
 
 
 @pytest.fixture(autouse=True)

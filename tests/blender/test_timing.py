@@ -8,9 +8,11 @@ from reference import psnr
 from test_strips import movie_strip, show
 
 import blender_addon
-from blender_addon import compat, shots, strips, timing
+from blender_addon.blender import compat
 from blender_addon.errors import AddonError
-from blender_addon.sources import read_strip
+from blender_addon.shot import shots
+from blender_addon.strip import strips, timing
+from blender_addon.strip.sources import read_strip
 
 COUNT = 48
 IMAGES_RETIME = bpy.app.version >= (4, 4, 0)  # before, only movie strips can be retimed

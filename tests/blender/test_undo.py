@@ -9,8 +9,10 @@ import pytest
 from test_preview import gpu_ready, needs_gpu  # noqa: F401 (a fixture and a mark)
 
 import blender_addon
-from blender_addon import compat, painting, preview, shot_events, shots
-from blender_addon.pixels import read_pixels, write_pixels
+from blender_addon.blender import compat
+from blender_addon.blender.pixels import read_pixels, write_pixels
+from blender_addon.paint import preview
+from blender_addon.shot import painting, shot_events, shots
 
 RED, BLUE = (1, 0, 0, 1), (0, 0, 1, 1)
 

@@ -1,0 +1,1 @@
+"""What differs between Blenders, and what is missing in all of them."""

@@ -1,0 +1,39 @@
+"""How a problem is drawn: what went wrong, what to do, and the button that does it."""
+
+import textwrap
+
+from ..errors import AddonError
+
+WIDTH = 46  # letters that fit into a sidebar of usual width
+
+# What the engine advises in words, and the operator that does it
+ENGINE_REMEDIES = (("nvd resume", "nvd.resume_job"), ("--device cpu", "nvd.retry_on_cpu"))
+TEXTS = {
+    "nvd.install_engine": ("Install Engine", "IMPORT"),
+    "nvd.resume_job": ("Resume", "PLAY"),
+    "nvd.retry_on_cpu": ("Run on the CPU", "PLAY"),
+    "nvd.open_shot": ("Open a Decomposition", "FILE_FOLDER"),
+    "wm.save_mainfile": ("Save the File", "FILE_TICK"),
+    "extensions.userpref_allow_online": ("Allow Online Access", "INTERNET"),
+}
+
+
+def button_of(error: AddonError) -> str:
+    """The operator that does what `error` advises; "" where there is none."""
+    if error.button:
+        return error.button
+    return next((name for words, name in ENGINE_REMEDIES if words in error.remedy), "")
+
+
+def draw_problem(layout, error: AddonError, job_id: str = "") -> None:
+    box = layout.box()
+    for number, line in enumerate(textwrap.wrap(error.problem, WIDTH)):
+        box.label(text=line, icon="NONE" if number else "ERROR")
+    for line in textwrap.wrap(error.remedy, WIDTH):
+        box.label(text=line)
+    name = button_of(error)
+    if name:
+        text, icon = TEXTS[name]
+        button = box.operator(name, text=text, icon=icon)
+        if job_id and "job" in button.bl_rna.properties:
+            button.job = job_id

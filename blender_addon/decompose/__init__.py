@@ -1,0 +1,1 @@
+"""A clip or a strip becomes a job of the engine: masks drawn, options gathered."""

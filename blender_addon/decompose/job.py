@@ -1,0 +1,141 @@
+"""Jobs that decompose a clip, for scripts and for the panel.
+
+job = decompose("/clips/shot.mp4", "/clips/shot.nvd", masks=[("dog", "/clips/dog")])
+wait(job)                                   # only in a script: it holds Blender up
+open_shot(job.out)
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..blender.storage import jobs_folder
+from ..engine.find import find_engine, probe_command
+from ..errors import AddonError
+from ..jobs.job import Job, new_name
+from ..jobs.runner import runner
+
+PRESETS = ("fast", "fine", "paper")
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def decompose(
+    source: str | Path,
+    out: str | Path,
+    *,
+    masks: Sequence[tuple[str, str | Path]] = (),
+    frames: tuple[int, int] | None = None,
+    height: int | None = None,
+    mask_margin: int = 0,
+    preset: str = "fast",
+    device: str = "auto",
+    settings: str | Path = "",
+    python: Path | None = None,
+) -> Job:
+    """Queue the decomposition of `source` into the new folder `out`; returns its job at once.
+
+    source: movie, folder of images, or pattern such as shot.%04d.exr.
+    masks: (name, path) an object, front to back; none: what moves is found by itself.
+    frames: first and last frame of the source, counted from 0. height: in pixels; the source's.
+    mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
+    settings: a YAML file for the training. python: the engine's; `find_engine` finds it.
+    """
+    job = decompose_job(
+        source,
+        out,
+        masks=masks,
+        frames=frames,
+        height=height,
+        mask_margin=mask_margin,
+        preset=preset,
+        device=device,
+        settings=settings,
+        python=python,
+    )
+    return runner.queue_job(job)
+
+
+def decompose_job(
+    source: str | Path,
+    out: str | Path,
+    *,
+    masks: Sequence[tuple[str, str | Path]] = (),
+    frames: tuple[int, int] | None = None,
+    height: int | None = None,
+    mask_margin: int = 0,
+    preset: str = "fast",
+    device: str = "auto",
+    settings: str | Path = "",
+    python: Path | None = None,
+    before: Sequence[dict] = (),
+    copies: Sequence[tuple[str, str]] = (),
+    name: str = "",
+    about: dict | None = None,
+) -> Job:
+    """The job of `decompose`, not queued yet. `before` are steps that make its input, `copies`
+    files for it, `name` that of its folder, where those go into it, `about` what to keep with it.
+    """
+    python = python or find_engine().python
+    out = Path(os.path.abspath(out))
+    if (out / "manifest.json").is_file():
+        raise AddonError(
+            f"{out} holds a finished decomposition",
+            "open it, or choose another folder for the new one",
+            "nvd.open_shot",
+        )
+    for value, choices in ((preset, PRESETS), (device, DEVICES)):
+        if value not in choices:
+            raise ValueError(f"expected one of {choices}, found {value!r}")
+    command = [str(python), "-m", "nvd_core", "decompose", str(source), "--out", str(out)]
+    for mask_name, path in masks:
+        command += ["--mask", f"{mask_name}={path}"]
+    if frames:
+        command += ["--frames", f"{frames[0]}-{frames[1]}"]
+    if height:
+        command += ["--height", str(height)]
+    if mask_margin:
+        command += ["--mask-margin", str(mask_margin)]
+    if settings:
+        command += ["--settings", str(settings)]
+    command += ["--preset", preset, "--device", device, "--json"]
+    probe = {"title": "engine", "command": probe_command(python)}
+    resume = [str(python), "-m", "nvd_core", "resume", str(out), "--json"]
+    return Job.create(
+        jobs_folder(),
+        title=out.stem,
+        kind="decompose",
+        python=python,
+        steps=[probe, *before, {"title": "starting", "command": command}],
+        resume_steps=[probe, {"title": "starting", "command": resume}],
+        copies=copies,
+        out=out,
+        name=name or new_name(),
+        about=about,
+    )
+
+
+def resume_folder(out: str | Path, python: Path | None = None) -> Job:
+    """Queue what is left of an unfinished decomposition folder, whoever began it."""
+    out = Path(os.path.abspath(out))
+    known = next((job for job in runner.queue.jobs if Path(job.out) == out), None)
+    if known is not None:
+        known.queue_again()
+        return runner.queue_job(known)
+    if not (out / "job.json").is_file():
+        raise AddonError(
+            f"{out} holds no unfinished decomposition", "choose the folder that was being made"
+        )
+    python = python or find_engine().python
+    command = [str(python), "-m", "nvd_core", "resume", str(out), "--json"]
+    job = Job.create(
+        jobs_folder(),
+        title=out.stem,
+        kind="decompose",
+        python=python,
+        steps=[
+            {"title": "engine", "command": probe_command(python)},
+            {"title": "starting", "command": command},
+        ],
+        out=out,
+    )
+    return runner.queue_job(job)

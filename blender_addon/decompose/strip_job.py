@@ -1,0 +1,162 @@
+"""From a strip and a list of objects to the job that decomposes it.
+
+    job = decompose_strip(strip, "/clips/shot.nvd", [Object("dog", mask=bpy.data.masks["Mask"])])
+
+What only Blender can do, drawing its masks and rendering a scene, a second Blender does in the
+background as the job's first step (prepare.py); it is given a copy of the masks, or of the whole
+file where a scene is to be rendered.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ..blender import compat
+from ..blender.storage import jobs_folder
+from ..errors import AddonError
+from ..jobs.job import Job, new_name
+from ..jobs.runner import runner
+from ..strip.sources import Source, image_files, read_strip
+from .job import decompose_job
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object to be a layer of its own, and where its mask comes from: one of the three.
+
+    path: mask files, as `nvd decompose --mask` takes them.
+    mask: one of Blender's masks, at every frame of the timeline, or only at `frame`.
+    strip: a mask strip, image strip or movie strip beside the one to decompose.
+    """
+
+    name: str
+    path: str = ""
+    mask: bpy.types.Mask | None = None
+    frame: int | None = None
+    strip: object = None
+
+
+def decompose_strip(
+    strip,
+    out: str | Path,
+    objects: Sequence[Object] = (),
+    *,
+    scene: bpy.types.Scene | None = None,
+    **options,
+) -> Job:
+    """Queue the decomposition of what `strip` shows; returns its job at once.
+
+    objects: front to back; none: what moves is found by itself. `options` are those of
+    `decompose`: height, preset, device, settings, python. `scene` remembers the job.
+    """
+    source = read_strip(strip)
+    name = new_name()
+    folder = jobs_folder() / name
+    plan = {"scene": None, "masks": [], "like": source.path}
+    blocks: set[bpy.types.ID] = set()
+    masks, copies = [], []
+    path, frames = source.path, (source.first, source.last)
+    if source.kind == "SCENE":
+        path, frames = str(folder / "frames"), None
+        blocks.add(source.scene)
+        plan["scene"] = _scene_plan(strip, source, folder / "frames")
+    elif source.kind == "IMAGE":
+        plan["like"] = str(image_files(strip)[0])
+    for thing in objects:
+        target = folder / "masks" / thing.name
+        masks.append((thing.name, _mask(thing, source, target, plan, blocks, copies)))
+    before = []
+    if blocks:
+        folder.mkdir(parents=True)
+        before = [_preparation(folder, plan, blocks)]
+    job = decompose_job(
+        path,
+        out,
+        masks=masks,
+        frames=frames,
+        before=before,
+        copies=copies,
+        name=name,
+        about={"strip": strip.name, "first_frame": source.first},
+        **options,
+    )
+    return runner.queue_job(job, scene)
+
+
+def _scene_plan(strip, source: Source, folder: Path) -> dict:
+    return {
+        "name": source.scene.name,
+        "sequencer": strip.scene_input == "SEQUENCER",
+        "folder": str(folder),
+        "frames": [
+            [source.scene_first + n, f"{source.number_of(n)}.png"]
+            for n in range(source.first, source.last + 1)
+        ],
+    }
+
+
+def _mask(thing: Object, source: Source, target: Path, plan: dict, blocks, copies) -> str:
+    """The path of the object's mask for the engine; what it takes to make it goes into the rest."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", thing.name):
+        raise AddonError(
+            f"{thing.name!r} cannot be the name of an object",
+            "use letters, digits, _ and - only, such as dog or left_hand",
+        )
+    mask, shift = thing.mask, 0
+    if thing.strip is not None and thing.strip.type == "MASK":
+        mask = thing.strip.mask
+        shift = mask.frame_start - round(compat.strip_start(thing.strip))
+    if mask is not None:
+        blocks.add(mask)
+        pictures = range(source.first, source.last + 1)
+        if thing.frame is not None:
+            pictures = [source.picture_at(thing.frame)]
+        frames = [
+            [source.timeline_frame(n) + shift, f"mask_{source.number_of(n)}.png"] for n in pictures
+        ]
+        plan["masks"].append({"name": mask.name, "folder": str(target), "frames": frames})
+        return str(target if thing.frame is None else target / frames[0][1])
+    if thing.strip is not None and thing.strip.type == "IMAGE":
+        start, shown = compat.strip_span(thing.strip)
+        files = image_files(thing.strip)
+        first = round(compat.strip_content(thing.strip)[0])
+        if len(files) == 1:  # a still: the mask of the frame where it begins
+            number = source.number_of(source.picture_at(start))
+            copies.append((str(files[0]), str(target / f"mask_{number}{files[0].suffix}")))
+            return copies[-1][1]
+        for index, file in enumerate(files[first : first + shown]):
+            copies.append((str(file), str(target / f"{index:05d}{file.suffix}")))
+        return str(target)
+    if thing.strip is not None and thing.strip.type == "MOVIE":
+        return bpy.path.abspath(thing.strip.filepath)
+    if thing.path:
+        return bpy.path.abspath(thing.path).rstrip("/\\")
+    raise AddonError(f"the object {thing.name} has no mask", "choose one, or remove the object")
+
+
+def _preparation(folder: Path, plan: dict, blocks: set) -> dict:
+    """The step that renders the scene and draws the masks in a second Blender."""
+    plan["file"] = str(folder / "copy.blend")
+    if plan["scene"]:  # 5.2 crashes where only a scene with a Sequencer is to be written
+        bpy.ops.wm.save_as_mainfile(filepath=plan["file"], copy=True)
+    else:
+        bpy.data.libraries.write(plan["file"], blocks, path_remap="ABSOLUTE", fake_user=True)
+    (folder / "prepare.json").write_text(json.dumps(plan), "utf-8")
+    return {
+        "title": "preparing",
+        "command": blender_command("prepare", str(folder / "prepare.json")),
+    }
+
+
+def blender_command(*words: str) -> list[str]:
+    """A second Blender in the background that runs batch.py with `words`."""
+    script = str(Path(__file__).resolve().parents[1] / "batch.py")
+    if bpy.app.binary_path:
+        options = ["--background", "--factory-startup", "--python-exit-code", "2"]
+        return [bpy.app.binary_path, *options, "--python", script, "--", *words]
+    return [sys.executable, script, "--", *words]  # Blender as a Python module

@@ -1,0 +1,128 @@
+"""Where the engine's Python is, and whether it is one that this extension can work with.
+
+    python = find_engine().python
+    facts = test_engine(python)         # {"version": ..., "device": ..., ...}, or AddonError
+
+The Python is looked for in this order: the preference, the environment variable NVD_PYTHON, the
+environment that the extension made for itself, the command `nvd` on PATH.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ..blender.storage import jobs_folder, preferences, user_folder
+from ..errors import AddonError
+from ..jobs.job import Job
+from ..jobs.process import clean_environment
+
+PROTOCOL = 2  # what of the engine's command line this extension relies on; nvd_core states the same
+INSTALL = "nvd.install_engine"
+
+
+@dataclass(frozen=True)
+class Engine:
+    python: Path
+    origin: str  # how it was found, for people
+
+
+def find_engine() -> Engine:
+    """The engine's Python that comes first in the order; AddonError where there is none.
+
+    Only looks for files: `test_engine` tells whether it works.
+    """
+    settings = preferences()
+    chosen = settings.engine_python if settings else ""
+    if chosen:
+        return Engine(_existing(bpy.path.abspath(chosen), "the preferences"), "the preferences")
+    variable = os.environ.get("NVD_PYTHON")
+    if variable:
+        return Engine(_existing(variable, "NVD_PYTHON"), "the environment variable NVD_PYTHON")
+    own = own_python()
+    if own.is_file():
+        return Engine(own, "installed by this extension")
+    command = shutil.which("nvd")
+    python = _python_of(Path(command)) if command else None
+    if python:
+        return Engine(python, "the command nvd on PATH")
+    raise AddonError("there is no engine yet", "install it, or choose its Python", INSTALL)
+
+
+def own_python() -> Path:
+    """The Python of the environment that the extension makes, made or not."""
+    return python_in(user_folder() / "engine")
+
+
+def python_in(environment: Path) -> Path:
+    inside = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
+    return environment / inside
+
+
+def probe_command(python: Path, everything: bool = False) -> list[str]:
+    """What tells whether `python` holds an engine that fits; see probe.py."""
+    script = Path(__file__).with_name("probe.py")
+    return [str(python), str(script), str(PROTOCOL), *(["--all"] if everything else [])]
+
+
+def test_engine(python: Path) -> dict:
+    """Version, protocol, torch and device of the engine; AddonError where it does not fit.
+
+    Waits for seconds: `test_job` does the same without waiting.
+    """
+    try:
+        done = subprocess.run(
+            probe_command(python, True),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env=clean_environment(),
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise AddonError(f"{python} cannot be run ({error})", "choose another", INSTALL) from error
+    lines = done.stdout.strip().splitlines()
+    values = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
+    event = values.pop("event", "")
+    if event == "result" and done.returncode == 0:
+        return values
+    if event == "error":
+        raise AddonError(values["problem"], values["remedy"], values["button"])
+    words = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
+    raise AddonError(f"{python} fails: {words[-1]}", "install the engine again", INSTALL)
+
+
+def test_job(python: Path) -> Job:
+    """A job that does what `test_engine` does; the facts are its log's `result`."""
+    return Job.create(
+        jobs_folder(),
+        title="Engine test",
+        kind="test",
+        python=python,
+        steps=[{"title": "testing", "command": probe_command(python, True)}],
+    )
+
+
+def _existing(path: str, where: str) -> Path:
+    if not Path(path).is_file():
+        raise AddonError(
+            f"{where} names {path} as the engine's Python, but it is not there",
+            "correct it, or install the engine",
+            INSTALL,
+        )
+    return Path(os.path.abspath(path))  # not resolved: a venv's python is a link
+
+
+def _python_of(command: Path) -> Path | None:
+    """The Python that runs the script `command`, as its first line or its folder tells."""
+    if sys.platform != "win32":
+        with command.open("rb") as script:
+            first = script.readline().decode("utf-8", "replace").strip()
+        python = Path(first.removeprefix("#!").strip())
+        return python if first.startswith("#!") and python.is_file() else None
+    beside = (command.parent / "python.exe", command.parent.parent / "python.exe")
+    return next((python for python in beside if python.is_file()), None)

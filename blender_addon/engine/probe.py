@@ -1,0 +1,62 @@
+"""Say what an engine's Python holds, as JSON lines; run by that Python.
+
+    python probe.py PROTOCOL [--all]
+
+Ends with code 0 where the engine is there and speaks PROTOCOL, otherwise with 2 and an `error`
+line. --all imports torch as well, which takes seconds, and tells the device and what is missing.
+Standard library only, and no import from the extension.
+"""
+
+import importlib.util
+import json
+import platform
+import sys
+
+sys.path.pop(0)  # the extension's own modules are not the engine's
+
+NEEDED = "av cv2 numba numpy OpenImageIO rich safetensors scipy torch torchmetrics yaml"
+
+
+def emit(event: str, **values) -> None:
+    print(json.dumps({"event": event, **values}), flush=True)
+
+
+def fail(problem: str, remedy: str, button: str = "") -> int:
+    emit("error", problem=problem, remedy=remedy, button=button)
+    return 2
+
+
+def main(wanted: int, everything: bool) -> int:
+    install = "nvd.install_engine"
+    if sys.version_info < (3, 11):  # noqa: UP036 - run by whatever Python was chosen
+        found = f"{sys.executable} is Python {platform.python_version()}"
+        return fail(found, "choose one of Python 3.11 or newer", install)
+    try:
+        import nvd_core
+    except ImportError as error:
+        return fail(f"{sys.executable} holds no engine ({error})", "install the engine", install)
+    protocol = getattr(nvd_core, "PROTOCOL", 0)
+    if protocol != wanted:
+        older = "extension" if protocol > wanted else "engine"
+        return fail(
+            f"the engine ({nvd_core.__version__}) speaks protocol {protocol}, "
+            f"this extension protocol {wanted}",
+            f"update the {older}",
+            install if older == "engine" else "",
+        )
+    facts = {"version": nvd_core.__version__, "protocol": protocol, "python": sys.executable}
+    missing = [name for name in NEEDED.split() if importlib.util.find_spec(name) is None]
+    if missing:
+        return fail(f"the engine lacks {', '.join(missing)}", "install the engine again", install)
+    if everything:
+        import torch
+
+        facts["torch"] = torch.__version__
+        cuda = torch.cuda.is_available()
+        facts["device"] = torch.cuda.get_device_name(0) if cuda else "CPU"
+    emit("result", **facts)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), "--all" in sys.argv))

@@ -1,0 +1,1 @@
+"""Processes that outlive Blender: one folder a job, its log, its supervisor."""

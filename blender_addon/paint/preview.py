@@ -1,0 +1,316 @@
+"""The live preview: the current frame with the newest paint, while painting.
+
+    preview.start(entry)        # in every Image Editor and Sequencer preview, until stop()
+
+It follows the playhead. Maps are read ahead in a thread (preview_cache.py), frames by Blender; the
+picture is made on the graphics card (preview_shader.py) each time that an editor draws itself,
+which Blender does after every step of a stroke.
+"""
+
+import filecmp
+import time
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..blender import compat
+from ..blender.handlers import register_handlers_factory
+from ..blender.pixels import STORED
+from ..errors import AddonError
+from ..shot.exr import ExrError
+from ..shot.folder import ShotError
+from ..shot.painting import is_unsaved
+from ..shot.resample import DEAD_ZONE
+from ..shot.shots import NVD_PG_layer, NVD_PG_shot
+from ..strip.strips import source_frame, strip_named
+from ..strip.timing import shown_pictures
+from . import preview_shader as shader
+from .preview_cache import MapCache
+
+MEMORY = 1 << 30  # bytes of maps kept
+INSET = 0.42  # share of the Image Editor's width
+
+
+class Preview:
+    """The picture of a shot's frames. `times` holds the seconds that the last one took by part."""
+
+    def __init__(self, entry: NVD_PG_shot, mode: str = "delta", memory: int = MEMORY):
+        self.shot, self.mode = entry.read(), mode
+        self.cache = MapCache(self.shot, memory)
+        self.times: dict[str, float] = {}
+        self._picture: shader.Picture | None = None
+        self._frame: int | None = None  # the one that the image of the frame shows
+        self._uploaded: dict[str, tuple[int, object, object]] = {}  # layer: frame and textures
+
+    def prepare(self, entry: NVD_PG_shot, index: int) -> None:
+        """Read frame `index` and the maps that it needs, and the next ones in the background."""
+        index = min(max(index, 0), self.shot.frames - 1)
+        if self._frame != index:
+            self._load_frame(index)
+            self._frame = index
+        self.cache.prefetch(index, [layer.name for layer in self._layers(entry)])
+
+    def render(self, entry: NVD_PG_shot) -> shader.Picture:
+        """Make the picture of the frame that is prepared; only where the gpu module works.
+
+        ExrError where its maps cannot be read.
+        """
+        began = time.perf_counter()
+        index, layers = self._frame, self._layers(entry)
+        parts = [self._layer(entry, layer, index) for layer in layers]
+        frame = None
+        if self.mode == "delta":
+            frame = shader.from_image(bpy.data.images[self._frame_name])
+        uploaded = time.perf_counter()
+        if self._picture is None:
+            self._picture = shader.Picture(self.shot.width, self.shot.height)
+        self._picture.begin(frame, self.shot.encoding == "linear")
+        for part in parts:
+            self._picture.add(part, self.mode)
+        self.times = {"upload": uploaded - began, "draw": time.perf_counter() - uploaded}
+        return self._picture
+
+    @property
+    def ready(self) -> bool:
+        """Whether a frame is prepared."""
+        return self._frame is not None
+
+    def forget_frame(self) -> None:
+        """Blender's undo may have taken the image of the frame away, or changed its file."""
+        self._frame = None
+
+    def close(self) -> None:
+        """Give everything back; the image of the frame leaves the file too."""
+        self.cache.close()
+        self._uploaded.clear()
+        self._picture = None
+        image = bpy.data.images.get(self._frame_name)
+        if image is not None:
+            bpy.data.images.remove(image)
+        self._frame = None
+
+    @property
+    def _frame_name(self) -> str:
+        return f".NVD preview {self.shot.name}"
+
+    def _load_frame(self, index: int) -> None:
+        path = str(self.shot.frame(index))
+        image = bpy.data.images.get(self._frame_name)
+        if image is None:
+            image = bpy.data.images.load(path)
+            image.name = self._frame_name
+            image.colorspace_settings.name = STORED
+            image.alpha_mode = "CHANNEL_PACKED"
+        else:
+            image.filepath = path
+            image.reload()
+        if not image.size[0]:
+            raise ShotError(f"Blender cannot read {path}", "copy it again; it may be damaged")
+
+    def _layers(self, entry: NVD_PG_shot) -> list[NVD_PG_layer]:
+        """The layers that change the picture, but for one whose size is about to be followed."""
+        layers = [layer for layer in entry.layers if layer.image and layer.base]
+        layers = [layer for layer in layers if not layer.has_changed_size]
+        if self.mode == "full":
+            return layers
+        return [layer for layer in layers if self._is_painted(layer)]
+
+    def _is_painted(self, layer: NVD_PG_layer) -> bool:
+        if layer.shown is not None:
+            return layer.shown != layer.base
+        edit, learned = layer.edit["nvd_path"], layer.learned["nvd_path"]
+        try:
+            return is_unsaved(layer) or not filecmp.cmp(edit, learned, shallow=False)
+        except OSError:  # the folder has gone: the images are still in memory
+            return True
+
+    def _layer(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> shader.Layer:
+        known = self._uploaded.get(layer.name)
+        if known is None or known[0] != index:
+            maps = self.cache.get(index, layer.name)
+            place, light = shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:])
+            known = self._uploaded[layer.name] = index, place, light
+        sockets = [entry.amount(layer.name, what) for what in ("Visibility", "Relight")]
+        amounts = [1.0 if socket is None else socket.default_value for socket in sockets]
+        images = layer.image, layer.base
+        edit, base = map(shader.from_image, images)
+        dead_zone = DEAD_ZONE if layer.base != layer.learned else 0.0
+        return shader.Layer(
+            edit, base, known[1], known[2], *amounts, dead_zone, *map(shader.form_of, images)
+        )
+
+
+class _Live:
+    """What is switched on: the preview of one shot, with its draw handlers."""
+
+    def __init__(self):
+        self.preview: Preview | None = None
+        self.scene = self.index = None
+        self.frame = -1  # of the shot, at the playhead
+        self.message = ""
+        self.handles: list = []
+
+    def entry(self) -> NVD_PG_shot | None:
+        shots = bpy.data.scenes[self.scene].nvd_shots if self.scene in bpy.data.scenes else ()
+        return shots[self.index] if self.index is not None and self.index < len(shots) else None
+
+
+_live = _Live()
+
+
+def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
+    """Show the shot live in every Image Editor and Sequencer preview, in place of another one.
+
+    AddonError where its folder or its strip cannot be read. Where there is no graphics card
+    `message` says so.
+    """
+    stop()
+    scene = entry.id_data
+    strip = strip_named(scene, entry.strip)
+    if strip is not None:
+        shown_pictures(strip)  # may render, which what follows the playhead must not
+    _live.preview = Preview(entry, mode)
+    _live.scene, _live.index = scene.name, list(scene.nvd_shots).index(entry)
+    for space, region, where, when in (
+        (bpy.types.SpaceImageEditor, "WINDOW", "image", "POST_PIXEL"),
+        # In the view's own units, above its picture and below its tools
+        (bpy.types.SpaceSequenceEditor, "PREVIEW", "sequencer", "POST_VIEW"),
+    ):
+        handle = space.draw_handler_add(_draw, (where,), region, when)
+        _live.handles.append((space, handle, region))
+    _watch()
+    _follow(scene_of(entry))
+
+
+def stop() -> None:
+    """Switch the preview off, and leave nothing behind."""
+    for space, handle, region in _live.handles:
+        space.draw_handler_remove(handle, region)
+    _live.handles.clear()
+    _leave()
+    if _live.preview is not None:
+        _live.preview.close()
+    _live.preview, _live.message = None, ""
+    shader.forget_shaders()
+    _redraw()
+
+
+def running() -> Preview | None:
+    """The preview that is switched on."""
+    return _live.preview
+
+
+def message() -> str:
+    """Why the preview shows nothing, for the panel."""
+    return _live.message
+
+
+def frame_of(entry: NVD_PG_shot, scene: bpy.types.Scene) -> int:
+    """The shot's frame at the scene's playhead; may lie outside the shot."""
+    strip = None if scene == entry.scene else strip_named(scene, entry.strip)
+    if strip is None:
+        return scene.frame_current - 1
+    return source_frame(strip, scene.frame_current) - entry.first_frame
+
+
+def scene_of(entry: NVD_PG_shot) -> bpy.types.Scene:
+    """The scene whose playhead is followed: the one that lists the shot, or the shot's own."""
+    shown = bpy.context.scene
+    return shown if shown == entry.scene else entry.id_data
+
+
+@persistent
+def _follow(scene, _depsgraph=None) -> None:
+    entry = _live.entry()
+    if entry is None or scene not in (entry.scene, entry.id_data):
+        return
+    if bpy.app.is_job_running("RENDER"):  # in a thread of its own, which may not load images
+        return
+    try:
+        _live.frame = frame_of(entry, scene)
+        _live.preview.prepare(entry, _live.frame)
+        _live.message = ""
+    except AddonError as error:
+        _live.message = str(error)
+    _redraw()
+
+
+@persistent
+def _after_undo(_scene, _depsgraph=None) -> None:
+    entry = _live.entry()
+    if entry is None:  # the undo has taken the shot away
+        stop()
+        return
+    _live.preview.forget_frame()
+    _follow(scene_of(entry))
+
+
+_watch, _leave = register_handlers_factory(
+    (
+        (bpy.app.handlers.frame_change_post, _follow),
+        (bpy.app.handlers.undo_post, _after_undo),
+        (bpy.app.handlers.redo_post, _after_undo),
+    )
+)
+
+
+@persistent
+def _before_load(_path) -> None:
+    stop()
+
+
+def _draw(where: str) -> None:
+    entry, region = _live.entry(), bpy.context.region
+    if entry is None or _live.message or not _live.preview.ready:
+        return
+    _live.message = shader.problem()
+    if _live.message:
+        return
+    try:
+        picture = _live.preview.render(entry)
+    except ExrError as error:
+        _live.message = str(error)
+        return
+    width, height = picture.width, picture.height
+    if where == "image":
+        right, bottom = _free_corner(bpy.context.area, region)
+        scale = min(INSET * region.width, right - 16) / width
+        if scale > 0:
+            corner = right - scale * width - 8, bottom + 8
+            shader.draw(picture, corner, scale * width, scale * height, power=True)
+        _redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
+        return
+    scene = compat.sequencer_scene(bpy.context)
+    if not 0 <= _live.frame < _live.preview.shot.frames:
+        return
+    width, height = scene.render.resolution_x, scene.render.resolution_y
+    shader.draw(picture, (-width / 2, -height / 2), width, height, compat.SEQUENCER_POWER)
+
+
+def _free_corner(area, region) -> tuple[int, int]:
+    """How far right and how far down the region is free of the sidebar and the shelf of brushes."""
+    right, bottom = region.width, 0
+    for other in area.regions:
+        if other.type == "WINDOW" or other.width <= 1 or other.height <= 1:
+            continue
+        if other.alignment == "RIGHT":
+            right = min(right, other.x - region.x)
+        elif other.alignment == "BOTTOM":
+            bottom = max(bottom, other.y + other.height - region.y)
+    return right, bottom
+
+
+def _redraw(*kinds: str) -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type in (kinds or ("IMAGE_EDITOR", "SEQUENCE_EDITOR")):
+                area.tag_redraw()
+
+
+def register():
+    bpy.app.handlers.load_pre.append(_before_load)
+
+
+def unregister():
+    stop()
+    bpy.app.handlers.load_pre.remove(_before_load)

@@ -1,0 +1,309 @@
+"""The picture of a frame, made by Blender's `gpu` module with the formulas of nodes.py.
+
+One pass lays down the frame (delta) or black (full); one pass a layer adds its share. Values are
+display-encoded and not clamped, in 32-bit floats, so a pixel without paint stays as shot. A pass
+takes five textures at most, which every graphics card has, so there may be any number of layers.
+
+    picture = Picture(width, height)
+    picture.begin(frame_texture, linear=False)
+    picture.add(Layer(edit, learned, place, light), mode="delta")
+    picture.texture                     # to draw, or picture.read() for numpy
+
+Only to be used where Blender draws, or in the background after `start_in_background`.
+"""
+
+from dataclasses import dataclass
+
+import bpy
+import gpu
+import numpy as np
+from gpu_extras.batch import batch_for_shader
+
+from ..blender import compat
+from ..blender.pixels import is_light
+
+_VERTEX = """
+void main()
+{
+  gl_Position = vec4(pos, 0.0, 1.0);
+}
+"""
+
+_ENCODE = """
+vec3 encode(vec3 linear)
+{
+  vec3 curve = 1.055 * pow(max(linear, vec3(0.0031308)), vec3(1.0 / 2.4)) - 0.055;
+  return mix(curve, linear * 12.92, vec3(lessThanEqual(linear, vec3(0.0031308))));
+}
+"""
+
+ENCODED, LIGHT, BYTES = range(3)  # what a texture's colours are; BYTES come as light
+_FORMS = f"""
+#define ENCODED {ENCODED}
+#define BYTES {BYTES}
+"""
+
+_FRAME = """
+void main()
+{
+  vec3 colour = texelFetch(frame, ivec2(gl_FragCoord.xy), 0).rgb;
+  result = vec4(is_linear != 0 ? encode(colour) : colour, 1.0);
+}
+"""
+
+# Images of Blender have their bottom row first, as v goes; so do `place` and `light` here. Blender
+# hands on the colours of `learned` and `edit` as scene-linear light where their space is not
+# Non-Color. How exactly a graphics card takes bytes to light is its own affair (Mesa's processor:
+# to 1/255), so they are made bytes again
+_LAYER = """
+vec3 stored(vec3 colour, int form)
+{
+  if (form == ENCODED) {
+    return colour;
+  }
+  vec3 encoded = encode(colour);
+  return form == BYTES ? round(encoded * 255.0) / 255.0 : encoded;
+}
+
+vec3 texel(ivec2 at, ivec2 size)
+{
+  ivec2 inside = clamp(at, ivec2(0), size - 1);
+  vec3 c = stored(texelFetch(learned, inside, 0).rgb, learned_form);
+  vec4 e = texelFetch(edit, inside, 0);
+  vec3 paint = stored(e.rgb, edit_form) - c;
+  if (dead_zone > 0.0) {
+    float largest = max(max(abs(paint.r), abs(paint.g)), abs(paint.b));
+    paint *= clamp(largest / dead_zone - 1.0, 0.0, 1.0);
+  }
+  return e.a * paint + (is_full != 0 ? c : vec3(0.0));
+}
+
+void main()
+{
+  ivec2 pixel = ivec2(gl_FragCoord.xy);
+  vec3 uva = texelFetch(place, pixel, 0).xyz;
+  vec3 shade = vec3(1.0) + relight * (texelFetch(light, pixel, 0).rgb - vec3(1.0));
+  ivec2 size = textureSize(learned, 0);
+  vec2 at = uva.xy * vec2(size) - 0.5;
+  vec2 low = floor(at);
+  vec2 part = at - low;
+  ivec2 first = ivec2(low);
+  vec3 below = mix(texel(first, size), texel(first + ivec2(1, 0), size), part.x);
+  vec3 above = mix(texel(first + ivec2(0, 1), size), texel(first + ivec2(1, 1), size), part.x);
+  result = vec4(visibility * uva.z * shade * mix(below, above, part.y), 1.0);
+}
+"""
+
+_SCREEN_VERTEX = """
+void main()
+{
+  at = 0.5 * pos + 0.5;
+  gl_Position = matrix * vec4(corner + at * extent, 0.0, 1.0);
+}
+"""
+
+# To a region of the window, which takes light and not display values. Enlarged pixels stay squares,
+# as the Sequencer shows its own.
+_SCREEN = """
+vec3 decode(vec3 colour)
+{
+  vec3 curve = pow((max(colour, vec3(0.04045)) + 0.055) / 1.055, vec3(2.4));
+  return mix(curve, colour / 12.92, vec3(lessThanEqual(colour, vec3(0.04045))));
+}
+
+void main()
+{
+  vec2 size = vec2(textureSize(picture, 0));
+  vec2 texels = fwidth(at * size);
+  bool enlarged = max(texels.x, texels.y) < 1.0;
+  vec3 nearest = texelFetch(picture, ivec2(min(at * size, size - 1.0)), 0).rgb;
+  vec3 colour = clamp(enlarged ? nearest : texture(picture, at).rgb, 0.0, 1.0);
+  result = vec4(is_power != 0 ? pow(colour, vec3(2.2)) : decode(colour), 1.0);
+}
+"""
+
+
+@dataclass
+class Layer:
+    """A layer's textures and amounts for one frame."""
+
+    edit: gpu.types.GPUTexture  # RGBA, straight alpha, as large as `learned`
+    learned: gpu.types.GPUTexture
+    place: gpu.types.GPUTexture  # u, v, alpha of each pixel, bottom row first
+    light: gpu.types.GPUTexture  # residual of each pixel, bottom row first
+    visibility: float = 1.0
+    relight: float = 1.0
+    dead_zone: float = 0.0  # paint fades in from this difference to twice of it
+    edit_form: int = ENCODED  # or LIGHT, or BYTES
+    learned_form: int = ENCODED
+
+
+class Picture:
+    """A frame that is put together on the graphics card, bottom row first."""
+
+    def __init__(self, width: int, height: int):
+        self.width, self.height = width, height
+        self._target = gpu.types.GPUOffScreen(width, height, format="RGBA32F")
+        self._shaders = shaders()
+
+    @property
+    def texture(self) -> gpu.types.GPUTexture:
+        """The picture, display-encoded and not clamped."""
+        return self._target.texture_color
+
+    def begin(self, frame: gpu.types.GPUTexture | None, linear: bool = False) -> None:
+        """Start with `frame`, encoded first where it is linear; without it with black."""
+        if frame is None:
+            with self._target.bind():
+                gpu.state.active_framebuffer_get().clear(color=(0, 0, 0, 1))
+            return
+        shader = self._shaders["frame"]
+        shader.bind()
+        shader.uniform_sampler("frame", frame)
+        shader.uniform_int("is_linear", int(linear))
+        self._draw(shader, "NONE")
+
+    def add(self, layer: Layer, mode: str = "delta") -> None:
+        """Add a layer's paint ("delta"), or the painted layer ("full")."""
+        shader = self._shaders["layer"]
+        shader.bind()
+        for name in ("edit", "learned", "place", "light"):
+            shader.uniform_sampler(name, getattr(layer, name))
+        for name in ("edit", "learned"):
+            shader.uniform_int(f"{name}_form", getattr(layer, f"{name}_form"))
+        shader.uniform_float("visibility", layer.visibility)
+        shader.uniform_float("relight", layer.relight)
+        shader.uniform_float("dead_zone", layer.dead_zone)
+        shader.uniform_int("is_full", int(mode == "full"))
+        self._draw(shader, "ADDITIVE")
+
+    def read(self) -> np.ndarray:
+        """[H, W, 3] float32, top row first."""
+        buffer = self.texture.read()
+        buffer.dimensions = self.height * self.width * 4  # Blender 4.5 hands numpy wrong strides
+        pixels = np.array(buffer, np.float32)
+        return pixels.reshape(self.height, self.width, 4)[::-1, :, :3]
+
+    def free(self) -> None:
+        self._target.free()
+
+    def _draw(self, shader, blend: str) -> None:
+        with self._target.bind():
+            gpu.state.blend_set(blend)
+            _square(shader).draw(shader)
+            gpu.state.blend_set("NONE")
+        gpu.shader.unbind()  # Blender 5.2 crashes where a shader is freed while in use
+
+
+def draw(picture: Picture, corner, width: float, height: float, power: bool) -> None:
+    """Draw `picture` into the region that Blender is drawing; `corner` is the lower left one.
+
+    power: whether the light goes to the screen by a power of 2.2, as in the Image Editor, and not
+    by sRGB's curve.
+    """
+    shader = shaders()["screen"]
+    shader.bind()
+    matrix = gpu.matrix.get_projection_matrix() @ gpu.matrix.get_model_view_matrix()
+    shader.uniform_float("matrix", matrix)
+    shader.uniform_float("corner", corner)
+    shader.uniform_float("extent", (width, height))
+    shader.uniform_int("is_power", int(power))
+    shader.uniform_sampler("picture", picture.texture)
+    _square(shader).draw(shader)
+    gpu.shader.unbind()
+
+
+def from_numpy(pixels: np.ndarray) -> gpu.types.GPUTexture:
+    """A 32-bit texture of [H, W, C], top row first, C up to 4."""
+    height, width, channels = pixels.shape
+    data = np.zeros((height, width, 4), np.float32)
+    data[..., :channels] = pixels[::-1]
+    buffer = gpu.types.Buffer("FLOAT", data.size, data.ravel())
+    return gpu.types.GPUTexture((width, height), format="RGBA32F", data=buffer)
+
+
+def from_image(image: bpy.types.Image) -> gpu.types.GPUTexture:
+    """Blender's own texture of an image, with its newest paint and straight alpha.
+
+    Values are as stored where the colour space is Non-Color, else scene-linear.
+    """
+    return gpu.texture.from_image(image)
+
+
+def form_of(image: bpy.types.Image) -> int:
+    """What the colours of `from_image` are: ENCODED, LIGHT or BYTES."""
+    if not is_light(image):
+        return ENCODED
+    return LIGHT if image.is_float else BYTES
+
+
+def problem() -> str:
+    """Why there can be no preview, in words for the artist; "" where there can."""
+    try:
+        shaders()
+    except (SystemError, RuntimeError, ValueError) as error:
+        return f"no live preview, Blender's gpu module says: {str(error).splitlines()[0]}"
+    return ""
+
+
+def start_in_background() -> None:
+    """Make the gpu module work without a window; it needs libEGL. RuntimeError where it fails."""
+    forget_shaders()  # of a file opened before
+    compat.start_gpu()
+    if problem():
+        raise RuntimeError(problem())
+
+
+_made: dict[str, gpu.types.GPUShader] = {}
+
+
+def shaders() -> dict[str, gpu.types.GPUShader]:
+    """The three shaders, compiled on first use."""
+    if not _made:
+        samplers = ("edit", "learned", "place", "light")
+        amounts = dict.fromkeys(("visibility", "relight", "dead_zone"), "FLOAT")
+        switches = dict.fromkeys(("is_full", "edit_form", "learned_form"), "INT")
+        rectangle = {"matrix": "MAT4", "corner": "VEC2", "extent": "VEC2"}
+        inner = gpu.types.GPUStageInterfaceInfo("nvd_screen")
+        inner.smooth("VEC2", "at")
+        _made.update(
+            frame=_compile(_ENCODE + _FRAME, ("frame",), {"is_linear": "INT"}),
+            layer=_compile(_ENCODE + _FORMS + _LAYER, samplers, {**switches, **amounts}),
+            screen=_compile(
+                _SCREEN, ("picture",), {"is_power": "INT", **rectangle}, _SCREEN_VERTEX, inner
+            ),
+        )
+    return _made
+
+
+def forget_shaders() -> None:
+    """Free them; they do not outlive a file or the extension."""
+    _made.clear()
+
+
+def _compile(
+    fragment: str,
+    samplers: tuple[str, ...],
+    constants: dict[str, str],
+    vertex: str = _VERTEX,
+    inner: gpu.types.GPUStageInterfaceInfo | None = None,
+) -> gpu.types.GPUShader:
+    """constants: types by name. inner: what the vertex shader hands to the fragment shader."""
+    info = gpu.types.GPUShaderCreateInfo()
+    for slot, name in enumerate(samplers):
+        info.sampler(slot, "FLOAT_2D", name)
+    for name, kind in constants.items():
+        info.push_constant(kind, name)
+    if inner is not None:
+        info.vertex_out(inner)
+    info.vertex_in(0, "VEC2", "pos")
+    info.fragment_out(0, "VEC4", "result")
+    info.vertex_source(vertex)
+    info.fragment_source(fragment)
+    return gpu.shader.create_from_info(info)
+
+
+def _square(shader):
+    """All of a target, as two triangles."""
+    places = [(-1, -1), (1, -1), (-1, 1), (1, 1)]
+    return batch_for_shader(shader, "TRI_STRIP", {"pos": places})

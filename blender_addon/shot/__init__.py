@@ -1,0 +1,1 @@
+"""A decomposition folder as Blender sees it: nodes, images, painting, events."""

@@ -1,0 +1,313 @@
+"""The compositor nodes of a shot: one node group that turns frames, edits and maps into a picture.
+
+The arithmetic is that of docs/decomposition-folder.md, on display-encoded values, to which the
+colours of textures are brought first. With c the learned texture, e the edit and a its alpha, the
+texture a (e - c), or c + a (e - c), is made texel by texel and then looked up at the layer's place
+in it:
+
+    delta:  frame + sum of  visibility * alpha * light * lookup(a (e - c))
+    full:           sum of  visibility * alpha * light * lookup(c + a (e - c))
+    light = 1 + relight * (residual - 1)
+
+An edit of another size than the texture is compared with the texture brought to that size
+(resample.py), and small differences fade out: `set_texture` follows an edit that changes its size.
+"""
+
+from collections.abc import Mapping
+
+import bpy
+
+from ..blender import compat
+from ..blender.pixels import DISPLAY, LINEAR, is_light
+from .folder import AGAIN, ShotError
+from .resample import DEAD_ZONE
+
+LOOKUP = "NVD Bilinear"
+FADE = "NVD Fade"
+ROW = 740  # height given to one layer
+
+
+def build_group(
+    name: str,
+    layers: list[str],
+    textures: Mapping[str, tuple[bpy.types.Image, bpy.types.Image]],
+    maps: bpy.types.Image,
+    *,
+    frames: int,
+    mode: str,
+    linear_frames: bool,
+    raw: bool,
+) -> bpy.types.NodeTree:
+    """The node group of a shot. Inputs: Frame (delta only), then Edit, Visibility and Relight of
+    every layer. Output: Image. `textures` are of each layer what was learned, as large as the edit,
+    and the edit.
+
+    `raw` leaves the result display-encoded; otherwise it is scene-linear Rec.709.
+    """
+    tree = bpy.data.node_groups.new(name, "CompositorNodeTree")
+    _interface(tree, layers, mode)
+    total = None
+    if mode == "delta":
+        (total,) = _inputs(tree, (1640, 200), "Frame")
+        if linear_frames:
+            total = _convert(tree, total, LINEAR, DISPLAY, (1840, 200))
+    column = 2040
+    for row, layer in enumerate(layers):
+        share = _layer(tree, layer, textures[layer][0], maps, frames, mode, row)
+        set_texture(tree, layer, *textures[layer])
+        if total is None:
+            total = share
+        else:
+            total = compat.mix(tree, "ADD", total, share)
+            _place(total.node, f"Add {layer}", (column, 0))
+            column += 200
+    alpha = tree.nodes.new("CompositorNodeSetAlpha")
+    compat.feed(tree, total, alpha.inputs[0])
+    total = _place(alpha, "Opaque", (column, 0)).outputs[0]
+    if not raw:
+        total = _convert(tree, total, DISPLAY, LINEAR, (column + 200, 0))
+    tree.links.new(
+        total, _place(tree.nodes.new("NodeGroupOutput"), "", (column + 420, 0)).inputs[0]
+    )
+    return tree
+
+
+def set_texture(
+    tree: bpy.types.NodeTree, layer: str, texture: bpy.types.Image, edit: bpy.types.Image
+) -> None:
+    """Compare `edit`, the image at the layer's input, with `texture`, what was learned in its size.
+
+    Both as their colour spaces have it.
+    """
+    tree.nodes[f"{layer} learned"].image = texture
+    for what, image in (("learned", texture), ("edit", edit)):  # muted, colours go through
+        tree.nodes[f"{layer} {what} encoded"].mute = not is_light(image)
+    tree.nodes[f"{layer} fade"].mute = "nvd_base" not in texture  # muted, the paint goes through
+    lookup = tree.nodes[f"{layer} look up"]
+    for side, value in zip(("Width", "Height"), texture.size, strict=True):
+        if side in lookup.inputs:
+            lookup.inputs[side].default_value = value
+
+
+def image_node(tree, image, label: str, at, *, frames: int = 0, layer: str = ""):
+    """An Image node. With `frames`, a sequence whose file 0 is scene frame 1; with `layer`, that
+    layer of a multi-layer file.
+    """
+    node = _place(tree.nodes.new("CompositorNodeImage"), label, at)
+    node.image = image
+    if frames:
+        node.frame_start = 1
+        node.frame_duration = frames
+        node.frame_offset = -1
+        node.use_auto_refresh = True
+    if layer:
+        try:
+            node.layer = layer
+        except TypeError as error:  # the file's layers are the values it takes
+            raise ShotError(f"{image.filepath} holds no layer {layer!r}", AGAIN) from error
+    return node
+
+
+def frame_around(tree, label: str, nodes) -> bpy.types.Node:
+    frame = tree.nodes.new("NodeFrame")
+    frame.label = frame.name = label
+    for node in nodes:
+        node.parent = frame
+    return frame
+
+
+def _interface(tree, layers, mode) -> None:
+    """Declare the group's sockets."""
+
+    def declare(name, kind, default, description):
+        made = tree.interface.new_socket(name, in_out="INPUT", socket_type=kind)
+        made.default_value = default
+        made.description = description
+        if kind == "NodeSocketFloat":
+            made.min_value = 0.0
+
+    tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    if mode == "delta":
+        declare("Frame", "NodeSocketColor", (0, 0, 0, 1), "The clip as shot")
+    for layer in layers:
+        painted = "What is painted; where transparent, as learned"
+        declare(f"{layer} Edit", "NodeSocketColor", (0, 0, 0, 0), painted)
+        shows = "How much of the layer shows" if mode == "full" else "How much of the paint shows"
+        declare(f"{layer} Visibility", "NodeSocketFloat", 1.0, shows)
+        falls = "How much of the shot's changing light falls on the layer"
+        declare(f"{layer} Relight", "NodeSocketFloat", 1.0, falls)
+
+
+def _inputs(tree, at, *names):
+    """A Group Input node that shows only the sockets `names`, which are returned."""
+    node = _place(tree.nodes.new("NodeGroupInput"), "", at)
+    for output in node.outputs:
+        output.hide = output.name not in names
+    return [node.outputs[name] for name in names]
+
+
+def _layer(tree, layer, texture, maps, frames, mode, row):
+    """The nodes of one layer; returns the socket with its share of the picture."""
+    before = set(tree.nodes)
+    top = -ROW * row
+
+    def step(socket, label, column, down):
+        _place(socket.node, label, (200 * column, top - down))
+        return socket
+
+    learned_node = image_node(tree, texture, f"{layer} learned", (-600, top))
+    learned_node.name = f"{layer} learned"
+    map_node = image_node(tree, maps, f"{layer} maps", (600, top - 260), frames=frames, layer=layer)
+    learned = _encoded(tree, learned_node.outputs["Image"], f"{layer} learned", (-400, top))
+    (edit,) = _inputs(tree, (-600, top - 260), f"{layer} Edit")
+    names = f"{layer} Visibility", f"{layer} Relight"
+    visibility, relight = _inputs(tree, (800, top - 440), *names)
+    painted = step(compat.separate_colour(tree, edit)["Alpha"], "Edit's alpha", 1, 260)
+    edit = _encoded(tree, edit, f"{layer} edit", (-400, top - 260))
+    paint = step(compat.mix(tree, "SUBTRACT", edit, learned), "Edit - learned", 1, 0)
+    fade = tree.nodes.new("CompositorNodeGroup")
+    fade.node_tree, fade.name = _fade_group(), f"{layer} fade"
+    compat.feed(tree, paint, fade.inputs[0])
+    paint = step(fade.outputs[0], "Fade in", 2, 0)
+    paint = step(compat.mix(tree, "MULTIPLY", paint, painted), "x edit's alpha", 3, 0)
+    if mode == "full":
+        paint = step(compat.mix(tree, "ADD", learned, paint), "Learned + paint", 4, 0)
+    residual = map_node.outputs["Residual"]
+    light = step(compat.mix(tree, "SUBTRACT", residual, (1, 1, 1, 1)), "Residual - 1", 5, 260)
+    light = step(compat.mix(tree, "MULTIPLY", light, relight), "x relight", 6, 260)
+    light = step(compat.mix(tree, "ADD", light, (1, 1, 1, 1)), "Light", 7, 260)
+    place = map_node.outputs["Map"]
+    if "Fine" in map_node.outputs:  # what Map is too coarse for, where the texture is large
+        place = step(compat.mix(tree, "ADD", place, map_node.outputs["Fine"]), "Map + fine", 4, 130)
+    share = step(_looked_up(tree, paint, place), "Look up, x alpha", 5, 0)
+    share.node.name = f"{layer} look up"
+    share = step(compat.mix(tree, "MULTIPLY", share, visibility), "x visibility", 6, 0)
+    share = step(compat.mix(tree, "MULTIPLY", share, light), "x light", 8, 0)
+    frame_around(tree, f"Layer {layer}", set(tree.nodes) - before)
+    return share
+
+
+def _encoded(tree, image, name: str, at):
+    """The colours of `image`, which Blender hands on as light, display-encoded and opaque."""
+    opaque = compat.mix(tree, "ADD", (0, 0, 0, 1), image)  # else they are divided by the alpha
+    _place(opaque.node, "Opaque", at)
+    encoded = _convert(tree, opaque, LINEAR, DISPLAY, (at[0] + 200, at[1]))
+    encoded.node.name = f"{name} encoded"
+    return encoded
+
+
+def _looked_up(tree, image, place):
+    """`image` looked up bilinearly, times the third value of `place`, the layer's alpha."""
+    if compat.NEW_COMPOSITOR:
+        return compat.map_uv(tree, image, place)
+    node = tree.nodes.new("CompositorNodeGroup")
+    node.node_tree = _bilinear_group()
+    compat.feed(tree, image, node.inputs["Image"])
+    compat.feed(tree, place, node.inputs["Map"])
+    return node.outputs[0]
+
+
+def _fade_group() -> bpy.types.NodeTree:
+    """Paint times a weight that rises from 0 to 1 as its largest channel does from DEAD_ZONE to
+    twice of it.
+    """
+    tree = bpy.data.node_groups.get(FADE)
+    if tree is not None:
+        return tree
+    tree = bpy.data.node_groups.new(FADE, "CompositorNodeTree")
+    tree.interface.new_socket("Paint", in_out="OUTPUT", socket_type="NodeSocketColor")
+    tree.interface.new_socket("Paint", in_out="INPUT", socket_type="NodeSocketColor")
+    paint = _place(tree.nodes.new("NodeGroupInput"), "", (0, 0)).outputs[0]
+    channels = compat.separate_colour(tree, paint)[:3]
+    _place(channels[0].node, "Channels", (200, -200))
+    sizes = [compat.math(tree, "ABSOLUTE", channel) for channel in channels]
+    for row, size in enumerate(sizes):
+        _place(size.node, "Size", (400, -200 * row))
+    largest = compat.math(tree, "MAXIMUM", *sizes[:2])
+    _place(largest.node, "Larger", (600, -200))
+    largest = compat.math(tree, "MAXIMUM", largest, sizes[2])
+    _place(largest.node, "Largest", (800, -200))
+    weight = compat.math(tree, "MULTIPLY_ADD", largest, 1 / DEAD_ZONE, -1.0)
+    _place(weight.node, "Weight", (1000, -200)).use_clamp = True
+    faded = compat.mix(tree, "MULTIPLY", paint, weight)
+    _place(faded.node, "x weight", (1200, 0))
+    output = _place(tree.nodes.new("NodeGroupOutput"), "", (1400, 0))
+    compat.feed(tree, faded, output.inputs[0])
+    return tree
+
+
+def _bilinear_group() -> bpy.types.NodeTree:
+    """Bilinear from four exact texels, for the Map UV node before Blender 5.0; edges clamp.
+
+    A texel is aimed at a quarter beyond its left and lower edge, because Blender 4.3 rounds where
+    the others cut off; both then find the same texel.
+    """
+    tree = bpy.data.node_groups.get(LOOKUP)
+    if tree is not None:
+        return tree
+    tree = bpy.data.node_groups.new(LOOKUP, "CompositorNodeTree")
+    tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
+    tree.interface.new_socket("Image", in_out="INPUT", socket_type="NodeSocketColor")
+    tree.interface.new_socket("Map", in_out="INPUT", socket_type="NodeSocketVector")
+    for side in ("Width", "Height"):
+        tree.interface.new_socket(side, in_out="INPUT", socket_type="NodeSocketFloat")
+    group_input = _place(tree.nodes.new("NodeGroupInput"), "", (0, 0))
+    image, place, width, height, _ = group_input.outputs
+    u, v, alpha = compat.separate_xyz(tree, place)
+    _place(u.node, "Place in texture", (200, -100))
+    across, x = _taps(tree, u, width, "Across", (480, 300))
+    up, y = _taps(tree, v, height, "Up", (480, -300))
+    rows = []
+    for j in (0, 1):
+        texels = []
+        for i in (0, 1):
+            down = 300 - 200 * (2 * j + i)
+            vector = compat.combine_xyz(tree, across[i], up[j], alpha)
+            _place(vector.node, "", (1720, down))
+            texels.append(compat.map_uv(tree, image, vector))
+            _place(texels[i].node, f"Texel {i} {j}", (1900, down))
+        rows.append(compat.mix(tree, "MIX", *texels, x))
+        _place(rows[j].node, "Between columns", (2100, 200 - 400 * j))
+    colour = compat.mix(tree, "MIX", *rows, y)
+    _place(colour.node, "Between rows", (2300, 0))
+    output = _place(tree.nodes.new("NodeGroupOutput"), "", (2500, 0))
+    compat.feed(tree, colour, output.inputs[0])
+    return tree
+
+
+def _taps(tree, at, size, label, corner):
+    """The places of the two texels around `at` along one axis, and the weight of the second."""
+    before = set(tree.nodes)
+
+    def step(operation, values, name, column, down):
+        socket = compat.math(tree, operation, *values)
+        _place(socket.node, name, (corner[0] + 180 * column, corner[1] - down))
+        return socket
+
+    texel = step("MULTIPLY_ADD", (at, size, -0.5), "In texels", 0, 0)
+    first = step("FLOOR", (texel,), "First texel", 1, 0)
+    weight = step("SUBTRACT", (texel, first), "Weight", 2, 340)
+    last = step("SUBTRACT", (size, 1.0), "Last texel", 0, 200)
+    taps = []
+    for k in (0, 1):
+        tap = step("ADD", (first, float(k)), f"Texel {k}", 2, 170 * k)
+        tap = step("MAXIMUM", (tap, 0.0), "Not below", 3, 170 * k)
+        tap = step("MINIMUM", (tap, last), "Not above", 4, 170 * k)
+        tap = step("ADD", (tap, 0.25), "Well inside", 5, 170 * k)
+        taps.append(step("DIVIDE", (tap, size), "Of the width", 6, 170 * k))
+    frame_around(tree, label, set(tree.nodes) - before)
+    return taps, weight
+
+
+def _convert(tree, colour, source: str, target: str, at):
+    node = _place(tree.nodes.new("CompositorNodeConvertColorSpace"), f"{source} to {target}", at)
+    node.from_color_space, node.to_color_space = source, target
+    tree.links.new(colour, node.inputs[0])
+    return node.outputs[0]
+
+
+def _place(node, label: str, at):
+    node.location = at
+    if label:
+        node.label = label
+    return node

@@ -1,0 +1,184 @@
+"""What a script calls; the operators and panels call the same."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import bpy
+
+from ..blender import compat
+from ..blender.pixels import LINEAR, STORED, is_light, set_space
+from ..blender.undo import keep_packed
+from . import nodes
+from .folder import Layer, Shot, ShotError, read_shot
+from .resample import learned_at
+
+MODES = ("delta", "full")
+
+
+def open_shot(
+    folder: str | Path,
+    mode: str = "delta",
+    *,
+    scene: bpy.types.Scene | None = None,
+    raw: bool = False,
+) -> bpy.types.NodeTree:
+    """Open a decomposition folder in `scene` (the current one) and return its node group.
+
+    "delta" adds what was painted to the frames as shot; "full" puts the picture together from the
+    layers alone. `raw` keeps the result display-encoded, for view transform Raw. What the scene's
+    compositor held stays there; opening the same folder again replaces what was opened before.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode should be one of {MODES}, not {mode!r}")
+    shot = read_shot(folder)
+    scene = scene or bpy.context.scene
+    with _undone_on_error():
+        images = _load_images(shot)
+        group = nodes.build_group(
+            f"NVD {shot.name}",
+            [layer.name for layer in shot.layers],
+            {
+                layer.name: (
+                    learned_at(images[layer.texture], images[layer.edit].size),
+                    images[layer.edit],
+                )
+                for layer in shot.layers
+            },
+            images[shot.map(0)],
+            frames=shot.frames,
+            mode=mode,
+            linear_frames=shot.encoding == "linear",
+            raw=raw,
+        )
+    _close(shot, scene)
+    group.name = f"NVD {shot.name}"  # the old one may have held the name until now
+    group["nvd_folder"] = str(shot.folder)
+    _place_in_scene(shot, scene, group, images, mode)
+    _set_up_scene(shot, scene, raw)
+    return group
+
+
+@contextmanager
+def _undone_on_error() -> Iterator[None]:
+    """Where a ShotError comes out, remove the images and node groups made in between."""
+    kept = {block.as_pointer() for block in (*bpy.data.images, *bpy.data.node_groups)}
+    try:
+        yield
+    except ShotError:
+        for blocks in (bpy.data.node_groups, bpy.data.images):
+            for block in [block for block in blocks if block.as_pointer() not in kept]:
+                blocks.remove(block)
+        raise
+
+
+def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
+    images = {}
+    for layer in shot.layers:
+        if not layer.edit.is_file():
+            _start_edit(layer)
+        images[layer.texture] = _load(layer.texture, f"{layer.name} learned")
+        images[layer.edit] = _load(layer.edit, f"{layer.name} edit")
+    images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", STORED)
+    space = LINEAR if shot.encoding == "linear" else STORED
+    images[shot.frame(0)] = _load(shot.frame(0), f"{shot.name} frames", space)
+    return images
+
+
+def _start_edit(layer: Layer) -> None:
+    """Nothing is painted on the layer yet: give it the copy of its texture to paint on."""
+    try:
+        layer.edit.parent.mkdir(exist_ok=True)
+        shutil.copyfile(layer.texture, layer.edit)
+    except OSError as error:
+        raise ShotError(
+            f"{layer.edit} is missing and cannot be made ({error.strerror})",
+            f"copy {layer.texture} there, or copy the folder to where you may write",
+        ) from error
+
+
+def image_of(path: Path) -> bpy.types.Image | None:
+    """The image that stands for a file of a shot: the first, as an artist's copy comes after it."""
+    return next((i for i in bpy.data.images if i.get("nvd_path") == str(path)), None)
+
+
+def _load(path: Path, name: str, sequence_space: str = "") -> bpy.types.Image:
+    """The image of `path`. One opened before is used again, with any paint not yet saved.
+
+    sequence_space: it is the first of a sequence, in that colour space; else it is a texture.
+    """
+    image = image_of(path)
+    if image is not None:
+        if not image.is_dirty and image.packed_file is None:
+            image.reload()
+        if not sequence_space and not image.is_float and not is_light(image):
+            if image.is_dirty:  # an older version opened it, and Blender is to read it again
+                keep_packed(image)
+            set_space(image)
+        return image
+    image = bpy.data.images.load(str(path))
+    if not image.size[0] and image.type != "MULTILAYER":  # asking for the size reads the file
+        raise ShotError(f"Blender cannot read {path}", "copy it again; it may be damaged")
+    image.name = name
+    image["nvd_path"] = str(path)
+    if sequence_space:
+        image.source = "SEQUENCE"
+        image.colorspace_settings.name = sequence_space
+    else:
+        set_space(image)
+    image.alpha_mode = "CHANNEL_PACKED"
+    return image
+
+
+def _close(shot: Shot, scene: bpy.types.Scene) -> None:
+    """Remove what an earlier open_shot of the same folder put into the scene's compositor."""
+    tree = compat.compositor_tree(scene)
+    for node in [node for node in tree.nodes if node.get("nvd_folder") == str(shot.folder)]:
+        tree.nodes.remove(node)
+    for group in list(bpy.data.node_groups):
+        if group.get("nvd_folder") == str(shot.folder) and group.users == 0:
+            bpy.data.node_groups.remove(group)
+
+
+def _place_in_scene(shot: Shot, scene, group, images, mode: str) -> None:
+    """The group's node with its images to the left, and the scene's output to the right."""
+    tree = compat.compositor_tree(scene)
+    output = compat.compositor_output(tree)
+    others = [node for node in tree.nodes if node != output.node and node.parent is None]
+    top = min((node.location.y for node in others), default=500.0) - 500
+    node = tree.nodes.new("CompositorNodeGroup")
+    node.node_tree = group
+    node.label, node.location, node.width = group.name, (320, top), 240
+    made = [node]
+    if mode == "delta":
+        plate = images[shot.frame(0)]
+        frame = nodes.image_node(tree, plate, "Frames", (0, top), frames=shot.frames)
+        tree.links.new(frame.outputs["Image"], node.inputs["Frame"])
+        made.append(frame)
+    for row, layer in enumerate(shot.layers, start=1):
+        edit = images[layer.edit]
+        image = nodes.image_node(tree, edit, f"{layer.name} edit", (0, top - 260 * row))
+        tree.links.new(image.outputs["Image"], node.inputs[f"{layer.name} Edit"])
+        made.append(image)
+    made.append(nodes.frame_around(tree, group.name, made))
+    for part in made:
+        part["nvd_folder"] = str(shot.folder)
+    tree.links.new(node.outputs[0], output)
+    output.node.location = (700, top)
+
+
+def _set_up_scene(shot: Shot, scene: bpy.types.Scene, raw: bool) -> None:
+    """Size, rate, range and a view that shows the values as they are. Frame 0 is scene frame 1."""
+    render = scene.render
+    render.resolution_x, render.resolution_y = shot.width, shot.height
+    render.resolution_percentage = 100
+    render.fps = max(1, round(shot.rate[0] / shot.rate[1]))
+    render.fps_base = render.fps * shot.rate[1] / shot.rate[0]
+    render.use_compositing = True
+    render.dither_intensity = 0
+    scene.frame_start, scene.frame_end = 1, shot.frames
+    scene.display_settings.display_device = "sRGB"
+    scene.view_settings.view_transform = "Raw" if raw else "Standard"
+    scene.view_settings.look = "None"
+    scene.view_settings.exposure, scene.view_settings.gamma = 0, 1

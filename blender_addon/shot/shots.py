@@ -1,0 +1,263 @@
+"""The shots that a .blend works on: which decomposition folders, in which scenes, for which strips.
+
+    entry = add_shot("/clips/shot.nvd", scene)     # composited in a scene of its own
+    layer = entry.layers["toy"]
+    layer.edit                                     # the image to paint on
+
+A scene's list is `scene.nvd_shots`; several shots may stand in it, and several scenes may have
+one. Paths are stored relative to the .blend where Blender's preference says so. A folder that was
+moved is found again by `find_again`. shot_events.py keeps the entries true while Blender saves,
+loads and undoes.
+"""
+
+import os
+from pathlib import Path
+
+import bpy
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
+
+from ..blender import compat
+from ..blender.undo import watch
+from . import nodes
+from .folder import Shot, ShotError, read_shot
+from .patterns import kind_of, pattern
+from .resample import learned_at
+from .scripting import image_of, open_shot
+
+CHOOSE = "press Find Again and choose where it is now"
+
+
+class NVD_PG_layer(bpy.types.PropertyGroup):
+    """A layer of a shot: the image to paint on, what was learned, and what is shown of them."""
+
+    edit: PointerProperty(type=bpy.types.Image)
+    learned: PointerProperty(type=bpy.types.Image)
+    base: PointerProperty(type=bpy.types.Image, description="What was learned, at the edit's size")
+    shown: PointerProperty(type=bpy.types.Image, description="In place of the edit, if any")
+    taken_back: PointerProperty(type=bpy.types.Image, description="Paint that was taken off")
+
+    @property
+    def image(self) -> bpy.types.Image | None:
+        """The image that the shot shows on this layer."""
+        return self.shown or self.edit
+
+    @property
+    def has_changed_size(self) -> bool:
+        """Whether the edit is not as large any more as what it is compared with."""
+        if not (self.edit and self.learned and self.base):
+            return False
+        readable = all(0 not in image.size for image in (self.edit, self.learned, self.base))
+        return readable and tuple(self.edit.size) != tuple(self.base.size)
+
+
+class NVD_PG_shot(bpy.types.PropertyGroup):
+    """One decomposition folder; `layers` are front to back."""
+
+    folder: StringProperty(name="Folder", description="Relative to the .blend where it can be")
+    scene: PointerProperty(type=bpy.types.Scene, description="The scene that composites it")
+    layers: CollectionProperty(type=NVD_PG_layer)
+    active_layer: IntProperty(name="Layer")
+    strip: StringProperty(name="Strip", description="The strip that it was made from")
+    first_frame: IntProperty(name="First Frame", description="Frame of the strip's source, from 0")
+    canvas: PointerProperty(type=bpy.types.Image, description="A frame that is painted on")
+    canvas_frame: IntProperty(name="Canvas Frame", description="Which of the shot's, from 0")
+    canvas_lit: BoolProperty(
+        name="Lit", description="Paint is the surface's colour, and the shot's light plays on it"
+    )
+
+    @property
+    def path(self) -> Path:
+        return Path(os.path.abspath(bpy.path.abspath(self.folder)))
+
+    @property
+    def missing(self) -> bool:
+        return not (self.path / "manifest.json").is_file()
+
+    @property
+    def layer(self) -> NVD_PG_layer | None:
+        """The layer chosen in the list."""
+        return self.layers[self.active_layer] if self.active_layer < len(self.layers) else None
+
+    def read(self) -> Shot:
+        """The folder's contents; ShotError where it cannot be opened."""
+        if self.missing:
+            raise ShotError(f"{self.path} has been moved or deleted", CHOOSE)
+        return read_shot(self.path)
+
+    def group_node(self) -> bpy.types.Node | None:
+        """The node with the shot's inputs in its scene's compositor."""
+        if self.scene is None:
+            return None
+        for node in compat.compositor_nodes(self.scene):
+            if node.get("nvd_folder") == str(self.path) and getattr(node, "node_tree", None):
+                return node
+        return None
+
+    def amount(self, layer: str, what: str) -> bpy.types.NodeSocket | None:
+        """The input "Visibility" or "Relight" of a layer, to be shown, set or animated."""
+        node = self.group_node()
+        return node.inputs.get(f"{layer} {what}") if node else None
+
+
+def add_shot(
+    folder: str | Path,
+    scene: bpy.types.Scene | None = None,
+    *,
+    mode: str = "delta",
+    own_scene: bool = True,
+    strip: str = "",
+    first_frame: int | None = None,
+) -> NVD_PG_shot:
+    """Open a decomposition folder and list it in `scene` (the current one).
+
+    It is composited in a scene of its own, so that the size, rate and range of the artist's own
+    stay; `own_scene` False composites it in `scene`. `strip` names the strip that it was made
+    from and `first_frame` the frame of that strip's source that is frame 0 of the shot. A folder
+    that is listed already is opened again, with what was said of it and any paint not yet saved.
+    """
+    scene = scene or bpy.context.scene
+    shot = read_shot(folder)
+    entry = next((entry for entry in scene.nvd_shots if entry.path == shot.folder), None)
+    target = scene if not own_scene else entry.scene if entry else None
+    fresh = target is None
+    if fresh:
+        target = bpy.data.scenes.new(f"NVD {shot.name}")
+        target.render.compositor_device = scene.render.compositor_device
+    try:
+        open_shot(shot.folder, mode, scene=target)
+    except ShotError:
+        if fresh:
+            bpy.data.scenes.remove(target)
+        raise
+    entry = entry or scene.nvd_shots.add()
+    entry.name, entry.scene = shot.name, target
+    entry.folder = stored_path(shot.folder)
+    entry.strip = strip or entry.strip
+    if first_frame is not None:
+        entry.first_frame = first_frame
+    _take_images(entry, shot)
+    scene.nvd_shot = list(scene.nvd_shots).index(entry)
+    return entry
+
+
+def current_shot(scene: bpy.types.Scene) -> NVD_PG_shot | None:
+    """The shot chosen in the scene's list."""
+    shots = scene.nvd_shots
+    return shots[scene.nvd_shot] if 0 <= scene.nvd_shot < len(shots) else None
+
+
+def all_shots() -> list[NVD_PG_shot]:
+    """Every shot of the .blend."""
+    return [entry for scene in bpy.data.scenes for entry in scene.nvd_shots]
+
+
+def listed_shot(scene: str, folder: str) -> NVD_PG_shot | None:
+    """The shot at `folder` in the list of the scene of that name; None where it is not there."""
+    entries = bpy.data.scenes[scene].nvd_shots if scene in bpy.data.scenes else ()
+    return next((entry for entry in entries if str(entry.path) == folder), None)
+
+
+def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
+    """The shot's folder is at `folder` now. Paint that was not saved stays.
+
+    ShotError where another decomposition is there.
+    """
+    shot = read_shot(folder)
+    names, found = [layer.name for layer in entry.layers], [layer.name for layer in shot.layers]
+    if names != found:
+        raise ShotError(
+            f"{folder} has the layers {', '.join(found)}, not {', '.join(names)}",
+            "choose the folder of this shot, or open that one as a new shot",
+        )
+    old = str(entry.path)
+    for image in bpy.data.images:
+        base = image.get("nvd_base", "")
+        if base.startswith(old + os.sep):
+            image["nvd_base"] = str(shot.folder / os.path.relpath(base, old))
+        known = image.get("nvd_path", "")
+        if not known.startswith(old + os.sep):
+            continue
+        path = str(shot.folder / os.path.relpath(known, old))
+        if image.is_dirty or image.packed_file:
+            watch(image)
+        image["nvd_path"], image.filepath_raw = path, stored_path(path)
+        if not image.is_dirty and image.packed_file is None:
+            image.reload()
+    for block in (*bpy.data.node_groups, *compat.compositor_nodes(entry.scene)):
+        if block.get("nvd_folder") == old:
+            block["nvd_folder"] = str(shot.folder)
+    entry.folder = stored_path(shot.folder)
+    follow_sizes(entry)
+
+
+def follow_sizes(entry: NVD_PG_shot) -> None:
+    """Where a layer's edit has changed its size, compare it with what was learned at that size."""
+    for layer in entry.layers:
+        if not layer.has_changed_size:
+            continue
+        watch(layer.edit)
+        shown, was_base = layer.shown, layer.shown == layer.base
+        layer.base = learned_at(layer.learned, layer.edit.size)
+        if shown is not None:
+            size = layer.edit.size
+            layer.shown = layer.base if was_base else pattern(kind_of(shown), size)
+        compare(entry, layer)
+
+
+def compare(entry: NVD_PG_shot, layer: NVD_PG_layer) -> None:
+    """Let the compositor's nodes compare what the layer shows with its base."""
+    folder = str(entry.path)
+    # A strip modifier composites by a copy of the shot's group
+    for group in bpy.data.node_groups:
+        if group.get("nvd_folder") == folder:
+            nodes.set_texture(group, layer.name, layer.base, layer.image)
+
+
+def stored_path(path: str | Path) -> str:
+    """`path` relative to the .blend where Blender's preference wants that and it can be."""
+    filepaths = bpy.context.preferences.filepaths
+    if not (bpy.data.filepath and filepaths.use_relative_paths):
+        return str(path)
+    try:
+        return bpy.path.relpath(str(path))
+    except ValueError:  # another drive of Windows
+        return str(path)
+
+
+def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
+    """Fill the entry's layers with the images that open_shot has loaded."""
+    if [layer.name for layer in entry.layers] != [layer.name for layer in shot.layers]:
+        entry.layers.clear()
+        for layer in shot.layers:
+            entry.layers.add().name = layer.name
+    for made, layer in zip(entry.layers, shot.layers, strict=True):
+        made.edit, made.learned = image_of(layer.edit), image_of(layer.texture)
+        made.base, made.shown = learned_at(made.learned, made.edit.size), None
+    for image in bpy.data.images:
+        if "nvd_path" in image:
+            if image.is_dirty or image.packed_file:
+                watch(image)
+            image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
+
+
+_CLASSES = (NVD_PG_layer, NVD_PG_shot)
+
+
+def register():
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
+    bpy.types.Scene.nvd_shots = CollectionProperty(type=NVD_PG_shot, name="Shots")
+    bpy.types.Scene.nvd_shot = IntProperty(name="Shot")
+
+
+def unregister():
+    del bpy.types.Scene.nvd_shot
+    del bpy.types.Scene.nvd_shots
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

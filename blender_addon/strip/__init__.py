@@ -1,0 +1,1 @@
+"""What a strip shows and when, and the result as a strip."""

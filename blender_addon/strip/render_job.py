@@ -1,0 +1,63 @@
+"""Rendering to a strip without waiting: a job in the queue, and the strip when it has ended.
+
+job = queue_render(entry, scene, python)     # progress and Cancel are in the list of jobs
+"""
+
+from pathlib import Path
+
+import bpy
+
+from ..blender.storage import jobs_folder
+from ..errors import AddonError
+from ..jobs.job import DONE, Job
+from ..jobs.runner import runner
+from ..shot.painting import save_edits
+from ..shot.shots import NVD_PG_shot, listed_shot
+from .strips import add_strip, alignment, render_command, render_pattern, strip_named
+
+KIND = "strip"
+
+
+def queue_render(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path) -> Job:
+    """Save the paint and queue the render; AddonError where the folder, the strip or the disk
+    refuses.
+    """
+    shot, strip = entry.read(), strip_named(scene, entry.strip)
+    if strip is not None:
+        alignment(entry, shot, strip)  # may take a moment, which the timer at the job's end has not
+    save_edits(entry)
+    pattern = render_pattern(entry)
+    step = {"title": "rendering", "command": render_command(python, shot, pattern)}
+    job = Job.create(
+        jobs_folder(),
+        title=f"{entry.name} to strip",
+        kind=KIND,
+        python=python,
+        steps=[step],
+        about={"scene": scene.name, "folder": str(entry.path), "pattern": pattern},
+    )
+    return runner.queue_job(job, scene)
+
+
+def _when_ended(job: Job) -> None:
+    """Add the strip of a finished render, where its scene and shot are still in this file."""
+    if job.kind != KIND or job.state != DONE:
+        return
+    about = job.plan["about"]
+    entry = listed_shot(about["scene"], about["folder"])
+    if entry is None:
+        return
+    try:
+        add_strip(entry, entry.id_data, about["pattern"])
+    except AddonError as error:
+        print(f"Neural Video Layers: {error}")
+        return
+    bpy.ops.ed.undo_push(message="Render to Strip")
+
+
+def register():
+    runner.when_ended.append(_when_ended)
+
+
+def unregister():
+    runner.when_ended.remove(_when_ended)

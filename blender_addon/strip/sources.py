@@ -1,0 +1,149 @@
+"""What a strip of the Sequencer shows, as the engine is told it: a source and a range of frames."""
+
+import os
+import re
+from bisect import bisect_left
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import bpy
+
+from ..blender import compat
+from ..errors import AddonError
+from .timing import check_kind, shown_pictures
+
+MARGIN = 8  # frames first looked at behind a strip's trims
+
+
+@dataclass(frozen=True)
+class Source:
+    """`path` is a movie, a pattern such as shot.%04d.png, or "" where a scene is to be rendered.
+
+    `first` and `last` count the source's pictures from 0: the range that the strip shows from frame
+    `start` of the timeline on. `shows` has the picture at every frame where the strip shows, and at
+    some behind its trims where they were asked for. `number_of` gives the digits that number a
+    picture in its file's name.
+    """
+
+    kind: str
+    path: str
+    first: int
+    last: int
+    start: int
+    shows: dict[int, int]
+    number_of: Callable[[int], str]
+    scene: bpy.types.Scene | None = None
+    scene_first: int = 0  # the scene's frame that is picture 0
+
+    @property
+    def count(self) -> int:
+        return self.last - self.first + 1
+
+    def timeline_frame(self, picture: int) -> int:
+        """The timeline's first frame that shows `picture`, or the one nearest to it."""
+        pictures, first_frames = self._first_frames
+        after = bisect_left(pictures, picture)
+        near = range(max(after - 1, 0), min(after + 1, len(pictures)))
+        return min((abs(pictures[n] - picture), first_frames[n]) for n in near)[1]
+
+    @cached_property
+    def _first_frames(self) -> tuple[list[int], list[int]]:
+        """The pictures shown, in their order, and the timeline's first frame that shows each."""
+        first = {self.shows[frame]: frame for frame in sorted(self.shows, reverse=True)}
+        pictures = sorted(first)
+        return pictures, [first[picture] for picture in pictures]
+
+    def picture_at(self, frame: int) -> int:
+        """The picture that the timeline's `frame` shows; the nearest one in the range."""
+        picture = self.shows[min(max(frame, min(self.shows)), max(self.shows))]
+        return min(max(picture, self.first), self.last)
+
+
+def read_strip(strip, pictures_of: Callable[..., dict[int, int]] = shown_pictures) -> Source:
+    """The source of a movie, image or scene strip, cut as the strip is; AddonError for others.
+
+    `pictures_of` is timing.known_pictures where nothing may be rendered.
+    """
+    check_kind(strip)
+    start, length = compat.strip_span(strip)
+    shows = pictures_of(strip)
+    visible = [shows[frame] for frame in range(start, start + length)]
+    first, last = min(visible), max(visible)
+    if last - first < 1:
+        raise AddonError(
+            f"the strip {strip.name} shows a single picture", "choose one that shows at least two"
+        )
+    if strip.type == "MOVIE":
+        return _movie(strip, first, last, start, shows)
+    if strip.type == "IMAGE":
+        return _images(strip, first, last, start, shows)
+    scene_first = strip.scene.frame_start + compat.strip_skipped(strip)
+    return Source("SCENE", "", first, last, start, shows, "{:05d}".format, strip.scene, scene_first)
+
+
+def read_around(strip, pictures: range) -> Source:
+    """The same, with `shows` going on behind the trims as far as `pictures` of the source go."""
+    source = read_strip(strip)
+    margin = max(MARGIN, len(pictures) - len(source.shows))
+    while any(source.shows[end(source.shows)] in pictures for end in (min, max)):
+        known = len(source.shows)
+        source = read_strip(strip, partial(shown_pictures, margin=margin))
+        if len(source.shows) == known:
+            break
+        margin *= 2
+    return source
+
+
+def image_files(strip) -> list[Path]:
+    """The files of an image strip in order, hard cuts applied."""
+    folder = Path(bpy.path.abspath(strip.directory))
+    skipped = compat.strip_skipped(strip)
+    return [folder / element.filename for element in strip.elements][skipped:]
+
+
+def _movie(strip, first: int, last: int, start: int, shows: dict[int, int]) -> Source:
+    path = bpy.path.abspath(strip.filepath)
+    if not Path(path).is_file():
+        raise _missing(path)
+    skipped = compat.strip_skipped(strip)
+    shows = {frame: picture + skipped for frame, picture in shows.items()}
+    return Source("MOVIE", path, first + skipped, last + skipped, start, shows, "{:05d}".format)
+
+
+def _images(strip, first: int, last: int, start: int, shows: dict[int, int]) -> Source:
+    """A numbered sequence, with the range counted among all the files of its pattern."""
+    files = image_files(strip)
+    wanted = files[first : last + 1]
+    for path in wanted:
+        if not path.is_file():
+            raise _missing(str(path))
+    again = "make the strip from one numbered sequence"
+    match = re.fullmatch(r"(.*?)(\d+)(\D*)", wanted[0].name)
+    if match is None:
+        raise AddonError(f"the file {wanted[0].name} has no number", again)
+    before, digits, after = match.groups()
+    numbers = [int(digits) + n for n in range(len(wanted))]
+    expected = [f"{before}{number:0{len(digits)}d}{after}" for number in numbers]
+    odd = next((p.name for p, e in zip(wanted, expected, strict=True) if p.name != e), None)
+    if odd is not None:
+        raise AddonError(f"the strip's pictures do not follow one another at {odd}", again)
+    pattern = re.compile(re.escape(before) + rf"(\d{{{len(digits)},}})" + re.escape(after))
+    found = map(pattern.fullmatch, os.listdir(wanted[0].parent))
+    all_numbers = sorted(int(name[1]) for name in found if name)
+    index = all_numbers.index(numbers[0])
+    template = f"{before}%0{len(digits)}d{after}"
+    return Source(
+        "IMAGE",
+        str(wanted[0].parent / template),
+        index,
+        index + len(wanted) - 1,
+        start,
+        {frame: picture - first + index for frame, picture in shows.items()},
+        lambda n: f"{all_numbers[n]:0{len(digits)}d}",
+    )
+
+
+def _missing(path: str) -> AddonError:
+    return AddonError(f"{path} is missing", "find the strip's files again (File, External Data)")

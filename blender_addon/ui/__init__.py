@@ -1,0 +1,1 @@
+"""Panels, operators, preferences: thin wrappers."""

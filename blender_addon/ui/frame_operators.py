@@ -1,0 +1,83 @@
+"""The buttons that paint on a frame: each calls what frame_canvas.py offers, and reports."""
+
+import textwrap
+
+import bpy
+
+from ..blender.problems import WIDTH, draw_problem
+from ..engine.find import find_engine
+from ..jobs.runner import describe
+from ..paint import frame_canvas
+from ..shot import painting
+from .on_shot import OnShot
+
+
+class NVD_OT_paint_frame(OnShot, bpy.types.Operator):
+    """Paint on the frame at the playhead, as it looks with all that is painted so far"""
+
+    bl_idname = "nvd.paint_frame"
+    bl_label = "Paint on Frame"
+
+    def work(self, context, _scene, entry):
+        space = painting.image_editor(context)
+        if entry.canvas is not None:
+            frame_canvas.open_canvas(entry, space)
+            return "" if space else "Open an Image Editor: the frame is the canvas now"
+        places = painting.image_editors().items()
+        editor = next((place for place, other in places if other == space), None)
+        frame_canvas.start_canvas(entry, find_engine().python, editor=editor)
+        return "The frame is being rendered, and opens in an Image Editor"
+
+
+class NVD_OT_canvas_to_layers(OnShot, bpy.types.Operator):
+    """Take what was painted on the frame onto the layers that show there; every frame follows"""
+
+    bl_idname = "nvd.canvas_to_layers"
+    bl_label = "To Layers"
+
+    def work(self, _context, _scene, entry):
+        frame_canvas.to_layers(entry, find_engine().python)
+        return "The paint is on its way to the layers"
+
+
+class NVD_OT_discard_canvas(OnShot, bpy.types.Operator):
+    """Close the painted frame without taking its paint to the layers"""
+
+    bl_idname = "nvd.discard_canvas"
+    bl_label = "Discard"
+
+    def work(self, _context, _scene, entry):
+        frame_canvas.discard_canvas(entry)
+
+
+def draw_canvas(layout, entry) -> None:
+    """The buttons of the shot's canvas, and how far its job is."""
+    column = layout.column(align=True)
+    if entry.canvas is None:
+        column.operator("nvd.paint_frame", icon="BRUSH_DATA")
+    else:
+        row = column.row(align=True)
+        text = f"Frame {entry.canvas_frame}"
+        row.operator("nvd.paint_frame", text=text, icon="BRUSH_DATA")
+        row.operator("nvd.discard_canvas", text="", icon="X")
+        row = column.row(align=True)
+        row.operator("nvd.canvas_to_layers", icon="RENDERLAYERS")
+        row.prop(entry, "canvas_lit", toggle=True)
+    job = frame_canvas.job_of(entry)
+    if job is None:
+        return
+    if job.error is not None:
+        draw_problem(layout, job.error, job.id)
+    elif not job.ended:
+        row = layout.row()
+        row.label(text=f"{job.title}: {describe(job)}")
+        row.operator("nvd.cancel_job", text="", icon="CANCEL").job = job.id
+    for caution in job.log.cautions:
+        for number, line in enumerate(textwrap.wrap(caution, WIDTH)):
+            column.label(text=line, icon="NONE" if number else "INFO")
+
+
+_CLASSES = (NVD_OT_paint_frame, NVD_OT_canvas_to_layers, NVD_OT_discard_canvas)
+
+
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)

@@ -1,0 +1,246 @@
+"""Operators on the engine and on jobs: each checks, calls a function, and reports."""
+
+import bpy
+from bpy.props import StringProperty
+
+from ..blender.compat import sequencer_scene, strips
+from ..blender.reporting import Reporting
+from ..blender.storage import preferences
+from ..decompose.mask_drawing import draw_mask
+from ..decompose.properties import add_object, output_folder
+from ..decompose.strip_job import decompose_strip
+from ..engine.find import find_engine, test_job
+from ..engine.install import install_job
+from ..errors import AddonError
+from ..jobs.job import DONE, Job
+from ..jobs.runner import runner
+from ..shot.painting import image_editor
+from ..shot.shots import add_shot
+
+
+class _OnJob(Reporting):
+    """An operator on one job, given by its id."""
+
+    job: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def found(self) -> Job:
+        job = runner.queue.find(self.job) or runner.tools.find(self.job)
+        if job is None:
+            raise AddonError("the job is not in the list any more", "start it again")
+        return job
+
+
+class NVD_OT_test_engine(Reporting, bpy.types.Operator):
+    """See whether the engine's Python works: its version, its device, and what is missing"""
+
+    bl_idname = "nvd.test_engine"
+    bl_label = "Test Engine"
+
+    def work(self, _context):
+        runner.queue_tool(test_job(find_engine().python))
+
+
+class NVD_OT_install_engine(Reporting, bpy.types.Operator):
+    """Install the engine into this extension's own folder (downloads up to 3 GB)"""
+
+    bl_idname = "nvd.install_engine"
+    bl_label = "Install Engine"
+
+    def invoke(self, context, event):
+        return context.window_manager.invoke_confirm(self, event)
+
+    def work(self, _context):
+        chosen = preferences()
+        options = {}
+        if chosen is not None:
+            options = {
+                "source": bpy.path.abspath(chosen.engine_source),
+                "build": chosen.torch_build,
+                "torch_index": chosen.torch_index,
+                "package_index": chosen.package_index,
+            }
+        runner.queue_tool(install_job(**options))
+        return "The engine is being installed; the preferences show how far it is"
+
+
+class NVD_OT_decompose(Reporting, bpy.types.Operator):
+    """Decompose what the active strip shows into layers, beside Blender"""
+
+    bl_idname = "nvd.decompose"
+    bl_label = "Decompose"
+
+    @classmethod
+    def poll(cls, context):
+        editor = sequencer_scene(context).sequence_editor
+        if editor is None or editor.active_strip is None:
+            cls.poll_message_set("Select a movie, image or scene strip")
+            return False
+        return True
+
+    def work(self, context):
+        scene = sequencer_scene(context)
+        strip = scene.sequence_editor.active_strip
+        settings = scene.nvd_decompose
+        decompose_strip(
+            strip,
+            output_folder(scene, strip),
+            [thing.to_object(strips(scene)) for thing in settings.objects],
+            scene=scene,
+            height=settings.height or None,
+            mask_margin=settings.mask_margin if settings.objects else 0,
+            preset=settings.preset,
+            device=settings.device,
+            settings=bpy.path.abspath(settings.settings) if settings.settings else "",
+        )
+        return f"{strip.name} is in the queue"
+
+
+class NVD_OT_cancel_job(_OnJob, bpy.types.Operator):
+    """Stop the job; it can be resumed"""
+
+    bl_idname = "nvd.cancel_job"
+    bl_label = "Cancel"
+
+    def work(self, _context):
+        self.found().cancel()
+
+
+class NVD_OT_resume_job(_OnJob, bpy.types.Operator):
+    """Go on where the job stopped"""
+
+    bl_idname = "nvd.resume_job"
+    bl_label = "Resume"
+
+    def work(self, context):
+        job = self.found()
+        job.queue_again()
+        runner.queue_job(job, sequencer_scene(context))
+
+
+class NVD_OT_retry_on_cpu(_OnJob, bpy.types.Operator):
+    """Run the job on the CPU, which takes longer"""
+
+    bl_idname = "nvd.retry_on_cpu"
+    bl_label = "Run on the CPU"
+
+    def work(self, context):
+        job = self.found()
+        job.on_cpu()
+        runner.queue_job(job, sequencer_scene(context))
+
+
+class NVD_OT_forget_job(_OnJob, bpy.types.Operator):
+    """Take the job off the list; what it made stays"""
+
+    bl_idname = "nvd.forget_job"
+    bl_label = "Remove from List"
+
+    def work(self, _context):
+        runner.forget(self.found())
+
+
+class NVD_OT_open_job(_OnJob, bpy.types.Operator):
+    """Open the finished decomposition: its layers to paint on, and its compositor"""
+
+    bl_idname = "nvd.open_job"
+    bl_label = "Open"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012 (Blender wants a set)
+
+    def work(self, context):
+        job = self.found()
+        if job.state != DONE:
+            raise AddonError(f"{job.title} is {job.state}", "wait until it is done")
+        add_shot(job.out, sequencer_scene(context), **job.plan["about"])
+        return f"Opened {job.title}"
+
+
+class NVD_OT_show_log(_OnJob, bpy.types.Operator):
+    """Show what the job said, as a text in the Text Editor"""
+
+    bl_idname = "nvd.show_log"
+    bl_label = "Show Log"
+
+    def work(self, _context):
+        job = self.found()
+        name = f"{job.title} log"
+        text = bpy.data.texts.get(name) or bpy.data.texts.new(name)
+        text.from_string(job.full_log())
+        return f"The log is the text {name!r} in the Text Editor"
+
+
+class NVD_OT_add_object(Reporting, bpy.types.Operator):
+    """Add an object that becomes a layer of its own"""
+
+    bl_idname = "nvd.add_object"
+    bl_label = "Add Object"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    def work(self, context):
+        add_object(sequencer_scene(context))
+
+
+class NVD_OT_remove_object(Reporting, bpy.types.Operator):
+    """Remove the active object from the list"""
+
+    bl_idname = "nvd.remove_object"
+    bl_label = "Remove Object"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    def work(self, context):
+        settings = sequencer_scene(context).nvd_decompose
+        settings.objects.remove(settings.active)
+        settings.active = max(0, min(settings.active, len(settings.objects) - 1))
+
+
+class NVD_OT_move_object(Reporting, bpy.types.Operator):
+    """Move the active object to the front or to the back"""
+
+    bl_idname = "nvd.move_object"
+    bl_label = "Move Object"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    by: bpy.props.IntProperty(default=1, min=-1, max=1)
+
+    def work(self, context):
+        settings = sequencer_scene(context).nvd_decompose
+        to = settings.active + self.by
+        if 0 <= to < len(settings.objects):
+            settings.objects.move(settings.active, to)
+            settings.active = to
+
+
+class NVD_OT_draw_mask(Reporting, bpy.types.Operator):
+    """Draw the object's mask over the strip in an Image Editor: Ctrl-click adds points"""
+
+    bl_idname = "nvd.draw_mask"
+    bl_label = "Draw Mask"
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    def work(self, context):
+        scene = sequencer_scene(context)
+        settings, editor = scene.nvd_decompose, scene.sequence_editor
+        if editor is None or not 0 <= settings.active < len(settings.objects):
+            raise AddonError("there is no object to draw", "add one to the list")
+        space = image_editor(context)
+        draw_mask(settings.objects[settings.active], editor.active_strip, space)
+        return "" if space else "Open an Image Editor in the mode Mask, and choose the mask"
+
+
+_classes = (
+    NVD_OT_test_engine,
+    NVD_OT_install_engine,
+    NVD_OT_decompose,
+    NVD_OT_cancel_job,
+    NVD_OT_resume_job,
+    NVD_OT_retry_on_cpu,
+    NVD_OT_forget_job,
+    NVD_OT_open_job,
+    NVD_OT_show_log,
+    NVD_OT_add_object,
+    NVD_OT_remove_object,
+    NVD_OT_move_object,
+    NVD_OT_draw_mask,
+)
+
+
+register, unregister = bpy.utils.register_classes_factory(_classes)

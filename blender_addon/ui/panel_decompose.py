@@ -1,0 +1,174 @@
+"""The Sequencer's sidebar tab "Layers": decompose the active strip, and watch the jobs."""
+
+import os
+
+import bpy
+import bpy.utils.previews
+
+from ..blender.compat import sequencer_scene, strip_span
+from ..blender.problems import draw_problem
+from ..engine.find import find_engine
+from ..errors import AddonError
+from ..jobs.job import DONE, PENDING, RUNNING, Job
+from ..jobs.runner import describe, runner
+from ..strip.timing import KINDS
+
+CATEGORY = "Layers"
+_pictures = None  # previews of running jobs, made in register()
+
+
+class NVD_UL_objects(bpy.types.UIList):
+    """The objects, front to back."""
+
+    def draw_item(self, _context, layout, _data, item, _icon, _active, _name):
+        icons = {"MASK": "MOD_MASK", "STRIP": "SEQUENCE", "FILE": "FILE_FOLDER"}
+        layout.prop(item, "name", text="", emboss=False, icon=icons[item.kind])
+
+
+class _InSequencer:
+    bl_space_type = "SEQUENCE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = CATEGORY
+
+
+class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
+    bl_label = "Decompose"
+    bl_idname = "NVD_PT_decompose"
+
+    def draw(self, context):
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        scene = sequencer_scene(context)
+        editor = scene.sequence_editor
+        strip = editor.active_strip if editor else None
+        if strip is None or strip.type not in KINDS:
+            layout.label(text="Select a movie, image or scene strip", icon="INFO")
+            return
+        start, shown = strip_span(strip)
+        layout.label(text=f"{strip.name}: {shown} frames from {start}", icon="SEQUENCE")
+        settings = scene.nvd_decompose
+        for name in ("out", "preset", "device", "height"):
+            layout.prop(settings, name)
+        _draw_objects(layout, scene, settings)
+        try:
+            find_engine()
+        except AddonError as error:
+            draw_problem(layout, error)
+            return
+        if not settings.out and not bpy.data.filepath:
+            unsaved = AddonError(
+                "the file has not been saved", "save it, or choose a folder", "wm.save_mainfile"
+            )
+            draw_problem(layout, unsaved)
+            return
+        row = layout.row()
+        row.scale_y = 1.4
+        row.operator("nvd.decompose", icon="RENDERLAYERS")
+
+
+class NVD_PT_jobs(_InSequencer, bpy.types.Panel):
+    bl_label = "Jobs"
+    bl_idname = "NVD_PT_jobs"
+
+    @classmethod
+    def poll(cls, _context):
+        return bool(runner.queue.jobs)
+
+    def draw(self, context):
+        mine = runner.jobs_of(sequencer_scene(context))
+        for job in mine:
+            _draw_job(self.layout, job)
+        others = sum(not job.ended for job in runner.queue.jobs if job not in mine)
+        if others:
+            self.layout.label(text=f"Of other scenes and files: {others}", icon="INFO")
+
+
+def _draw_objects(layout, scene, settings) -> None:
+    layout.label(text="Objects, front to back")
+    row = layout.row()
+    row.template_list("NVD_UL_objects", "", settings, "objects", settings, "active", rows=3)
+    column = row.column(align=True)
+    column.operator("nvd.add_object", text="", icon="ADD")
+    column.operator("nvd.remove_object", text="", icon="REMOVE")
+    column.operator("nvd.move_object", text="", icon="TRIA_UP").by = -1
+    column.operator("nvd.move_object", text="", icon="TRIA_DOWN").by = 1
+    if not settings.objects:
+        layout.label(text="None: what moves is found by itself", icon="INFO")
+        return
+    if not 0 <= settings.active < len(settings.objects):
+        return
+    thing = settings.objects[settings.active]
+    layout.prop(thing, "kind")
+    if thing.kind == "MASK":
+        row = layout.row(align=True)
+        row.prop(thing, "mask")
+        row.operator("nvd.draw_mask", text="Draw" if thing.mask is None else "Edit")
+        layout.prop(thing, "when", expand=True)
+        if thing.when == "ONE":
+            layout.prop(thing, "frame")
+    elif thing.kind == "STRIP":
+        editor = scene.sequence_editor
+        collection = "strips" if hasattr(editor, "strips") else "sequences"
+        layout.prop_search(thing, "strip", editor, collection, icon="SEQUENCE")
+    else:
+        layout.prop(thing, "path")
+    layout.prop(settings, "mask_margin")
+
+
+def _draw_job(layout, job: Job) -> None:
+    box = layout.box()
+    row = box.row()
+    row.label(text=job.title, icon="CHECKMARK" if job.state == DONE else "RENDERLAYERS")
+    if job.state in (PENDING, RUNNING):
+        row.operator("nvd.cancel_job", text="", icon="CANCEL").job = job.id
+    else:
+        row.operator("nvd.show_log", text="", icon="TEXT").job = job.id
+        row.operator("nvd.forget_job", text="", icon="X").job = job.id
+    if job.state == RUNNING:
+        picture = _picture(job)
+        if picture:
+            box.template_icon(icon_value=picture, scale=8.0)
+        box.progress(factor=job.log.fraction, text=job.log.stage or "starting")
+        box.label(text=describe(job))
+    elif job.state == DONE and job.kind == "decompose":
+        box.operator("nvd.open_job", icon="NODE_COMPOSITING").job = job.id
+    elif job.error is not None:
+        draw_problem(box, job.error, job.id)
+    else:
+        box.label(text=describe(job))
+    if job.ended and job.state != DONE:
+        box.operator("nvd.resume_job", icon="PLAY").job = job.id
+    for caution in job.log.cautions:
+        box.label(text=caution, icon="ERROR")
+
+
+def _picture(job: Job) -> int:
+    """The icon of the newest preview picture, 0 where there is none."""
+    path = job.log.preview
+    if _pictures is None or not path or not os.path.isfile(path):
+        return 0
+    key = f"{path} {os.stat(path).st_mtime_ns}"
+    if key not in _pictures:
+        for old in [old for old in _pictures if old.startswith(f"{path} ")]:
+            del _pictures[old]
+        _pictures.load(key, path, "IMAGE")
+    return _pictures[key].icon_id
+
+
+_classes = (NVD_UL_objects, NVD_PT_decompose, NVD_PT_jobs)
+
+
+def register():
+    global _pictures
+    for cls in _classes:
+        bpy.utils.register_class(cls)
+    _pictures = bpy.utils.previews.new()
+
+
+def unregister():
+    global _pictures
+    bpy.utils.previews.remove(_pictures)
+    _pictures = None
+    for cls in reversed(_classes):
+        bpy.utils.unregister_class(cls)

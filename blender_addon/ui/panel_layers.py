@@ -1,0 +1,237 @@
+"""The tab "Layers" of the Image Editor's and the Sequencer's sidebar: shots, layers, paint, strips.
+
+Operators check, call what shots.py, painting.py, preview.py and strips.py offer, and report.
+"""
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+
+from ..blender import compat
+from ..engine.find import find_engine
+from ..paint import preview
+from ..shot import painting, shots
+from ..strip import strips
+from ..strip.render_job import queue_render
+from .frame_operators import draw_canvas
+from .on_shot import OnLayer, OnShot, shot_scene
+
+
+class NVD_OT_paint_layer(OnLayer, bpy.types.Operator):
+    """Open the layer's edit image in an Image Editor, ready to paint on"""
+
+    bl_idname = "nvd.paint_layer"
+    bl_label = "Paint"
+
+    def work_on(self, context, _entry, layer):
+        space = painting.image_editor(context)
+        painting.paint_layer(layer, space)
+        return "" if space else "Open an Image Editor: the layer's edit is the canvas now"
+
+
+class NVD_OT_show_layer(OnLayer, bpy.types.Operator):
+    """Show something else in place of the edit, which stays as it is"""
+
+    bl_idname = "nvd.show_layer"
+    bl_label = "Show"
+
+    what: EnumProperty(
+        items=[
+            ("edit", "Edit", "What is painted"),
+            ("learned", "Learned", "The texture without paint"),
+            ("checker", "Checkerboard", "How the texture sits on the shot"),
+            ("grid", "UV Grid", "Where on the texture a pixel lies"),
+        ]
+    )
+
+    def work_on(self, _context, entry, layer):
+        painting.show(entry, layer, self.what)
+
+
+class NVD_OT_restore_learned(OnLayer, bpy.types.Operator):
+    """Take all paint off the layer; it is kept and can be brought back"""
+
+    bl_idname = "nvd.restore_learned"
+    bl_label = "Restore Learned"
+
+    def work_on(self, _context, _entry, layer):
+        painting.restore_learned(layer)
+
+
+class NVD_OT_bring_back(OnLayer, bpy.types.Operator):
+    """Put the paint on again that Restore Learned has taken off"""
+
+    bl_idname = "nvd.bring_back"
+    bl_label = "Bring Back Paint"
+
+    def work_on(self, _context, _entry, layer):
+        painting.bring_back(layer)
+
+
+class NVD_OT_save_edits(OnShot, bpy.types.Operator):
+    """Save the paint of every layer of the shot; saving the .blend does it too"""
+
+    bl_idname = "nvd.save_edits"
+    bl_label = "Save Paint"
+
+    def work(self, _context, _scene, entry):
+        return f"Saved {len(painting.save_edits(entry))} layers"
+
+
+class NVD_OT_preview(OnShot, bpy.types.Operator):
+    """Show the shot with its paint in Image Editors and Sequencer previews"""
+
+    bl_idname = "nvd.preview"
+    bl_label = "Live Preview"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    def work(self, _context, _scene, entry):
+        if preview.running():
+            preview.stop()
+        else:
+            preview.start(entry)
+
+
+class NVD_OT_find_again(OnShot, bpy.types.Operator):
+    """Choose where the shot's folder is now"""
+
+    bl_idname = "nvd.find_again"
+    bl_label = "Find Again"
+
+    directory: StringProperty(subtype="DIR_PATH")
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+
+    def invoke(self, context, _event):
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def work(self, _context, _scene, entry):
+        shots.find_again(entry, bpy.path.abspath(self.directory))
+
+
+class NVD_OT_to_strip(OnShot, bpy.types.Operator):
+    """Bring the painted shot back into the sequencer, above the strip that it was made from"""
+
+    bl_idname = "nvd.to_strip"
+    bl_label = "To Strip"
+
+    way: EnumProperty(
+        items=[
+            ("render", "Render to Strip", "Rendered by the engine to images"),
+            ("composite", "Composite Strip", "A strip of the scene that composites the shot"),
+            ("modifier", "Strip Modifier", "Composited on the strip itself, always up to date"),
+        ]
+    )
+
+    def work(self, context, scene, entry):
+        if self.way == "composite":
+            return f"Added {strips.add_scene_strip(entry, scene).name}"
+        if self.way == "modifier":
+            return f"Added {strips.add_modifier(entry, scene).name} to {entry.strip}"
+        queue_render(entry, scene, find_engine().python)
+        return "Rendering; see Jobs in the Sequencer's sidebar"
+
+
+class NVD_UL_shots(bpy.types.UIList):
+    """The shots of the scene."""
+
+    def draw_item(self, _context, layout, _data, item, _icon, _active, _name):
+        layout.label(text=item.name, icon="ERROR" if item.missing else "SEQUENCE")
+
+
+class NVD_UL_layers(bpy.types.UIList):
+    """The layers of a shot, front to back."""
+
+    def draw_item(self, _context, layout, _data, item, _icon, _active, _name):
+        image = item.learned
+        layout.label(text=item.name, icon_value=layout.icon(image) if image else 0)
+        if painting.is_unsaved(item):
+            layout.label(text="", icon="GREASEPENCIL")
+        if item.shown is not None:
+            layout.label(text="", icon="UV_DATA")
+        layout.operator("nvd.paint_layer", text="", icon="BRUSH_DATA").layer = item.name
+
+
+class _Layers:
+    bl_label = "Painted Shots"
+    bl_region_type = "UI"
+    bl_category = "Layers"
+    bl_order = 5
+
+    def draw(self, context):
+        layout, scene = self.layout, shot_scene(context)
+        row = layout.row()
+        row.template_list("NVD_UL_shots", "", scene, "nvd_shots", scene, "nvd_shot", rows=2)
+        row.operator("nvd.open_shot", text="", icon="ADD")
+        entry = shots.current_shot(scene)
+        if entry is None:
+            return
+        if entry.missing:
+            layout.label(text="The folder has been moved or deleted", icon="ERROR")
+            layout.operator("nvd.find_again", icon="VIEWZOOM")
+            return
+        layout.template_list("NVD_UL_layers", "", entry, "layers", entry, "active_layer", rows=3)
+        if entry.layer is not None:
+            _draw_layer(layout, entry, entry.layer)
+        row = layout.row(align=True)
+        row.operator("nvd.preview", icon="HIDE_OFF", depress=preview.running() is not None)
+        row.operator("nvd.save_edits", icon="FILE_TICK")
+        if preview.message():
+            layout.label(text=preview.message(), icon="INFO")
+        draw_canvas(layout, entry)
+        _draw_strips(layout, scene, entry)
+
+
+def _draw_layer(layout, entry, layer) -> None:
+    row = layout.row()
+    if layer.learned is not None:
+        row.template_icon(icon_value=layout.icon(layer.learned), scale=2.6)
+    column = row.column(align=True)
+    for what in ("Visibility", "Relight"):
+        socket = entry.amount(layer.name, what)
+        if socket is not None:
+            column.prop(socket, "default_value", text=what)
+    row, now = layout.row(align=True), painting.shown(layer)
+    for what in painting.VIEWS:
+        text = what.capitalize()
+        row.operator("nvd.show_layer", text=text, depress=now == what).what = what
+    row = layout.row(align=True)
+    row.operator("nvd.restore_learned")
+    if layer.taken_back is not None:
+        row.operator("nvd.bring_back")
+
+
+def _draw_strips(layout, scene, entry) -> None:
+    column = layout.column(align=True)
+    if scene.sequence_editor is not None:
+        column.prop_search(entry, "strip", scene.sequence_editor, compat.STRIPS)
+    column.operator("nvd.to_strip", text="Render to Strip").way = "render"
+    column.operator("nvd.to_strip", text="Composite Strip").way = "composite"
+    if compat.STRIP_COMPOSITOR:
+        column.operator("nvd.to_strip", text="Strip Modifier").way = "modifier"
+
+
+class NVD_PT_layers_sequencer(_Layers, bpy.types.Panel):
+    bl_space_type = "SEQUENCE_EDITOR"
+
+
+class NVD_PT_layers_image(_Layers, bpy.types.Panel):
+    bl_space_type = "IMAGE_EDITOR"
+
+
+_CLASSES = (
+    NVD_OT_paint_layer,
+    NVD_OT_show_layer,
+    NVD_OT_restore_learned,
+    NVD_OT_bring_back,
+    NVD_OT_save_edits,
+    NVD_OT_preview,
+    NVD_OT_find_again,
+    NVD_OT_to_strip,
+    NVD_UL_shots,
+    NVD_UL_layers,
+    NVD_PT_layers_sequencer,
+    NVD_PT_layers_image,
+)
+
+
+register, unregister = bpy.utils.register_classes_factory(_CLASSES)
