@@ -1,8 +1,8 @@
 """Layered neural video decomposition with multiplicative residuals in space-time.
 
 A clip becomes layers, each a texture that can be painted on, with per-frame maps that carry the
-paint, its occlusion and the light of the shot to every frame. docs/architecture.md shows the way
-through the package.
+paint, its occlusion and the light of the shot to every frame. docs/develop/architecture.md shows
+the way through the package.
 """
 
 import os

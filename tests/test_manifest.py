@@ -20,7 +20,7 @@ from nvd_core.shot.manifest import (
 )
 from nvd_core.shot.maps import CHANNELS, FINE
 
-DOCS = Path(__file__).parents[1] / "docs" / "decomposition-folder.md"
+DOCS = Path(__file__).parents[1] / "docs" / "reference" / "decomposition-folder.md"
 
 
 def a_layer(name="dog", kind="object", **changes):

@@ -161,7 +161,8 @@ def test_checker_shows_only_through_transparency():
 
 
 def test_docs_list_every_figure(tmp_path):
-    text = (Path(__file__).parents[1] / "docs" / "decomposition-folder.md").read_text("utf-8")
+    page = Path(__file__).parents[1] / "docs" / "reference" / "decomposition-folder.md"
+    text = page.read_text("utf-8")
     rows = text[text.index("| `frames` | how many") :].split("\n\n")[0].splitlines()
     documented = ["schema", "version", *(row.split("`")[1] for row in rows)]
     assert documented == list(evaluate(make_synthetic_shot(tmp_path)))

@@ -1,9 +1,9 @@
 """The compositor nodes of a shot: one node group that turns frames, edits and maps into a picture.
 
-The arithmetic is that of docs/decomposition-folder.md, on display-encoded values, to which the
-colours of textures are brought first. With c the learned texture, e the edit and a its alpha, the
-texture a (e - c), or c + a (e - c), is made texel by texel and then looked up at the layer's place
-in it:
+The arithmetic is that of docs/reference/decomposition-folder.md, on display-encoded values, to
+which the colours of textures are brought first. With c the learned texture, e the edit and a its
+alpha, the texture a (e - c), or c + a (e - c), is made texel by texel and then looked up at the
+layer's place in it:
 
     delta:  frame + sum of  visibility * alpha * light * lookup(a (e - c))
     full:           sum of  visibility * alpha * light * lookup(c + a (e - c))

@@ -1,7 +1,8 @@
 """The learned texture at the size of an edit, as the engine makes it before it compares the two.
 
-docs/decomposition-folder.md: area means along the axes that shrink, then bilinear, texel centres
-at (i + 0.5) / size. What differs less than DEAD_ZONE is what resampling leaves, and no paint.
+docs/reference/decomposition-folder.md: area means along the axes that shrink, then bilinear, texel
+centres at (i + 0.5) / size. What differs less than DEAD_ZONE is what resampling leaves, and no
+paint.
 """
 
 import bpy

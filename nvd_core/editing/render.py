@@ -1,7 +1,7 @@
 """Rendering a shot with its edits: from the decomposition folder to a movie or images.
 
 Frames stream through: maps and frames are read ahead in threads, the kernel composes them, the
-writer takes them in order. docs/decomposition-folder.md has the formulas of both modes.
+writer takes them in order. docs/reference/decomposition-folder.md has the formulas of both modes.
 """
 
 import dataclasses

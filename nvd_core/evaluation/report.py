@@ -74,8 +74,8 @@ def evaluate(
 ) -> dict:
     """Measure `shot` and write its `report/`; returns what report.json holds.
 
-    `truth` is a folder as docs/truth-folder.md describes, `tracks` a file of points, `lpips` a
-    file with AlexNet's weights. NvdError where files are missing or damaged.
+    `truth` is a folder as docs/reference/truth-folder.md describes, `tracks` a file of points,
+    `lpips` a file with AlexNet's weights. NvdError where files are missing or damaged.
     """
     progress = progress or Progress()
     shot.check()

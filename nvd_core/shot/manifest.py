@@ -1,6 +1,7 @@
 """The manifest of a decomposition folder: what is there, checked key by key on reading.
 
-docs/decomposition-folder.md describes every key; a test compares it with the dataclasses below.
+docs/reference/decomposition-folder.md describes every key; a test compares it with the
+dataclasses below.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """The maps of a frame: where each pixel lies in each layer's texture, alpha, and light.
 
-One multi-layer EXR a frame; docs/decomposition-folder.md describes the channels. map_writer.py
-writes them.
+One multi-layer EXR a frame; docs/reference/decomposition-folder.md describes the channels.
+map_writer.py writes them.
 """
 
 import struct

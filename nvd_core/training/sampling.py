@@ -23,7 +23,7 @@ POINTS_AHEAD = 1 << 20
 
 
 class ClipData:
-    """The arrays of `work/` (docs/architecture.md), memory-mapped."""
+    """The arrays of `work/` (docs/develop/architecture.md), memory-mapped."""
 
     def __init__(self, work: Path) -> None:
         def mapped(name: str) -> np.ndarray:

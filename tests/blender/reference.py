@@ -1,4 +1,4 @@
-"""The compositing of docs/decomposition-folder.md in numpy, and pictures out of Blender."""
+"""The compositing of docs/reference/decomposition-folder.md in numpy, and Blender's pictures."""
 
 from pathlib import Path
 

@@ -120,5 +120,5 @@ def _bad(path: Path, expected: str, found: object) -> NvdError:
         f"cannot use the list {path}",
         expected=expected,
         found=str(found)[:80],
-        remedy="correct the file; docs/reproduce.md describes it",
+        remedy="correct the file; docs/reference/reproduce.md describes it",
     )

@@ -1,4 +1,4 @@
-"""Reading a truth folder: a rendered clip of which everything is known (docs/truth-folder.md)."""
+"""Reading a truth folder, a clip of which everything is known (docs/reference/truth-folder.md)."""
 
 import json
 import re

@@ -70,7 +70,7 @@ def _no_tracks(path: Path, found: str, expected: str = "points [N, T, 2], occlud
         f"{path} does not hold tracks of this clip",
         expected=expected,
         found=found,
-        remedy="give an .npz file as docs/truth-folder.md describes",
+        remedy="give an .npz file as docs/reference/truth-folder.md describes",
     )
 
 
