@@ -12,8 +12,11 @@ from .engine.install import install_job
 from .jobs.job import Job, Queue
 from .jobs.runner import runner
 from .jobs.waiting import wait
+from .paint import frame_canvas, preview
+from .shot import painting, shots
 from .shot.folder import read_shot
 from .shot.scripting import image_of, open_shot
+from .strip import strips
 from .strip.timing import shown_pictures
 
 __all__ = [
@@ -23,13 +26,18 @@ __all__ = [
     "decompose",
     "decompose_strip",
     "find_engine",
+    "frame_canvas",
     "image_of",
     "install_job",
     "open_shot",
+    "painting",
+    "preview",
     "read_shot",
     "resume_folder",
     "runner",
+    "shots",
     "shown_pictures",
+    "strips",
     "test_engine",
     "wait",
 ]
