@@ -12,11 +12,11 @@ from nvd_core.editing.render import render_frames
 from nvd_core.evaluation.report import evaluate
 from nvd_core.fields.inference import composite_frame
 from nvd_core.fields.networks import IdentityMapping, PositionalEncoding
+from nvd_core.fields.saved_model import load_model
 from nvd_core.media.images import read_image, to_float, write_image
 from nvd_core.shot.maps import read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.training import losses, objective
-from nvd_core.training.checkpoint import load_model
 from nvd_core.training.trainer import Trainer
 
 SMALL = """

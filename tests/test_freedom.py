@@ -10,7 +10,7 @@ from nvd_core.fields.networks import MotionMapping, VideoCoordinates
 from nvd_core.priors.mapping_start import layer_starts
 from nvd_core.priors.still_background import CELLS, freedom, stands_still
 from nvd_core.settings import MappingSettings, MlpSettings
-from nvd_core.training.sampling import ClipData
+from nvd_core.work import ClipData
 
 FRAMES, HEIGHT, WIDTH = 24, 72, 128
 

@@ -8,7 +8,7 @@ import torch
 from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
 
 from nvd_core.fields.inference import composite_frame, frame_layers, texture_colours
-from nvd_core.fields.model import ClipShape, LayeredVideo
+from nvd_core.fields.model import ClipShape, LayeredVideo, frame_outline
 from nvd_core.fields.networks import layer_alphas
 from nvd_core.media.clip import import_clip, open_clip
 from nvd_core.media.images import read_image
@@ -19,11 +19,12 @@ from nvd_core.priors.masks import load_masks, write_masks
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, fast, fine, paper
-from nvd_core.training.border_patches import border_patches, frame_outline, inside_polygon
+from nvd_core.training.border_patches import border_patches, inside_polygon
 from nvd_core.training.checkpoint import checkpoint_step
 from nvd_core.training.objective import Objective
-from nvd_core.training.sampling import ClipData, Sampler, mask_boxes
+from nvd_core.training.sampling import Sampler
 from nvd_core.training.trainer import Trainer, automatic_steps, rate_factor
+from nvd_core.work import ClipData, mask_boxes
 
 CPU = torch.device("cpu")
 

@@ -23,8 +23,9 @@ from nvd_core.training.checkpoint import checkpoint_step
 from nvd_core.training.gpu_clip import SHARE, ResidentClip, fits, resident_if_it_fits
 from nvd_core.training.loss_monitor import LossWatch
 from nvd_core.training.objective import Objective
-from nvd_core.training.sampling import ClipData, Sampler
+from nvd_core.training.sampling import Sampler
 from nvd_core.training.trainer import Trainer
+from nvd_core.work import ClipData
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 DEVICE = CUDA if torch.cuda.is_available() else CPU

@@ -151,3 +151,21 @@ class LayeredVideo(nn.Module):
         alphas = self.alpha(xy, t)
         lit = [self.colour(n, self.mappings[n](xy, t), t)[2] for n in range(self.layers)]
         return (torch.stack(lit, 1) * alphas[..., None]).sum(1)
+
+
+OUTLINE_POINTS = 64
+
+
+def frame_outline(shape: ClipShape, count: int = OUTLINE_POINTS) -> np.ndarray:
+    """`count` points along the frame's border, in order, float32 [count, 2]."""
+    corners = np.array(
+        [
+            [0, 0],
+            [shape.width - 1, 0],
+            [shape.width - 1, shape.height - 1],
+            [0, shape.height - 1],
+            [0, 0],
+        ]
+    )
+    place = np.linspace(0, 4, count, endpoint=False)
+    return np.stack([np.interp(place, range(5), corners[:, k]) for k in (0, 1)], -1).astype("f4")

@@ -4,10 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from nvd_core.fields.model import ClipShape, LayerStart
+from nvd_core.fields.model import ClipShape, LayerStart, frame_outline
 from nvd_core.priors.still_background import freedom, stands_still
-from nvd_core.training.border_patches import frame_outline
-from nvd_core.training.sampling import ClipData
+from nvd_core.work import ClipData
 
 OBJECT_FILL = 0.7
 """an object starts within this part of its square, for its true outline is not known yet"""

@@ -11,8 +11,8 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from nvd_core.priors.flow import grey, pixel_grid
-from nvd_core.training.sampling import ClipData
+from nvd_core.priors.flow_size import grey, pixel_grid
+from nvd_core.work import ClipData
 
 STILL_PX = 1.0
 """corners of the frame that move less than this through the whole clip stand still"""

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from nvd_core.runtime.devices import to_device
-from nvd_core.training.sampling import ClipData, Places, Points
+from nvd_core.training.sampling import Places, Points
+from nvd_core.work import ClipData
 
 SHARE = 0.5
 """share of the device's free memory that the arrays of a clip may take"""

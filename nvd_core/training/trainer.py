@@ -8,18 +8,20 @@ import numpy as np
 import torch
 
 from nvd_core.fields.model import LayeredVideo
+from nvd_core.fields.saved_model import load_checkpoint
 from nvd_core.runtime.devices import to_device, wants_bfloat16
 from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.malloc import keep_freed_memory
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings
-from nvd_core.training.checkpoint import checkpoint_step, load_checkpoint, save_checkpoint
+from nvd_core.training.checkpoint import checkpoint_step, save_checkpoint
 from nvd_core.training.gpu_clip import resident_if_it_fits
 from nvd_core.training.grid_adam import GridAdam
 from nvd_core.training.loss_monitor import STEPS_UNREAD, LossWatch, check_weights
 from nvd_core.training.objective import Objective
 from nvd_core.training.preview import write_preview
-from nvd_core.training.sampling import ClipData, Sampler
+from nvd_core.training.sampling import Sampler
+from nvd_core.work import ClipData
 
 RISE = 0.05
 """share of a one-cycle schedule in which the rates rise"""
