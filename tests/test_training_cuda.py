@@ -20,7 +20,7 @@ from nvd_core.runtime.devices import wants_bfloat16
 from nvd_core.runtime.errors import NvdError
 from nvd_core.settings import MlpSettings, fast, settings_from
 from nvd_core.training.checkpoint import checkpoint_step
-from nvd_core.training.gpu_clip import SHARE, ResidentClip, fits, resident_if_it_fits
+from nvd_core.training.gpu_clip import SHARE, GpuClip, fits, gpu_clip_if_it_fits
 from nvd_core.training.loss_monitor import LossWatch
 from nvd_core.training.objective import Objective
 from nvd_core.training.sampling import Sampler
@@ -90,9 +90,9 @@ class TestResidency:
         data = ClipData(work)
         options = 500, 0.4, flow_share, 7, DEVICE
         mapped = Sampler(data, *options)
-        resident = Sampler(data, *options, resident=ResidentClip(data, DEVICE))
+        gpu_clip = Sampler(data, *options, gpu_clip=GpuClip(data, DEVICE))
         for step in range(10):
-            both = mapped.draw(step), resident.draw(step)
+            both = mapped.draw(step), gpu_clip.draw(step)
             for field in dataclasses.fields(both[0]):
                 expected, found = (getattr(points, field.name) for points in both)
                 assert found.dtype == expected.dtype, field.name
@@ -103,7 +103,7 @@ class TestResidency:
         """Divided as numpy divides them."""
         data = ClipData(work)
         values = torch.arange(256, dtype=torch.uint8, device=DEVICE)
-        found = ResidentClip(data, DEVICE)._unit(values).cpu().numpy()
+        found = GpuClip(data, DEVICE)._unit(values).cpu().numpy()
         np.testing.assert_array_equal(found, np.arange(256, dtype=np.float32) / 255)
 
     def test_it_must_fit(self, work, monkeypatch):
@@ -113,9 +113,9 @@ class TestResidency:
         size = (FRAMES * per_pixel + (FRAMES - 1) * between) * HEIGHT * WIDTH
         assert fits(data, math.ceil(size / SHARE))
         assert not fits(data, math.ceil(size / SHARE) - 2)
-        assert resident_if_it_fits(data, CPU) is None
+        assert gpu_clip_if_it_fits(data, CPU) is None
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (size, 100 * size))
-        assert resident_if_it_fits(data, CUDA) is None
+        assert gpu_clip_if_it_fits(data, CUDA) is None
 
 
 class TestLossWatch:
@@ -273,8 +273,8 @@ class TestOneDevice:
             model = with_plain_grids(new_model(work, settings))
             with PretendedDevice() if device == ELSEWHERE else nullcontext():
                 model = move(model) if device == ELSEWHERE else model
-                clip = ResidentClip(data, device) if resident else None
-                sampler = Sampler(data, 60, 0.3, 0.5, 0, device, resident=clip)
+                clip = GpuClip(data, device) if resident else None
+                sampler = Sampler(data, 60, 0.3, 0.5, 0, device, gpu_clip=clip)
                 points = sampler.draw(0)
                 assert {v.device for v in vars(points).values()} == {device}
                 loss, terms, _ = Objective(model, settings, 50, 0)(points, 0)

@@ -37,7 +37,7 @@ class Points:
 
 
 class PointSource(Protocol):
-    """Where points are looked up other than in the mapped arrays: see `gpu_clip.ResidentClip`."""
+    """Where points are looked up other than in the mapped arrays: see `gpu_clip.GpuClip`."""
 
     def points(self, places: "Places") -> Points:
         """What the clip and the priors know at these places."""
@@ -56,14 +56,14 @@ class Sampler:
         seed: int,
         device: torch.device,
         steps: int = 0,
-        resident: "PointSource | None" = None,
+        gpu_clip: "PointSource | None" = None,
     ) -> None:
         """`steps` is how many the training has: none after the last is read ahead.
 
-        `resident` holds the arrays of `data` on the device; without, they are read from disk.
+        `gpu_clip` holds the arrays of `data` on the device; without, they are read from disk.
         """
         self.data = data
-        self.resident = resident
+        self.gpu_clip = gpu_clip
         self.points = points
         objects = [boxes for boxes in data.boxes if len(boxes)]
         self.boxes = objects
@@ -78,8 +78,8 @@ class Sampler:
 
     def draw(self, step: int) -> Points:
         """The points of a step."""
-        if self.resident:
-            return self.resident.points(self._drawn(step))
+        if self.gpu_clip:
+            return self.gpu_clip.points(self._drawn(step))
         if step not in self._ahead:
             self._read_ahead(step)
         number = step - self._ahead.start

@@ -15,7 +15,7 @@ from nvd_core.runtime.malloc import keep_freed_memory
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings
 from nvd_core.training.checkpoint import checkpoint_step, save_checkpoint
-from nvd_core.training.gpu_clip import resident_if_it_fits
+from nvd_core.training.gpu_clip import gpu_clip_if_it_fits
 from nvd_core.training.grid_adam import GridAdam
 from nvd_core.training.loss_monitor import STEPS_UNREAD, LossWatch, check_weights
 from nvd_core.training.objective import Objective
@@ -68,8 +68,8 @@ class Trainer:
         automatic = automatic_steps(math.prod(data.shape)) * settings.steps_factor
         self.steps = settings.iterations or round(automatic)
         shares = settings.share_in_masks, settings.flow_share
-        resident = resident_if_it_fits(data, device)
-        self.sampler = Sampler(data, settings.points, *shares, seed, device, self.steps, resident)
+        gpu_clip = gpu_clip_if_it_fits(data, device)
+        self.sampler = Sampler(data, settings.points, *shares, seed, device, self.steps, gpu_clip)
         self.objective = Objective(model, settings, self.steps, seed)
         tables = [
             {"params": model.grid_tables(), "lr": settings.learning_rate_grid},
