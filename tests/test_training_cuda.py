@@ -21,7 +21,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.settings import MlpSettings, fast, settings_from
 from nvd_core.training.checkpoint import checkpoint_step
 from nvd_core.training.gpu_clip import SHARE, GpuClip, fits, gpu_clip_if_it_fits
-from nvd_core.training.loss_monitor import LossWatch
+from nvd_core.training.loss_monitor import LossMonitor
 from nvd_core.training.objective import Objective
 from nvd_core.training.sampling import Sampler
 from nvd_core.training.trainer import Trainer
@@ -124,7 +124,7 @@ class TestLossWatch:
         errors = [torch.tensor(value, dtype=torch.float32) for value in random.random(20)]
         results = []
         for steps in (1, 7):
-            watch = LossWatch(steps)
+            watch = LossMonitor(steps)
             for step, error in enumerate(errors):
                 watch.add(step, {"rgb": error}, error)
             watch.read()
@@ -136,7 +136,7 @@ class TestLossWatch:
         assert results[0] == pytest.approx(expected)
 
     def test_the_first_broken_step_and_its_terms_are_named(self):
-        watch = LossWatch(10)
+        watch = LossMonitor(10)
         good, bad = torch.tensor(1.0), torch.tensor(math.nan)
         watch.add(0, {"rgb": good, "mask": good}, good)
         watch.add(1, {"rgb": good}, good)
@@ -147,7 +147,7 @@ class TestLossWatch:
         assert caught.value.found == "not finite: mask"
 
     def test_it_reads_by_itself(self):
-        watch = LossWatch(3)
+        watch = LossMonitor(3)
         good, bad = torch.tensor(1.0), torch.tensor(math.inf)
         watch.add(0, {"rgb": good}, good)  # read at once, so that there is a figure to show
         assert watch.error == 1
@@ -160,7 +160,7 @@ class TestLossWatch:
     def test_a_divergence_leaves_the_checkpoint(self, work, tmp_path, steps_after):
         """Found at the latest before it would be overwritten, even where no loss shows it yet."""
         trainer = new_trainer(work, tmp_path, small())
-        trainer.watch = LossWatch(25)
+        trainer.monitor = LossMonitor(25)
         for _ in range(3):
             trainer._step()
         trainer.save()
@@ -279,7 +279,7 @@ class TestOneDevice:
                 assert {v.device for v in vars(points).values()} == {device}
                 loss, terms, _ = Objective(model, settings, 50, 0)(points, 0)
                 loss.backward()
-                watch = LossWatch(1)
+                watch = LossMonitor(1)
                 watch.add(0, terms, loss.detach())
                 losses.append(watch.error)
         assert losses[0] == losses[1]

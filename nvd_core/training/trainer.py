@@ -17,7 +17,7 @@ from nvd_core.settings import Settings
 from nvd_core.training.checkpoint import checkpoint_step, save_checkpoint
 from nvd_core.training.gpu_clip import gpu_clip_if_it_fits
 from nvd_core.training.grid_adam import GridAdam
-from nvd_core.training.loss_monitor import STEPS_UNREAD, LossWatch, check_weights
+from nvd_core.training.loss_monitor import STEPS_UNREAD, LossMonitor, check_weights
 from nvd_core.training.objective import Objective
 from nvd_core.training.preview import write_preview
 from nvd_core.training.sampling import Sampler
@@ -91,7 +91,7 @@ class Trainer:
         self.checkpoint = folder / "checkpoint.safetensors"
         self.preview = folder / "preview.png"
         self.step = 0
-        self.watch = LossWatch(STEPS_UNREAD if device.type == "cuda" else 1)
+        self.monitor = LossMonitor(STEPS_UNREAD if device.type == "cuda" else 1)
 
     def run(self, progress: Progress) -> float:
         """Train to the end; returns the running PSNR. Raises Cancelled with all saved."""
@@ -125,7 +125,7 @@ class Trainer:
     @property
     def psnr(self) -> float:
         """Running estimate over the uniformly drawn points of the last steps, dB."""
-        return -10 * math.log10(max(self.watch.error, 1e-12))
+        return -10 * math.log10(max(self.monitor.error, 1e-12))
 
     def restore(self) -> None:
         """Take the weights of a finished training from the checkpoint."""
@@ -133,7 +133,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint; NvdError, and the last one kept, where the training diverged."""
-        self.watch.read()
+        self.monitor.read()
         check_weights(self.model, self.step)
         save_checkpoint(self.checkpoint, self.model, self.optimisers, self.step)
 
@@ -146,7 +146,7 @@ class Trainer:
         loss, terms, predicted = self.objective(points, self.step)
         squared = (predicted - points.colour).square().mean(-1)
         error = (squared * points.uniform).sum() / points.uniform.sum()
-        self.watch.add(self.step, terms, error)
+        self.monitor.add(self.step, terms, error)
         loss.backward()
         self.grid_optimiser.step()  # zeroes its gradients too
         self.network_optimiser.step()
