@@ -23,7 +23,7 @@ from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import layer_starts
 from nvd_core.priors.mask_margin import doubt_edges
-from nvd_core.priors.mask_propagation import carry_masks
+from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector, wanted_class
 from nvd_core.priors.masks import frames_of, load_masks, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
@@ -201,7 +201,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
         detect_masks(work, wanted, detector, progress)
     keys = {n: source.frame for n, source in enumerate(sources) if source and source.single}
     if keys:
-        carry_masks(work, keys, progress)
+        propagate_masks(work, keys, progress)
     masks = open_array(work, MASKS)
     weights = open_array(work, MASK_WEIGHT)
     for n, (name, _) in enumerate(job.masks):

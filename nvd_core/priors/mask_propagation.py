@@ -42,7 +42,7 @@ LEAST_WEIGHT = 24
 """A carried mask is never believed less than this, of 255."""
 
 
-def carry_masks(work: Path, keys: dict[int, int], progress: Progress) -> None:
+def propagate_masks(work: Path, keys: dict[int, int], progress: Progress) -> None:
     """Fill masks.npy and mask_weight.npy in place for objects drawn on one frame.
 
     `keys` has the drawn frame of every such object's number; that frame's mask must stand in
