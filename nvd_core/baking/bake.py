@@ -175,13 +175,13 @@ def _layer_maps(
 
 def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.ndarray:
     """A texture [h, w, 4] of 8 or 16 bits: `colour`, which is used up, and where it was seen."""
-    kind, top = (np.uint8, 255) if bit_depth == 8 else (np.uint16, 65535)
+    dtype, top = (np.uint8, 255) if bit_depth == 8 else (np.uint16, 65535)
     np.clip(colour, 0, 1, out=colour)
     colour *= top
     colour += 0.5
-    image = np.empty((*seen.shape, 4), kind)
+    image = np.empty((*seen.shape, 4), dtype)
     image[..., :3] = colour
-    image[..., 3] = seen * kind(top)
+    image[..., 3] = seen * dtype(top)
     return image
 
 

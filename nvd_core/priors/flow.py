@@ -72,9 +72,9 @@ def compute_flow(
     progress.stage("flow", count - 1)
     with ExitStack() as stack:
 
-        def array(name: str, kind: type, shape: tuple[int, ...]) -> np.ndarray:
+        def array(name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
             path = stack.enter_context(written_beside(work / name))
-            return new_array(path, shape, kind)
+            return new_array(path, shape, dtype)
 
         ok = array(FLOW_OK, np.uint8, (2, *shape[:3]))  # the first here is renamed last
         backward = array(FLOW_BACKWARD, np.float16, shape)
