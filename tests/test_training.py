@@ -198,7 +198,7 @@ class TestObjective:
         assert set(terms) == {
             "rgb", "gradient", "sparsity", "flow", "flow_alpha", "mask", "rigidity",
             "global_rigidity", "residual_one", "residual_mean", "residual_smooth", "alpha_binary",
-            "consistency",
+            "residual_consistency",
         }  # fmt: skip
         assert predicted.shape == (400, 3)
         assert loss.item() == pytest.approx(sum(v.item() for v in terms.values()), rel=1e-5)
@@ -251,10 +251,10 @@ class TestObjective:
         model, data = new_model(work, settings)
         points = Sampler(data, 400, 0.3, 0.5, 0, CPU).draw(0)
         held = {}
-        for reach in (0.0, 1e-6):  # within which there is next to nothing
-            settings.residual_reach = reach
+        for delta in (0.0, 1e-6):  # within which there is next to nothing
+            settings.residual_huber_delta = delta
             objective = Objective(model, settings, 10, 0)
-            held[reach] = [objective(points, step)[1]["residual_one"].item() for step in (4, 5)]
+            held[delta] = [objective(points, step)[1]["residual_one"].item() for step in (4, 5)]
         assert held[0.0][0] == held[1e-6][0] > 0
         assert held[1e-6][1] < held[0.0][1] / 10
 

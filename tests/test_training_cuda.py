@@ -283,7 +283,7 @@ class TestOneDevice:
                 watch.add(0, terms, loss.detach())
                 losses.append(watch.error)
         assert losses[0] == losses[1]
-        assert "consistency" in terms and "global_rigidity" in terms
+        assert "residual_consistency" in terms and "global_rigidity" in terms
 
     def test_inference(self, work):
         model = with_plain_grids(new_model(work, small()))

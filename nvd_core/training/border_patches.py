@@ -14,7 +14,7 @@ from nvd_core.settings import Settings
 from nvd_core.training import losses
 
 
-def consistency_term(
+def residual_consistency(
     model: LayeredVideo, settings: Settings, random: np.random.Generator
 ) -> Tensor:
     """Eq. 10 summed over the layers, unweighted, for freshly drawn patches and times."""
