@@ -4,8 +4,6 @@ Every stage reads what the stage before wrote and is repeated whole if it was in
 training alone goes on from its last checkpoint. `job.json` says which stages are done.
 """
 
-import json
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 from nvd_core import __version__
 from nvd_core.baking.bake import bake
 from nvd_core.fields.model import ClipShape, LayeredVideo
+from nvd_core.fields.saved_model import save_architecture
 from nvd_core.job import Job
 from nvd_core.media.clip import Clip, ClipInfo, import_clip, open_clip
 from nvd_core.media.images import write_image
@@ -24,7 +23,7 @@ from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import layer_starts
 from nvd_core.priors.mask_margin import doubt_edges
-from nvd_core.priors.mask_propagation import carry_masks
+from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector, wanted_class
 from nvd_core.priors.masks import frames_of, load_masks, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
@@ -35,9 +34,17 @@ from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, load_settings, save_settings
 from nvd_core.shot.manifest import ClipRecord, Manifest, write_manifest
-from nvd_core.training.checkpoint import save_architecture
-from nvd_core.training.sampling import ClipData
 from nvd_core.training.trainer import Trainer
+from nvd_core.work import (
+    MASK_WEIGHT,
+    MASKS,
+    MOTION,
+    ClipData,
+    motion_facts,
+    open_array,
+    remove_work,
+    work_folder,
+)
 
 BACKGROUND = "background"
 FOUND_OBJECT = "object"
@@ -134,7 +141,7 @@ def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict
     layers = bake(trainer.model, folder, settings.texels_per_pixel, depth, clip_colours, progress)
     stages.seconds["baking"] = round(time.monotonic() - begun, 1)
     write_manifest(folder, _manifest(clip.info, layers, cautions))
-    shutil.rmtree(folder / "work", ignore_errors=True)
+    remove_work(folder)
     return {
         "folder": str(folder),
         "layers": trainer.model.names,
@@ -148,30 +155,26 @@ def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict
 def _prepare(stages: _Stages, clip: Clip, settings: Settings, progress: Progress) -> list[str]:
     """Frames and priors into work/; returns the cautions about this clip."""
     folder, job = stages.folder, stages.job
-    work = folder / "work"
+    work = work_folder(folder)
     flow = settings.flow_method, settings.flow_path
     stages.run("frames", lambda: import_clip(clip, folder, progress))
     stages.run("flow", lambda: compute_flow(work, progress, *flow))
     stages.run("masks", lambda: _masks(job, settings, clip.info, folder, progress))
     stages.run("motion", lambda: estimate_global_motion(work, progress))
-    cautions = find_cautions(work, _motion_facts(work))
+    cautions = find_cautions(work, motion_facts(work))
     return cautions
-
-
-def _motion_facts(work: Path) -> list[dict]:
-    return json.loads((work / "motion.json").read_text("utf-8"))
 
 
 def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
     """The networks at their start, and what trains them; `folder`/work holds what they need."""
-    work = folder / "work"
+    work = work_folder(folder)
     data = ClipData(work)
     names = [name for name, _ in job.masks] or [FOUND_OBJECT]
     names.append(BACKGROUND)
     torch.manual_seed(job.seed)
-    projective = [fact["model"] == "homography" for fact in _motion_facts(work)]
+    projective = [fact["model"] == "homography" for fact in motion_facts(work)]
     hold = settings.mapping.start == "motion" and settings.mapping.hold_background
-    starts = layer_starts(data, np.load(work / "motion.npy"), projective, hold)
+    starts = layer_starts(data, np.array(open_array(work, MOTION)), projective, hold)
     shape = ClipShape(*data.shape)
     model = LayeredVideo(shape, names, settings, starts)
     save_architecture(folder, shape, names, starts)
@@ -186,7 +189,7 @@ def _detector(job: Job, settings: Settings) -> Detector | None:
 
 def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress: Progress) -> None:
     """Fill work/masks.npy; keep the masks as they were given in masks/<name>/."""
-    work = folder / "work"
+    work = work_folder(folder)
     if not job.masks:
         masks_from_motion(work, progress)
         return
@@ -198,9 +201,9 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
         detect_masks(work, wanted, detector, progress)
     keys = {n: source.frame for n, source in enumerate(sources) if source and source.single}
     if keys:
-        carry_masks(work, keys, progress)
-    masks = np.load(work / "masks.npy", mmap_mode="r")
-    weights = np.load(work / "mask_weight.npy", mmap_mode="r")
+        propagate_masks(work, keys, progress)
+    masks = open_array(work, MASKS)
+    weights = open_array(work, MASK_WEIGHT)
     for n, (name, _) in enumerate(job.masks):
         detected = [] if sources[n] else [t for t in range(info.frames) if weights[n, t].any()]
         for t in detected or frames_of(sources[n], info.frames):

@@ -77,10 +77,10 @@ class LossWeights:
     """(15) distance in pixels of the texture coordinates of flow matches"""
     flow_alpha: float = 0.05
     """(15) difference of the alphas of flow matches"""
-    bootstrap: float = 2.0
-    """(16) cross-entropy of the coarse masks, while bootstrapping"""
+    mask_bootstrap: float = 2.0
+    """weight of `mask` while bootstrapping"""
     mask: float = 0.0
-    """the same after bootstrapping: keeps an alpha from taking in its surroundings"""
+    """(16) cross-entropy of the coarse masks, afterwards: an alpha takes in no surroundings"""
     rigidity: float = 0.001
     """stretch and shear of the mapping over one pixel"""
     global_rigidity_object: float = 0.005
@@ -171,9 +171,9 @@ class Settings:
     """network behind it"""
     residual: str = "multiplicative"
     """multiplicative (the method), additive (ablation) or none (ablation)"""
-    residual_reach: float = 0.0
-    """change of light beyond which (11), once bootstrapped, grows with it and not with its square;
-    0 = always square"""
+    residual_huber_delta: float = 0.0
+    """delta of the pseudo-Huber form of (11), once bootstrapped: a larger change of light costs its
+    size, not its square; 0 = always square"""
     alpha_grid: GridSettings = field(
         default_factory=lambda: GridSettings(levels=8, log2_table=16, base=10, finest=256)
     )
@@ -205,7 +205,7 @@ def fast() -> Settings:
     """The default: made for two CPU cores."""
     settings = Settings()
     settings.losses.mask = 0.5
-    settings.losses.residual_one, settings.residual_reach = 0.1, 0.1
+    settings.losses.residual_one, settings.residual_huber_delta = 0.1, 0.1
     settings.losses.residual_mean = 1.0
     settings.losses.residual_smooth = 0.03
     return settings
@@ -287,10 +287,15 @@ def settings_from(values: dict, preset: str = "fast") -> Settings:
     return update_settings(PRESETS[name](), values)
 
 
+RENAMED = {"losses.bootstrap": "mask_bootstrap", "residual_reach": "residual_huber_delta"}
+"""settings that had another name in files of version 0.1.0"""
+
+
 def update_settings(settings: object, values: dict, prefix: str = "") -> object:
     """Change the dataclass `settings` in place by the nested dictionary `values`; returns it."""
     known = {f.name: f for f in dataclasses.fields(settings)}
     for name, value in values.items():
+        name = RENAMED.get(f"{prefix}{name}", name)
         label = f"{prefix}{name}"
         if name not in known:
             raise NvdError(

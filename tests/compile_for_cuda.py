@@ -39,12 +39,12 @@ def cases():
         for needs in ((True, True), (True, False)):
             flags = dict(zip(("NEEDS_TABLE", "NEEDS_X"), needs, strict=True))
             yield grid_kernel._backward_kernel, GRID, shape | flags
-    for kind, largest in (("*u8", 255), ("*u16", 65535), ("*fp32", 0)):
+    for dtype, largest in (("*u8", 255), ("*u16", 65535), ("*fp32", 0)):
         for delta, linear in itertools.product((True, False), {False, largest == 0}):
             constants = {"DELTA": delta, "ADDED": not delta, "LARGEST": largest, "LINEAR": linear}
             constants |= {"BLOCK": render_kernel.BLOCK, "ROWS": 2}
             absent = {"added": None} if delta else {"frame": None}
-            types = FRAME | {"frame": kind, "out": kind}
+            types = FRAME | {"frame": dtype, "out": dtype}
             yield render_kernel._render, types, constants | absent
     adam = {"BETA1": 0.9, "BETA2": 0.99, "EPS": 1e-15, "BLOCK": grid_adam_triton.BLOCK}
     yield grid_adam_triton._update, ADAM, adam

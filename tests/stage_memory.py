@@ -21,7 +21,8 @@ from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.masks import load_masks, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
 from nvd_core.runtime.progress import Progress
-from nvd_core.training.sampling import ClipData, Sampler
+from nvd_core.training.sampling import Sampler
+from nvd_core.work import ClipData
 
 HEIGHT, WIDTH = 270, 480
 SHORT, LONG = 8, 26

@@ -12,11 +12,11 @@ from nvd_core.editing.render import render_frames
 from nvd_core.evaluation.report import evaluate
 from nvd_core.fields.inference import composite_frame
 from nvd_core.fields.networks import IdentityMapping, PositionalEncoding
+from nvd_core.fields.saved_model import load_model
 from nvd_core.media.images import read_image, to_float, write_image
 from nvd_core.shot.maps import read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.training import losses, objective
-from nvd_core.training.checkpoint import load_model
 from nvd_core.training.trainer import Trainer
 
 SMALL = """
@@ -142,9 +142,9 @@ LOSSES = {
     "rgb": "rgb",
     "gradient": "gradient",
     "sparsity": "sparsity",
-    "flow": "flow_mapping",
+    "flow": "flow",
     "flow_alpha": "flow_alpha",
-    "bootstrap, mask": "alpha_bootstrap",
+    "mask_bootstrap, mask": "mask",
     "rigidity, global_rigidity_object, global_rigidity_background": "rigidity",
     "residual_consistency": "residual_consistency",
     "residual_one": "residual_one",

@@ -14,6 +14,7 @@ from nvd_core.editing.camera import carried_opacity, render_camera
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at, load_keys
 from nvd_core.editing.render import render_frames
 from nvd_core.fields.inference import frame_layers
+from nvd_core.fields.saved_model import load_model
 from nvd_core.job import Job
 from nvd_core.media.images import read_image, to_float, write_image
 from nvd_core.pipeline import decompose
@@ -21,7 +22,6 @@ from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast, update_settings
 from nvd_core.shot.shot import Shot
-from nvd_core.training.checkpoint import load_model
 
 SMALL = {
     "iterations": 300,  # after 200 the light wavers, by 0.5 to 1.1 % as seed and processor have it

@@ -14,6 +14,7 @@ import pytest
 from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
 
 from nvd_core.fields.inference import frame_layers
+from nvd_core.fields.saved_model import load_model
 from nvd_core.job import Job
 from nvd_core.media.images import read_image, write_image
 from nvd_core.pipeline import decompose, resume
@@ -23,7 +24,6 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.settings import load_settings
 from nvd_core.shot.maps import iter_maps, read_maps
 from nvd_core.shot.shot import Shot
-from nvd_core.training.checkpoint import load_model
 
 STEPS = 150
 SETTINGS = f"""

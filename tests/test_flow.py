@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from moving_clips import rolling_disc, texture
 
-from nvd_core.priors.flow import compute_flow, consistent, dis, dis_flow, grey
+from nvd_core.priors.flow import compute_flow, consistent, dis, dis_flow
+from nvd_core.priors.flow_size import grey
 from nvd_core.priors.motion_fit import apply
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Cancelled, Progress

@@ -7,7 +7,8 @@ import pytest
 from moving_clips import CLIPS, H, W, camera, clip_arrays, rolling_disc, texture, warped_clip
 
 from nvd_core.priors.cautions import find_cautions
-from nvd_core.priors.flow import compute_flow, pixel_grid
+from nvd_core.priors.flow import compute_flow
+from nvd_core.priors.flow_size import pixel_grid
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.motion_fit import Matches, apply, chain, fit_pair, generators, refine
 from nvd_core.runtime.progress import Progress

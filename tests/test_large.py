@@ -19,12 +19,14 @@ from nvd_core.fields.inference import FrameLayers
 from nvd_core.media.clip import import_clip, open_clip
 from nvd_core.media.images import is_plain_png, read_image, write_image
 from nvd_core.priors import flow
-from nvd_core.priors.flow import compute_flow, flow_scale, flow_size
+from nvd_core.priors.flow import compute_flow
+from nvd_core.priors.flow_size import flow_scale, flow_size
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.motion_fit import apply
 from nvd_core.runtime.progress import Progress
 from nvd_core.training import sampling
-from nvd_core.training.sampling import ClipData, Sampler
+from nvd_core.training.sampling import Sampler
+from nvd_core.work import ClipData
 
 FRAME, MASK, FLOW, OK = 3, 2, 8, 2
 """bytes a pixel of frames.npy, of masks.npy and its weights, and of both ways of the flow"""

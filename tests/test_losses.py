@@ -60,13 +60,13 @@ class TestFlow:
     def test_mapping_value_counts_valid_points_only(self):
         uv = double([[0.0, 0.0], [0.0, 0.0]])
         match = double([[0.03, 0.04], [9.0, 9.0]])
-        value = losses.flow_mapping(uv, match, double([0.5, 1.0]), double([1.0, 0.0]), 100.0)
+        value = losses.flow(uv, match, double([0.5, 1.0]), double([1.0, 0.0]), 100.0)
         assert value.item() == pytest.approx(0.5 * 5.0)
 
     def test_nothing_valid_is_zero(self):
         uv = random(3, 2)
         none = torch.zeros(3, dtype=torch.float64)
-        assert losses.flow_mapping(uv, uv + 1, none + 1, none, 1.0).item() == 0
+        assert losses.flow(uv, uv + 1, none + 1, none, 1.0).item() == 0
 
     def test_alpha_value(self):
         value = losses.flow_alpha(double([0.2, 0.9]), double([0.7, 0.9]), double([1.0, 1.0]))
@@ -75,24 +75,24 @@ class TestFlow:
     def test_gradient(self):
         valid = double([1.0, 0.0, 1.0])
         assert gradcheck(
-            lambda uv, match, alpha: losses.flow_mapping(uv, match, alpha, valid, 7.0),
+            lambda uv, match, alpha: losses.flow(uv, match, alpha, valid, 7.0),
             (random(3, 2), random(3, 2, seed=1), random(3, seed=2)),
         )
 
 
 class TestAlphaBootstrap:
     def test_value(self):
-        value = losses.alpha_bootstrap(double([0.8, 0.1]), double([1.0, 0.0]), double([1.0, 0.5]))
+        value = losses.mask(double([0.8, 0.1]), double([1.0, 0.0]), double([1.0, 0.5]))
         assert value.item() == pytest.approx((-math.log(0.8) - 0.5 * math.log(0.9)) / 2)
 
     @pytest.mark.parametrize("alpha", [0.0, 1.0])
     def test_extremes_stay_finite(self, alpha):
-        value = losses.alpha_bootstrap(double([alpha]), double([1 - alpha]), double([1.0]))
+        value = losses.mask(double([alpha]), double([1 - alpha]), double([1.0]))
         assert value.item() == pytest.approx(-math.log(1e-5), rel=1e-6)
 
     def test_gradient(self):
         fixed = random(4, seed=1).detach(), random(4, seed=2).detach()
-        assert gradcheck(lambda alpha: losses.alpha_bootstrap(alpha, *fixed), (random(4),))
+        assert gradcheck(lambda alpha: losses.mask(alpha, *fixed), (random(4),))
 
 
 class TestRigidity:

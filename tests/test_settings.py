@@ -49,10 +49,10 @@ def test_paper_preset_is_as_published():
     assert (values["learning_rate_grid"], values["learning_rate_mlp"]) == (1e-2, 1e-4)
     losses = values["losses"]
     assert (losses["rgb"], losses["gradient"], losses["sparsity"]) == (5, 1, 1)
-    assert (losses["flow"], losses["flow_alpha"], losses["bootstrap"]) == (0.01, 0.05, 2)
+    assert (losses["flow"], losses["flow_alpha"], losses["mask_bootstrap"]) == (0.01, 0.05, 2)
     assert (losses["residual_consistency"], losses["residual_variance"]) == (0.1, 16)
     assert (losses["residual_one"], losses["alpha_binary"], losses["rigidity"]) == (0.5, 0.1, 0.001)
-    assert values["residual_reach"] == 0
+    assert values["residual_huber_delta"] == 0
     assert values["bootstrap_share"] * values["iterations"] == 10_000
     assert values["global_rigidity_share"] * values["iterations"] == 5_000
 
@@ -93,3 +93,9 @@ def test_a_grid_can_be_added_and_taken_away():
     assert settings.mapping.grid is None
     settings = update_settings(settings, {"mapping": {"grid": {"levels": 3}}})
     assert settings.mapping.grid.levels == 3
+
+
+def test_names_of_older_files_are_taken(tmp_path):
+    (tmp_path / "old.yaml").write_text("residual_reach: 0.2\nlosses: {bootstrap: 3}\n")
+    settings = load_settings(tmp_path / "old.yaml")
+    assert settings.residual_huber_delta == 0.2 and settings.losses.mask_bootstrap == 3

@@ -8,7 +8,7 @@ import torch
 from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
 
 from nvd_core.fields.inference import composite_frame, frame_layers, texture_colours
-from nvd_core.fields.model import ClipShape, LayeredVideo
+from nvd_core.fields.model import ClipShape, LayeredVideo, frame_outline
 from nvd_core.fields.networks import layer_alphas
 from nvd_core.media.clip import import_clip, open_clip
 from nvd_core.media.images import read_image
@@ -19,11 +19,12 @@ from nvd_core.priors.masks import load_masks, write_masks
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, fast, fine, paper
-from nvd_core.training.border_patches import border_patches, frame_outline, inside_polygon
+from nvd_core.training.border_patches import border_patches, inside_polygon
 from nvd_core.training.checkpoint import checkpoint_step
 from nvd_core.training.objective import Objective
-from nvd_core.training.sampling import ClipData, Sampler, mask_boxes
+from nvd_core.training.sampling import Sampler
 from nvd_core.training.trainer import Trainer, automatic_steps, rate_factor
+from nvd_core.work import ClipData, mask_boxes
 
 CPU = torch.device("cpu")
 
@@ -197,7 +198,7 @@ class TestObjective:
         assert set(terms) == {
             "rgb", "gradient", "sparsity", "flow", "flow_alpha", "mask", "rigidity",
             "global_rigidity", "residual_one", "residual_mean", "residual_smooth", "alpha_binary",
-            "consistency",
+            "residual_consistency",
         }  # fmt: skip
         assert predicted.shape == (400, 3)
         assert loss.item() == pytest.approx(sum(v.item() for v in terms.values()), rel=1e-5)
@@ -250,10 +251,10 @@ class TestObjective:
         model, data = new_model(work, settings)
         points = Sampler(data, 400, 0.3, 0.5, 0, CPU).draw(0)
         held = {}
-        for reach in (0.0, 1e-6):  # within which there is next to nothing
-            settings.residual_reach = reach
+        for delta in (0.0, 1e-6):  # within which there is next to nothing
+            settings.residual_huber_delta = delta
             objective = Objective(model, settings, 10, 0)
-            held[reach] = [objective(points, step)[1]["residual_one"].item() for step in (4, 5)]
+            held[delta] = [objective(points, step)[1]["residual_one"].item() for step in (4, 5)]
         assert held[0.0][0] == held[1e-6][0] > 0
         assert held[1e-6][1] < held[0.0][1] / 10
 

@@ -20,11 +20,12 @@ from nvd_core.runtime.devices import wants_bfloat16
 from nvd_core.runtime.errors import NvdError
 from nvd_core.settings import MlpSettings, fast, settings_from
 from nvd_core.training.checkpoint import checkpoint_step
-from nvd_core.training.gpu_clip import SHARE, ResidentClip, fits, resident_if_it_fits
-from nvd_core.training.loss_monitor import LossWatch
+from nvd_core.training.gpu_clip import SHARE, GpuClip, fits, gpu_clip_if_it_fits
+from nvd_core.training.loss_monitor import LossMonitor
 from nvd_core.training.objective import Objective
-from nvd_core.training.sampling import ClipData, Sampler
+from nvd_core.training.sampling import Sampler
 from nvd_core.training.trainer import Trainer
+from nvd_core.work import ClipData
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 DEVICE = CUDA if torch.cuda.is_available() else CPU
@@ -89,9 +90,9 @@ class TestResidency:
         data = ClipData(work)
         options = 500, 0.4, flow_share, 7, DEVICE
         mapped = Sampler(data, *options)
-        resident = Sampler(data, *options, resident=ResidentClip(data, DEVICE))
+        gpu_clip = Sampler(data, *options, gpu_clip=GpuClip(data, DEVICE))
         for step in range(10):
-            both = mapped.draw(step), resident.draw(step)
+            both = mapped.draw(step), gpu_clip.draw(step)
             for field in dataclasses.fields(both[0]):
                 expected, found = (getattr(points, field.name) for points in both)
                 assert found.dtype == expected.dtype, field.name
@@ -102,7 +103,7 @@ class TestResidency:
         """Divided as numpy divides them."""
         data = ClipData(work)
         values = torch.arange(256, dtype=torch.uint8, device=DEVICE)
-        found = ResidentClip(data, DEVICE)._unit(values).cpu().numpy()
+        found = GpuClip(data, DEVICE)._unit(values).cpu().numpy()
         np.testing.assert_array_equal(found, np.arange(256, dtype=np.float32) / 255)
 
     def test_it_must_fit(self, work, monkeypatch):
@@ -112,9 +113,9 @@ class TestResidency:
         size = (FRAMES * per_pixel + (FRAMES - 1) * between) * HEIGHT * WIDTH
         assert fits(data, math.ceil(size / SHARE))
         assert not fits(data, math.ceil(size / SHARE) - 2)
-        assert resident_if_it_fits(data, CPU) is None
+        assert gpu_clip_if_it_fits(data, CPU) is None
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (size, 100 * size))
-        assert resident_if_it_fits(data, CUDA) is None
+        assert gpu_clip_if_it_fits(data, CUDA) is None
 
 
 class TestLossWatch:
@@ -123,7 +124,7 @@ class TestLossWatch:
         errors = [torch.tensor(value, dtype=torch.float32) for value in random.random(20)]
         results = []
         for steps in (1, 7):
-            watch = LossWatch(steps)
+            watch = LossMonitor(steps)
             for step, error in enumerate(errors):
                 watch.add(step, {"rgb": error}, error)
             watch.read()
@@ -135,7 +136,7 @@ class TestLossWatch:
         assert results[0] == pytest.approx(expected)
 
     def test_the_first_broken_step_and_its_terms_are_named(self):
-        watch = LossWatch(10)
+        watch = LossMonitor(10)
         good, bad = torch.tensor(1.0), torch.tensor(math.nan)
         watch.add(0, {"rgb": good, "mask": good}, good)
         watch.add(1, {"rgb": good}, good)
@@ -146,7 +147,7 @@ class TestLossWatch:
         assert caught.value.found == "not finite: mask"
 
     def test_it_reads_by_itself(self):
-        watch = LossWatch(3)
+        watch = LossMonitor(3)
         good, bad = torch.tensor(1.0), torch.tensor(math.inf)
         watch.add(0, {"rgb": good}, good)  # read at once, so that there is a figure to show
         assert watch.error == 1
@@ -159,7 +160,7 @@ class TestLossWatch:
     def test_a_divergence_leaves_the_checkpoint(self, work, tmp_path, steps_after):
         """Found at the latest before it would be overwritten, even where no loss shows it yet."""
         trainer = new_trainer(work, tmp_path, small())
-        trainer.watch = LossWatch(25)
+        trainer.monitor = LossMonitor(25)
         for _ in range(3):
             trainer._step()
         trainer.save()
@@ -272,17 +273,17 @@ class TestOneDevice:
             model = with_plain_grids(new_model(work, settings))
             with PretendedDevice() if device == ELSEWHERE else nullcontext():
                 model = move(model) if device == ELSEWHERE else model
-                clip = ResidentClip(data, device) if resident else None
-                sampler = Sampler(data, 60, 0.3, 0.5, 0, device, resident=clip)
+                clip = GpuClip(data, device) if resident else None
+                sampler = Sampler(data, 60, 0.3, 0.5, 0, device, gpu_clip=clip)
                 points = sampler.draw(0)
                 assert {v.device for v in vars(points).values()} == {device}
                 loss, terms, _ = Objective(model, settings, 50, 0)(points, 0)
                 loss.backward()
-                watch = LossWatch(1)
+                watch = LossMonitor(1)
                 watch.add(0, terms, loss.detach())
                 losses.append(watch.error)
         assert losses[0] == losses[1]
-        assert "consistency" in terms and "global_rigidity" in terms
+        assert "residual_consistency" in terms and "global_rigidity" in terms
 
     def test_inference(self, work):
         model = with_plain_grids(new_model(work, small()))

@@ -26,7 +26,7 @@ from nvd_core.evaluation.metrics import psnr
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.runtime.malloc import keep_freed_memory
 from nvd_core.settings import fast, update_settings
-from nvd_core.training.sampling import ClipData
+from nvd_core.work import ClipData
 
 PIXELS, CHUNK = 120_000, 20_000
 

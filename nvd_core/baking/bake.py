@@ -16,6 +16,7 @@ from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
 from nvd_core.baking.texture_fit import fit_textures
 from nvd_core.fields.inference import FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
+from nvd_core.fields.saved_model import save_texture_boxes
 from nvd_core.media.images import write_image
 from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.mapped_arrays import streamed
@@ -23,7 +24,6 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import LayerRecord
 from nvd_core.shot.map_writer import MapWriter
 from nvd_core.shot.maps import MOST_TEXELS, FrameMaps, LayerMaps, read_ahead
-from nvd_core.training.checkpoint import save_texture_boxes
 
 SURVEY_STRIDE = 4
 """pixels between the samples that decide crop and density, at least"""
@@ -175,13 +175,13 @@ def _layer_maps(
 
 def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.ndarray:
     """A texture [h, w, 4] of 8 or 16 bits: `colour`, which is used up, and where it was seen."""
-    kind, top = (np.uint8, 255) if bit_depth == 8 else (np.uint16, 65535)
+    dtype, top = (np.uint8, 255) if bit_depth == 8 else (np.uint16, 65535)
     np.clip(colour, 0, 1, out=colour)
     colour *= top
     colour += 0.5
-    image = np.empty((*seen.shape, 4), kind)
+    image = np.empty((*seen.shape, 4), dtype)
     image[..., :3] = colour
-    image[..., 3] = seen * kind(top)
+    image[..., 3] = seen * dtype(top)
     return image
 
 

@@ -1,17 +1,14 @@
 """Commands of `nvd` beyond a clip's own way: their arguments and what they call."""
 
 import argparse
-import re
-from collections.abc import Callable
 from pathlib import Path
 
+from nvd_core.cli.arguments import frame_range, named_path, size
 from nvd_core.runtime.progress import Progress
 
 
-def add_commands(
-    commands: argparse._SubParsersAction, named_path: Callable, frame_range: Callable
-) -> list[argparse.ArgumentParser]:
-    """Add the parsers of this module; `named_path` and `frame_range` read an argument."""
+def add_commands(commands: argparse._SubParsersAction) -> list[argparse.ArgumentParser]:
+    """Add the parsers of this module."""
     camera = commands.add_parser("camera", help="render the clip with another camera motion")
     camera.add_argument("shot", type=Path)
     camera.add_argument(
@@ -23,7 +20,7 @@ def add_commands(
     camera.add_argument(
         "--hold", type=int, metavar="FRAME", help="keep the background where it is in that frame"
     )
-    camera.add_argument("--size", type=_size, metavar="WxH", help="of the picture, in pixels")
+    camera.add_argument("--size", type=size, metavar="WxH", help="of the picture, in pixels")
     camera.add_argument(
         "--edit",
         type=named_path,
@@ -122,12 +119,3 @@ def _reproduce(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.evaluation.reproduce.run import reproduce
 
     return reproduce(parsed.list, parsed.out, progress)
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
-    if not match or not all(16 <= int(side) <= 16384 for side in match.groups()):
-        raise argparse.ArgumentTypeError(
-            f"expected WIDTHxHEIGHT with sides from 16 to 16384, found {text!r}"
-        )
-    return int(match[1]), int(match[2])

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import re
 import signal
 import stat
 import sys
@@ -10,6 +9,7 @@ import threading
 from pathlib import Path
 
 from nvd_core import __version__
+from nvd_core.cli.arguments import Parser, frame_range, named_path, pixels
 from nvd_core.cli.commands import add_commands
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import JsonProgress, Progress, RichProgress
@@ -186,36 +186,29 @@ def _stop_on_closed_stdin(progress: Progress) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse that speaks through NvdError."""
-
-    def error(self, message: str) -> None:
-        raise NvdError(message, remedy=f"see `{self.prog} --help`")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="nvd", description="Decompose a clip into layers that can be painted on.")
+    parser = Parser(prog="nvd", description="Decompose a clip into layers that can be painted on.")
     parser.add_argument("--version", action="version", version=f"nvd {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
     decompose = commands.add_parser("decompose", help="turn a clip into a decomposition folder")
     decompose.add_argument("source", help="movie, folder or pattern such as shot.%%04d.exr")
     decompose.add_argument("--out", type=Path, required=True, help="folder to make: SHOT.nvd")
     decompose.add_argument(
         "--mask",
-        type=_named_path,
+        type=named_path,
         action="append",
         default=[],
         metavar="NAME=PATH",
         help="an object, front to back: mask sequence, movie, one image for one frame, or "
         "maskrcnn:CLASS",
     )
-    decompose.add_argument("--frames", type=_frame_range, metavar="A-B", help="counted from 0")
+    decompose.add_argument("--frames", type=frame_range, metavar="A-B", help="counted from 0")
     decompose.add_argument("--height", type=int, help="working height in pixels")
     decompose.add_argument("--preset", choices=("fast", "fine", "paper"), help="default: fast")
     decompose.add_argument(
         "--mask-margin",
-        type=_pixels,
+        type=pixels,
         metavar="PIXELS",
         help="how far the masks' outlines may be off; there the picture decides",
     )
@@ -235,14 +228,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     render.add_argument(
         "--edit",
-        type=_named_path,
+        type=named_path,
         action="append",
         default=[],
         metavar="LAYER=IMAGE",
         help="edited texture in place of the folder's own edits/LAYER.png",
     )
     render.add_argument("--mode", choices=("delta", "full"), default="delta")
-    render.add_argument("--frames", type=_frame_range, metavar="A-B", help="counted from 0")
+    render.add_argument("--frames", type=frame_range, metavar="A-B", help="counted from 0")
     render.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
     render.add_argument(
         "--again", action="store_true", help="also numbered images that would come out the same"
@@ -260,31 +253,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("shot", type=Path)
     info.set_defaults(command=_info)
 
-    more = add_commands(commands, _named_path, _frame_range)
+    more = add_commands(commands)
     for command in (decompose, resume, render, evaluate, info, *more):
         command.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser
-
-
-def _named_path(text: str) -> tuple[str, str]:
-    name, separator, path = text.partition("=")
-    if not (name and separator and path):
-        raise argparse.ArgumentTypeError(f"expected NAME=PATH, found {text!r}")
-    return name, path
-
-
-def _pixels(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected pixels, 0 or more, found {text!r}")
-    return value
-
-
-def _frame_range(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)-(\d+)", text)
-    if not match or int(match[1]) > int(match[2]):
-        raise argparse.ArgumentTypeError(f"expected A-B with A <= B, found {text!r}")
-    return int(match[1]), int(match[2])

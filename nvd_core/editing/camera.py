@@ -31,6 +31,7 @@ from nvd_core.editing.render import (
 from nvd_core.fields.inference import TRANSPARENT, layers_at
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.networks import layer_alphas
+from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.media.images import at_depth, read_image, to_float
 from nvd_core.media.writer import open_writer
 from nvd_core.runtime.devices import choose_device
@@ -38,7 +39,6 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
-from nvd_core.training.checkpoint import load_model, load_texture_boxes
 
 BORDER = 2
 """pixels around an object that count as known to be empty"""

@@ -21,7 +21,7 @@ from nvd_core.shot.tile_index import TileIndex, changed_tiles, checksum, texels_
 _DIGEST = 16  # bytes
 
 
-class Reach:
+class ChangedFrames:
     """What the frames show of `textures` by the layer's name: deltas, or whole textures.
 
     Where a texture is 0 it does not show.

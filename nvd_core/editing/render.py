@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core import __version__
-from nvd_core.editing.changed_frames import Reach, RenderedBefore
+from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.media.images import at_depth, image_layout, read_image
@@ -178,7 +178,7 @@ class _Rendering:
         on = choose_device(device)
         self._kernel = make_kernel(textures, mode, clip.encoding == "linear", on)
         named = {name: textures[n] for n, name in enumerate(self._names)}
-        self._reach = Reach(shot, named, numbers)
+        self._reach = ChangedFrames(shot, named, numbers)
         self._settings = {
             "program": __version__,
             "rendering": RENDERING,

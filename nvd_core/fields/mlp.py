@@ -48,17 +48,17 @@ class Mlp(nn.Sequential):
 
 
 class _Chain(torch.autograd.Function):
-    """x [P, inputs] through linear layers with ReLU between them; hidden ones in `kind`."""
+    """x [P, inputs] through linear layers with ReLU between them; hidden ones in `dtype`."""
 
     @staticmethod
-    def forward(ctx, x, kind, *parameters):
+    def forward(ctx, x, dtype, *parameters):
         weights, biases = parameters[::2], parameters[1::2]
-        inputs = [x.to(kind)]
+        inputs = [x.to(dtype)]
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-            hidden = torch.addmm(bias.to(kind), inputs[-1], weight.to(kind).t())
+            hidden = torch.addmm(bias.to(dtype), inputs[-1], weight.to(dtype).t())
             inputs.append(hidden.relu_())
         ctx.save_for_backward(*inputs, *weights)
-        ctx.kind = kind
+        ctx.dtype = dtype
         return torch.addmm(biases[-1], inputs[-1].to(x.dtype), weights[-1].t())
 
     @staticmethod
@@ -69,15 +69,15 @@ class _Chain(torch.autograd.Function):
         gradients: list[Tensor | None] = []
         exact = grad.dtype
         for number in range(layers - 1, -1, -1):
-            kind = exact if number == layers - 1 else ctx.kind
-            given, weight = inputs[number].to(kind), weights[number].to(kind)
+            dtype = exact if number == layers - 1 else ctx.dtype
+            given, weight = inputs[number].to(dtype), weights[number].to(dtype)
             ones = grad.new_ones(1, len(grad))  # a product sums in float32, and is the fastest sum
             of_bias = (ones @ grad).squeeze(0)
             gradients[:0] = (grad.t() @ given).to(exact), of_bias.to(exact)
             if number or ctx.needs_input_grad[0]:
                 grad = grad @ weight
             if number:
-                grad = grad.to(ctx.kind)
+                grad = grad.to(ctx.dtype)
                 torch.ops.aten.threshold_backward.grad_input(
                     grad, inputs[number], 0, grad_input=grad
                 )

@@ -33,8 +33,8 @@ class LayerStart:
     matrices: np.ndarray  # float64 [T, 3, 3], pixels of frame t to texture coordinates
     pixels_per_unit: float  # pixels of the reference frame in one unit of texture coordinate
     projective: bool  # whether the learned correction may be a homography
-    freedom: np.ndarray | None = None  # float32 [C, C] over the texture square: share of the
-    # deformation that is let through, 0 to 1; None: all of it
+    deformation_mask: np.ndarray | None = None  # float32 [C, C] over the texture square: share of
+    # the deformation that is let through, 0 to 1; None: all of it
 
 
 class LayeredVideo(nn.Module):
@@ -54,6 +54,7 @@ class LayeredVideo(nn.Module):
         self.textures = nn.ModuleList()
         self.residuals = nn.ModuleList()
         for n, start in enumerate(starts):
+            mask = start.deformation_mask
             if settings.mapping.start == "motion":
                 mapping = MotionMapping(
                     coordinates,
@@ -61,7 +62,7 @@ class LayeredVideo(nn.Module):
                     torch.from_numpy(start.matrices),
                     start.pixels_per_unit,
                     start.projective,
-                    None if start.freedom is None else torch.from_numpy(start.freedom),
+                    None if mask is None else torch.from_numpy(mask),
                 )
             else:
                 background = n == len(starts) - 1
@@ -151,3 +152,21 @@ class LayeredVideo(nn.Module):
         alphas = self.alpha(xy, t)
         lit = [self.colour(n, self.mappings[n](xy, t), t)[2] for n in range(self.layers)]
         return (torch.stack(lit, 1) * alphas[..., None]).sum(1)
+
+
+OUTLINE_POINTS = 64
+
+
+def frame_outline(shape: ClipShape, count: int = OUTLINE_POINTS) -> np.ndarray:
+    """`count` points along the frame's border, in order, float32 [count, 2]."""
+    corners = np.array(
+        [
+            [0, 0],
+            [shape.width - 1, 0],
+            [shape.width - 1, shape.height - 1],
+            [0, shape.height - 1],
+            [0, 0],
+        ]
+    )
+    place = np.linspace(0, 4, count, endpoint=False)
+    return np.stack([np.interp(place, range(5), corners[:, k]) for k in (0, 1)], -1).astype("f4")

@@ -103,7 +103,7 @@ class MotionMapping(nn.Module):
     uv = q + MLP(grid(q, t), q, t) with q = (I + D_t) B_t (x, y, 1). B_t is the estimated motion,
     scaled so that the layer fills the texture square; D_t (learned, starts at 0) corrects it. The
     deformation lives in the layer's own coordinates q, where what it must express is smooth, and
-    takes no gradient to q; where there is a `freedom`, that share of it counts.
+    takes no gradient to q; where there is a `deformation_mask`, that share of it counts.
     """
 
     def __init__(
@@ -113,12 +113,12 @@ class MotionMapping(nn.Module):
         matrices: Tensor,  # float64 [T, 3, 3], pixels of frame t to texture coordinates
         pixels_per_unit: float,
         projective: bool,
-        freedom: Tensor | None = None,  # [C, C] of the deformation, over the texture square
+        deformation_mask: Tensor | None = None,  # [C, C] over the texture square
     ) -> None:
         super().__init__()
         self.coordinates = coordinates
         self.pixels_per_unit = pixels_per_unit
-        self.register_buffer("freedom", freedom)
+        self.register_buffer("deformation_mask", deformation_mask)
         self.register_buffer("matrices", matrices.float())
         learned = torch.ones(3, 3)
         learned[2] = torch.tensor([1.0, 1.0, 0.0]) if projective else 0.0
@@ -146,11 +146,10 @@ class MotionMapping(nn.Module):
             inside = torch.cat([place[:, :2].clamp(-1, 1), time], -1)
             features.append(self.grid((inside + 1) / 2))
         deformation = 0.1 * self.mlp(torch.cat(features, -1))
-        if self.freedom is None:
+        if self.deformation_mask is None:
             return q + deformation
-        free = F.grid_sample(
-            self.freedom[None, None], place[None, None, :, :2], "bilinear", "border", False
-        )
+        mask = self.deformation_mask[None, None]
+        free = F.grid_sample(mask, place[None, None, :, :2], "bilinear", "border", False)
         return q + free.view(-1, 1) * deformation
 
 

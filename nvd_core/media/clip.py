@@ -24,6 +24,7 @@ from nvd_core.runtime.files import copy_file, written_beside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
+from nvd_core.work import FRAMES, work_folder
 
 _BIT_DEPTHS = {"uint8": 8, "uint16": 16, "float16": "half", "float32": "float"}
 _SMALLEST = 16  # pixels; below that there is nothing to decompose
@@ -151,7 +152,7 @@ def import_clip(clip: Clip, folder: Path, progress: Progress) -> None:
     suffix = ".exr" if info.encoding == "linear" else ".png"
     shape = (info.frames, info.height, info.width, 3)
     progress.stage("frames", info.frames)
-    with written_beside(folder / "work" / "frames.npy") as temporary:
+    with written_beside(work_folder(folder) / FRAMES) as temporary:
         frames = new_array(temporary, shape)
         _import_frames(clip, folder / "frames", suffix, frames, progress)
         frames.flush()

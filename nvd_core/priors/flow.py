@@ -15,16 +15,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nvd_core.priors.flow_size import (
+    at_flow_size,
+    flow_scale,
+    flow_size,
+    grey,
+    local_contrast,
+    pixel_grid,
+)
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv, worker_count
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
+from nvd_core.work import FLOW_BACKWARD, FLOW_FORWARD, FLOW_OK, FRAMES, open_array
 
 METHODS = ("dis", "raft", "files")
-
-LONGEST = 1280
-"""Flow has this many pixels along its longer side at most."""
 
 CONSISTENT_PX = 1.0
 """Forward and backward flow must bring one of its pixels back this near to itself."""
@@ -32,27 +38,11 @@ CONSISTENT_PX = 1.0
 FARTHEST = 3e4
 """Pixels; half floats go no further than twice as far."""
 
-CONTRAST_PX, CONTRAST_NOISE, CONTRAST_GAIN = 2.0, 8.0, 40.0
-"""Standard deviation of what is around a pixel; differences of so many of the 255 steps are no
-contrast yet; steps that one standard deviation of contrast is shown as."""
-
 BORDER = 8
 """Pixels along the frame's border without flow at local contrast: a patch of DIS."""
 
 Source = Callable[[int], tuple[np.ndarray, np.ndarray]]
 """Pair t -> flow of t in t+1 and of t+1 in t, each float32 [h, w, 2], in pixels of that size."""
-
-
-def flow_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width (h, w) of the flow of frames of that size: theirs, by a whole number."""
-    part = -(-max(height, width) // LONGEST)
-    return round(height / part), round(width / part)
-
-
-def flow_scale(height: int, width: int) -> np.ndarray:  # float32 [2]
-    """How many pixels of the frame one of the flow is wide and high."""
-    rows, columns = flow_size(height, width)
-    return np.array([width / columns, height / rows], np.float32)
 
 
 def compute_flow(
@@ -67,7 +57,7 @@ def compute_flow(
     or the folder of flow files. Nothing appears under its final name before all pairs are done.
     """
     work = Path(work)
-    frames = np.load(work / "frames.npy", mmap_mode="r")  # [T, H, W, 3]
+    frames = open_array(work, FRAMES)  # [T, H, W, 3]
     count, height, width = frames.shape[:3]
     if count < 2:
         raise NvdError(
@@ -82,13 +72,13 @@ def compute_flow(
     progress.stage("flow", count - 1)
     with ExitStack() as stack:
 
-        def array(name: str, kind: type, shape: tuple[int, ...]) -> np.ndarray:
+        def array(name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
             path = stack.enter_context(written_beside(work / name))
-            return new_array(path, shape, kind)
+            return new_array(path, shape, dtype)
 
-        ok = array("flow_ok.npy", np.uint8, (2, *shape[:3]))  # the first here is renamed last
-        backward = array("flow_backward.npy", np.float16, shape)
-        forward = array("flow_forward.npy", np.float16, shape)
+        ok = array(FLOW_OK, np.uint8, (2, *shape[:3]))  # the first here is renamed last
+        backward = array(FLOW_BACKWARD, np.float16, shape)
+        forward = array(FLOW_FORWARD, np.float16, shape)
 
         def pair(t: int) -> None:
             there, back = source(t)
@@ -125,12 +115,6 @@ def consistent(
     return inside & (np.einsum("hwc,hwc->hw", gap, gap) < tolerance**2)
 
 
-def pixel_grid(height: int, width: int) -> np.ndarray:  # float32 [H, W, 2]
-    """The (x, y) of every pixel."""
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    return np.stack([x, y], axis=-1)
-
-
 def dis() -> cv2.DISOpticalFlow:
     """OpenCV's dense inverse search with the settings used here; not to be shared by threads.
 
@@ -160,27 +144,6 @@ def dis_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         inner, inner
     ]
     return flow
-
-
-def local_contrast(luma: np.ndarray) -> np.ndarray:  # uint8 [H, W] -> [H, W]
-    """Difference from the mean around, by the spread around; 128 is none."""
-    values = luma.astype(np.float32)
-    values -= cv2.GaussianBlur(values, (0, 0), CONTRAST_PX)
-    spread = np.sqrt(cv2.GaussianBlur(values * values, (0, 0), CONTRAST_PX) + CONTRAST_NOISE**2)
-    return (128 + CONTRAST_GAIN * values / spread).clip(0, 255).astype(np.uint8)
-
-
-def grey(frame: np.ndarray) -> np.ndarray:  # uint8 [H, W, 3] -> [H, W]
-    """Luma of one frame."""
-    return cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
-
-
-def at_flow_size(image: np.ndarray) -> np.ndarray:  # [H, W] or [H, W, C] -> [h, w] or [h, w, C]
-    """A frame or a mask brought to the size of the flow, area means."""
-    rows, columns = flow_size(*image.shape[:2])
-    if image.shape[:2] == (rows, columns):
-        return image
-    return cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
 
 
 def _source(method: str, frames: np.ndarray, path: Path | str | None) -> tuple[Source, int]:

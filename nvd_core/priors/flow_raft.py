@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvd_core.priors.flow import flow_size
+from nvd_core.priors.flow_size import flow_size
 from nvd_core.runtime.errors import NvdError
 
 HIDDEN, CONTEXT = 96, 64

@@ -30,6 +30,7 @@ from nvd_core.runtime.files import write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.runtime.progress import Progress
+from nvd_core.work import MOTION, MOTION_FACTS
 
 GAPS = ((4, 2), (12, 4))
 """(frames apart, every how many frames) of the farther pairs that hold drift down."""
@@ -83,8 +84,8 @@ def estimate_global_motion(work: Path, progress: Progress) -> np.ndarray:
         motions.append(motion)
         facts.append(fact)
     result = np.stack(motions)
-    write_json(work / "motion.json", [asdict(fact) for fact in facts])
-    with written_beside(work / "motion.npy") as path:
+    write_json(work / MOTION_FACTS, [asdict(fact) for fact in facts])
+    with written_beside(work / MOTION) as path:
         np.save(path, result)
     progress.update(layers * clip.count)
     return result

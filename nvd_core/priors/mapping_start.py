@@ -4,10 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from nvd_core.fields.model import ClipShape, LayerStart
-from nvd_core.priors.still_background import freedom, stands_still
-from nvd_core.training.border_patches import frame_outline
-from nvd_core.training.sampling import ClipData
+from nvd_core.fields.model import ClipShape, LayerStart, frame_outline
+from nvd_core.priors.still_background import deformation_mask, stands_still
+from nvd_core.work import ClipData
 
 OBJECT_FILL = 0.7
 """an object starts within this part of its square, for its true outline is not known yet"""
@@ -35,8 +34,8 @@ def layer_starts(
         starts.append(_fitted(matrices, points, fill, projective[n]))
     last = starts[-1]
     if hold_background and stands_still(data, last.matrices, last.pixels_per_unit):
-        free = freedom(data, last.matrices)
-        starts[-1] = dataclasses.replace(last, freedom=free)
+        free = deformation_mask(data, last.matrices)
+        starts[-1] = dataclasses.replace(last, deformation_mask=free)
     return starts
 
 

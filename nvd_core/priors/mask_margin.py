@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from nvd_core.runtime.mapped_arrays import release
+from nvd_core.work import MASK_WEIGHT, MASKS, open_array
 
 
 def doubt_edges(work: Path, margin: float) -> None:
@@ -14,8 +15,8 @@ def doubt_edges(work: Path, margin: float) -> None:
     Changes `work/mask_weight.npy` in place. A mask keeps its core: at the most the outer half of
     its thickest part is doubted, so that an object smaller than the margin is not lost.
     """
-    masks = np.load(work / "masks.npy", mmap_mode="r")
-    weights = np.load(work / "mask_weight.npy", mmap_mode="r+")
+    masks = open_array(work, MASKS)
+    weights = open_array(work, MASK_WEIGHT, "r+")
     for mask, weight in zip(masks, weights, strict=True):
         for t in range(len(mask)):
             weight[t][_near_outline(mask[t], margin)] = 0

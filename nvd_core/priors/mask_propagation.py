@@ -16,10 +16,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.priors.flow import pixel_grid
+from nvd_core.priors.colour_model import Colours
+from nvd_core.priors.flow_size import pixel_grid
 from nvd_core.priors.motion_fit import apply, fit_pair
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
+from nvd_core.work import FLOW_OK, FRAMES, MASK_WEIGHT, MASKS, open_array
 
 LONGEST = 640
 """Masks are carried at this many pixels along the longer side at most."""
@@ -40,7 +42,7 @@ LEAST_WEIGHT = 24
 """A carried mask is never believed less than this, of 255."""
 
 
-def carry_masks(work: Path, keys: dict[int, int], progress: Progress) -> None:
+def propagate_masks(work: Path, keys: dict[int, int], progress: Progress) -> None:
     """Fill masks.npy and mask_weight.npy in place for objects drawn on one frame.
 
     `keys` has the drawn frame of every such object's number; that frame's mask must stand in
@@ -76,13 +78,13 @@ class _Clip:
     """The arrays of `work/`, read at the working size."""
 
     def __init__(self, work: Path):
-        self.frames = np.load(work / "frames.npy", mmap_mode="r")
-        self.masks = np.load(work / "masks.npy", mmap_mode="r+")
-        self.weights = np.load(work / "mask_weight.npy", mmap_mode="r+")
+        self.frames = open_array(work, FRAMES)
+        self.masks = open_array(work, MASKS, "r+")
+        self.weights = open_array(work, MASK_WEIGHT, "r+")
         self.flows = [
             np.load(work / f"flow_{name}.npy", mmap_mode="r") for name in ("forward", "backward")
         ]
-        self.ok = np.load(work / "flow_ok.npy", mmap_mode="r")
+        self.ok = open_array(work, FLOW_OK)
         self.count, self.height, self.width = self.frames.shape[:3]
         factor = min(1.0, LONGEST / max(self.height, self.width))
         self.size = (round(self.width * factor), round(self.height * factor))
@@ -196,53 +198,6 @@ def _blind(hidden: tuple[np.ndarray, np.ndarray], place: np.ndarray) -> np.ndarr
 
 def _look_up(image: np.ndarray, place: np.ndarray) -> np.ndarray:
     return cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-
-
-class Colours:
-    """Which colours the object has and which its surroundings: two histograms that go along."""
-
-    BINS = 16
-
-    def __init__(self, frame: np.ndarray, mask: np.ndarray):
-        self.seen = 1
-        self.object = self._histogram(frame, mask > 0.7)
-        self.rest = self._histogram(frame, mask < 0.1)
-
-    def odds(self, frame: np.ndarray) -> np.ndarray:  # float32 [h, w]
-        """Log odds that a pixel's colour is the object's, between -3 and 3."""
-        ratio = np.log((self.object + 2e-5) / (self.rest + 2e-5)).clip(-3, 3).astype(np.float32)
-        return cv2.blur(ratio[self._cells(frame)], (3, 3))
-
-    def learn(self, frame: np.ndarray, mask: np.ndarray, belief: np.ndarray) -> None:
-        """Go along with slow changes, from the pixels that are beyond doubt."""
-        sure = (mask > 0.9) & (belief > 0.9)
-        if sure.sum() > 50:
-            self.object += 0.02 * (self._histogram(frame, sure) - self.object)
-        self.rest += 0.1 * (self._histogram(frame, mask < 0.1) - self.rest)
-
-    def power(self) -> float:
-        """How well colour tells the two apart: 0 where both have the same colours, 1 at best."""
-        return 1 - float(np.minimum(self.object, self.rest).sum())
-
-    def add(self, frame: np.ndarray, mask: np.ndarray) -> None:
-        """Take in one more frame, all frames counting the same."""
-        self.seen += 1
-        self.object += (self._histogram(frame, mask > 0.7) - self.object) / self.seen
-        self.rest += (self._histogram(frame, mask < 0.1) - self.rest) / self.seen
-
-    def _cells(self, frame: np.ndarray) -> np.ndarray:  # int [h, w]
-        r, g, b = np.moveaxis(frame // (256 // self.BINS), -1, 0).astype(np.int32)
-        return (r * self.BINS + g) * self.BINS + b
-
-    def _histogram(self, frame: np.ndarray, where: np.ndarray) -> np.ndarray:  # [BINS ** 3]
-        side = self.BINS
-        counts = np.bincount(self._cells(frame)[where], minlength=side**3).reshape(side, side, side)
-        smooth = counts.astype(np.float64)
-        for axis in range(3):  # neighbouring colours count half
-            padded = np.pad(smooth, [(1, 1) if a == axis else (0, 0) for a in range(3)])
-            low, high = (np.take(padded, range(k, k + side), axis) for k in (0, 2))
-            smooth = smooth + 0.5 * (low + high)
-        return (smooth / max(smooth.sum(), 1)).ravel()
 
 
 def moving_along(

@@ -13,6 +13,7 @@ import torch
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
+from nvd_core.work import FRAMES, MASK_WEIGHT, MASKS, open_array
 
 PREFIX = "maskrcnn:"
 LEAST_SCORE = 0.5
@@ -93,9 +94,9 @@ def detect_masks(work: Path, wanted: dict[int, str], detect: Detector, progress:
     overlaps it most from frame to frame. In frames without it its weight is 0: nothing is known.
     NvdError for an object that is found in no frame.
     """
-    frames = np.load(work / "frames.npy", mmap_mode="r")
-    masks = np.load(work / "masks.npy", mmap_mode="r+")
-    weights = np.load(work / "mask_weight.npy", mmap_mode="r+")
+    frames = open_array(work, FRAMES)
+    masks = open_array(work, MASKS, "r+")
+    weights = open_array(work, MASK_WEIGHT, "r+")
     last: dict[int, np.ndarray] = {}
     progress.stage("detecting", len(frames))
     for t, frame in enumerate(frames):

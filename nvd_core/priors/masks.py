@@ -21,6 +21,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
+from nvd_core.work import MASK_WEIGHT, MASKS, work_folder
 
 _ASPECT_TOLERANCE = 0.03
 _WHITE = "paint the object white on black (or into alpha), one mask for each object"
@@ -149,12 +150,12 @@ def write_masks(
     in both, to be filled in by following the motion, and so are all frames of a mask that is to be
     detected (None). Both come into place only when complete.
     """
-    work = Path(folder) / "work"
+    work = work_folder(folder)
     shape = (len(sources), T, H, W)
     progress.stage("masks", len(sources) * T)
     with (
-        written_beside(work / "mask_weight.npy") as weight_path,
-        written_beside(work / "masks.npy") as mask_path,
+        written_beside(work / MASK_WEIGHT) as weight_path,
+        written_beside(work / MASKS) as mask_path,
     ):
         masks, weights = new_array(mask_path, shape), new_array(weight_path, shape)
         for number, source in enumerate(sources):

@@ -12,13 +12,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.priors.flow import pixel_grid
-from nvd_core.priors.mask_propagation import Colours, snapped
+from nvd_core.priors.colour_model import Colours
+from nvd_core.priors.flow_size import pixel_grid
+from nvd_core.priors.mask_propagation import snapped
 from nvd_core.priors.motion_fit import apply, fit_pair
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
+from nvd_core.work import FLOW_OK, FRAMES, MASK_WEIGHT, MASKS, open_array
 
 LONGEST = 480
 """Evidence is gathered at this many pixels along the longer side at most."""
@@ -60,11 +62,11 @@ class _Clip:
 
     def __init__(self, work: Path):
         self.work = work
-        self.frames = np.load(work / "frames.npy", mmap_mode="r")
+        self.frames = open_array(work, FRAMES)
         self.flows = [
             np.load(work / f"flow_{name}.npy", mmap_mode="r") for name in ("forward", "backward")
         ]
-        self.ok = np.load(work / "flow_ok.npy", mmap_mode="r")
+        self.ok = open_array(work, FLOW_OK)
         self.count, self.height, self.width = self.frames.shape[:3]
         self.factor = min(1.0, LONGEST / max(self.height, self.width))
         self.size = (round(self.width * self.factor), round(self.height * self.factor))
@@ -199,8 +201,8 @@ def _write(clip: _Clip, evidence: np.ndarray, chosen: np.ndarray, progress: Prog
             release(chosen, *clip.arrays)
     full = (clip.width, clip.height)
     with (
-        written_beside(clip.work / "mask_weight.npy") as weight_path,
-        written_beside(clip.work / "masks.npy") as mask_path,
+        written_beside(clip.work / MASK_WEIGHT) as weight_path,
+        written_beside(clip.work / MASKS) as mask_path,
     ):
         masks, weights = new_array(mask_path, shape), new_array(weight_path, shape)
         for t in range(clip.count):

@@ -12,16 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.priors.flow import (
-    CONSISTENT_PX,
-    at_flow_size,
-    flow_scale,
-    flow_size,
-    grey,
-    local_contrast,
-)
+from nvd_core.priors.flow import CONSISTENT_PX
+from nvd_core.priors.flow_size import at_flow_size, flow_scale, flow_size, grey, local_contrast
 from nvd_core.priors.motion_fit import Matches, apply, normaliser
 from nvd_core.runtime.mapped_arrays import release
+from nvd_core.work import FLOW_FORWARD, FLOW_OK, FRAMES, MASKS, open_array
 
 CELLS = 40
 """Grid cells along the frame's longer side; each gives one match, its best textured pixel."""
@@ -35,10 +30,10 @@ class MatchedClip:
     """The arrays of `work/` at the size of the flow, and the matches read from them."""
 
     def __init__(self, work: Path):
-        self.frames = np.load(work / "frames.npy", mmap_mode="r")
-        self.masks = np.load(work / "masks.npy", mmap_mode="r")
-        self.flow = np.load(work / "flow_forward.npy", mmap_mode="r")
-        self.ok = np.load(work / "flow_ok.npy", mmap_mode="r")
+        self.frames = open_array(work, FRAMES)
+        self.masks = open_array(work, MASKS)
+        self.flow = open_array(work, FLOW_FORWARD)
+        self.ok = open_array(work, FLOW_OK)
         self.count, *size = self.frames.shape[:3]
         self.height, self.width = flow_size(*size)
         self.scale = flow_scale(*size)

@@ -11,8 +11,8 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from nvd_core.priors.flow import grey, pixel_grid
-from nvd_core.training.sampling import ClipData
+from nvd_core.priors.flow_size import grey, pixel_grid
+from nvd_core.work import ClipData
 
 STILL_PX = 1.0
 """corners of the frame that move less than this through the whole clip stand still"""
@@ -50,7 +50,7 @@ def stands_still(data: ClipData, matrices: np.ndarray, pixels_per_unit: float) -
     return bool(np.ptp(places, axis=0).max() < STILL_PX)
 
 
-def freedom(data: ClipData, matrices: np.ndarray) -> np.ndarray:
+def deformation_mask(data: ClipData, matrices: np.ndarray) -> np.ndarray:
     """0 (the global motion alone) to 1 (free) over the texture square, float32 [CELLS, CELLS].
 
     `matrices` [T, 3, 3] take the background's pixels to texture coordinates. Rows are the second

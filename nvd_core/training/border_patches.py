@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nvd_core.fields.model import ClipShape, LayeredVideo
+from nvd_core.fields.model import ClipShape, LayeredVideo, frame_outline
 from nvd_core.settings import Settings
 from nvd_core.training import losses
 
-OUTLINE_POINTS = 64
 
-
-def consistency_term(
+def residual_consistency(
     model: LayeredVideo, settings: Settings, random: np.random.Generator
 ) -> Tensor:
     """Eq. 10 summed over the layers, unweighted, for freshly drawn patches and times."""
@@ -65,21 +63,6 @@ def border_patches(
     x = np.choose(side, [along_x, along_x, 1, shape.width - 2])
     y = np.choose(side, [1, shape.height - 2, along_y, along_y])
     return np.stack([x, y], -1).astype(np.float64), t
-
-
-def frame_outline(shape: ClipShape, count: int = OUTLINE_POINTS) -> np.ndarray:
-    """`count` points along the frame's border, in order, float32 [count, 2]."""
-    corners = np.array(
-        [
-            [0, 0],
-            [shape.width - 1, 0],
-            [shape.width - 1, shape.height - 1],
-            [0, shape.height - 1],
-            [0, 0],
-        ]
-    )
-    place = np.linspace(0, 4, count, endpoint=False)
-    return np.stack([np.interp(place, range(5), corners[:, k]) for k in (0, 1)], -1).astype("f4")
 
 
 def _outside(model: LayeredVideo, n: int, uv: Tensor, times: Tensor) -> Tensor:

@@ -1,25 +1,17 @@
-"""Saving and restoring a training.
+"""Saving a training: weights, optimiser moments and the number of steps in one file.
 
-`checkpoint.safetensors` holds weights and optimiser moments; `checkpoint.json`, with the settings,
-what is needed to build the networks that they belong to.
+`fields/saved_model.py` reads the weights back, and says what else a folder keeps of the networks.
 """
 
-import json
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from nvd_core.fields.model import ClipShape, LayeredVideo, LayerStart
+from nvd_core.fields.saved_model import VERSION
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import write_json, written_beside
-from nvd_core.settings import load_settings
-
-VERSION = "1"
-FILES = ("checkpoint.safetensors", "checkpoint.json", "settings.yaml")
-"""what the networks are loaded from"""
+from nvd_core.runtime.files import written_beside
 
 
 def save_checkpoint(
@@ -38,33 +30,6 @@ def save_checkpoint(
         temporary.chmod(0o644)  # safetensors makes it unreadable to others
 
 
-def load_checkpoint(
-    path: Path, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer] | None = None
-) -> None:
-    """Restore what `save_checkpoint` wrote; `optimisers` None restores the weights alone."""
-    try:
-        tensors = load_file(path)
-        weights = {
-            name.removeprefix("model."): value
-            for name, value in tensors.items()
-            if name.startswith("model.")
-        }
-        model.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise NvdError(
-            f"cannot use the checkpoint {path}",
-            found=str(error).splitlines()[0],
-            remedy="remove the folder and run `nvd decompose` again",
-        ) from error
-    for i, optimiser in enumerate(optimisers or []):
-        state = optimiser.state_dict()
-        for name, value in tensors.items():
-            if name.startswith(f"optimiser.{i}."):
-                _, _, parameter, key = name.split(".")
-                state["state"].setdefault(int(parameter), {})[key] = value
-        optimiser.load_state_dict(state)
-
-
 def checkpoint_step(path: Path) -> int:
     """How many steps the checkpoint at `path` has seen; 0 where there is none."""
     if not path.exists():
@@ -78,87 +43,3 @@ def checkpoint_step(path: Path) -> int:
             found=str(error).splitlines()[0],
             remedy="remove the folder and run `nvd decompose` again",
         ) from error
-
-
-def save_architecture(folder: Path, shape: ClipShape, names: list[str], starts: list[LayerStart]):
-    """Write `folder`/checkpoint.json: the clip's shape, and each layer's name and start."""
-    layers = [
-        {
-            "name": name,
-            "pixels_per_unit": start.pixels_per_unit,
-            "projective": start.projective,
-            "freedom": None if start.freedom is None else len(start.freedom),  # cells a side
-        }
-        for name, start in zip(names, starts, strict=True)
-    ]
-    shape = {"frames": shape.frames, "height": shape.height, "width": shape.width}
-    write_json(folder / "checkpoint.json", {"version": VERSION, "clip": shape, "layers": layers})
-
-
-def save_texture_boxes(folder: Path, boxes: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Note in `folder`/checkpoint.json which box of network coordinates each texture shows.
-
-    Lowest and highest coordinates [2] a layer: what ties the networks to the baked textures.
-    """
-    path = folder / "checkpoint.json"
-    facts = json.loads(path.read_text("utf-8"))
-    facts["textures"] = [[low.tolist(), high.tolist()] for low, high in boxes]
-    write_json(path, facts)
-
-
-def load_texture_boxes(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What `save_texture_boxes` noted; NvdError where it has not."""
-    try:
-        facts = json.loads((folder / "checkpoint.json").read_text("utf-8"))
-        boxes = [(np.array(low, float), np.array(high, float)) for low, high in facts["textures"]]
-        if any(
-            low.shape != (2,) or high.shape != (2,) or (high <= low).any() for low, high in boxes
-        ):
-            raise ValueError("a box of another form")
-        return boxes
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NvdError(
-            f"{folder} does not say how its textures lie in the networks' coordinates",
-            found=str(error).splitlines()[0],
-            remedy="decompose the clip again: an earlier version made this folder",
-        ) from error
-
-
-def _freedom(cells: int | None) -> np.ndarray | None:
-    """What stands for a freedom of so many cells until the checkpoint gives its values."""
-    return None if cells is None else np.ones((int(cells), int(cells)), np.float32)
-
-
-def load_model(folder: Path) -> LayeredVideo:
-    """The trained networks of a decomposition folder, on the CPU; NvdError where they are not."""
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
-        raise NvdError(
-            f"{folder} has come without its trained networks",
-            expected=f"the files {', '.join(FILES)} in it",
-            found=f"no {' and no '.join(missing)}",
-            remedy="copy these files too from where the clip was decomposed, or decompose it again",
-        )
-    try:
-        facts = json.loads((folder / "checkpoint.json").read_text("utf-8"))
-        shape = ClipShape(**facts["clip"])
-        unknown = np.zeros((shape.frames, 3, 3))  # the checkpoint holds the matrices themselves
-        starts = [
-            LayerStart(
-                unknown,
-                float(layer["pixels_per_unit"]),
-                bool(layer["projective"]),
-                _freedom(layer.get("freedom")),
-            )
-            for layer in facts["layers"]
-        ]
-        names = [layer["name"] for layer in facts["layers"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NvdError(
-            f"cannot read {folder / 'checkpoint.json'}",
-            found=str(error).splitlines()[0],
-            remedy="copy the folder again with all its files, or make it again",
-        ) from error
-    model = LayeredVideo(shape, names, load_settings(folder / "settings.yaml"), starts)
-    load_checkpoint(folder / "checkpoint.safetensors", model)
-    return model

@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from nvd_core.runtime.devices import to_device
-from nvd_core.training.sampling import ClipData, Places, Points
+from nvd_core.training.sampling import Places, Points
+from nvd_core.work import ClipData
 
 SHARE = 0.5
 """share of the device's free memory that the arrays of a clip may take"""
 
 
-def resident_if_it_fits(data: ClipData, device: torch.device) -> "ResidentClip | None":
+def gpu_clip_if_it_fits(data: ClipData, device: torch.device) -> "GpuClip | None":
     """The clip on `device`; None on a CPU, which has it in memory, and where it does not fit."""
     if device.type != "cuda" or not fits(data, torch.cuda.mem_get_info(device)[0]):
         return None
-    return ResidentClip(data, device)
+    return GpuClip(data, device)
 
 
 def fits(data: ClipData, free: int) -> bool:
@@ -29,7 +30,7 @@ def fits(data: ClipData, free: int) -> bool:
     return sum(array.nbytes for array in data.arrays) <= SHARE * free
 
 
-class ResidentClip:
+class GpuClip:
     """The arrays of `work/` on a device."""
 
     def __init__(self, data: ClipData, device: torch.device) -> None:

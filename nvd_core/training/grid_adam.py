@@ -7,7 +7,6 @@ first touched late moves by (1 - 0.9) / sqrt(1 - 0.99) = 1 learning rate, as it 
 """
 
 import importlib
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from nvd_core.runtime.devices import triton_works
 from nvd_core.runtime.task_threads import run_tasks
+from nvd_core.training.grid_adam_reference import step_size, update_torch
 
 CHUNK = 2**16  # values a task
 BLOCK = 256  # values skipped together where all their gradients are zero
@@ -88,32 +88,6 @@ def _update_for(arrays: tuple[Tensor, ...]) -> Callable[..., None]:
     return update_torch
 
 
-def update_torch(
-    table: Tensor,  # [entries, F], changed
-    grad: Tensor,  # [entries, F], zeroed
-    first: Tensor,  # [entries, F], changed
-    second: Tensor,  # [entries, F], changed
-    step: int,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-) -> None:
-    """One step in plain torch: the reference, and what runs on CUDA without Triton.
-
-    m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
-    table -= lr sqrt(1 - beta2^step) / (1 - beta1^step) * m / (sqrt(v) + eps), where g is not 0.
-    """
-    touched = grad != 0
-    m = first * beta1 + grad * (1 - beta1)
-    v = second * beta2 + grad * grad * (1 - beta2)
-    change = m * step_size(step, lr, beta1, beta2) / (v.sqrt() + eps)
-    first.copy_(torch.where(touched, m, first))
-    second.copy_(torch.where(touched, v, second))
-    table.copy_(torch.where(touched, table - change, table))
-    grad.zero_()
-
-
 def update_numba(
     table: Tensor,
     grad: Tensor,
@@ -136,11 +110,6 @@ def update_numba(
 
     run_tasks(task, -(-count // CHUNK))
     torch.autograd.graph.increment_version(table)  # autograd cannot see what a kernel writes
-
-
-def step_size(step: int, lr: float, beta1: float, beta2: float) -> float:
-    """The learning rate, corrected for the bias of both moments after so many steps."""
-    return lr * math.sqrt(1 - beta2**step) / (1 - beta1**step)
 
 
 @njit(cache=True, nogil=True)

@@ -5,7 +5,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nvd_core.training.grid_adam import step_size
+from nvd_core.training.grid_adam_reference import step_size
 
 BLOCK = 1024
 """values a program"""

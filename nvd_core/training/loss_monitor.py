@@ -13,7 +13,7 @@ MEMORY = 0.95
 """share of the running error that a step leaves standing"""
 
 
-class LossWatch:
+class LossMonitor:
     """Reads losses and errors off the device, those of several steps at once.
 
     A reading makes the program wait until a GPU has caught up. With `steps` over 1 a divergence is

@@ -35,7 +35,7 @@ def sparsity(alpha: Tensor, colour: Tensor) -> Tensor:
     return ((1 - alpha)[:, None] * colour).square().sum(-1).mean()
 
 
-def flow_mapping(
+def flow(
     uv: Tensor,  # [P, 2] at p
     uv_match: Tensor,  # [P, 2] at p', p's match by optical flow
     alpha: Tensor,  # [P] of the same layer at p
@@ -52,10 +52,10 @@ def flow_alpha(alpha: Tensor, alpha_match: Tensor, valid: Tensor) -> Tensor:
     return ((alpha - alpha_match).abs() * valid).sum() / valid.sum().clamp_min(1)
 
 
-def alpha_bootstrap(alpha: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
+def mask(alpha: Tensor, coarse: Tensor, weight: Tensor) -> Tensor:
     """Eq. 16: cross-entropy of alpha [P] towards the coarse mask [P] (0..1), trusted by weight."""
     alpha = alpha.clamp(ALPHA_MARGIN, 1 - ALPHA_MARGIN)
-    entropy = -(mask * alpha.log() + (1 - mask) * (1 - alpha).log())
+    entropy = -(coarse * alpha.log() + (1 - coarse) * (1 - alpha).log())
     return (weight * entropy).mean()
 
 
@@ -89,16 +89,17 @@ def residual_consistency(seen: Tensor, unseen: Tensor, beta: float) -> Tensor:
     return (1 - correlation + beta * unseen_variance).mean()
 
 
-def residual_one(residual: Tensor, reach: float = 0.0) -> Tensor:
+def residual_one(residual: Tensor, delta: float = 0.0) -> Tensor:
     """Eq. 11: mean of ||l - 1||^2; residual [P, 3].
 
-    With a reach r > 0 every channel's square d^2 becomes 2 r^2 (sqrt(1 + (d / r)^2) - 1): the same
-    for d far below r, 2 r |d| far above. Small changes of light are held as by the square, while a
-    strong one (a shadow, a coloured spot) is hardly pulled back.
+    With a delta > 0 every channel's square r^2 becomes twice the pseudo-Huber loss,
+    2 delta^2 (sqrt(1 + (r / delta)^2) - 1): the same for r far below delta, 2 delta |r| far above.
+    Small changes of light are held as by the square, while a strong one (a shadow, a coloured spot)
+    is hardly pulled back.
     """
     squared = (residual - 1).square()
-    if reach:
-        squared = 2 * reach**2 * ((1 + squared / reach**2).sqrt() - 1)
+    if delta:
+        squared = 2 * delta**2 * ((1 + squared / delta**2).sqrt() - 1)
     return squared.sum(-1).mean()
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.settings import Settings
 from nvd_core.training import losses
-from nvd_core.training.border_patches import consistency_term
+from nvd_core.training.border_patches import residual_consistency
 from nvd_core.training.sampling import Points
 
 VISIBLE = 0.004
@@ -59,7 +59,7 @@ class Objective:
         random = torch.from_numpy(
             np.random.default_rng((self.seed, step, 1)).random(count, np.float32)
         ).to(xy.device)
-        reach = 0.0 if self._bootstrapping(step) else self.settings.residual_reach
+        delta = 0.0 if self._bootstrapping(step) else self.settings.residual_huber_delta
         for n in range(model.layers):
             kept = self._kept(points, alphas.detach(), n, random)
             triple = torch.cat([kept, kept + count, kept + 2 * count])
@@ -68,7 +68,7 @@ class Objective:
             alpha = alphas[triple, n]
             predicted = predicted.index_add(0, triple, lit * alpha[:, None])
             share = len(kept) / count  # so that a mean over the kept is a mean over all
-            self._layer_terms(terms, share, n, alpha, colour, residual, uv, reach)
+            self._layer_terms(terms, share, n, alpha, colour, residual, uv, delta)
             self._rigidity_terms(terms, share, n, points, kept, uv, step)
             self._flow_term(terms, share, n, points, kept, alphas, uv[: len(kept)])
 
@@ -81,7 +81,11 @@ class Objective:
         if self.settings.consistency_patches and step % every == 0 and model.kind != "none":
             drawn = np.random.default_rng((self.seed, step, 2))
             weight = weights.residual_consistency * every
-            terms.add("consistency", weight, lambda: consistency_term(model, self.settings, drawn))
+            terms.add(
+                "residual_consistency",
+                weight,
+                lambda: residual_consistency(model, self.settings, drawn),
+            )
         return sum(terms.values()), terms, p.detach()
 
     def _bootstrapping(self, step: int) -> bool:
@@ -106,14 +110,14 @@ class Objective:
     def _alpha_terms(self, terms: Terms, points: Points, alphas: Tensor, step: int) -> None:
         """Losses of the alphas alone: eqs. 12, 15 (alpha) and 16."""
         weights, model = self.settings.losses, self.model
-        mask_weight = weights.bootstrap if self._bootstrapping(step) else weights.mask
+        mask_weight = weights.mask_bootstrap if self._bootstrapping(step) else weights.mask
         matches = len(points.match_t)
         terms.add("alpha_binary", weights.alpha_binary, lambda: losses.alpha_binary(alphas))
         if weights.flow_alpha:
             at_match = model.alpha(points.match_xy, points.match_t)
         for n in range(model.layers - 1):
             seen = alphas[:, n], points.masks[:, n], points.mask_weight[:, n]
-            terms.add("mask", mask_weight, lambda seen=seen: losses.alpha_bootstrap(*seen))
+            terms.add("mask", mask_weight, lambda seen=seen: losses.mask(*seen))
             if weights.flow_alpha:
                 pair = alphas[:matches, n], at_match[:, n], points.match_valid
                 terms.add(
@@ -129,7 +133,7 @@ class Objective:
         colour: Tensor,
         residual: Tensor,
         uv: Tensor,
-        reach: float,
+        delta: float,
     ) -> None:
         """Losses of a layer's colour and light: eqs. 14 and 11."""
         weights, kind = self.settings.losses, self.model.kind
@@ -140,7 +144,7 @@ class Objective:
             terms.add(
                 "residual_one",
                 share * weights.residual_one,
-                lambda: losses.residual_one(light, reach),
+                lambda: losses.residual_one(light, delta),
             )
             terms.add(
                 "residual_mean",
@@ -169,7 +173,7 @@ class Objective:
         chosen = kept[matched]
 
         def loss() -> Tensor:
-            return losses.flow_mapping(
+            return losses.flow(
                 uv[matched],
                 mapping(points.match_xy[chosen], points.match_t[chosen]),
                 alphas[chosen, n].detach(),

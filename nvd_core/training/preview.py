@@ -8,7 +8,7 @@ import numpy as np
 from nvd_core.fields.inference import composite_frame, texture_colours
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.runtime.files import written_beside
-from nvd_core.training.sampling import ClipData
+from nvd_core.work import ClipData
 
 PREVIEW_WIDTH = 320
 

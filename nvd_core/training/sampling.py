@@ -5,73 +5,18 @@ frame, so that `work/` is read from one end to the other and need not fit into m
 """
 
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nvd_core.runtime.devices import to_device
-from nvd_core.runtime.mapped_arrays import release, streamed
-
-if TYPE_CHECKING:
-    from nvd_core.training.gpu_clip import ResidentClip
+from nvd_core.runtime.mapped_arrays import release
+from nvd_core.work import ClipData
 
 POINTS_AHEAD = 1 << 20
 """points that are looked up in one pass over the clip, at about 40 bytes each"""
-
-
-class ClipData:
-    """The arrays of `work/` (docs/develop/architecture.md), memory-mapped."""
-
-    def __init__(self, work: Path) -> None:
-        def mapped(name: str) -> np.ndarray:
-            return np.load(work / name, mmap_mode="r")
-
-        self.frames = mapped("frames.npy")
-        self.masks = mapped("masks.npy")
-        self.mask_weight = mapped("mask_weight.npy")
-        self.flow = (mapped("flow_forward.npy"), mapped("flow_backward.npy"))
-        self.flow_ok = mapped("flow_ok.npy")
-        self.boxes = mask_boxes(self.masks)
-
-    @property
-    def arrays(self) -> list[np.ndarray]:
-        """All of them."""
-        return [self.frames, self.masks, self.mask_weight, *self.flow, self.flow_ok]
-
-    def flow_pixels(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Row and column of the flow's pixel in which each pixel of a frame lies."""
-        (rows, columns), (height, width) = self.flow_ok.shape[2:], self.shape[1:]
-        return (2 * y + 1) * rows // (2 * height), (2 * x + 1) * columns // (2 * width)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Frames, height, width."""
-        return self.frames.shape[:3]
-
-
-def mask_boxes(masks: np.ndarray, margin: float = 0.15) -> list[np.ndarray]:
-    """Per object, rows (t, x0, y0, x1, y1) of the frames in which it is seen.
-
-    A box is the bounding box of the mask, widened by `margin` of its size plus four pixels.
-    """
-    _, _, height, width = masks.shape
-    boxes = []
-    for mask in masks:
-        rows = []
-        for t, frame in enumerate(streamed(mask)):
-            ys, xs = np.flatnonzero((frame > 127).any(1)), np.flatnonzero((frame > 127).any(0))
-            if len(xs) == 0:
-                continue
-            x0, x1, y0, y1 = xs[0], xs[-1] + 1, ys[0], ys[-1] + 1
-            dx, dy = (x1 - x0) * margin + 4, (y1 - y0) * margin + 4
-            rows.append(
-                (t, max(x0 - dx, 0), max(y0 - dy, 0), min(x1 + dx, width), min(y1 + dy, height))
-            )
-        boxes.append(np.array(rows).reshape(-1, 5))
-    return boxes
 
 
 @dataclass
@@ -91,6 +36,14 @@ class Points:
     uniform: Tensor  # [P] true for the points drawn uniformly from the whole clip
 
 
+class PointSource(Protocol):
+    """Where points are looked up other than in the mapped arrays: see `gpu_clip.GpuClip`."""
+
+    def points(self, places: "Places") -> Points:
+        """What the clip and the priors know at these places."""
+        ...
+
+
 class Sampler:
     """Draws the points of step i; the same seed and step give the same points."""
 
@@ -103,14 +56,14 @@ class Sampler:
         seed: int,
         device: torch.device,
         steps: int = 0,
-        resident: "ResidentClip | None" = None,
+        gpu_clip: "PointSource | None" = None,
     ) -> None:
         """`steps` is how many the training has: none after the last is read ahead.
 
-        `resident` holds the arrays of `data` on the device; without, they are read from disk.
+        `gpu_clip` holds the arrays of `data` on the device; without, they are read from disk.
         """
         self.data = data
-        self.resident = resident
+        self.gpu_clip = gpu_clip
         self.points = points
         objects = [boxes for boxes in data.boxes if len(boxes)]
         self.boxes = objects
@@ -125,8 +78,8 @@ class Sampler:
 
     def draw(self, step: int) -> Points:
         """The points of a step."""
-        if self.resident:
-            return self.resident.points(self._drawn(step))
+        if self.gpu_clip:
+            return self.gpu_clip.points(self._drawn(step))
         if step not in self._ahead:
             self._read_ahead(step)
         number = step - self._ahead.start

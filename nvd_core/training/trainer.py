@@ -8,18 +8,20 @@ import numpy as np
 import torch
 
 from nvd_core.fields.model import LayeredVideo
+from nvd_core.fields.saved_model import load_checkpoint
 from nvd_core.runtime.devices import to_device, wants_bfloat16
 from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.malloc import keep_freed_memory
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings
-from nvd_core.training.checkpoint import checkpoint_step, load_checkpoint, save_checkpoint
-from nvd_core.training.gpu_clip import resident_if_it_fits
+from nvd_core.training.checkpoint import checkpoint_step, save_checkpoint
+from nvd_core.training.gpu_clip import gpu_clip_if_it_fits
 from nvd_core.training.grid_adam import GridAdam
-from nvd_core.training.loss_monitor import STEPS_UNREAD, LossWatch, check_weights
+from nvd_core.training.loss_monitor import STEPS_UNREAD, LossMonitor, check_weights
 from nvd_core.training.objective import Objective
 from nvd_core.training.preview import write_preview
-from nvd_core.training.sampling import ClipData, Sampler
+from nvd_core.training.sampling import Sampler
+from nvd_core.work import ClipData
 
 RISE = 0.05
 """share of a one-cycle schedule in which the rates rise"""
@@ -66,8 +68,8 @@ class Trainer:
         automatic = automatic_steps(math.prod(data.shape)) * settings.steps_factor
         self.steps = settings.iterations or round(automatic)
         shares = settings.share_in_masks, settings.flow_share
-        resident = resident_if_it_fits(data, device)
-        self.sampler = Sampler(data, settings.points, *shares, seed, device, self.steps, resident)
+        gpu_clip = gpu_clip_if_it_fits(data, device)
+        self.sampler = Sampler(data, settings.points, *shares, seed, device, self.steps, gpu_clip)
         self.objective = Objective(model, settings, self.steps, seed)
         tables = [
             {"params": model.grid_tables(), "lr": settings.learning_rate_grid},
@@ -89,7 +91,7 @@ class Trainer:
         self.checkpoint = folder / "checkpoint.safetensors"
         self.preview = folder / "preview.png"
         self.step = 0
-        self.watch = LossWatch(STEPS_UNREAD if device.type == "cuda" else 1)
+        self.monitor = LossMonitor(STEPS_UNREAD if device.type == "cuda" else 1)
 
     def run(self, progress: Progress) -> float:
         """Train to the end; returns the running PSNR. Raises Cancelled with all saved."""
@@ -123,7 +125,7 @@ class Trainer:
     @property
     def psnr(self) -> float:
         """Running estimate over the uniformly drawn points of the last steps, dB."""
-        return -10 * math.log10(max(self.watch.error, 1e-12))
+        return -10 * math.log10(max(self.monitor.error, 1e-12))
 
     def restore(self) -> None:
         """Take the weights of a finished training from the checkpoint."""
@@ -131,7 +133,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint; NvdError, and the last one kept, where the training diverged."""
-        self.watch.read()
+        self.monitor.read()
         check_weights(self.model, self.step)
         save_checkpoint(self.checkpoint, self.model, self.optimisers, self.step)
 
@@ -144,7 +146,7 @@ class Trainer:
         loss, terms, predicted = self.objective(points, self.step)
         squared = (predicted - points.colour).square().mean(-1)
         error = (squared * points.uniform).sum() / points.uniform.sum()
-        self.watch.add(self.step, terms, error)
+        self.monitor.add(self.step, terms, error)
         loss.backward()
         self.grid_optimiser.step()  # zeroes its gradients too
         self.network_optimiser.step()

@@ -22,9 +22,9 @@ LAYERS = {"toy": (96, 64), "leaf-2": (48, 80), "background": (200, 120)}  # widt
 OTHER_SIZES = {"toy": (192, 128), "leaf-2": (31, 47), "background": (170, 301)}  # of the edits
 
 
-def write(path: Path, pixels: np.ndarray, kind: str, names=None, kinds=None, compression=None):
+def write(path: Path, pixels: np.ndarray, dtype: str, names=None, kinds=None, compression=None):
     height, width, channels = pixels.shape
-    spec = oiio.ImageSpec(width, height, channels, kind)
+    spec = oiio.ImageSpec(width, height, channels, dtype)
     if names:
         spec.channelnames = names
     if kinds:
@@ -123,13 +123,13 @@ def main() -> None:
     parser.add_argument("--other-sizes", action="store_true", help="edits not as large as textures")
     arguments = parser.parse_args()
     shot = arguments.out / "shot.nvd"
-    kind, suffix = ("half", "exr") if arguments.linear else ("uint8", "png")
+    dtype, suffix = ("half", "exr") if arguments.linear else ("uint8", "png")
     depth = "uint16" if arguments.linear else "uint8"  # of the textures
     truth = {"frames": [], "maps": []}
     for t in range(FRAMES):
         random = np.random.default_rng(100 + t)
         frame = random.uniform(0, 2.5 if arguments.linear else 1, (HEIGHT, WIDTH, 3))
-        write(shot / f"frames/{t:05d}.{suffix}", frame, kind)
+        write(shot / f"frames/{t:05d}.{suffix}", frame, dtype)
         truth["frames"].append(read(shot / f"frames/{t:05d}.{suffix}"))
         maps = np.concatenate(list(maps_of(t)), axis=-1)
         # The last layer's u and v as the sum of two, so coarse that leaving one out would show

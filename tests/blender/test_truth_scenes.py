@@ -140,7 +140,7 @@ def test_a_folder_is_what_the_engine_reads(tmp_path):
     write_truth(SCENES["turning"](), look, tmp_path / "turning", say=lambda *_, **__: None)
     code = """
 import json, sys, numpy as np
-from nvd_core.evaluation.truth import Truth
+from nvd_core.evaluation.truth.folder import Truth
 truth = Truth.open(sys.argv[1])
 flow, ok = truth.flow(0)
 changed = np.abs(truth.edited(1) - truth.frame(1)).max(2) > 0.1

@@ -21,12 +21,12 @@ from bench_parts.subject import Bench
 from nvd_core.baking.bake import TextureFrame
 from nvd_core.fields.inference import layers_at
 from nvd_core.fields.model import LayeredVideo
+from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.media.images import read_image, to_float, to_integers, write_image
 from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
 from nvd_core.shot.map_writer import MapWriter
 from nvd_core.shot.maps import LayerMaps
 from nvd_core.shot.shot import Shot
-from nvd_core.training.checkpoint import load_model, load_texture_boxes
 
 PART = "render"
 OUTPUTS = {"H.264": "out.mp4", "PNG": "%05d.png"}

@@ -19,7 +19,8 @@ from nvd_core.editing.back_projection import LEAST_LIGHT, paint_to_texture
 from nvd_core.evaluation.metrics import OPAQUE, psnr
 from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import decode_srgb, encode_srgb, to_integers, write_image
-from nvd_core.priors.flow import consistent, dis, grey, pixel_grid
+from nvd_core.priors.flow import consistent, dis
+from nvd_core.priors.flow_size import grey, pixel_grid
 from nvd_core.shot.maps import LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
 

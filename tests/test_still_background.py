@@ -8,9 +8,9 @@ from moving_clips import texture
 
 from nvd_core.fields.networks import MotionMapping, VideoCoordinates
 from nvd_core.priors.mapping_start import layer_starts
-from nvd_core.priors.still_background import CELLS, freedom, stands_still
+from nvd_core.priors.still_background import CELLS, deformation_mask, stands_still
 from nvd_core.settings import MappingSettings, MlpSettings
-from nvd_core.training.sampling import ClipData
+from nvd_core.work import ClipData
 
 FRAMES, HEIGHT, WIDTH = 24, 72, 128
 
@@ -53,13 +53,13 @@ def shifted(image: np.ndarray, x: float) -> np.ndarray:
     return cv2.warpAffine(image, matrix, image.shape[::-1], borderMode=cv2.BORDER_REFLECT)
 
 
-def test_a_shadow_that_passes_gives_no_freedom(tmp_path):
+def test_a_shadow_that_passes_gives_no_blank_mask(tmp_path):
     def shaded(t: int, wall: np.ndarray) -> np.ndarray:
         wall = wall.copy()
         wall[:, max(0, 6 * t - 30) : 6 * t] *= 0.4
         return wall
 
-    free = freedom(clip(tmp_path, shaded), still()[0])
+    free = deformation_mask(clip(tmp_path, shaded), still()[0])
     assert free.shape == (CELLS, CELLS) and seen(free).max() < 0.2 and seen(free).mean() < 0.01
 
 
@@ -68,7 +68,7 @@ def test_what_moves_by_itself_is_free(motion, tmp_path):
     def moved(t: int, wall: np.ndarray) -> np.ndarray:
         return np.where(np.arange(WIDTH) < 64, wall, shifted(wall, motion(t)))
 
-    free = seen(freedom(clip(tmp_path, moved), still()[0]))
+    free = seen(deformation_mask(clip(tmp_path, moved), still()[0]))
     middle = CELLS // 2
     assert free[:, : middle - 2].max() < 0.2 and free[:, middle + 2 :].mean() > 0.5
 
@@ -77,7 +77,7 @@ def test_what_is_not_seen_is_as_what_is_around(tmp_path):
     def moved(t: int, wall: np.ndarray) -> np.ndarray:
         return np.where(np.arange(WIDTH) < 64, wall, shifted(wall, 3 * np.sin(t)))
 
-    free = freedom(clip(tmp_path, moved), still()[0])
+    free = deformation_mask(clip(tmp_path, moved), still()[0])
     assert free[CELLS // 2 + 7, 1] < 0.05  # behind the object
     assert free[4, 4] < 0.05 and free[4, -4] > 0.5  # above the frame
 
@@ -91,18 +91,18 @@ def test_only_a_camera_that_stands_still_holds_its_background(tmp_path):
     assert not stands_still(data, shaken, pixels_per_unit)
     motion = np.tile(np.eye(3), (2, FRAMES, 1, 1))
     held = layer_starts(data, motion, [False, False], True)
-    assert held[0].freedom is None and held[1].freedom.max() < 0.2
+    assert held[0].deformation_mask is None and held[1].deformation_mask.max() < 0.2
     motion[1, 3, 0, 2] = 1.5
-    assert layer_starts(data, motion, [False, False], True)[1].freedom is None
-    assert layer_starts(data, motion * 0 + np.eye(3), [False, False])[1].freedom is None
+    assert layer_starts(data, motion, [False, False], True)[1].deformation_mask is None
+    assert layer_starts(data, motion * 0 + np.eye(3), [False, False])[1].deformation_mask is None
 
 
 def test_where_nothing_is_known_all_is_free(tmp_path):
     data = clip(tmp_path, lambda t, wall: 0 * wall + 100)
-    assert (freedom(data, still()[0]) == 1).all()
+    assert (deformation_mask(data, still()[0]) == 1).all()
 
 
-def test_the_mapping_deforms_by_its_freedom():
+def test_the_mapping_deforms_by_its_blank_mask():
     matrices, pixels_per_unit = still()
     free = np.zeros((CELLS, CELLS), np.float32)
     free[:, CELLS // 2 :] = 1
@@ -112,7 +112,7 @@ def test_the_mapping_deforms_by_its_freedom():
     torch.manual_seed(0)
     whole = MotionMapping(*args)
     held = MotionMapping(*args, torch.from_numpy(free))
-    held.load_state_dict(whole.state_dict() | {"freedom": held.freedom})
+    held.load_state_dict(whole.state_dict() | {"deformation_mask": held.deformation_mask})
     torch.nn.init.constant_(held.mlp[-1].bias, 1)
     torch.nn.init.constant_(whole.mlp[-1].bias, 1)
     xy = torch.tensor([[10.0, 30.0], [50.0, 60.0], [80.0, 5.0], [120.0, 40.0]])

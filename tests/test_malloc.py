@@ -12,7 +12,7 @@ kept = keep_freed_memory() if sys.argv[1] == "kept" else False
 import torch
 torch.set_num_threads(1)
 from nvd_core.fields.mlp import Mlp
-from nvd_core.training.settings import MlpSettings
+from nvd_core.settings import MlpSettings
 mlp = Mlp(24, 3, MlpSettings(3, 64))
 x = torch.randn(9000, 24)
 def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
