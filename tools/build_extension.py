@@ -28,6 +28,7 @@ def build(out: Path, blender: str = "") -> Path:
         source = Path(folder) / "neural_video_layers"
         ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
         shutil.copytree(ROOT / "blender_addon", source, ignore=ignored)
+        shutil.copy(ROOT / "LICENSE", source)  # whoever is given a copy is given the licence
         build_wheel(source / "engine_package")
         made = Path(folder) / "made"
         made.mkdir()
@@ -47,10 +48,7 @@ def build_wheel(folder: Path) -> None:
         ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
         shutil.copytree(ROOT / "nvd_core", copy / "nvd_core", ignore=ignored)
         for name in ("pyproject.toml", "README.md", "LICENSE"):
-            if (ROOT / name).is_file():
-                shutil.copy(ROOT / name, copy / name)
-        if not (copy / "README.md").exists():
-            (copy / "README.md").write_text("Layered neural video decomposition.\n")
+            shutil.copy(ROOT / name, copy / name)
         command = [_python(), "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", folder, copy]
         _run([*command, "--disable-pip-version-check"])
 

@@ -65,7 +65,7 @@ class Environment:
 
     @property
     def python(self) -> Path:
-        return self.folder / "bin" / "python"
+        return self.folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
 
     @property
     def stamp(self) -> Path:
@@ -146,7 +146,7 @@ def ensure_blender_imports(environment: Environment) -> None:
     done = subprocess.run(attempt, capture_output=True, text=True)
     if done.returncode == 0:
         return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
+    if sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
         print("installing the libraries that Blender needs ...", flush=True)
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         run(["apt-get", "update", "-qq"], env=quiet)
@@ -166,6 +166,12 @@ def find_python(version: str) -> Path:
     named = shutil.which(f"python{version}")
     if named:
         candidates.append(Path(named))
+    launcher = shutil.which("py")  # Windows: no python3.13 on the path there
+    if launcher:
+        ask = [launcher, f"-{version}", "-c", "import sys; print(sys.executable)"]
+        found = subprocess.run(ask, capture_output=True, text=True)
+        if found.returncode == 0:
+            candidates.append(Path(found.stdout.strip()))
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     candidates += sorted((pyenv / "versions").glob(f"{version}.*/bin/python"), reverse=True)
     for candidate in candidates:
