@@ -1,4 +1,4 @@
-"""tools/bench.py on a tiny clip: every figure is there, and they agree with each other.
+"""tools/bench/bench.py on a tiny clip: every figure is there, and they agree with each other.
 
 No test depends on how fast the machine is: times are only compared with times of the same run, or
 with sleeps that must be found in the right place.
@@ -10,17 +10,14 @@ import sys
 import time
 from pathlib import Path
 
+import bench
 import numpy as np
 import pytest
 import torch
+from bench.parts import iteration, machine, presets, quality, subject
+from bench.parts.figures import Figure, shown, table
+from bench.parts.run import run as run_parts
 from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
-
-import bench
-from bench_parts import iteration, machine, presets, quality, subject
-from bench_parts.figures import Figure, shown, table
-from bench_parts.run import run as run_parts
 
 from nvd_core.fields.hash_grid.grid import HashGrid
 from nvd_core.fields.networks import Mlp

@@ -5,11 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-from truth_shots import ROOT, TURNING
-
-sys.path.insert(0, str(ROOT / "tools"))
-
-import measure_truth
+from bench import measure_truth
+from truth_shots import TURNING
 
 from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import read_image

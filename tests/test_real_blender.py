@@ -1,6 +1,6 @@
 """The extension in a real Blender: a program with a window, its command line, its own validation.
 
-Where such a Blender cannot be set up (tools/window.py), these tests are skipped with the reason.
+Where such a Blender cannot be set up (tools/tour/window.py), these are skipped with the reason.
 """
 
 import json
@@ -15,10 +15,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "blender")]
 
-import window  # noqa: E402
 from build_extension import build  # noqa: E402
 from gui_tour import tour  # noqa: E402
 from tiny import make_clip  # noqa: E402
+from tour import window  # noqa: E402
 
 from nvd_core import PROTOCOL  # noqa: E402
 from nvd_core.cli.main import main as nvd  # noqa: E402

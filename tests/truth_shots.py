@@ -1,7 +1,6 @@
 """Decompositions made from a truth, as good as they can be or spoilt in a known way."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +11,8 @@ from nvd_core.shot.shot import Shot
 ROOT = Path(__file__).parents[1]
 TURNING = ROOT / "samples" / "truth" / "turning"
 
-sys.path.insert(0, str(ROOT / "tools"))
 
-from truth_shot import shot_of_truth  # noqa: E402
+from bench.truth_shot import shot_of_truth  # noqa: E402
 
 __all__ = ["TURNING", "shot_of_truth", "spoilt"]
 

@@ -3,7 +3,7 @@
     python3 tools/gui_tour.py                     pictures into docs/pictures/
     python3 tools/gui_tour.py --out /tmp/tour
 
-Nobody needs to look on: Blender draws to an X server without a screen (tools/window.py). In a new
+Nobody needs to look on: Blender draws to an X server without a screen (tour/window.py). In a new
 Blender with factory settings the tour installs the extension's zip, tests the engine, decomposes
 samples/tumbler from the Sequencer with a mask drawn on one frame, opens the result, paints a
 stroke, sees it on the shot, renders it to a strip, composites it on the strip itself, and paints a
@@ -11,7 +11,7 @@ second stroke on a frame. Buttons are found by what is written on them and press
 What was seen at each step goes to OUT/tour.json; the exit code is 1 where a step failed or Blender
 printed an error.
 
-The steps are in gui_tour_steps.py, which runs in that Blender.
+The steps are in tour/steps.py, which runs in that Blender.
 """
 
 import argparse
@@ -24,9 +24,9 @@ import tempfile
 import threading
 from pathlib import Path
 
-import window
 from build_extension import build
 from environments import ROOT, Failed, all_environments, ensure
+from tour import window
 
 WIDTH, HEIGHT = 1600, 900
 LIMIT = 1200.0  # seconds
@@ -49,7 +49,7 @@ def tour(out: Path, steps: int) -> tuple[dict, list[str]]:
         (work / "settings.yaml").write_text(f"iterations: {steps}\npreview_seconds: 3\n")
         shutil.copytree(ROOT / "samples" / "tumbler" / "frames", work / "clip")
         words = ["--factory-startup", "--window-geometry", 0, 0, WIDTH, HEIGHT]
-        words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "gui_tour_steps.py"]
+        words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "tour" / "steps.py"]
         process = window.start_blender(
             [*words, "--", work],
             work,

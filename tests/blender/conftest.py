@@ -18,9 +18,8 @@ _settings = tempfile.TemporaryDirectory(prefix="nvd-blender-")
 os.environ["BLENDER_USER_RESOURCES"] = _settings.name  # read when bpy is imported
 
 import bpy  # noqa: E402
-from engine import ROOT, run_engine  # noqa: E402
+from engine import run_engine  # noqa: E402
 
-sys.path.insert(0, str(ROOT))
 _status = pytest.StashKey[int]()
 
 

@@ -1,20 +1,16 @@
 """Scenes with a known truth: what is claimed of them agrees with what Blender renders."""
 
 import json
-import sys
 
 import bpy
 import numpy as np
 import pytest
-from engine import ROOT, run_engine
-
-sys.path.insert(0, str(ROOT / "tools"))
-
-from truth.folder import Look, encoded, times, write_truth
-from truth.known import draw_points, flow, seen, track
-from truth.scenes import SCENES
-from truth.stage import GREY, Stage
-from truth.writing import write_picture
+from engine import run_engine
+from scenes.truth.folder import Look, encoded, times, write_truth
+from scenes.truth.known import draw_points, flow, seen, track
+from scenes.truth.scenes import SCENES
+from scenes.truth.stage import GREY, Stage
+from scenes.truth.writing import write_picture
 
 WIDTH, HEIGHT = 96, 54
 

@@ -115,7 +115,7 @@ def _meters(shot: Shot, truth: Truth) -> _Meters:
     if tracks.layer is None or tracks.layer.min() < 0 or tracks.layer.max() >= layers:
         raise NvdError(
             f"the tracks in {truth.folder} do not say which layer they belong to",
-            remedy="render the truth again with tools/make_truth_scenes.py",
+            remedy="render the truth again with tools/scenes/make_truth_scenes.py",
         )
     ious = [IouMeter() for _ in range(layers)]
     meters = FidelityMeter(), SteadinessMeter(), TrackMeter(tracks, _sizes(shot))

@@ -18,7 +18,7 @@ SCHEMA, VERSION = "nvd.truth", 1
 ALWAYS = ("frames", "masks", "alphas", "painted", "edited", "tracks")
 OPTIONAL = ("uv", "flow", "light", "clean")
 
-_REMEDY = "render the truth again with tools/make_truth_scenes.py"
+_REMEDY = "render the truth again with tools/scenes/make_truth_scenes.py"
 _KEYS = {
     "scene": str, "says": str, "program": str, "frames": int, "width": int, "height": int,
     "layers": list, "edit_frame": int, "light_scale": float, "files": dict,

@@ -1,0 +1,1 @@
+"""Measuring: speed, memory and quality; each script says its command."""

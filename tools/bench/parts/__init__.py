@@ -1,0 +1,1 @@
+"""The parts of bench.py, one module a part; each has `measure(bench) -> list[Figure]`."""

@@ -1,1 +1,0 @@
-"""The parts of tools/bench.py, one module a part; each has `measure(bench) -> list[Figure]`."""

@@ -1,0 +1,1 @@
+"""Clips that the project renders itself, in Blender: the sample, and scenes known in full."""

@@ -1,0 +1,159 @@
+"""A truth folder: rendering a scene's frames and writing all that is known of them.
+
+docs/truth-folder.md describes the files; nvd_core/evaluation/truth.py reads them.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from scenes.truth.known import draw_points, flow, seen, track
+from scenes.truth.stage import GREY, Stage
+from scenes.truth.surfaces import Scene
+from scenes.truth.writing import write_picture
+
+SCHEMA, VERSION = "nvd.truth", 1
+OPTIONAL = ("uv", "flow", "light", "clean")
+LIGHT_SCALE = 4.0
+"""the light that stands for white in an 8-bit picture of it"""
+
+
+@dataclass
+class Look:
+    """How a scene is rendered and what of it is written."""
+
+    width: int
+    height: int
+    frames: int
+    samples: int
+    jpeg: int = 0  # quality of light/; 0 = EXR
+    without: tuple[str, ...] = ()
+
+
+def write_truth(scene: Scene, look: Look, folder: Path, say=print) -> None:
+    """Render `scene` into `folder`; truth.json comes last."""
+    stage = Stage(scene, look.width, look.height)
+    random = np.random.default_rng(0)
+    points = [draw_points(sheet, random) for sheet in scene.sheets]
+    size, uvs, tracks = (look.width, look.height), [], []
+    for t, s in enumerate(times(look)):
+        stage.pose(s)
+        uvs.append([stage.uv(sheet.name) for sheet in scene.sheets])
+        tracks.append(track(scene, points, s, size, stage.sees))
+        _write_pictures(stage, look, folder, t, uvs[-1])
+        say(f"{scene.name}: frame {t + 1} of {look.frames}", flush=True)
+    _write_tracks(folder, points, tracks)
+    if "flow" not in look.without:
+        _write_flow(scene, look, folder, uvs)
+    stage.close()
+    edit = round(scene.edit_at * (look.frames - 1))
+    (folder / "truth.json").write_text(json.dumps(_description(scene, look, edit), indent=2) + "\n")
+
+
+def times(look: Look) -> np.ndarray:
+    """s of every frame."""
+    return np.linspace(0, 1, look.frames)
+
+
+def _write_pictures(stage: Stage, look: Look, folder: Path, t: int, uvs: list) -> None:
+    """Everything of frame t that is a picture."""
+    sheets, name = stage.scene.sheets, f"{t:05d}"
+    lit = encoded(stage.lit(t, look.samples))
+    write_picture(folder / f"frames/{name}.png", lit.clip(0, 1))
+    covers, painted = stage.covers(2 * look.samples), stage.painted(2 * look.samples)
+    for n, sheet in enumerate(sheets):
+        write_picture(folder / f"painted/{sheet.name}/{name}.png", painted[..., n])
+        if sheet is not sheets[-1]:
+            write_picture(folder / f"alphas/{sheet.name}/{name}.png", covers[..., n])
+            mask = (covers[..., n] > 0.5).astype(np.float32)
+            write_picture(folder / f"masks/{sheet.name}/{name}.png", mask)
+        if "uv" not in look.without:
+            write_picture(folder / f"uv/{sheet.name}/{name}.exr", uvs[n])
+    edited = encoded(stage.lit(t, look.samples, edited=True)).clip(0, 1)
+    changed = (painted.max(-1, keepdims=True) > 1 / 255).astype(np.float32)
+    write_picture(folder / f"edited/{name}.png", np.dstack([edited * changed, changed]))
+    if "clean" not in look.without:
+        clean = encoded(stage.lit(t, look.samples, clean=True)).clip(0, 1)
+        hidden = (covers[..., :-1].max(-1, keepdims=True) > 1 / 255).astype(np.float32)
+        write_picture(folder / f"clean/{name}.png", np.dstack([clean * hidden, hidden]))
+    if "light" not in look.without:
+        light = encoded(stage.light(t, look.samples)) / encoded(np.array(GREY))
+        light = light.clip(0, LIGHT_SCALE)
+        if look.jpeg:
+            write_picture(folder / f"light/{name}.jpg", light / LIGHT_SCALE, look.jpeg)
+        else:
+            write_picture(folder / f"light/{name}.exr", light)
+
+
+def encoded(linear: np.ndarray) -> np.ndarray:
+    """Linear values by the sRGB curve, continued above 1."""
+    curve = 1.055 * np.maximum(linear, 0) ** (1 / 2.4) - 0.055
+    return np.where(linear <= 0.0031308, linear * 12.92, curve)
+
+
+def _write_tracks(folder: Path, points: list[np.ndarray], tracks: list) -> None:
+    pixels, occluded = (np.stack(values, 1) for values in zip(*tracks, strict=True))
+    layer = np.repeat(np.arange(len(points)), [len(p) for p in points])
+    ever = (~occluded).sum(1) >= 2
+    np.savez_compressed(
+        folder / "tracks.npz",
+        points=pixels[ever].astype(np.float32),
+        occluded=occluded[ever],
+        layer=layer[ever].astype(np.int32),
+    )
+
+
+def _write_flow(scene: Scene, look: Look, folder: Path, uvs: list) -> None:
+    moments = times(look)
+    views = [seen(scene, layers, s) for layers, s in zip(uvs, moments, strict=True)]
+    forward, backward, ok = [], [], []
+    for t in range(look.frames - 1):
+        there, free = flow(scene, views[t], moments[t + 1], views[t + 1])
+        back, free_back = flow(scene, views[t + 1], moments[t], views[t])
+        forward.append(there.astype(np.float16))
+        backward.append(back.astype(np.float16))
+        ok.append((free, free_back))
+    (folder / "flow").mkdir(parents=True, exist_ok=True)
+    np.save(folder / "flow/forward.npy", np.stack(forward))
+    np.save(folder / "flow/backward.npy", np.stack(backward))
+    np.save(folder / "flow/ok.npy", np.array(ok).astype(np.uint8).swapaxes(0, 1))
+
+
+def _description(scene: Scene, look: Look, edit_frame: int) -> dict:
+    files = {
+        "frames": "frames/%05d.png",
+        "masks": "masks/<layer>/%05d.png",
+        "alphas": "alphas/<layer>/%05d.png",
+        "painted": "painted/<layer>/%05d.png",
+        "edited": "edited/%05d.png",
+        "tracks": "tracks.npz",
+        "uv": "uv/<layer>/%05d.exr",
+        "flow": "flow",
+        "light": f"light/%05d.{'jpg' if look.jpeg else 'exr'}",
+        "clean": "clean/%05d.png",
+    }
+    last = scene.sheets[-1]
+    return {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "program": f"Blender {bpy.app.version_string}",
+        "scene": scene.name,
+        "says": scene.says,
+        "frames": look.frames,
+        "width": look.width,
+        "height": look.height,
+        "layers": [
+            {
+                "name": sheet.name,
+                "kind": "background" if sheet is last else "object",
+                "paint": [round(float(value), 4) for value in sheet.mark.colour],
+            }
+            for sheet in scene.sheets
+        ],
+        "edit_frame": edit_frame,
+        "light_scale": LIGHT_SCALE if look.jpeg else 1.0,
+        "files": {name: path for name, path in files.items() if name not in look.without},
+    }

@@ -1,0 +1,282 @@
+"""A scene in Blender: built once, posed for every frame, rendered as light or as numbers.
+
+Every picture comes out of Cycles as floating point. What is no beauty is an emission whose colour
+is the value wanted, so that no pass depends on what a version of Blender calls it.
+"""
+
+import tempfile
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Matrix, Vector
+
+from scenes.truth.surfaces import SENSOR, Scene, Sheet
+from scenes.truth.textures import mark_cover
+
+SHARP = 0.01  # px, Cycles' narrowest filter: a ray through the pixel's centre
+FILTER = 1.5  # px, Blender's own
+GREY = 0.18  # linear
+
+
+class Stage:
+    """`scene` in a fresh Blender file, `width` x `height` pixels."""
+
+    def __init__(self, scene: Scene, width: int, height: int):
+        self.scene, self.width, self.height = scene, width, height
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        self._folder = tempfile.TemporaryDirectory(prefix="truth-")
+        self.things = {sheet.name: _mesh(sheet) for sheet in scene.sheets}
+        self._materials = {
+            sheet.name: _materials(sheet, n, scene.gloss) for n, sheet in enumerate(scene.sheets)
+        }
+        self._lamps = [_lamp(lamp) for lamp in scene.lamps]
+        self._blockers = _blockers(scene.blockers(0.0)) if scene.blockers else None
+        self._camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+        self._camera.data.sensor_width = SENSOR
+        bpy.context.collection.objects.link(self._camera)
+        _settings(self)
+
+    def pose(self, s: float) -> None:
+        """Everything at time s."""
+        for sheet in self.scene.sheets:
+            mesh = self.things[sheet.name].data
+            mesh.vertices.foreach_set("co", sheet.vertices(s).astype(np.float32).ravel())
+            mesh.update()
+        camera = self.scene.camera(s)
+        rotation = Matrix(camera.turn.tolist()).to_4x4()
+        self._camera.matrix_world = Matrix.Translation(camera.place.tolist()) @ rotation
+        self._camera.data.lens = camera.lens
+        for lamp, thing in zip(self.scene.lamps, self._lamps, strict=True):
+            state = lamp.state(s)
+            thing.data.energy, thing.data.color = state["energy"], state["colour"]
+            thing.location = state.get("place", (0, 0, 0))
+            thing.rotation_euler = Vector(state["aim"]).to_track_quat("-Z", "Y").to_euler()
+        if self._blockers:
+            quads = self.scene.blockers(s).reshape(-1).astype(np.float32)
+            self._blockers.data.vertices.foreach_set("co", quads)
+            self._blockers.data.update()
+
+    def lit(self, seed: int, samples: int, edited: bool = False, clean: bool = False) -> np.ndarray:
+        """The picture, linear [H, W, 3]; `edited` with paint, `clean` without what is in front.
+
+        What is left out of a clean picture still casts its shadow.
+        """
+        self._show("edited" if edited else "lit", samples, FILTER, ambient=self.scene.ambient)
+        bpy.context.scene.cycles.use_denoising = True
+        bpy.context.scene.cycles.seed = seed
+        if clean:
+            for sheet in self.scene.sheets[:-1]:
+                self.things[sheet.name].visible_camera = False
+        picture = self._rendered()
+        for thing in self.things.values():
+            thing.visible_camera = True
+        return picture
+
+    def unlit(self, samples: int) -> np.ndarray:
+        """The textures' own colours, linear [H, W, 3]."""
+        self._show("unlit", samples, FILTER)
+        return self._rendered()
+
+    def light(self, seed: int, samples: int) -> np.ndarray:
+        """What the light makes of surfaces that are all GREY, linear [H, W, 3].
+
+        Not the picture by the textures' colours: where these change within a pixel, the two are
+        sampled at other places, and their quotient is noise.
+        """
+        self._show("grey", samples, FILTER, ambient=self.scene.ambient)
+        bpy.context.scene.cycles.use_denoising = True
+        bpy.context.scene.cycles.seed = seed
+        return self._rendered()
+
+    def covers(self, samples: int) -> np.ndarray:
+        """How much of a pixel each layer takes [H, W, L], by the same filter as the picture."""
+        self._show("cover", samples, FILTER)
+        return self._rendered()[..., : len(self.scene.sheets)].clip(0, 1)
+
+    def painted(self, samples: int) -> np.ndarray:
+        """How much of a pixel is paint of each layer [H, W, L]."""
+        self._show("paint", samples, FILTER)
+        return self._rendered()[..., : len(self.scene.sheets)].clip(0, 1)
+
+    def uv(self, name: str) -> np.ndarray:
+        """(u, v, 1 or 0 where it is not) of the layer `name` alone, at pixel centres [H, W, 3]."""
+        self._show("uv", 1, SHARP)
+        for other, thing in self.things.items():
+            thing.hide_render = other != name
+        picture = self._rendered()
+        for thing in self.things.values():
+            thing.hide_render = False
+        return picture
+
+    def sees(self, points: np.ndarray, slack: float = 0.01) -> np.ndarray:  # bool [N]
+        """Whether nothing lies between the camera and the world positions [N, 3]."""
+        graph = bpy.context.evaluated_depsgraph_get()
+        graph.update()
+        origin = Vector(self._camera.matrix_world.translation)
+        free = []
+        for point in points:
+            towards = Vector(point) - origin
+            far = towards.length
+            cast = bpy.context.scene.ray_cast(
+                graph, origin, towards.normalized(), distance=far - slack
+            )
+            free.append(not cast[0])
+        return np.array(free, bool)
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+    def _show(self, kind: str, samples: int, filter_width: float, ambient: float = 0.0) -> None:
+        for name, thing in self.things.items():
+            thing.data.materials[0] = self._materials[name][kind]
+        scene = bpy.context.scene
+        scene.cycles.samples, scene.cycles.use_denoising = samples, False
+        scene.cycles.pixel_filter_type = "BOX" if filter_width == SHARP else "BLACKMAN_HARRIS"
+        scene.cycles.filter_width = filter_width
+        scene.world.node_tree.nodes["Background"].inputs["Strength"].default_value = ambient
+
+    def _rendered(self) -> np.ndarray:
+        path = Path(self._folder.name) / "pass.exr"
+        settings = bpy.context.scene.render.image_settings
+        settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGB", "32"
+        bpy.context.scene.render.filepath = str(path)
+        bpy.ops.render.render(write_still=True)
+        image = bpy.data.images.load(str(path))
+        image.colorspace_settings.name = "Non-Color"
+        pixels = np.empty(self.width * self.height * 4, np.float32)
+        image.pixels.foreach_get(pixels)
+        bpy.data.images.remove(image)
+        return pixels.reshape(self.height, self.width, 4)[::-1, :, :3].copy()
+
+
+def _settings(stage: Stage) -> None:
+    scene = bpy.context.scene
+    scene.world = bpy.data.worlds.new("world")
+    scene.world.use_nodes = True
+    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.8, 0.88, 1, 1)
+    scene.camera = stage._camera
+    render = scene.render
+    render.engine = "CYCLES"
+    render.resolution_x, render.resolution_y = stage.width, stage.height
+    render.resolution_percentage, render.dither_intensity = 100, 0
+    scene.cycles.device = "CPU"
+    scene.cycles.denoiser = "OPENIMAGEDENOISE"
+    scene.cycles.use_adaptive_sampling = False
+    scene.cycles.max_bounces = 0  # direct light alone: paint changes nothing but where it lies
+    scene.view_settings.view_transform, scene.view_settings.look = "Raw", "None"
+
+
+def _mesh(sheet: Sheet) -> bpy.types.Object:
+    columns, rows = len(sheet.us), len(sheet.vs)
+    row, column = np.mgrid[0 : rows - 1, 0 : columns - 1]
+    first = (row * columns + column).ravel()
+    faces = np.stack([first, first + 1, first + columns + 1, first + columns], -1)
+    mesh = bpy.data.meshes.new(sheet.name)
+    mesh.from_pydata(sheet.vertices(0.0).tolist(), [], faces.tolist())
+    u, v = sheet.us[faces % columns], sheet.vs[faces // columns]
+    layer = mesh.uv_layers.new(name="uv")
+    layer.data.foreach_set("uv", np.stack([u, v], -1).astype(np.float32).ravel())
+    mesh.materials.append(None)
+    if sheet.smooth:
+        mesh.shade_smooth()
+    thing = bpy.data.objects.new(sheet.name, mesh)
+    bpy.context.collection.objects.link(thing)
+    return thing
+
+
+def _materials(sheet: Sheet, n: int, gloss: float) -> dict[str, bpy.types.Material]:
+    cover = mark_cover(sheet.mark, sheet.texture)[..., None]
+    painted = sheet.texture + cover * (np.array(sheet.mark.colour, np.float32) - sheet.texture)
+    channel = np.eye(3, dtype=np.float32)[n]
+    plain = _image(f"{sheet.name}.texture", sheet.texture, "sRGB")
+    return {
+        "lit": _surface(plain, gloss),
+        "edited": _surface(_image(f"{sheet.name}.edited", painted, "sRGB"), gloss),
+        "unlit": _shining(plain),
+        "grey": _surface(GREY, gloss),
+        "paint": _shining(_image(f"{sheet.name}.paint", cover * channel, "Non-Color")),
+        "cover": _shining(channel),
+        "uv": _shining(None),
+    }
+
+
+def _image(name: str, rgb: np.ndarray, space: str) -> bpy.types.Image:
+    height, width = rgb.shape[:2]
+    image = bpy.data.images.new(name, width, height)
+    image.colorspace_settings.name = space
+    rgba = np.ones((height, width, 4), np.float32)
+    rgba[..., :3] = rgb
+    image.pixels.foreach_set(rgba.ravel())
+    image.update()
+    image.pack()
+    return image
+
+
+def _surface(colour: bpy.types.Image | float, gloss: float) -> bpy.types.Material:
+    """What light falls on: an image, or one grey."""
+    made, nodes = _nodes()
+    shader = nodes.new("ShaderNodeBsdfPrincipled")
+    shader.inputs["Roughness"].default_value = 0.55
+    shader.inputs["Specular IOR Level"].default_value = gloss
+    if isinstance(colour, float):
+        shader.inputs["Base Color"].default_value = (colour, colour, colour, 1)
+    else:
+        made.node_tree.links.new(_lookup(made, colour), shader.inputs["Base Color"])
+    return _finished(made, shader)
+
+
+def _shining(what) -> bpy.types.Material:
+    """Emission of an image, of a colour, or (None) of the surface's (u, v, 1)."""
+    made, nodes = _nodes()
+    shader = nodes.new("ShaderNodeEmission")
+    if isinstance(what, bpy.types.Image):
+        made.node_tree.links.new(_lookup(made, what), shader.inputs["Color"])
+    elif what is None:
+        place, add = nodes.new("ShaderNodeUVMap"), nodes.new("ShaderNodeVectorMath")
+        add.inputs[1].default_value = (0, 0, 1)
+        made.node_tree.links.new(place.outputs["UV"], add.inputs[0])
+        made.node_tree.links.new(add.outputs["Vector"], shader.inputs["Color"])
+    else:
+        shader.inputs["Color"].default_value = (*what.tolist(), 1)
+    return _finished(made, shader)
+
+
+def _nodes():
+    made = bpy.data.materials.new("material")
+    made.use_nodes = True
+    made.node_tree.nodes.clear()
+    return made, made.node_tree.nodes
+
+
+def _lookup(made: bpy.types.Material, image: bpy.types.Image) -> bpy.types.NodeSocket:
+    texture = made.node_tree.nodes.new("ShaderNodeTexImage")
+    texture.image, texture.extension = image, "EXTEND"
+    return texture.outputs["Color"]
+
+
+def _finished(made: bpy.types.Material, shader: bpy.types.Node) -> bpy.types.Material:
+    output = made.node_tree.nodes.new("ShaderNodeOutputMaterial")
+    made.node_tree.links.new(shader.outputs[0], output.inputs["Surface"])
+    return made
+
+
+def _lamp(lamp) -> bpy.types.Object:
+    data = bpy.data.lights.new("lamp", lamp.kind)
+    if lamp.kind == "SUN":
+        data.angle = lamp.softness
+    else:
+        data.shadow_soft_size, data.spot_size, data.spot_blend = lamp.softness, lamp.cone, 0.35
+    thing = bpy.data.objects.new("lamp", data)
+    bpy.context.collection.objects.link(thing)
+    return thing
+
+
+def _blockers(quads: np.ndarray) -> bpy.types.Object:
+    mesh = bpy.data.meshes.new("blockers")
+    faces = np.arange(len(quads) * 4).reshape(-1, 4)
+    mesh.from_pydata(quads.reshape(-1, 3).tolist(), [], faces.tolist())
+    thing = bpy.data.objects.new("blockers", mesh)
+    thing.visible_camera = False
+    bpy.context.collection.objects.link(thing)
+    return thing
