@@ -18,7 +18,7 @@ PLACES = ("", "nvd_core", "blender_addon", "tools", "tests")
 CODE = re.compile(r"(?<![\w/.-])(?:[\w.-]+/)+[\w-]+\.(?:py|yaml|toml|yml)\b")
 QUOTED = re.compile(r"`[^`\n]+`")
 ROOTS = ("nvd_core/", "blender_addon/", "tools/", "tests/")
-OF_USERS = re.compile(r"^(paint|render|report|masks|runs|clip|shot|car-turn|roto|\.envs)/")
+OF_USERS = re.compile(r"^(runs|clip|car-turn|roto|[\w-]+\.nvd|\.envs)/")
 """examples of files that someone else has"""
 
 

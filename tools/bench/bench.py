@@ -7,7 +7,7 @@
 
 Makes the engine's environment under .envs/ where it is not made yet, and runs in it. Without
 --clip it takes the clip bear, where that stands in shared/clips/ in or beside the repository, else
-the sample clip. docs/performance.md says what each part measures.
+the sample clip. docs/develop/measuring.md says what each part measures.
 """
 
 import argparse

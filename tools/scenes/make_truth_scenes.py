@@ -10,7 +10,8 @@ The scenes in samples/truth were made by
     .envs/bpy-4.5/bin/python tools/scenes/make_truth_scenes.py --out samples/truth \
         --size 176x100 --frames 16 --jpeg 90 --without uv flow clean
 
-Writes OUT/<scene>/ as docs/truth-folder.md says; a scene that has its truth.json is left alone.
+Writes OUT/<scene>/ as docs/reference/truth-folder.md says; a scene that has its truth.json is left
+alone.
 Cycles on the CPU, about two seconds a frame on two cores at 192x108.
 """
 

@@ -1,6 +1,6 @@
 """A truth folder: rendering a scene's frames and writing all that is known of them.
 
-docs/truth-folder.md describes the files; nvd_core/evaluation/truth.py reads them.
+docs/reference/truth-folder.md describes the files; nvd_core/evaluation/truth/folder.py reads them.
 """
 
 import json
