@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import nvd_core
+from nvd_core.settings import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -158,3 +159,15 @@ def test_the_workflow_runs_the_commands_of_the_readme():
     run = [step["run"] for step in steps if "run" in step]
     assert run == ["python tools/test.py --quick", "python tools/test.py"]
     assert (ROOT / "nvd_core" / "py.typed").is_file()
+
+
+def test_the_weights_of_the_losses_are_those_of_the_presets():
+    rows = re.findall(
+        r"^\| `(\w+)`.*\| ([\d.]+) \| ([\d.]+) \|$",
+        text_of(ROOT / "docs" / "method" / "README.md"),
+        re.MULTILINE,
+    )
+    assert len(rows) >= 10
+    for name, fast, paper in rows:
+        found = [getattr(PRESETS[preset]().losses, name) for preset in ("fast", "paper")]
+        assert found == [float(fast), float(paper)], name
