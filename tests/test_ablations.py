@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_clip import FRAMES, write_tiny_clip
 
 from nvd_core.cli.main import main
 from nvd_core.editing.render import render_frames
@@ -45,9 +44,9 @@ alpha_mlp: {layers: 8, width: 64}
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
+def clip(tmp_path_factory, tiny_clip) -> Path:
     folder = tmp_path_factory.mktemp("clip")
-    write_tiny_clip(folder)
+    tiny_clip.write(folder)
     return folder
 
 
@@ -129,12 +128,12 @@ class TestPositional:
         assert model.grid_tables() == []
 
 
-def test_the_identity_start_is_pre_trained(clip, tmp_path):
+def test_the_identity_start_is_pre_trained(clip, tmp_path, tiny_clip):
     shot = decompose(clip, tmp_path, "mapping: {start: identity}\npretrain_iterations: 400", 1)
     mapping = load_model(shot.folder).mappings[1]
     assert isinstance(mapping, IdentityMapping)
     xy = torch.tensor([[10.0, 10.0], [60.0, 40.0]])
-    t = torch.tensor([2, FRAMES - 1])
+    t = torch.tensor([2, tiny_clip.FRAMES - 1])
     assert (mapping(xy, t) - mapping.start(xy, t)).abs().max() < 0.1
 
 

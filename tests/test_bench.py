@@ -17,7 +17,6 @@ import torch
 from bench.parts import iteration, machine, presets, quality, subject
 from bench.parts.figures import Figure, shown, table
 from bench.parts.run import run as run_parts
-from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
 
 from nvd_core.fields.hash_grid.grid import HashGrid
 from nvd_core.fields.networks import Mlp
@@ -43,9 +42,9 @@ TINY = dataclasses.replace(
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
+def clip(tmp_path_factory, tiny_clip) -> Path:
     folder = tmp_path_factory.mktemp("clip")
-    write_tiny_clip(folder)
+    tiny_clip.write(folder)
     (folder / "small.yaml").write_text(SMALL)
     return folder
 
@@ -86,10 +85,10 @@ def of(values: dict, part: str, case: str) -> dict[str, float]:
     return {name: v for (p, c, name), v in values.items() if (p, c) == (part, case)}
 
 
-def test_it_says_what_was_measured_on_what(found):
+def test_it_says_what_was_measured_on_what(found, tiny_clip):
     assert found["schema"] == "nvd.bench" and not found["failed"]
     assert found["clip"] == f"{Path(found['command'][4]).parent.name}, 80x48, 8 frames"
-    assert (FRAMES, WIDTH, HEIGHT) == (8, 80, 48)
+    assert (tiny_clip.FRAMES, tiny_clip.WIDTH, tiny_clip.HEIGHT) == (8, 80, 48)
     assert found["device"] == "cpu" and found["quick"] is True
     assert found["versions"]["torch"] == torch.__version__
     assert found["versions"]["numpy"] == np.__version__
@@ -173,7 +172,7 @@ def test_the_parts_of_an_iteration_add_up(values):
     assert all(value > 0 for value in parts.values())
 
 
-def test_rendering_and_storage_are_complete(values):
+def test_rendering_and_storage_are_complete(values, tiny_clip):
     assert len(of(values, "render", "kernel alone, 96x64, 3 layers")) == 4
     whole = of(values, "render", "nvd render, 96x64, 3 layers")
     assert set(whole) == {"small edit, to H.264", "small edit, to PNG"}
@@ -183,7 +182,9 @@ def test_rendering_and_storage_are_complete(values):
     whole = on_disk.pop("the whole folder")
     assert sum(on_disk.values()) == pytest.approx(whole)
     maps = of(values, "storage", "maps, 80x48, 2 layers")
-    frames = maps["a frame"] * FRAMES  # beside them lies the index of what they look up, some kB
+    frames = (
+        maps["a frame"] * tiny_clip.FRAMES
+    )  # beside them lies the index of what they look up, some kB
     assert 0 < on_disk["maps"] - frames < 0.01
 
 

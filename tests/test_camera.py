@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
 
 from nvd_core.cli.main import main
 from nvd_core.editing.camera import carried_opacity, render_camera
@@ -32,22 +31,22 @@ SMALL = {
 }
 
 
-def decomposed(folder: Path, light: bool = True, **changes) -> Shot:
-    frames, masks = write_tiny_clip(folder, light)
+def decomposed(tiny_clip, folder: Path, light: bool = True, **changes) -> Shot:
+    frames, masks = tiny_clip.write(folder, light)
     job = Job(str(frames), masks=[["disc", str(masks)]])
     decompose(folder / "shot.nvd", job, update_settings(fast(), SMALL | changes), Progress())
     return Shot.open(folder / "shot.nvd")
 
 
 @pytest.fixture(scope="module")
-def shot(tmp_path_factory) -> Shot:
-    return decomposed(tmp_path_factory.mktemp("camera"))
+def shot(tmp_path_factory, tiny_clip) -> Shot:
+    return decomposed(tiny_clip, tmp_path_factory.mktemp("camera"))
 
 
 @pytest.fixture(scope="module")
-def steady(tmp_path_factory) -> Shot:
+def steady(tmp_path_factory, tiny_clip) -> Shot:
     """The same clip without its changes of light."""
-    return decomposed(tmp_path_factory.mktemp("steady"), light=False)
+    return decomposed(tiny_clip, tmp_path_factory.mktemp("steady"), light=False)
 
 
 def pictures(shot: Shot, folder: Path, keys: list[Key], **options) -> list[np.ndarray]:
@@ -61,19 +60,27 @@ def composed(shot: Shot) -> list[np.ndarray]:
 
 
 class TestPath:
-    def test_the_clips_own_camera(self):
-        points = camera_points(Key(0), WIDTH, HEIGHT, WIDTH, HEIGHT)
-        x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    def test_the_clips_own_camera(self, tiny_clip):
+        points = camera_points(
+            Key(0), tiny_clip.WIDTH, tiny_clip.HEIGHT, tiny_clip.WIDTH, tiny_clip.HEIGHT
+        )
+        x, y = np.meshgrid(np.arange(tiny_clip.WIDTH), np.arange(tiny_clip.HEIGHT))
         assert np.array_equal(points, np.stack([x, y], -1))
 
-    def test_scale_shift_and_rotation(self):
-        right = camera_points(Key(0, x=3, y=-2), WIDTH, HEIGHT, WIDTH, HEIGHT)
+    def test_scale_shift_and_rotation(self, tiny_clip):
+        right = camera_points(
+            Key(0, x=3, y=-2), tiny_clip.WIDTH, tiny_clip.HEIGHT, tiny_clip.WIDTH, tiny_clip.HEIGHT
+        )
         assert np.array_equal(right[5, 7], [10, 3])
-        near = camera_points(Key(0, scale=2), WIDTH, HEIGHT, WIDTH, HEIGHT)
-        assert np.allclose(near[0, 0], [(WIDTH - 1) / 4, (HEIGHT - 1) / 4])
+        near = camera_points(
+            Key(0, scale=2), tiny_clip.WIDTH, tiny_clip.HEIGHT, tiny_clip.WIDTH, tiny_clip.HEIGHT
+        )
+        assert np.allclose(near[0, 0], [(tiny_clip.WIDTH - 1) / 4, (tiny_clip.HEIGHT - 1) / 4])
         turned = camera_points(Key(0, rotation=90), 11, 11, 11, 11)
         assert np.allclose(turned[5, 10], [5, 10], atol=1e-5)  # its right is the clip's below
-        wide = camera_points(Key(0), WIDTH + 20, HEIGHT, WIDTH, HEIGHT)
+        wide = camera_points(
+            Key(0), tiny_clip.WIDTH + 20, tiny_clip.HEIGHT, tiny_clip.WIDTH, tiny_clip.HEIGHT
+        )
         assert np.array_equal(wide[0, 0], [-10, 0])
 
     def test_between_keys_it_is_smooth_and_does_not_overshoot(self):
@@ -113,36 +120,46 @@ class TestPath:
             ("keys: [{frame: 1}, {frame: 1}]", "rise"),
         ],
     )
-    def test_bad_keys_say_what_is_wrong(self, text, words, tmp_path):
+    def test_bad_keys_say_what_is_wrong(self, text, words, tmp_path, tiny_clip):
         (tmp_path / "keys.yaml").write_text(text)
         with pytest.raises(NvdError, match=r"keys\.yaml") as caught:
-            load_keys(tmp_path / "keys.yaml", FRAMES)
+            load_keys(tmp_path / "keys.yaml", tiny_clip.FRAMES)
         assert words in str(caught.value)
 
-    def test_good_keys(self, tmp_path):
+    def test_good_keys(self, tmp_path, tiny_clip):
         (tmp_path / "keys.yaml").write_text("keys: [{frame: 0}, {frame: 7, scale: 2, y: 1.5}]")
-        keys = load_keys(tmp_path / "keys.yaml", FRAMES)
+        keys = load_keys(tmp_path / "keys.yaml", tiny_clip.FRAMES)
         assert keys == [Key(0), Key(7, scale=2, y=1.5)]
 
 
 class TestOpacity:
-    def test_at_the_pixels_it_is_the_networks_own(self, shot):
+    def test_at_the_pixels_it_is_the_networks_own(self, shot, tiny_clip):
         model = load_model(shot.folder)
-        points = camera_points(Key(0), WIDTH, HEIGHT, WIDTH, HEIGHT)
+        points = camera_points(
+            Key(0), tiny_clip.WIDTH, tiny_clip.HEIGHT, tiny_clip.WIDTH, tiny_clip.HEIGHT
+        )
         carried = carried_opacity(model, 0, 3, points)
         assert np.abs(carried - frame_layers(model, 3).alpha[0]).max() < 0.002
 
-    def test_between_pixels_it_is_between_theirs(self, shot):
+    def test_between_pixels_it_is_between_theirs(self, shot, tiny_clip):
         model = load_model(shot.folder)
         alpha = frame_layers(model, 3).alpha[0]
-        points = camera_points(Key(0, x=0.5), WIDTH, HEIGHT, WIDTH, HEIGHT)
+        points = camera_points(
+            Key(0, x=0.5), tiny_clip.WIDTH, tiny_clip.HEIGHT, tiny_clip.WIDTH, tiny_clip.HEIGHT
+        )
         carried = carried_opacity(model, 0, 3, points)[:, :-1]
         assert np.abs(carried - (alpha[:, 1:] + alpha[:, :-1]) / 2).mean() < 0.01
         assert np.ptp(carried) > 0.9
 
-    def test_out_of_the_frame_there_is_none(self, shot):
+    def test_out_of_the_frame_there_is_none(self, shot, tiny_clip):
         model = load_model(shot.folder)
-        points = camera_points(Key(0, x=WIDTH), WIDTH, HEIGHT, WIDTH, HEIGHT)
+        points = camera_points(
+            Key(0, x=tiny_clip.WIDTH),
+            tiny_clip.WIDTH,
+            tiny_clip.HEIGHT,
+            tiny_clip.WIDTH,
+            tiny_clip.HEIGHT,
+        )
         assert not carried_opacity(model, 0, 3, points).any()
 
 
@@ -156,9 +173,9 @@ class TestPictures:
         for ours, full in zip(shifted, composed(shot), strict=True):
             assert np.abs(ours[4:, :-5] - full[:-4, 5:]).max() < 0.02
 
-    def test_an_additive_shot_keeps_its_light(self, tmp_path):
+    def test_an_additive_shot_keeps_its_light(self, tmp_path, tiny_clip):
         (tmp_path / "pictures").mkdir()
-        shot = decomposed(tmp_path, residual="additive")
+        shot = decomposed(tiny_clip, tmp_path, residual="additive")
         ours = pictures(shot, tmp_path / "pictures", [Key(0)])
         for picture, full in zip(ours, composed(shot), strict=True):
             assert np.abs(picture - full).mean() < 0.001
@@ -173,32 +190,42 @@ class TestPictures:
         x, y = 22 + 3 * 2 - 5, 22 + 1
         assert painted[0][y, x, 1] > painted[0][y, x, 0] + 0.3
 
-    def test_a_larger_picture_shows_what_other_frames_saw(self, shot, tmp_path):
-        wide = pictures(shot, tmp_path, [], hold=0, size=(WIDTH + 40, HEIGHT + 20))
+    def test_a_larger_picture_shows_what_other_frames_saw(self, shot, tmp_path, tiny_clip):
+        wide = pictures(
+            shot, tmp_path, [], hold=0, size=(tiny_clip.WIDTH + 40, tiny_clip.HEIGHT + 20)
+        )
         full = composed(shot)
         middle = wide[0][10:-10, 20:-20]
         assert np.abs(middle - full[0]).max() < 0.03
         # the pan shows FRAMES - 1 more columns on the right, and nothing on the left
-        later = full[-1][5:-5, -(FRAMES - 1) + 1 : -1]
-        right = wide[-1][15:-15, 20 + WIDTH + 1 : 20 + WIDTH + FRAMES - 2]
+        later = full[-1][5:-5, -(tiny_clip.FRAMES - 1) + 1 : -1]
+        right = wide[-1][
+            15:-15, 20 + tiny_clip.WIDTH + 1 : 20 + tiny_clip.WIDTH + tiny_clip.FRAMES - 2
+        ]
         assert right.shape == later.shape and np.abs(right - later).mean() < 0.04
         assert not wide[0][:, :16].any() and not wide[0][:6].any()
-        assert not wide[0][:, 20 + WIDTH + FRAMES + 3 :].any()
+        assert not wide[0][:, 20 + tiny_clip.WIDTH + tiny_clip.FRAMES + 3 :].any()
 
 
 class TestHold:
-    def test_places_undo_the_pan(self, steady):
+    def test_places_undo_the_pan(self, steady, tiny_clip):
         hold = Hold(load_model(steady.folder), 3)
-        points = camera_points(Key(0), WIDTH, HEIGHT, WIDTH, HEIGHT)
+        points = camera_points(
+            Key(0), tiny_clip.WIDTH, tiny_clip.HEIGHT, tiny_clip.WIDTH, tiny_clip.HEIGHT
+        )
         uv = hold.texture_places(points)
         for t in (0, 3, 7):
             moved = hold.places(uv, t)[10:-10, 10:-10] - points[10:-10, 10:-10]
             assert np.abs(moved - [3 - t, 0]).mean() < 0.5, t
 
-    def test_places_have_the_held_texture_coordinates(self, shot):
+    def test_places_have_the_held_texture_coordinates(self, shot, tiny_clip):
         model = load_model(shot.folder)
         hold = Hold(model, 3)
-        uv = hold.texture_places(camera_points(Key(0), WIDTH, HEIGHT, WIDTH, HEIGHT))
+        uv = hold.texture_places(
+            camera_points(
+                Key(0), tiny_clip.WIDTH, tiny_clip.HEIGHT, tiny_clip.WIDTH, tiny_clip.HEIGHT
+            )
+        )
         again = hold._mapped(hold.places(uv, 6).reshape(-1, 2), 6).reshape(uv.shape)
         inside = slice(8, -8)
         error = np.abs(again - uv)[inside, inside] * model.mappings[-1].pixels_per_unit

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from synthetic_shot import make_synthetic_shot
 
 from nvd_core.editing import render as module
 from nvd_core.editing.kernel_torch import composed, to_device
@@ -21,10 +20,10 @@ TEXTURE = 600, 150  # width and height of the background's texture
 
 
 @pytest.fixture(params=[8, 16, "half"])
-def shot(request, tmp_path):
+def shot(request, tmp_path, synthetic):
     """An object that stands still before a background that pans by most of a frame each time."""
     folder = tmp_path / "shot.nvd"
-    made = make_synthetic_shot(folder, FRAMES, WIDTH, HEIGHT, request.param)
+    made = synthetic.make_shot(folder, FRAMES, WIDTH, HEIGHT, request.param)
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(np.float32)
     own = np.clip((20 - np.hypot(x - 40, y - 30)) / 4, 0, 1)
     light = np.full((HEIGHT, WIDTH, 3), 0.9, np.float16)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import OpenImageIO as oiio
 import pytest
-from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
 
 from nvd_core.fields.inference import frame_layers
 from nvd_core.fields.saved_model import load_model
@@ -45,9 +44,9 @@ def events(finished: subprocess.CompletedProcess) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
+def clip(tmp_path_factory, tiny_clip) -> Path:
     folder = tmp_path_factory.mktemp("clip")
-    write_tiny_clip(folder)
+    tiny_clip.write(folder)
     (folder / "small.yaml").write_text(SETTINGS)
     return folder
 
@@ -75,10 +74,13 @@ class TestDecompose:
         assert training[-1]["done"] == training[-1]["total"] == STEPS and "psnr" in training[-1]
         assert lines[-1]["event"] == "result" and lines[-1]["layers"] == ["disc", "background"]
 
-    def test_the_folder_is_whole(self, decomposed):
+    def test_the_folder_is_whole(self, decomposed, tiny_clip):
         shot = Shot.open(decomposed[0])
         shot.check()
-        assert (shot.manifest.clip.frames, shot.manifest.clip.height) == (FRAMES, HEIGHT)
+        assert (shot.manifest.clip.frames, shot.manifest.clip.height) == (
+            tiny_clip.FRAMES,
+            tiny_clip.HEIGHT,
+        )
         names = {path.name for path in decomposed[0].iterdir()}
         assert names == {
             "manifest.json", "job.json", "settings.yaml", "checkpoint.safetensors",
@@ -100,17 +102,20 @@ class TestDecompose:
         edit = read_image(decomposed[0] / "edits" / "disc.png")
         assert np.array_equal(texture, edit)
 
-    def test_info_and_evaluate(self, decomposed):
+    def test_info_and_evaluate(self, decomposed, tiny_clip):
         info = events(nvd("info", decomposed[0], "--json"))[-1]
-        assert info["frames"] == FRAMES and info["size"] == f"{WIDTH}x{HEIGHT}"
+        assert (
+            info["frames"] == tiny_clip.FRAMES
+            and info["size"] == f"{tiny_clip.WIDTH}x{tiny_clip.HEIGHT}"
+        )
         figures = events(nvd("evaluate", decomposed[0], "--json"))[-1]
         assert figures["psnr"] > 20 and figures["alpha_iou"]["disc"] > 0.8
         assert {"psnr_without_residual", "ssim", "folded", "psnr_per_frame"} <= figures.keys()
         assert (decomposed[0] / "report" / "report.json").exists()
 
-    def test_an_unpainted_delta_render_is_the_clip(self, decomposed, clip, tmp_path):
+    def test_an_unpainted_delta_render_is_the_clip(self, decomposed, clip, tmp_path, tiny_clip):
         assert nvd("render", decomposed[0], "--out", tmp_path / "%04d.png").returncode == 0
-        for t in range(FRAMES):
+        for t in range(tiny_clip.FRAMES):
             rendered = read_image(tmp_path / f"{t:04d}.png")
             assert np.array_equal(rendered, read_image(clip / "frames" / f"{t:04d}.png"))
 
@@ -231,9 +236,9 @@ def refused(finished: subprocess.CompletedProcess, *words: str) -> None:
 
 class TestBadInput:
     @pytest.fixture
-    def sequence(self, clip, tmp_path):
+    def sequence(self, clip, tmp_path, tiny_clip):
         """A copy of the clip that a test may break."""
-        frames, masks = write_tiny_clip(tmp_path / "broken")
+        frames, masks = tiny_clip.write(tmp_path / "broken")
         return frames, masks
 
     def decompose(self, tmp_path, source, *words):
@@ -271,9 +276,9 @@ class TestBadInput:
         refused(self.decompose(tmp_path, sequence[0], "--mask", f"disc={sequence[1]}"), "200")
 
     @pytest.mark.parametrize(("value", "word"), [(0, "empty"), (255, "white everywhere")])
-    def test_mask_that_says_nothing(self, value, word, sequence, tmp_path):
+    def test_mask_that_says_nothing(self, value, word, sequence, tmp_path, tiny_clip):
         for path in sequence[1].iterdir():
-            write_image(path, np.full((HEIGHT, WIDTH, 1), value, np.uint8))
+            write_image(path, np.full((tiny_clip.HEIGHT, tiny_clip.WIDTH, 1), value, np.uint8))
         refused(self.decompose(tmp_path, sequence[0], "--mask", f"disc={sequence[1]}"), word)
 
     def test_frames_out_of_range(self, clip, tmp_path):

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 import pytest
-from synthetic_shot import make_synthetic_shot, texture
 
 from nvd_core.editing.edits import DEAD_ZONE, edit_paths, load_edit, load_texture
 from nvd_core.media.images import decode_srgb, to_float, write_image
@@ -11,13 +10,13 @@ from nvd_core.runtime.errors import NvdError
 
 
 @pytest.fixture(scope="module")
-def shot(tmp_path_factory):
-    return make_synthetic_shot(tmp_path_factory.mktemp("shot"), frames=2)
+def shot(tmp_path_factory, synthetic):
+    return synthetic.make_shot(tmp_path_factory.mktemp("shot"), frames=2)
 
 
 @pytest.fixture(scope="module")
-def deep_shot(tmp_path_factory):
-    return make_synthetic_shot(tmp_path_factory.mktemp("deep"), frames=2, texture_depth=16)
+def deep_shot(tmp_path_factory, synthetic):
+    return synthetic.make_shot(tmp_path_factory.mktemp("deep"), frames=2, texture_depth=16)
 
 
 def painted(image, value):
@@ -34,8 +33,8 @@ def test_an_untouched_copy_changes_nothing(shot, tmp_path):
         np.testing.assert_array_equal(edit.full, load_texture(shot, name))
 
 
-def test_paint_changes_just_what_was_painted(shot, tmp_path):
-    image = painted(texture("dog"), (255, 0, 51))
+def test_paint_changes_just_what_was_painted(shot, tmp_path, synthetic):
+    image = painted(synthetic.texture("dog"), (255, 0, 51))
     write_image(tmp_path / "e.png", image)
     edit = load_edit(shot, "dog", tmp_path / "e.png")
     changed = np.zeros(image.shape[:2], bool)
@@ -44,8 +43,8 @@ def test_paint_changes_just_what_was_painted(shot, tmp_path):
     np.testing.assert_allclose(edit.full[changed], np.tile([1, 0, 0.2], (220, 1)), atol=1e-6)
 
 
-def test_alpha_weighs_the_edit_and_0_leaves_the_texture(shot, tmp_path):
-    image = texture("dog")
+def test_alpha_weighs_the_edit_and_0_leaves_the_texture(shot, tmp_path, synthetic):
+    image = synthetic.texture("dog")
     image[..., :3] = 255
     image[..., 3] = 0
     image[5:9, 5:9, 3] = 128
@@ -79,8 +78,10 @@ def cut_off(image):
 
 
 @pytest.mark.parametrize("reduced", [rounded, cut_off])
-def test_8_bit_edit_of_a_16_bit_texture_changes_only_the_paint(deep_shot, tmp_path, reduced):
-    image = painted(reduced(texture("dog", 16)), 200)
+def test_8_bit_edit_of_a_16_bit_texture_changes_only_the_paint(
+    deep_shot, tmp_path, reduced, synthetic
+):
+    image = painted(reduced(synthetic.texture("dog", 16)), 200)
     write_image(tmp_path / "e.png", image)
     delta = load_edit(deep_shot, "dog", tmp_path / "e.png").delta
     changed = np.zeros(image.shape[:2], bool)
@@ -89,8 +90,8 @@ def test_8_bit_edit_of_a_16_bit_texture_changes_only_the_paint(deep_shot, tmp_pa
     assert (np.abs(delta[changed]).max(1) > 0).mean() > 0.95
 
 
-def test_16_bit_edit_of_an_8_bit_texture(shot, tmp_path):
-    image = texture("dog").astype(np.uint16) * 257
+def test_16_bit_edit_of_an_8_bit_texture(shot, tmp_path, synthetic):
+    image = synthetic.texture("dog").astype(np.uint16) * 257
     image[10, 8, 0] += 40
     write_image(tmp_path / "e.png", image)
     delta = load_edit(shot, "dog", tmp_path / "e.png").delta
@@ -99,8 +100,8 @@ def test_16_bit_edit_of_an_8_bit_texture(shot, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_linear_edits(shot, tmp_path, dtype):
-    image = to_float(texture("dog"))[..., :3]
+def test_linear_edits(shot, tmp_path, dtype, synthetic):
+    image = to_float(synthetic.texture("dog"))[..., :3]
     write_image(tmp_path / "e.exr", painted(decode_srgb(image), 4.0).astype(dtype))
     delta = load_edit(shot, "dog", tmp_path / "e.exr").delta
     changed = np.zeros(image.shape[:2], bool)
@@ -120,8 +121,8 @@ def test_infinite_values_are_told(shot, tmp_path):
     [(m, f) for m in (cv2.INTER_LINEAR, cv2.INTER_CUBIC) for f in (2, 1.5, 0.7)]
     + [(cv2.INTER_AREA, 0.5), (cv2.INTER_LANCZOS4, 3)],
 )
-def test_resampling_is_no_edit(shot, tmp_path, method, factor):
-    image = texture("background")  # 90 x 56
+def test_resampling_is_no_edit(shot, tmp_path, method, factor, synthetic):
+    image = synthetic.texture("background")  # 90 x 56
     size = round(90 * factor), round(56 * factor)
     resampled = cv2.resize(image, size, interpolation=method)[..., :3]
     write_image(tmp_path / "e.png", resampled)
@@ -131,8 +132,8 @@ def test_resampling_is_no_edit(shot, tmp_path, method, factor):
     assert (delta != 0).any(2).mean() < 0.05
 
 
-def test_an_edit_of_another_size_lies_where_it_was_painted(shot, tmp_path):
-    image = cv2.resize(texture("background"), (180, 112), interpolation=cv2.INTER_LINEAR)
+def test_an_edit_of_another_size_lies_where_it_was_painted(shot, tmp_path, synthetic):
+    image = cv2.resize(synthetic.texture("background"), (180, 112), interpolation=cv2.INTER_LINEAR)
     image[40:60, 100:140] = 255
     write_image(tmp_path / "e.png", image)
     delta = load_edit(shot, "background", tmp_path / "e.png").delta
@@ -149,8 +150,8 @@ def test_which_images_are_edits(shot, tmp_path):
         edit_paths(shot, {"bird": tmp_path / "e.png"})
 
 
-def test_paint_in_the_folder_is_an_edit_and_a_missing_image_is_none(tmp_path):
-    shot = make_synthetic_shot(tmp_path, frames=2)
-    write_image(shot.edit_path("dog"), painted(texture("dog"), 0))
+def test_paint_in_the_folder_is_an_edit_and_a_missing_image_is_none(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path, frames=2)
+    write_image(shot.edit_path("dog"), painted(synthetic.texture("dog"), 0))
     shot.edit_path("cat").unlink()
     assert edit_paths(shot, {}) == {"dog": shot.edit_path("dog")}

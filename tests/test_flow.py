@@ -5,7 +5,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from moving_clips import rolling_disc, texture
 
 from nvd_core.priors.flow import compute_flow, consistent, dis, dis_flow
 from nvd_core.priors.flow_size import grey
@@ -17,9 +16,9 @@ RAFT_SMALL = Path(__file__).parents[2] / "shared" / "weights" / "raft-small.pth"
 SHIFT = np.array([3.0, -2.0])
 
 
-def shifted_clip(work: Path, count: int = 4) -> np.ndarray:
+def shifted_clip(moving_clips, work: Path, count: int = 4) -> np.ndarray:
     """frames.npy of a texture that moves by SHIFT from frame to frame."""
-    big = texture(160, 200)
+    big = moving_clips.texture(160, 200)
     frames = np.stack(
         [
             cv2.warpAffine(big, np.float64([[1, 0, dx], [0, 1, dy]]), (200, 160))[30:126, 30:158]
@@ -36,8 +35,8 @@ def inner(array: np.ndarray) -> np.ndarray:
 
 
 class TestDis:
-    def test_known_shift(self, tmp_path):
-        shifted_clip(tmp_path)
+    def test_known_shift(self, tmp_path, moving_clips):
+        shifted_clip(moving_clips, tmp_path)
         compute_flow(tmp_path, Progress())
         forward = np.load(tmp_path / "flow_forward.npy", mmap_mode="r")
         backward = np.load(tmp_path / "flow_backward.npy")
@@ -49,9 +48,9 @@ class TestDis:
         assert ok[:, :, 12:-12, 12:-12].mean() > 0.99
         assert ok[0, :, :, -2:].mean() < 0.1, "leaves the frame on the right"
 
-    def test_light_that_changes_is_not_taken_for_motion(self):
+    def test_light_that_changes_is_not_taken_for_motion(self, moving_clips):
         """A spot of light goes the other way over a texture: 0.02 px wrong, plain DIS 0.09."""
-        big = texture(160, 200)
+        big = moving_clips.texture(160, 200)
         y, x = np.mgrid[0:96, 0:128]
         lumas = []
         for t in (0, 1):
@@ -65,9 +64,9 @@ class TestDis:
         ]
         assert away[0] < 0.04 and away[0] < away[1] / 2, away
 
-    def test_a_small_disc_that_turns(self, tmp_path):
+    def test_a_small_disc_that_turns(self, tmp_path, moving_clips):
         """12 degrees a frame and 4 px onwards; from half the resolution flow is 0.58 px wrong."""
-        motion = rolling_disc(tmp_path, 6, 20, 12)
+        motion = moving_clips.rolling_disc(tmp_path, 6, 20, 12)
         forward = np.load(tmp_path / "flow_forward.npy").astype(np.float64)
         masks = np.load(tmp_path / "masks.npy")[0]
         disc = np.ones((9, 9), np.uint8)
@@ -79,8 +78,8 @@ class TestDis:
             wrong.append(np.linalg.norm(forward[t, y, x] - true, axis=-1))
         assert np.concatenate(wrong).mean() < 0.4
 
-    def test_cancelled_leaves_nothing(self, tmp_path):
-        shifted_clip(tmp_path)
+    def test_cancelled_leaves_nothing(self, tmp_path, moving_clips):
+        shifted_clip(moving_clips, tmp_path)
         progress = Progress()
         progress.cancel()
         with pytest.raises(Cancelled):
@@ -88,8 +87,8 @@ class TestDis:
         assert [p.name for p in tmp_path.iterdir()] == ["frames.npy"]
 
     @pytest.mark.parametrize("kind", ["one frame", "method"])
-    def test_errors(self, tmp_path, kind):
-        shifted_clip(tmp_path, 1 if kind == "one frame" else 2)
+    def test_errors(self, tmp_path, kind, moving_clips):
+        shifted_clip(moving_clips, tmp_path, 1 if kind == "one frame" else 2)
         with pytest.raises(NvdError) as caught:
             compute_flow(tmp_path, Progress(), "magic" if kind == "method" else "dis")
         assert caught.value.remedy
@@ -110,8 +109,8 @@ class TestFiles:
         path.write_bytes(head + flow.astype("<f4").tobytes())
 
     @pytest.mark.parametrize("layout", ["npy", "flo"])
-    def test_read_and_scaled(self, tmp_path, layout):
-        shifted_clip(tmp_path / "work")
+    def test_read_and_scaled(self, tmp_path, layout, moving_clips):
+        shifted_clip(moving_clips, tmp_path / "work")
         half = np.broadcast_to(SHIFT / 2, (3, 48, 64, 2)).astype(np.float32)
         for name, sign in (("forward", 1), ("backward", -1)):
             if layout == "npy":
@@ -122,8 +121,8 @@ class TestFiles:
         assert np.allclose(np.load(tmp_path / "work/flow_forward.npy"), SHIFT)
         assert np.load(tmp_path / "work/flow_ok.npy")[:, :, 4:-4, 4:-4].all()
 
-    def test_errors(self, tmp_path):
-        shifted_clip(tmp_path / "work")
+    def test_errors(self, tmp_path, moving_clips):
+        shifted_clip(moving_clips, tmp_path / "work")
         with pytest.raises(NvdError, match="no folder"):
             compute_flow(tmp_path / "work", Progress(), "files")
         with pytest.raises(NvdError, match="wrong number"):
@@ -137,8 +136,8 @@ class TestFiles:
 
 
 class TestRaft:
-    def test_errors(self, tmp_path):
-        shifted_clip(tmp_path, 2)
+    def test_errors(self, tmp_path, moving_clips):
+        shifted_clip(moving_clips, tmp_path, 2)
         with pytest.raises(NvdError, match="file of weights"):
             compute_flow(tmp_path, Progress(), "raft")
         (tmp_path / "bad.pth").write_bytes(b"not weights")
@@ -147,8 +146,8 @@ class TestRaft:
 
     @pytest.mark.clips
     @pytest.mark.skipif(not RAFT_SMALL.is_file(), reason="no RAFT weights in ../shared/weights")
-    def test_known_shift(self, tmp_path):
-        shifted_clip(tmp_path, 2)
+    def test_known_shift(self, tmp_path, moving_clips):
+        shifted_clip(moving_clips, tmp_path, 2)
         compute_flow(tmp_path, Progress(), "raft", RAFT_SMALL)
         forward = np.load(tmp_path / "flow_forward.npy")
         assert np.abs(inner(forward) - SHIFT).mean() < 0.4

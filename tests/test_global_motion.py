@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from moving_clips import CLIPS, H, W, camera, clip_arrays, rolling_disc, texture, warped_clip
 
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
@@ -14,10 +13,10 @@ from nvd_core.priors.motion_fit import Matches, apply, chain, fit_pair, generato
 from nvd_core.runtime.progress import Progress
 
 
-def gap(found: np.ndarray, true: np.ndarray, region: tuple = (0, 0, W, H)) -> float:
-    """Largest distance in px between two motions over the region, relative to the middle frame."""
-    x, y, right, bottom = region
-    points = pixel_grid(H, W)[y:bottom:10, x:right:10].reshape(-1, 2).astype(float)
+def gap(moving_clips, found: np.ndarray, true: np.ndarray) -> float:
+    """Largest distance in px between two motions, relative to the middle frame."""
+    points = pixel_grid(moving_clips.HEIGHT, moving_clips.WIDTH)[::10, ::10]
+    points = points.reshape(-1, 2).astype(float)
     return float(np.abs(apply(found, points) - apply(true, points)).max())
 
 
@@ -54,57 +53,79 @@ class TestFit:
 
 class TestBackground:
     @pytest.mark.parametrize("perspective", [0.0, 4e-5])
-    def test_known_motion(self, tmp_path, perspective):
-        true = camera(12, perspective)
-        warped_clip(tmp_path, true)
+    def test_known_motion(self, tmp_path, perspective, moving_clips):
+        true = moving_clips.camera(12, perspective)
+        moving_clips.warped_clip(tmp_path, true)
         found = estimate_global_motion(tmp_path, Progress())
         facts = json.loads((tmp_path / "motion.json").read_text())
         assert found.shape == (1, 12, 3, 3)
-        assert gap(found[0], true) < 0.5
+        assert gap(moving_clips, found[0], true) < 0.5
         assert facts[-1]["kind"] == "background" and facts[-1]["reference"] == 6
         assert facts[-1]["model"] == ("homography" if perspective else "similarity")
         assert facts[-1]["inlier_share"] > 0.95
 
-    def test_still_camera_stays_simple(self, tmp_path):
-        warped_clip(tmp_path, np.tile(np.eye(3), (5, 1, 1)))
+    def test_still_camera_stays_simple(self, tmp_path, moving_clips):
+        moving_clips.warped_clip(tmp_path, np.tile(np.eye(3), (5, 1, 1)))
         found = estimate_global_motion(tmp_path, Progress())
-        assert gap(found[0], np.tile(np.eye(3), (5, 1, 1))) < 0.2
+        assert gap(moving_clips, found[0], np.tile(np.eye(3), (5, 1, 1))) < 0.2
         assert json.loads((tmp_path / "motion.json").read_text())[0]["model"] == "translation"
 
-    def test_guard_against_perspective_drift(self, tmp_path):
+    def test_guard_against_perspective_drift(self, tmp_path, moving_clips):
         """Flow whose chained homographies would fold: a strong constant perspective each frame."""
         step = np.eye(3)
         step[2, 0] = 1 / 500
-        count, points = 16, pixel_grid(H, W).reshape(-1, 2).astype(float)
-        there = (apply(step, points) - points).reshape(H, W, 2)
-        back = (apply(np.linalg.inv(step), points) - points).reshape(H, W, 2)
-        np.save(tmp_path / "frames.npy", np.stack([texture(H, W)] * count))
-        np.save(tmp_path / "masks.npy", np.zeros((0, count, H, W), np.uint8))
+        count, points = (
+            16,
+            pixel_grid(moving_clips.HEIGHT, moving_clips.WIDTH).reshape(-1, 2).astype(float),
+        )
+        there = (apply(step, points) - points).reshape(moving_clips.HEIGHT, moving_clips.WIDTH, 2)
+        back = (apply(np.linalg.inv(step), points) - points).reshape(
+            moving_clips.HEIGHT, moving_clips.WIDTH, 2
+        )
+        np.save(
+            tmp_path / "frames.npy",
+            np.stack([moving_clips.texture(moving_clips.HEIGHT, moving_clips.WIDTH)] * count),
+        )
+        np.save(
+            tmp_path / "masks.npy",
+            np.zeros((0, count, moving_clips.HEIGHT, moving_clips.WIDTH), np.uint8),
+        )
         np.save(tmp_path / "flow_forward.npy", np.stack([there] * (count - 1)).astype(np.float16))
         np.save(tmp_path / "flow_backward.npy", np.stack([back] * (count - 1)).astype(np.float16))
-        np.save(tmp_path / "flow_ok.npy", np.ones((2, count - 1, H, W), np.uint8))
+        np.save(
+            tmp_path / "flow_ok.npy",
+            np.ones((2, count - 1, moving_clips.HEIGHT, moving_clips.WIDTH), np.uint8),
+        )
         found = estimate_global_motion(tmp_path, Progress())
-        corners = np.array([[0, 0], [W, 0], [0, H], [W, H]], float)
+        corners = np.array(
+            [
+                [0, 0],
+                [moving_clips.WIDTH, 0],
+                [0, moving_clips.HEIGHT],
+                [moving_clips.WIDTH, moving_clips.HEIGHT],
+            ],
+            float,
+        )
         assert np.isfinite(found).all()
-        assert np.ptp(apply(found[0], corners), axis=(0, 1)).max() < 6 * W
+        assert np.ptp(apply(found[0], corners), axis=(0, 1)).max() < 6 * moving_clips.WIDTH
 
 
 class TestObject:
-    def test_follows_its_own_motion(self, tmp_path):
+    def test_follows_its_own_motion(self, tmp_path, moving_clips):
         places = np.array([[20 + 4 * t, 40 + 2 * t] for t in range(10)])
-        warped_clip(tmp_path, camera(10), (40, places))
+        moving_clips.warped_clip(tmp_path, moving_clips.camera(10), (40, places))
         found = estimate_global_motion(tmp_path, Progress())
         facts = json.loads((tmp_path / "motion.json").read_text())
         assert [fact["kind"] for fact in facts] == ["object", "background"]
-        assert gap(found[1], camera(10)) < 0.5
+        assert gap(moving_clips, found[1], moving_clips.camera(10)) < 0.5
         reference = facts[0]["reference"]
         for t, (x, y) in enumerate(places):
             centre = np.array([[x + 20.0, y + 20.0]])
             assert np.abs(apply(found[0, t], centre) - places[reference] - 20).max() < 0.5
 
-    def test_a_rolling_disc_is_followed_all_the_way(self, tmp_path):
+    def test_a_rolling_disc_is_followed_all_the_way(self, tmp_path, moving_clips):
         """22 turns of 15 degrees. Coarse flow loses a fifth of them: the rim slides by 18 px."""
-        true = rolling_disc(tmp_path, 22, 20, 15)
+        true = moving_clips.rolling_disc(tmp_path, 22, 20, 15)
         found = estimate_global_motion(tmp_path, Progress())
         reference = json.loads((tmp_path / "motion.json").read_text())[0]["reference"]
         rim = np.array([50, 50]) + 16 * np.array(
@@ -115,9 +136,9 @@ class TestObject:
             there = apply(np.linalg.inv(true[reference]), rim)
             assert np.linalg.norm(apply(found[0, t], here) - there, axis=1).max() < 1
 
-    def test_absent_object_is_carried(self, tmp_path):
+    def test_absent_object_is_carried(self, tmp_path, moving_clips):
         places = np.array([[20 + 4 * t, 40] for t in range(8)])
-        warped_clip(tmp_path, camera(8), (40, places))
+        moving_clips.warped_clip(tmp_path, moving_clips.camera(8), (40, places))
         masks = np.load(tmp_path / "masks.npy")
         masks[0, 5:] = 0
         np.save(tmp_path / "masks.npy", masks)
@@ -130,15 +151,15 @@ class TestObject:
 
 
 class TestCautions:
-    def test_quiet_clip(self, tmp_path):
+    def test_quiet_clip(self, tmp_path, moving_clips):
         places = np.array([[20 + 4 * t, 40] for t in range(6)])
-        warped_clip(tmp_path, camera(6), (40, places))
+        moving_clips.warped_clip(tmp_path, moving_clips.camera(6), (40, places))
         estimate_global_motion(tmp_path, Progress())
         assert find_cautions(tmp_path, json.loads((tmp_path / "motion.json").read_text())) == []
 
-    def test_cut_small_object_and_light(self, tmp_path):
+    def test_cut_small_object_and_light(self, tmp_path, moving_clips):
         places = np.array([[20 + 2 * t, 40] for t in range(8)])
-        warped_clip(tmp_path, camera(8), (8, places))
+        moving_clips.warped_clip(tmp_path, moving_clips.camera(8), (8, places))
         frames = np.load(tmp_path / "frames.npy")
         frames[4:] = 255 - frames[4:, ::-1] // 3
         np.save(tmp_path / "frames.npy", frames)
@@ -150,10 +171,9 @@ class TestCautions:
 
 
 @pytest.mark.clips
-@pytest.mark.skipif(not CLIPS.is_dir(), reason="no clips in ../shared/clips")
-def test_wide_pan_stays_flat(tmp_path):
+def test_wide_pan_stays_flat(tmp_path, moving_clips):
     """car-turn: freely chained homographies fold there."""
-    clip_arrays(tmp_path, "car-turn", range(0, 80, 2), 200)
+    moving_clips.clip_arrays(tmp_path, "car-turn", range(0, 80, 2), 200)
     compute_flow(tmp_path, Progress())
     found = estimate_global_motion(tmp_path, Progress())
     facts = json.loads((tmp_path / "motion.json").read_text())

@@ -12,43 +12,6 @@ from nvd_core.fields.hash_grid.grid import GridLayout, HashGrid, backend_for
 from nvd_core.fields.hash_grid.kernel_tcnn import encoding_config
 from nvd_core.runtime.errors import NvdError
 
-LAYOUTS = {
-    "2-D hash": GridLayout(2, 5, log2_table=9, base=5, growth=1.7),
-    "3-D hash": GridLayout(3, 4, log2_table=8, base=3, growth=1.6),
-    "2-D dense": GridLayout(2, 3, base=7, growth=1.33, kind="dense"),
-    "3-D dense": GridLayout(3, 3, base=4, growth=1.6, kind="dense"),
-    "2-D, 1 feature": GridLayout(2, 3, features=1, log2_table=7, base=4, growth=2.0),
-    "3-D, 3 features": GridLayout(3, 2, features=3, log2_table=7, base=4, growth=2.0),
-    "3-D, 1 level": GridLayout(3, 1, log2_table=8, base=6),
-}
-TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12}
-
-
-def make_points(dims: int, count: int, dtype: torch.dtype) -> torch.Tensor:
-    """Inside, outside, repeated, and the corners 0 and 1 of the unit square or cube."""
-    generator = torch.Generator().manual_seed(count)
-    x = torch.rand(count, dims, generator=generator, dtype=dtype)
-    x[: count // 4] = x[: count // 4] * 5 - 2
-    x[count // 4 : count // 2] = x[count // 4]
-    special = torch.tensor([0.0, 1.0, -1.0, 0.5, 1e3, -1e3, 3e12, -3e12], dtype=dtype)
-    x[-len(special) :] = special[:, None]
-    return x
-
-
-def make_table(layout: GridLayout, dtype: torch.dtype) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(layout.entries, layout.features, generator=generator, dtype=dtype)
-
-
-def gradients(encode, layout, dtype, count, **options) -> list[torch.Tensor]:
-    """Output, gradient by x and gradient by table, of a random weighted sum of the output."""
-    x = make_points(layout.dims, count, dtype).requires_grad_()
-    table = make_table(layout, dtype).requires_grad_()
-    out = encode(x, table, layout, **options)
-    generator = torch.Generator().manual_seed(2)
-    weight = torch.randn(out.shape, generator=generator, dtype=dtype)
-    return [out.detach(), *torch.autograd.grad(out, (x, table), weight)]
-
 
 class TestLayout:
     def test_smoke(self):
@@ -106,24 +69,28 @@ class TestLayout:
 
 class TestHashGrid:
     @pytest.mark.parametrize("backend", ["torch", "numba", "auto"])
-    def test_smoke(self, backend):
-        grid = HashGrid(LAYOUTS["2-D hash"], backend, generator=torch.Generator().manual_seed(0))
+    def test_smoke(self, backend, grid_cases):
+        grid = HashGrid(
+            grid_cases.LAYOUTS["2-D hash"], backend, generator=torch.Generator().manual_seed(0)
+        )
         assert grid.table.abs().max() <= 1e-4
         assert grid.table.std() > 5e-5
         grid(torch.rand(3, 2)).sum().backward()
         assert grid.table.grad.abs().sum() > 0
         assert "levels=5" in repr(grid)
 
-    def test_same_seed_same_table(self):
+    def test_same_seed_same_table(self, grid_cases):
         tables = [
-            HashGrid(LAYOUTS["2-D hash"], generator=torch.Generator().manual_seed(7)).table
+            HashGrid(
+                grid_cases.LAYOUTS["2-D hash"], generator=torch.Generator().manual_seed(7)
+            ).table
             for _ in range(2)
         ]
         assert torch.equal(*tables)
 
     @pytest.mark.parametrize("backend", ["torch", "numba"])
-    def test_exception(self, backend):
-        layout = LAYOUTS["2-D hash"]
+    def test_exception(self, backend, grid_cases):
+        layout = grid_cases.LAYOUTS["2-D hash"]
         grid = HashGrid(layout, backend)
         with pytest.raises(ValueError, match=r"x must be \[P, 2\], got \(4, 3\)"):
             grid(torch.rand(4, 3))
@@ -136,13 +103,15 @@ class TestHashGrid:
             HashGrid(layout, "jax")
 
     @pytest.mark.parametrize("backend", ["torch", "numba"])
-    @pytest.mark.parametrize("name", LAYOUTS)
     @pytest.mark.parametrize("count", [0, 1, 65])
-    def test_cardinality(self, backend, name, count):
-        grid = HashGrid(LAYOUTS[name], backend)
-        x = torch.rand(count, LAYOUTS[name].dims, requires_grad=True)
+    def test_cardinality(self, backend, grid_name, count, grid_cases):
+        grid = HashGrid(grid_cases.LAYOUTS[grid_name], backend)
+        x = torch.rand(count, grid_cases.LAYOUTS[grid_name].dims, requires_grad=True)
         out = grid(x)
-        assert out.shape == (count, LAYOUTS[name].levels * LAYOUTS[name].features)
+        assert out.shape == (
+            count,
+            grid_cases.LAYOUTS[grid_name].levels * grid_cases.LAYOUTS[grid_name].features,
+        )
         assert out.is_contiguous()
         out.sum().backward()
         assert x.grad.shape == x.shape
@@ -202,50 +171,52 @@ class TestHashGrid:
         assert slope[0].tolist() == pytest.approx([40.0, 400.0])
 
     @pytest.mark.parametrize("encode", [kernel_torch.encode, kernel_numba.encode])
-    def test_feature_not_a_number(self, encode):
+    def test_feature_not_a_number(self, encode, grid_cases):
         """NaN and infinity reach no memory but the table's, and spoil only their own row."""
-        layout = LAYOUTS["3-D hash"]
+        layout = grid_cases.LAYOUTS["3-D hash"]
         x = torch.rand(5, 3)
         x[1, 0], x[2], x[3] = math.nan, math.inf, -math.inf
-        table = make_table(layout, torch.float32).requires_grad_()
+        table = grid_cases.make_table(layout, torch.float32).requires_grad_()
         out = encode(x.requires_grad_(), table, layout)
         assert out.isfinite().all(dim=1).tolist() == [True, False, False, False, True]
         out.nansum().backward()
 
     @pytest.mark.parametrize("encode", [kernel_torch.encode, kernel_numba.encode])
     @pytest.mark.parametrize("name", ["2-D hash", "3-D hash", "3-D dense", "3-D, 3 features"])
-    def test_gradcheck(self, encode, name):
-        layout = LAYOUTS[name]
+    def test_gradcheck(self, encode, name, grid_cases):
+        layout = grid_cases.LAYOUTS[name]
         generator = torch.Generator().manual_seed(3)
         x = torch.rand(3, layout.dims, generator=generator, dtype=torch.float64)
-        table = make_table(layout, torch.float64)
+        table = grid_cases.make_table(layout, torch.float64)
         x.requires_grad_()
         table.requires_grad_()
         options = {"eps": 1e-7, "atol": 1e-5, "fast_mode": True, "nondet_tol": 0.0}
         assert torch.autograd.gradcheck(lambda x, t: encode(x, t, layout), (x, table), **options)
 
-    @pytest.mark.parametrize("dtype", TOLERANCE)
-    @pytest.mark.parametrize("name", LAYOUTS)
     @pytest.mark.parametrize("count", [33, 1101])
-    def test_parity(self, name, dtype, count):
+    def test_parity(self, grid_name, grid_dtype, count, grid_cases):
         """Numba equals the reference, forward and backward."""
-        expected = gradients(kernel_torch.encode, LAYOUTS[name], dtype, count)
-        found = gradients(kernel_numba.encode, LAYOUTS[name], dtype, count)
+        expected = grid_cases.gradients(
+            kernel_torch.encode, grid_cases.LAYOUTS[grid_name], grid_dtype, count
+        )
+        found = grid_cases.gradients(
+            kernel_numba.encode, grid_cases.LAYOUTS[grid_name], grid_dtype, count
+        )
         for a, b in zip(expected, found, strict=True):
             assert a.shape == b.shape
-            assert (a - b).abs().max() <= TOLERANCE[dtype] * a.abs().max()
+            assert (a - b).abs().max() <= grid_cases.TOLERANCE[grid_dtype] * a.abs().max()
 
-    def test_parity_published_layout(self):
+    def test_parity_published_layout(self, grid_cases):
         layout = GridLayout(3)
-        expected = gradients(kernel_torch.encode, layout, torch.float32, 3000)
-        found = gradients(kernel_numba.encode, layout, torch.float32, 3000)
+        expected = grid_cases.gradients(kernel_torch.encode, layout, torch.float32, 3000)
+        found = grid_cases.gradients(kernel_numba.encode, layout, torch.float32, 3000)
         for a, b in zip(expected, found, strict=True):
             assert (a - b).abs().max() <= 1e-5 * a.abs().max()
 
-    def test_parity_strided(self):
+    def test_parity_strided(self, grid_cases):
         """Inputs and gradients that are not contiguous."""
-        layout = LAYOUTS["2-D hash"]
-        table = make_table(layout, torch.float32)
+        layout = grid_cases.LAYOUTS["2-D hash"]
+        table = grid_cases.make_table(layout, torch.float32)
         x = torch.rand(2, 50).t()
         results = []
         for encode in (kernel_torch.encode, kernel_numba.encode):
@@ -255,22 +226,22 @@ class TestHashGrid:
         assert torch.allclose(*results, atol=1e-5)
 
     @pytest.mark.parametrize("threads", [1, 3])
-    def test_same_bits(self, threads):
+    def test_same_bits(self, threads, grid_cases):
         """The same bits from run to run and for any number of threads."""
         before = torch.get_num_threads()
-        layout = LAYOUTS["3-D hash"]
-        first = gradients(kernel_numba.encode, layout, torch.float32, 3000)
+        layout = grid_cases.LAYOUTS["3-D hash"]
+        first = grid_cases.gradients(kernel_numba.encode, layout, torch.float32, 3000)
         try:
             torch.set_num_threads(threads)
-            second = gradients(kernel_numba.encode, layout, torch.float32, 3000)
+            second = grid_cases.gradients(kernel_numba.encode, layout, torch.float32, 3000)
         finally:
             torch.set_num_threads(before)
         assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
     @pytest.mark.parametrize("first_grad", ["none", "zeros", "kept"])
-    def test_accumulate_in_place(self, first_grad):
+    def test_accumulate_in_place(self, first_grad, grid_cases):
         """Several calls in one backward pass, straight into table.grad, equal the plain path."""
-        layout = LAYOUTS["3-D hash"]
+        layout = grid_cases.LAYOUTS["3-D hash"]
         grids = [
             HashGrid(layout, "torch"),
             HashGrid(layout, "numba"),
@@ -278,7 +249,7 @@ class TestHashGrid:
         ]
         x = [torch.rand(40, 3), torch.rand(70, 3)]
         for grid in grids:
-            grid.table.data = make_table(layout, torch.float32)
+            grid.table.data = grid_cases.make_table(layout, torch.float32)
             if first_grad == "zeros":
                 grid.table.grad = torch.zeros_like(grid.table)
             elif first_grad == "kept":
@@ -289,10 +260,10 @@ class TestHashGrid:
         for grid in grids[1:]:
             assert torch.allclose(grid.table.grad, grids[0].table.grad, rtol=1e-5, atol=1e-5)
 
-    def test_frozen_table(self):
+    def test_frozen_table(self, grid_cases):
         """A table that needs no gradient gets none; the points still get theirs."""
         for in_place in (False, True):
-            grid = HashGrid(LAYOUTS["2-D hash"], accumulate_in_place=in_place)
+            grid = HashGrid(grid_cases.LAYOUTS["2-D hash"], accumulate_in_place=in_place)
             grid.table.requires_grad_(False)
             x = torch.rand(5, 2, requires_grad=True)
             grid(x).sum().backward()
@@ -339,14 +310,16 @@ class TestTinyCudaNN:
         with pytest.raises(NvdError, match="tiny-cuda-nn is not installed"):
             HashGrid(GridLayout(3), "tcnn")
 
+    @pytest.mark.gpu
     @pytest.mark.skipif(
-        importlib.util.find_spec("tinycudann") is None or not torch.cuda.is_available(),
-        reason="needs tiny-cuda-nn's PyTorch bindings and a CUDA device",
+        importlib.util.find_spec("tinycudann") is None,
+        reason="needs tiny-cuda-nn's PyTorch bindings",
     )
-    @pytest.mark.parametrize("layout", [GridLayout(3), LAYOUTS["2-D dense"], LAYOUTS["2-D hash"]])
-    def test_parity(self, layout):
+    @pytest.mark.parametrize("name", ["published", "2-D dense", "2-D hash"])
+    def test_parity(self, name, grid_cases):
+        layout = grid_cases.LAYOUTS.get(name, GridLayout(3))
         x = torch.rand(1000, layout.dims)
-        table = make_table(layout, torch.float32)
+        table = grid_cases.make_table(layout, torch.float32)
         expected = kernel_torch.encode(x, table, layout)
         grid = HashGrid(layout, "tcnn")
         grid.table.data = table

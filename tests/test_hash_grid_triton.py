@@ -7,7 +7,6 @@ import math
 
 import pytest
 import torch
-from test_hash_grid import LAYOUTS, TOLERANCE, gradients, make_points, make_table
 
 from nvd_core.fields.hash_grid import kernel_torch
 from nvd_core.fields.hash_grid.grid import GridLayout, HashGrid
@@ -30,22 +29,22 @@ def test_triton_works_here():
     assert triton_works(DEVICE)
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_parity(name, dtype):
+def test_parity(grid_name, grid_dtype, grid_cases):
     """More points than a block, some of them far outside."""
     count = kernel_triton.BLOCK + 33
-    expected = gradients(kernel_torch.encode, LAYOUTS[name], dtype, count)
-    found = gradients(encode, LAYOUTS[name], dtype, count)
+    expected = grid_cases.gradients(
+        kernel_torch.encode, grid_cases.LAYOUTS[grid_name], grid_dtype, count
+    )
+    found = grid_cases.gradients(encode, grid_cases.LAYOUTS[grid_name], grid_dtype, count)
     for a, b in zip(expected, found, strict=True):
         assert a.shape == b.shape
-        assert (a - b).abs().max() <= TOLERANCE[dtype] * a.abs().max()
+        assert (a - b).abs().max() <= grid_cases.TOLERANCE[grid_dtype] * a.abs().max()
 
 
-def test_parity_published_layout():
+def test_parity_published_layout(grid_cases):
     layout = GridLayout(3)
-    expected = gradients(kernel_torch.encode, layout, torch.float32, 128)
-    found = gradients(encode, layout, torch.float32, 128)
+    expected = grid_cases.gradients(kernel_torch.encode, layout, torch.float32, 128)
+    found = grid_cases.gradients(encode, layout, torch.float32, 128)
     for a, b in zip(expected, found, strict=True):
         assert (a - b).abs().max() <= 1e-5 * a.abs().max()
 
@@ -65,8 +64,8 @@ def test_many_points_of_one_cell():
 
 @pytest.mark.parametrize("count", [0, 1])
 @pytest.mark.parametrize("name", ["2-D hash", "3-D dense"])
-def test_cardinality(name, count):
-    layout = LAYOUTS[name]
+def test_cardinality(name, count, grid_cases):
+    layout = grid_cases.LAYOUTS[name]
     grid = HashGrid(layout, "triton").to(DEVICE)
     x = torch.rand(count, layout.dims, device=DEVICE, requires_grad=True)
     out = grid(x)
@@ -76,22 +75,22 @@ def test_cardinality(name, count):
     assert grid.table.grad.shape == grid.table.shape
 
 
-def test_not_a_number():
+def test_not_a_number(grid_cases):
     """NaN and infinity reach no memory but the table's, and spoil only their own row."""
-    layout = LAYOUTS["3-D hash"]
+    layout = grid_cases.LAYOUTS["3-D hash"]
     x = torch.rand(5, 3)
     x[1, 0], x[2], x[3] = math.nan, math.inf, -math.inf
-    table = make_table(layout, torch.float32).requires_grad_()
+    table = grid_cases.make_table(layout, torch.float32).requires_grad_()
     out = encode(x.requires_grad_(), table, layout)
     assert out.isfinite().all(dim=1).tolist() == [True, False, False, False, True]
     out.nansum().backward()
 
 
-def test_strided():
+def test_strided(grid_cases):
     """Points, table and gradient that are not contiguous."""
-    layout = LAYOUTS["2-D hash"]
-    x = make_points(2, 50, torch.float64).t().contiguous().t()
-    table = make_table(layout, torch.float64).t().contiguous().t()
+    layout = grid_cases.LAYOUTS["2-D hash"]
+    x = grid_cases.make_points(2, 50, torch.float64).t().contiguous().t()
+    table = grid_cases.make_table(layout, torch.float64).t().contiguous().t()
     results = []
     for function in (kernel_torch.encode, encode):
         leaf = table.detach().requires_grad_()
@@ -102,13 +101,13 @@ def test_strided():
 
 
 @pytest.mark.parametrize("first_grad", ["none", "kept"])
-def test_accumulate_in_place(first_grad):
+def test_accumulate_in_place(first_grad, grid_cases):
     """Several calls in one backward pass, straight into table.grad, equal the plain path."""
-    layout = LAYOUTS["2-D hash"]
+    layout = grid_cases.LAYOUTS["2-D hash"]
     grids = [HashGrid(layout, "torch"), HashGrid(layout, "triton", accumulate_in_place=True)]
     x = [torch.rand(40, 2, device=DEVICE), torch.rand(70, 2, device=DEVICE)]
     for grid in grids:
-        grid.to(DEVICE).table.data = make_table(layout, torch.float32).to(DEVICE)
+        grid.to(DEVICE).table.data = grid_cases.make_table(layout, torch.float32).to(DEVICE)
         if first_grad == "kept":
             (grid(x[1]) ** 2).sum().backward()
         buffer = grid.table.grad
@@ -118,9 +117,11 @@ def test_accumulate_in_place(first_grad):
 
 
 @pytest.mark.parametrize("in_place", [False, True])
-def test_frozen_table(in_place):
+def test_frozen_table(in_place, grid_cases):
     """A table that needs no gradient gets none; the points still get theirs."""
-    grid = HashGrid(LAYOUTS["2-D hash"], "triton", accumulate_in_place=in_place).to(DEVICE)
+    grid = HashGrid(grid_cases.LAYOUTS["2-D hash"], "triton", accumulate_in_place=in_place).to(
+        DEVICE
+    )
     grid.table.requires_grad_(False)
     x = torch.rand(5, 2, device=DEVICE, requires_grad=True)
     grid(x).sum().backward()
@@ -128,12 +129,12 @@ def test_frozen_table(in_place):
     assert x.grad.abs().sum() > 0
 
 
-def test_frozen_points():
+def test_frozen_points(grid_cases):
     """Points that need no gradient get none; the table's is the same with and without theirs."""
-    layout = LAYOUTS["3-D hash"]
+    layout = grid_cases.LAYOUTS["3-D hash"]
     x, grads = torch.rand(20, 3), []
     for needs in (False, True):
-        table = make_table(layout, torch.float64).requires_grad_()
+        table = grid_cases.make_table(layout, torch.float64).requires_grad_()
         encode(x.double().requires_grad_(needs), table, layout).square().sum().backward()
         grads.append(table.grad)
     assert torch.allclose(*grads, rtol=1e-12)

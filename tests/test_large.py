@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from moving_clips import H, W, warped_clip
-from stage_memory import HEIGHT, LONG, SHORT, WIDTH
 
 from nvd_core.baking import bake
 from nvd_core.fields.inference import FrameLayers
@@ -35,7 +33,7 @@ FRAME, MASK, FLOW, OK = 3, 2, 8, 2
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="asks Linux for the memory")
 def test_no_stage_holds_the_clip_in_memory():
     """What a stage needs more for a longer clip is a small part of what that clip has more."""
-    script = Path(__file__).with_name("stage_memory.py")
+    script = Path(__file__).parent / "scripts" / "stage_memory.py"
     steady = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"}
     run = subprocess.run(
         [sys.executable, script], env=os.environ | steady, capture_output=True, text=True
@@ -50,10 +48,11 @@ def test_no_stage_holds_the_clip_in_memory():
         "cautions": FRAME + MASK / 2 + OK,
         "points": FRAME + MASK + FLOW + OK,
     }
-    risen = json.loads(run.stdout)
+    printed = json.loads(run.stdout)
+    risen, (short_clip, long_clip), (width, height) = map(printed.get, ("risen", "lengths", "size"))
     assert risen.keys() == passes_through.keys()
     for stage, (short, long) in risen.items():
-        more = passes_through[stage] * HEIGHT * WIDTH * (LONG - SHORT) / 2**20
+        more = passes_through[stage] * height * width * (long_clip - short_clip) / 2**20
         assert long - short < 0.4 * more, f"{stage}: {short} MB, then {long} of {more:.0f} MB more"
 
 
@@ -66,20 +65,22 @@ class TestFlowSize:
         assert flow_size(1521, 2705) == (507, 902)
         assert np.allclose(flow_scale(1080, 1920), 2)
 
-    @pytest.mark.parametrize("longest", [W // 2, W // 3])
-    def test_motion_comes_out_as_from_full_flow(self, tmp_path, monkeypatch, longest):
+    @pytest.mark.parametrize("part", [2, 3])
+    def test_motion_comes_out_as_from_full_flow(self, tmp_path, monkeypatch, part, moving_clips):
         """Half flow of an even size, and a third, by which the height cannot be divided."""
         true = np.tile(np.eye(3), (6, 1, 1))
         true[:, 0, 2], true[:, 1, 2] = 3.0 * np.arange(6), -1.5 * np.arange(6)
+        longest = moving_clips.WIDTH // part
         monkeypatch.setattr(flow, "LONGEST", longest)
-        warped_clip(tmp_path, true)
-        rows, columns = flow_size(H, W)
+        moving_clips.warped_clip(tmp_path, true)
+        rows, columns = flow_size(moving_clips.HEIGHT, moving_clips.WIDTH)
         stored = np.load(tmp_path / "flow_forward.npy")
         assert stored.shape == (5, rows, columns, 2) and columns <= longest
         inner = stored[:, 6:-6, 6:-6].astype(float)
         assert np.abs(inner - (-3.0, 1.5)).mean() < 0.15, "in pixels of the frames"
         motions = estimate_global_motion(tmp_path, Progress())[-1]
-        corners = np.array([[0, 0], [W - 1, 0], [0, H - 1], [W - 1, H - 1]], float)
+        right, bottom = moving_clips.WIDTH - 1, moving_clips.HEIGHT - 1
+        corners = np.array([[0, 0], [right, 0], [0, bottom], [right, bottom]], float)
         expected = apply(np.linalg.inv(true[3]) @ true, corners)
         assert np.abs(apply(motions, corners) - expected).max() < 0.2
 

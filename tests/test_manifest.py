@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
-from synthetic_shot import make_synthetic_shot
 
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot import manifest as module
@@ -170,8 +169,8 @@ def test_every_older_version_has_an_upgrade():
     assert sorted(module.UPGRADES) == list(range(1, module.VERSION))
 
 
-def test_shot_paths_and_check(tmp_path):
-    shot = make_synthetic_shot(tmp_path)
+def test_shot_paths_and_check(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path)
     shot.check()
     assert shot.frames == 3
     assert shot.frame_path(2) == tmp_path / "frames/00002.png"

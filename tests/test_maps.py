@@ -6,7 +6,6 @@ import time
 import numpy as np
 import OpenImageIO as oiio
 import pytest
-from synthetic_shot import NAMES, make_synthetic_shot, synthetic_maps
 
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot import maps as maps_module
@@ -127,9 +126,9 @@ def test_channels_are_as_documented(tmp_path):
     assert (spec.width, spec.height) == (45, 31)
 
 
-def test_synthetic_alphas_sum_to_1(tmp_path):
-    write_maps(tmp_path / "m.exr", NAMES, synthetic_maps(0, 48, 36))
-    back = read_maps(tmp_path / "m.exr", NAMES)
+def test_synthetic_alphas_sum_to_1(tmp_path, synthetic):
+    write_maps(tmp_path / "m.exr", synthetic.NAMES, synthetic.frame_maps(0, 48, 36))
+    back = read_maps(tmp_path / "m.exr", synthetic.NAMES)
     np.testing.assert_allclose(back.uva[..., 2].sum(0), 1, atol=2e-3)
     hidden = back.uva[..., 2] == 0
     assert hidden.any()
@@ -168,16 +167,16 @@ def test_flipped_bytes_never_hang_or_crash(tmp_path):
     assert refused > 200
 
 
-def test_writer_and_reading_ahead_keep_the_order(tmp_path):
-    shot = make_synthetic_shot(tmp_path, frames=9)
+def test_writer_and_reading_ahead_keep_the_order(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path, frames=9)
     for index, maps in zip([4, 2, 8, 0], iter_maps(shot, [4, 2, 8, 0]), strict=True):
         expected = read_maps(shot.map_path(index), shot.names)
         np.testing.assert_array_equal(maps.uva, expected.uva)
 
 
-def test_maps_of_another_size_are_told(tmp_path):
-    shot = make_synthetic_shot(tmp_path)
-    write_maps(shot.map_path(1), NAMES, [noise_maps()] * 3)
+def test_maps_of_another_size_are_told(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path)
+    write_maps(shot.map_path(1), synthetic.NAMES, [noise_maps()] * 3)
     with pytest.raises(NvdError, match="45 x 31, while the clip has 48 x 36"):
         list(iter_maps(shot, range(3)))
 

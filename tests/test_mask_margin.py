@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 import pytest
-from tiny_clip import FRAMES, write_tiny_clip
 
 from nvd_core.cli.main import main
 from nvd_core.media.images import read_image, write_image
@@ -44,8 +43,8 @@ def test_a_mask_without_an_outline_is_believed(tmp_path, value):
     assert (weights_of(tmp_path, np.full((20, 30), value, np.uint8), 5) == 255).all()
 
 
-def test_a_mask_that_is_too_wide_is_corrected_by_the_picture(tmp_path):
-    frames, masks = write_tiny_clip(tmp_path)
+def test_a_mask_that_is_too_wide_is_corrected_by_the_picture(tmp_path, tiny_clip):
+    frames, masks = tiny_clip.write(tmp_path)
     true = [read_image(path)[..., 0] for path in sorted(masks.iterdir())]
     widened = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
     for t, mask in enumerate(true):
@@ -59,7 +58,7 @@ def test_a_mask_that_is_too_wide_is_corrected_by_the_picture(tmp_path):
         words += ["--mask", f"disc={tmp_path / 'wide'}", "--settings", str(settings)]
         assert main([*words, "--device", "cpu"]) == 0
         shot, inside, either = Shot.open(out), 0, 0
-        for maps, mask in zip(iter_maps(shot, range(FRAMES)), true, strict=True):
+        for maps, mask in zip(iter_maps(shot, range(tiny_clip.FRAMES)), true, strict=True):
             ours = maps.uva[0, ..., 2] > 0.5
             inside += np.count_nonzero(ours & (mask > 127))
             either += np.count_nonzero(ours | (mask > 127))

@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from pathlib import Path
 
 import av
 import numpy as np
@@ -14,8 +13,6 @@ from nvd_core.priors.masks import load_masks, write_masks
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
 
-CLIPS = Path(__file__).parents[2] / "shared" / "clips"
-needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no real clips in {CLIPS}")
 T, H, W = 6, 40, 60
 
 
@@ -259,12 +256,11 @@ def test_masks_that_are_not_there(tmp_path, info):
 
 
 @pytest.mark.clips
-@needs_clips
 @pytest.mark.parametrize("clip", ["bear", "bmx-trees"])
-def test_real_masks(clip):
-    info = open_clip(CLIPS / clip / "frames", frames=(5, 9), height=432).info
+def test_real_masks(clip, clips):
+    info = open_clip(clips / clip / "frames", frames=(5, 9), height=432).info
     whole, single = load_masks(
-        [("all", CLIPS / clip / "masks"), ("one", CLIPS / clip / "masks" / "00007.png")], info
+        [("all", clips / clip / "masks"), ("one", clips / clip / "masks" / "00007.png")], info
     )
     assert single.frame == 2
     np.testing.assert_array_equal(single.read(2), whole.read(2))

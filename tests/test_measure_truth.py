@@ -6,15 +6,14 @@ import sys
 import numpy as np
 import pytest
 from bench import measure_truth
-from truth_shots import TURNING
 
 from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import read_image
 
 
 @pytest.fixture
-def truth() -> Truth:
-    return Truth.open(TURNING)
+def truth(truth_shots) -> Truth:
+    return Truth.open(truth_shots.TURNING)
 
 
 def test_dilated_masks_are_wider_all_around(truth, tmp_path):

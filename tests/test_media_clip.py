@@ -3,7 +3,6 @@
 import errno
 import os
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
@@ -14,8 +13,6 @@ from nvd_core.media.images import decode_srgb, encode_srgb, read_image, write_im
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
 
-CLIPS = Path(__file__).parents[2] / "shared" / "clips"
-needs_clips = pytest.mark.skipif(not CLIPS.is_dir(), reason=f"no real clips in {CLIPS}")
 T, H, W = 20, 96, 128
 
 
@@ -249,12 +246,11 @@ def test_a_full_disk_is_an_error_not_a_crash(tmp_path, monkeypatch):
 
 
 @pytest.mark.clips
-@needs_clips
-def test_a_real_clip_is_imported(tmp_path):
-    clip = open_clip(CLIPS / "bear" / "frames", frames=(10, 13), height=432)
+def test_a_real_clip_is_imported(tmp_path, clips):
+    clip = open_clip(clips / "bear" / "frames", frames=(10, 13), height=432)
     import_clip(clip, tmp_path, Progress())
     array = np.load(tmp_path / "work" / "frames.npy", mmap_mode="r")
     assert array.shape == (4, 432, 768, 3)
     np.testing.assert_array_equal(array[3], read_image(tmp_path / "frames" / "00003.png"))
-    source = read_image(CLIPS / "bear" / "frames" / "00013.jpg")
+    source = read_image(clips / "bear" / "frames" / "00013.jpg")
     np.testing.assert_allclose(array[3].mean((0, 1)), source.mean((0, 1)), atol=0.5)

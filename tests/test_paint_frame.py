@@ -5,7 +5,6 @@ import json
 import cv2
 import numpy as np
 import pytest
-from synthetic_shot import NAMES, make_synthetic_shot, texture
 
 from nvd_core.cli.main import main
 from nvd_core.editing.paint_frame import paint_frame, read_paint
@@ -23,9 +22,9 @@ CREAM = (150, 130, 60)
 
 
 @pytest.fixture
-def shot(tmp_path):
+def shot(tmp_path, synthetic):
     """Three layers; each texture has at least a texel for two pixels."""
-    return make_synthetic_shot(tmp_path / "shot.nvd", width=WIDTH, height=HEIGHT)
+    return synthetic.make_shot(tmp_path / "shot.nvd", width=WIDTH, height=HEIGHT)
 
 
 def nvd(*words):
@@ -122,14 +121,14 @@ def test_other_frames_follow(shot, tmp_path):
         assert np.abs(rendered(shot, t) - plain[t])[~source].mean() < 1e-3
 
 
-def test_it_is_written_beside_and_only_there(shot, tmp_path, capsys):
+def test_it_is_written_beside_and_only_there(shot, tmp_path, capsys, synthetic):
     path = written(tmp_path / "paint.png", paint_alone(box()))
     before = edits(shot)
     out = tmp_path / "elsewhere"
     assert nvd("paint", shot.folder, "--frame", FRAME, "--image", path, "--out", out) == 0
     assert "painted: dog" in capsys.readouterr().out
     assert sorted(file.name for file in out.iterdir()) == ["background.png", "dog.png"]
-    assert all((edits(shot)[name] == before[name]).all() for name in NAMES)
+    assert all((edits(shot)[name] == before[name]).all() for name in synthetic.NAMES)
     names = {"dog": out / "dog.png", "background": out / "background.png"}
     (elsewhere,) = render_frames(shot, names, frames=(FRAME, FRAME))
     paint_frame(shot, FRAME, path)
@@ -137,11 +136,11 @@ def test_it_is_written_beside_and_only_there(shot, tmp_path, capsys):
     assert not [file for file in (shot.folder / "edits").iterdir() if file.name.startswith(".")]
 
 
-def test_layer_restricts_it(shot, tmp_path):
+def test_layer_restricts_it(shot, tmp_path, synthetic):
     path = written(tmp_path / "paint.png", paint_alone(box()))
     result = paint_frame(shot, FRAME, path, layers=["background"])
     assert list(result["painted"]) == ["background"]
-    np.testing.assert_array_equal(edits(shot)["dog"], texture("dog"))
+    np.testing.assert_array_equal(edits(shot)["dog"], synthetic.texture("dog"))
     with pytest.raises(NvdError, match=r"no layer bird.*dog, cat"):
         paint_frame(shot, FRAME, path, layers=["bird"])
 
@@ -168,7 +167,7 @@ def soft_stroke():
 
 
 @pytest.mark.parametrize("lit", [False, True])
-def test_a_soft_edge_leaves_no_ring(shot, tmp_path, lit):
+def test_a_soft_edge_leaves_no_ring(shot, tmp_path, lit, synthetic):
     """Frames with grain that no texture has: none of it is taken onto the texture at soft edges,
     nor the frame's light where the paint is to be lit."""
     random = np.random.default_rng(0)
@@ -184,7 +183,7 @@ def test_a_soft_edge_leaves_no_ring(shot, tmp_path, lit):
     change = rendered(shot) - frame
     surface = red * maps.residual if lit else red
     # the paint over what the layers alone show
-    clean = make_synthetic_shot(tmp_path / "clean.nvd", width=WIDTH, height=HEIGHT)
+    clean = synthetic.make_shot(tmp_path / "clean.nvd", width=WIDTH, height=HEIGHT)
     wanted = opacity * (surface - rendered(clean))
     error = np.sqrt(np.square(change - wanted)[where].mean())
     print(f"lit {lit}: {255 * error:.1f}/255")
@@ -219,13 +218,13 @@ def test_half_transparent_paint(shot, tmp_path):
     assert np.abs(rendered(shot) - wanted)[where].max() < 3 / 255
 
 
-def test_texels_that_no_frame_has_seen(shot, tmp_path):
+def test_texels_that_no_frame_has_seen(shot, tmp_path, synthetic):
     """The top rows of the texture are transparent; paint there is as opaque as it was put."""
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[:8, 60:90] = True
     path = written(tmp_path / "paint.png", paint_alone(mask))
     paint_frame(shot, FRAME, path)
-    changed = (edits(shot)["background"] != texture("background")).any(2)
+    changed = (edits(shot)["background"] != synthetic.texture("background")).any(2)
     rows, columns = np.nonzero(changed)
     assert rows.min() == 0
     inner = edits(shot)["background"][:3, columns.min() + 3 : columns.max() - 2]
@@ -234,8 +233,8 @@ def test_texels_that_no_frame_has_seen(shot, tmp_path):
 
 
 @pytest.mark.parametrize("scale", [2, 3])
-def test_a_larger_edit_takes_finer_paint(shot, tmp_path, scale):
-    large = cv2.resize(texture("background"), (90 * scale, 56 * scale))
+def test_a_larger_edit_takes_finer_paint(shot, tmp_path, scale, synthetic):
+    large = cv2.resize(synthetic.texture("background"), (90 * scale, 56 * scale))
     write_image(shot.edit_path("background"), large)
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[20:60, 4:12:2] = True  # lines of one pixel
@@ -249,11 +248,11 @@ def test_a_larger_edit_takes_finer_paint(shot, tmp_path, scale):
 
 
 @pytest.mark.parametrize("alpha", [False, True])
-def test_16_bits_are_kept(tmp_path, alpha):
-    shot = make_synthetic_shot(
+def test_16_bits_are_kept(tmp_path, alpha, synthetic):
+    shot = synthetic.make_shot(
         tmp_path / "shot.nvd", width=WIDTH, height=HEIGHT, bit_depth=16, texture_depth=16
     )
-    edit = texture("background", 16)
+    edit = synthetic.texture("background", 16)
     write_image(shot.edit_path("background"), edit if alpha else edit[..., :3])
     picture = to_integers(rendered(shot), np.uint16)
     mask = box() & (alpha_of(shot, "background") > 0.5)
@@ -266,8 +265,8 @@ def test_16_bits_are_kept(tmp_path, alpha):
     assert untouched.mean() > 0.7
 
 
-def test_grey_edits_get_colours(shot, tmp_path):
-    grey = texture("background")[..., :1]
+def test_grey_edits_get_colours(shot, tmp_path, synthetic):
+    grey = synthetic.texture("background")[..., :1]
     write_image(shot.edit_path("background"), grey)
     result = paint_frame(shot, FRAME, written(tmp_path / "paint.png", paint_alone(box())))
     edit = edits(shot)["background"]
@@ -275,8 +274,8 @@ def test_grey_edits_get_colours(shot, tmp_path):
     assert (edit != grey).any(2).sum() <= result["painted"]["background"]
 
 
-def test_linear_frames_and_paint(tmp_path):
-    shot = make_synthetic_shot(tmp_path / "shot.nvd", width=WIDTH, height=HEIGHT, bit_depth="half")
+def test_linear_frames_and_paint(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path / "shot.nvd", width=WIDTH, height=HEIGHT, bit_depth="half")
     (picture,) = render_frames(shot, frames=(FRAME, FRAME))
     picture = picture.copy()
     picture[box()] = (0.5, 0.3, 0.1)
@@ -287,15 +286,15 @@ def test_linear_frames_and_paint(tmp_path):
     assert error[inside(box() & opaque, 2)].max() < 3 / 255
 
 
-def test_an_additive_residual(shot, tmp_path):
+def test_an_additive_residual(shot, tmp_path, synthetic):
     """What the ablation adds is light on top of any paint."""
     added = np.full((HEIGHT, WIDTH, 3), -0.125, np.float32)
     for t in range(3):
-        maps = read_maps(shot.map_path(t), NAMES)
+        maps = read_maps(shot.map_path(t), synthetic.NAMES)
         layers = [maps.layer(n) for n in range(3)]
         for layer in layers:
             layer.residual = np.ones_like(layer.residual)
-        with MapWriter(shot.folder / "maps", NAMES) as writer:
+        with MapWriter(shot.folder / "maps", synthetic.NAMES) as writer:
             writer.write(t, layers, added)
     (frame,) = render_frames(shot, mode="full", frames=(FRAME, FRAME))
     write_image(shot.frame_path(FRAME), frame)
@@ -304,7 +303,7 @@ def test_an_additive_residual(shot, tmp_path):
     where = inside(box() & (alpha_of(shot, "background") > 0.999), 2)
     assert np.abs(rendered(shot) - to_float(copy))[where].max() < 3 / 255
     edit = edits(shot)["background"]
-    changed = (edit != texture("background")).any(2)
+    changed = (edit != synthetic.texture("background")).any(2)
     assert np.median(edit[changed][:, 0]) == pytest.approx(CREAM[0] + 0.125 * 255, abs=2)
 
 
@@ -316,69 +315,75 @@ def test_colours_too_bright_for_the_edit_are_told(shot, tmp_path, capsys):
     assert 0 < printed[-1]["clipped"]["dog"] <= printed[-1]["painted"]["dog"]
 
 
-def test_a_missing_edit_starts_from_the_texture(shot, tmp_path):
+def test_a_missing_edit_starts_from_the_texture(shot, tmp_path, synthetic):
     shot.edit_path("background").unlink()
     paint_frame(shot, FRAME, written(tmp_path / "paint.png", paint_alone(box())))
     edit = edits(shot)["background"]
-    assert (edit == texture("background")).all(2).mean() > 0.7
+    assert (edit == synthetic.texture("background")).all(2).mean() > 0.7
 
 
 class TestRefused:
     """Two lines, exit code 2, and nothing written."""
 
-    def refused(self, shot, capsys, *words):
+    def refused(self, synthetic, shot, capsys, *words):
         before = edits(shot)
         assert nvd("paint", shot.folder, *words) == 2
         *_bars, problem, remedy = capsys.readouterr().err.splitlines()
         assert problem.startswith("nvd: ") and remedy.startswith("what to do: ")
-        assert all((edits(shot)[name] == before[name]).all() for name in NAMES)
+        assert all((edits(shot)[name] == before[name]).all() for name in synthetic.NAMES)
         return problem
 
-    def test_another_size(self, shot, tmp_path, capsys):
+    def test_another_size(self, shot, tmp_path, capsys, synthetic):
         path = written(tmp_path / "paint.png", np.zeros((10, 20, 3), np.uint8))
-        problem = self.refused(shot, capsys, "--frame", 1, "--image", path)
+        problem = self.refused(synthetic, shot, capsys, "--frame", 1, "--image", path)
         assert "expected 96 x 72; found 20 x 10" in problem
         good = written(tmp_path / "good.png", paint_alone(box()))
-        problem = self.refused(shot, capsys, "--frame", 1, "--image", good, "--base", path)
+        problem = self.refused(
+            synthetic, shot, capsys, "--frame", 1, "--image", good, "--base", path
+        )
         assert "20 x 10" in problem
 
-    def test_no_such_frame_or_file(self, shot, tmp_path, capsys):
+    def test_no_such_frame_or_file(self, shot, tmp_path, capsys, synthetic):
         path = written(tmp_path / "paint.png", paint_alone(box()))
-        assert "0-2" in self.refused(shot, capsys, "--frame", 3, "--image", path)
-        assert "0-2" in self.refused(shot, capsys, "--frame", -1, "--image", path)
-        assert "gone.png" in self.refused(shot, capsys, "--frame", 0, "--image", "gone.png")
+        assert "0-2" in self.refused(synthetic, shot, capsys, "--frame", 3, "--image", path)
+        assert "0-2" in self.refused(synthetic, shot, capsys, "--frame", -1, "--image", path)
+        assert "gone.png" in self.refused(
+            synthetic, shot, capsys, "--frame", 0, "--image", "gone.png"
+        )
 
-    def test_no_paint(self, shot, tmp_path, capsys):
+    def test_no_paint(self, shot, tmp_path, capsys, synthetic):
         frame = read_image(shot.frame_path(FRAME))
         noise = np.random.default_rng(0).integers(-4, 5, frame.shape)
         frame = (frame.astype(int) + noise).clip(0, 255).astype(np.uint8)
         path = written(tmp_path / "same.png", frame)
-        assert "no paint" in self.refused(shot, capsys, "--frame", FRAME, "--image", path)
+        assert "no paint" in self.refused(
+            synthetic, shot, capsys, "--frame", FRAME, "--image", path
+        )
         path = written(tmp_path / "nothing.png", paint_alone(box(), opacity=0))
-        assert "alpha 0" in self.refused(shot, capsys, "--frame", FRAME, "--image", path)
+        assert "alpha 0" in self.refused(synthetic, shot, capsys, "--frame", FRAME, "--image", path)
 
-    def test_no_layer_there(self, shot, tmp_path, capsys):
+    def test_no_layer_there(self, shot, tmp_path, capsys, synthetic):
         corner = np.zeros((HEIGHT, WIDTH), bool)
         corner[:5, :5] = True
         path = written(tmp_path / "paint.png", paint_alone(corner))
         words = "--frame", FRAME, "--image", path, "--layer", "dog", "--layer", "cat"
-        assert "dog or cat is opaque in frame 1" in self.refused(shot, capsys, *words)
+        assert "dog or cat is opaque in frame 1" in self.refused(synthetic, shot, capsys, *words)
 
-    def test_out_into_the_decomposition(self, shot, tmp_path, capsys):
+    def test_out_into_the_decomposition(self, shot, tmp_path, capsys, synthetic):
         path = written(tmp_path / "paint.png", paint_alone(box()))
         out = shot.folder / "textures"
         words = "--frame", FRAME, "--image", path, "--out", out
-        assert "belongs to the decomposition" in self.refused(shot, capsys, *words)
+        assert "belongs to the decomposition" in self.refused(synthetic, shot, capsys, *words)
 
-    def test_no_colours(self, shot, tmp_path, capsys):
+    def test_no_colours(self, shot, tmp_path, capsys, synthetic):
         picture = np.full((HEIGHT, WIDTH, 3), np.nan, np.float32)
         path = written(tmp_path / "paint.exr", picture)
-        assert "NaN" in self.refused(shot, capsys, "--frame", FRAME, "--image", path)
+        assert "NaN" in self.refused(synthetic, shot, capsys, "--frame", FRAME, "--image", path)
 
 
-def test_the_manifest_and_textures_stay(shot, tmp_path):
+def test_the_manifest_and_textures_stay(shot, tmp_path, synthetic):
     before = read_manifest(shot.folder)
-    learned = {name: shot.texture_path(name).read_bytes() for name in NAMES}
+    learned = {name: shot.texture_path(name).read_bytes() for name in synthetic.NAMES}
     paint_frame(shot, FRAME, written(tmp_path / "paint.png", paint_alone(box())))
     assert Shot.open(shot.folder).manifest == before
-    assert {name: shot.texture_path(name).read_bytes() for name in NAMES} == learned
+    assert {name: shot.texture_path(name).read_bytes() for name in synthetic.NAMES} == learned

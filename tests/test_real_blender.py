@@ -11,19 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from build_extension import build
+from gui_tour import tour
+from tour import window
+
+from nvd_core import PROTOCOL
+from nvd_core.cli.main import main as nvd
+from nvd_core.evaluation.metrics import psnr, squared_error
+from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests" / "blender")]
-
-from build_extension import build  # noqa: E402
-from gui_tour import tour  # noqa: E402
-from tiny import make_clip  # noqa: E402
-from tour import window  # noqa: E402
-
-from nvd_core import PROTOCOL  # noqa: E402
-from nvd_core.cli.main import main as nvd  # noqa: E402
-from nvd_core.evaluation.metrics import psnr, squared_error  # noqa: E402
-from nvd_core.media.images import encode_srgb, read_image, to_float, write_image  # noqa: E402
 
 pytestmark = pytest.mark.long
 
@@ -61,8 +58,8 @@ def work(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clip(work) -> Path:
-    return make_clip(work / "clip")
+def clip(work, tiny_clip) -> Path:
+    return tiny_clip.write_with_settings(work / "clip")
 
 
 def results(done: subprocess.CompletedProcess) -> list[dict]:

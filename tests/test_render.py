@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from synthetic_shot import NAMES, make_synthetic_shot, texture
 
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.kernel_numba import pack_textures, render_delta, render_full
@@ -14,50 +13,26 @@ from nvd_core.media.images import at_depth, encode_srgb, read_image, to_float, w
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.maps import FrameMaps, read_maps
+from nvd_core.shot.maps import read_maps
 
 DEPTHS = [8, 16, "half", "float"]
 
 
 @pytest.fixture(scope="module", params=DEPTHS)
-def shot(request, tmp_path_factory):
-    return make_synthetic_shot(tmp_path_factory.mktemp("shot"), bit_depth=request.param)
+def shot(request, tmp_path_factory, synthetic):
+    return synthetic.make_shot(tmp_path_factory.mktemp("shot"), bit_depth=request.param)
 
 
 @pytest.fixture(scope="module")
-def plain_shot(tmp_path_factory):
-    return make_synthetic_shot(tmp_path_factory.mktemp("plain"))
-
-
-def random_maps(layers=3, height=50, width=70, seed=1):
-    """Places all over the texture and beyond, and some pixels that a layer does not reach."""
-    random = np.random.default_rng(seed)
-    uva = random.uniform(-0.05, 1.05, (layers, height, width, 3)).astype(np.float32)
-    uva[..., 2] = np.where(uva[..., 2] < 0.2, 0, uva[..., 2] / layers)
-    uva[0, 0, :3, :2] = [[0, 0], [1, 1], [0, 1]]
-    light = random.uniform(0, 2, (layers, height, width, 3)).astype(np.float32)
-    return FrameMaps(uva, light)
-
-
-def random_deltas(seed=2):
-    """Deltas of several shapes: spots, a whole one, one at the border, none, and a single texel."""
-    random = np.random.default_rng(seed)
-    spots = np.zeros((61, 83, 3), np.float32)
-    spots[20:24, 11:30] = random.uniform(-1, 1, (4, 19, 3))
-    spots[50:, 70:] = random.uniform(-1, 1, (11, 13, 3))
-    border = np.zeros((40, 9, 3), np.float32)
-    border[0] = border[:, -1] = 0.5
-    single = np.zeros((30, 30, 3), np.float32)
-    single[17, 16, 1] = -0.7
-    whole = random.uniform(-1, 1, (7, 200, 3)).astype(np.float32)
-    return [spots, whole, border, single, np.zeros((5, 5, 3), np.float32), np.ones((1, 1, 3), "f4")]
+def plain_shot(tmp_path_factory, synthetic):
+    return synthetic.make_shot(tmp_path_factory.mktemp("plain"))
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_delta_kernel_equals_its_float64_twin(number):
-    maps = random_maps()
-    delta = random_deltas()[number]
-    for textures in ({1: delta}, {0: delta, 2: random_deltas()[0]}):
+def test_delta_kernel_equals_its_float64_twin(number, render_cases):
+    maps = render_cases.random_maps()
+    delta = render_cases.random_deltas()[number]
+    for textures in ({1: delta}, {0: delta, 2: render_cases.random_deltas()[0]}):
         expected = composed(maps, to_device(textures, "cpu", torch.float64)).numpy()
         frame = np.zeros(maps.uva.shape[1:], np.float32)
         out = np.full_like(frame, np.nan)
@@ -66,9 +41,9 @@ def test_delta_kernel_equals_its_float64_twin(number):
         np.testing.assert_array_equal(out == 0, expected == 0)
 
 
-def test_full_kernel_equals_its_float64_twin():
-    maps = random_maps()
-    textures = dict(enumerate(random_deltas()[:3]))
+def test_full_kernel_equals_its_float64_twin(render_cases):
+    maps = render_cases.random_maps()
+    textures = dict(enumerate(render_cases.random_deltas()[:3]))
     expected = composed(maps, to_device(textures, "cpu", torch.float64)).numpy()
     out = np.empty(maps.uva.shape[1:], np.float32)
     render_full(maps, pack_textures(textures, crop=False), False, out)
@@ -76,9 +51,9 @@ def test_full_kernel_equals_its_float64_twin():
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_integers_equal_the_twin_within_one_step(dtype):
-    maps = random_maps()
-    textures = {0: random_deltas()[0], 1: random_deltas()[1]}
+def test_integers_equal_the_twin_within_one_step(dtype, render_cases):
+    maps = render_cases.random_maps()
+    textures = {0: render_cases.random_deltas()[0], 1: render_cases.random_deltas()[1]}
     largest = np.iinfo(dtype).max
     frame = np.random.default_rng(0).integers(0, largest + 1, maps.uva.shape[1:], dtype)
     out = np.empty_like(frame)
@@ -90,9 +65,9 @@ def test_integers_equal_the_twin_within_one_step(dtype):
     assert {0, largest} <= set(out.reshape(-1).tolist())  # clamped, not wrapped
 
 
-def test_linear_equals_the_twin():
-    maps = random_maps()
-    textures = {0: random_deltas()[0], 1: random_deltas()[1]}
+def test_linear_equals_the_twin(render_cases):
+    maps = render_cases.random_maps()
+    textures = {0: render_cases.random_deltas()[0], 1: render_cases.random_deltas()[1]}
     frame = np.random.default_rng(0).uniform(-0.2, 5, maps.uva.shape[1:]).astype(np.float32)
     out = np.empty_like(frame)
     render_delta(frame, maps, pack_textures(textures, crop=True), True, out)
@@ -116,8 +91,8 @@ def test_lookup_is_exact_at_texel_centres_and_linear_between():
     torch.testing.assert_close(values, torch.tensor([0.0, 6.0, 5.5, 0.0, 11.0]))
 
 
-def test_bad_places_reach_no_memory():
-    maps = random_maps(layers=1)
+def test_bad_places_reach_no_memory(render_cases):
+    maps = render_cases.random_maps(layers=1)
     maps.uva[0, :9] = [[np.nan, np.nan, 1]]
     maps.uva[0, 9:20] = [[np.inf, -np.inf, 1]]
     maps.uva[0, 20:30] = [[1e30, -1e30, 1]]
@@ -142,11 +117,13 @@ def test_full_reproduces_the_frames(shot):
         assert error <= steps[shot.manifest.clip.bit_depth] * 1.01
 
 
-def formula(shot, index, edit_image, name, mode):
+def formula(synthetic, shot, index, edit_image, name, mode):
     """The documented formulas, in float64, display-encoded, unclamped."""
-    maps = read_maps(shot.map_path(index), NAMES)
-    learned = {n: to_float(texture(name))[..., :3] for n, name in enumerate(NAMES)}
-    n = NAMES.index(name)
+    maps = read_maps(shot.map_path(index), synthetic.NAMES)
+    learned = {
+        n: to_float(synthetic.texture(name))[..., :3] for n, name in enumerate(synthetic.NAMES)
+    }
+    n = synthetic.NAMES.index(name)
     edit = to_float(edit_image)
     change = edit[..., 3:] * (edit[..., :3] - learned[n])
     if mode == "full":
@@ -159,14 +136,14 @@ def formula(shot, index, edit_image, name, mode):
 
 @pytest.mark.parametrize("mode", ["delta", "full"])
 @pytest.mark.parametrize("name", ["dog", "background"])
-def test_edits_follow_the_documented_formulas(shot, tmp_path, mode, name):
-    image = texture(name)
+def test_edits_follow_the_documented_formulas(shot, tmp_path, mode, name, synthetic):
+    image = synthetic.texture(name)
     image[12:30, 10:25] = (250, 30, 90, 160)
     write_image(tmp_path / "e.png", image)
     rendered = list(render_frames(shot, {name: tmp_path / "e.png"}, mode=mode))
     changed_pixels = 0
     for index, frame in enumerate(rendered):
-        expected = formula(shot, index, image, name, mode)
+        expected = formula(synthetic, shot, index, image, name, mode)
         if frame.dtype.kind == "u":
             values, expected = to_float(frame), expected.clip(0, 1)
             step = 1 / np.iinfo(frame.dtype).max
@@ -178,35 +155,39 @@ def test_edits_follow_the_documented_formulas(shot, tmp_path, mode, name):
     assert mode == "full" or changed_pixels < 0.7 * sum(f[..., 0].size for f in rendered)
 
 
-def test_paint_hidden_behind_an_object_does_not_show(plain_shot, tmp_path):
-    image = texture("background")
+def test_paint_hidden_behind_an_object_does_not_show(plain_shot, tmp_path, synthetic):
+    image = synthetic.texture("background")
     image[..., :3] = 255
     write_image(tmp_path / "e.png", image)
     frame = next(iter(render_frames(plain_shot, {"background": tmp_path / "e.png"})))
-    maps = read_maps(plain_shot.map_path(0), NAMES)
+    maps = read_maps(plain_shot.map_path(0), synthetic.NAMES)
     hidden = maps.uva[2, ..., 2] == 0
     assert hidden.sum() > 50
     np.testing.assert_array_equal(frame[hidden], read_frame(plain_shot, 0)[hidden])
 
 
-def test_a_painted_folder_needs_no_argument(tmp_path):
-    shot = make_synthetic_shot(tmp_path, frames=2)
-    image = texture("dog")
+def test_a_painted_folder_needs_no_argument(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path, frames=2)
+    image = synthetic.texture("dog")
     image[..., :3] = 0
     write_image(shot.edit_path("dog"), image)
     frame = next(iter(render_frames(shot)))
     assert (frame != read_frame(shot, 0)).mean() > 0.1
 
 
-def test_torch_kernel_equals_the_compiled_one(shot, monkeypatch):
+def test_torch_kernel_equals_the_compiled_one(shot, monkeypatch, synthetic, render_cases):
     """The path of CUDA, run on the CPU."""
     from nvd_core.editing import kernel as module
 
     linear = shot.manifest.clip.encoding == "linear"
     depth = "float" if linear else shot.manifest.clip.bit_depth
-    deltas = {0: random_deltas()[0], 2: random_deltas()[1], 1: random_deltas()[4]}
+    deltas = {
+        0: render_cases.random_deltas()[0],
+        2: render_cases.random_deltas()[1],
+        1: render_cases.random_deltas()[4],
+    }
     frame = at_depth(read_frame(shot, 1), depth)
-    maps = read_maps(shot.map_path(1), NAMES)
+    maps = read_maps(shot.map_path(1), synthetic.NAMES)
     for mode in ("delta", "full"):
         fast = make_kernel(deltas, mode, linear, torch.device("cpu"))(frame, maps)
         plain = module._cuda_kernel(deltas, mode, linear, torch.device("cpu"))(frame, maps)
@@ -217,9 +198,9 @@ def test_torch_kernel_equals_the_compiled_one(shot, monkeypatch):
     np.testing.assert_array_equal(unedited(frame, maps), frame)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_cuda_equals_the_cpu(shot, tmp_path):
-    image = texture("dog")
+@pytest.mark.gpu
+def test_cuda_equals_the_cpu(shot, tmp_path, synthetic):
+    image = synthetic.texture("dog")
     image[12:30, 10:25] = (250, 30, 90, 160)
     write_image(tmp_path / "e.png", image)
     both = [
@@ -244,8 +225,8 @@ def test_numbered_images(shot, tmp_path):
         np.testing.assert_array_equal(image, true)
 
 
-def test_more_bits_than_the_clip(plain_shot, tmp_path):
-    image = texture("dog")
+def test_more_bits_than_the_clip(plain_shot, tmp_path, synthetic):
+    image = synthetic.texture("dog")
     image[..., :3] = 200
     write_image(tmp_path / "e.png", image)
     edits = {"dog": tmp_path / "e.png"}
@@ -256,13 +237,13 @@ def test_more_bits_than_the_clip(plain_shot, tmp_path):
     assert np.abs(deep / 257.0 - flat).max() < 0.51
     touched = flat != read_frame(plain_shot, 0)
     assert (deep[touched] % 257 != 0).mean() > 0.9
-    unreached = read_maps(plain_shot.map_path(0), NAMES).uva[0, ..., 2] == 0
+    unreached = read_maps(plain_shot.map_path(0), synthetic.NAMES).uva[0, ..., 2] == 0
     exact = read_frame(plain_shot, 0).astype(np.uint16) * 257
     np.testing.assert_array_equal(deep[unreached], exact[unreached])
 
 
-def test_fewer_bits_than_the_clip(tmp_path):
-    shot = make_synthetic_shot(tmp_path / "shot", frames=2, bit_depth=16)
+def test_fewer_bits_than_the_clip(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path / "shot", frames=2, bit_depth=16)
     render(shot, tmp_path / "a%d.png", bit_depth=8)
     image = read_image(tmp_path / "a1.png")
     assert image.dtype == np.uint8
@@ -316,16 +297,16 @@ def test_bad_outputs(plain_shot, tmp_path):
         render(plain_shot, tmp_path / "m.mp4", mode="other")
 
 
-def test_missing_files_are_told_before_writing(tmp_path):
-    shot = make_synthetic_shot(tmp_path / "shot")
+def test_missing_files_are_told_before_writing(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path / "shot")
     shot.map_path(2).unlink()
     with pytest.raises(NvdError, match=r"maps/00002\.exr"):
         render(shot, tmp_path / "out.mp4")
     render(shot, tmp_path / "out" / "%d.png", frames=(0, 1))
 
 
-def test_changed_frames_are_told(tmp_path):
-    shot = make_synthetic_shot(tmp_path / "shot")
+def test_changed_frames_are_told(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path / "shot")
     write_image(shot.frame_path(1), np.zeros((36, 40, 3), np.uint8))
     with pytest.raises(NvdError, match="not the frame that was decomposed"):
         render(shot, tmp_path / "out.mp4")

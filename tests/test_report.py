@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_shot import NAMES, make_synthetic_shot, synthetic_maps, texture
 
 from nvd_core.evaluation.pictures import contact_sheet, on_checker, shrunk
 from nvd_core.evaluation.report import cautions, evaluate
@@ -30,23 +29,23 @@ class Listening(Progress):
 
 
 @pytest.mark.parametrize("bit_depth", [8, "half"])
-def test_a_perfect_decomposition(tmp_path, bit_depth):
-    shot = make_synthetic_shot(tmp_path, bit_depth=bit_depth)
+def test_a_perfect_decomposition(tmp_path, bit_depth, synthetic):
+    shot = synthetic.make_shot(tmp_path, bit_depth=bit_depth)
     report = evaluate(shot)
     assert report["psnr"] > 55
     assert report["psnr_without_residual"] < report["psnr"] - 10
     assert report["ssim"] > 0.999
     assert report["folded"] == 0
-    assert report["folded_by_layer"] == dict.fromkeys(NAMES, 0)
+    assert report["folded_by_layer"] == dict.fromkeys(synthetic.NAMES, 0)
     assert len(report["psnr_per_frame"]) == 3
     assert report["alpha_iou"] == {}
     assert json.loads((shot.report / "report.json").read_text()) == report
 
 
-def test_masks_are_compared_where_there_are_any(tmp_path):
-    shot = make_synthetic_shot(tmp_path)
+def test_masks_are_compared_where_there_are_any(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path)
     for index in range(3):
-        alpha = synthetic_maps(index, 48, 36)[0].alpha
+        alpha = synthetic.frame_maps(index, 48, 36)[0].alpha
         mask = np.where(alpha > 0.5, 255, 0).astype(np.uint8)[..., None]
         write_image(shot.mask_path("dog", index), mask)
         write_image(shot.mask_path("cat", index), np.zeros_like(mask))
@@ -57,22 +56,22 @@ def test_masks_are_compared_where_there_are_any(tmp_path):
         evaluate(shot)
 
 
-def test_edits_do_not_change_the_figures(tmp_path):
-    shot = make_synthetic_shot(tmp_path)
+def test_edits_do_not_change_the_figures(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path)
     before = evaluate(shot)
-    image = texture("background")
+    image = synthetic.texture("background")
     image[..., :3] = 255
     write_image(shot.edit_path("background"), image)
     assert evaluate(shot) == before
 
 
-def test_a_bad_decomposition_is_told(tmp_path):
-    shot = make_synthetic_shot(tmp_path)
+def test_a_bad_decomposition_is_told(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path)
     for index in range(3):
-        layers = synthetic_maps(index, 48, 36)
+        layers = synthetic.frame_maps(index, 48, 36)
         layers[1].u[:, 30:] = 1 - layers[1].u[:, 30:]
         layers[2].u[:] = layers[2].u[:, ::-1]
-        write_maps(shot.map_path(index), NAMES, layers)
+        write_maps(shot.map_path(index), synthetic.NAMES, layers)
     progress = Listening()
     report = evaluate(shot, progress)
     assert report["psnr"] < 24
@@ -105,8 +104,8 @@ def test_cautions_say_their_figures():
     assert "0.61" in text
 
 
-def test_pictures_show_frames_and_textures(tmp_path):
-    shot = make_synthetic_shot(tmp_path, frames=4)
+def test_pictures_show_frames_and_textures(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path, frames=4)
     evaluate(shot)
     names = {path.name for path in shot.report.iterdir()}
     for index in (0, 2, 3):
@@ -128,8 +127,8 @@ def test_pictures_show_frames_and_textures(tmp_path):
     assert sheet.std() > 20
 
 
-def test_missing_files_are_told_before_anything_is_written(tmp_path):
-    shot = make_synthetic_shot(tmp_path)
+def test_missing_files_are_told_before_anything_is_written(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path)
     shot.frame_path(1).unlink()
     with pytest.raises(NvdError, match=r"frames/00001\.png"):
         evaluate(shot)
@@ -160,9 +159,9 @@ def test_checker_shows_only_through_transparency():
     assert shrunk(picture, 100) is picture
 
 
-def test_docs_list_every_figure(tmp_path):
+def test_docs_list_every_figure(tmp_path, synthetic):
     page = Path(__file__).parents[1] / "docs" / "reference" / "decomposition-folder.md"
     text = page.read_text("utf-8")
     rows = text[text.index("| `frames` | how many") :].split("\n\n")[0].splitlines()
     documented = ["schema", "version", *(row.split("`")[1] for row in rows)]
-    assert documented == list(evaluate(make_synthetic_shot(tmp_path)))
+    assert documented == list(evaluate(synthetic.make_shot(tmp_path)))

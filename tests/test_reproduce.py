@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_clip import write_tiny_clip
 
 from nvd_core.cli.main import main
 from nvd_core.evaluation.plots import bars, lines
@@ -38,10 +37,10 @@ variants:
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory) -> Path:
+def inputs(tmp_path_factory, tiny_clip) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
-    write_tiny_clip(folder / "one")
-    write_tiny_clip(folder / "two", light=False)
+    tiny_clip.write(folder / "one")
+    tiny_clip.write(folder / "two", light=False)
     (folder / "list.yaml").write_text(LIST)
     return folder
 

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from moving_clips import texture
 
 from nvd_core.fields.networks import MotionMapping, VideoCoordinates
 from nvd_core.priors.mapping_start import layer_starts
@@ -15,9 +14,9 @@ from nvd_core.work import ClipData
 FRAMES, HEIGHT, WIDTH = 24, 72, 128
 
 
-def clip(work, change) -> ClipData:
+def clip(moving_clips, work, change) -> ClipData:
     """A textured wall, frame t changed by `change`(t, luma), and an object in one corner."""
-    wall = texture(HEIGHT, WIDTH)[..., 0].astype(np.float32)
+    wall = moving_clips.texture(HEIGHT, WIDTH)[..., 0].astype(np.float32)
     frames = np.stack([np.repeat(change(t, wall)[..., None], 3, 2) for t in range(FRAMES)])
     masks = np.zeros((1, FRAMES, HEIGHT, WIDTH), np.uint8)
     masks[0, :, -12:, :12] = 255
@@ -53,37 +52,37 @@ def shifted(image: np.ndarray, x: float) -> np.ndarray:
     return cv2.warpAffine(image, matrix, image.shape[::-1], borderMode=cv2.BORDER_REFLECT)
 
 
-def test_a_shadow_that_passes_gives_no_blank_mask(tmp_path):
+def test_a_shadow_that_passes_gives_no_blank_mask(tmp_path, moving_clips):
     def shaded(t: int, wall: np.ndarray) -> np.ndarray:
         wall = wall.copy()
         wall[:, max(0, 6 * t - 30) : 6 * t] *= 0.4
         return wall
 
-    free = deformation_mask(clip(tmp_path, shaded), still()[0])
+    free = deformation_mask(clip(moving_clips, tmp_path, shaded), still()[0])
     assert free.shape == (CELLS, CELLS) and seen(free).max() < 0.2 and seen(free).mean() < 0.01
 
 
 @pytest.mark.parametrize("motion", [lambda t: 3 * np.sin(t), lambda t: 0.4 * t])
-def test_what_moves_by_itself_is_free(motion, tmp_path):
+def test_what_moves_by_itself_is_free(motion, tmp_path, moving_clips):
     def moved(t: int, wall: np.ndarray) -> np.ndarray:
         return np.where(np.arange(WIDTH) < 64, wall, shifted(wall, motion(t)))
 
-    free = seen(deformation_mask(clip(tmp_path, moved), still()[0]))
+    free = seen(deformation_mask(clip(moving_clips, tmp_path, moved), still()[0]))
     middle = CELLS // 2
     assert free[:, : middle - 2].max() < 0.2 and free[:, middle + 2 :].mean() > 0.5
 
 
-def test_what_is_not_seen_is_as_what_is_around(tmp_path):
+def test_what_is_not_seen_is_as_what_is_around(tmp_path, moving_clips):
     def moved(t: int, wall: np.ndarray) -> np.ndarray:
         return np.where(np.arange(WIDTH) < 64, wall, shifted(wall, 3 * np.sin(t)))
 
-    free = deformation_mask(clip(tmp_path, moved), still()[0])
+    free = deformation_mask(clip(moving_clips, tmp_path, moved), still()[0])
     assert free[CELLS // 2 + 7, 1] < 0.05  # behind the object
     assert free[4, 4] < 0.05 and free[4, -4] > 0.5  # above the frame
 
 
-def test_only_a_camera_that_stands_still_holds_its_background(tmp_path):
-    data = clip(tmp_path, lambda t, wall: wall)
+def test_only_a_camera_that_stands_still_holds_its_background(tmp_path, moving_clips):
+    data = clip(moving_clips, tmp_path, lambda t, wall: wall)
     matrices, pixels_per_unit = still()
     assert stands_still(data, matrices, pixels_per_unit)
     shaken = matrices.copy()
@@ -97,8 +96,8 @@ def test_only_a_camera_that_stands_still_holds_its_background(tmp_path):
     assert layer_starts(data, motion * 0 + np.eye(3), [False, False])[1].deformation_mask is None
 
 
-def test_where_nothing_is_known_all_is_free(tmp_path):
-    data = clip(tmp_path, lambda t, wall: 0 * wall + 100)
+def test_where_nothing_is_known_all_is_free(tmp_path, moving_clips):
+    data = clip(moving_clips, tmp_path, lambda t, wall: 0 * wall + 100)
     assert (deformation_mask(data, still()[0]) == 1).all()
 
 

@@ -4,7 +4,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from synthetic_shot import NAMES, make_synthetic_shot
 
 from nvd_core.baking import texture_fit
 from nvd_core.baking.texture_fit import UNLIT, Texels, add_frame, fit_textures
@@ -99,15 +98,17 @@ def iter_of(clip):
     yield from clip
 
 
-def test_two_steps_are_nearly_the_best_and_always_the_same(tmp_path, monkeypatch):
-    shot = make_synthetic_shot(tmp_path, frames=6)
-    true = [read_image(shot.texture_path(name))[..., :3] / np.float32(255) for name in NAMES]
+def test_two_steps_are_nearly_the_best_and_always_the_same(tmp_path, monkeypatch, synthetic):
+    shot = synthetic.make_shot(tmp_path, frames=6)
+    true = [
+        read_image(shot.texture_path(name))[..., :3] / np.float32(255) for name in synthetic.NAMES
+    ]
     mixed = np.zeros(sum(image.shape[0] * image.shape[1] for image in true), np.float32)
     blurred = [cv2.GaussianBlur(image, (0, 0), 2) for image in true]
 
     def seen():
         for t in range(shot.frames):
-            yield read_image(shot.frame_path(t)), read_maps(shot.map_path(t), NAMES)
+            yield read_image(shot.frame_path(t)), read_maps(shot.map_path(t), synthetic.NAMES)
 
     def error(textures):
         layers = [torch.from_numpy(texture) for texture in textures]

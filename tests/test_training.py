@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_clip import FRAMES, HEIGHT, WIDTH, write_tiny_clip
 
 from nvd_core.fields.inference import composite_frame, frame_layers, texture_colours
 from nvd_core.fields.model import ClipShape, LayeredVideo, frame_outline
@@ -30,14 +29,14 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def work(tmp_path_factory) -> Path:
+def work(tmp_path_factory, tiny_clip) -> Path:
     """The priors of the tiny clip."""
     folder = tmp_path_factory.mktemp("tiny")
-    frames, masks = write_tiny_clip(folder)
+    frames, masks = tiny_clip.write(folder)
     clip = open_clip(frames)
     import_clip(clip, folder, Progress())
     sources = load_masks([("disc", masks)], clip.info)
-    write_masks(sources, folder, FRAMES, HEIGHT, WIDTH, Progress())
+    write_masks(sources, folder, tiny_clip.FRAMES, tiny_clip.HEIGHT, tiny_clip.WIDTH, Progress())
     compute_flow(folder / "work", Progress())
     estimate_global_motion(folder / "work", Progress())
     return folder / "work"
@@ -81,10 +80,10 @@ class TestFields:
         expected = [[0.5, 0.25, 0.25], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
         assert torch.allclose(alphas, torch.tensor(expected))
 
-    def test_ranges(self, work):
+    def test_ranges(self, work, tiny_clip):
         model, _ = new_model(work, small(fast(), 1))
-        xy = torch.rand(100, 2) * torch.tensor([WIDTH - 1.0, HEIGHT - 1.0])
-        t = torch.randint(0, FRAMES, (100,))
+        xy = torch.rand(100, 2) * torch.tensor([tiny_clip.WIDTH - 1.0, tiny_clip.HEIGHT - 1.0])
+        t = torch.randint(0, tiny_clip.FRAMES, (100,))
         alphas = model.alpha(xy, t)
         assert torch.allclose(alphas.sum(-1), torch.ones(100), atol=1e-6)
         for n in range(2):
@@ -93,25 +92,27 @@ class TestFields:
             assert residual.min() > 0 and torch.allclose(lit, colour * residual)
             assert (residual - 1).abs().max() < 0.2  # the light starts at 1
 
-    def test_the_residual_does_not_move_the_mapping(self, work):
+    def test_the_residual_does_not_move_the_mapping(self, work, tiny_clip):
         model, _ = new_model(work, small(fast(), 1))
-        xy, t = torch.rand(50, 2) * 40, torch.randint(0, FRAMES, (50,))
+        xy, t = torch.rand(50, 2) * 40, torch.randint(0, tiny_clip.FRAMES, (50,))
         uv = model.mappings[0](xy, t)
         uv.retain_grad()
         model.colour(0, uv, t)[1].sum().backward()
         assert uv.grad is None
 
-    def test_the_motion_start_puts_a_moving_object_at_one_place(self, work):
+    def test_the_motion_start_puts_a_moving_object_at_one_place(self, work, tiny_clip):
         model, _ = new_model(work, small(fast(), 1))
         first, last = torch.tensor([[22.0, 22.0]]), torch.tensor([[43.0, 25.5]])
         start = model.mappings[0].start
-        distance = start(first, torch.tensor([0])) - start(last, torch.tensor([FRAMES - 1]))
+        distance = start(first, torch.tensor([0])) - start(
+            last, torch.tensor([tiny_clip.FRAMES - 1])
+        )
         slid = distance.norm() * model.mappings[0].pixels_per_unit
         assert slid < 0.2 * (last - first).norm()
 
-    def test_identity_mapping_stays_in_the_square(self, work):
+    def test_identity_mapping_stays_in_the_square(self, work, tiny_clip):
         model, _ = new_model(work, small(paper(), 1))
-        uv = model.mappings[0](torch.rand(50, 2) * 1e4, torch.randint(0, FRAMES, (50,)))
+        uv = model.mappings[0](torch.rand(50, 2) * 1e4, torch.randint(0, tiny_clip.FRAMES, (50,)))
         assert uv.abs().max() <= 1
 
     def test_a_frame_in_chunks_equals_points(self, work, monkeypatch):
@@ -138,7 +139,7 @@ class TestSampling:
         first, again, other = sampler.draw(5), sampler.draw(5), sampler.draw(6)
         assert torch.equal(first.xy, again.xy) and not torch.equal(first.xy, other.xy)
 
-    def test_values_belong_to_their_points(self, work):
+    def test_values_belong_to_their_points(self, work, tiny_clip):
         data = ClipData(work)
         points = Sampler(data, 300, 0.3, 1.0, 0, CPU).draw(0)
         for i in range(0, 300, 17):
@@ -148,7 +149,7 @@ class TestSampling:
             assert np.allclose(points.colour_below[i] * 255, data.frames[t, y + 1, x], atol=1e-3)
             assert np.allclose(points.masks[i] * 255, data.masks[:, t, y, x], atol=1e-3)
             other = points.match_t[i].item()
-            assert abs(other - t) == 1 and 0 <= other < FRAMES
+            assert abs(other - t) == 1 and 0 <= other < tiny_clip.FRAMES
             flow = data.flow[0][t] if other > t else data.flow[1][other]
             assert np.allclose(points.match_xy[i] - points.xy[i], flow[y, x], atol=1e-3)
 
@@ -260,18 +261,18 @@ class TestObjective:
 
 
 class TestTrainer:
-    def test_it_learns(self, work, tmp_path):
+    def test_it_learns(self, work, tmp_path, tiny_clip):
         trainer = new_trainer(work, tmp_path, small(fast(), 200))
         trainer.run(Progress())
         errors = []
-        for t in range(FRAMES):
+        for t in range(tiny_clip.FRAMES):
             true = trainer.data.frames[t] / 255
             errors.append(np.square(composite_frame(trainer.model, t) - true).mean())
         assert -10 * np.log10(np.mean(errors)) > 25
         preview = read_image(tmp_path / "preview.png")
         height, width = trainer.data.frames.shape[1:3]
         assert preview.shape == (2 * height, 2 * width, 3)  # two pictures, two textures
-        assert np.array_equal(preview[:height, :width], trainer.data.frames[FRAMES // 2])
+        assert np.array_equal(preview[:height, :width], trainer.data.frames[tiny_clip.FRAMES // 2])
         alpha = frame_layers(trainer.model, 4).alpha[0] > 0.5
         mask = trainer.data.masks[0, 4] > 127
         assert (alpha & mask).sum() / (alpha | mask).sum() > 0.9

@@ -7,8 +7,6 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
-from pretended_device import DEVICE as ELSEWHERE
-from pretended_device import PretendedDevice, move
 
 from nvd_core.fields.hash_grid.grid import HashGrid
 from nvd_core.fields.inference import composite_frame, texture_colours
@@ -257,22 +255,26 @@ class TestMixedPrecision:
 class TestOneDevice:
     """Nothing on the CPU meets what lies on another device (pretended_device.py)."""
 
-    def test_mixing_is_seen(self):
-        with PretendedDevice():
-            x = torch.rand(3).to(ELSEWHERE)
-            assert (x * 2 + torch.tensor(1.0)).device == ELSEWHERE
+    def test_mixing_is_seen(self, pretended_device):
+        with pretended_device.PretendedDevice():
+            x = torch.rand(3).to(pretended_device.DEVICE)
+            assert (x * 2 + torch.tensor(1.0)).device == pretended_device.DEVICE
             with pytest.raises(RuntimeError, match="different devices"):
                 x + torch.rand(3)
 
     @pytest.mark.parametrize("resident", [False, True])
-    def test_training(self, work, resident):
+    def test_training(self, work, resident, pretended_device):
         """The losses are those of the CPU, to the bit where the points are."""
         data, settings, losses = ClipData(work), small(), []
         settings.consistency_every, settings.global_rigidity_share = 1, 0.5
-        for device in (CPU, ELSEWHERE):
+        for device in (CPU, pretended_device.DEVICE):
             model = with_plain_grids(new_model(work, settings))
-            with PretendedDevice() if device == ELSEWHERE else nullcontext():
-                model = move(model) if device == ELSEWHERE else model
+            with (
+                pretended_device.PretendedDevice()
+                if device == pretended_device.DEVICE
+                else nullcontext()
+            ):
+                model = pretended_device.move(model) if device == pretended_device.DEVICE else model
                 clip = GpuClip(data, device) if resident else None
                 sampler = Sampler(data, 60, 0.3, 0.5, 0, device, gpu_clip=clip)
                 points = sampler.draw(0)
@@ -285,12 +287,12 @@ class TestOneDevice:
         assert losses[0] == losses[1]
         assert "residual_consistency" in terms and "global_rigidity" in terms
 
-    def test_inference(self, work):
+    def test_inference(self, work, pretended_device):
         model = with_plain_grids(new_model(work, small()))
         low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
         expected = composite_frame(model, 1), texture_colours(model, 1, low, high, 9, 7)
-        with PretendedDevice():
-            move(model)
+        with pretended_device.PretendedDevice():
+            pretended_device.move(model)
             found = composite_frame(model, 1), texture_colours(model, 1, low, high, 9, 7)
         for a, b in zip(expected, found, strict=True):
             np.testing.assert_array_equal(a, b)

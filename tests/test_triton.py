@@ -70,7 +70,7 @@ def test_without_triton_nothing_is_said(monkeypatch, recwarn):
 @needs_triton
 def test_every_kernel_compiles_for_a_gpu(tmp_path):
     """To machine code of an NVIDIA GPU (compute capability 8.0), which takes no GPU."""
-    out = run(str(HERE / "compile_for_cuda.py"), "80", TRITON_CACHE_DIR=str(tmp_path))
+    out = run(str(HERE / "scripts" / "compile_for_cuda.py"), "80", TRITON_CACHE_DIR=str(tmp_path))
     lines = [line.split() for line in out.splitlines()]
     kernels = {"_encode_kernel", "_backward_kernel", "_render", "_update"}
     assert {name for name, *_ in lines} == kernels

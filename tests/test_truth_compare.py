@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-from truth_shots import TURNING, shot_of_truth, spoilt
 
 from nvd_core.cli.main import main
 from nvd_core.evaluation.truth.compare import measure_truth
@@ -27,22 +26,24 @@ KINDS = ("object", "background")
 
 
 @pytest.fixture(scope="module")
-def truth() -> Truth:
-    return Truth.open(TURNING)
+def truth(truth_shots) -> Truth:
+    return Truth.open(truth_shots.TURNING)
 
 
 @pytest.fixture(scope="module")
-def perfect(truth, tmp_path_factory) -> Shot:
-    return shot_of_truth(tmp_path_factory.mktemp("perfect") / "shot.nvd", truth)
+def perfect(truth, tmp_path_factory, truth_shots) -> Shot:
+    return truth_shots.shot_of_truth(tmp_path_factory.mktemp("perfect") / "shot.nvd", truth)
 
 
 @pytest.fixture(scope="module")
-def best(perfect) -> dict:
-    return measure_truth(perfect, TURNING, Progress())
+def best(perfect, truth_shots) -> dict:
+    return measure_truth(perfect, truth_shots.TURNING, Progress())
 
 
-def measured(perfect, tmp_path, change) -> dict:
-    return measure_truth(spoilt(perfect, tmp_path / "shot.nvd", change), TURNING, Progress())
+def measured(truth_shots, perfect, tmp_path, change) -> dict:
+    return measure_truth(
+        truth_shots.spoilt(perfect, tmp_path / "shot.nvd", change), truth_shots.TURNING, Progress()
+    )
 
 
 def test_the_truth_itself_scores_at_the_top(best):
@@ -56,49 +57,49 @@ def test_the_truth_itself_scores_at_the_top(best):
     assert warp["rendered"] < 1.4 * warp["true"]
 
 
-def test_swimming_coordinates_are_seen(perfect, best, tmp_path):
+def test_swimming_coordinates_are_seen(perfect, best, tmp_path, truth_shots):
     def swim(t, maps):
         maps.u[:] = np.where(maps.alpha > 0, maps.u + (-1) ** t * 2 / 260, 0)
 
-    found = measured(perfect, tmp_path, swim)
+    found = measured(truth_shots, perfect, tmp_path, swim)
     assert found["edit_psnr"] < best["edit_psnr"] - 3
     assert found["edit_warp_error"]["rendered"] > 1.4 * best["edit_warp_error"]["rendered"]
     assert found["tracks"]["toy"]["delta_avg"] < best["tracks"]["toy"]["delta_avg"] - 0.1
     assert found["tracks"]["background"] == best["tracks"]["background"]
 
 
-def test_lost_alpha_is_seen(perfect, best, tmp_path):
+def test_lost_alpha_is_seen(perfect, best, tmp_path, truth_shots):
     def cut(t, maps):
         maps.alpha[:, : 70 + t] = 0
 
-    found = measured(perfect, tmp_path, cut)
+    found = measured(truth_shots, perfect, tmp_path, cut)
     assert found["alpha_iou"]["toy"] < 0.8 and found["alpha_error"]["toy"] > 0.04
     assert found["tracks"]["toy"]["OA"] < best["tracks"]["toy"]["OA"] - 0.1
 
 
-def test_wrong_light_is_seen(perfect, best, tmp_path):
+def test_wrong_light_is_seen(perfect, best, tmp_path, truth_shots):
     def flat(t, maps):
         maps.residual[:] = 1
 
-    found = measured(perfect, tmp_path, flat)
+    found = measured(truth_shots, perfect, tmp_path, flat)
     assert found["light_correlation"]["toy"] == 0
     assert found["edit_psnr"] < best["edit_psnr"] - 0.3
 
 
-def test_how_bright_a_texture_is_does_not_matter(perfect, best, tmp_path):
+def test_how_bright_a_texture_is_does_not_matter(perfect, best, tmp_path, truth_shots):
     """A quarter more light on a texture four fifths as bright is the same layer."""
 
     def brighter(t, maps):
         maps.residual[:] *= 1.25
 
-    shot = spoilt(perfect, tmp_path / "shot.nvd", brighter)
+    shot = truth_shots.spoilt(perfect, tmp_path / "shot.nvd", brighter)
     texture = read_image(shot.texture_path("toy"))
     texture[..., :3] = texture[..., :3] * 0.8 + 0.5
     write_image(shot.texture_path("toy"), texture)
-    found = measure_truth(shot, TURNING, Progress())
+    found = measure_truth(shot, truth_shots.TURNING, Progress())
     assert found["edit_psnr"] == pytest.approx(best["edit_psnr"], abs=0.2)
     assert found["light_correlation"]["toy"] == pytest.approx(1, abs=0.001)
-    truth = Truth.open(TURNING)
+    truth = Truth.open(truth_shots.TURNING)
     gains = [
         exposure(read_maps(s.map_path(8), s.names).layer(0), truth.light(8), truth.alpha(8)[0])
         for s in (perfect, shot)
@@ -138,9 +139,16 @@ def test_pictures_and_edits_are_left_in_the_report(perfect, best):
     assert np.abs(rendered - true)[painted].mean() < 0.3 * np.abs(frame - true)[painted].mean()
 
 
-def test_the_command_adds_truth_and_tracks_to_the_report(perfect, capsys):
-    tracks = TURNING / "tracks.npz"
-    words = ["evaluate", str(perfect.folder), "--truth", str(TURNING), "--tracks", str(tracks)]
+def test_the_command_adds_truth_and_tracks_to_the_report(perfect, capsys, truth_shots):
+    tracks = truth_shots.TURNING / "tracks.npz"
+    words = [
+        "evaluate",
+        str(perfect.folder),
+        "--truth",
+        str(truth_shots.TURNING),
+        "--tracks",
+        str(tracks),
+    ]
     assert main([*words, "--json"]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     stored = json.loads((perfect.report / "report.json").read_text())
@@ -149,8 +157,8 @@ def test_the_command_adds_truth_and_tracks_to_the_report(perfect, capsys):
     assert stored["lpips"] is None and "no AlexNet weights" in stored["lpips_note"]
 
 
-def test_another_clip_is_refused(perfect, tmp_path):
-    folder = copied(tmp_path)
+def test_another_clip_is_refused(perfect, tmp_path, truth_shots):
+    folder = copied(truth_shots, tmp_path)
     description = json.loads((folder / "truth.json").read_text())
     description["frames"] = 15
     (folder / "truth.json").write_text(json.dumps(description))
@@ -167,8 +175,8 @@ def test_another_clip_is_refused(perfect, tmp_path):
         measure_truth(perfect, folder, Progress())
 
 
-def copied(tmp_path):
-    return shutil.copytree(TURNING, tmp_path / "truth")
+def copied(truth_shots, tmp_path):
+    return shutil.copytree(truth_shots.TURNING, tmp_path / "truth")
 
 
 class TestReading:
@@ -196,23 +204,23 @@ class TestReading:
             ("files", None),
         ],
     )
-    def test_wrong_descriptions_are_refused(self, tmp_path, key, value):
-        folder = copied(tmp_path)
+    def test_wrong_descriptions_are_refused(self, tmp_path, key, value, truth_shots):
+        folder = copied(truth_shots, tmp_path)
         description = json.loads((folder / "truth.json").read_text()) | {key: value}
         (folder / "truth.json").write_text(json.dumps(description))
         with pytest.raises(NvdError):
             Truth.open(folder)
 
-    def test_paths_stay_in_the_folder(self, tmp_path):
-        folder = copied(tmp_path)
+    def test_paths_stay_in_the_folder(self, tmp_path, truth_shots):
+        folder = copied(truth_shots, tmp_path)
         description = json.loads((folder / "truth.json").read_text())
         description["files"]["tracks"] = "../tracks.npz"
         (folder / "truth.json").write_text(json.dumps(description))
         with pytest.raises(NvdError, match="outside itself"):
             Truth.open(folder)
 
-    def test_missing_files_are_told(self, tmp_path):
-        folder = copied(tmp_path)
+    def test_missing_files_are_told(self, tmp_path, truth_shots):
+        folder = copied(truth_shots, tmp_path)
         (folder / "edited" / "00015.png").unlink()
         with pytest.raises(NvdError, match=r"edited/00015\.png"):
             Truth.open(folder)

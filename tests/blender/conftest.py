@@ -5,7 +5,9 @@
 tools/test.py runs them in every one. Blender's own settings stay out of the user's.
 """
 
+import ctypes.util
 import gc
+import importlib
 import os
 import shutil
 import sys
@@ -18,8 +20,10 @@ _settings = tempfile.TemporaryDirectory(prefix="nvd-blender-")
 os.environ["BLENDER_USER_RESOURCES"] = _settings.name  # read when bpy is imported
 
 import bpy  # noqa: E402
-from engine import run_engine  # noqa: E402
+from helpers import promises  # noqa: E402
+from helpers.blender import engine as _engine  # noqa: E402
 
+_SCRIPT = Path(__file__).parents[1] / "scripts" / "make_folder.py"
 _status = pytest.StashKey[int]()
 
 
@@ -35,7 +39,7 @@ def empty_file():
 def made(tmp_path_factory) -> Path:
     """shot.nvd with 8-bit frames, and truth.npz beside it. Not to be changed by a test."""
     folder = tmp_path_factory.mktemp("display")
-    run_engine(Path(__file__).with_name("make_folder.py"), folder)
+    _engine.run(_SCRIPT, folder)
     return folder
 
 
@@ -43,7 +47,7 @@ def made(tmp_path_factory) -> Path:
 def made_linear(tmp_path_factory) -> Path:
     """The same with linear EXR frames that go above 1."""
     folder = tmp_path_factory.mktemp("linear")
-    run_engine(Path(__file__).with_name("make_folder.py"), folder, "--linear")
+    _engine.run(_SCRIPT, folder, "--linear")
     return folder
 
 
@@ -51,8 +55,69 @@ def made_linear(tmp_path_factory) -> Path:
 def made_other_sizes(tmp_path_factory) -> Path:
     """The same as `made` with edits larger and smaller than the textures."""
     folder = tmp_path_factory.mktemp("sizes")
-    run_engine(Path(__file__).with_name("make_folder.py"), folder, "--other-sizes")
+    _engine.run(_SCRIPT, folder, "--other-sizes")
     return folder
+
+
+@pytest.fixture(scope="session")
+def numbered_clip(tmp_path_factory, timeline) -> Path:
+    """`timeline.COUNT` pictures that tell their number, as files and as movies of several rates."""
+    folder = tmp_path_factory.mktemp("numbered")
+    timeline.write_numbered_clip(folder)
+    return folder
+
+
+@pytest.fixture
+def scene(timeline):
+    """The file's scene, set up to show the numbered clip in its Sequencer."""
+    return timeline.new_scene()
+
+
+@pytest.fixture
+def gpu_ready(empty_file):
+    """For tests marked `gpu`: Blender's own drawing, started without a window."""
+    _helper("preview").start()
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """The engine by its command line: `run`(*arguments), PYTHON, and the repository's ROOT."""
+    return _engine
+
+
+@pytest.fixture(scope="session")
+def reference():
+    """The formulas in numpy and Blender's pictures: `Truth`, `encode`, `psnr`, `render`, `load`."""
+    return _helper("reference")
+
+
+@pytest.fixture(scope="session")
+def tiny_job():
+    """A decomposition of seconds: `make_clip`(folder), `options`(clip), `tick_until`."""
+    return _helper("jobs")
+
+
+@pytest.fixture(scope="session")
+def timeline():
+    """Strips made, retimed and shown: `added`, `retime`, `check`, `movie_strip`, `show`, ..."""
+    return _helper("timeline")
+
+
+@pytest.fixture(scope="session")
+def preview_picture():
+    """The live preview's picture: `preview_picture`(folder, t, mode, change) [H, W, 4]."""
+    return _helper("preview").picture
+
+
+def _helper(name: str):
+    return importlib.import_module(f"helpers.blender.{name}")
+
+
+def pytest_runtest_setup(item):
+    """`gpu` skips a test where Blender would abort for want of OpenGL, or fails it if promised."""
+    if item.get_closest_marker("gpu"):
+        found = ctypes.util.find_library("EGL")
+        promises.need("gpu", None if found else "no libEGL: Blender would abort")
 
 
 @pytest.fixture

@@ -9,16 +9,13 @@ from pathlib import Path
 import bpy
 import numpy as np
 import pytest
-from engine import PYTHON, ROOT
-from reference import load, psnr
-from tiny import make_clip
 
 from blender_addon import headless
 
 
-def batch(*words, **options) -> subprocess.CompletedProcess:
-    command = [sys.executable, ROOT / "blender_addon" / "batch.py", "--", *words]
-    environment = {**os.environ, "NVD_PYTHON": str(PYTHON), "OMP_NUM_THREADS": "1"}
+def batch(engine, *words, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, engine.ROOT / "blender_addon" / "batch.py", "--", *words]
+    environment = {**os.environ, "NVD_PYTHON": str(engine.PYTHON), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         list(map(str, command)), capture_output=True, text=True, timeout=600, env=environment,
         **options,
@@ -30,38 +27,40 @@ def events(done: subprocess.CompletedProcess) -> list[dict]:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    return make_clip(tmp_path_factory.mktemp("clip"))
+def clip(tmp_path_factory, tiny_job) -> Path:
+    return tiny_job.make_clip(tmp_path_factory.mktemp("clip"))
 
 
-def test_bad_input_says_what_to_do_and_ends_with_2(tmp_path):
-    done = batch("import", tmp_path)
+def test_bad_input_says_what_to_do_and_ends_with_2(tmp_path, engine):
+    done = batch(engine, "import", tmp_path)
     assert done.returncode == 2
     assert "holds no manifest.json" in done.stderr and "what to do: " in done.stderr
-    done = batch("render", tmp_path, "--json")
+    done = batch(engine, "render", tmp_path, "--json")
     assert done.returncode == 2
     assert events(done)[-1]["event"] == "error" and "--out" in events(done)[-1]["problem"]
 
 
-def test_import_saves_a_file_that_holds_the_shot(made, tmp_path):
+def test_import_saves_a_file_that_holds_the_shot(made, tmp_path, engine):
     file = tmp_path / "shot.blend"
-    done = batch("import", made / "shot.nvd", "--save", file, "--json")
+    done = batch(engine, "import", made / "shot.nvd", "--save", file, "--json")
     assert done.returncode == 0, done.stderr
     assert events(done)[-1] == {"event": "result", "group": "NVD shot", "saved": str(file)}
     bpy.ops.wm.open_mainfile(filepath=str(file))
     assert bpy.data.node_groups["NVD shot"]
 
 
-def test_render_through_engine_and_compositor_agree(made, tmp_path, monkeypatch):
-    monkeypatch.setenv("NVD_PYTHON", str(PYTHON))
+def test_render_through_engine_and_compositor_agree(made, tmp_path, monkeypatch, engine, reference):
+    monkeypatch.setenv("NVD_PYTHON", str(engine.PYTHON))
     for way in ("engine", "compositor"):
         out = tmp_path / way / "%04d.png"
         words = ["render", str(made / "shot.nvd"), "--out", str(out), "--through", way]
         bpy.ops.wm.read_factory_settings(use_empty=True)
         assert headless.main(words) == 0
     for t in range(3):
-        one, two = (load(tmp_path / way / f"{t:04d}.png") for way in ("engine", "compositor"))
-        assert psnr(one, two) > 50
+        one, two = (
+            reference.load(tmp_path / way / f"{t:04d}.png") for way in ("engine", "compositor")
+        )
+        assert reference.psnr(one, two) > 50
 
 
 def test_an_unknown_layer_is_named(made, tmp_path, capsys):
@@ -71,7 +70,7 @@ def test_an_unknown_layer_is_named(made, tmp_path, capsys):
 
 
 @pytest.mark.long
-def test_everything_in_one_command(clip, tmp_path):
+def test_everything_in_one_command(clip, tmp_path, engine, reference):
     from blender_addon.shot.painting import read_pixels
 
     shot, movie = tmp_path / "shot.nvd", tmp_path / "result.mp4"
@@ -81,7 +80,7 @@ def test_everything_in_one_command(clip, tmp_path):
         "--settings", clip / "small.yaml", "--movie", movie, "--save", tmp_path / "a.blend",
         "--json",
     ]  # fmt: skip
-    first = batch(*words)
+    first = batch(engine, *words)
     assert first.returncode == 0, first.stdout + first.stderr
     stages = {event["stage"] for event in events(first) if event["event"] == "progress"}
     assert {"training", "composite"} <= stages
@@ -93,10 +92,10 @@ def test_everything_in_one_command(clip, tmp_path):
     texture.filepath_raw, texture.file_format = str(green), "PNG"
     texture.save()
     words[words.index(movie)] = tmp_path / "%04d.png"
-    again = batch(*words, "--edit", f"disc={green}")
+    again = batch(engine, *words, "--edit", f"disc={green}")
     assert again.returncode == 0, again.stderr
-    picture = load(tmp_path / "0004.png")
-    greener = (picture - load(shot / "frames" / "00004.png"))[24, 34]
+    picture = reference.load(tmp_path / "0004.png")
+    greener = (picture - reference.load(shot / "frames" / "00004.png"))[24, 34]
     assert greener[1] - greener[0] > 0.2, greener
     moving = bpy.data.movieclips.load(str(movie))
     assert (moving.frame_duration, tuple(moving.size)) == (8, (80, 48))

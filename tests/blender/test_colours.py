@@ -3,8 +3,6 @@
 import bpy
 import numpy as np
 import pytest
-from engine import run_engine
-from reference import Truth, encode, load, psnr, render
 
 from blender_addon import headless
 from blender_addon.blender.pixels import decode, read_pixels, read_raw, write_pixels
@@ -23,13 +21,13 @@ def test_eight_bits_are_colour_managed(made):
         assert not image.is_float and image.colorspace_settings.name == "sRGB"
 
 
-def test_deep_images_outlive_being_packed(made_linear):
+def test_deep_images_outlive_being_packed(made_linear, reference):
     """In sRGB they would come back too dark."""
     open_shot(made_linear / "shot.nvd")
     _, edit = textures(made_linear)
     assert edit.is_float
     pixels = read_pixels(edit)
-    stored = Truth(made_linear).arrays["edit_toy"][::-1]
+    stored = reference.Truth(made_linear).arrays["edit_toy"][::-1]
     assert np.abs(pixels - stored).max() < 1e-6
     pixels[5:9, 5:9] = (0.2, 0.5, 0.7, 1)
     write_pixels(edit, pixels)
@@ -51,19 +49,19 @@ def test_paint_of_an_older_version_stays(made):
     assert np.abs(read_pixels(edit) - pixels).max() < 0.1 / 255
 
 
-def test_light_and_back():
+def test_light_and_back(reference):
     colours = np.linspace(-0.1, 3, 1001, dtype=np.float32)
-    assert np.abs(encode(decode(colours)) - colours).max() < 1e-6
+    assert np.abs(reference.encode(decode(colours)) - colours).max() < 1e-6
     image = bpy.data.images.new("light", 4, 4, float_buffer=True)
     image.colorspace_settings.name = "Linear Rec.709"
     pixels = np.random.default_rng(0).random((4, 4, 4), np.float32)
     write_pixels(image, pixels)
-    assert np.abs(encode(read_raw(image)[..., :3]) - pixels[..., :3]).max() < 1e-6
+    assert np.abs(reference.encode(read_raw(image)[..., :3]) - pixels[..., :3]).max() < 1e-6
     assert np.abs(read_pixels(image) - pixels).max() < 1e-6
 
 
 @pytest.mark.parametrize("name", ["deep.png", "light.exr"])
-def test_an_edit_of_another_depth(made, tmp_path, name):
+def test_an_edit_of_another_depth(made, tmp_path, name, engine, reference):
     """16 bits, and light in an EXR, on a texture of 8 bits: as `nvd render` takes them."""
     edit = tmp_path / name
     code = "import sys, numpy as np; from pathlib import Path; "
@@ -73,9 +71,9 @@ def test_an_edit_of_another_depth(made, tmp_path, name):
     code += "deep = (image.astype(np.uint16) * 257); "
     code += "light = decode_srgb(colours).astype(np.float32); "
     code += "write_image(out, deep if out.suffix == '.png' else light)"
-    run_engine("-c", code, made / "shot.nvd/edits/toy.png", edit)
+    engine.run("-c", code, made / "shot.nvd/edits/toy.png", edit)
     shot, out = made / "shot.nvd", tmp_path / "engine/%05d.png"
-    run_engine("-m", "nvd_core", "render", shot, "--out", out, "--edit", f"toy={edit}")
+    engine.run("-m", "nvd_core", "render", shot, "--out", out, "--edit", f"toy={edit}")
     headless.replace_edits(open_shot(shot), [("toy", str(edit))])
-    picture = np.round(render(tmp_path, 1) * 255) / 255
-    assert psnr(load(tmp_path / "engine/00000.png"), picture) > 50
+    picture = np.round(reference.render(tmp_path, 1) * 255) / 255
+    assert reference.psnr(reference.load(tmp_path / "engine/00000.png"), picture) > 50

@@ -5,8 +5,6 @@ import shutil
 import bpy
 import numpy as np
 import pytest
-from engine import run_engine
-from reference import Truth, encode, load, psnr, render
 
 from blender_addon.blender import compat
 from blender_addon.shot.scripting import open_shot
@@ -14,46 +12,50 @@ from blender_addon.shot.scripting import open_shot
 EXACT = 90.0  # dB; 16-bit PNG allows about 107
 
 
-def compare(truth, tmp_path, mode, **changes) -> float:
+def compare(reference, truth, tmp_path, mode, **changes) -> float:
     """The worst frame's PSNR against the formulas, clamped to 0..1 as the file is."""
     return min(
-        psnr(render(tmp_path, t + 1), np.clip(truth.picture(t, mode, **changes), 0, 1))
+        reference.psnr(
+            reference.render(tmp_path, t + 1), np.clip(truth.picture(t, mode, **changes), 0, 1)
+        )
         for t in range(3)
     )
 
 
 @pytest.mark.parametrize("mode", ["delta", "full"])
 @pytest.mark.parametrize("raw", [True, False], ids=["raw", "standard"])
-def test_equals_formulas(made, tmp_path, mode, raw):
+def test_equals_formulas(made, tmp_path, mode, raw, reference):
     open_shot(made / "shot.nvd", mode, raw=raw)
-    worst = compare(Truth(made), tmp_path, mode)
+    worst = compare(reference, reference.Truth(made), tmp_path, mode)
     print(f"worst frame {worst:.1f} dB")  # pytest -rP shows it
     assert worst > EXACT
 
 
 @pytest.mark.parametrize("mode", ["delta", "full"])
-def test_visibility_and_relight(made, tmp_path, mode):
+def test_visibility_and_relight(made, tmp_path, mode, reference):
     group = open_shot(made / "shot.nvd", mode, raw=True)
-    truth = Truth(made)
+    truth = reference.Truth(made)
     changes = {"visibility": (1, 0.25, 0.5), "relight": (0, 2, 0.5)}
     node = group_node(group)
     for index, layer in enumerate(truth.layers):
         node.inputs[f"{layer} Visibility"].default_value = changes["visibility"][index]
         node.inputs[f"{layer} Relight"].default_value = changes["relight"][index]
-    assert compare(truth, tmp_path, mode, **changes) > EXACT
+    assert compare(reference, truth, tmp_path, mode, **changes) > EXACT
 
 
 @pytest.mark.parametrize("mode", ["delta", "full"])
-def test_linear_frames(made_linear, tmp_path, mode):
+def test_linear_frames(made_linear, tmp_path, mode, reference):
     """EXR frames above 1 come out scene-linear, with the paint added in encoded values."""
     open_shot(made_linear / "shot.nvd", mode)
-    truth = Truth(made_linear)
+    truth = reference.Truth(made_linear)
     for t in range(3):
-        picture = render(tmp_path, t + 1, "OPEN_EXR")
-        assert psnr(encode(picture), truth.picture(t, mode, linear=True)) > EXACT
+        picture = reference.render(tmp_path, t + 1, "OPEN_EXR")
+        assert (
+            reference.psnr(reference.encode(picture), truth.picture(t, mode, linear=True)) > EXACT
+        )
 
 
-def test_untouched_edit_leaves_frames_as_shot(made, tmp_path):
+def test_untouched_edit_leaves_frames_as_shot(made, tmp_path, reference):
     shot = tmp_path / "shot.nvd"
     shutil.copytree(made / "shot.nvd", shot)
     for texture in (shot / "textures").iterdir():
@@ -61,28 +63,28 @@ def test_untouched_edit_leaves_frames_as_shot(made, tmp_path):
     open_shot(shot)
     bpy.context.scene.render.image_settings.file_format = "PNG"
     for t in range(3):
-        eight_bits = np.round(render(tmp_path, t + 1) * 255)
-        assert np.array_equal(eight_bits, np.round(Truth(made).frames[t] * 255))
+        eight_bits = np.round(reference.render(tmp_path, t + 1) * 255)
+        assert np.array_equal(eight_bits, np.round(reference.Truth(made).frames[t] * 255))
 
 
-def test_unsaved_paint_shows_and_outlives_reopening(made, tmp_path):
+def test_unsaved_paint_shows_and_outlives_reopening(made, tmp_path, reference):
     open_shot(made / "shot.nvd", raw=True)
-    before = render(tmp_path, 1)
+    before = reference.render(tmp_path, 1)
     edit = next(image for image in bpy.data.images if image.name == "background edit")
     edit.pixels.foreach_set(np.tile(np.float32([1, 0, 1, 1]), edit.size[0] * edit.size[1]))
     edit.update()
-    painted = render(tmp_path, 1)
-    assert psnr(painted, before) < 30
+    painted = reference.render(tmp_path, 1)
+    assert reference.psnr(painted, before) < 30
     open_shot(made / "shot.nvd", raw=True)
-    assert np.array_equal(render(tmp_path, 1), painted)
+    assert np.array_equal(reference.render(tmp_path, 1), painted)
 
 
-def test_group_is_tidy(made):
+def test_group_is_tidy(made, reference):
     group = open_shot(made / "shot.nvd")
     assert group.name == "NVD shot"
     inputs = [item.name for item in group.interface.items_tree if item.in_out == "INPUT"]
     assert inputs[:4] == ["Frame", "toy Edit", "toy Visibility", "toy Relight"]
-    assert {f"{layer} Edit" for layer in Truth(made).layers} < set(inputs)
+    assert {f"{layer} Edit" for layer in reference.Truth(made).layers} < set(inputs)
     frames = [node.label for node in group.nodes if node.bl_idname == "NodeFrame"]
     assert frames == ["Layer toy", "Layer leaf-2", "Layer background"]
     for tree in bpy.data.node_groups:
@@ -117,18 +119,18 @@ def test_scene_is_set_up(made):
 
 
 @pytest.mark.parametrize("mode", ["delta", "full"])
-def test_equals_engine_renderer(made, tmp_path, mode):
+def test_equals_engine_renderer(made, tmp_path, mode, engine, reference):
     """`nvd render` with the same edits, 8 bits, against Blender rounded to 8 bits."""
     shot = made / "shot.nvd"
     edits = []
-    for layer in Truth(made).layers:
+    for layer in reference.Truth(made).layers:
         edits += ["--edit", f"{layer}={shot / 'edits' / layer}.png"]
     out = tmp_path / "engine" / "%05d.png"
-    run_engine("-m", "nvd_core", "render", shot, "--out", out, "--mode", mode, *edits)
+    engine.run("-m", "nvd_core", "render", shot, "--out", out, "--mode", mode, *edits)
     open_shot(shot, mode)
     for t in range(3):
-        blender = np.round(render(tmp_path, t + 1) * 255) / 255
-        worst = psnr(load(tmp_path / "engine" / f"{t:05d}.png"), blender)
+        blender = np.round(reference.render(tmp_path, t + 1) * 255) / 255
+        worst = reference.psnr(reference.load(tmp_path / "engine" / f"{t:05d}.png"), blender)
         print(f"frame {t} {worst:.1f} dB")
         assert worst > 50
 

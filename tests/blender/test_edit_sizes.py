@@ -5,9 +5,6 @@ import shutil
 import bpy
 import numpy as np
 import pytest
-from engine import run_engine
-from reference import Truth, load, psnr, render
-from test_preview import gpu_ready, needs_gpu, picture  # noqa: F401 (fixtures and marks)
 
 import blender_addon
 from blender_addon import headless
@@ -27,60 +24,68 @@ def registered():
     blender_addon.unregister()
 
 
-def worst(truth, tmp_path, mode="delta") -> float:
+def worst(reference, truth, tmp_path, mode="delta") -> float:
     return min(
-        psnr(render(tmp_path, t + 1), np.clip(truth.picture(t, mode), 0, 1)) for t in range(3)
+        reference.psnr(reference.render(tmp_path, t + 1), np.clip(truth.picture(t, mode), 0, 1))
+        for t in range(3)
     )
 
 
 @pytest.mark.parametrize("mode", ["delta", "full"])
-def test_compositor_equals_formulas(made_other_sizes, tmp_path, mode):
+def test_compositor_equals_formulas(made_other_sizes, tmp_path, mode, reference):
     open_shot(made_other_sizes / "shot.nvd", mode)
-    least = worst(Truth(made_other_sizes), tmp_path, mode)
+    least = worst(reference, reference.Truth(made_other_sizes), tmp_path, mode)
     print(f"worst frame {least:.1f} dB")
     assert least > EXACT
 
 
 @pytest.mark.parametrize("mode", ["delta", "full"])
-def test_compositor_equals_engine(made_other_sizes, tmp_path, mode):
+def test_compositor_equals_engine(made_other_sizes, tmp_path, mode, engine, reference):
     shot, out = made_other_sizes / "shot.nvd", tmp_path / "%05d.png"
-    run_engine("-m", "nvd_core", "render", shot, "--out", out, "--mode", mode)
+    engine.run("-m", "nvd_core", "render", shot, "--out", out, "--mode", mode)
     open_shot(shot, mode)
     for t in range(3):
-        picture = np.round(render(tmp_path, t + 1) * 255) / 255
-        assert psnr(load(tmp_path / f"{t:05d}.png"), picture) > 50
+        picture = np.round(reference.render(tmp_path, t + 1) * 255) / 255
+        assert reference.psnr(reference.load(tmp_path / f"{t:05d}.png"), picture) > 50
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("mode", ["delta", "full"])
-def test_preview_equals_formulas(gpu_ready, registered, made_other_sizes, mode):  # noqa: F811
-    wanted = Truth(made_other_sizes).picture(1, mode)
-    assert np.abs(picture(made_other_sizes, 1, mode) - wanted).max() < 0.05 / 255
+def test_preview_equals_formulas(
+    gpu_ready, registered, made_other_sizes, mode, reference, preview_picture
+):
+    wanted = reference.Truth(made_other_sizes).picture(1, mode)
+    assert np.abs(preview_picture(made_other_sizes, 1, mode) - wanted).max() < 0.05 / 255
 
 
 @pytest.mark.parametrize("size", [(40, 30), (7, 5), (41, 3), (3, 64), (20, 15)])
-def test_resampling_is_the_engines(tmp_path, size):
+def test_resampling_is_the_engines(tmp_path, size, engine):
     image = np.random.default_rng(0).random((15, 20, 4), np.float32)
     np.save(tmp_path / "image.npy", image)
     code = "import sys, numpy as np; from nvd_core.editing.edits import _resized; "
     code += "image = np.load(sys.argv[1]); "
     code += "np.save(sys.argv[1], _resized(image, int(sys.argv[2]), int(sys.argv[3])))"
-    run_engine("-c", code, tmp_path / "image.npy", *size)
+    engine.run("-c", code, tmp_path / "image.npy", *size)
     assert np.abs(resized(image, *size) - np.load(tmp_path / "image.npy")).max() < 1e-5
 
 
-def test_batch_takes_an_edit_of_another_size(made, made_other_sizes, tmp_path):
+def test_batch_takes_an_edit_of_another_size(made, made_other_sizes, tmp_path, reference):
     words = ["render", str(made / "shot.nvd"), "--out", str(tmp_path / "%04d.png")]
-    for layer in Truth(made).layers:
+    for layer in reference.Truth(made).layers:
         words += ["--edit", f"{layer}={made_other_sizes / 'shot.nvd/edits' / layer}.png"]
     assert headless.main([*words, "--through", "compositor"]) == 0
     assert (
-        psnr(load(tmp_path / "0002.png"), Truth(made_other_sizes).picture(2, "delta").clip(0, 1))
+        reference.psnr(
+            reference.load(tmp_path / "0002.png"),
+            reference.Truth(made_other_sizes).picture(2, "delta").clip(0, 1),
+        )
         > 50
     )
 
 
-def test_saved_in_its_own_size_and_found_in_the_blend(registered, made_other_sizes, tmp_path):
+def test_saved_in_its_own_size_and_found_in_the_blend(
+    registered, made_other_sizes, tmp_path, reference
+):
     """Also where the .blend is rendered without the extension."""
     shutil.copytree(made_other_sizes / "shot.nvd", tmp_path / "shot.nvd")
     entry = shots.add_shot(tmp_path / "shot.nvd")
@@ -92,11 +97,13 @@ def test_saved_in_its_own_size_and_found_in_the_blend(registered, made_other_siz
     blender_addon.unregister()
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "work.blend"))
     bpy.context.window.scene = bpy.data.scenes["NVD shot"]
-    assert worst(Truth(made_other_sizes), tmp_path) > EXACT
+    assert worst(reference, reference.Truth(made_other_sizes), tmp_path) > EXACT
     blender_addon.register()
 
 
-def test_an_edit_that_changes_its_size_is_followed(registered, made, made_other_sizes, tmp_path):
+def test_an_edit_that_changes_its_size_is_followed(
+    registered, made, made_other_sizes, tmp_path, reference
+):
     """Scaled up by another program, and read again; and back."""
     shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
     entry = shots.add_shot(tmp_path / "shot.nvd")
@@ -107,8 +114,8 @@ def test_an_edit_that_changes_its_size_is_followed(registered, made, made_other_
             shutil.copy(source / "shot.nvd/edits" / f"{layer.name}.png", layer.edit["nvd_path"])
             layer.edit.reload()
         bpy.context.view_layer.update()
-        wanted = Truth(source).picture(0, "delta", visibility=(0.5, 1, 1))
-        assert psnr(render(tmp_path, 1), wanted.clip(0, 1)) > EXACT
+        wanted = reference.Truth(source).picture(0, "delta", visibility=(0.5, 1, 1))
+        assert reference.psnr(reference.render(tmp_path, 1), wanted.clip(0, 1)) > EXACT
     assert not [image for image in bpy.data.images if "nvd_base" in image and image.users > 0]
 
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import bpy
 import pytest
-from engine import PYTHON, ROOT
-from tiny import make_clip, options, tick_until
 
 from blender_addon.decompose.job import decompose_job
 from blender_addon.engine import find
@@ -65,21 +63,21 @@ def test_one_that_is_not_there_is_named(monkeypatch):
         find_engine()
 
 
-def test_the_engine_says_what_it_is():
-    facts = test_engine(PYTHON)
+def test_the_engine_says_what_it_is(engine):
+    facts = test_engine(engine.PYTHON)
     print(facts)
     assert facts["protocol"] == PROTOCOL and facts["version"] and facts["torch"]
     assert facts["device"]
 
 
-def test_protocols_that_differ_are_told_plainly(monkeypatch):
+def test_protocols_that_differ_are_told_plainly(monkeypatch, engine):
     monkeypatch.setattr(find, "PROTOCOL", PROTOCOL + 1)
     said = f"protocol {PROTOCOL}, this extension protocol {PROTOCOL + 1}: update the engine"
     with pytest.raises(AddonError, match=said):
-        test_engine(PYTHON)
+        test_engine(engine.PYTHON)
     monkeypatch.setattr(find, "PROTOCOL", PROTOCOL - 1)
     with pytest.raises(AddonError, match="update the extension"):
-        test_engine(PYTHON)
+        test_engine(engine.PYTHON)
 
 
 def test_a_python_without_an_engine(tmp_path):
@@ -90,23 +88,23 @@ def test_a_python_without_an_engine(tmp_path):
         test_engine(tmp_path / "nothing")
 
 
-def test_as_a_job():
-    job = test_job(PYTHON)
+def test_as_a_job(engine, tiny_job):
+    job = test_job(engine.PYTHON)
     job.start()
-    tick_until(lambda: job.ended, job.poll)
+    tiny_job.tick_until(lambda: job.ended, job.poll)
     assert job.state == "done" and job.log.result["protocol"] == PROTOCOL
 
 
-def test_installing_needs_leave_to_go_online():
+def test_installing_needs_leave_to_go_online(engine):
     assert not bpy.app.online_access
     with pytest.raises(AddonError, match="not allowed to go online") as caught:
         install_job()
     assert caught.value.button == "extensions.userpref_allow_online"
-    assert bundled_source() == ROOT
+    assert bundled_source() == engine.ROOT
 
 
 @pytest.mark.long
-def test_install_runs_its_steps_and_shows_pips_words(tmp_path, monkeypatch):
+def test_install_runs_its_steps_and_shows_pips_words(tmp_path, monkeypatch, tiny_job):
     """From an empty folder of wheels: the environment is made, then pip finds no PyTorch."""
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)  # a machine's constraints change the words
     monkeypatch.delenv("PIP_CONSTRAINT", raising=False)
@@ -121,7 +119,7 @@ def test_install_runs_its_steps_and_shows_pips_words(tmp_path, monkeypatch):
         seen.add(job.log.stage)
 
     job.start()
-    tick_until(lambda: job.ended, tick)
+    tiny_job.tick_until(lambda: job.ended, tick)
     assert {"making the environment", "installing PyTorch (cpu)"} <= seen
     assert (tmp_path / "engine" / "bin" / "python").exists()
     assert job.state == "failed" and "No matching distribution" in job.error.problem
@@ -136,28 +134,28 @@ def _cpu_torch_is_at_hand() -> bool:
 
 @pytest.mark.long
 @pytest.mark.skipif(bpy.app.version[:2] != (4, 5), reason="the same in each Blender: once, in 4.5")
-def test_installed_engine_decomposes(monkeypatch, tmp_path):
+def test_installed_engine_decomposes(monkeypatch, tmp_path, tiny_job):
     """From nothing to a decomposition, as the panel's buttons do it."""
     if not _cpu_torch_is_at_hand():
         pytest.skip("PyTorch's CPU build is not among pip's find-links; it would be 3 GB of CUDA")
-    clip = make_clip(tmp_path / "clip")
+    clip = tiny_job.make_clip(tmp_path / "clip")
     monkeypatch.setattr(bpy.context.preferences.system, "use_online_access", True)
     began = time.monotonic()
     job = install_job(
         build="cpu", base=Path(sys._base_executable), environment=tmp_path / "own" / "engine"
     )
     job.start()
-    tick_until(lambda: job.ended, job.poll)
+    tiny_job.tick_until(lambda: job.ended, job.poll)
     assert job.state == "done", job.full_log()
     facts = job.log.result
     assert facts["protocol"] == PROTOCOL and facts["torch"].endswith("+cpu")
     assert find_engine().python == find.own_python() == Path(facts["python"])
     size = sum(file.lstat().st_size for file in Path(job.out).rglob("*"))
     print(f"{time.monotonic() - began:.0f} s, {size / 1e6:.0f} MB, {facts}")
-    given = options(clip) | {"python": find_engine().python}
+    given = tiny_job.options(clip) | {"python": find_engine().python}
     job = decompose_job(clip / "frames", tmp_path / "shot.nvd", **given)
     job.start()
-    tick_until(lambda: job.ended, job.poll)
+    tiny_job.tick_until(lambda: job.ended, job.poll)
     assert job.state == "done", job.full_log()
     shutil.rmtree(tmp_path / "own")  # 1 GB
     assert [layer.name for layer in read_shot(job.out).layers] == ["disc", "background"]

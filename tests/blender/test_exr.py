@@ -4,8 +4,6 @@ import time
 
 import numpy as np
 import pytest
-from engine import run_engine
-from reference import Truth
 
 from blender_addon.shot.exr import ExrError, read_channels
 
@@ -26,8 +24,8 @@ np.save(sys.argv[2] + ".npy", back)
 """
 
 
-def test_maps_of_the_folder(made):
-    truth = Truth(made)
+def test_maps_of_the_folder(made, reference):
+    truth = reference.Truth(made)
     for t in range(3):
         for index, layer in enumerate(truth.layers):
             names = [f"{layer}.{channel}" for channel in CHANNELS]
@@ -40,9 +38,9 @@ def test_maps_of_the_folder(made):
 
 
 @pytest.mark.parametrize("compression", ["pxr24", "zip", "zips", "none"])
-def test_compressions(tmp_path, compression):
+def test_compressions(tmp_path, compression, engine):
     path = tmp_path / "made.exr"
-    run_engine("-c", WRITE, compression, path)
+    engine.run("-c", WRITE, compression, path)
     wanted = np.load(f"{path}.npy").transpose(2, 0, 1)
     assert np.array_equal(read_channels(path, ["m.p", "m.q", "m.s"]), wanted)
     assert np.array_equal(read_channels(path, ["m.s"]), wanted[2:])

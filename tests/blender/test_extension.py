@@ -8,7 +8,6 @@ from pathlib import Path
 
 import bpy
 import pytest
-from engine import ROOT
 
 import blender_addon
 
@@ -38,11 +37,11 @@ def test_registers_ten_times_over():
         assert menu_entries() == 0
 
 
-def test_switched_on_and_off_as_an_extension(made):
+def test_switched_on_and_off_as_an_extension(made, engine):
     extensions = Path(bpy.utils.user_resource("EXTENSIONS", path="user_default", create=True))
     link = extensions / "neural_video_layers"
     if not link.exists():
-        link.symlink_to(ROOT / "blender_addon")
+        link.symlink_to(engine.ROOT / "blender_addon")
     for _ in range(10):
         assert bpy.ops.preferences.addon_enable(module=MODULE) == {"FINISHED"}
         assert bpy.ops.nvd.open_shot(directory=str(made / "shot.nvd")) == {"FINISHED"}
@@ -60,7 +59,7 @@ def test_operator_reports_the_problem(tmp_path):
         blender_addon.unregister()
 
 
-def test_builds_and_validates(tmp_path):
+def test_builds_and_validates(tmp_path, engine):
     folder = Path(bpy.utils.resource_path("LOCAL")) / "scripts/addons_core/bl_pkg/cli"
 
     def tool(*arguments):
@@ -68,7 +67,7 @@ def test_builds_and_validates(tmp_path):
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    source = ROOT / "blender_addon"
+    source = engine.ROOT / "blender_addon"
     tool("validate", source)
     tool("build", "--source-dir", source, "--output-dir", tmp_path)
     (built,) = tmp_path.glob("*.zip")
@@ -79,9 +78,9 @@ def test_builds_and_validates(tmp_path):
     assert not [name for name in names if "__pycache__" in name]
 
 
-def test_imports_only_what_blender_has():
+def test_imports_only_what_blender_has(engine):
     allowed = set(sys.stdlib_module_names) | {"bpy", "numpy", "mathutils", "gpu", "gpu_extras"}
-    for path in (ROOT / "blender_addon").rglob("*.py"):
+    for path in (engine.ROOT / "blender_addon").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:

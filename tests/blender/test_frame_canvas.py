@@ -5,8 +5,6 @@ import shutil
 import bpy
 import numpy as np
 import pytest
-from engine import PYTHON, run_engine
-from tiny import tick_until
 
 import blender_addon
 from blender_addon.blender.pixels import read_pixels, write_pixels
@@ -21,14 +19,14 @@ FRAME = 1
 
 
 @pytest.fixture(autouse=True)
-def extension(empty_file, monkeypatch):
-    monkeypatch.setenv("NVD_PYTHON", str(PYTHON))
+def extension(empty_file, monkeypatch, engine, tiny_job):
+    monkeypatch.setenv("NVD_PYTHON", str(engine.PYTHON))
     blender_addon.register()
     bpy.ops.ed.undo_push(message="start")
     yield
     for job in runner.tools.jobs:
         job.cancel()
-    tick_until(lambda: not runner.tools.busy, runner.tick)
+    tiny_job.tick_until(lambda: not runner.tools.busy, runner.tick)
     runner.tools.jobs.clear()
     blender_addon.unregister()
 
@@ -51,16 +49,16 @@ def press(name, **values):
     assert getattr(bpy.ops.nvd, name)("EXEC_DEFAULT", True, **values) == {"FINISHED"}
 
 
-def ended(entry):
+def ended(tiny_job, entry):
     """Wait for the shot's job as Blender's timer does, and return it."""
     job = frame_canvas.job_of(entry)
-    tick_until(lambda: job.ended, runner.tick)
+    tiny_job.tick_until(lambda: job.ended, runner.tick)
     return job
 
 
-def opened(entry):
+def opened(tiny_job, entry):
     press("paint_frame")
-    job = ended(entry)
+    job = ended(tiny_job, entry)
     assert job.state == "done", job.full_log()
     return entry.canvas
 
@@ -90,12 +88,12 @@ def same(one, two):
     return all(np.array_equal(one[name], two[name]) for name in one)
 
 
-def by_command_line(folder, work, colour=(1, 0, 0, 1), words=()):
+def by_command_line(engine, folder, work, colour=(1, 0, 0, 1), words=()):
     """What `nvd render` and `nvd paint` make of a copy of the folder: the layers' pixels."""
     copy = work / "by_command_line.nvd"
     shutil.copytree(folder, copy)
     base = work / "base_%05d.png"
-    run_engine("-m", "nvd_core", "render", copy, "--out", base, "--frames", f"{FRAME}-{FRAME}")
+    engine.run("-m", "nvd_core", "render", copy, "--out", base, "--frames", f"{FRAME}-{FRAME}")
     image = bpy.data.images.load(str(base) % FRAME)
     image.colorspace_settings.name = "Non-Color"
     paint(image, colour)
@@ -103,30 +101,30 @@ def by_command_line(folder, work, colour=(1, 0, 0, 1), words=()):
     image.save()
     bpy.data.images.remove(image)
     words = "--frame", FRAME, "--image", work / "painted.png", "--base", str(base) % FRAME, *words
-    run_engine("-m", "nvd_core", "paint", copy, *words)
+    engine.run("-m", "nvd_core", "paint", copy, *words)
     return {path.stem: read(path) for path in (copy / "edits").iterdir()}
 
 
-def test_the_canvas_is_the_frame_with_all_paint(entry, folder, tmp_path):
+def test_the_canvas_is_the_frame_with_all_paint(entry, folder, tmp_path, engine, tiny_job):
     stroke = paint(entry.layers["background"].edit, (0, 1, 0, 1))
-    canvas = opened(entry)
+    canvas = opened(tiny_job, entry)
     assert entry.canvas_frame == FRAME and canvas["nvd_path"].startswith(str(folder / "paint"))
     assert bpy.context.scene.tool_settings.image_paint.canvas == canvas
     assert np.array_equal(read(folder / "edits/background.png"), stroke)
-    run_engine("-m", "nvd_core", "render", folder, "--out", tmp_path / "out/%05d.png")
+    engine.run("-m", "nvd_core", "render", folder, "--out", tmp_path / "out/%05d.png")
     shown = read(tmp_path / f"out/{FRAME:05d}.png")
     assert np.array_equal(read_pixels(canvas), shown)
     assert not np.array_equal(shown, read(folder / f"frames/{FRAME:05d}.png"))
     assert not painting.has_unsaved(canvas)
 
 
-def test_paint_arrives_as_by_the_command_line(entry, folder, tmp_path):
-    expected = by_command_line(folder, tmp_path, words=["--lit"])
+def test_paint_arrives_as_by_the_command_line(entry, folder, tmp_path, engine, tiny_job):
+    expected = by_command_line(engine, folder, tmp_path, words=["--lit"])
     before, runner.longest_tick = pixels_of(entry), 0.0
-    paint(opened(entry))
+    paint(opened(tiny_job, entry))
     entry.canvas_lit = True
     press("canvas_to_layers")
-    assert ended(entry).state == "done" and entry.canvas is None
+    assert ended(tiny_job, entry).state == "done" and entry.canvas is None
     print(f"longest tick {1000 * runner.longest_tick:.0f} ms")
     assert runner.longest_tick < 0.2  # other programs run beside the tests
     after = pixels_of(entry)
@@ -141,8 +139,8 @@ def test_paint_arrives_as_by_the_command_line(entry, folder, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["the layer", "the canvas"])
-def test_strokes_in_the_meantime_are_kept(entry, folder, where):
-    canvas = opened(entry)
+def test_strokes_in_the_meantime_are_kept(entry, folder, where, tiny_job):
+    canvas = opened(tiny_job, entry)
     paint(canvas)
     press("canvas_to_layers")
     image = canvas if where == "the canvas" else entry.layers["background"].edit
@@ -150,27 +148,27 @@ def test_strokes_in_the_meantime_are_kept(entry, folder, where):
     if where == "the layer":  # saved or not
         painting.save_edits(entry)
     before, on_disk = pixels_of(entry), (folder / "edits/background.png").read_bytes()
-    job = ended(entry)
+    job = ended(tiny_job, entry)
     assert job.state == "failed" and "in the meantime" in job.error.problem
     assert "To Layers again" in job.error.remedy and button_of(job.error) == ""
     assert same(pixels_of(entry), before) and entry.canvas == canvas
     assert np.array_equal(read_pixels(image), stroke)
     assert (folder / "edits/background.png").read_bytes() == on_disk
     press("canvas_to_layers")
-    assert ended(entry).state == "done" and entry.canvas is None
+    assert ended(tiny_job, entry).state == "done" and entry.canvas is None
     after = pixels_of(entry)["background"]
     assert not np.array_equal(after, before["background"])
     if where != "the canvas":
         assert np.array_equal(after[:8, :8], stroke[:8, :8])
 
 
-def test_undo(entry, folder):
+def test_undo(entry, folder, tiny_job):
     before = pixels_of(entry)
-    opened(entry)
+    opened(tiny_job, entry)
     painted = paint(entry.canvas)
     bpy.ops.ed.undo_push(message="a stroke")
     press("canvas_to_layers")
-    ended(entry)
+    ended(tiny_job, entry)
     after = pixels_of(the_shot())
     assert not same(after, before)
     for _ in range(2):
@@ -189,8 +187,8 @@ def test_undo(entry, folder):
     assert np.array_equal(saved, after["background"])
 
 
-def test_discard_and_undo(entry):
-    canvas = opened(entry)
+def test_discard_and_undo(entry, tiny_job):
+    canvas = opened(tiny_job, entry)
     painted = paint(canvas)
     bpy.ops.ed.undo_push(message="a stroke")
     press("discard_canvas")
@@ -200,11 +198,11 @@ def test_discard_and_undo(entry):
     assert np.array_equal(read_pixels(the_shot().canvas), painted)
     bpy.ops.ed.redo()
     assert the_shot().canvas is None
-    assert opened(the_shot()) is not None
+    assert opened(tiny_job, the_shot()) is not None
 
 
-def test_the_canvas_is_saved_with_the_blend(entry, folder, tmp_path):
-    painted = paint(opened(entry))
+def test_the_canvas_is_saved_with_the_blend(entry, folder, tmp_path, tiny_job):
+    painted = paint(opened(tiny_job, entry))
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "work.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "work.blend"))
     entry = the_shot()
@@ -213,11 +211,11 @@ def test_the_canvas_is_saved_with_the_blend(entry, folder, tmp_path):
     press("paint_frame")
     assert bpy.context.scene.tool_settings.image_paint.canvas == entry.canvas
     press("canvas_to_layers")
-    assert ended(entry).state == "done"
+    assert ended(tiny_job, entry).state == "done"
 
 
-def test_a_folder_that_is_gone_and_found_again(entry, folder, tmp_path):
-    painted = paint(opened(entry))
+def test_a_folder_that_is_gone_and_found_again(entry, folder, tmp_path, tiny_job):
+    painted = paint(opened(tiny_job, entry))
     folder.rename(tmp_path / "moved.nvd")
     with pytest.raises(RuntimeError, match="Find Again"):
         bpy.ops.nvd.canvas_to_layers()
@@ -226,56 +224,57 @@ def test_a_folder_that_is_gone_and_found_again(entry, folder, tmp_path):
     assert np.array_equal(read_pixels(the_shot().canvas), painted)
     press("find_again", directory=str(tmp_path / "moved.nvd"))
     press("canvas_to_layers")
-    assert ended(the_shot()).state == "done"
+    assert ended(tiny_job, the_shot()).state == "done"
     assert not folder.exists()
 
 
-def test_two_shots_at_once(entry, folder, tmp_path):
+def test_two_shots_at_once(entry, folder, tmp_path, engine, tiny_job):
     shutil.copytree(folder, tmp_path / "second.nvd")
     shots.add_shot(tmp_path / "second.nvd")
     first, second = the_shot(0), the_shot(1)
     jobs = [
-        frame_canvas.start_canvas(shot, PYTHON, frame=n) for n, shot in ((0, first), (2, second))
+        frame_canvas.start_canvas(shot, engine.PYTHON, frame=n)
+        for n, shot in ((0, first), (2, second))
     ]
-    tick_until(lambda: all(job.ended for job in jobs), runner.tick)
+    tiny_job.tick_until(lambda: all(job.ended for job in jobs), runner.tick)
     assert (first.canvas_frame, second.canvas_frame) == (0, 2) and first.canvas != second.canvas
     before = pixels_of(first)
     paint(second.canvas)
-    frame_canvas.to_layers(second, PYTHON)
-    assert ended(second).state == "done"
+    frame_canvas.to_layers(second, engine.PYTHON)
+    assert ended(tiny_job, second).state == "done"
     assert second.canvas is None and first.canvas is not None and same(pixels_of(first), before)
 
 
-def test_what_is_refused(entry):
+def test_what_is_refused(entry, engine, tiny_job):
     with pytest.raises(AddonError, match="Paint on Frame first"):
-        frame_canvas.to_layers(entry, PYTHON)
+        frame_canvas.to_layers(entry, engine.PYTHON)
     bpy.context.scene.frame_current = 99
     with pytest.raises(RuntimeError, match="no frame of shot"):
         bpy.ops.nvd.paint_frame()
-    frame_canvas.start_canvas(entry, PYTHON, frame=0)
+    frame_canvas.start_canvas(entry, engine.PYTHON, frame=0)
     with pytest.raises(AddonError, match="not done yet"):
-        frame_canvas.start_canvas(entry, PYTHON, frame=0)
-    ended(entry)
+        frame_canvas.start_canvas(entry, engine.PYTHON, frame=0)
+    ended(tiny_job, entry)
     with pytest.raises(AddonError, match="frame 0 is being painted on"):
-        frame_canvas.start_canvas(entry, PYTHON, frame=1)
+        frame_canvas.start_canvas(entry, engine.PYTHON, frame=1)
     image = entry.layers["toy"].edit
     bpy.data.images.remove(image)
     with pytest.raises(AddonError, match="open the shot again"):
-        frame_canvas.to_layers(entry, PYTHON)
+        frame_canvas.to_layers(entry, engine.PYTHON)
 
 
-def test_linear_frames(made_linear, tmp_path):
+def test_linear_frames(made_linear, tmp_path, engine, tiny_job):
     shutil.copytree(made_linear / "shot.nvd", tmp_path / "shot.nvd")
     entry = shots.add_shot(tmp_path / "shot.nvd")
-    job = wait(frame_canvas.start_canvas(entry, PYTHON, frame=FRAME))
+    job = wait(frame_canvas.start_canvas(entry, engine.PYTHON, frame=FRAME))
     assert job.state == "done" and entry.canvas_frame == FRAME
     before = pixels_of(entry)
     unpainted = read_pixels(entry.canvas)
     write_pixels(entry.canvas, unpainted)
-    frame_canvas.to_layers(entry, PYTHON)
-    assert "no paint" in ended(entry).error.problem, "saving alone changes nothing"
+    frame_canvas.to_layers(entry, engine.PYTHON)
+    assert "no paint" in ended(tiny_job, entry).error.problem, "saving alone changes nothing"
     paint(entry.canvas, (4, 0, 0, 1))
-    frame_canvas.to_layers(entry, PYTHON)
-    job = ended(entry)
+    frame_canvas.to_layers(entry, engine.PYTHON)
+    job = ended(tiny_job, entry)
     assert job.state == "done" and job.log.cautions
     assert not np.array_equal(pixels_of(entry)["background"], before["background"])

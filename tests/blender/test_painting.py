@@ -5,8 +5,6 @@ import shutil
 import bpy
 import numpy as np
 import pytest
-from engine import run_engine
-from reference import Truth, load, psnr, render
 
 import blender_addon
 from blender_addon.shot import painting, shots
@@ -76,7 +74,7 @@ def test_paint_sets_canvas(entry):
     assert settings.canvas == entry.layers["toy"].edit and settings.mode == "IMAGE"
 
 
-def test_saved_paint_is_exact_and_reaches_the_engine(entry, folder, tmp_path):
+def test_saved_paint_is_exact_and_reaches_the_engine(entry, folder, tmp_path, engine, reference):
     learned = (folder / "textures/toy.png").read_bytes()
     painted = paint(entry.layers["toy"].edit)
     assert painting.is_unsaved(entry.layers["toy"])
@@ -85,10 +83,10 @@ def test_saved_paint_is_exact_and_reaches_the_engine(entry, folder, tmp_path):
     assert np.array_equal(painting.read_pixels(entry.layers["toy"].edit), painted)
     assert [path.name for path in (folder / "edits").iterdir() if path.name.startswith(".")] == []
     assert (folder / "textures/toy.png").read_bytes() == learned
-    run_engine("-m", "nvd_core", "render", folder, "--out", tmp_path / "out/%05d.png")
+    engine.run("-m", "nvd_core", "render", folder, "--out", tmp_path / "out/%05d.png")
     bpy.context.window.scene = entry.scene
-    picture = np.round(render(tmp_path, 1) * 255) / 255
-    assert psnr(load(tmp_path / "out/00000.png"), picture) > 50
+    picture = np.round(reference.render(tmp_path, 1) * 255) / 255
+    assert reference.psnr(reference.load(tmp_path / "out/00000.png"), picture) > 50
 
 
 def test_saving_the_blend_saves_paint(entry, folder, tmp_path):
@@ -113,7 +111,7 @@ def test_packed_paint_outlives_opening_again(entry, folder):
     assert np.array_equal(painting.read_pixels(entry.layers["toy"].edit), painted)
 
 
-def test_paint_outlives_a_deleted_folder(entry, folder, tmp_path):
+def test_paint_outlives_a_deleted_folder(entry, folder, tmp_path, reference):
     painted = paint(entry.layers["toy"].edit)
     folder.rename(tmp_path / "moved.nvd")
     assert entry.missing
@@ -127,7 +125,7 @@ def test_paint_outlives_a_deleted_folder(entry, folder, tmp_path):
     assert np.array_equal(painting.read_pixels(entry.layers["toy"].edit), painted)
     assert painting.save_edits(entry) == [tmp_path / "moved.nvd/edits/toy.png"]
     bpy.context.window.scene = entry.scene
-    assert render(tmp_path, 1).any()
+    assert reference.render(tmp_path, 1).any()
 
 
 def test_follows_a_folder_that_moves_with_the_blend(entry, folder, tmp_path):
@@ -172,19 +170,19 @@ def test_restore_and_bring_back(entry):
         painting.bring_back(layer)
 
 
-def test_patterns_and_learned_are_shown_without_touching_the_edit(entry, made, tmp_path):
-    layer, truth = entry.layers["background"], Truth(made)
+def test_patterns_and_learned_are_shown_without_touching_the_edit(entry, made, tmp_path, reference):
+    layer, truth = entry.layers["background"], reference.Truth(made)
     before = painting.read_pixels(layer.edit)
     bpy.context.window.scene = entry.scene
     pictures = {}
     for view in painting.VIEWS:
         painting.show(entry, layer, view)
         assert painting.shown(layer) == view
-        pictures[view] = render(tmp_path, 1)
+        pictures[view] = reference.render(tmp_path, 1)
     painting.show(entry, layer, "edit")
-    assert psnr(pictures["edit"], np.clip(truth.picture(0, "delta"), 0, 1)) > 90
+    assert reference.psnr(pictures["edit"], np.clip(truth.picture(0, "delta"), 0, 1)) > 90
     for view in ("learned", "checker", "grid"):
-        assert psnr(pictures[view], pictures["edit"]) < 40
+        assert reference.psnr(pictures[view], pictures["edit"]) < 40
     assert np.array_equal(painting.read_pixels(layer.edit), before)
     assert not layer.edit.is_dirty
 

@@ -7,9 +7,6 @@ from pathlib import Path
 
 import bpy
 import pytest
-from engine import PYTHON, run_engine
-from reference import load
-from tiny import make_clip, options, tick_until
 
 import blender_addon
 from blender_addon.blender import compat
@@ -25,8 +22,8 @@ OURS = ("blender_addon", "bl_ext.user_default.neural_video_layers")
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    folder = make_clip(tmp_path_factory.mktemp("clip"))
+def clip(tmp_path_factory, engine, tiny_job) -> Path:
+    folder = tiny_job.make_clip(tmp_path_factory.mktemp("clip"))
     code = (
         "import av, sys\n"
         "from nvd_core.media.images import read_image\n"
@@ -39,18 +36,18 @@ def clip(tmp_path_factory) -> Path:
         "        file.mux(stream.encode(frame))\n"
         "    file.mux(stream.encode())\n"
     )
-    run_engine("-c", code, folder, folder / "clip.mp4")
+    engine.run("-c", code, folder, folder / "clip.mp4")
     return folder
 
 
 @pytest.fixture(autouse=True)
-def extension(monkeypatch):
-    monkeypatch.setenv("NVD_PYTHON", str(PYTHON))
+def extension(monkeypatch, engine, tiny_job):
+    monkeypatch.setenv("NVD_PYTHON", str(engine.PYTHON))
     blender_addon.register()
     yield
     for job in runner.queue.jobs:
         job.cancel()
-    tick_until(lambda: not runner.queue.busy, runner.tick)
+    tiny_job.tick_until(lambda: not runner.queue.busy, runner.tick)
     runner.queue.jobs.clear()
     blender_addon.unregister()
 
@@ -135,17 +132,17 @@ def square_mask() -> bpy.types.Mask:
     return mask
 
 
-def prepared(job) -> None:
+def prepared(tiny_job, job) -> None:
     """Run a job's preparation alone."""
     step = next(s for s in job.plan["first_steps"] if s["title"] == "preparing")
     job.plan["first_steps"] = [step]
     job.start()
-    tick_until(lambda: job.ended, job.poll)
+    tiny_job.tick_until(lambda: job.ended, job.poll)
     assert job.state == "done", job.full_log()
 
 
 class TestMasks:
-    def test_drawn_on_one_frame(self, scene, clip, tmp_path):
+    def test_drawn_on_one_frame(self, scene, clip, tmp_path, reference, tiny_job):
         strip = movie_strip(scene, clip)
         thing = Object("half", mask=square_mask(), frame=14)
         job = decompose_strip(strip, tmp_path / "shot.nvd", [thing])
@@ -153,12 +150,12 @@ class TestMasks:
         path = Path(words[words.index("--mask") + 1].partition("=")[2])
         assert path.name == "mask_00003.png"
         assert words[words.index("--frames") + 1] == "0-7"
-        prepared(job)
-        mask = load(path)[..., 0]
+        prepared(tiny_job, job)
+        mask = reference.load(path)[..., 0]
         assert mask.shape == (48, 80)
         assert mask[:, :36].min() > 0.99 and mask[:, 44:].max() < 0.01
 
-    def test_animated_on_every_frame(self, scene, clip, tmp_path):
+    def test_animated_on_every_frame(self, scene, clip, tmp_path, reference, tiny_job):
         strip = image_strip(scene, clip)
         mask = square_mask()
         mask.layers[0].alpha = 0
@@ -166,10 +163,13 @@ class TestMasks:
         mask.layers[0].alpha = 1
         mask.layers[0].keyframe_insert("alpha", frame=5)
         job = decompose_strip(strip, tmp_path / "shot.nvd", [Object("half", mask=mask)])
-        prepared(job)
+        prepared(tiny_job, job)
         files = sorted((job.folder / "masks" / "half").iterdir())
         assert [file.name for file in files] == [f"mask_{t:04d}.png" for t in range(8)]
-        assert load(files[3])[20, 10, 0] < 0.01 and load(files[4])[20, 10, 0] > 0.99
+        assert (
+            reference.load(files[3])[20, 10, 0] < 0.01
+            and reference.load(files[4])[20, 10, 0] > 0.99
+        )
 
     def test_image_strip_is_copied_as_it_is_cut(self, scene, clip, tmp_path):
         thing = Object("disc", strip=image_strip(scene, clip, what="masks", channel=3))
@@ -179,7 +179,7 @@ class TestMasks:
         with pytest.raises(AddonError, match="letters, digits"):
             decompose_strip(strip, tmp_path / "other.nvd", [Object("a b", path="x")])
 
-    def test_scene_is_rendered_first(self, scene, tmp_path):
+    def test_scene_is_rendered_first(self, scene, tmp_path, reference, tiny_job):
         other = bpy.data.scenes.new("Scene")
         other.render.resolution_x, other.render.resolution_y = 32, 16
         other.frame_start, other.frame_end = 5, 7
@@ -194,15 +194,15 @@ class TestMasks:
         strip = compat.strips(scene).new_scene(name="s", scene=other, channel=1, frame_start=1)
         strip.scene_input = "SEQUENCER"
         job = decompose_strip(strip, tmp_path / "shot.nvd")
-        prepared(job)
+        prepared(tiny_job, job)
         files = sorted((job.folder / "frames").iterdir())
         assert [file.name for file in files] == ["00000.png", "00001.png", "00002.png"]
-        picture = load(files[1])
+        picture = reference.load(files[1])
         assert picture.shape[:2] == (16, 32) and picture[8, 16, 0] > 0.9 > picture[8, 16, 1]
 
 
 class TestPanel:
-    def test_decompose_button_to_the_end(self, scene, clip, tmp_path):
+    def test_decompose_button_to_the_end(self, scene, clip, tmp_path, tiny_job):
         assert not bpy.ops.nvd.decompose.poll()
         strip = image_strip(scene, clip)
         scene.sequence_editor.active_strip = strip
@@ -220,7 +220,7 @@ class TestPanel:
         settings.objects[0].kind, settings.objects[0].path = "FILE", str(clip / "masks")
         assert bpy.ops.nvd.decompose() == {"FINISHED"}
         (job,) = runner.jobs_of(scene)
-        tick_until(lambda: job.ended, timer)
+        tiny_job.tick_until(lambda: job.ended, timer)
         assert job.state == "done", job.full_log()
         assert (tmp_path / "frames.nvd" / "manifest.json").is_file()
         assert bpy.ops.nvd.open_job(job=job.id) == {"FINISHED"}
@@ -280,9 +280,9 @@ class TestPanel:
         assert button_of(AddonError("x", "go on with `nvd resume a`")) == "nvd.resume_job"
         assert button_of(AddonError("x", "think")) == ""
 
-    def test_retry_on_the_cpu(self, scene, clip, tmp_path):
+    def test_retry_on_the_cpu(self, scene, clip, tmp_path, tiny_job):
         strip = image_strip(scene, clip)
-        given = options(clip) | {"device": "cuda"}
+        given = tiny_job.options(clip) | {"device": "cuda"}
         masks = [Object(name, path=str(path)) for name, path in given.pop("masks")]
         job = decompose_strip(strip, tmp_path / "shot.nvd", masks, **given)
         assert "cuda" in job.plan["first_steps"][-1]["command"]

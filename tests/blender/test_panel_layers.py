@@ -5,7 +5,6 @@ import time
 
 import bpy
 import pytest
-from engine import PYTHON
 
 import blender_addon
 from blender_addon.blender import compat
@@ -70,18 +69,18 @@ def test_no_shot_no_button():
     assert not bpy.ops.nvd.paint_layer.poll()
 
 
-def test_a_strip_that_cannot_be_followed_is_told_before_it_is_rendered(entry):
+def test_a_strip_that_cannot_be_followed_is_told_before_it_is_rendered(entry, engine):
     scene, other = bpy.context.scene, bpy.data.scenes.new("other")
     strip = compat.make_strips(scene).new_scene(name="s", scene=other, channel=1, frame_start=1)
     strip.use_reverse_frames, entry.strip = True, "s"
     with pytest.raises(AddonError, match="normal speed"):
-        render_job.queue_render(entry, scene, PYTHON)
+        render_job.queue_render(entry, scene, engine.PYTHON)
     assert not runner.queue.busy
 
 
-def test_render_job_adds_the_strip(entry, tmp_path, monkeypatch):
+def test_render_job_adds_the_strip(entry, tmp_path, monkeypatch, engine):
     monkeypatch.setattr(render_job, "jobs_folder", lambda: tmp_path / "jobs")
-    job = render_job.queue_render(entry, bpy.context.scene, PYTHON)
+    job = render_job.queue_render(entry, bpy.context.scene, engine.PYTHON)
     end = time.monotonic() + 120
     while not job.ended and time.monotonic() < end:
         runner.tick()

@@ -1,6 +1,5 @@
 """The preview's shader against the formulas and `nvd render`; its cache and its handlers."""
 
-import ctypes.util
 import shutil
 import time
 
@@ -8,19 +7,13 @@ import bpy
 import gpu
 import numpy as np
 import pytest
-from engine import run_engine
 from mathutils import Matrix
-from reference import Truth, bilinear, load
 
 import blender_addon
 from blender_addon.paint import preview, preview_shader
 from blender_addon.paint.preview_cache import MapCache
 from blender_addon.shot import painting, shots
 from blender_addon.shot.folder import read_shot
-
-needs_gpu = pytest.mark.skipif(
-    not ctypes.util.find_library("EGL"), reason="no libEGL: Blender would abort"
-)
 
 
 @pytest.fixture(autouse=True)
@@ -30,39 +23,23 @@ def extension():
     blender_addon.unregister()
 
 
-@pytest.fixture
-def gpu_ready(empty_file):
-    preview_shader.start_in_background()
-
-
-def picture(folder, t, mode="delta", change=None):
-    entry = shots.add_shot(folder / "shot.nvd")
-    if change:
-        change(entry)
-    live = preview.Preview(entry, mode)
-    live.prepare(entry, t)
-    pixels = live.render(entry).read()
-    live.close()
-    return pixels
-
-
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("mode", ["delta", "full"])
 @pytest.mark.parametrize("t", [0, 2])
-def test_equals_formulas(gpu_ready, made, mode, t):
-    worst = np.abs(picture(made, t, mode) - Truth(made).picture(t, mode)).max()
+def test_equals_formulas(gpu_ready, made, mode, t, reference, preview_picture):
+    worst = np.abs(preview_picture(made, t, mode) - reference.Truth(made).picture(t, mode)).max()
     print(f"largest difference {worst * 255:.4f} of 255")
     assert worst < 0.05 / 255
 
 
-@needs_gpu
-def test_linear_frames(gpu_ready, made_linear):
-    wanted = Truth(made_linear).picture(1, "delta", linear=True)
-    assert np.abs(picture(made_linear, 1) - wanted).max() < 1 / 255
+@pytest.mark.gpu
+def test_linear_frames(gpu_ready, made_linear, reference, preview_picture):
+    wanted = reference.Truth(made_linear).picture(1, "delta", linear=True)
+    assert np.abs(preview_picture(made_linear, 1) - wanted).max() < 1 / 255
 
 
-@needs_gpu
-def test_visibility_and_relight(gpu_ready, made):
+@pytest.mark.gpu
+def test_visibility_and_relight(gpu_ready, made, reference, preview_picture):
     changes = {"visibility": (1, 0.25, 0.5), "relight": (0, 2, 0.5)}
 
     def change(entry):
@@ -70,25 +47,29 @@ def test_visibility_and_relight(gpu_ready, made):
             entry.amount(layer.name, "Visibility").default_value = changes["visibility"][index]
             entry.amount(layer.name, "Relight").default_value = changes["relight"][index]
 
-    wanted = Truth(made).picture(0, "delta", **changes)
-    assert np.abs(picture(made, 0, change=change) - wanted).max() < 0.05 / 255
+    wanted = reference.Truth(made).picture(0, "delta", **changes)
+    assert np.abs(preview_picture(made, 0, change=change) - wanted).max() < 0.05 / 255
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("mode", ["delta", "full"])
-def test_equals_engine_renderer(gpu_ready, made, tmp_path, mode):
+def test_equals_engine_renderer(
+    gpu_ready, made, tmp_path, mode, engine, reference, preview_picture
+):
     shot, edits = made / "shot.nvd", []
-    for layer in Truth(made).layers:
+    for layer in reference.Truth(made).layers:
         edits += ["--edit", f"{layer}={shot / 'edits' / layer}.png"]
     out = tmp_path / "%05d.png"
-    run_engine("-m", "nvd_core", "render", shot, "--out", out, "--mode", mode, *edits)
+    engine.run("-m", "nvd_core", "render", shot, "--out", out, "--mode", mode, *edits)
     for t in range(3):
-        difference = np.clip(picture(made, t, mode), 0, 1) - load(tmp_path / f"{t:05d}.png")
+        difference = np.clip(preview_picture(made, t, mode), 0, 1) - reference.load(
+            tmp_path / f"{t:05d}.png"
+        )
         assert np.abs(difference).max() <= 2 / 255
 
 
-@needs_gpu
-def test_unsaved_paint_and_patterns_show(gpu_ready, made, tmp_path):
+@pytest.mark.gpu
+def test_unsaved_paint_and_patterns_show(gpu_ready, made, tmp_path, reference):
     shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
     for texture in (tmp_path / "shot.nvd/textures").iterdir():
         shutil.copy(texture, tmp_path / "shot.nvd/edits" / texture.name)
@@ -96,15 +77,17 @@ def test_unsaved_paint_and_patterns_show(gpu_ready, made, tmp_path):
     live = preview.Preview(entry)
     live.prepare(entry, 1)
     untouched = live.render(entry).read()
-    assert np.array_equal(untouched, Truth(made).frames[1].astype(np.float32)), "not as shot"
+    assert np.array_equal(untouched, reference.Truth(made).frames[1].astype(np.float32)), (
+        "not as shot"
+    )
     layer = entry.layers["background"]
     pixels = painting.read_pixels(layer.edit)
     pixels[:] = (1, 0, 1, 1)
     painting.write_pixels(layer.edit, pixels)
     painted = live.render(entry).read()
-    maps = Truth(made).arrays["maps"][1, 2]
-    change = np.array([1, 0, 1]) - Truth(made).arrays["texture_background"][..., :3]
-    share = maps[..., 2:3] * maps[..., 3:] * bilinear(change, maps[..., 0], maps[..., 1])
+    maps = reference.Truth(made).arrays["maps"][1, 2]
+    change = np.array([1, 0, 1]) - reference.Truth(made).arrays["texture_background"][..., :3]
+    share = maps[..., 2:3] * maps[..., 3:] * reference.bilinear(change, maps[..., 0], maps[..., 1])
     assert np.abs(painted - untouched - share).max() < 0.05 / 255
     painting.show(entry, layer, "learned")
     assert np.array_equal(live.render(entry).read(), untouched)
@@ -113,14 +96,14 @@ def test_unsaved_paint_and_patterns_show(gpu_ready, made, tmp_path):
     live.close()
 
 
-@needs_gpu
-def test_follows_the_playhead(gpu_ready, made):
+@pytest.mark.gpu
+def test_follows_the_playhead(gpu_ready, made, reference):
     entry = shots.add_shot(made / "shot.nvd")
     preview.start(entry)
     for t in (2, 0, 1):
         entry.scene.frame_set(t + 1)
         got = preview.running().render(entry).read()
-        assert np.abs(got - Truth(made).picture(t, "delta")).max() < 0.05 / 255
+        assert np.abs(got - reference.Truth(made).picture(t, "delta")).max() < 0.05 / 255
 
 
 def test_a_shot_of_another_scene_than_the_windows(made):
@@ -145,7 +128,7 @@ def test_off_leaves_nothing_behind(made):
     assert preview.running() is None
 
 
-def test_cache_keeps_its_limit_and_reads_ahead(made):
+def test_cache_keeps_its_limit_and_reads_ahead(made, reference):
     shot = read_shot(made / "shot.nvd")
     size = shot.width * shot.height * 24
     cache = MapCache(shot, limit=2 * size)
@@ -153,12 +136,12 @@ def test_cache_keeps_its_limit_and_reads_ahead(made):
     cache.wait()
     assert 0 < cache.used <= 2 * size
     for t in (0, 1, 2, 0):
-        assert np.array_equal(cache.get(t, "toy"), Truth(made).arrays["maps"][t, 0])
+        assert np.array_equal(cache.get(t, "toy"), reference.Truth(made).arrays["maps"][t, 0])
         assert cache.used <= 2 * size
     cache.close()
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("power", [False, True])
 @pytest.mark.parametrize("enlarged", [1, 3])
 def test_what_a_region_of_the_window_is_given(gpu_ready, enlarged, power):
@@ -186,7 +169,7 @@ def test_what_a_region_of_the_window_is_given(gpu_ready, enlarged, power):
     picture.free()
 
 
-@needs_gpu
+@pytest.mark.gpu
 @pytest.mark.long
 @pytest.mark.parametrize("size", [(768, 432), (1920, 1080)], ids=["432p", "1080p"])
 def test_time_from_stroke_to_picture(gpu_ready, size):

@@ -3,8 +3,6 @@
 import bpy
 import numpy as np
 import pytest
-from engine import PYTHON
-from reference import load, psnr
 
 import blender_addon
 from blender_addon.blender import compat
@@ -31,151 +29,121 @@ def scene(folder):
     return scene
 
 
-def image_strip(scene, folder, start=10):
-    made = compat.make_strips(scene)
-    strip = made.new_image(
-        name="plate", filepath=str(folder / "frames/00000.png"), channel=2, frame_start=start
-    )
-    for t in (1, 2):
-        strip.elements.append(f"{t:05d}.png")
-    return strip
-
-
-def movie_strip(scene, folder, path, rate=24, start=10):
-    """The frames as a movie of `rate`, by Blender itself, as a strip."""
-    maker = bpy.data.scenes.new("maker")
-    render = maker.render
-    image_strip(maker, folder, 1)
-    render.resolution_x, render.resolution_y, render.fps = 160, 90, rate
-    maker.frame_start, maker.frame_end = 1, 3
-    maker.view_settings.view_transform = "Standard"
-    compat.output_kind(render.image_settings, "FFMPEG")
-    render.ffmpeg.format, render.ffmpeg.codec, render.ffmpeg.gopsize = "MKV", "FFV1", 1
-    render.filepath = str(path)
-    bpy.ops.render.render(animation=True, scene=maker.name)
-    bpy.data.scenes.remove(maker)
-    made = compat.make_strips(scene)
-    return made.new_movie(name="plate", filepath=str(path), channel=1, frame_start=start)
-
-
-def show(scene, tmp_path, frame):
-    scene.frame_set(frame)
-    scene.render.filepath = str(tmp_path / f"seen_{frame}.png")
-    bpy.ops.render.render(write_still=True, scene=scene.name)
-    return load(tmp_path / f"seen_{frame}.png")
-
-
 def paint_all(entry):
     image = entry.layers["background"].edit
     painting.write_pixels(image, np.tile(np.float32([1, 0, 1, 1]), (120, 200, 1)))
 
 
-def test_round_trip_of_images_is_identical(scene, folder, tmp_path):
-    strip = image_strip(scene, folder)
+def test_round_trip_of_images_is_identical(scene, folder, tmp_path, engine, reference, timeline):
+    strip = timeline.image_strip(scene, folder)
     entry = shots.add_shot(folder, scene, strip=strip.name)
-    before = [show(scene, tmp_path, frame) for frame in (10, 11, 12)]
+    before = [timeline.show(scene, tmp_path, frame) for frame in (10, 11, 12)]
     seen = []
-    made = strips.render_to_strip(entry, scene, PYTHON, progress=lambda *done: seen.append(done))
+    made = strips.render_to_strip(
+        entry, scene, engine.PYTHON, progress=lambda *done: seen.append(done)
+    )
     assert made.channel == 3 and compat.strip_span(made) == (10, 3)
     assert seen[-1] == (3, 3)
     strip.mute = True
-    after = [show(scene, tmp_path, frame) for frame in (10, 11, 12)]
+    after = [timeline.show(scene, tmp_path, frame) for frame in (10, 11, 12)]
     assert np.array_equal(before, after)
-    assert np.array_equal(np.round(after[1] * 255), np.round(plates(folder)[1] * 255))
+    assert np.array_equal(np.round(after[1] * 255), np.round(plates(reference, folder)[1] * 255))
 
 
-def plates(folder):
-    return [load(folder / f"frames/{t:05d}.png") for t in range(3)]
+def plates(reference, folder):
+    return [reference.load(folder / f"frames/{t:05d}.png") for t in range(3)]
 
 
-def test_paint_is_in_the_strip(scene, folder, tmp_path):
-    strip = image_strip(scene, folder)
+def test_paint_is_in_the_strip(scene, folder, tmp_path, engine, reference, timeline):
+    strip = timeline.image_strip(scene, folder)
     entry = shots.add_shot(folder, scene, strip=strip.name)
-    before = show(scene, tmp_path, 11)
+    before = timeline.show(scene, tmp_path, 11)
     paint_all(entry)
-    strips.render_to_strip(entry, scene, PYTHON)
-    after = show(scene, tmp_path, 11)
-    assert psnr(after, before) < 25
-    assert np.abs(after - load(folder / "render/00001.png")).max() < 1e-6
+    strips.render_to_strip(entry, scene, engine.PYTHON)
+    after = timeline.show(scene, tmp_path, 11)
+    assert reference.psnr(after, before) < 25
+    assert np.abs(after - reference.load(folder / "render/00001.png")).max() < 1e-6
 
 
-def test_trims_and_look_are_taken_over(scene, folder, tmp_path):
-    strip = image_strip(scene, folder)
+def test_trims_and_look_are_taken_over(scene, folder, tmp_path, engine, reference, timeline):
+    strip = timeline.image_strip(scene, folder)
     compat.trim(strip, 1, 0)
     strip.transform.offset_x, strip.transform.rotation = 20, 0.3
     strip.transform.scale_x = strip.transform.scale_y = 0.5
     strip.crop.min_x, strip.use_flip_x, strip.color_multiply = 30, True, 0.5
     entry = shots.add_shot(folder, scene, strip=strip.name)
-    before = [show(scene, tmp_path, frame) for frame in (10, 11, 12, 13)]
-    made = strips.render_to_strip(entry, scene, PYTHON)
+    before = [timeline.show(scene, tmp_path, frame) for frame in (10, 11, 12, 13)]
+    made = strips.render_to_strip(entry, scene, engine.PYTHON)
     assert compat.strip_span(made) == compat.strip_span(strip) == (11, 2)
     strip.mute = True
-    assert np.array_equal(before, [show(scene, tmp_path, frame) for frame in (10, 11, 12, 13)])
+    assert np.array_equal(
+        before, [timeline.show(scene, tmp_path, frame) for frame in (10, 11, 12, 13)]
+    )
 
 
-def test_part_of_the_source_was_decomposed(scene, folder, tmp_path):
+def test_part_of_the_source_was_decomposed(scene, folder, tmp_path, engine, timeline):
     """A shot of pictures 1 and on stands one frame later than the strip."""
-    strip = image_strip(scene, folder)
+    strip = timeline.image_strip(scene, folder)
     entry = shots.add_shot(folder, scene, strip=strip.name, first_frame=1)
-    made = strips.render_to_strip(entry, scene, PYTHON)
+    made = strips.render_to_strip(entry, scene, engine.PYTHON)
     assert compat.strip_span(made) == (11, 2)
 
 
-def test_channels_in_use_are_skipped(scene, folder):
-    strip = image_strip(scene, folder)
+def test_channels_in_use_are_skipped(scene, folder, engine, timeline):
+    strip = timeline.image_strip(scene, folder)
     for channel in (3, 4):
         other = compat.make_strips(scene).new_effect
         length = {"frame_end": 30} if bpy.app.version < (5, 0, 0) else {"length": 30}
         other(name="x", type="COLOR", channel=channel, frame_start=12, **length)
     entry = shots.add_shot(folder, scene, strip=strip.name)
-    assert strips.render_to_strip(entry, scene, PYTHON).channel == 5
+    assert strips.render_to_strip(entry, scene, engine.PYTHON).channel == 5
 
 
 @pytest.mark.parametrize("rate", [24, 25])
-def test_movie(scene, folder, tmp_path, rate):
+def test_movie(scene, folder, tmp_path, rate, engine, reference, timeline):
     """FFV1 keeps every pixel; Blender's way through YUV is what may differ."""
-    strip = movie_strip(scene, folder, tmp_path / "plate.mkv", rate)
+    strip = timeline.movie_strip(scene, folder, tmp_path / "plate.mkv", rate)
     entry = shots.add_shot(folder, scene, strip=strip.name)
     start, shown = compat.strip_span(strip)
     frames = range(start, start + shown)
-    before = [show(scene, tmp_path, frame) for frame in frames]
-    made = strips.render_to_strip(entry, scene, PYTHON)
+    before = [timeline.show(scene, tmp_path, frame) for frame in frames]
+    made = strips.render_to_strip(entry, scene, engine.PYTHON)
     assert compat.strip_span(made) == (start, shown)
     strip.mute = True
-    after = [show(scene, tmp_path, frame) for frame in frames]
-    worst = min(psnr(*pair) for pair in zip(before, after, strict=True))
+    after = [timeline.show(scene, tmp_path, frame) for frame in frames]
+    worst = min(reference.psnr(*pair) for pair in zip(before, after, strict=True))
     print(f"movie against rendered strip {worst:.1f} dB")
     assert worst > 30
 
 
-def test_composite_strip(scene, folder, tmp_path):
-    strip = image_strip(scene, folder)
+def test_composite_strip(scene, folder, tmp_path, engine, reference, timeline):
+    strip = timeline.image_strip(scene, folder)
     entry = shots.add_shot(folder, scene, strip=strip.name)
     paint_all(entry)
     made = strips.add_scene_strip(entry, scene)
     assert compat.strip_span(made) == (10, 3)
-    composite = show(scene, tmp_path, 11)
+    composite = timeline.show(scene, tmp_path, 11)
     scene.sequence_editor_create()
-    rendered = strips.render_to_strip(entry, scene, PYTHON)
+    rendered = strips.render_to_strip(entry, scene, engine.PYTHON)
     assert rendered.channel == made.channel + 1
-    assert psnr(show(scene, tmp_path, 11), composite) > 45
+    assert reference.psnr(timeline.show(scene, tmp_path, 11), composite) > 45
 
 
 @pytest.mark.skipif(not compat.STRIP_COMPOSITOR, reason="no compositor on strips before 5.1")
-def test_modifier(scene, folder, tmp_path):
-    strip = image_strip(scene, folder)
+def test_modifier(scene, folder, tmp_path, engine, reference, timeline):
+    strip = timeline.image_strip(scene, folder)
     entry = shots.add_shot(folder, scene, strip=strip.name)
-    before = show(scene, tmp_path, 11)
+    before = timeline.show(scene, tmp_path, 11)
     paint_all(entry)
     strips.add_modifier(entry, scene)
-    live = show(scene, tmp_path, 11)
-    assert psnr(live, before) < 25
-    strips.render_to_strip(entry, scene, PYTHON)
-    assert psnr(show(scene, tmp_path, 11), live) > 45
+    live = timeline.show(scene, tmp_path, 11)
+    assert reference.psnr(live, before) < 25
+    strips.render_to_strip(entry, scene, engine.PYTHON)
+    assert reference.psnr(timeline.show(scene, tmp_path, 11), live) > 45
 
 
-def test_a_deleted_scene_is_told(scene, folder):
-    entry = shots.add_shot(folder, scene, strip=image_strip(scene, folder).name)
+def test_a_deleted_scene_is_told(scene, folder, timeline):
+    entry = shots.add_shot(folder, scene, strip=timeline.image_strip(scene, folder).name)
     bpy.data.scenes.remove(entry.scene)
     for add in (strips.add_scene_strip, strips.add_modifier):
         with pytest.raises(ShotError, match=r"open the shot again|use Composite Strip"):
@@ -183,28 +151,28 @@ def test_a_deleted_scene_is_told(scene, folder):
 
 
 @pytest.mark.skipif(compat.STRIP_COMPOSITOR, reason="has a compositor on strips")
-def test_no_modifier_here(scene, folder):
-    entry = shots.add_shot(folder, scene, strip=image_strip(scene, folder).name)
+def test_no_modifier_here(scene, folder, timeline):
+    entry = shots.add_shot(folder, scene, strip=timeline.image_strip(scene, folder).name)
     with pytest.raises(ShotError, match=r"for strips: use Composite Strip"):
         strips.add_modifier(entry, scene)
 
 
 @pytest.mark.skipif(not compat.STRIP_COMPOSITOR, reason="no compositor on strips before 5.1")
 @pytest.mark.parametrize("what", ["learned", "checker", "grid"])
-def test_modifier_shows_the_edit(scene, folder, tmp_path, what):
-    entry = shots.add_shot(folder, scene, strip=image_strip(scene, folder).name)
+def test_modifier_shows_the_edit(scene, folder, tmp_path, what, reference, timeline):
+    entry = shots.add_shot(folder, scene, strip=timeline.image_strip(scene, folder).name)
     paint_all(entry)
     modifier = strips.add_modifier(entry, scene)
-    expected = show(scene, tmp_path, 11)
+    expected = timeline.show(scene, tmp_path, 11)
     scene.sequence_editor.strips[0].modifiers.remove(modifier)
     painting.show(entry, entry.layers["background"], what)
     strips.add_modifier(entry, scene)
-    assert np.array_equal(show(scene, tmp_path, 11), expected)
+    assert np.array_equal(timeline.show(scene, tmp_path, 11), expected)
 
 
 @pytest.mark.skipif(not compat.STRIP_COMPOSITOR, reason="no compositor on strips before 5.1")
-def test_nodes_of_the_artist_in_between(scene, folder, tmp_path):
-    strip = image_strip(scene, folder)
+def test_nodes_of_the_artist_in_between(scene, folder, tmp_path, timeline):
+    strip = timeline.image_strip(scene, folder)
     entry = shots.add_shot(folder, scene, strip=strip.name)
     paint_all(entry)
     node, tree = entry.group_node(), compat.compositor_tree(entry.scene)
@@ -225,16 +193,16 @@ def test_nodes_of_the_artist_in_between(scene, folder, tmp_path):
         strips.add_modifier(entry, scene)
 
 
-def test_engine_errors_are_told(scene, folder):
+def test_engine_errors_are_told(scene, folder, engine):
     entry = shots.add_shot(folder, scene)
     (folder / "maps/00001.exr").write_bytes(b"broken")
     paint_all(entry)
     with pytest.raises(ShotError, match=r"00001\.exr"):
-        strips.render_to_strip(entry, scene, PYTHON)
+        strips.render_to_strip(entry, scene, engine.PYTHON)
 
 
-def test_strip_elsewhere_is_an_error(scene, folder):
-    strip = image_strip(scene, folder)
+def test_strip_elsewhere_is_an_error(scene, folder, engine, timeline):
+    strip = timeline.image_strip(scene, folder)
     entry = shots.add_shot(folder, scene, strip=strip.name, first_frame=100)
     with pytest.raises(ShotError, match="shows no frame"):
-        strips.render_to_strip(entry, scene, PYTHON)
+        strips.render_to_strip(entry, scene, engine.PYTHON)

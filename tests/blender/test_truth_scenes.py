@@ -5,7 +5,6 @@ import json
 import bpy
 import numpy as np
 import pytest
-from engine import run_engine
 from scenes.truth.folder import Look, encoded, times, write_truth
 from scenes.truth.known import draw_points, flow, seen, track
 from scenes.truth.scenes import SCENES
@@ -131,7 +130,7 @@ def read(path, size):
     return np.array(image.pixels[:]).reshape(*size, 4)[::-1, :, :3]
 
 
-def test_a_folder_is_what_the_engine_reads(tmp_path):
+def test_a_folder_is_what_the_engine_reads(tmp_path, engine):
     look = Look(WIDTH, HEIGHT, 3, 4)
     write_truth(SCENES["turning"](), look, tmp_path / "turning", say=lambda *_, **__: None)
     code = """
@@ -147,7 +146,7 @@ print(json.dumps({
     "points": len(truth.tracks().points),
 }))
 """
-    found = json.loads(run_engine("-c", code, tmp_path / "turning").stdout)
+    found = json.loads(engine.run("-c", code, tmp_path / "turning").stdout)
     assert {"uv", "flow", "light", "clean"} <= set(found["parts"])
     assert 0.3 < found["changed"] / found["painted"] < 2 and found["painted"] > 0.02
     assert 0.5 < found["light"] < 1.5 and 5 < found["turned"] < 30 and found["points"] > 60

@@ -6,7 +6,6 @@ Operators are called as a click calls them: with a step in Blender's undo after 
 import bpy
 import numpy as np
 import pytest
-from test_preview import gpu_ready, needs_gpu  # noqa: F401 (a fixture and a mark)
 
 import blender_addon
 from blender_addon.blender import compat
@@ -278,8 +277,8 @@ def test_objects_of_the_decompose_panel():
     assert names() == ["object"] and settings is not None
 
 
-@needs_gpu
-def test_the_preview_outlives_an_undo(shot, gpu_ready):  # noqa: F811
+@pytest.mark.gpu
+def test_the_preview_outlives_an_undo(shot, gpu_ready):
     entry = bpy.context.scene.nvd_shots[0]
     bpy.ops.ed.undo_push(message="before")
     preview.start(entry)

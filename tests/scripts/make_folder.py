@@ -1,6 +1,6 @@
 """Write a small decomposition folder, and what it holds as arrays; run by the engine's Python.
 
-    .envs/engine/bin/python tests/blender/make_folder.py OUT [--linear] [--other-sizes]
+    .envs/engine/bin/python tests/scripts/make_folder.py OUT [--linear] [--other-sizes]
 
 OUT/shot.nvd is the folder. OUT/truth.npz holds what its files hold when read back: `frames`
 [T, H, W, 3] as stored, `maps` [T, L, H, W, 6] (u, v, alpha, residual), `texture_<layer>` and

@@ -1,6 +1,6 @@
 """Compile every Triton kernel to machine code for NVIDIA GPUs; needs no GPU. Run by a test.
 
-    python tests/compile_for_cuda.py 80 90
+    python tests/scripts/compile_for_cuda.py 80 90
 
 Takes compute capabilities. Prints a line for each kernel: name, capability, bytes of machine code.
 Argument types are those of the calls in the modules; TRITON_INTERPRET must not be set.

@@ -4,25 +4,12 @@ import os
 import time
 from pathlib import Path
 
-from engine import PYTHON, ROOT, run_engine
-
-STEPS = 60
-SETTINGS = """
-iterations: {steps}
-points: 400
-texture_grid: {{levels: 6, log2_table: 12}}
-residual_grid: {{levels: 4, log2_table: 12}}
-alpha_grid: {{levels: 4, log2_table: 12}}
-"""
+from helpers.blender.engine import PYTHON, ROOT, run
 
 
 def make_clip(folder: Path) -> Path:
     """folder/frames and folder/masks (8 frames, 80 x 48), small.yaml and endless.yaml."""
-    code = "import sys, pathlib; sys.path.insert(0, sys.argv[1]); import tiny_clip; "
-    code += "tiny_clip.write_tiny_clip(pathlib.Path(sys.argv[2]))"
-    run_engine("-c", code, ROOT / "tests", folder)
-    (folder / "small.yaml").write_text(SETTINGS.format(steps=STEPS))
-    (folder / "endless.yaml").write_text(SETTINGS.format(steps=100000))
+    run(ROOT / "tests" / "helpers" / "tiny_clip.py", folder)
     return folder
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tiny_clip import noise
 
+from helpers.tiny_clip import noise
 from nvd_core.media.images import write_image
 
 FRAMES, HEIGHT, WIDTH = 20, 72, 128
@@ -25,7 +25,7 @@ def true_masks(t: int) -> tuple[np.ndarray, np.ndarray]:
     return disc, box & ~disc
 
 
-def write_crossing_clip(folder: Path) -> None:
+def write(folder: Path) -> None:
     """Write `folder`/frames, `folder`/disc and `folder`/box as PNG sequences."""
     wall = noise(1, HEIGHT, WIDTH + FRAMES, 2.0)
     disc_cloth, box_cloth = noise(2, 60, 60, 1.5), noise(3, 60, 60, 1.5)

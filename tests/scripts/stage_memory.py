@@ -1,6 +1,7 @@
 """Run as a program: how far each stage's memory rises, for a short and a long clip. Linux only.
 
-Prints one JSON object: by stage, MB above where it began, of SHORT and of LONG frames.
+Prints one JSON object: `risen`, by stage, MB above where it began, of a short and of a long clip;
+their `lengths` in frames, and the frames' `size` (width, height).
 """
 
 import json
@@ -31,7 +32,8 @@ SHORT, LONG = 8, 26
 def main() -> None:
     cv2.setNumThreads(1)
     found = [growth_by_stage(count) for count in (3, SHORT, LONG)]  # the first warms up
-    print(json.dumps({stage: (found[1][stage], found[2][stage]) for stage in found[1]}))
+    risen = {stage: (found[1][stage], found[2][stage]) for stage in found[1]}
+    print(json.dumps({"risen": risen, "lengths": (SHORT, LONG), "size": (WIDTH, HEIGHT)}))
 
 
 def growth_by_stage(count: int) -> dict[str, float]:

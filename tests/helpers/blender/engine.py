@@ -4,11 +4,11 @@ import os
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ROOT / ".envs" / "engine" / "bin" / "python"
 
 
-def run_engine(*arguments) -> subprocess.CompletedProcess:
+def run(*arguments) -> subprocess.CompletedProcess:
     """Run the engine's Python; AssertionError with its words where it fails."""
     assert PYTHON.is_file(), f"no {PYTHON}: run tools/environments.py"
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}

@@ -4,15 +4,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.truth_shot import shot_of_truth
+
 from nvd_core.shot.map_writer import write_maps
 from nvd_core.shot.maps import LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
 
-ROOT = Path(__file__).parents[1]
-TURNING = ROOT / "samples" / "truth" / "turning"
-
-
-from bench.truth_shot import shot_of_truth  # noqa: E402
+TURNING = Path(__file__).parents[2] / "samples" / "truth" / "turning"
 
 __all__ = ["TURNING", "shot_of_truth", "spoilt"]
 

@@ -16,7 +16,7 @@ _SIZES = {"dog": (41, 37), "cat": (23, 30), "background": (90, 56)}
 _DTYPES = {8: np.uint8, 16: np.uint16, "half": np.float16, "float": np.float32}
 
 
-def make_synthetic_shot(
+def make_shot(
     folder: Path,
     frames: int = 3,
     width: int = 48,
@@ -33,7 +33,7 @@ def make_synthetic_shot(
     records = [_write_textures(folder, name, texture_depth) for name in NAMES]
     with MapWriter(folder / "maps", NAMES) as writer:
         for t in range(frames):
-            writer.write(t, synthetic_maps(t, width, height))
+            writer.write(t, frame_maps(t, width, height))
     textures = {n: to_float(texture(name, texture_depth))[..., :3] for n, name in enumerate(NAMES)}
     suffix = "png" if bit_depth in (8, 16) else "exr"
     for t in range(frames):
@@ -60,7 +60,7 @@ def make_synthetic_shot(
     return Shot.open(folder)
 
 
-def synthetic_maps(t: int, width: int, height: int) -> list[LayerMaps]:
+def frame_maps(t: int, width: int, height: int) -> list[LayerMaps]:
     """The maps of frame `t` of the layers NAMES."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     light = np.stack([np.sin(x / 9 + t), np.cos(y / 7), np.sin((x + y) / 11 - t)], -1)

@@ -1,5 +1,9 @@
-"""A tiny real clip for tests that train: a textured disc moves over a panned wall."""
+"""A tiny real clip for tests that train: a textured disc moves over a panned wall.
 
+python tests/helpers/tiny_clip.py FOLDER    the clip, small.yaml and endless.yaml
+"""
+
+import sys
 from pathlib import Path
 
 import cv2
@@ -8,6 +12,14 @@ import numpy as np
 from nvd_core.media.images import write_image
 
 FRAMES, HEIGHT, WIDTH = 8, 48, 80
+STEPS = 60
+SETTINGS = """
+iterations: {steps}
+points: 400
+texture_grid: {{levels: 6, log2_table: 12}}
+residual_grid: {{levels: 4, log2_table: 12}}
+alpha_grid: {{levels: 4, log2_table: 12}}
+"""
 
 
 def noise(seed: int, height: int, width: int, grain: float) -> np.ndarray:
@@ -17,7 +29,7 @@ def noise(seed: int, height: int, width: int, grain: float) -> np.ndarray:
     return (soft - soft.min()) / (soft.max() - soft.min())
 
 
-def write_tiny_clip(folder: Path, light: bool = True) -> tuple[Path, Path]:
+def write(folder: Path, light: bool = True) -> tuple[Path, Path]:
     """Write `folder`/frames and `folder`/masks as PNG sequences; returns both folders."""
     wall, cloth = noise(1, HEIGHT, WIDTH + FRAMES, 2.0), noise(2, 40, 40, 1.5)
     cloth[..., 0] = 0.4 + 0.6 * cloth[..., 0]
@@ -32,3 +44,15 @@ def write_tiny_clip(folder: Path, light: bool = True) -> tuple[Path, Path]:
         write_image(folder / "frames" / f"{t:04d}.png", (frame * 255 + 0.5).astype(np.uint8))
         write_image(folder / "masks" / f"{t:04d}.png", (disc * 255).astype(np.uint8))
     return folder / "frames", folder / "masks"
+
+
+def write_with_settings(folder: Path) -> Path:
+    """The clip, `folder`/small.yaml for a decomposition of seconds, and endless.yaml; `folder`."""
+    write(folder)
+    (folder / "small.yaml").write_text(SETTINGS.format(steps=STEPS))
+    (folder / "endless.yaml").write_text(SETTINGS.format(steps=100000))
+    return folder
+
+
+if __name__ == "__main__":
+    write_with_settings(Path(sys.argv[1]))

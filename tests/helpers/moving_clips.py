@@ -5,11 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from helpers.promises import CLIPS
 from nvd_core.priors.flow import compute_flow
 from nvd_core.runtime.progress import Progress
 
-CLIPS = Path(__file__).parents[2] / "shared" / "clips"
-H, W = 120, 160
+HEIGHT, WIDTH = 120, 160
 
 
 def warped_clip(work: Path, motions: np.ndarray, square: tuple | None = None) -> None:
@@ -20,10 +20,10 @@ def warped_clip(work: Path, motions: np.ndarray, square: tuple | None = None) ->
     big, other = texture(400, 500, 1), texture(100, 100, 2)
     other = (0.7 * other + (76, 38, 0)).astype(np.uint8)  # a colour of its own
     shift = np.array([[1, 0, 170], [0, 1, 140], [0, 0, 1]], float)
-    frames, masks = [], np.zeros((1 if square else 0, len(motions), H, W), np.uint8)
+    frames, masks = [], np.zeros((1 if square else 0, len(motions), HEIGHT, WIDTH), np.uint8)
     for t, motion in enumerate(motions):
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        frame = cv2.warpPerspective(big, shift @ motion, (W, H), flags=flags)
+        frame = cv2.warpPerspective(big, shift @ motion, (WIDTH, HEIGHT), flags=flags)
         if square:
             side, places = square
             x, y = (int(v) for v in places[t])
@@ -42,17 +42,17 @@ def rolling_disc(work: Path, count: int, radius: float, degrees: float) -> np.nd
 
     It turns by `degrees` a frame and moves on as far as its rim does.
     """
-    big, other = texture(H, W, 1), texture(100, 100, 2)
+    big, other = texture(HEIGHT, WIDTH, 1), texture(100, 100, 2)
     other = (0.7 * other + (76, 38, 0)).astype(np.uint8)  # a colour of its own
-    x, y = np.meshgrid(np.arange(W), np.arange(H))
-    frames, masks, motions = [], np.zeros((1, count, H, W), np.uint8), []
+    x, y = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    frames, masks, motions = [], np.zeros((1, count, HEIGHT, WIDTH), np.uint8), []
     for t in range(count):
         turn = np.radians(degrees) * t
         c, s = np.cos(turn), np.sin(turn)
-        px, py = radius + 2 + radius * turn, H / 2
+        px, py = radius + 2 + radius * turn, HEIGHT / 2
         motion = np.array([[c, s, 50 - c * px - s * py], [-s, c, 50 + s * px - c * py], [0, 0, 1]])
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        disc = cv2.warpPerspective(other, motion, (W, H), flags=flags)
+        disc = cv2.warpPerspective(other, motion, (WIDTH, HEIGHT), flags=flags)
         cover = np.clip(radius + 0.5 - np.hypot(x - px, y - py), 0, 1)[..., None]
         frames.append(np.rint(cover * disc + (1 - cover) * big).astype(np.uint8))
         masks[0, t] = np.rint(255 * cover[..., 0])
