@@ -29,6 +29,17 @@ class _OnJob(Reporting):
             raise AddonError("the job is not in the list any more", "start it again")
         return job
 
+    def found_to_start(self) -> Job:
+        """The same; not one whose folder came with a file from elsewhere, for it may name any
+        program.
+        """
+        job = self.found()
+        if job.id in runner.foreign:
+            raise AddonError(
+                f"{job.title} was queued by another user or machine", "start it from its strip"
+            )
+        return job
+
 
 class NVD_OT_test_engine(Reporting, bpy.types.Operator):
     """See whether the engine's Python works: its version, its device, and what is missing"""
@@ -112,7 +123,7 @@ class NVD_OT_resume_job(_OnJob, bpy.types.Operator):
     bl_label = "Resume"
 
     def work(self, context):
-        job = self.found()
+        job = self.found_to_start()
         job.queue_again()
         runner.queue_job(job, sequencer_scene(context))
 
@@ -124,7 +135,7 @@ class NVD_OT_retry_on_cpu(_OnJob, bpy.types.Operator):
     bl_label = "Run on the CPU"
 
     def work(self, context):
-        job = self.found()
+        job = self.found_to_start()
         job.on_cpu()
         runner.queue_job(job, sequencer_scene(context))
 
@@ -136,7 +147,10 @@ class NVD_OT_forget_job(_OnJob, bpy.types.Operator):
     bl_label = "Remove from List"
 
     def work(self, _context):
-        runner.forget(self.found())
+        if self.job in runner.damaged:
+            runner.forget_record(self.job)
+        else:
+            runner.forget(self.found())
 
 
 class NVD_OT_open_job(_OnJob, bpy.types.Operator):
@@ -150,7 +164,13 @@ class NVD_OT_open_job(_OnJob, bpy.types.Operator):
         job = self.found()
         if job.state != DONE:
             raise AddonError(f"{job.title} is {job.state}", "wait until it is done")
-        add_shot(job.out, sequencer_scene(context), **job.plan["about"])
+        strip, first = (job.plan["about"].get(name) for name in ("strip", "first_frame"))
+        add_shot(
+            job.out,
+            sequencer_scene(context),
+            strip=strip if isinstance(strip, str) else "",
+            first_frame=first if type(first) is int and abs(first) < 2**31 else None,
+        )
         return f"Opened {job.title}"
 
 
