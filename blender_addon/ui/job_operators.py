@@ -10,7 +10,7 @@ from ..decompose.mask_drawing import draw_mask
 from ..decompose.properties import add_object, output_folder
 from ..decompose.strip_job import decompose_strip
 from ..engine.find import find_engine, test_job
-from ..engine.install import install_job
+from ..engine.install import install_job, plan_install
 from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.runner import runner
@@ -52,26 +52,41 @@ class NVD_OT_test_engine(Reporting, bpy.types.Operator):
 
 
 class NVD_OT_install_engine(Reporting, bpy.types.Operator):
-    """Install the engine into this extension's own folder (downloads up to 3 GB)"""
+    """Install the engine, for all Blenders of yours; first it says how large it is, and where"""
 
     bl_idname = "nvd.install_engine"
     bl_label = "Install Engine"
 
-    def invoke(self, context, event):
-        return context.window_manager.invoke_confirm(self, event)
+    def invoke(self, context, _event):
+        try:
+            self.lines = plan_install(**install_options()).lines
+        except AddonError as error:  # not online, or not for this machine: said before the question
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return context.window_manager.invoke_props_dialog(
+            self, width=560, title="Install the Engine?", confirm_text="Install"
+        )
+
+    def draw(self, _context):
+        for line in self.lines:
+            self.layout.label(text=line)
 
     def work(self, _context):
-        chosen = preferences()
-        options = {}
-        if chosen is not None:
-            options = {
-                "source": bpy.path.abspath(chosen.engine_source),
-                "build": chosen.torch_build,
-                "torch_index": chosen.torch_index,
-                "package_index": chosen.package_index,
-            }
-        runner.queue_tool(install_job(**options))
+        runner.queue_tool(install_job(**install_options()))
         return "The engine is being installed; the preferences show how far it is"
+
+
+def install_options() -> dict:
+    """What the preferences say on the installation."""
+    chosen = preferences()
+    if chosen is None:
+        return {}
+    return {
+        "source": bpy.path.abspath(chosen.engine_source),
+        "build": chosen.torch_build,
+        "torch_index": chosen.torch_index,
+        "package_index": chosen.package_index,
+    }
 
 
 class NVD_OT_decompose(Reporting, bpy.types.Operator):
