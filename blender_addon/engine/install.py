@@ -113,12 +113,12 @@ def plan_install(
     torch = choose_build(build)
     environment = environment or environment_folder(user_folder(), PROTOCOL)
     check_length(environment)
-    if not (environment / "pyvenv.cfg").is_file() and environment.is_dir():
-        if any(environment.iterdir()):  # what stands there would be removed
-            raise AddonError(
-                f"{environment} is not empty, and no environment of Python",
-                "move away what is there, or choose another folder",
-            )
+    there = list(environment.iterdir()) if environment.is_dir() else []
+    if there and not (environment / "pyvenv.cfg").is_file():  # it would be removed
+        raise AddonError(
+            f"{environment} is not empty, and no environment of Python",
+            "move away what is there, or choose another folder",
+        )
     free = _free(environment) / 1e9
     if free and free < torch.size:
         raise AddonError(

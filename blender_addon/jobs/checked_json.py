@@ -5,12 +5,15 @@ brackets. Standard library only.
 """
 
 import json
-import math
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 TEXT_LIMIT = 4000  # letters of a text for people
+TRIES = 20
+LARGEST = 1e15  # a number; hours and decibels are far from it
 
 
 class Odd(ValueError):
@@ -47,10 +50,22 @@ def write(path: Path, values: dict) -> None:
     beside = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         beside.write_text(json.dumps(values, indent=1), "utf-8")
-        beside.replace(path)
+        patiently(lambda: beside.replace(path))
     except OSError:
         beside.unlink(missing_ok=True)
         raise
+
+
+def patiently(change: Callable[[], object]) -> None:
+    """Call `change` of a file, again where Windows refuses: another may just be reading it."""
+    for left in reversed(range(TRIES)):
+        try:
+            change()
+            return
+        except PermissionError:
+            if not left:
+                raise
+            time.sleep(0.002)
 
 
 def shown(value: Any) -> str:
@@ -107,9 +122,9 @@ def number(values: dict, name: str) -> float | None:
     value = values.get(name)
     if value is None:
         return None
-    if type(value) not in (int, float) or not math.isfinite(float(min(value, 1e300))):
+    if type(value) not in (int, float) or not -LARGEST <= value <= LARGEST:  # nor NaN
         raise Odd(f"{name}: expected a number, found {shown(value)}")
-    return float(min(value, 1e300))
+    return float(value)
 
 
 def listed(values: dict, name: str, default: list | None = None) -> list:

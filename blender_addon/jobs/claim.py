@@ -14,7 +14,7 @@ import platform
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from .checked_json import Odd
 LIMIT = 1 << 12  # bytes of a claim
 WRITTEN_WITHIN = 20.0  # seconds; a holder that took longer to write its claim gives it up
 BLANK_FOR = 60.0  # seconds after which a claim that says nothing has lost its holder
-REMOVALS = 20  # tries
 
 _ours: set[str] = set()
 """tokens of the claims that this process holds"""
@@ -163,13 +162,9 @@ def _give_back(path: Path, token: str) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Windows does not remove what another is reading; a claim left over so counts as gone."""
-    for _ in range(REMOVALS):
-        try:
-            path.unlink(missing_ok=True)
-            return
-        except PermissionError:
-            time.sleep(0.002)
+    """Where it cannot be removed, it counts as left behind: `gone` knows that it is not held."""
+    with suppress(PermissionError):
+        checked_json.patiently(lambda: path.unlink(missing_ok=True))
 
 
 def _held(path: Path, title: str, holder: Holder | None) -> Claimed:

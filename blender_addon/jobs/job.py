@@ -327,7 +327,7 @@ def new_name() -> str:
 
 def _move(source: Path, target: Path) -> None:
     try:
-        source.replace(target)
+        checked_json.patiently(lambda: source.replace(target))
     except OSError as error:
         raise _unwritable(source.parent, error) from error
 

@@ -159,7 +159,8 @@ class TestASpawnThatFails:
         full[0] = False
         job.queue_again()
         queue.tick()
-        assert job.state == "running" and len(supervisors(job.folder)) == 1
+        assert job.state == "running"
+        tick_until(lambda: len(supervisors(job.folder)) == 1, queue.tick, 20)
         job.cancel()
         tick_until(lambda: job.ended, queue.tick)
         assert job.state == "cancelled"
@@ -483,6 +484,18 @@ def test_the_file_cancel_alone_stops_it(tmp_path):
     began = time.monotonic()
     tick_until(lambda: job.ended, job.poll)
     assert job.state == "cancelled" and time.monotonic() - began < 2.0
+
+
+def test_cancelled_before_its_supervisor_could_listen(tmp_path):
+    job = script_job(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')")
+    job.start()
+    job.cancel()
+    tick_until(lambda: job.ended, job.poll)
+    assert job.state == "cancelled" and not (tmp_path / "ran").exists()
+    job.queue_again()
+    tick_until(lambda: job.state != "pending", job.start)
+    tick_until(lambda: job.ended, job.poll)
+    assert job.state == "done" and (tmp_path / "ran").exists()
 
 
 def test_errors_are_emptied_where_they_cannot_be_removed(tmp_path, monkeypatch):
