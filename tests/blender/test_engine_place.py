@@ -95,7 +95,7 @@ class TestFolder:
 
 
 class TestLength:
-    """Of the wheel for Windows 22 files had too long a path below Blender's user folder."""
+    """Some of the wheel for Windows had too long a path below Blender's user folder."""
 
     DEEP = Path(
         "C:/Users/artist/AppData/Roaming/Blender Foundation/Blender/4.5/extensions/.user/"
