@@ -1,5 +1,7 @@
 """Where the extension keeps what is its own: jobs, their logs, and the engine it installed."""
 
+import os
+import re
 from pathlib import Path
 
 import bpy
@@ -18,6 +20,15 @@ def user_folder() -> Path:
 
 def jobs_folder() -> Path:
     return user_folder() / "jobs"
+
+
+def is_ours(job: Path) -> bool:
+    """Whether a job's folder was made by this extension for this user, in whatever Blender."""
+    folder, user = Path(os.path.realpath(job)), Path(os.path.realpath(jobs_folder()))
+    if folder.is_relative_to(user):
+        return True
+    version = Path(os.path.realpath(bpy.utils.resource_path("USER")))
+    return bool(re.fullmatch(r"\d+\.\d+", version.name)) and folder.is_relative_to(version.parent)
 
 
 def preferences() -> bpy.types.AddonPreferences | None:

@@ -4,10 +4,9 @@
     facts = test_engine(python)         # {"version": ..., "device": ..., ...}, or AddonError
 
 The Python is looked for in this order: the preference, the environment variable NVD_PYTHON, the
-environment that the extension made for itself, the command `nvd` on PATH.
+environment that the extension made (place.py), the command `nvd` on PATH.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -19,8 +18,10 @@ import bpy
 
 from ..blender.storage import jobs_folder, preferences, user_folder
 from ..errors import AddonError
+from ..jobs import checked_json
 from ..jobs.job import Job
-from ..jobs.process import clean_environment
+from ..jobs.process import clean_environment, hidden
+from .place import environment_folder, missing_base, python_in
 
 PROTOCOL = 2  # what of the engine's command line this extension relies on; nvd_core states the same
 INSTALL = "nvd.install_engine"
@@ -33,7 +34,8 @@ class Engine:
 
 
 def find_engine() -> Engine:
-    """The engine's Python that comes first in the order; AddonError where there is none.
+    """The engine's Python that comes first in the order; AddonError where there is none, or where
+    the environment that the extension made rests on a Python that has gone.
 
     Only looks for files: `test_engine` tells whether it works.
     """
@@ -44,7 +46,15 @@ def find_engine() -> Engine:
     variable = os.environ.get("NVD_PYTHON")
     if variable:
         return Engine(_existing(variable, "NVD_PYTHON"), "the environment variable NVD_PYTHON")
-    own = own_python()
+    environment = environment_folder(user_folder(), PROTOCOL)
+    gone = missing_base(environment)
+    if gone:
+        raise AddonError(
+            f"the engine rests on a Python that has gone with its Blender ({gone})",
+            "install it again; pip has kept what was downloaded",
+            INSTALL,
+        )
+    own = python_in(environment)
     if own.is_file():
         return Engine(own, "installed by this extension")
     command = shutil.which("nvd")
@@ -56,18 +66,16 @@ def find_engine() -> Engine:
 
 def own_python() -> Path:
     """The Python of the environment that the extension makes, made or not."""
-    return python_in(user_folder() / "engine")
+    return python_in(environment_folder(user_folder(), PROTOCOL))
 
 
-def python_in(environment: Path) -> Path:
-    inside = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
-    return environment / inside
+def probe_command(python: Path, everything: bool = False, wanted: str = "") -> list[str]:
+    """What tells whether `python` holds an engine that fits; see probe.py.
 
-
-def probe_command(python: Path, everything: bool = False) -> list[str]:
-    """What tells whether `python` holds an engine that fits; see probe.py."""
-    script = Path(__file__).with_name("probe.py")
-    return [str(python), str(script), str(PROTOCOL), *(["--all"] if everything else [])]
+    wanted: "cuda" fails and "auto" warns where PyTorch cannot use the GPU.
+    """
+    words = [str(python), str(Path(__file__).with_name("probe.py")), str(PROTOCOL)]
+    return words + ["--all"] * everything + ([f"--wanted={wanted}"] if wanted else [])
 
 
 def test_engine(python: Path) -> dict:
@@ -82,16 +90,24 @@ def test_engine(python: Path) -> dict:
             text=True,
             timeout=120,
             env=clean_environment(),
+            errors="replace",
+            **hidden(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise AddonError(f"{python} cannot be run ({error})", "choose another", INSTALL) from error
     lines = done.stdout.strip().splitlines()
-    values = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else {}
-    event = values.pop("event", "")
-    if event == "result" and done.returncode == 0:
-        return values
-    if event == "error":
-        raise AddonError(values["problem"], values["remedy"], values["button"])
+    try:
+        values = checked_json.parse(lines[-1]) if lines else {}
+        event = values.pop("event", "")
+        if event == "result" and done.returncode == 0:
+            return values
+        if event == "error":
+            words = (
+                checked_json.text(values, name, "") for name in ("problem", "remedy", "button")
+            )
+            raise AddonError(*words)
+    except checked_json.Odd:
+        pass  # no words of probe.py
     words = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
     raise AddonError(f"{python} fails: {words[-1]}", "install the engine again", INSTALL)
 

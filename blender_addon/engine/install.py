@@ -1,6 +1,11 @@
-"""Install the engine: an environment of its own in the extension's folder, made by a child process.
+"""Install the engine: one environment for all Blenders of a user, made by a child process.
+
+    plan = plan_install()       # what would be done; AddonError for what stands in the way
+    plan.lines                  # for the artist to agree to
+    install_job()               # the same as a job
 
 The steps are venv, PyTorch in the build that suits the machine, the engine, and a test of it.
+Whatever can be known before a gigabyte is downloaded is checked before.
 """
 
 import json
@@ -8,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
@@ -15,15 +21,74 @@ import bpy
 from ..blender.storage import jobs_folder, user_folder
 from ..errors import AddonError
 from ..jobs.job import Job
-from ..jobs.process import clean_environment
-from .find import probe_command, python_in
+from ..jobs.process import clean_environment, hidden
+from .find import PROTOCOL, probe_command
+from .place import check_length, environment_folder, python_in
+from .torch_build import CHOICES, TORCH, VERSION, TorchBuild, choose_build, index_options
 
-TORCH = "torch==2.13.0"
+__all__ = ["TORCH", "Installation", "install_job", "plan_install"]
 BUNDLE = Path(__file__).resolve().parents[1] / "engine_package"
 """where the built extension holds the engine's wheel"""
 
 
-def install_job(
+@dataclass(frozen=True)
+class Installation:
+    """What is to be done: `lines` say it to the artist, `steps` to a job."""
+
+    base: Path
+    environment: Path
+    torch: TorchBuild
+    source: str
+    torch_index: str
+    package_index: str
+
+    @property
+    def lines(self) -> list[str]:
+        """Where it goes, how large it is, what is downloaded and from where."""
+        places = [
+            self.torch_index
+            or self.package_index
+            or self.torch.index
+            or "the Python Package Index",
+            self.package_index or "the Python Package Index",
+        ]
+        online = [place for place in places if not Path(place).is_dir()]
+        free = _free(self.environment) / 1e9
+        size = f"about {self.torch.size:.0f} GB of {free:.0f} GB free" if free else "some GB"
+        lines = [
+            f"Place: {self.environment}",
+            f"Size: {size}",
+            f"PyTorch {VERSION} for {self.torch.title}: from {places[0]}",
+            f"The engine and its packages: from {places[1]}",
+            f"Python: {self.base}",
+        ]
+        if online:
+            lines.insert(2, f"Download: about {self.torch.download:.1f} GB")
+        if (self.environment / "pyvenv.cfg").is_file():
+            lines.append("The engine that is there is replaced")
+        return lines
+
+    @property
+    def steps(self) -> list[dict]:
+        python = python_in(self.environment)
+        pip = [str(python), "-m", "pip", "install", "--progress-bar=off"]
+        pip += ["--disable-pip-version-check", "--no-input"]
+        wanted = {"cpu": "", "cuda": "cuda" if self.torch.sure else "auto"}[self.torch.kind]
+        return [
+            {
+                "title": "making the environment",
+                "command": [str(self.base), "-m", "venv", "--clear", str(self.environment)],
+            },
+            self.torch.steps(pip, self.torch_index or self.package_index),
+            {
+                "title": "installing the engine",
+                "command": [*pip, *index_options(self.package_index), self.source],
+            },
+            {"title": "testing", "command": probe_command(python, True, wanted)},
+        ]
+
+
+def plan_install(
     *,
     source: str = "",
     build: str = "auto",
@@ -31,16 +96,10 @@ def install_job(
     package_index: str = "",
     base: Path | None = None,
     environment: Path | None = None,
-) -> Job:
-    """The job that installs the engine; AddonError where Blender is not allowed to go online.
+) -> Installation:
+    """What `install_job` with the same words would do; AddonError for what stands in its way.
 
-    source: folder, wheel, address or name of the engine's package; "": the one that came with the
-        extension.
-    build: of PyTorch, "cpu", "cuda" or "auto" (cuda where there is an NVIDIA driver).
-    torch_index, package_index: address, or folder of wheels, to take PyTorch and the rest from
-        instead of pip's own.
-    base: the Python to make the environment from; found by itself.
-    environment: where it is made; the extension's own folder.
+    Waits for a second or so, for other Pythons and the NVIDIA driver to answer.
     """
     local = all(Path(index).is_dir() for index in (torch_index, package_index) if index)
     if not bpy.app.online_access and not (local and package_index):
@@ -49,32 +108,55 @@ def install_job(
             "allow online access in the preferences, System, Network",
             "extensions.userpref_allow_online",
         )
-    if build not in ("auto", "cpu", "cuda"):
+    if build not in CHOICES:
         raise ValueError(f"build should be auto, cpu or cuda, not {build!r}")
-    base = base or find_base_python()
-    environment = environment or user_folder() / "engine"
-    python = python_in(environment)
-    pip = [str(python), "-m", "pip", "install", "--progress-bar=off"]
-    pip += ["--disable-pip-version-check", "--no-input"]
-    steps = [
-        {
-            "title": "making the environment",
-            "command": [str(base), "-m", "venv", "--clear", str(environment)],
-        },
-        _torch_step(pip, build, torch_index or package_index),
-        {
-            "title": "installing the engine",
-            "command": [*pip, *_index(package_index), source or str(bundled_source())],
-        },
-        {"title": "testing", "command": probe_command(python, True)},
-    ]
+    torch = choose_build(build)
+    environment = environment or environment_folder(user_folder(), PROTOCOL)
+    check_length(environment)
+    there = list(environment.iterdir()) if environment.is_dir() else []
+    if there and not (environment / "pyvenv.cfg").is_file():  # it would be removed
+        raise AddonError(
+            f"{environment} is not empty, and no environment of Python",
+            "move away what is there, or choose another folder",
+        )
+    free = _free(environment) / 1e9
+    if free and free < torch.size:
+        raise AddonError(
+            f"the engine takes about {torch.size:.0f} GB, and {free:.1f} GB are free at "
+            f"{environment}",
+            "make room there, or set the environment variable NVD_ENGINE_FOLDER to a folder on "
+            "another disk, and start Blender again",
+        )
+    return Installation(
+        base=base or find_base_python(),
+        environment=environment,
+        torch=torch,
+        source=source or str(bundled_source()),
+        torch_index=torch_index,
+        package_index=package_index,
+    )
+
+
+def install_job(**options) -> Job:
+    """The job that installs the engine; AddonError where Blender is not allowed to go online, and
+    for what else stands in the way.
+
+    source: folder, wheel, address or name of the engine's package; "": the one that came with the
+        extension.
+    build: of PyTorch, "cpu", "cuda" or "auto" (cuda where there is an NVIDIA driver).
+    torch_index, package_index: address, or folder of wheels, to take PyTorch and the rest from
+        instead of pip's own.
+    base: the Python to make the environment from; found by itself.
+    environment: where it is made; place.py.
+    """
+    plan = plan_install(**options)
     return Job.create(
         jobs_folder(),
         title="Engine",
         kind="install",
-        python=base,
-        steps=steps,
-        out=environment,
+        python=plan.base,
+        steps=plan.steps,
+        out=plan.environment,
     )
 
 
@@ -101,7 +183,8 @@ def find_base_python() -> Path:
             return Path(os.path.abspath(candidate))
     raise AddonError(
         "there is no Python of 3.11 or newer that can make an environment",
-        "install Python 3.11 or newer, and try again",
+        "install Python 3.11 or newer with its module venv (python3-venv on Debian and Ubuntu), or "
+        "the Blender of blender.org, which brings one, and try again",
     )
 
 
@@ -114,24 +197,17 @@ def _makes_environments(python: str) -> bool:
             text=True,
             timeout=20,
             env=clean_environment(),
+            **hidden(),
         )
         return done.returncode == 0 and json.loads(done.stdout) >= [3, 11]
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return False
 
 
-def _torch_step(pip: list[str], build: str, index: str) -> dict:
-    """Without an index, ask for the CPU build by its name first where the usual one is CUDA's."""
-    if build == "auto":
-        build = "cuda" if shutil.which("nvidia-smi") else "cpu"
-    usual = [*pip, *_index(index), TORCH]
-    step = {"title": f"installing PyTorch ({build})", "command": usual}
-    if build == "cpu" and sys.platform == "linux":
-        step |= {"command": [*pip, *_index(index), f"{TORCH}+cpu"], "otherwise": usual}
-    return step
-
-
-def _index(index: str) -> list[str]:
-    if not index:
-        return []
-    return ["--no-index", "--find-links", index] if Path(index).is_dir() else ["--index-url", index]
+def _free(environment: Path) -> int:
+    """Bytes that are free where `environment` is to be, 0 where that is not known."""
+    there = next((folder for folder in environment.parents if folder.is_dir()), None)
+    try:
+        return shutil.disk_usage(there).free if there else 0
+    except OSError:
+        return 0

@@ -1,9 +1,10 @@
 """Say what an engine's Python holds, as JSON lines; run by that Python.
 
-    python probe.py PROTOCOL [--all]
+    python probe.py PROTOCOL [--all [--wanted=cuda|auto]]
 
 Ends with code 0 where the engine is there and speaks PROTOCOL, otherwise with 2 and an `error`
 line. --all imports torch as well, which takes seconds, and tells the device and what is missing.
+--wanted=cuda fails where torch cannot use the GPU, --wanted=auto warns by a `caution` line.
 Standard library only, and no import from the extension.
 """
 
@@ -26,7 +27,18 @@ def fail(problem: str, remedy: str, button: str = "") -> int:
     return 2
 
 
-def main(wanted: int, everything: bool) -> int:
+def why_no_cuda(torch) -> str:
+    """In plain words why `torch.cuda.is_available()` is False."""
+    if torch.version.cuda is None:
+        return f"PyTorch {torch.__version__} was built for the CPU alone"
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        return str(error).strip().splitlines()[0]
+    return "no reason is given"
+
+
+def main(wanted: int, everything: bool, device: str = "") -> int:
     install = "nvd.install_engine"
     if sys.version_info < (3, 11):  # noqa: UP036 - run by whatever Python was chosen
         found = f"{sys.executable} is Python {platform.python_version()}"
@@ -54,9 +66,21 @@ def main(wanted: int, everything: bool) -> int:
         facts["torch"] = torch.__version__
         cuda = torch.cuda.is_available()
         facts["device"] = torch.cuda.get_device_name(0) if cuda else "CPU"
+        facts["cuda"] = torch.version.cuda or ""
+        if device and not cuda:
+            problem = f"the engine cannot use the NVIDIA GPU: {why_no_cuda(torch)}"
+            if device == "cuda":
+                return fail(
+                    problem,
+                    "bring the NVIDIA driver up to date and install the engine again, or choose "
+                    "the build CPU in the preferences",
+                    install,
+                )
+            emit("caution", text=f"{problem}. It works on the CPU, and takes many times as long")
     emit("result", **facts)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), "--all" in sys.argv))
+    given = [word.partition("=")[2] for word in sys.argv if word.startswith("--wanted=")]
+    sys.exit(main(int(sys.argv[1]), "--all" in sys.argv, *given[:1]))

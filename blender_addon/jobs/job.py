@@ -4,21 +4,26 @@
     queue.add(job)
     queue.tick()        # a few times a second: reads what is new, starts what is next
 
-A job is a folder: plan.json (what to run), process.json (which process runs it), log.jsonl (what
-it said) and errors.txt. Nothing else is kept, so a job is found again from its folder alone, by
-another Blender too. A tick never waits and reads a limited amount. No bpy here.
+A job is a folder (job_files.py) and nothing else is kept, so a job is found again from its folder
+alone, by another Blender too; of several that want to start it one does. A tick never waits and
+reads a limited amount. No bpy here.
 """
 
-import json
+import contextlib
+import subprocess
 import time
 import uuid
 from pathlib import Path
 
 from ..errors import AddonError
-from . import process
-from .job_log import JobLog
+from . import checked_json, process
+from .claim import Claimed, claimed
+from .job_files import SCHEMA, JobFiles, Mark, read_mark, read_plan, write_mark
+from .job_log import JobLog, last_line
+from .lanes import Queue
 
-SCHEMA = "nvd.extension.job"
+__all__ = ["CANCELLED", "DONE", "FAILED", "INTERRUPTED", "PENDING", "RUNNING", "Job", "Queue"]
+
 PENDING, RUNNING, DONE = "pending", "running", "done"
 CANCELLED, FAILED, INTERRUPTED = "cancelled", "failed", "interrupted"
 UNFINISHED = (PENDING, RUNNING)
@@ -30,25 +35,25 @@ class Job:
 
     `title`, `kind`, `out`: what it is, and the folder or file that it makes.
     `error`: an AddonError where it failed or was interrupted.
+    `waits_for`: an AddonError on why it has not begun, where it waits for more than its turn.
     """
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        self.plan = _read_json(self.folder / "plan.json")
-        if self.plan.get("schema") != SCHEMA or self.plan.get("version") != 1:
-            raise AddonError(f"{folder} is not a job of this extension", "start the job again")
-        self.id: str = self.plan["id"]
+        self.files = JobFiles(self.folder)
+        self.plan = read_plan(self.files.plan)
+        self.id: str = self.folder.name
         self.title: str = self.plan["title"]
         self.kind: str = self.plan["kind"]
         self.out: str = self.plan["out"]
         self.state = PENDING
         self.error: AddonError | None = None
-        self.log = JobLog(self.folder / "log.jsonl")
+        self.waits_for: AddonError | None = None
+        self.log = JobLog(self.files.log)
         self._asked_to_stop = 0.0
         self._popen = None
-        if (self.folder / "process.json").is_file():
-            self.state = RUNNING
-            self.poll()
+        self._run = ""  # which run it is whose state this is
+        self.poll()
 
     @classmethod
     def create(
@@ -73,7 +78,6 @@ class Job:
         (source, target), copied first; `about` is kept with the job for whoever made it.
         """
         folder = Path(root) / (name or new_name())
-        folder.mkdir(parents=True, exist_ok=True)
         plan = {
             "schema": SCHEMA,
             "version": 1,
@@ -88,45 +92,54 @@ class Job:
             "resume_steps": list(resume_steps),
             "steps": list(steps),
         }
-        _write_json(folder / "plan.json", plan)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            checked_json.write(folder / "plan.json", plan)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
         return cls(folder)
 
     # What can be done with it
 
     def start(self) -> None:
-        """Start or resume a job that neither runs nor is done; returns at once."""
+        """Start or resume a job that neither runs nor is done; returns at once.
+
+        It stays pending, and `waits_for` says why, while another Blender is just starting it, or
+        while the engine of the run before is still saving. Where it cannot be started it has
+        failed, and nothing of it runs.
+        """
         if self.state in (RUNNING, DONE):
             raise AddonError(f"{self.title} is {self.state}", "there is nothing to start")
-        if self.state == PENDING and (self.folder / "process.json").is_file():
-            self.state = RUNNING  # another Blender with the same file was quicker
-            return
-        resume = self.plan["resume_steps"] and (Path(self.out) / "job.json").is_file()
-        self.plan["steps"] = self.plan["resume_steps"] if resume else self.plan["first_steps"]
-        _write_json(self.folder / "plan.json", self.plan)
-        self._begin_anew()
-        script = Path(__file__).with_name("supervise.py")
-        command = [self.plan["python"], str(script), str(self.folder)]
         try:
-            self._popen = process.spawn(command, self.folder, self.log.path, self._errors)
-        except OSError as error:
-            self.fail(
-                f"{self.plan['python']} cannot be run ({error.strerror})",
-                "choose the engine's Python in the preferences, or install the engine",
-            )
-            return
-        pid = self._popen.pid
-        mark = {"pid": pid, "fingerprint": process.fingerprint(pid)}
-        _write_json(self.folder / "process.json", mark)
-        self.state = RUNNING
+            self.queue_again()
+            self.poll()  # another Blender with the same file may have been quicker
+            if self.state != PENDING:
+                return
+            with claimed(self.files.claim, self.title):
+                self.poll()
+                if self.state == PENDING and self._last_run_is_gone():
+                    self._spawn()
+        except Claimed as claim:
+            self.waits_for = claim
+        except AddonError as error:
+            self.fail(error.problem, error.remedy, error.button)
 
     def queue_again(self) -> None:
         """Make a job that has ended, but not by success, pending again."""
-        if self.ended and self.state != DONE:
-            if self._alive():  # cancelled a moment ago
-                process.kill(self._pid())
-            (self.folder / "process.json").unlink(missing_ok=True)
-            self._begin_anew()
-            self.state = PENDING
+        if not self.ended or self.state == DONE:
+            return
+        with claimed(self.files.claim, self.title):
+            mark = self._mark(damaged=Mark())
+            if mark is not None and mark.run == self._run:
+                _move(self.files.mark, self.files.last)
+                mark = None
+            if mark is None:
+                self.log.skip()
+            else:  # another Blender has begun it anew
+                self._popen = None
+            self.state, self.error, self.waits_for = PENDING, None, None
+            self._asked_to_stop = 0.0
+        self.poll()
 
     def on_cpu(self) -> None:
         """Make a job that failed for want of CUDA pending again, on the CPU."""
@@ -138,22 +151,30 @@ class Job:
 
     def full_log(self) -> str:
         """What the job said, for people: its log, then its errors."""
-        files = [path for path in (self.log.path, self._errors) if path.is_file()]
+        files = [path for path in (self.files.log, self.files.errors) if path.is_file()]
         return "\n".join(path.read_text("utf-8", "replace") for path in files)
 
     def cancel(self) -> None:
         """Ask the job to stop; it does so within two seconds. A pending one is not begun."""
         if self.state == PENDING:
-            self.state = CANCELLED
-            _write_json(self.folder / "process.json", {"pid": 0, "fingerprint": ""})
-        elif self.state == RUNNING and not self._asked_to_stop:
+            with claimed(self.files.claim, self.title):
+                if self._mark(damaged=Mark()) is None:
+                    self._note(Mark(run=uuid.uuid4().hex))
+            self.poll()  # cancelled; or another Blender has started it, and it is asked to stop
+        if self.state == RUNNING and not self._asked_to_stop:
             self._asked_to_stop = time.monotonic()
-            (self.folder / "cancel").touch()
+            with contextlib.suppress(OSError):  # a full disk; the signal will do
+                self.files.cancel.touch()
             if self._alive():
                 process.terminate(self._pid())
 
     def poll(self) -> None:
         """Read what is new in the log and settle the state."""
+        if self.state == PENDING:
+            mark = self._mark(damaged=None)
+            if mark is None:
+                return
+            self.state, self._run, self.waits_for = RUNNING, mark.run, None
         if self.state != RUNNING:
             return
         alive = self._alive()
@@ -177,32 +198,117 @@ class Job:
         return self.state == RUNNING and bool(self._asked_to_stop)
 
     @property
-    def _errors(self) -> Path:
-        return self.folder / "errors.txt"
+    def leaving(self) -> bool:
+        """Whether it was cancelled, and its process has not gone yet."""
+        return self.state == CANCELLED and self._popen is not None and self._popen.poll() is None
 
-    def _begin_anew(self) -> None:
-        (self.folder / "cancel").unlink(missing_ok=True)
-        self._errors.unlink(missing_ok=True)
-        self._asked_to_stop = 0.0
-        self.error = None
+    def fail(self, problem: str, remedy: str, button: str = "") -> None:
+        """Count as failed: also for what was done with a finished job's results."""
+        self.state = FAILED
+        self.error = AddonError(problem, remedy, button)
+
+    def _spawn(self) -> None:
+        """Start the supervisor, note it, and only then let it begin. The claim is held."""
+        resume = self.plan["resume_steps"] and (Path(self.out) / "job.json").is_file()
+        self.plan["steps"] = self.plan["resume_steps"] if resume else self.plan["first_steps"]
+        try:
+            checked_json.write(self.files.plan, self.plan)
+            self.files.cancel.unlink(missing_ok=True)
+            self.files.errors.write_bytes(b"")  # Windows removes no file that is open somewhere
+            self.files.log.open("ab").close()
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+        self._asked_to_stop, self.error, self.waits_for = 0.0, None, None
         self.log.skip()
+        script = Path(__file__).with_name("supervise.py")
+        command = [self.plan["python"], str(script), str(self.folder)]
+        try:
+            popen = process.spawn(command, self.folder, self.files.log, self.files.errors)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise AddonError(
+                f"{self.plan['python']} cannot be run ({reason})",
+                "choose the engine's Python in the preferences, or install the engine",
+            ) from error
+        try:
+            run = uuid.uuid4().hex
+            write_mark(self.files.mark, Mark(popen.pid, process.fingerprint(popen.pid), run))
+        except BaseException as error:
+            _end(popen)
+            self.files.mark.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise _unwritable(self.folder, error) from error
+            raise
+        with contextlib.suppress(OSError):  # it has died already: its errors tell why
+            popen.stdin.write(b"go\n")
+            popen.stdin.close()
+        self._popen, self._run, self.state = popen, run, RUNNING
+
+    def _note(self, mark: Mark) -> None:
+        try:
+            write_mark(self.files.mark, mark)
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
+
+    def _last_run_is_gone(self) -> bool:
+        """Whether nothing of the run before is left; else what is waited for is told."""
+        try:
+            mark = read_mark(self.files.last)
+        except AddonError:
+            mark = None
+        if mark is None or not mark.pid:
+            return True
+        if self._popen is not None:
+            self._popen.poll()  # bury it
+        alive = mark.alive
+        pids = [mark.pid] if alive else process.followers(mark.pid)
+        if not pids:
+            return True
+        if self.waits_for is None:
+            self._waits_since = time.monotonic()
+        elif alive and time.monotonic() - self._waits_since > KILL_AFTER:
+            process.kill(mark.pid)
+        self.waits_for = AddonError(
+            f"the engine of the run before is still saving (process {pids[0]})",
+            "wait until it has gone",
+        )
+        return False
+
+    def _mark(self, damaged: Mark | None) -> Mark | None:
+        """Which process runs the job, None for none; `damaged` where the file is.
+
+        `damaged` None: a job whose file is damaged is interrupted, and the file said to be the
+        reason.
+        """
+        try:
+            return read_mark(self.files.mark)
+        except AddonError as error:
+            if damaged is not None:
+                return damaged
+            self.state, self._run, self.error = INTERRUPTED, "", error
+            return None
 
     def _pid(self) -> int:
-        return _read_json(self.folder / "process.json").get("pid", 0)
+        """The supervisor's process, 0 where it is not known."""
+        if self._popen is not None:
+            return self._popen.pid
+        mark = self._mark(damaged=Mark())
+        return mark.pid if mark else 0
 
     def _alive(self) -> bool:
         if self._popen is not None:
             return self._popen.poll() is None
-        mark = _read_json(self.folder / "process.json")
-        found = process.fingerprint(mark["pid"]) if mark.get("pid") else ""
-        return bool(found) and found == mark.get("fingerprint")
+        mark = self._mark(damaged=None)
+        return mark is not None and mark.alive
 
     def _settle(self) -> None:
         """The process is gone: say how it ended."""
+        if self.state != RUNNING:  # its process.json is damaged
+            return
         code = self.log.exit_code
         if code == 0:
             self.state = DONE
-        elif self.log.said_cancelled or (self.folder / "cancel").exists() or not self._pid():
+        elif self.log.said_cancelled or self.files.cancel.exists() or not self._pid():
             self.state = CANCELLED
         elif self.log.error is not None:
             self.state, self.error = FAILED, self.log.error
@@ -210,51 +316,8 @@ class Job:
             self.state = INTERRUPTED
             self.error = AddonError(f"{self.title} was interrupted", "resume it", "nvd.resume_job")
         else:
-            last = _last_line(self._errors)
-            self.fail(last or f"ended with code {code}", f"see {self._errors}, and try again")
-
-    def fail(self, problem: str, remedy: str) -> None:
-        """Count as failed: also for what was done with a finished job's results."""
-        self.state = FAILED
-        self.error = AddonError(problem, remedy)
-
-
-class Queue:
-    """Jobs in their order; one runs at a time."""
-
-    def __init__(self):
-        self.jobs: list[Job] = []
-
-    def add(self, job: Job) -> Job:
-        """Take `job` in, unless it is there already; returns the one that the queue holds."""
-        known = self.find(job.id)
-        if known is None:
-            self.jobs.append(job)
-        return known or job
-
-    def find(self, id: str) -> Job | None:
-        return next((job for job in self.jobs if job.id == id), None)
-
-    def remove(self, job: Job) -> None:
-        """Forget a job that has ended."""
-        if not job.ended:
-            raise AddonError(f"{job.title} is {job.state}", "cancel it first")
-        self.jobs.remove(job)
-
-    def tick(self) -> list[Job]:
-        """Poll what runs and start what is next; returns the jobs that have just ended."""
-        before = {job.id: job.state for job in self.jobs}
-        for job in self.jobs:
-            job.poll()
-        if not any(job.state == RUNNING for job in self.jobs):
-            waiting = next((job for job in self.jobs if job.state == PENDING), None)
-            if waiting is not None:
-                waiting.start()
-        return [job for job in self.jobs if job.ended and before[job.id] in UNFINISHED]
-
-    @property
-    def busy(self) -> bool:
-        return any(not job.ended for job in self.jobs)
+            last = last_line(self.files.errors)
+            self.fail(last or f"ended with code {code}", f"see {self.files.errors}, and try again")
 
 
 def new_name() -> str:
@@ -262,24 +325,23 @@ def new_name() -> str:
     return time.strftime("%Y%m%d-%H%M%S-") + uuid.uuid4().hex[:8]
 
 
-def _read_json(path: Path) -> dict:
+def _move(source: Path, target: Path) -> None:
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return values if isinstance(values, dict) else {}
+        checked_json.patiently(lambda: source.replace(target))
+    except OSError as error:
+        raise _unwritable(source.parent, error) from error
 
 
-def _write_json(path: Path, values: dict) -> None:
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(json.dumps(values, indent=1), "utf-8")
-    beside.replace(path)
+def _end(popen) -> None:
+    """End a supervisor that was not let begin; it has started nothing."""
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        popen.kill()
+        popen.stdin.close()
+        popen.wait(5.0)
 
 
-def _last_line(path: Path) -> str:
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        lines = file.read().decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else ""
+def _unwritable(folder: Path, error: OSError) -> AddonError:
+    return AddonError(
+        f"the job's folder {folder} cannot be written to ({error.strerror or error})",
+        "make room on the disk, or see that the folder may be written, and try again",
+    )

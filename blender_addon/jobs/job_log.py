@@ -1,11 +1,18 @@
-"""What a job has said so far: its log, read as it grows."""
+"""What a job has said so far: its log, read as it grows.
 
-import json
+Whatever stands there, reading it does not fail: an event whose values are not what they should be
+is passed over, and counted in `unread`.
+"""
+
 from pathlib import Path
 
 from ..errors import AddonError
+from . import checked_json
+from .checked_json import Odd
 
 READ_LIMIT = 1 << 16  # bytes taken in at a time
+LINE_LIMIT = 1 << 20  # bytes of a line
+MOST_CAUTIONS = 20
 
 
 class JobLog:
@@ -14,16 +21,30 @@ class JobLog:
     `stage`, `done`, `total`, `seconds_left`, `psnr` and `preview` are the newest progress, `step`
     the (number, of how many) of the process that runs, `message` the newest line for people,
     `result` what was reported at the end, `error` an AddonError, `exit_code` the last word.
+    `unread` counts the lines that could not be understood, `odd` says why, of the newest.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self._place = max(0, self._size() - READ_LIMIT)
+        self._takers = {
+            "start": self._take_start,
+            "step": self._take_step,
+            "progress": self._take_progress,
+            "caution": self._take_caution,
+            "message": self._take_message,
+            "result": self._take_result,
+            "cancelled": self._take_cancelled,
+            "error": self._take_error,
+            "exit": self._take_exit,
+        }
         self.forget()
+        self._from_the_middle = self._place > 0
 
     def forget(self) -> None:
         """Begin anew: what was read so far belongs to an earlier run."""
         self._rest = b""
+        self._from_the_middle = False
         self.stage, self.done, self.total = "", 0, 0
         self.seconds_left: float | None = None
         self.psnr: float | None = None
@@ -35,6 +56,7 @@ class JobLog:
         self.error: AddonError | None = None
         self.exit_code: int | None = None
         self.said_cancelled = False
+        self.unread, self.odd = 0, ""
 
     def skip(self) -> None:
         """Go to the end of the log and forget what stands there."""
@@ -42,16 +64,24 @@ class JobLog:
         self.forget()
 
     def read(self) -> bool:
-        """Take in a limited amount of what is new; returns whether the end was reached."""
-        if not self.path.is_file():
+        """Take in a limited amount of what is new; returns whether the end was reached.
+
+        OSError where the file is there and cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._place)
+                new = file.read(READ_LIMIT)
+        except FileNotFoundError:
             return True
-        with self.path.open("rb") as file:
-            file.seek(self._place)
-            new = file.read(READ_LIMIT)
         self._place += len(new)
         *lines, rest = (self._rest + new).split(b"\n")
-        for line in lines:
+        for line in lines[self._from_the_middle :]:
             self._take(line.decode("utf-8", "replace").strip())
+        self._from_the_middle = self._from_the_middle and not lines
+        if len(rest) > LINE_LIMIT:
+            self._pass_over("a line without end")
+            rest, self._from_the_middle = b"", True
         self._rest = rest
         return len(new) < READ_LIMIT
 
@@ -67,35 +97,51 @@ class JobLog:
 
     def _take(self, line: str) -> None:
         if not line.startswith("{"):
-            self.message = line or self.message  # pip and Blender speak plain text
+            self.message = checked_json.clean(line[:1000]) or self.message  # pip and Blender
             return
         try:
-            values = json.loads(line)
-        except ValueError:
-            return  # half a line of a process that was killed
-        take = getattr(self, f"_take_{values.get('event')}", None)
-        if take is not None:
-            take(values)
+            values = checked_json.parse(line)
+            event = values.get("event")
+            take = self._takers.get(event) if isinstance(event, str) else None
+            if take is not None:
+                take(values)
+        except Odd as odd:  # half a line of a process that was killed, or a stranger's
+            self._pass_over(str(odd))
+
+    def _pass_over(self, why: str) -> None:
+        self.unread += 1
+        self.odd = why
 
     def _take_start(self, _values: dict) -> None:
         self.forget()
 
     def _take_step(self, values: dict) -> None:
-        self.step = (values["number"], values["of"])
-        self.stage, self.done, self.total = values["title"], 0, 0
-        self.seconds_left = None
+        of = checked_json.whole(values, "of", 1)
+        number, title = (
+            checked_json.whole(values, "number", 1, of),
+            checked_json.text(values, "title"),
+        )
+        self.step, self.stage = (number, of), title
+        self.done, self.total, self.seconds_left = 0, 0, None
 
     def _take_progress(self, values: dict) -> None:
-        self.stage, self.done, self.total = values["stage"], values["done"], values["total"]
-        self.seconds_left = values.get("seconds_left")
-        self.psnr = values.get("psnr", self.psnr)
-        self.preview = values.get("preview", self.preview)
+        stage = checked_json.text(values, "stage")
+        done, total = (checked_json.whole(values, name) for name in ("done", "total"))
+        seconds_left = checked_json.number(values, "seconds_left")
+        psnr = checked_json.number(values, "psnr")
+        preview = checked_json.path(values, "preview", self.preview)
+        self.stage, self.done, self.total = stage, done, total
+        self.seconds_left = seconds_left if seconds_left is None else max(0.0, seconds_left)
+        self.psnr = self.psnr if psnr is None else psnr
+        self.preview = preview
 
     def _take_caution(self, values: dict) -> None:
-        self.cautions.append(values["text"])
+        text = checked_json.text(values, "text")
+        if text not in self.cautions and len(self.cautions) < MOST_CAUTIONS:
+            self.cautions.append(text)
 
     def _take_message(self, values: dict) -> None:
-        self.message = values["text"]
+        self.message = checked_json.text(values, "text")
 
     def _take_result(self, values: dict) -> None:
         self.result = {key: value for key, value in values.items() if key != "event"}
@@ -104,9 +150,26 @@ class JobLog:
         self.said_cancelled = True
 
     def _take_error(self, values: dict) -> None:
-        details = [f"{word} {values[word]}" for word in ("expected", "found") if word in values]
-        problem = values["problem"] + (f" ({'; '.join(details)})" if details else "")
-        self.error = AddonError(problem, values.get("remedy", ""), values.get("button", ""))
+        details = [
+            f"{word} {checked_json.text(values, word)}"
+            for word in ("expected", "found")
+            if values.get(word) is not None
+        ]
+        problem = checked_json.text(values, "problem")
+        problem += f" ({'; '.join(details)})" if details else ""
+        remedy, button = (checked_json.text(values, name, "") for name in ("remedy", "button"))
+        self.error = AddonError(problem, remedy, button)
 
     def _take_exit(self, values: dict) -> None:
-        self.exit_code = values["code"]
+        self.exit_code = checked_json.whole(values, "code", -(2**31), 2**32)
+
+
+def last_line(path: Path) -> str:
+    """The last line of a text file, "" where there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            lines = file.read().decode("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return ""
+    return checked_json.clean(lines[-1]) if lines else ""

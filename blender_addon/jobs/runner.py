@@ -14,8 +14,10 @@ import bpy
 from bpy.app.handlers import persistent
 from bpy.props import CollectionProperty, StringProperty
 
+from ..blender.storage import is_ours
 from ..errors import AddonError
-from .job import INTERRUPTED, Job, Queue
+from .job import INTERRUPTED, PENDING, Job, Queue
+from .lanes import as_problem
 
 INTERVAL = 0.25  # seconds between two ticks
 
@@ -37,6 +39,10 @@ class Runner:
     `queue` holds decompositions and renders, `tools` installations and tests, which need not wait
     for them. `when_ended` are functions called with each job that ends. `longest_tick` is the
     longest time in seconds that the timer held Blender's main thread.
+    `trouble` is what made the last tick fail, None where it went well; `damaged` are the jobs, by
+    id, that the file remembers and whose folders cannot be understood. `foreign` are the ids of
+    those whose folders another user or machine made: a file from elsewhere may name any folder, and
+    its plan any program, so they are looked at and never started.
     """
 
     def __init__(self):
@@ -44,6 +50,9 @@ class Runner:
         self.tools = Queue()
         self.when_ended: list[Callable[[Job], None]] = []
         self.longest_tick = 0.0
+        self.trouble: AddonError | None = None
+        self.damaged: dict[str, AddonError] = {}
+        self.foreign: set[str] = set()
         self._scenes: dict[str, str] = {}  # job's id: name of its scene
 
     def queue_job(self, job: Job, scene: bpy.types.Scene | None = None) -> Job:
@@ -67,10 +76,15 @@ class Runner:
     def forget(self, job: Job) -> None:
         """Take a job that has ended from the list and from the file; its output stays."""
         self.queue.remove(job)
-        self._scenes.pop(job.id, None)
+        self.forget_record(job.id)
+
+    def forget_record(self, id: str) -> None:
+        """Take what the file remembers of a job from it."""
+        self._scenes.pop(id, None)
+        self.damaged.pop(id, None)
         for scene in bpy.data.scenes:
             for index, record in reversed(list(enumerate(scene.nvd_jobs))):
-                if record.job_id == job.id:
+                if record.job_id == id:
                     scene.nvd_jobs.remove(index)
 
     def tick(self) -> None:
@@ -96,6 +110,8 @@ class Runner:
         """Take in the jobs that the opened file remembers; ended ones of other files go."""
         self.queue.jobs = [job for job in self.queue.jobs if not job.ended]
         self._scenes.clear()
+        self.damaged.clear()
+        self.foreign.clear()
         for scene in bpy.data.scenes:
             for record in scene.nvd_jobs:
                 job = self._load(record)
@@ -113,10 +129,23 @@ class Runner:
         known = self.queue.find(record.job_id)
         if known is not None:
             return known
+        folder = Path(bpy.path.abspath(record.folder))
+        if not (folder / "plan.json").is_file():
+            return None  # made on another machine, or its folder was cleared away
         try:
-            return Job(Path(record.folder))
-        except AddonError:  # made on another machine, or its folder was cleared away
+            job = Job(folder)
+        except (AddonError, OSError) as error:
+            self.damaged[record.job_id] = as_problem(error, f"{folder} cannot be read")
             return None
+        if not is_ours(folder):
+            self.foreign.add(job.id)
+        if job.state == PENDING and job.id in self.foreign:
+            job.state = INTERRUPTED
+            job.error = AddonError(
+                f"{job.title} was queued by another user or machine, at {folder}",
+                "start it again from its strip",
+            )
+        return job
 
     def _remember(self) -> None:
         """Write the jobs into their scenes; an undo may have taken them out."""
@@ -140,8 +169,14 @@ runner = Runner()
 
 
 def timer() -> float | None:
-    """Blender calls this; None ends it."""
-    runner.tick()
+    """Blender calls this; None ends it. One that raises would never be called again."""
+    try:
+        runner.tick()
+        runner.trouble = None
+    except Exception as error:
+        if runner.trouble is None:  # four times a second it would fill the console
+            traceback.print_exc()
+        runner.trouble = as_problem(error, "the jobs cannot be looked after")
     return INTERVAL if runner.queue.busy or runner.tools.busy else None
 
 
@@ -168,6 +203,8 @@ def describe(job: Job) -> str:
     """One line on where a job stands."""
     if job.stopping:
         return "stopping"
+    if job.state == PENDING:
+        return job.waits_for.problem if job.waits_for else "waits for its turn"
     if job.state != "running":
         return "can be resumed" if job.state == INTERRUPTED else job.state
     words = [job.log.stage or "starting"]

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from .job import Job
+from .job import PENDING, Job
 from .runner import runner
 
 SECONDS = 0.2  # between two looks
@@ -35,8 +35,9 @@ def wait_alone(job: Job, tell: Callable[[Job], None] | None = None) -> Job:
     main = threading.current_thread() is threading.main_thread()
     before = [signal.signal(number, stop) for number in numbers] if main else []
     try:
-        job.start()
         while not job.ended:
+            if job.state == PENDING:  # the engine of the run before may still be saving
+                job.start()
             job.poll()
             _look(job, tell)
     finally:

@@ -44,13 +44,17 @@ def _when_ended(job: Job) -> None:
     if job.kind != KIND or job.state != DONE:
         return
     about = job.plan["about"]
-    entry = listed_shot(about["scene"], about["folder"])
+    scene, folder, pattern = (about.get(name) for name in ("scene", "folder", "pattern"))
+    if not all(isinstance(value, str) for value in (scene, folder, pattern)):
+        job.fail("it is not known what was rendered: plan.json is damaged", "render it again")
+        return
+    entry = listed_shot(scene, folder)
     if entry is None:
         return
     try:
-        add_strip(entry, entry.id_data, about["pattern"])
+        add_strip(entry, entry.id_data, pattern)
     except AddonError as error:
-        print(f"Neural Video Layers: {error}")
+        job.fail(error.problem, error.remedy, error.button)
         return
     bpy.ops.ed.undo_push(message="Render to Strip")
 

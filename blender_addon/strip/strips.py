@@ -18,7 +18,7 @@ from pathlib import Path
 import bpy
 
 from ..blender import compat
-from ..jobs.process import clean_environment
+from ..jobs.process import clean_environment, hidden
 from ..shot import nodes
 from ..shot.folder import Shot, ShotError
 from ..shot.painting import save_edits
@@ -86,6 +86,7 @@ def render_to_strip(
         stdin=subprocess.PIPE,  # the engine stops when it is closed: with us
         text=True,
         env=clean_environment(),
+        **hidden(),
     )
     problem, remedy = "", ""
     with process:

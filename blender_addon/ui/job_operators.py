@@ -10,7 +10,7 @@ from ..decompose.mask_drawing import draw_mask
 from ..decompose.properties import add_object, output_folder
 from ..decompose.strip_job import decompose_strip
 from ..engine.find import find_engine, test_job
-from ..engine.install import install_job
+from ..engine.install import install_job, plan_install
 from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.runner import runner
@@ -29,6 +29,17 @@ class _OnJob(Reporting):
             raise AddonError("the job is not in the list any more", "start it again")
         return job
 
+    def found_to_start(self) -> Job:
+        """The same; not one whose folder came with a file from elsewhere, for it may name any
+        program.
+        """
+        job = self.found()
+        if job.id in runner.foreign:
+            raise AddonError(
+                f"{job.title} was queued by another user or machine", "start it from its strip"
+            )
+        return job
+
 
 class NVD_OT_test_engine(Reporting, bpy.types.Operator):
     """See whether the engine's Python works: its version, its device, and what is missing"""
@@ -41,26 +52,41 @@ class NVD_OT_test_engine(Reporting, bpy.types.Operator):
 
 
 class NVD_OT_install_engine(Reporting, bpy.types.Operator):
-    """Install the engine into this extension's own folder (downloads up to 3 GB)"""
+    """Install the engine, for all Blenders of yours; first it says how large it is, and where"""
 
     bl_idname = "nvd.install_engine"
     bl_label = "Install Engine"
 
-    def invoke(self, context, event):
-        return context.window_manager.invoke_confirm(self, event)
+    def invoke(self, context, _event):
+        try:
+            self.lines = plan_install(**install_options()).lines
+        except AddonError as error:  # not online, or not for this machine: said before the question
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return context.window_manager.invoke_props_dialog(
+            self, width=560, title="Install the Engine?", confirm_text="Install"
+        )
+
+    def draw(self, _context):
+        for line in self.lines:
+            self.layout.label(text=line)
 
     def work(self, _context):
-        chosen = preferences()
-        options = {}
-        if chosen is not None:
-            options = {
-                "source": bpy.path.abspath(chosen.engine_source),
-                "build": chosen.torch_build,
-                "torch_index": chosen.torch_index,
-                "package_index": chosen.package_index,
-            }
-        runner.queue_tool(install_job(**options))
+        runner.queue_tool(install_job(**install_options()))
         return "The engine is being installed; the preferences show how far it is"
+
+
+def install_options() -> dict:
+    """What the preferences say on the installation."""
+    chosen = preferences()
+    if chosen is None:
+        return {}
+    return {
+        "source": bpy.path.abspath(chosen.engine_source),
+        "build": chosen.torch_build,
+        "torch_index": chosen.torch_index,
+        "package_index": chosen.package_index,
+    }
 
 
 class NVD_OT_decompose(Reporting, bpy.types.Operator):
@@ -112,7 +138,7 @@ class NVD_OT_resume_job(_OnJob, bpy.types.Operator):
     bl_label = "Resume"
 
     def work(self, context):
-        job = self.found()
+        job = self.found_to_start()
         job.queue_again()
         runner.queue_job(job, sequencer_scene(context))
 
@@ -124,7 +150,7 @@ class NVD_OT_retry_on_cpu(_OnJob, bpy.types.Operator):
     bl_label = "Run on the CPU"
 
     def work(self, context):
-        job = self.found()
+        job = self.found_to_start()
         job.on_cpu()
         runner.queue_job(job, sequencer_scene(context))
 
@@ -136,7 +162,10 @@ class NVD_OT_forget_job(_OnJob, bpy.types.Operator):
     bl_label = "Remove from List"
 
     def work(self, _context):
-        runner.forget(self.found())
+        if self.job in runner.damaged:
+            runner.forget_record(self.job)
+        else:
+            runner.forget(self.found())
 
 
 class NVD_OT_open_job(_OnJob, bpy.types.Operator):
@@ -150,7 +179,13 @@ class NVD_OT_open_job(_OnJob, bpy.types.Operator):
         job = self.found()
         if job.state != DONE:
             raise AddonError(f"{job.title} is {job.state}", "wait until it is done")
-        add_shot(job.out, sequencer_scene(context), **job.plan["about"])
+        strip, first = (job.plan["about"].get(name) for name in ("strip", "first_frame"))
+        add_shot(
+            job.out,
+            sequencer_scene(context),
+            strip=strip if isinstance(strip, str) else "",
+            first_frame=first if type(first) is int and abs(first) < 2**31 else None,
+        )
         return f"Opened {job.title}"
 
 

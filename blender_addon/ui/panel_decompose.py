@@ -73,9 +73,15 @@ class NVD_PT_jobs(_InSequencer, bpy.types.Panel):
 
     @classmethod
     def poll(cls, _context):
-        return bool(runner.queue.jobs)
+        return bool(runner.queue.jobs or runner.damaged or runner.trouble)
 
     def draw(self, context):
+        if runner.trouble is not None:
+            draw_problem(self.layout, runner.trouble)
+        for id, problem in runner.damaged.items():
+            row = self.layout.row()
+            draw_problem(row, problem)
+            row.operator("nvd.forget_job", text="", icon="X").job = id
         mine = runner.jobs_of(sequencer_scene(context))
         for job in mine:
             _draw_job(self.layout, job)
@@ -137,6 +143,10 @@ def _draw_job(layout, job: Job) -> None:
         draw_problem(box, job.error, job.id)
     else:
         box.label(text=describe(job))
+    if job.id in runner.queue.troubles:
+        draw_problem(box, runner.queue.troubles[job.id], job.id)
+    if job.log.unread:
+        box.label(text=f"{job.log.unread} lines of its log were not understood", icon="ERROR")
     if job.ended and job.state != DONE:
         box.operator("nvd.resume_job", icon="PLAY").job = job.id
     for caution in job.log.cautions:

@@ -1,12 +1,15 @@
 """The extension's preferences: where the engine is, how it is installed, and what it says."""
 
+import textwrap
+
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from ..blender.problems import draw_problem
+from ..blender.problems import WIDTH, draw_problem
 from ..blender.storage import EXTENSION
 from ..engine.find import find_engine
 from ..errors import AddonError
+from ..jobs.checked_json import clean
 from ..jobs.runner import describe, runner
 
 
@@ -77,12 +80,15 @@ class NVD_AP_preferences(bpy.types.AddonPreferences):
             draw_problem(layout, job.error)
         elif job.log.result:
             facts = job.log.result
-            layout.label(
-                text=f"nvd {facts['version']}, torch {facts['torch']}, {facts['device']}",
-                icon="CHECKMARK",
+            version, torch, device = (
+                clean(str(facts.get(name, "?"))[:80]) for name in ("version", "torch", "device")
             )
+            layout.label(text=f"nvd {version}, torch {torch}, {device}", icon="CHECKMARK")
         else:
             layout.label(text=job.state)
+        for caution in job.log.cautions:
+            for line in textwrap.wrap(caution, 2 * WIDTH):
+                layout.label(text=line, icon="ERROR")
         if kind == "install":
             layout.operator("nvd.show_log", icon="TEXT").job = job.id
 
