@@ -45,7 +45,7 @@ class TorchBuild:
 
     @property
     def size(self) -> float:
-        return 8.0 if self.kind == "cuda" else 1.5
+        return 8.0 if self.kind == "cuda" else 1.7
 
     @property
     def index(self) -> str:

@@ -10,7 +10,6 @@ reads a limited amount. No bpy here.
 """
 
 import contextlib
-import subprocess
 import time
 import uuid
 from pathlib import Path
@@ -18,9 +17,10 @@ from pathlib import Path
 from ..errors import AddonError
 from . import checked_json, process
 from .claim import Claimed, claimed
-from .job_files import SCHEMA, JobFiles, Mark, read_mark, read_plan, write_mark
+from .job_files import SCHEMA, JobFiles, Mark, read_mark, read_plan, unwritable, write_mark
 from .job_log import JobLog, last_line
 from .lanes import Queue
+from .launch import launch
 
 __all__ = ["CANCELLED", "DONE", "FAILED", "INTERRUPTED", "PENDING", "RUNNING", "Job", "Queue"]
 
@@ -96,7 +96,7 @@ class Job:
             folder.mkdir(parents=True, exist_ok=True)
             checked_json.write(folder / "plan.json", plan)
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise unwritable(folder, error) from error
         return cls(folder)
 
     # What can be done with it
@@ -118,7 +118,7 @@ class Job:
             with claimed(self.files.claim, self.title):
                 self.poll()
                 if self.state == PENDING and self._last_run_is_gone():
-                    self._spawn()
+                    self._launch()
         except Claimed as claim:
             self.waits_for = claim
         except AddonError as error:
@@ -207,48 +207,20 @@ class Job:
         self.state = FAILED
         self.error = AddonError(problem, remedy, button)
 
-    def _spawn(self) -> None:
-        """Start the supervisor, note it, and only then let it begin. The claim is held."""
+    def _launch(self) -> None:
+        """Let the supervisor begin. The claim is held."""
         resume = self.plan["resume_steps"] and (Path(self.out) / "job.json").is_file()
         self.plan["steps"] = self.plan["resume_steps"] if resume else self.plan["first_steps"]
-        try:
-            checked_json.write(self.files.plan, self.plan)
-            self.files.cancel.unlink(missing_ok=True)
-            self.files.errors.write_bytes(b"")  # Windows removes no file that is open somewhere
-            self.files.log.open("ab").close()
-        except OSError as error:
-            raise _unwritable(self.folder, error) from error
         self._asked_to_stop, self.error, self.waits_for = 0.0, None, None
         self.log.skip()
-        script = Path(__file__).with_name("supervise.py")
-        command = [self.plan["python"], str(script), str(self.folder)]
-        try:
-            popen = process.spawn(command, self.folder, self.files.log, self.files.errors)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise AddonError(
-                f"{self.plan['python']} cannot be run ({reason})",
-                "choose the engine's Python in the preferences, or install the engine",
-            ) from error
-        try:
-            run = uuid.uuid4().hex
-            write_mark(self.files.mark, Mark(popen.pid, process.fingerprint(popen.pid), run))
-        except BaseException as error:
-            _end(popen)
-            self.files.mark.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise _unwritable(self.folder, error) from error
-            raise
-        with contextlib.suppress(OSError):  # it has died already: its errors tell why
-            popen.stdin.write(b"go\n")
-            popen.stdin.close()
-        self._popen, self._run, self.state = popen, run, RUNNING
+        self._popen, self._run = launch(self.files, self.plan)
+        self.state = RUNNING
 
     def _note(self, mark: Mark) -> None:
         try:
             write_mark(self.files.mark, mark)
         except OSError as error:
-            raise _unwritable(self.folder, error) from error
+            raise unwritable(self.folder, error) from error
 
     def _last_run_is_gone(self) -> bool:
         """Whether nothing of the run before is left; else what is waited for is told."""
@@ -329,19 +301,4 @@ def _move(source: Path, target: Path) -> None:
     try:
         checked_json.patiently(lambda: source.replace(target))
     except OSError as error:
-        raise _unwritable(source.parent, error) from error
-
-
-def _end(popen) -> None:
-    """End a supervisor that was not let begin; it has started nothing."""
-    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
-        popen.kill()
-        popen.stdin.close()
-        popen.wait(5.0)
-
-
-def _unwritable(folder: Path, error: OSError) -> AddonError:
-    return AddonError(
-        f"the job's folder {folder} cannot be written to ({error.strerror or error})",
-        "make room on the disk, or see that the folder may be written, and try again",
-    )
+        raise unwritable(source.parent, error) from error

@@ -98,6 +98,13 @@ def write_mark(path: Path, mark: Mark) -> None:
     checked_json.write(path, asdict(mark))
 
 
+def unwritable(folder: Path, error: OSError) -> AddonError:
+    return AddonError(
+        f"the job's folder {folder} cannot be written to ({error.strerror or error})",
+        "make room on the disk, or see that the folder may be written, and try again",
+    )
+
+
 def _step(step: object, name: str) -> dict:
     if not isinstance(step, dict):
         raise Odd(f"{name}: expected steps, found {checked_json.shown(step)}")

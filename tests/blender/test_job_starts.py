@@ -192,8 +192,8 @@ class TestASpawnThatFails:
         job = script_job(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')")
         code = (
             "import os, signal, sys; sys.path.insert(0, sys.argv[1]); import bpy\n"
-            "from blender_addon.jobs import job\n"
-            "job.write_mark = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "from blender_addon.jobs import job, launch\n"
+            "launch.write_mark = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
             "job.Job(sys.argv[2]).start()\n"
         )
         done = subprocess.run([sys.executable, "-c", code, str(ROOT), str(job.folder)])
