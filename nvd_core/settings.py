@@ -32,6 +32,7 @@ MOST_GRID_VALUES = 2**29
 MOST_WEIGHTS = 2**26
 """of one fully connected network"""
 REFERENCE = "docs/reference/settings.md"
+_CORRECT = "correct the settings file"
 
 
 Share = Annotated[float, within(0, 1)]
@@ -333,7 +334,7 @@ def settings_from(values: dict, preset: str = "fast", place: str = "") -> Settin
         _update(settings, values, "")
         _check(settings)
     except Fault as fault:
-        raise _refusal(fault, place) from fault
+        raise _refusal(fault, place, "correct the list" if place else _CORRECT) from fault
     return settings
 
 
@@ -350,15 +351,14 @@ def update_settings(settings: Settings, values: dict) -> Settings:
 def set_settings(settings: Settings, words: list[str]) -> Settings:
     """Change `settings` in place by `NAME=VALUE` each, such as losses.flow=0.02; returns them.
 
-    A value is what YAML takes it for. NvdError with the name of what does not fit.
+    Whole groups may be given too: `mapping.grid=null`. A value is what YAML takes it for. NvdError
+    with the name of what does not fit.
     """
     try:
         for word in words:
-            name, separator, text = word.partition("=")
-            if not separator:
-                raise Fault("--set", "type", "NAME=VALUE, such as losses.flow=0.02", word)
+            name, _, text = word.partition("=")
             if name == "preset":
-                raise Fault("preset", "type", "no preset in --set, but --preset NAME", word)
+                raise Fault(name, "type", "--preset NAME in place of --set", word)
             try:
                 value = parse_yaml(text)
             except Unreadable:
@@ -442,7 +442,7 @@ def _level_entries(grid: GridSettings, dims: int, dense: bool, by_clip: bool) ->
         yield full if dense else 2**grid.log2_table if by_clip else min(full, 2**grid.log2_table)
 
 
-def _refusal(fault: Fault, place: str = "", remedy: str = "correct the settings file") -> NvdError:
+def _refusal(fault: Fault, place: str = "", remedy: str = _CORRECT) -> NvdError:
     """The NvdError for a Fault; `place` says where in its file the settings are."""
     where = f" in {place}" if place else ""
     if fault.what == "unknown":

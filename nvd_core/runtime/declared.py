@@ -13,6 +13,7 @@ not fit is a `Fault`, and whoever reads the file words the NvdError, with `Fault
 
 import dataclasses
 import difflib
+import math
 import types
 from dataclasses import dataclass, is_dataclass
 from functools import lru_cache
@@ -197,12 +198,14 @@ def _scalar(kind: Any, value: object, notation: Notation, key: str) -> Any:
     try:
         if isinstance(given, str) and not sound(given):
             raise ValueError("half a surrogate pair")
+        if isinstance(given, float) and not math.isfinite(given):
+            raise ValueError("a range that is not named has no end, but no infinity in it either")
         return msgspec.convert(given, kind)
     except (msgspec.ValidationError, ValueError):
         types_ = {type(word) for arm in arms for word in get_args(arm)} | set(arms)
         fits = type(given) in types_ or (type(given) is int and float in types_)
         what = "range" if fits else "type"
-        raise Fault(key, what, described(kind, notation), value) from None
+        raise Fault(key, what, described(kind, notation), given) from None
 
 
 def _as_meant(arms: tuple[Any, ...], value: object) -> object:
@@ -268,5 +271,8 @@ def _range(said: dict[str, Any]) -> str:
 
 def number(value: float) -> str:
     """A number as a person writes it: 1e+09 as 1e9, 0.5, 4096."""
-    text = f"{value:.15g}" if isinstance(value, float) else str(value)
-    return text.replace("e+0", "e").replace("e-0", "e-").replace("e+", "e")
+    if not isinstance(value, float):
+        return str(value)
+    mantissa, _, exponent = f"{value:.15e}".partition("e")
+    short = f"{float(mantissa):g}e{int(exponent)}"
+    return short if len(short) < len(f"{value:.15g}") else f"{value:.15g}"
