@@ -442,11 +442,23 @@ def _level_entries(grid: GridSettings, dims: int, dense: bool, by_clip: bool) ->
         yield full if dense else 2**grid.log2_table if by_clip else min(full, 2**grid.log2_table)
 
 
+def _named(name: str, record: Any, prefix: str = "") -> Iterator[str]:
+    """The settings of the groups in `record` that are called `name`, with their groups."""
+    for part in kinds_of(type(record)):
+        value = getattr(record, part)
+        if part == name:
+            yield f"{prefix}{part}"
+        if dataclasses.is_dataclass(value):
+            yield from _named(name, value, f"{prefix}{part}.")
+
+
 def _refusal(fault: Fault, place: str = "", remedy: str = _CORRECT) -> NvdError:
     """The NvdError for a Fault; `place` says where in its file the settings are."""
     where = f" in {place}" if place else ""
     if fault.what == "unknown":
-        near = f"did you mean {fault.expected}? " if fault.expected else ""
+        name = fault.key.rpartition(".")[2]
+        near = fault.expected or " or ".join(_named(name, Settings()))
+        near = f"did you mean {near}? " if near else ""
         return NvdError(
             f"unknown setting {fault.key}{where}",
             remedy=f"{near}{REFERENCE} lists every setting",

@@ -101,7 +101,7 @@ def kinds_of(record: type) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1024)
-def _parts(kind: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def parts_of(kind: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The alternatives of an annotation, and all that its Metas say."""
     said: dict[str, Any] = {}
     while get_origin(kind) is Annotated:
@@ -113,8 +113,8 @@ def _parts(kind: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     arms = get_args(kind) if union else (kind,)
     if len(arms) > 1:  # a range may stand within: Width | None
         for arm in arms:
-            said = _parts(arm)[1] | said
-        arms = tuple(part for arm in arms for part in _parts(arm)[0])
+            said = parts_of(arm)[1] | said
+        arms = tuple(part for arm in arms for part in parts_of(arm)[0])
     return arms, said
 
 
@@ -125,7 +125,7 @@ def read(
 
     `complete` demands every field of a record, those with a default too.
     """
-    arms, _ = _parts(kind)
+    arms, _ = parts_of(kind)
     if value is None and type(None) in arms:
         return None
     for arm in arms:
@@ -180,7 +180,7 @@ def _list(
     arm: Any, kind: Any, value: Any, notation: Notation, key: str, complete: bool
 ) -> list | tuple:
     origin, kinds = get_origin(arm), get_args(arm)
-    said = _parts(kind)[1]
+    said = parts_of(kind)[1]
     if origin is list or kinds[-1] is ...:
         least, most = said.get("min_length", 0), said.get("max_length", len(value))
         kinds = kinds[:1] * len(value)
@@ -193,7 +193,7 @@ def _list(
 
 
 def _scalar(kind: Any, value: object, notation: Notation, key: str) -> Any:
-    arms, _ = _parts(kind)
+    arms, _ = parts_of(kind)
     given = _as_meant(arms, value) if notation.by_hand else value
     try:
         if isinstance(given, str) and not sound(given):
@@ -225,7 +225,7 @@ def _as_meant(arms: tuple[Any, ...], value: object) -> object:
 
 def described(kind: Any, notation: Notation = YAML) -> str:
     """What an annotation takes, in words: `a whole number from 1 to 32`."""
-    arms, said = _parts(kind)
+    arms, said = parts_of(kind)
     if "expected" in said.get("extra", {}):
         words = [said["extra"]["expected"]]
         return " or ".join(words + ["null"] * (type(None) in arms))
@@ -244,7 +244,7 @@ def _described(arm: Any, said: dict[str, Any], notation: Notation) -> str:
         return " or ".join(map(str, get_args(arm)))
     if get_origin(arm) in (list, tuple):
         return _list_described(arm, said, notation)
-    return {bool: "true or false", type(None): "null"}[arm]
+    return {bool: "true or false", type(None): "null"}.get(arm, "a value")
 
 
 def _list_described(arm: Any, said: dict[str, Any], notation: Notation) -> str:
@@ -256,7 +256,7 @@ def _list_described(arm: Any, said: dict[str, Any], notation: Notation) -> str:
     if count is None:
         return "a list"
     names = {int: "whole numbers" if notation.by_hand else "integers", str: f"{notation.text}s"}
-    inner = names.get(_parts(kinds[0])[0][0], "values")
+    inner = names.get(parts_of(kinds[0])[0][0], "values")
     return f"a list of {count} {inner}"
 
 
@@ -271,8 +271,7 @@ def _range(said: dict[str, Any]) -> str:
 
 def number(value: float) -> str:
     """A number as a person writes it: 1e+09 as 1e9, 0.5, 4096."""
-    if not isinstance(value, float):
-        return str(value)
+    if not isinstance(value, float) or 1e-4 <= abs(value) < 1e6 or value == 0:
+        return f"{value:.15g}" if isinstance(value, float) else str(value)
     mantissa, _, exponent = f"{value:.15e}".partition("e")
-    short = f"{float(mantissa):g}e{int(exponent)}"
-    return short if len(short) < len(f"{value:.15g}") else f"{value:.15g}"
+    return f"{float(mantissa):g}e{int(exponent)}"
