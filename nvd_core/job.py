@@ -66,9 +66,10 @@ class Job(Declared):
             _check(job)
             return job
         except Unreadable as error:
-            raise _refusal(folder, f"schema {SCHEMA} version {VERSION}", str(error)) from error
+            expected = f"schema {SCHEMA} version {VERSION}"
+            raise _refusal(folder, expected, str(error)) from error
         except Fault as fault:
-            words = {"unknown": "no such key", "missing": f"the key {fault.key}"}
+            words = {"unknown": "no other keys than its own", "missing": f"the key {fault.key}"}
             expected = words.get(fault.what, f"{fault.key} as {fault.expected}")
             found = fault.key if fault.what == "unknown" else fault.found
             raise _refusal(folder, expected, found) from fault

@@ -26,6 +26,7 @@ from nvd_core.runtime.declared import (
 from nvd_core.runtime.documents import Unreadable, parse_yaml, read_yaml
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.shown import shown
 
 MOST_GRID_VALUES = 2**29
 """learnable numbers of one grid: 2 GiB, and training keeps four of each"""
@@ -311,7 +312,12 @@ def load_settings(path: Path, preset: str | None = None) -> Settings:
         ) from error
     values = {} if values is None else values
     if not isinstance(values, dict):
-        raise _refusal(Fault("the file", "type", "name: value lines", values))
+        raise NvdError(
+            f"the settings file {path} is no list of settings",
+            expected="name: value lines",
+            found=shown(values),
+            remedy=f"{_CORRECT}; {REFERENCE} lists every setting",
+        )
     named = values.get("preset")
     if preset is not None and isinstance(named, str) and named in PRESETS and named != preset:
         raise NvdError(
@@ -463,9 +469,11 @@ def _refusal(fault: Fault, place: str = "", remedy: str = _CORRECT) -> NvdError:
             f"unknown setting {fault.key}{where}",
             remedy=f"{near}{REFERENCE} lists every setting",
         )
-    twice = " by its old name and its present one" if fault.what == "twice" else ""
+    problem = f"bad value for the setting {fault.key}{where}"
+    if fault.what == "twice":
+        problem = f"the setting {fault.key}{where} is given by an older name too"
     return NvdError(
-        f"bad value for the setting {fault.key}{where}{twice}",
+        problem,
         expected=fault.expected,
         found=fault.found,
         remedy=f"{remedy}; {REFERENCE} lists every setting with its range",

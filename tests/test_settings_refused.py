@@ -268,7 +268,10 @@ def cases(folder: Path):
     for title, text in KEYS.items():
         yield f"keys: {title}", lambda t=text: load_keys(written("keys.yaml", t), 10)
     for title, text in JOBS.items():
-        yield f"job: {title}", lambda t=text: written("job/job.json", t) and Job.load(folder / "job")
+        yield (
+            f"job: {title}",
+            lambda t=text: written("job/job.json", t) and Job.load(folder / "job"),
+        )
     for title, text in {"ninety thousand lists": "[" * 90_000, "NaN": '{"a": NaN}'}.items():
         yield (
             f"manifest: {title}",
@@ -322,7 +325,7 @@ def said_by_nvd(arguments: list[str], folder: Path, capsys, monkeypatch) -> str:
     before = sorted(folder.iterdir())
     assert main(["decompose", "clip", "--out", "shot.nvd", *arguments]) == 2
     assert sorted(folder.iterdir()) == before
-    lines = capsys.readouterr().err.splitlines()
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
     return "".join(f"  {line}\n" for line in lines).replace(str(folder), "FOLDER")
 
 
@@ -354,7 +357,9 @@ class TestBounded:
         assert shown("x" * 10**6, 20) == "'" + "x" * 16 + "..."
 
     def test_what_is_shown(self):
-        assert shown({"a": [1, None, True, "b\n"], 3: 0.5}) == "{a: [1, null, true, 'b\\n'], 3: 0.5}"
+        assert (
+            shown({"a": [1, None, True, "b\n"], 3: 0.5}) == "{a: [1, null, true, 'b\\n'], 3: 0.5}"
+        )
         assert shown("\ud800") == "'\\ud800'" and shown(object()) == "object"
 
     @pytest.mark.parametrize("text", ["1e999", "NaN", "[Infinity]", "-Infinity"])

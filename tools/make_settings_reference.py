@@ -8,6 +8,7 @@ The help of a setting is the text below it in the source.
 import ast
 import dataclasses
 import inspect
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +27,15 @@ What decides how a clip is trained. A settings file is YAML and names only what 
     iterations: 2000
     losses: {{flow: 0.02}}
 
-`nvd decompose --settings FILE` takes it, and `--set losses.flow=0.02` changes one setting more; both
-start from `--preset`: `fast` (the default), `fine` (slower, better) or `paper` (as published). All
-settings that were used are in the `settings.yaml` of the decomposition folder, which is a settings
-file too. A value out of its range is refused before anything is written. `null` leaves a thing out.
+`nvd decompose --settings FILE` takes it, and `--set losses.flow=0.02`, which may be given again,
+changes one setting more. Both start from `--preset`: `fast` (the default), `fine` (slower, better)
+or `paper` (as published). All settings that were used are in the `settings.yaml` of the
+decomposition folder, which is a settings file too. `null` leaves a thing out. A value out of its
+range is refused before anything is written.
 
-Beyond the ranges below, a grid's `finest` is not between 0 and its `base`, a grid has at most
-{values} learnable numbers, a network's layers x width x width are at most {weights}, and
-`flow_method` raft or files needs `flow_path`.
+Some settings must fit each other: a grid's `finest` is 0, -1, or its `base` or more; a grid has at
+most {values} learnable numbers; layers x width x width of a network are at most {weights};
+`flow_method: raft` and `flow_method: files` need a `flow_path`.
 """
 
 
@@ -79,7 +81,7 @@ def _helps(record: type) -> dict[str, str]:
     """The text below each field."""
     body = ast.parse(inspect.getsource(record)).body[0].body
     found = {}
-    for field, text in zip(body, body[1:], strict=False):
+    for field, text in pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
             found[field.target.id] = " ".join(text.value.value.split()).replace("|", "\\|")
     return found

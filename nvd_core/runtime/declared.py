@@ -26,9 +26,6 @@ from nvd_core.runtime.documents import MOST_DIGITS, NUMBER, sound
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.shown import shown
 
-MOST_COUNTED = 2**63 - 1
-"""the largest whole number that a range can name"""
-
 
 def within(low: float, high: float) -> Meta:
     """The range of a number, both ends included."""
@@ -107,7 +104,7 @@ def parts_of(kind: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     while get_origin(kind) is Annotated:
         kind, *metas = get_args(kind)
         for meta in metas:
-            named = ("ge", "gt", "le", "lt", "min_length", "max_length", "extra")
+            named = ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern", "extra")
             said = {n: v for n in named if (v := getattr(meta, n)) is not None} | said
     union = get_origin(kind) in (Union, types.UnionType)
     arms = get_args(kind) if union else (kind,)
@@ -255,7 +252,8 @@ def _list_described(arm: Any, said: dict[str, Any], notation: Notation) -> str:
         count = said.get("max_length")
     if count is None:
         return "a list"
-    names = {int: "whole numbers" if notation.by_hand else "integers", str: f"{notation.text}s"}
+    plural = {int: ("integers", "whole numbers"), str: ("strings", "texts")}
+    names = {of: words[notation.by_hand] for of, words in plural.items()}
     inner = names.get(parts_of(kinds[0])[0][0], "values")
     return f"a list of {count} {inner}"
 
@@ -264,7 +262,7 @@ def _range(said: dict[str, Any]) -> str:
     low, high = said.get("ge"), said.get("le")
     if low is None:
         return "" if high is None else f" of {number(high)} at the most"
-    if high is None or high == MOST_COUNTED:
+    if high is None:
         return f" of {number(low)} or more"
     return f" from {number(low)} to {number(high)}"
 

@@ -46,6 +46,10 @@ def _text(path: Path, most: int) -> str:
         with path.open("rb") as file:
             content = file.read(most + 1)  # not by its size: a pipe has none, /dev/zero no end
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        if path.is_dir():  # systems say this in different words
+            raise Unreadable("it is a folder") from error
+        if isinstance(error, FileNotFoundError):
+            raise Unreadable("there is no such file") from error
         raise Unreadable(getattr(error, "strerror", None) or str(error)) from error
     if len(content) > most:
         raise Unreadable(f"it is larger than {most >> 20} MiB")
@@ -70,8 +74,10 @@ def parse_yaml(text: str) -> Any:
             loader.dispose()
     except yaml.MarkedYAMLError as error:
         raise Unreadable(_described(error)) from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # PyYAML's own slips among them
+    except yaml.YAMLError as error:
         raise Unreadable(str(error).splitlines()[0][:200]) from error
+    except (ValueError, OverflowError) as error:  # PyYAML's own slips
+        raise Unreadable("an escape in it, or its %YAML line, has a number too large") from error
 
 
 def _described(error: yaml.MarkedYAMLError) -> str:

@@ -66,7 +66,7 @@ def write_json(path: Path, value: object) -> None:
         raise NvdError(
             f"cannot write {path}: what should stand in it has no form in JSON",
             expected="finite numbers, and names in Unicode",
-            found=ascii(str(error))[:80],
+            found="another name" if isinstance(error, UnicodeError) else "NaN or infinity",
             remedy="rename files whose names are not Unicode; otherwise this is a fault of nvd",
         ) from error
     with written_beside(path) as temporary:
