@@ -163,9 +163,9 @@ def test_any_yaml_is_taken_or_an_nvd_error(value, tmp_path):
 YAML_BITS = st.lists(
     st.sampled_from(
         ["points", "losses", ": ", "- ", "[", "]", "{", "}", ", ", "\n", "  ", "\t", "&a ", "*a",
-         "<<", "!!int ", "!!float ", "!!str ", "!!map ", "!!seq ", "!!null ", "! ", "| ", "> ", "'", '"',
-         "\\", "? ", "%YAML 1.1\n", "---\n", "...\n", "#", "0x", "1e5", ".inf", ".nan", "1:1", "~",
-         "\x00", "\x85", "\ud800", "\u2028", "\ufeff", "="]
+         "<<", "!!int ", "!!float ", "!!str ", "!!map ", "!!seq ", "!!null ", "! ", "| ", "> ",
+         "'", '"', "\\", "? ", "%YAML 1.1\n", "---\n", "...\n", "#", "0x", "1e5", ".inf", ".nan",
+         "1:1", "~", "\x00", "\x85", "\ud800", "\u2028", "\ufeff", "="]
     ),
     max_size=30,
 ).map("".join)  # fmt: skip
