@@ -1,52 +1,78 @@
 """What was asked of `nvd decompose`, kept in `job.json` so that `nvd resume` can go on with it."""
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Literal
 
+from msgspec import Meta
+
+from nvd_core.runtime.declared import (
+    JSON,
+    Declared,
+    Fault,
+    Name,
+    PathText,
+    read,
+    within,
+)
+from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
+from nvd_core.runtime.shown import shown
 
 SCHEMA = "nvd.job"
 VERSION = 1
+MOST_FRAMES = 2**31 - 1
+MOST_HEIGHT = 16384
+MOST_SEED = 2**63 - 1
+
+Frame = Annotated[int, within(0, MOST_FRAMES)]
+Stage = Literal["frames", "flow", "masks", "motion", "training"]
 
 
 @dataclass
-class Job:
+class Job(Declared):
     """One decomposition: its inputs, and the stages that are done."""
 
-    source: str
+    source: PathText
     """absolute path of the movie, folder or pattern"""
-    masks: list[list[str]] = field(default_factory=list)
+    masks: list[Annotated[list[str], Meta(min_length=2, max_length=2)]] = field(
+        default_factory=list
+    )
     """[name, absolute path or maskrcnn:CLASS] an object, front to back; none: found by motion"""
-    frames: list[int] | None = None
+    frames: Annotated[list[Frame], Meta(min_length=2, max_length=2)] | None = None
     """first and last source frame, from 0; None: all"""
-    height: int | None = None
+    height: Annotated[int, within(1, MOST_HEIGHT)] | None = None
     """working height in pixels; None: the source's"""
-    device: str = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto, cpu or cuda"""
-    seed: int = 0
+    seed: Annotated[int, within(0, MOST_SEED)] = 0
     """decides every random number"""
-    done: list[str] = field(default_factory=list)
+    done: list[Stage] = field(default_factory=list)
     """stages that are finished"""
 
     @classmethod
     def load(cls, folder: Path) -> "Job":
-        """Read `folder`/job.json; NvdError where it is not one of ours."""
-        path = Path(folder) / "job.json"
+        """Read `folder`/job.json; NvdError where it is not one of ours, whole and in range."""
         try:
-            values = json.loads(path.read_text("utf-8"))
-            if (values.pop("schema"), values.pop("version")) != (SCHEMA, VERSION):
-                raise ValueError("another schema or version")
-            return cls(**values)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise NvdError(
-                f"{folder} holds no decomposition that could be resumed",
-                expected=f"a job.json of schema {SCHEMA} version {VERSION}",
-                found=str(error),
-                remedy="give the folder that `nvd decompose --out` named",
-            ) from error
+            values = read_json(Path(folder) / "job.json")
+            if not isinstance(values, dict):
+                raise Unreadable(shown(values))
+            written = values.pop("schema", None), values.pop("version", None)
+            if written != (SCHEMA, VERSION):
+                raise Unreadable(f"schema {shown(written[0], 40)} version {shown(written[1], 40)}")
+            job = read(cls, values, JSON)
+            _check(job)
+            return job
+        except Unreadable as error:
+            expected = f"schema {SCHEMA} version {VERSION}"
+            raise _refusal(folder, expected, str(error)) from error
+        except Fault as fault:
+            words = {"unknown": "no other keys than its own", "missing": f"the key {fault.key}"}
+            expected = words.get(fault.what, f"{fault.key} as {fault.expected}")
+            found = fault.key if fault.what == "unknown" else fault.found
+            raise _refusal(folder, expected, found) from fault
 
     def save(self, folder: Path) -> None:
         """Write `folder`/job.json."""
@@ -54,3 +80,26 @@ class Job:
             Path(folder) / "job.json",
             {"schema": SCHEMA, "version": VERSION} | dataclasses.asdict(self),
         )
+
+
+def _check(job: Job) -> None:
+    """Fault for what the types alone do not say: names become names of folders."""
+    for number, (name, source) in enumerate(job.masks):
+        read(Name, name, JSON, f"masks[{number}][0]")
+        read(PathText, source, JSON, f"masks[{number}][1]")
+    names = [name.lower() for name, _ in job.masks]
+    if len(set(names)) < len(names) or "background" in names:
+        raise Fault("masks", "range", "objects of different names, none background", names)
+    if job.frames and job.frames[0] > job.frames[1]:
+        raise Fault("frames", "range", "the first frame, then the last", job.frames)
+    if len(set(job.done)) < len(job.done):
+        raise Fault("done", "range", "each stage once", job.done)
+
+
+def _refusal(folder: Path, expected: str, found: str) -> NvdError:
+    return NvdError(
+        f"{folder} holds no decomposition that could be resumed",
+        expected=f"a job.json with {expected}",
+        found=found,
+        remedy="give the folder that `nvd decompose --out` named",
+    )

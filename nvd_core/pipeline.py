@@ -27,12 +27,12 @@ from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector, wanted_class
 from nvd_core.priors.masks import frames_of, load_masks, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
-from nvd_core.runtime.devices import choose_device
+from nvd_core.runtime.devices import choose_device, wants_bfloat16
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import cannot_write
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
-from nvd_core.settings import Settings, load_settings, save_settings
+from nvd_core.settings import Settings, check_settings, load_settings, save_settings
 from nvd_core.shot.manifest import ClipRecord, Manifest, write_manifest
 from nvd_core.training.trainer import Trainer
 from nvd_core.work import (
@@ -58,11 +58,18 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
     Cancelled: `resume` goes on.
     """
     folder = Path(folder)
+    check_settings(settings)
     _check_free(folder)
     clip = open_clip(job.source, _range(job), job.height)
     load_masks([tuple(mask) for mask in job.masks], clip.info)
     _detector(job, settings)
-    choose_device(job.device)
+    wants_bfloat16(settings.mixed_precision, choose_device(job.device))
+    if settings.flow_method != "dis" and not Path(settings.flow_path).exists():
+        raise NvdError(
+            f"there is no {settings.flow_path} to take flow from",
+            expected="what the setting flow_path names",
+            remedy="correct flow_path, or leave out flow_path and flow_method",
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

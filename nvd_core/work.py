@@ -4,12 +4,13 @@ No other module writes such a name. T frames of H x W pixels, N objects, L = N +
 h x w pixels (`priors/flow_size.py`); docs/develop/architecture.md has their meaning.
 """
 
-import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 
+from nvd_core.runtime.documents import Unreadable, read_json
+from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.mapped_arrays import streamed
 
 FOLDER = "work"
@@ -35,7 +36,15 @@ def open_array(work: Path, name: str, mode: str = "r") -> np.memmap:
 
 def motion_facts(work: Path) -> list[dict]:
     """What `global_motion` noted of each layer, the background last."""
-    return json.loads((Path(work) / MOTION_FACTS).read_text("utf-8"))
+    path = Path(work) / MOTION_FACTS
+    try:
+        return read_json(path)
+    except Unreadable as error:
+        raise NvdError(
+            f"cannot read {path}",
+            found=str(error),
+            remedy="remove the folder and run `nvd decompose` again",
+        ) from error
 
 
 def remove_work(folder: Path) -> None:

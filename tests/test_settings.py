@@ -62,7 +62,7 @@ def test_paper_preset_is_as_published():
     [
         ("iteratons: 3", ["unknown setting iteratons", "iterations"]),
         ("losses: {fow: 1}", ["unknown setting losses.fow", "flow"]),
-        ("points: many", ["points", "a number", "'many'"]),
+        ("points: many", ["points", "number", "'many'"]),
         ("points: 3.5", ["points", "a whole number", "3.5"]),
         ("skip_hidden: 1", ["skip_hidden", "true or false"]),
         ("schedule: sometimes", ["schedule", "one-cycle or constant"]),

@@ -2,8 +2,10 @@
 
 import argparse
 import re
+from collections.abc import Callable
 
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.shown import shown
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,8 +18,30 @@ class Parser(argparse.ArgumentParser):
 def named_path(text: str) -> tuple[str, str]:
     name, separator, path = text.partition("=")
     if not (name and separator and path):
-        raise argparse.ArgumentTypeError(f"expected NAME=PATH, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected NAME=PATH, found {shown(text)}")
     return name, path
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """The reader of a whole number from `least` to `most`."""
+
+    def read(text: str) -> int:
+        value = int(text) if re.fullmatch(r"[-+]?[0-9]{1,20}", text) else None
+        if value is None or not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"expected a whole number from {least} to {most}, found {shown(text)}"
+            )
+        return value
+
+    return read
+
+
+def assignment(text: str) -> str:
+    if not re.match(r"[^=]+=", text):
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=VALUE, such as losses.flow=0.02, found {shown(text)}"
+        )
+    return text
 
 
 def pixels(text: str) -> float:
@@ -26,21 +50,21 @@ def pixels(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected pixels, 0 or more, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected pixels, 0 or more, found {shown(text)}")
     return value
 
 
 def frame_range(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)-(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,9})-([0-9]{1,9})", text)
     if not match or int(match[1]) > int(match[2]):
-        raise argparse.ArgumentTypeError(f"expected A-B with A <= B, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected A-B with A <= B, found {shown(text)}")
     return int(match[1]), int(match[2])
 
 
 def size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    match = re.fullmatch(r"([0-9]{1,9})x([0-9]{1,9})", text)
     if not match or not all(16 <= int(side) <= 16384 for side in match.groups()):
         raise argparse.ArgumentTypeError(
-            f"expected WIDTHxHEIGHT with sides from 16 to 16384, found {text!r}"
+            f"expected WIDTHxHEIGHT with sides from 16 to 16384, found {shown(text)}"
         )
     return int(match[1]), int(match[2])

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 from nvd_core import __version__
-from nvd_core.cli.arguments import Parser, frame_range, named_path, pixels
+from nvd_core.cli.arguments import Parser, assignment, frame_range, named_path, pixels, whole
 from nvd_core.cli.commands import add_commands
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import JsonProgress, Progress, RichProgress
@@ -55,15 +55,20 @@ def _run(parsed: argparse.Namespace) -> int:
 
 
 def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
-    from nvd_core.job import Job
-    from nvd_core.pipeline import decompose
-    from nvd_core.priors.mask_rcnn import wanted_class
-    from nvd_core.settings import PRESETS, load_settings
+    from nvd_core.settings import PRESETS, load_settings, set_settings
 
-    preset = parsed.preset or "fast"
-    settings = load_settings(parsed.settings, preset) if parsed.settings else PRESETS[preset]()
+    if parsed.settings:
+        settings = load_settings(parsed.settings, parsed.preset)
+    else:
+        settings = PRESETS[parsed.preset or "fast"]()
+    set_settings(settings, parsed.set)
     if parsed.mask_margin is not None:
         settings.mask_margin = parsed.mask_margin
+
+    from nvd_core.job import Job  # what follows takes seconds to import, and settings may be wrong
+    from nvd_core.pipeline import decompose
+    from nvd_core.priors.mask_rcnn import wanted_class
+
     job = Job(
         source=os.path.abspath(parsed.source),
         masks=[[n, p if wanted_class(p) else os.path.abspath(p)] for n, p in parsed.mask],
@@ -204,7 +209,7 @@ def _parser() -> argparse.ArgumentParser:
         "maskrcnn:CLASS",
     )
     decompose.add_argument("--frames", type=frame_range, metavar="A-B", help="counted from 0")
-    decompose.add_argument("--height", type=int, help="working height in pixels")
+    decompose.add_argument("--height", type=whole(16, 16384), help="working height in pixels")
     decompose.add_argument("--preset", choices=("fast", "fine", "paper"), help="default: fast")
     decompose.add_argument(
         "--mask-margin",
@@ -212,9 +217,28 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PIXELS",
         help="how far the masks' outlines may be off; there the picture decides",
     )
-    decompose.add_argument("--settings", type=Path, help="YAML file with settings to change")
+    decompose.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help="YAML file with settings to change; docs/reference/settings.md lists all",
+    )
+    decompose.add_argument(
+        "--set",
+        type=assignment,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="change one setting, such as losses.flow=0.02, after --preset and --settings; may be "
+        "given again",
+    )
     decompose.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    decompose.add_argument("--seed", type=int, default=0)
+    decompose.add_argument(
+        "--seed",
+        type=whole(0, 2**63 - 1),
+        default=0,
+        help="decides every random number",
+    )
     decompose.set_defaults(command=_decompose)
 
     resume = commands.add_parser("resume", help="go on with an interrupted decomposition")

@@ -8,35 +8,41 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
 import torch
-import yaml
 from scipy.interpolate import PchipInterpolator
 
 from nvd_core.fields.model import LayeredVideo
+from nvd_core.job import MOST_FRAMES
+from nvd_core.runtime.declared import Fault, kinds_of, read, within
+from nvd_core.runtime.documents import Unreadable, read_yaml
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.shown import shown
 
 REFINEMENTS = 12
 """steps at the most that bring a held place from the fitted homography to the mapping itself"""
 SETTLED_PX = 0.01
 """a place that moved by less in a step is there"""
 
+Pixels = Annotated[float, within(-1e6, 1e6)]
+
 
 @dataclass(frozen=True)
 class Key:
     """The camera at one frame; what a file leaves out is as the clip was shot."""
 
-    frame: int
+    frame: Annotated[int, within(0, MOST_FRAMES)]
     """frame of the clip, from 0"""
-    scale: float = 1.0
+    scale: Annotated[float, within(1e-3, 1e3)] = 1.0
     """how much larger things appear: 2 zooms in, 0.5 out"""
-    x: float = 0.0
+    x: Pixels = 0.0
     """how far the camera is moved to the right, in pixels of the clip"""
-    y: float = 0.0
+    y: Pixels = 0.0
     """how far it is moved down"""
-    rotation: float = 0.0
+    rotation: Annotated[float, within(-1e6, 1e6)] = 0.0
     """degrees by which it is turned clockwise, so that the picture turns the other way"""
 
 
@@ -46,42 +52,41 @@ def load_keys(path: Path | str, frames: int) -> list[Key]:
     NvdError where it is none, or a key is unknown, out of range or no number.
     """
     try:
-        value = yaml.safe_load(Path(path).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _bad(path, "a YAML file with keys", str(error).splitlines()[0]) from error
+        value = read_yaml(path)
+    except Unreadable as error:
+        raise _bad(path, "a YAML file with keys", str(error)) from error
     rows = value.get("keys") if isinstance(value, dict) else None
     if not isinstance(rows, list) or not rows or set(value) != {"keys"}:
-        raise _bad(path, "keys: and a list of keys, nothing else", repr(value)[:60])
+        raise _bad(path, "keys: and a list of keys, nothing else", shown(value))
     keys = [_key(path, row, frames) for row in rows]
     numbers = [key.frame for key in keys]
     if numbers != sorted(set(numbers)):
-        raise _bad(path, "frames that rise from key to key", ", ".join(map(str, numbers)))
+        raise _bad(path, "frames that rise from key to key", shown(numbers))
     return keys
 
 
 def _key(path: Path | str, row: object, frames: int) -> Key:
-    known = [field.name for field in dataclasses.fields(Key)]
-    if not isinstance(row, dict) or "frame" not in row or not set(row) <= set(known):
-        raise _bad(path, f"a key with a frame, and of {', '.join(known[1:])} what it sets", row)
-    for name, value in row.items():
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-        ):
-            raise _bad(path, f"a number for {name}", value)
-    if row["frame"] not in range(frames):
-        raise _bad(path, f"a frame from 0 to {frames - 1}", row["frame"])
-    if not 1e-3 <= row.get("scale", 1.0) <= 1e3:
-        raise _bad(path, "a scale from 0.001 to 1000", row["scale"])
-    return Key(**row | {"frame": int(row["frame"])})
+    try:
+        key = read(Key, row)
+        if key.frame >= frames:
+            raise Fault("frame", "range", "", key.frame)
+        return key
+    except Fault as fault:
+        if fault.what in ("missing", "unknown") or not fault.key:
+            others = ", ".join(list(kinds_of(Key))[1:])
+            wanted = f"a key with a frame, and of {others} what it sets"
+            raise _bad(path, wanted, shown(row)) from fault
+        expected = fault.expected.replace("a number", f"a number for {fault.key}")
+        if fault.key == "frame":
+            expected = f"a frame from 0 to {frames - 1}"
+        raise _bad(path, expected, fault.found) from fault
 
 
-def _bad(path: Path | str, expected: str, found: object) -> NvdError:
+def _bad(path: Path | str, expected: str, found: str) -> NvdError:
     return NvdError(
         f"cannot use the camera keys {path}",
         expected=expected,
-        found=str(found)[:80],
+        found=found,
         remedy="correct the file; `keys: [{frame: 0}, {frame: 40, scale: 1.5, x: 30}]` is one",
     )
 

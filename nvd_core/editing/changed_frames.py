@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.media.sequences import frame_path
+from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.shot.shot import Shot
@@ -102,8 +103,8 @@ class RenderedBefore:
         self._path = self._pattern.with_name(f".{self._pattern.name}.rendered.json")
         self._frames: dict[str, list] = {}
         try:
-            stored = json.loads(self._path.read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
+            stored = read_json(self._path)
+        except Unreadable:
             stored = None
         if isinstance(stored, dict):
             self._frames = stored

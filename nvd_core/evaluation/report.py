@@ -21,7 +21,7 @@ from nvd_core.evaluation.truth.compare import measure_tracks, measure_truth
 from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import write_json
+from nvd_core.runtime.files import without_nan, write_json
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps, iter_maps
@@ -121,9 +121,10 @@ def evaluate(
     rows.append(list(textures.values()))
     labels.append([f"texture of {name}" for name in textures])
     write_image(shot.report / "contact_sheet.png", pictures.contact_sheet(rows, labels))
-    report = _figures(shot, measured)
+    report = _figures(shot, measured)  # an undefined figure is null
     report |= {} if compared is None else {"truth": compared}
     report |= {} if tracked is None else {"tracks": tracked}
+    report = without_nan(report)
     write_json(shot.report / "report.json", report)
     for text in report["cautions"]:
         progress.caution(text)

@@ -4,22 +4,57 @@
 build the networks that they belong to.
 """
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 
 from nvd_core.fields.model import ClipShape, LayeredVideo, LayerStart
+from nvd_core.runtime.declared import JSON, Fault, Name, read, within
+from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
+from nvd_core.runtime.shown import shown
 from nvd_core.settings import load_settings
 
 VERSION = "2"
 """of both files; 2: `freedom` is called `deformation_mask`"""
 FILES = ("checkpoint.safetensors", "checkpoint.json", "settings.yaml")
 """what the networks are loaded from"""
+
+
+@dataclass(frozen=True)
+class ShapeFacts:
+    """The clip that the networks were trained on."""
+
+    frames: Annotated[int, within(1, 2**31 - 1)]
+    height: Annotated[int, within(1, 2**24)]
+    width: Annotated[int, within(1, 2**24)]
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """A layer's name and start."""
+
+    name: Name
+    pixels_per_unit: Annotated[float, within(1e-9, 1e9)]
+    projective: bool
+    deformation_mask: Annotated[int, within(1, 16384)] | None = None
+    """cells along a side"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that `checkpoint.json` says."""
+
+    version: str
+    clip: ShapeFacts
+    layers: list[LayerFacts]
+    textures: list[Any] | None = None
+    """lowest and highest coordinates [2] a layer; `load_texture_boxes` checks them"""
 
 
 def load_checkpoint(
@@ -70,13 +105,19 @@ def _tensor_of_1(name: str) -> str:
 def _read_facts(folder: Path) -> dict:
     """checkpoint.json, brought to the present version."""
     path = folder / "checkpoint.json"
-    facts = json.loads(path.read_text("utf-8"))
+    facts = read_json(path)
     version = facts["version"]
     _check_version(path, version)
     if version == "1":
         for layer in facts["layers"]:
             layer["deformation_mask"] = layer.pop("freedom", None)
-    return facts | {"version": VERSION}
+    facts = facts | {"version": VERSION}
+    try:
+        read(Facts, facts, JSON)
+    except Fault as fault:
+        found = f"{fault.key} {fault.found}, not {fault.expected}"
+        raise Unreadable(f"{fault.what} {fault.key}" if not fault.expected else found) from fault
+    return facts
 
 
 def _check_version(path: Path, version: object) -> None:
@@ -84,7 +125,7 @@ def _check_version(path: Path, version: object) -> None:
         raise NvdError(
             f"{path} was written by another version of the program",
             expected=f"version 1 or {VERSION}",
-            found=repr(version)[:80],
+            found=shown(version),
             remedy="bring nvd up to date, or decompose the clip again",
         )
 
@@ -130,7 +171,7 @@ def load_texture_boxes(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
         ):
             raise ValueError("a box of another form")
         return boxes
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (Unreadable, ValueError, LookupError, TypeError, AttributeError) as error:
         raise NvdError(
             f"{folder} does not say how its textures lie in the networks' coordinates",
             found=str(error).splitlines()[0],
@@ -167,7 +208,7 @@ def load_model(folder: Path) -> LayeredVideo:
             for layer in facts["layers"]
         ]
         names = [layer["name"] for layer in facts["layers"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (Unreadable, ValueError, LookupError, TypeError, AttributeError) as error:
         raise NvdError(
             f"cannot read {folder / 'checkpoint.json'}",
             found=str(error).splitlines()[0],

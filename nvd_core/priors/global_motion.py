@@ -26,7 +26,7 @@ from nvd_core.priors.motion_fit import (
     refine,
 )
 from nvd_core.priors.motion_matches import MatchedClip, Regions
-from nvd_core.runtime.files import write_json, written_beside
+from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.runtime.progress import Progress
@@ -84,7 +84,7 @@ def estimate_global_motion(work: Path, progress: Progress) -> np.ndarray:
         motions.append(motion)
         facts.append(fact)
     result = np.stack(motions)
-    write_json(work / MOTION_FACTS, [asdict(fact) for fact in facts])
+    write_json(work / MOTION_FACTS, without_nan([asdict(fact) for fact in facts]))
     with written_beside(work / MOTION) as path:
         np.save(path, result)
     progress.update(layers * clip.count)

@@ -1,11 +1,13 @@
 """Writing files so that a crash never leaves half of one, and paths that stay in their folder."""
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from nvd_core.runtime.errors import NvdError
 
@@ -52,9 +54,34 @@ def cannot_write(path: Path, error: OSError) -> NvdError:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write `value` as indented UTF-8 JSON, beside and renamed into place."""
+    """Write `value` as indented UTF-8 JSON, beside and renamed into place.
+
+    NvdError where JSON cannot hold it: a number that is not finite (`without_nan` makes those
+    null), or a file's name that is not Unicode.
+    """
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        text.encode("utf-8")
+    except ValueError as error:
+        raise NvdError(
+            f"cannot write {path}: what should stand in it has no form in JSON",
+            expected="finite numbers, and names in Unicode",
+            found="another name" if isinstance(error, UnicodeError) else "NaN or infinity",
+            remedy="rename files whose names are not Unicode; otherwise this is a fault of nvd",
+        ) from error
     with written_beside(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        temporary.write_text(text, "utf-8")
+
+
+def without_nan(value: Any) -> Any:
+    """`value` with None for every number that is not finite: JSON has no word for those."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: without_nan(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nan(part) for part in value]
+    return value
 
 
 def inside(folder: Path, relative: str) -> Path:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as RichBars
 
 from nvd_core.runtime.errors import Cancelled
+from nvd_core.runtime.files import without_nan
 
 MOST_BARS = 12
 """stages that stay on the terminal"""
@@ -87,7 +88,7 @@ class JsonProgress(Progress):
     def emit(self, event: str, **values: object) -> None:
         """Print one event; None values are left out."""
         line = {"event": event} | {k: v for k, v in values.items() if v is not None}
-        print(json.dumps(line), file=self._stream, flush=True)
+        print(json.dumps(without_nan(line), allow_nan=False), file=self._stream, flush=True)
 
     def caution(self, text: str) -> None:
         self.emit("caution", text=text)

@@ -5,28 +5,30 @@ dataclasses below.
 """
 
 import dataclasses
-import json
-import re
-import types
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
 import nvd_core
 from nvd_core.media.sequences import frame_path
+from nvd_core.runtime.declared import JSON, Fault, Name, read, within
+from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import inside, write_json
+from nvd_core.runtime.shown import shown
 
 SCHEMA = "nvd.decomposition"
 VERSION = 1
 MANIFEST = "manifest.json"
 JOB = "job.json"
+MOST_FRAMES = 2**31 - 1
+MOST_PIXELS = 2**24
+"""along a side; texture coordinates are counted in float32"""
 
 UPGRADES: dict[int, Callable[[dict], dict]] = {}
 """by the version that they read: functions from a manifest's JSON to that of the next version"""
 
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
 _AGAIN = "make the folder again with `nvd decompose`"
 
@@ -36,10 +38,10 @@ class ClipRecord:
     """The clip as it was decomposed."""
 
     source: str
-    first_frame: int
-    frames: int
-    width: int
-    height: int
+    first_frame: Annotated[int, within(0, MOST_FRAMES)]
+    frames: Annotated[int, within(1, MOST_FRAMES)]
+    width: Annotated[int, within(1, MOST_PIXELS)]
+    height: Annotated[int, within(1, MOST_PIXELS)]
     rate: tuple[int, int]
     bit_depth: int | str
     encoding: str
@@ -49,12 +51,12 @@ class ClipRecord:
 class LayerRecord:
     """One layer: its name and its images."""
 
-    name: str
+    name: Name
     kind: str
     texture: str
     edit: str
-    texture_width: int
-    texture_height: int
+    texture_width: Annotated[int, within(1, MOST_PIXELS)]
+    texture_height: Annotated[int, within(1, MOST_PIXELS)]
 
 
 @dataclass(frozen=True)
@@ -84,10 +86,10 @@ def read_manifest(folder: Path | str) -> Manifest:
         raise NvdError(
             f"{folder / MANIFEST} does not describe a decomposition",
             expected=f"the schema {SCHEMA}",
-            found=repr(value.get("schema")) if isinstance(value, dict) else "something else",
+            found=shown(value.get("schema")) if isinstance(value, dict) else "something else",
             remedy="give a folder that `nvd decompose` wrote",
         )
-    manifest = _from_json(Manifest, _upgraded(value, folder), f"{folder / MANIFEST}", "")
+    manifest = _read(_upgraded(value, folder), f"{folder / MANIFEST}")
     _check(manifest, folder)
     return manifest
 
@@ -97,7 +99,7 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     folder = Path(folder)
     first = ("schema", "version", "program", "clip", "frames", "maps")  # easier to read this way
     value = dict.fromkeys(first) | dataclasses.asdict(manifest)
-    _check(_from_json(Manifest, json.loads(json.dumps(value)), "the new manifest", ""), folder)
+    _check(_read(value, "the new manifest"), folder)
     write_json(folder / MANIFEST, value)
 
 
@@ -121,8 +123,8 @@ def _read_json(folder: Path) -> Any:
             remedy="give the folder that `nvd decompose` wrote, such as shot.nvd",
         )
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return read_json(path)
+    except Unreadable as error:
         raise NvdError(f"cannot read {path}", found=str(error), remedy=_AGAIN) from error
 
 
@@ -133,14 +135,14 @@ def _upgraded(value: dict, folder: Path) -> dict:
         raise NvdError(
             f"{folder / MANIFEST} has no valid version",
             expected=f"a whole number from 1 to {VERSION}",
-            found=repr(version),
+            found=shown(version),
             remedy=_AGAIN,
         )
     if version > VERSION:
         raise NvdError(
             f"{folder} was written by a newer program",
             expected=f"{SCHEMA} of version {VERSION} or older",
-            found=f"version {version}, written by nvd {value.get('program', 'unknown')}",
+            found=f"version {shown(version, 20)}, written by nvd {shown(value.get('program'), 40)}",
             remedy="update this program, or " + _AGAIN,
         )
     while value["version"] < VERSION:
@@ -148,75 +150,28 @@ def _upgraded(value: dict, folder: Path) -> dict:
     return value
 
 
-def _from_json(kind: Any, value: Any, source: str, key: str) -> Any:
-    """`value` as the annotation `kind`; NvdError with the key where it is something else."""
-    if dataclasses.is_dataclass(kind):
-        return _record(kind, value, source, key)
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (types.UnionType, Union):
-        if type(value) in arguments:
-            return value
-    elif origin is tuple and type(value) is list:
-        if arguments[-1] is ...:
-            arguments = arguments[:1] * len(value)
-        if len(arguments) == len(value):
-            pairs = enumerate(zip(arguments, value, strict=True))
-            return tuple(_from_json(k, v, source, f"{key}[{i}]") for i, (k, v) in pairs)
-    elif type(value) is kind:  # not isinstance: true is no integer here
-        return value
-    raise NvdError(
-        f"{source}: {key or 'the whole'} has the wrong type",
-        expected=_described(kind),
-        found=json.dumps(value)[:60],
-        remedy=_AGAIN,
-    )
-
-
-def _record(kind: type, value: Any, source: str, key: str) -> Any:
-    if type(value) is not dict:
+def _read(value: Any, source: str) -> Manifest:
+    """`value` as a manifest with every key; NvdError with the key where it is something else."""
+    try:
+        return read(Manifest, value, JSON, complete=True)
+    except Fault as fault:
+        key = fault.key or "the whole"
+        if fault.what in ("missing", "unknown"):
+            what = "misses keys" if fault.what == "missing" else "has unknown keys"
+            raise NvdError(f"{source} {what}", found=key, remedy=_AGAIN) from fault
+        what = "has the wrong type" if fault.what == "type" else "is not valid"
         raise NvdError(
-            f"{source}: {key or 'the whole'} has the wrong type",
-            expected="an object",
-            found=json.dumps(value)[:60],
+            f"{source}: {key} {what}",
+            expected=fault.expected,
+            found=fault.found,
             remedy=_AGAIN,
-        )
-    hints = get_type_hints(kind)
-    missing = [name for name in hints if name not in value]
-    unknown = [name for name in value if name not in hints]
-    for names, what in ((missing, "misses"), (unknown, "has unknown")):
-        if names:
-            raise NvdError(
-                f"{source} {what} keys",
-                found=", ".join(f"{key}.{name}".lstrip(".") for name in names[:8]),
-                remedy=_AGAIN,
-            )
-    parts = {n: _from_json(h, value[n], source, f"{key}.{n}".lstrip(".")) for n, h in hints.items()}
-    return kind(**parts)
-
-
-def _described(kind: Any) -> str:
-    names = {int: "an integer", str: "a string"}
-    if get_origin(kind) is tuple:
-        arguments = get_args(kind)
-        return "a list" if arguments[-1] is ... else f"a list of {len(arguments)} integers"
-    return names.get(kind) or " or ".join(names[k] for k in get_args(kind))
+        ) from fault
 
 
 def _check(manifest: Manifest, folder: Path) -> None:
     """What types alone do not say."""
     clip = manifest.clip
-    positive = {
-        "clip.frames": clip.frames,
-        "clip.width": clip.width,
-        "clip.height": clip.height,
-        "clip.rate": min(clip.rate),
-    }
-    for layer in manifest.layers:
-        positive[f"layers {layer.name} texture_width"] = layer.texture_width
-        positive[f"layers {layer.name} texture_height"] = layer.texture_height
-    for key, value in positive.items():
-        _require(value > 0, folder, key, "a number above 0", value)
-    _require(clip.first_frame >= 0, folder, "clip.first_frame", "0 or more", clip.first_frame)
+    _require(min(clip.rate) > 0, folder, "clip.rate", "numbers above 0", clip.rate)
     depths = "8, 16, half or float"
     _require(clip.bit_depth in _ENCODINGS, folder, "clip.bit_depth", depths, clip.bit_depth)
     encoding = _ENCODINGS[clip.bit_depth]
@@ -230,9 +185,6 @@ def _check(manifest: Manifest, folder: Path) -> None:
 
 
 def _check_layers(manifest: Manifest, folder: Path) -> None:
-    for name in manifest.names:
-        good = _NAME.fullmatch(name) is not None
-        _require(good, folder, "a layer's name", "letters, digits, _ and - only", name)
     # Windows and macOS take `Dog` and `dog` for one file.
     folded = [name.lower() for name in manifest.names]
     _require(len(set(folded)) == len(folded), folder, "layers", "different names", manifest.names)
@@ -248,7 +200,7 @@ def _safe(folder: Path, relative: str) -> str:
         raise NvdError(
             f"{folder} refers to a file outside itself",
             expected="paths relative to the folder",
-            found=repr(relative),
+            found=shown(relative),
             remedy="do not use this folder unless you trust where it came from; " + _AGAIN,
         )
     return relative
@@ -259,6 +211,6 @@ def _require(condition: bool, folder: Path, key: str, expected: str, found: obje
         raise NvdError(
             f"{folder / MANIFEST}: {key} is not valid",
             expected=expected,
-            found=str(found)[:80],
+            found=shown(found),
             remedy=_AGAIN,
         )

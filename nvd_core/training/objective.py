@@ -101,7 +101,7 @@ class Objective:
         if n < self.model.layers - 1:
             shows |= points.masks[:, n] * points.mask_weight[:, n] > 0.5
         shows |= random < 0.05
-        size = -(-int(shows.sum()) // ROUND) * ROUND
+        size = max(-(-int(shows.sum()) // ROUND), 1) * ROUND  # a mean over none is no number
         if size >= count:
             return torch.arange(count, device=alphas.device)
         first = torch.where(shows, -1.0, random).topk(size, largest=False).indices

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
-import yaml
+from nvd_core.runtime.documents import parse_yaml
 
 MEASURES = ("psnr", "ssim", "lpips", "AJ", "delta_avg", "OA")
 """what both the tables and our reports may hold"""
@@ -32,7 +32,7 @@ def published_rows() -> list[PublishedRow]:
         .read_text("utf-8")
     )
     rows = []
-    for entry in yaml.safe_load(text)["rows"]:
+    for entry in parse_yaml(text)["rows"]:
         measures = {name: entry.pop(name) for name in MEASURES if name in entry}
         for clip in next(iter(measures.values())):
             figures = {name: values[clip] for name, values in measures.items()}

@@ -15,7 +15,7 @@ from nvd_core.evaluation import pictures
 from nvd_core.evaluation.plots import bars, lines
 from nvd_core.evaluation.reproduce.published import PublishedRow, rows_of
 from nvd_core.media.images import read_image, write_image
-from nvd_core.runtime.files import write_json, written_beside
+from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.settings import PRESETS, to_dict
 
 SCHEMA, VERSION = "nvd.reproduction", 1
@@ -58,7 +58,7 @@ def write_report(out: Path, records: list[dict], planned: int) -> None:
         "planned": planned,
     }
     rows = [dataclasses.asdict(row) for clip in published.values() for row in clip]
-    write_json(out / "report.json", facts | {"runs": records, "published": rows})
+    write_json(out / "report.json", without_nan(facts | {"runs": records, "published": rows}))
     parts = [_head(facts, records), _over_clips(records)]
     for clip, theirs in published.items():
         parts.append(_clip(out, clip, [r for r in records if r["clip"] == clip], theirs))

@@ -6,7 +6,6 @@ What is to be measured against something else is only measured again.
 """
 
 import dataclasses
-import json
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -16,8 +15,9 @@ from nvd_core.evaluation.report import evaluate
 from nvd_core.evaluation.reproduce.report import flat, write_report
 from nvd_core.evaluation.reproduce.run_list import Run, load_run_list
 from nvd_core.pipeline import decompose, resume
+from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import Cancelled, NvdError
-from nvd_core.runtime.files import write_json
+from nvd_core.runtime.files import without_nan, write_json
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import to_dict
 from nvd_core.shot.shot import Shot
@@ -160,11 +160,11 @@ def _record(path: Path, new: RunRecord) -> RunRecord:
     if not path.is_file():
         return new
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = read_json(path)
         if (values.pop("schema"), values.pop("version")) != (SCHEMA, VERSION):
             raise ValueError("another schema or version")
         record = RunRecord(**values)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (Unreadable, ValueError, KeyError, TypeError, AttributeError) as error:
         raise NvdError(
             f"cannot read the record {path}",
             found=str(error).splitlines()[0] if str(error) else "",
@@ -182,7 +182,8 @@ def _record(path: Path, new: RunRecord) -> RunRecord:
 
 
 def _save(record: RunRecord, path: Path) -> None:
-    write_json(path, {"schema": SCHEMA, "version": VERSION} | dataclasses.asdict(record))
+    values = {"schema": SCHEMA, "version": VERSION} | dataclasses.asdict(record)
+    write_json(path, without_nan(values))
 
 
 def _problem(error: NvdError) -> dict:

@@ -1,6 +1,5 @@
 """Reading a truth folder, a clip of which everything is known (docs/reference/truth-folder.md)."""
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,10 @@ import numpy as np
 from nvd_core.evaluation.truth.tracks import Tracks, read_tracks
 from nvd_core.media.images import read_image, to_float
 from nvd_core.media.sequences import frame_path, is_pattern
+from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import inside
+from nvd_core.runtime.shown import shown
 
 SCHEMA, VERSION = "nvd.truth", 1
 ALWAYS = ("frames", "masks", "alphas", "painted", "edited", "tracks")
@@ -60,7 +61,7 @@ class Truth:
             if kind is float and type(found) is int:
                 found = float(found)
             if type(found) is not kind:
-                raise _wrong(folder, f"{key} is {found!r}", f"{key} as {kind.__name__}")
+                raise _wrong(folder, f"{key} is {shown(found)}", f"{key} as {kind.__name__}")
         truth = cls(folder, **{k: value[k] for k in _KEYS} | {"layers": _layers(folder, value)})
         truth._check()
         return truth
@@ -154,15 +155,15 @@ class Truth:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise _wrong(path.parent, f"no file {path.name} in it", "a truth folder") from error
-    except (OSError, ValueError, RecursionError) as error:
+        value = read_json(path)
+    except Unreadable as error:
+        if not path.exists():
+            raise _wrong(path.parent, f"no file {path.name} in it", "a truth folder") from error
         raise _wrong(path, str(error), "JSON") from error
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise _wrong(path, "another schema", SCHEMA)
     if value.get("version") != VERSION:
-        raise _wrong(path, f"version {value.get('version')!r}", f"version {VERSION}")
+        raise _wrong(path, f"version {shown(value.get('version'))}", f"version {VERSION}")
     return value
 
 
@@ -173,7 +174,7 @@ def _layers(folder: Path, value: dict) -> tuple[TruthLayer, ...]:
         good = good and re.fullmatch(r"[A-Za-z0-9_-]+", str(layer["name"]))
         good = good and isinstance(layer["paint"], list) and len(layer["paint"]) == 3
         if not good:
-            raise _wrong(folder, f"a layer {layer!r}", "name, kind and paint of each layer")
+            raise _wrong(folder, f"a layer {shown(layer)}", "name, kind and paint of each layer")
         layers.append(TruthLayer(layer["name"], layer["kind"], tuple(map(float, layer["paint"]))))
     return tuple(layers)
 

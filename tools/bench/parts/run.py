@@ -8,14 +8,13 @@ import time
 import traceback
 from pathlib import Path
 
-import yaml
-
 from bench.parts import iteration, machine, playback, presets, quality, storage, subject
 from bench.parts.commands import Failed
 from bench.parts.figures import Figure, table
 from nvd_core.runtime.devices import choose_device
+from nvd_core.runtime.documents import read_yaml
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import write_json
+from nvd_core.runtime.files import without_nan, write_json
 from nvd_core.settings import load_settings
 
 SCHEMA, VERSION = "nvd.bench", 1
@@ -58,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         found["curves"] = bench.curves
     found |= {"seconds_by_part": seconds, "failed": failed}
     found["figures"] = [dataclasses.asdict(figure) for figure in figures]
-    write_json(arguments.out, found)
+    write_json(arguments.out, without_nan(found))
     print_result(figures, failed)
     print(f"\n{sum(seconds.values()):.0f} s in all; every figure in {arguments.out}")
     return 1 if failed else 0
@@ -74,7 +73,7 @@ def prepared(arguments: argparse.Namespace, folder: Path) -> subject.Bench:
     changes = {}
     if arguments.settings:
         load_settings(arguments.settings)  # says what is wrong with it
-        changes = yaml.safe_load(arguments.settings.read_text("utf-8")) or {}
+        changes = read_yaml(arguments.settings) or {}
     device = choose_device(arguments.device or "auto").type
     chosen = subject.choose_subject(arguments.clip, arguments.mask, arguments.height, device, plan)
     return subject.Bench(chosen, plan, folder, changes, tuple(sorted(arguments.levels)))

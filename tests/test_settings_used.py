@@ -1,0 +1,74 @@
+"""Settings on their way into a training: from the command line, and at the edges of their ranges."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from nvd_core import pipeline
+from nvd_core.cli.main import main
+from nvd_core.job import Job
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Progress
+from nvd_core.settings import Settings, fast, fine
+from nvd_core.training.objective import Objective
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list:
+    """What the command hands to the pipeline."""
+    calls = []
+    monkeypatch.setattr(pipeline, "decompose", lambda *given: calls.append(given) or {})
+    return calls
+
+
+def test_preset_then_file_then_set(asked, tmp_path, capsys):
+    (tmp_path / "s.yaml").write_text("preset: fine\npoints: 700\nlosses: {flow: 0.5, rgb: 4}\n")
+    words = ["--preset", "fine", "--settings", str(tmp_path / "s.yaml"), "--mask-margin", "3"]
+    sets = ["--set", "losses.flow=0.02", "--set", "mapping.grid=null", "--set", "points=60"]
+    assert main(["decompose", "clip", "--out", str(tmp_path / "x"), *words, *sets]) == 0
+    expected = fine()
+    expected.points, expected.mask_margin = 60, 3
+    expected.losses.flow, expected.losses.rgb, expected.mapping.grid = 0.02, 4, None
+    assert asked[0][2] == expected
+
+
+def test_set_alone(asked, tmp_path):
+    words = ["--set", "iterations=5", "--seed", "7", "--height", "64"]
+    assert main(["decompose", "clip", "--out", str(tmp_path / "x"), *words]) == 0
+    assert asked[0][2].iterations == 5 and (asked[0][1].seed, asked[0][1].height) == (7, 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"flow_method": "raft"}, "flow_path"),
+        ({"flow_method": "files", "flow_path": "nowhere"}, "there is no nowhere"),
+    ],
+)
+def test_flow_that_is_not_there_is_said_before_the_first_stage(change, words, tmp_path):
+    from synthetic_shot import make_synthetic_shot
+
+    frames = make_synthetic_shot(tmp_path / "clip").folder / "frames"
+    settings = fast()
+    for name, value in change.items():
+        setattr(settings, name, value)
+    with pytest.raises(NvdError, match=words):
+        pipeline.decompose(tmp_path / "out.nvd", Job(str(frames)), settings, Progress())
+    assert not (tmp_path / "out.nvd").exists()
+
+
+def test_a_layer_that_shows_nowhere_is_evaluated_somewhere():
+    """A mean over no points is no number, and one such loss ends a training."""
+    objective = Objective(SimpleNamespace(layers=2), Settings(points=16), 10, 0)
+    points = SimpleNamespace(
+        t=torch.zeros(16), masks=torch.zeros(16, 1), mask_weight=torch.ones(16, 1)
+    )
+    kept = objective._kept(points, torch.zeros(48, 2), 0, torch.full((16,), 0.5))
+    assert len(kept) == 16
+
+
+def test_every_share_leaves_points_that_are_drawn_uniformly():
+    for points in range(16, 400):
+        assert points - round(points * 0.95) >= 1
+    assert Settings(points=16, share_in_masks=0.95).share_in_masks == 0.95
