@@ -30,6 +30,10 @@ class Job:
     """decides every random number"""
     done: list[str] = field(default_factory=list)
     """stages that are finished"""
+    clip: dict | None = None
+    """what `media.clip.ClipInfo` knows, so that imported frames are enough; older files lack it"""
+    mask_frames: list[int | None] | None = None
+    """the working frame of each mask that is one image, None for others; older files lack it"""
 
     @classmethod
     def load(cls, folder: Path) -> "Job":
@@ -53,4 +57,5 @@ class Job:
         write_json(
             Path(folder) / "job.json",
             {"schema": SCHEMA, "version": VERSION} | dataclasses.asdict(self),
+            durable=True,
         )

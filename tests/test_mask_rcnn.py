@@ -143,7 +143,7 @@ def test_a_class_goes_the_whole_way(tmp_path, monkeypatch):
     )
     asked = []
 
-    def stand_in(weights, classes):
+    def stand_in(weights, classes, device):
         asked.append((weights, classes))
         return detector(lambda t: [("ball", 0.9, disc(22 + 3 * t, 22 + 0.5 * t, 12))] * (t != 5))
 
