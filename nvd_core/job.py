@@ -51,6 +51,10 @@ class Job(Declared):
     """decides every random number"""
     done: list[Stage] = field(default_factory=list)
     """stages that are finished"""
+    clip: dict | None = None
+    """what `media.clip.ClipInfo` knows, so that imported frames are enough; older files lack it"""
+    mask_frames: list[int | None] | None = None
+    """the working frame of each mask that is one image, None for others; older files lack it"""
 
     @classmethod
     def load(cls, folder: Path) -> "Job":
@@ -79,6 +83,7 @@ class Job(Declared):
         write_json(
             Path(folder) / "job.json",
             {"schema": SCHEMA, "version": VERSION} | dataclasses.asdict(self),
+            durable=True,
         )
 
 

@@ -13,10 +13,11 @@ import torch
 
 from nvd_core import __version__
 from nvd_core.baking.bake import bake
+from nvd_core.begun import SETTINGS, check_free, check_same, is_begun, is_finished
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.saved_model import save_architecture
 from nvd_core.job import Job
-from nvd_core.media.clip import Clip, ClipInfo, import_clip, open_clip
+from nvd_core.media.clip import ClipInfo, import_clip, open_clip
 from nvd_core.media.images import write_image
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
@@ -25,15 +26,16 @@ from nvd_core.priors.mapping_start import layer_starts
 from nvd_core.priors.mask_margin import doubt_edges
 from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector, wanted_class
-from nvd_core.priors.masks import frames_of, load_masks, write_masks
+from nvd_core.priors.masks import frames_of, load_masks, single_frames, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
 from nvd_core.runtime.devices import choose_device, wants_bfloat16
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import cannot_write
+from nvd_core.runtime.files import cannot_write, make_durable
+from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
-from nvd_core.shot.manifest import ClipRecord, Manifest, write_manifest
+from nvd_core.shot.manifest import ClipRecord, Manifest, read_manifest, write_manifest
 from nvd_core.training.trainer import Trainer
 from nvd_core.work import (
     MASK_WEIGHT,
@@ -46,22 +48,33 @@ from nvd_core.work import (
     work_folder,
 )
 
+DECOMPOSE = "nvd decompose"
 BACKGROUND = "background"
 FOUND_OBJECT = "object"
 """name of the object that is found from the motion where no mask is given"""
 
 
 def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
-    """Decompose `job.source` into the new folder `folder`; returns facts about the result.
+    """Decompose `job.source` into the folder `folder`; returns facts about the result.
 
-    NvdError where the folder holds anything already, or an input is bad (then nothing is written).
-    Cancelled: `resume` goes on.
+    The same job may be given again: finished, it is left as it is; unfinished, it goes on. NvdError
+    where the folder holds anything else or another process writes there, or an input is bad (then
+    nothing is written). Cancelled: `resume` goes on.
     """
     folder = Path(folder)
     check_settings(settings)
-    _check_free(folder)
+    if is_finished(folder):
+        check_same(folder, job, settings)
+        if work_folder(folder).exists():  # killed between the manifest and its removal
+            with writing(folder, DECOMPOSE, progress):
+                remove_work(folder)
+        return _finished(folder, progress)
+    if is_begun(folder):
+        with writing(folder, DECOMPOSE, progress):
+            return _go_on(folder, job, settings, progress)
+    check_free(folder)
     clip = open_clip(job.source, _range(job), job.height)
-    load_masks([tuple(mask) for mask in job.masks], clip.info)
+    masks = load_masks([tuple(mask) for mask in job.masks], clip.info)
     _detector(job, settings)
     wants_bfloat16(settings.mixed_precision, choose_device(job.device))
     if settings.flow_method != "dis" and not Path(settings.flow_path).exists():
@@ -74,40 +87,58 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise cannot_write(folder, error) from error
-    save_settings(settings, folder / "settings.yaml")
-    job.save(folder)
-    return _run(folder, job, settings, progress)
+    with writing(folder, DECOMPOSE, progress):
+        if is_begun(folder):  # by another process, while the inputs were looked at
+            return _go_on(folder, job, settings, progress)
+        check_free(folder)
+        job.clip, job.mask_frames = clip.info.to_json(), single_frames(masks)
+        save_settings(settings, folder / SETTINGS)
+        job.save(folder)  # last: from here on the folder can be resumed
+        return _run(folder, job, settings, progress)
 
 
 def resume(folder: Path, progress: Progress) -> dict:
     """Go on with an interrupted decomposition; NvdError where there is none or it is complete."""
     folder = Path(folder)
-    if (folder / "manifest.json").exists():
+    _check_unfinished(folder)
+    Job.load(folder)
+    with writing(folder, "nvd resume", progress):
+        _check_unfinished(folder)  # another process may have finished it
+        job = Job.load(folder)
+        return _run(folder, job, load_settings(folder / SETTINGS), progress)
+
+
+def _check_unfinished(folder: Path) -> None:
+    if is_finished(folder):
         raise NvdError(
             f"{folder} is complete: there is nothing to resume",
             remedy="use `nvd render` or `nvd evaluate` on it",
         )
-    job = Job.load(folder)
-    return _run(folder, job, load_settings(folder / "settings.yaml"), progress)
 
 
-def _check_free(folder: Path) -> None:
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise NvdError(f"{folder} is a file", remedy="choose another name for --out")
-    if (folder / "manifest.json").exists():
-        raise NvdError(
-            f"{folder} holds a finished decomposition, perhaps with edits",
-            remedy="choose another --out, or remove the folder yourself",
-        )
-    if (folder / "job.json").exists():
-        raise NvdError(
-            f"{folder} holds an unfinished decomposition",
-            remedy=f"go on with `nvd resume {folder}`, or remove the folder",
-        )
-    if any(folder.iterdir()):
-        raise NvdError(f"{folder} is not empty", remedy="choose another --out, or empty it")
+def _go_on(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
+    """What `decompose` does in a folder where it was begun: the rest, on the device asked for."""
+    known = check_same(folder, job, settings)
+    if is_finished(folder):
+        return _finished(folder, progress)
+    progress.message(
+        f"{folder} holds an unfinished decomposition of the same job: going on with it"
+    )
+    known.device = job.device
+    return _run(folder, known, settings, progress)
+
+
+def _finished(folder: Path, progress: Progress) -> dict:
+    """The facts of a decomposition that is done."""
+    manifest = read_manifest(folder)
+    progress.message(f"{folder} is finished already, by the same job: nothing to do")
+    return {
+        "folder": str(folder),
+        "layers": manifest.names,
+        "seconds": 0.0,
+        "cautions": manifest.cautions,
+        "finished_before": True,
+    }
 
 
 def _range(job: Job) -> tuple[int, int] | None:
@@ -121,11 +152,13 @@ class _Stages:
         self.folder, self.job = folder, job
         self.seconds: dict[str, float] = {}
 
-    def run(self, name: str, task: Callable[[], object]) -> None:
+    def run(self, name: str, task: Callable[[], object], *written: str) -> None:
+        """Do a stage that is not done; `written` are the folders that it writes into."""
         if name in self.job.done:
             return
         begun = time.monotonic()
         task()
+        make_durable(*(self.folder / part for part in written))  # before job.json speaks for them
         self.job.done.append(name)
         self.job.save(self.folder)
         self.seconds[name] = round(time.monotonic() - begun, 1)
@@ -133,22 +166,29 @@ class _Stages:
 
 def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
     """All stages, those that are done left out; returns facts about the result."""
+    facts = _run_stages(folder, job, settings, progress)
+    remove_work(
+        folder
+    )  # out here nothing holds its arrays any more: Windows removes no mapped file
+    return facts
+
+
+def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
     started = time.monotonic()
     stages = _Stages(folder, job)
-    clip = open_clip(job.source, _range(job), job.height)
-    cautions = _prepare(stages, clip, settings, progress)
+    info, cautions = _prepare(stages, settings, progress)
     for caution in cautions:
         progress.caution(caution)
     trainer = make_trainer(folder, job, settings)
     stages.run("training", lambda: trainer.run(progress))
     trainer.restore()
     begun = time.monotonic()  # baked anew if it was interrupted: the manifest says that it is done
-    depth = 8 if clip.info.bit_depth == 8 else 16
+    depth = 8 if info.bit_depth == 8 else 16
     clip_colours = trainer.data.frames if settings.fit_textures else None
     layers = bake(trainer.model, folder, settings.texels_per_pixel, depth, clip_colours, progress)
+    make_durable(*(folder / part for part in ("maps", "textures", "edits")))
     stages.seconds["baking"] = round(time.monotonic() - begun, 1)
-    write_manifest(folder, _manifest(clip.info, layers, cautions))
-    remove_work(folder)
+    write_manifest(folder, _manifest(info, layers, cautions))
     return {
         "folder": str(folder),
         "layers": trainer.model.names,
@@ -159,17 +199,22 @@ def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict
     }
 
 
-def _prepare(stages: _Stages, clip: Clip, settings: Settings, progress: Progress) -> list[str]:
-    """Frames and priors into work/; returns the cautions about this clip."""
+def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[ClipInfo, list[str]]:
+    """Frames and priors into work/; returns what is known of the clip, and cautions about it."""
     folder, job = stages.folder, stages.job
     work = work_folder(folder)
-    flow = settings.flow_method, settings.flow_path
-    stages.run("frames", lambda: import_clip(clip, folder, progress))
-    stages.run("flow", lambda: compute_flow(work, progress, *flow))
-    stages.run("masks", lambda: _masks(job, settings, clip.info, folder, progress))
-    stages.run("motion", lambda: estimate_global_motion(work, progress))
+    flow = settings.flow_method, settings.flow_path, job.device
+    if "frames" in job.done and job.clip:
+        info = ClipInfo.from_json(job.clip)  # its source is not needed any more
+    else:
+        clip = open_clip(job.source, _range(job), job.height)
+        info, job.clip = clip.info, clip.info.to_json()
+        stages.run("frames", lambda: import_clip(clip, folder, progress), "frames", "work")
+    stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
+    stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
+    stages.run("motion", lambda: estimate_global_motion(work, progress), "work")
     cautions = find_cautions(work, motion_facts(work))
-    return cautions
+    return info, cautions
 
 
 def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
@@ -191,7 +236,7 @@ def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
 def _detector(job: Job, settings: Settings) -> Detector | None:
     """What finds the masks that are given by a class; None where none is."""
     classes = [wanted for _, source in job.masks if (wanted := wanted_class(source))]
-    return load_detector(settings.maskrcnn_weights, classes) if classes else None
+    return load_detector(settings.maskrcnn_weights, classes, job.device) if classes else None
 
 
 def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress: Progress) -> None:
@@ -200,7 +245,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
     if not job.masks:
         masks_from_motion(work, progress)
         return
-    sources = load_masks([tuple(mask) for mask in job.masks], info)
+    sources = load_masks([tuple(mask) for mask in job.masks], info, job.mask_frames)
     write_masks(sources, folder, info.frames, info.height, info.width, progress)
     detector = _detector(job, settings)
     if detector:

@@ -293,7 +293,7 @@ def to_dict(settings: Settings) -> dict:
 
 def save_settings(settings: Settings, path: Path) -> None:
     """Write all settings as YAML."""
-    with written_beside(path) as temporary:
+    with written_beside(path, durable=True) as temporary:
         temporary.write_text(yaml.safe_dump(to_dict(settings), sort_keys=False), "utf-8")
 
 

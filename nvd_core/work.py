@@ -4,6 +4,7 @@ No other module writes such a name. T frames of H x W pixels, N objects, L = N +
 h x w pixels (`priors/flow_size.py`); docs/develop/architecture.md has their meaning.
 """
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -48,7 +49,12 @@ def motion_facts(work: Path) -> list[dict]:
 
 
 def remove_work(folder: Path) -> None:
-    """Remove the scratch arrays of a finished decomposition; what cannot go is left."""
+    """Remove the scratch arrays of a finished decomposition; what cannot go is left.
+
+    Nothing may hold one of them any more: Windows removes no file that is mapped, and numpy unmaps
+    an array when it is forgotten.
+    """
+    gc.collect()  # networks and closures in a circle may still hold some
     shutil.rmtree(work_folder(folder), ignore_errors=True)
 
 

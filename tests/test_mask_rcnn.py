@@ -159,7 +159,7 @@ def test_a_class_goes_the_whole_way(tmp_path, monkeypatch, tiny_clip):
     )
     asked = []
 
-    def stand_in(weights, classes):
+    def stand_in(weights, classes, device):
         asked.append((weights, classes))
         return detector(
             tiny_clip,

@@ -1,4 +1,4 @@
-"""Settings on their way into a training: from the command line, and at the edges of their ranges."""
+"""What the settings say is what is used: from the file or --set to the folder and the training."""
 
 from types import SimpleNamespace
 

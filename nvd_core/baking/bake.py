@@ -198,5 +198,5 @@ def _write_texture(folder: Path, name: str, image: np.ndarray, background: bool)
     write_image(folder / record.texture, image)
     edit = folder / record.edit
     if not edit.exists():
-        copy_file(folder / record.texture, edit)
+        copy_file(folder / record.texture, edit, durable=True)
     return record

@@ -1,4 +1,7 @@
-"""The command `nvd`: parse, call, print. Exit code 0 done, 2 bad input, 130 cancelled."""
+"""The command `nvd`: parse, call, print.
+
+Exit code 0 done, 2 bad input, 70 a fault of the program, 130 cancelled.
+"""
 
 import argparse
 import os
@@ -11,25 +14,41 @@ from pathlib import Path
 from nvd_core import __version__
 from nvd_core.cli.arguments import Parser, assignment, frame_range, named_path, pixels, whole
 from nvd_core.cli.commands import add_commands
+from nvd_core.cli.unexpected import DEBUG, is_refusing_disk, refusing_disk, unexpected
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import JsonProgress, Progress, RichProgress
 
 BAD_INPUT = 2
+UNEXPECTED = 70
+"""EX_SOFTWARE of sysexits.h"""
 CANCELLED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    parsed = argparse.Namespace()
+    if hasattr(sys.stdout, "reconfigure"):  # a name that the console's encoding lacks is no fault
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         parsed = _parser().parse_args(arguments)
         return _run(parsed)
     except NvdError as error:
-        given = sys.argv[1:] if arguments is None else arguments
         _print_error(error, "--json" in given)
         return BAD_INPUT
     except BrokenPipeError:  # whoever read our output is gone
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter closes it
         return CANCELLED
+    except KeyboardInterrupt:  # asked for twice
+        return CANCELLED
+    except Exception as error:
+        if os.environ.get(DEBUG) == "1":
+            raise
+        if is_refusing_disk(error):
+            _print_error(refusing_disk(error), "--json" in given)
+            return BAD_INPUT
+        _print_error(unexpected(error, _folder_of(parsed)), "--json" in given)
+        return UNEXPECTED
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -43,8 +62,7 @@ def _run(parsed: argparse.Namespace) -> int:
         except Cancelled:
             text = "cancelled"
             if parsed.command in (_decompose, _resume):
-                folder = parsed.out if parsed.command is _decompose else parsed.shot
-                text += f"; go on with: nvd resume {folder}"
+                text += f"; go on with: nvd resume {_folder_of(parsed)}"
             if parsed.json:
                 progress.emit("cancelled", text=text)
             else:
@@ -52,6 +70,13 @@ def _run(parsed: argparse.Namespace) -> int:
             return CANCELLED
     _print_result(result, parsed.json)
     return 0
+
+
+def _folder_of(parsed: argparse.Namespace) -> Path | None:
+    """The decomposition folder that a command is about, where it is about one."""
+    if getattr(parsed, "command", None) is _decompose:
+        return parsed.out
+    return getattr(parsed, "shot", None)
 
 
 def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
@@ -159,16 +184,27 @@ def _print_error(error: NvdError, json: bool) -> None:
 
 
 def _stop_on_signals(progress: Progress) -> None:
-    """Ctrl-C and SIGTERM ask for a clean stop; a second Ctrl-C stops at once."""
+    """Ctrl-C, SIGTERM and what a closing terminal sends ask for a clean stop.
+
+    A second Ctrl-C stops at once. SIGHUP that is ignored, as nohup has it, stays ignored.
+    """
 
     def stop(number: int, _: object) -> None:
         if progress.cancelled and number == signal.SIGINT:
             raise KeyboardInterrupt
         progress.cancel()
 
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, stop)
-        signal.signal(signal.SIGTERM, stop)
+    if threading.current_thread() is not threading.main_thread():
+        return
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    for name in (
+        "SIGHUP",
+        "SIGBREAK",
+    ):  # a terminal that goes: POSIX has the one, Windows the other
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
 
 
 def _stop_on_closed_stdin(progress: Progress) -> None:

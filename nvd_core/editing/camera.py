@@ -36,6 +36,7 @@ from nvd_core.media.images import at_depth, read_image, to_float
 from nvd_core.media.writer import open_writer
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
@@ -86,7 +87,8 @@ def render_camera(
     layout = _layout(shot)
     views = _views(model, keys, range(first, last + 1), (width, height), hold)
     blank = at_depth(np.zeros((height, width, 3), np.uint8), rendered_depth(clip, depth))
-    with closing(views), writer:
+    lock = writing_if_inside(out, shot.folder, "nvd camera", progress)
+    with closing(views), lock, writer:
         progress.stage("camera", last - first + 1)
         for done, (t, places, background_uv) in enumerate(views):
             maps = view_maps(model, layout, seen, t, places, background_uv)

@@ -18,6 +18,7 @@ from nvd_core.editing.kernel_torch import lookup
 from nvd_core.editing.render import check_out, checked_range, render_frames
 from nvd_core.media.images import decode_srgb, read_image, to_integers, write_image
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
@@ -68,21 +69,23 @@ def paint_frame(
     folder = None if out is None else Path(out)
     if folder is not None:
         check_out(shot, folder / "edit.png")
-    paint = read_paint(shot, frame, image, base)
-    maps = read_maps(shot.map_path(frame), shot.names)
     edits, painted, clipped = {}, {}, {}
-    progress.stage("paint", len(names))
-    for done, name in enumerate(names, start=1):
-        edit, texels, too_bright = _painted_edit(shot, name, paint, maps, lit)
-        if texels:
-            path = shot.edit_path(name)
-            edits[path if folder is None else folder / path.name] = edit
-            painted[name], clipped[name] = texels, too_bright
-        progress.update(done)
-    if not edits:
-        raise _no_layer(image, frame, names, shot)
-    for path, edit in edits.items():
-        write_image(path, edit)
+    target = shot.folder if folder is None else folder
+    with writing_if_inside(target, shot.folder, "nvd paint", progress):
+        paint = read_paint(shot, frame, image, base)
+        maps = read_maps(shot.map_path(frame), shot.names)
+        progress.stage("paint", len(names))
+        for done, name in enumerate(names, start=1):
+            edit, texels, too_bright = _painted_edit(shot, name, paint, maps, lit)
+            if texels:
+                path = shot.edit_path(name)
+                edits[path if folder is None else folder / path.name] = edit
+                painted[name], clipped[name] = texels, too_bright
+            progress.update(done)
+        if not edits:
+            raise _no_layer(image, frame, names, shot)
+        for path, edit in edits.items():
+            write_image(path, edit, durable=True)
     for name, count in clipped.items():
         if count > NOTICED * painted[name]:
             progress.caution(

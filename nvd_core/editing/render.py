@@ -25,6 +25,7 @@ from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import ClipRecord
@@ -74,16 +75,13 @@ def render(
     check_out(shot, out)
     numbers = range(first, last + 1)
     rendering = _Rendering(shot, edits, mode, numbers, depth, device)
-    if is_pattern(out):
-        with writer:
-            unchanged = _render_images(rendering, numbers, Path(out), writer, again, progress)
-    else:
-        unchanged = 0
-        progress.stage("render", len(numbers))
-        with closing(rendering.frames(numbers)) as rendered, writer:
-            for done, frame in enumerate(rendered):
-                writer.write(first + done, frame)
-                progress.update(done + 1)
+    with writing_if_inside(out, shot.folder, "nvd render", progress):
+        if is_pattern(out):
+            with writer:
+                unchanged = _render_images(rendering, numbers, Path(out), writer, again, progress)
+        else:
+            unchanged = 0
+            _render_movie(rendering, numbers, writer, progress)
     seconds = round(time.perf_counter() - started, 3)
     return {
         "frames": len(numbers),
@@ -91,6 +89,16 @@ def render(
         "unchanged": unchanged,
         "out": str(out),
     }
+
+
+def _render_movie(
+    rendering: "_Rendering", numbers: range, writer: FrameWriter, progress: Progress
+) -> None:
+    progress.stage("render", len(numbers))
+    with closing(rendering.frames(numbers)) as rendered, writer:
+        for done, (t, frame) in enumerate(zip(numbers, rendered, strict=True)):
+            writer.write(t, frame)
+            progress.update(done + 1)
 
 
 def _render_images(
@@ -209,14 +217,17 @@ class _Rendering:
         return self._mode == "full" or (bool(self._names) and self._reach.shows(t))
 
     def frames(self, numbers: Iterable[int]) -> Iterator[np.ndarray]:
-        """The frames `numbers`; maps are read only of frames and layers where an edit shows."""
+        """The frames `numbers`, in any order and as often as they are named.
+
+        Maps are read only of frames and layers where an edit shows.
+        """
         numbers = list(numbers)
         changed = {t for t in numbers if self._changes(t)}
 
         def source(t: int) -> np.ndarray:
             return at_depth(read_frame(self._shot, t), self._depth)
 
-        maps = iter_maps(self._shot, sorted(changed), self._names)
+        maps = iter_maps(self._shot, [t for t in numbers if t in changed], self._names)
         with closing(maps), closing(in_order(source, numbers)) as frames:
             for t, frame in zip(numbers, frames, strict=True):
                 yield self._kernel(frame, next(maps)) if t in changed else frame

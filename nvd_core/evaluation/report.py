@@ -22,6 +22,7 @@ from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import without_nan, write_json
+from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps, iter_maps
@@ -75,10 +76,18 @@ def evaluate(
     """Measure `shot` and write its `report/`; returns what report.json holds.
 
     `truth` is a folder as docs/reference/truth-folder.md describes, `tracks` a file of points,
-    `lpips` a file with AlexNet's weights. NvdError where files are missing or damaged.
+    `lpips` a file with AlexNet's weights. NvdError where files are missing or damaged, and where
+    another process writes into the folder.
     """
     progress = progress or Progress()
     shot.check()
+    with writing(shot.folder, "nvd evaluate", progress):
+        return _evaluate(shot, progress, truth, tracks, lpips)
+
+
+def _evaluate(
+    shot: Shot, progress: Progress, truth: Path | None, tracks: Path | None, lpips: Path | None
+) -> dict:
     distance = Lpips(lpips) if lpips else None
     compared = measure_truth(shot, truth, progress) if truth else None
     tracked = measure_tracks(shot, tracks, progress) if tracks else None

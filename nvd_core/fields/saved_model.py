@@ -89,7 +89,7 @@ def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     with safe_open(path, "pt") as file:
         version = file.metadata()["version"]
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    _check_version(path, version)
+    check_version(path, version)
     if version == "1":
         tensors = {_tensor_of_1(name): value for name, value in tensors.items()}
     return tensors
@@ -107,7 +107,7 @@ def _read_facts(folder: Path) -> dict:
     path = folder / "checkpoint.json"
     facts = read_json(path)
     version = facts["version"]
-    _check_version(path, version)
+    check_version(path, version)
     if version == "1":
         for layer in facts["layers"]:
             layer["deformation_mask"] = layer.pop("freedom", None)
@@ -120,7 +120,8 @@ def _read_facts(folder: Path) -> dict:
     return facts
 
 
-def _check_version(path: Path, version: object) -> None:
+def check_version(path: Path, version: object) -> None:
+    """NvdError where a file of this `version` cannot be read."""
     if version not in ("1", VERSION):
         raise NvdError(
             f"{path} was written by another version of the program",
@@ -142,7 +143,8 @@ def save_architecture(folder: Path, shape: ClipShape, names: list[str], starts: 
         for name, start in zip(names, starts, strict=True)
     ]
     shape = {"frames": shape.frames, "height": shape.height, "width": shape.width}
-    write_json(folder / "checkpoint.json", {"version": VERSION, "clip": shape, "layers": layers})
+    facts = {"version": VERSION, "clip": shape, "layers": layers}
+    write_json(folder / "checkpoint.json", facts, durable=True)
 
 
 def _cells(mask: np.ndarray | None) -> int | None:
@@ -158,7 +160,7 @@ def save_texture_boxes(folder: Path, boxes: list[tuple[np.ndarray, np.ndarray]])
     path = folder / "checkpoint.json"
     facts = _read_facts(folder)
     facts["textures"] = [[low.tolist(), high.tolist()] for low, high in boxes]
-    write_json(path, facts)
+    write_json(path, facts, durable=True)
 
 
 def load_texture_boxes(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -1,5 +1,6 @@
 """Clips: movies and image sequences as frames of one size, and their import into a folder."""
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -45,6 +46,31 @@ class ClipInfo:
     rate: Fraction  # frames a second
     bit_depth: int | str  # 8, 16, "half" or "float"
     encoding: str  # "display" for integers, "linear" for floating point
+
+    def to_json(self) -> dict:
+        """What `from_json` makes it of again."""
+        rate = [self.rate.numerator, self.rate.denominator]
+        return dataclasses.asdict(self) | {"rate": rate}
+
+    @classmethod
+    def from_json(cls, values: dict) -> "ClipInfo":
+        """The clip that `to_json` noted; NvdError where that is damaged."""
+        try:
+            numerator, denominator = values["rate"]
+            info = cls(**values | {"rate": Fraction(numerator, denominator)})
+            counts = info.frames, info.source_frames, info.width, info.height
+            if not all(type(count) is int and count > 0 for count in counts):
+                raise ValueError(f"a clip of {counts}")
+            if info.bit_depth not in _BIT_DEPTHS.values():
+                raise ValueError(f"a bit depth of {str(info.bit_depth)[:80]}")
+            return info
+        except (TypeError, ValueError, KeyError, ZeroDivisionError) as error:
+            raise NvdError(
+                "job.json does not say what clip was imported",
+                expected="what `nvd decompose` noted under clip",
+                found=str(error)[:80],
+                remedy="remove clip from job.json, so that the source is opened again",
+            ) from error
 
 
 class Clip:

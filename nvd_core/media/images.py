@@ -87,12 +87,15 @@ def image_rate(path: Path | str) -> Fraction | None:
     return None
 
 
-def write_image(path: Path | str, array: np.ndarray, compression: str | None = None) -> None:
+def write_image(
+    path: Path | str, array: np.ndarray, compression: str | None = None, durable: bool = False
+) -> None:
     """Write `array` [H, W, C] or [H, W] in the format of the suffix, beside and renamed into place.
 
     .png takes uint8 and uint16, .exr float16 and float32, .tif any of these, .jpg uint8 of 1 or 3
     channels; anything else is a ValueError. Alpha comes in straight: EXR stores it premultiplied,
-    PNG and TIFF as it is. `compression` is OpenImageIO's ("zip", "pxr24", "jpeg:90").
+    PNG and TIFF as it is. `compression` is OpenImageIO's ("zip", "pxr24", "jpeg:90"). What is
+    `durable` survives a power cut.
     NvdError where the disk refuses.
     """
     path = Path(path)
@@ -116,7 +119,7 @@ def write_image(path: Path | str, array: np.ndarray, compression: str | None = N
         spec.attribute("png:filter", _PNG_SUB)  # twice as fast as choosing a filter for every row
     elif suffix == ".jpg":
         spec.attribute("compression", "jpeg:95")
-    with written_beside(path) as temporary:
+    with written_beside(path, durable) as temporary:
         _write(temporary, spec, np.ascontiguousarray(array))
 
 

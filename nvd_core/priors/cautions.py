@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from nvd_core.runtime.mapped_arrays import streamed
+from nvd_core.work import FLOW_OK, FRAMES, MASKS, open_array
 
 INCONSISTENT = 0.2
 """Share of the flow that does not agree with itself, above which it is worth a word."""
@@ -23,9 +24,7 @@ def find_cautions(work: Path, motion_facts: list[dict]) -> list[str]:
     `motion_facts` is what motion.json holds: one dict a layer, the background last.
     """
     work = Path(work)
-    frames, masks, ok = (
-        np.load(work / f"{name}.npy", mmap_mode="r") for name in ("frames", "masks", "flow_ok")
-    )
+    frames, masks, ok = (open_array(work, name) for name in (FRAMES, MASKS, FLOW_OK))
     return [
         *_about_flow(frames, ok),
         *(text for n, mask in enumerate(masks) for text in _about_object(n, len(masks), mask)),

@@ -23,6 +23,7 @@ from nvd_core.priors.flow_size import (
     local_contrast,
     pixel_grid,
 )
+from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv, worker_count
@@ -50,15 +51,17 @@ def compute_flow(
     progress: Progress,
     method: str = "dis",
     path: Path | str | None = None,
+    device: str = "auto",
 ) -> None:
     """Write flow_forward.npy, flow_backward.npy and flow_ok.npy beside frames.npy in `work`.
 
     They have the size `flow_size`; flow is in pixels of the frames. `path` is RAFT's weights file,
-    or the folder of flow files. Nothing appears under its final name before all pairs are done.
+    or the folder of flow files; RAFT works on `device`. Nothing appears under its final name before
+    all pairs are done.
     """
     work = Path(work)
     frames = open_array(work, FRAMES)  # [T, H, W, 3]
-    count, height, width = frames.shape[:3]
+    count = len(frames)
     if count < 2:
         raise NvdError(
             "the clip shows no motion to learn from",
@@ -66,33 +69,40 @@ def compute_flow(
             found=f"{count}",
             remedy="give a longer clip or a wider frame range",
         )
-    source, workers = _source(method, frames, path)
-    shape = (count - 1, *flow_size(height, width), 2)
-    scale = flow_scale(height, width)
+    source, workers = _source(method, frames, path, device)
     progress.stage("flow", count - 1)
     with ExitStack() as stack:
+        names = FLOW_OK, FLOW_BACKWARD, FLOW_FORWARD  # the first here is renamed last
+        paths = [stack.enter_context(written_beside(work / name)) for name in names]
+        _fill(paths, frames, source, workers, progress)
 
-        def array(name: str, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
-            path = stack.enter_context(written_beside(work / name))
-            return new_array(path, shape, dtype)
 
-        ok = array(FLOW_OK, np.uint8, (2, *shape[:3]))  # the first here is renamed last
-        backward = array(FLOW_BACKWARD, np.float16, shape)
-        forward = array(FLOW_FORWARD, np.float16, shape)
+def _fill(
+    paths: list[Path], frames: np.ndarray, source: Source, workers: int, progress: Progress
+) -> None:
+    """Write flow_ok, backward and forward flow; none is mapped any more when this returns.
 
-        def pair(t: int) -> None:
-            there, back = source(t)
-            for target, flow in ((forward, there), (backward, back)):
-                target[t] = np.clip(flow * scale, -FARTHEST, FARTHEST)
-            ok[0, t], ok[1, t] = consistent(there, back), consistent(back, there)
-            release(frames, forward, backward, ok)
+    Windows renames no file that is mapped.
+    """
+    count, height, width = frames.shape[:3]
+    shape = (count - 1, *flow_size(height, width), 2)
+    scale = flow_scale(height, width)
+    ok = new_array(paths[0], (2, *shape[:3]), np.uint8)
+    backward, forward = (new_array(path, shape, np.float16) for path in paths[1:])
 
-        single = single_opencv() if workers > 1 else nullcontext()
-        with single, closing(in_order(pair, range(count - 1), workers)) as done:
-            for t, _ in enumerate(done):
-                progress.update(t + 1)
-        for written in (ok, backward, forward):
-            written.flush()
+    def pair(t: int) -> None:
+        there, back = source(t)
+        for target, flow in ((forward, there), (backward, back)):
+            target[t] = np.clip(flow * scale, -FARTHEST, FARTHEST)
+        ok[0, t], ok[1, t] = consistent(there, back), consistent(back, there)
+        release(frames, forward, backward, ok)
+
+    single = single_opencv() if workers > 1 else nullcontext()
+    with single, closing(in_order(pair, range(count - 1), workers)) as done:
+        for t, _ in enumerate(done):
+            progress.update(t + 1)
+    for written in (ok, backward, forward):
+        written.flush()
 
 
 def consistent(
@@ -146,14 +156,16 @@ def dis_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return flow
 
 
-def _source(method: str, frames: np.ndarray, path: Path | str | None) -> tuple[Source, int]:
+def _source(
+    method: str, frames: np.ndarray, path: Path | str | None, device: str
+) -> tuple[Source, int]:
     """The source of the flow and how many threads may ask it at once."""
     if method == "dis":
         return lambda t: _dis_pair(frames, t), worker_count(8)
     if method == "raft":
         from nvd_core.priors.flow_raft import raft_source
 
-        return raft_source(frames, path), 1
+        return raft_source(frames, path, choose_device(device)), 1
     if method == "files":
         from nvd_core.priors.flow_files import file_source
 

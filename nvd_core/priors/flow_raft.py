@@ -22,11 +22,9 @@ LONGEST = 960
 """Larger frames are scaled down: the memory grows with the fourth power of the size."""
 
 
-def raft_source(frames: np.ndarray, weights: Path | str | None):
+def raft_source(frames: np.ndarray, weights: Path | str | None, device: torch.device):
     """The source (pair t -> forward and backward flow, at `flow_size`) by RAFT-small."""
-    model = load_raft(weights)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.to(device)
+    model = load_raft(weights).to(device)
     height, width = flow_size(*frames.shape[1:3])
     scale = min(1.0, LONGEST / max(height, width))
     rows, columns = (max(64, round(side * scale)) for side in (height, width))

@@ -21,7 +21,15 @@ from nvd_core.priors.flow_size import pixel_grid
 from nvd_core.priors.motion_fit import apply, fit_pair
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
-from nvd_core.work import FLOW_OK, FRAMES, MASK_WEIGHT, MASKS, open_array
+from nvd_core.work import (
+    FLOW_BACKWARD,
+    FLOW_FORWARD,
+    FLOW_OK,
+    FRAMES,
+    MASK_WEIGHT,
+    MASKS,
+    open_array,
+)
 
 LONGEST = 640
 """Masks are carried at this many pixels along the longer side at most."""
@@ -81,9 +89,7 @@ class _Clip:
         self.frames = open_array(work, FRAMES)
         self.masks = open_array(work, MASKS, "r+")
         self.weights = open_array(work, MASK_WEIGHT, "r+")
-        self.flows = [
-            np.load(work / f"flow_{name}.npy", mmap_mode="r") for name in ("forward", "backward")
-        ]
+        self.flows = [open_array(work, name) for name in (FLOW_FORWARD, FLOW_BACKWARD)]
         self.ok = open_array(work, FLOW_OK)
         self.count, self.height, self.width = self.frames.shape[:3]
         factor = min(1.0, LONGEST / max(self.height, self.width))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
@@ -34,8 +35,11 @@ def wanted_class(source: Path | str) -> str | None:
     return text.removeprefix(PREFIX) if text.startswith(PREFIX) else None
 
 
-def load_detector(weights: Path | str | None, classes: list[str]) -> Detector:
-    """Mask R-CNN with the weights of the file; NvdError where it can not look for `classes`."""
+def load_detector(weights: Path | str | None, classes: list[str], device: str = "auto") -> Detector:
+    """Mask R-CNN with the weights of the file, on `device` (auto, cpu or cuda).
+
+    NvdError where it can not look for `classes`.
+    """
     if weights is None or not Path(weights).is_file():
         raise NvdError(
             "Mask R-CNN needs a file of weights",
@@ -73,12 +77,12 @@ def load_detector(weights: Path | str | None, classes: list[str]) -> Detector:
             found=str(error).splitlines()[0],
             remedy=f"download them again, {_OTHERWISE}",
         ) from error
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.eval().to(device)
+    on = choose_device(device)
+    model.eval().to(on)
 
     @torch.inference_mode()
     def detect(frame: np.ndarray) -> list[tuple[str, float, np.ndarray]]:
-        image = torch.from_numpy(np.ascontiguousarray(frame)).to(device)
+        image = torch.from_numpy(np.ascontiguousarray(frame)).to(on)
         found = model([image.permute(2, 0, 1).float() / 255])[0]
         rows = zip(found["labels"], found["scores"], found["masks"][:, 0].cpu(), strict=True)
         return [(names[int(n)], float(score), mask.numpy()) for n, score, mask in rows]

@@ -128,7 +128,11 @@ class MaskSource:
         return any((_channel(frame, self._alpha) == 0).any() for frame in self._native())
 
 
-def load_masks(masks: list[tuple[str, Path | str]], info: ClipInfo) -> list[MaskSource | None]:
+def load_masks(
+    masks: list[tuple[str, Path | str]],
+    info: ClipInfo,
+    frames: list[int | None] | None = None,
+) -> list[MaskSource | None]:
     """Open the masks, given as (object name, source), for the clip `info`, in the same order.
 
     None stands for a source `maskrcnn:CLASS`, whose mask is to be detected.
@@ -136,9 +140,21 @@ def load_masks(masks: list[tuple[str, Path | str]], info: ClipInfo) -> list[Mask
     A source is a folder or pattern of images, a movie, or one image; grey, colour, palette or
     alpha, of any depth, and of any size in the clip's proportions. NvdError where a
     name or a source does not fit, or cannot be read.
+
+    Which frame a single image belongs to follows from the names of the clip's files, unless
+    `frames` (see `single_frames`) says it.
     """
     _check_names([name for name, _ in masks])
-    return [None if wanted_class(s) else _load(name, s, info) for name, s in masks]
+    known = frames if frames and len(frames) == len(masks) else [None] * len(masks)
+    return [
+        None if wanted_class(s) else _load(name, s, info, frame)
+        for (name, s), frame in zip(masks, known, strict=True)
+    ]
+
+
+def single_frames(sources: list[MaskSource | None]) -> list[int | None]:
+    """The working frame of each source that is a single image; None for the others."""
+    return [source.frame if source else None for source in sources]
 
 
 def write_masks(
@@ -196,11 +212,13 @@ def _check_names(names: list[str]) -> None:
         seen.add(name.lower())
 
 
-def _load(name: str, path: Path | str, info: ClipInfo) -> MaskSource:
+def _load(name: str, path: Path | str, info: ClipInfo, frame: int | None) -> MaskSource:
     source = open_source(path)
     _check_shape(name, source, info)
     if isinstance(source, ImageSequence) and source.frames == 1:
-        return MaskSource(name, source, info, 0, _frame_of_single(name, source.files[0], info))
+        if frame is None:
+            frame = _frame_of_single(name, source.files[0], info)
+        return MaskSource(name, source, info, 0, frame)
     if source.frames not in (info.source_frames, info.frames):
         part = "" if info.frames == info.source_frames else f", or {info.frames} as decomposed"
         raise NvdError(

@@ -17,10 +17,18 @@ from nvd_core.priors.flow_size import pixel_grid
 from nvd_core.priors.mask_propagation import snapped
 from nvd_core.priors.motion_fit import apply, fit_pair
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.files import temporary_name, written_beside
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
-from nvd_core.work import FLOW_OK, FRAMES, MASK_WEIGHT, MASKS, open_array
+from nvd_core.work import (
+    FLOW_BACKWARD,
+    FLOW_FORWARD,
+    FLOW_OK,
+    FRAMES,
+    MASK_WEIGHT,
+    MASKS,
+    open_array,
+)
 
 LONGEST = 480
 """Evidence is gathered at this many pixels along the longer side at most."""
@@ -44,7 +52,9 @@ def masks_from_motion(work: Path, progress: Progress) -> None:
     work = Path(work)
     clip = _Clip(work)
     progress.stage("moving object", 4 * clip.count)
-    with tempfile.TemporaryDirectory(dir=work) as scratch:
+    # On Windows arrays that an exception still holds cannot go: the next run removes the folder
+    name = temporary_name(work / "motion") + "."
+    with tempfile.TemporaryDirectory("", name, work, ignore_cleanup_errors=True) as scratch:
         shape = (clip.count, *clip.size[::-1])
         own, evidence = (
             new_array(Path(scratch) / f"{name}.npy", shape, np.float16)
@@ -63,9 +73,7 @@ class _Clip:
     def __init__(self, work: Path):
         self.work = work
         self.frames = open_array(work, FRAMES)
-        self.flows = [
-            np.load(work / f"flow_{name}.npy", mmap_mode="r") for name in ("forward", "backward")
-        ]
+        self.flows = [open_array(work, name) for name in (FLOW_FORWARD, FLOW_BACKWARD)]
         self.ok = open_array(work, FLOW_OK)
         self.count, self.height, self.width = self.frames.shape[:3]
         self.factor = min(1.0, LONGEST / max(self.height, self.width))

@@ -78,7 +78,7 @@ def triton_works(device: torch.device) -> bool:
     if importlib.util.find_spec("triton") is None:
         return False
     try:
-        importlib.import_module("nvd_core.triton_probe").probe(device)
+        importlib.import_module("nvd_core.runtime.triton_probe").probe(device)
     except Exception as error:  # the compiler, the driver and triton raise what they like
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         warnings.warn(f"Triton does not work on {device} and is not used: {reason}", stacklevel=2)

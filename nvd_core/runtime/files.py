@@ -3,7 +3,10 @@
 import json
 import math
 import os
+import re
 import shutil
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,20 +14,32 @@ from typing import Any
 
 from nvd_core.runtime.errors import NvdError
 
+if sys.platform != "win32":
+    import fcntl
+
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\..+)?")
+_REPLACE_SECONDS = 2.0
+"""how long Windows may keep a file from being replaced because someone reads it"""
+
 
 @contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def written_beside(path: Path, durable: bool = False) -> Iterator[Path]:
     """Yield a temporary path in the same folder (same suffix), renamed to `path` on success.
 
-    On any exception the temporary file is removed and what stood at `path` is untouched.
+    On any exception the temporary file is removed and what stood at `path` is untouched. What is
+    `durable` is on the disk when this returns: a power cut leaves the old file or the new one.
     A full or read-only disk becomes an NvdError.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(temporary_name(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        os.replace(temporary, path)
+        if durable:
+            _flush_file(temporary)
+        _replace(temporary, path)
+        if durable:
+            _flush_folder(path.parent)
     except BrokenPipeError:  # no disk breaks a pipe: whoever read our progress is gone
         raise
     except OSError as error:
@@ -34,9 +49,89 @@ def written_beside(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def copy_file(source: Path, target: Path) -> None:
+def temporary_name(path: Path) -> str:
+    """The name under which this process writes what will be `path`."""
+    return f".{path.stem}.{os.getpid()}.tmp{path.suffix}"
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file of this name is one that was being written, by any process."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def remove_temporaries(folder: Path, below: bool = True) -> None:
+    """Remove what killed processes left half written in `folder`, and `below` it.
+
+    Only for whoever is alone in writing there. What cannot go is left.
+    """
+    for parent, folders, files in os.walk(folder):
+        for name in [name for name in folders if is_temporary(name)]:
+            folders.remove(name)
+            shutil.rmtree(Path(parent, name), ignore_errors=True)
+        for name in filter(is_temporary, files):
+            with suppress(OSError):
+                Path(parent, name).unlink()
+        if not below:
+            return
+
+
+def make_durable(*folders: Path) -> None:
+    """Bring all files in `folders` and below, and their names, to the disk.
+
+    Folders that are not there are passed over; NvdError where the disk refuses.
+    """
+    for folder in folders:
+        try:
+            for parent, _, files in os.walk(folder):
+                for name in files:
+                    _flush_file(Path(parent, name), whole_drive=False)
+                _flush_folder(Path(parent))
+        except OSError as error:
+            raise cannot_write(folder, error) from error
+
+
+def _flush_file(path: Path, whole_drive: bool = True) -> None:
+    with path.open("r+b") as file:  # Windows flushes only what may be written
+        _flush(file.fileno(), whole_drive)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the system can do that (not Windows)."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # some network file systems have no such thing
+            _flush(descriptor, whole_drive=True)
+    finally:
+        os.close(descriptor)
+
+
+def _flush(descriptor: int, whole_drive: bool) -> None:
+    """fsync; on macOS, where that stops at the drive's cache, the `whole_drive` on request."""
+    if sys.platform == "darwin" and whole_drive:
+        with suppress(OSError):  # not every file system there knows it
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """os.replace; Windows refuses it while a reader, such as Blender, has `path` open."""
+    deadline = time.monotonic() + _REPLACE_SECONDS
+    while True:
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
+
+
+def copy_file(source: Path, target: Path, durable: bool = False) -> None:
     """Copy a file's content, beside and renamed into place; NvdError where the disk refuses."""
-    with written_beside(target) as temporary:
+    with written_beside(target, durable) as temporary:
         shutil.copyfile(source, temporary)
 
 
@@ -53,7 +148,7 @@ def cannot_write(path: Path, error: OSError) -> NvdError:
     )
 
 
-def write_json(path: Path, value: object) -> None:
+def write_json(path: Path, value: object, durable: bool = False) -> None:
     """Write `value` as indented UTF-8 JSON, beside and renamed into place.
 
     NvdError where JSON cannot hold it: a number that is not finite (`without_nan` makes those
@@ -69,7 +164,7 @@ def write_json(path: Path, value: object) -> None:
             found="another name" if isinstance(error, UnicodeError) else "NaN or infinity",
             remedy="rename files whose names are not Unicode; otherwise this is a fault of nvd",
         ) from error
-    with written_beside(path) as temporary:
+    with written_beside(path, durable) as temporary:
         temporary.write_text(text, "utf-8")
 
 

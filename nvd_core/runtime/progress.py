@@ -9,12 +9,14 @@ import json
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichBars
+from rich.text import Text
 
 from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.files import without_nan
@@ -121,7 +123,7 @@ class RichProgress(Progress):
         super().__init__()
         self._console = Console(stderr=True)
         self._bars = RichBars(
-            TextColumn("{task.description:<22}"),
+            TextColumn("{task.description:<22}", markup=False),
             BarColumn(bar_width=28),
             TextColumn("{task.completed:>6.0f}/{task.total:.0f}"),
             TimeElapsedColumn(),
@@ -140,10 +142,15 @@ class RichProgress(Progress):
         super().stage(name, total, done)
 
     def caution(self, text: str) -> None:
-        self._bars.console.print(f"[yellow]caution:[/] {text}", highlight=False)
+        self._print(Text.assemble(("caution:", "yellow"), " ", text))
 
     def message(self, text: str) -> None:
-        self._bars.console.print(text, highlight=False)
+        self._print(Text(text))
+
+    def _print(self, text: Text) -> None:
+        """As it is: a name with brackets or colons is no markup, and no emoji."""
+        with suppress(OSError):  # the terminal may be gone; what follows must still be saved
+            self._bars.console.print(text, highlight=False)
 
     def _show(self, done: int, psnr: float | None, preview: Path | None) -> None:
         fields = {} if psnr is None else {"quality": f"PSNR {psnr:.2f} dB"}
@@ -154,4 +161,5 @@ class RichProgress(Progress):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bars.stop()
+        with suppress(OSError):
+            self._bars.stop()

@@ -100,7 +100,7 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     first = ("schema", "version", "program", "clip", "frames", "maps")  # easier to read this way
     value = dict.fromkeys(first) | dataclasses.asdict(manifest)
     _check(_read(value, "the new manifest"), folder)
-    write_json(folder / MANIFEST, value)
+    write_json(folder / MANIFEST, value, durable=True)
 
 
 def _read_json(folder: Path) -> Any:

@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from nvd_core.fields.saved_model import VERSION
+from nvd_core.fields.saved_model import VERSION, check_version
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 
@@ -25,18 +25,26 @@ def save_checkpoint(
                 tensors[f"optimiser.{i}.{parameter}.{name}"] = torch.as_tensor(value)
     tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     metadata = {"version": VERSION, "step": str(step)}
-    with written_beside(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    with written_beside(path, durable=True) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # so it tells of a disk that refuses
+            raise OSError(None, str(error)) from error
         temporary.chmod(0o644)  # safetensors makes it unreadable to others
 
 
 def checkpoint_step(path: Path) -> int:
-    """How many steps the checkpoint at `path` has seen; 0 where there is none."""
+    """How many steps the checkpoint at `path` has seen; 0 where there is none.
+
+    NvdError where it is damaged, or of a version that cannot be read.
+    """
     if not path.exists():
         return 0
     try:
         with safe_open(path, "pt") as file:
-            return int(file.metadata()["step"])
+            metadata = file.metadata()
+            check_version(path, metadata["version"])
+            return int(metadata["step"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise NvdError(
             f"cannot read the checkpoint {path}",

@@ -151,7 +151,8 @@ def _decompose(run: Run, folder: Path, progress: Progress) -> None:
 
 def _request(run: Run) -> dict:
     job = dataclasses.asdict(run.job)
-    job.pop("done")
+    for noted in ("done", "clip", "mask_frames"):  # what a decomposition adds to what was asked
+        job.pop(noted)
     return {"job": job, "settings": to_dict(run.settings)}
 
 

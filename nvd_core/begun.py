@@ -1,0 +1,105 @@
+"""What stands in the folder that `nvd decompose` is to write: nothing, the same job, or another's.
+
+The same command may be given again: a finished decomposition is left as it is, an unfinished one
+goes on. That holds only where clip, masks and settings are the same; the device may differ.
+"""
+
+from pathlib import Path
+
+from nvd_core.job import Job
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import is_temporary
+from nvd_core.runtime.folder_lock import LOCK, OWNER
+from nvd_core.settings import Settings, load_settings, to_dict
+
+JOB, SETTINGS, MANIFEST = "job.json", "settings.yaml", "manifest.json"
+ERROR_LOG = "nvd-error.log"
+_SAME = ("source", "masks", "frames", "height", "seed")
+"""what two jobs must have in common to be the same, beside the settings"""
+_MOST_NAMED = 5
+_LONGEST = 80
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether `folder` holds a decomposition, finished or not."""
+    return any((folder / name).exists() for name in (JOB, MANIFEST))
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the decomposition in `folder` is complete."""
+    return (folder / MANIFEST).exists()
+
+
+def check_free(folder: Path) -> None:
+    """NvdError where a folder without a decomposition holds what is not ours.
+
+    What a run leaves that was killed before it noted its job counts as nothing: the lock, the
+    settings, and files half written. settings.yaml alone, without our lock, is somebody else's.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise NvdError(f"{folder} is a file", remedy="choose another name for --out")
+    names = {path.name for path in folder.iterdir() if not is_temporary(path.name)}
+    if LOCK in names:
+        names -= {LOCK, OWNER, SETTINGS, ERROR_LOG}
+    if names:
+        raise NvdError(
+            f"{folder} is not empty",
+            found=f"{min(names)} in it",
+            remedy="choose another --out, or empty it",
+        )
+
+
+def check_same(folder: Path, job: Job, settings: Settings) -> Job:
+    """The job of the decomposition in `folder`; NvdError where it is not `job` with `settings`.
+
+    The error names what differs, with both values.
+    """
+    known = Job.load(folder)
+    there = _comparable(known, load_settings(folder / SETTINGS))
+    asked = _comparable(job, settings)
+    differing = [k for k in there | asked if there.get(k) != asked.get(k)]
+    if not differing:
+        return known
+    state = "a finished" if is_finished(folder) else "an unfinished"
+    go_on = "" if is_finished(folder) else f"go on with it by `nvd resume {folder}`, "
+    named = [_shown(k, there.get(k), asked.get(k)) for k in differing[:_MOST_NAMED]]
+    more = [f"{len(differing) - len(named)} more"] if len(differing) > len(named) else []
+    raise NvdError(
+        f"{folder} holds {state} decomposition, of another job",
+        expected="the same source, masks, frames, height, seed and settings",
+        found="; ".join(named + more),
+        remedy=f"{go_on}choose another --out, or remove the folder yourself",
+    )
+
+
+def _comparable(job: Job, settings: Settings) -> dict:
+    """What makes a job, by dotted names."""
+    values = {name: getattr(job, name) for name in _SAME}
+    values["masks"] = [f"{name}={source}" for name, source in job.masks]
+    return values | _flat(to_dict(settings))
+
+
+def _flat(values: dict, prefix: str = "") -> dict:
+    flat = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def _shown(name: str, there: object, asked: object) -> str:
+    """Both values of a name, cut."""
+    there, asked = (
+        ", ".join(v) if isinstance(v, list) and name == "masks" else v for v in (there, asked)
+    )
+    return f"{name}: {_cut(there)} there, {_cut(asked)} asked for"
+
+
+def _cut(value: object) -> str:
+    """The end of long values tells paths apart."""
+    text = "none" if value is None or value == "" else str(value)
+    return text if len(text) <= _LONGEST else f"...{text[-_LONGEST:]}"

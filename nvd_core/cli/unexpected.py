@@ -1,0 +1,63 @@
+"""What the user is told of an exception that is a fault of the program, or of a full disk.
+
+The traceback goes to a log file: in the decomposition folder where there is one, so that it travels
+with it, else in the system's folder for temporary files.
+"""
+
+import errno
+import os
+import platform
+import sys
+import tempfile
+import traceback
+from datetime import datetime
+from pathlib import Path
+
+from nvd_core import __version__
+from nvd_core.begun import ERROR_LOG, is_begun
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import cannot_write
+
+_REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+DEBUG = "NVD_DEBUG"
+
+
+def is_refusing_disk(error: BaseException) -> bool:
+    """Whether a disk is full or read-only, which no program can help."""
+    return isinstance(error, OSError) and error.errno in _REFUSED
+
+
+def refusing_disk(error: OSError) -> NvdError:
+    """The words for it."""
+    return cannot_write(Path(error.filename or tempfile.gettempdir()), error)
+
+
+def unexpected(error: Exception, folder: Path | None) -> NvdError:
+    """Log the traceback, of a command about `folder`; returns what to tell."""
+    log = _logged(error, folder)
+    where = f"its traceback is in {log}" if log else f"set {DEBUG}=1 to see its traceback"
+    first = (str(error).strip() or "no message").splitlines()[0]
+    return NvdError(
+        f"unexpected {type(error).__name__}: {first[:200]}",
+        remedy=f"this is a fault of the program, please report it; {where}",
+    )
+
+
+def _logged(error: Exception, folder: Path | None) -> Path | None:
+    """The file to which the traceback was added; None where none can be written."""
+    places = [Path(tempfile.gettempdir(), f"nvd-error-{os.getpid()}.log")]
+    if folder is not None and is_begun(folder):
+        places.insert(0, folder / ERROR_LOG)
+    head = (
+        f"{datetime.now().astimezone().isoformat(' ', 'seconds')} nvd {__version__}, "
+        f"Python {platform.python_version()}, {platform.platform()}\n{sys.argv}\n"
+    )
+    text = head + "".join(traceback.format_exception(error)) + "\n"
+    for place in places:
+        try:
+            with place.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+            return place.absolute()
+        except OSError:
+            continue
+    return None

@@ -1,0 +1,95 @@
+"""One process a folder: whoever writes into a decomposition folder holds its lock.
+
+The lock is the operating system's, on the file `.nvd.lock`, so it ends with the process that holds
+it, however that ends. `.nvd.owner.json` beside it says in words who that is; it alone never keeps
+anyone out. (On Windows a locked file cannot be read, so the words need a file of their own.)
+The lock file stays: removing it would let two processes lock two files of one name.
+"""
+
+import errno
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import cannot_write, remove_temporaries, write_json
+from nvd_core.runtime.progress import Progress
+
+LOCK, OWNER = ".nvd.lock", ".nvd.owner.json"
+WAIT = 0.3
+"""seconds: whoever has the lock at this moment may be ending, or may not have said its name yet"""
+_OURS = ("frames", "masks", "maps", "textures", "edits", "report", "work")
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+
+@contextmanager
+def writing(folder: Path, command: str, progress: Progress) -> Iterator[None]:
+    """Hold the lock of `folder`, which is there, and clear away what killed processes left.
+
+    NvdError at once where another process holds it; it says who, since when and what to do.
+    `command` is what others are told. On file systems that know no locks it goes on with a caution.
+    """
+    folder = Path(folder)
+    lock = FileLock(folder / LOCK, mode=0o666, poll_interval=0.05, preserve_lock_file=True)
+    try:
+        lock.acquire(timeout=WAIT)
+    except Timeout as error:
+        raise _busy(folder) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise cannot_write(folder / LOCK, error) from error
+        progress.caution(
+            f"the file system of {folder} knows no locks: take care that nothing else writes there"
+        )
+        yield
+        return
+    try:
+        _leave_word(folder, command)
+        _clear(folder)
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / OWNER).unlink(missing_ok=True)
+        lock.release()
+
+
+def writing_if_inside(out: Path | str, folder: Path, command: str, progress: Progress):
+    """`writing(folder)` where the file `out` lies in it or below it, else nothing."""
+    inside = Path(out).resolve().is_relative_to(Path(folder).resolve())
+    return writing(folder, command, progress) if inside else nullcontext()
+
+
+def _leave_word(folder: Path, command: str) -> None:
+    since = datetime.now().astimezone().isoformat(" ", "seconds")
+    who = {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "since": since}
+    write_json(folder / OWNER, who)
+
+
+def _clear(folder: Path) -> None:
+    """Remove half-written files: nobody else writes here, so whoever began them is dead."""
+    remove_temporaries(folder, below=False)
+    for name in _OURS:
+        remove_temporaries(folder / name)
+
+
+def _busy(folder: Path) -> NvdError:
+    """Who has the lock, as far as that one said."""
+    try:
+        with (folder / OWNER).open(encoding="utf-8") as file:
+            who = json.loads(file.read(4096))
+        pid, host = int(who["pid"]), str(who["host"])[:80]
+        found = f"{str(who['command'])[:80]} (process {pid} on {host}), since {who['since']!s:.40}"
+        stop = f"stop process {pid} on {host}"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        found, stop = "it does not say which", "stop it"
+    return NvdError(
+        f"another process is writing into {folder}",
+        found=found,
+        remedy=f"wait until it has ended, or {stop}; then run the command again",
+    )
