@@ -9,7 +9,8 @@ from .decompose.job import decompose, resume_folder
 from .decompose.strip_job import Object, decompose_strip
 from .engine.find import find_engine, test_engine
 from .engine.install import install_job
-from .jobs.job import Job, Queue
+from .jobs.job import Job
+from .jobs.lanes import Queue
 from .jobs.runner import runner
 from .jobs.waiting import wait
 from .paint import frame_canvas, preview

@@ -19,10 +19,7 @@ from . import checked_json, process
 from .claim import Claimed, claimed
 from .job_files import SCHEMA, JobFiles, Mark, read_mark, read_plan, unwritable, write_mark
 from .job_log import JobLog, last_line
-from .lanes import Queue
 from .launch import launch
-
-__all__ = ["CANCELLED", "DONE", "FAILED", "INTERRUPTED", "PENDING", "RUNNING", "Job", "Queue"]
 
 PENDING, RUNNING, DONE = "pending", "running", "done"
 CANCELLED, FAILED, INTERRUPTED = "cancelled", "failed", "interrupted"

@@ -16,8 +16,8 @@ from bpy.props import CollectionProperty, StringProperty
 
 from ..blender.storage import is_ours
 from ..errors import AddonError
-from .job import INTERRUPTED, PENDING, Job, Queue
-from .lanes import as_problem
+from .job import INTERRUPTED, PENDING, Job
+from .lanes import Queue, as_problem
 
 INTERVAL = 0.25  # seconds between two ticks
 

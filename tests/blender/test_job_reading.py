@@ -14,9 +14,9 @@ from blender_addon.blender.problems import button_of
 from blender_addon.blender.storage import is_ours, jobs_folder
 from blender_addon.errors import AddonError
 from blender_addon.jobs import checked_json
-from blender_addon.jobs.job import Job, Queue
+from blender_addon.jobs.job import Job
 from blender_addon.jobs.job_log import LINE_LIMIT, READ_LIMIT, JobLog
-from blender_addon.jobs.lanes import lane_of
+from blender_addon.jobs.lanes import Queue, lane_of
 from blender_addon.jobs.runner import INTERVAL, describe, runner, timer
 from blender_addon.strip import render_job
 from blender_addon.ui import panel_decompose

@@ -17,8 +17,9 @@ from blender_addon.errors import AddonError
 from blender_addon.jobs import claim, job_files, process
 from blender_addon.jobs import job as job_module
 from blender_addon.jobs.claim import Claimed, claimed, read_holder
-from blender_addon.jobs.job import Job, Queue
+from blender_addon.jobs.job import Job
 from blender_addon.jobs.job_files import Mark, read_mark
+from blender_addon.jobs.lanes import Queue
 
 ROUNDS = 50
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes as POSIX has them")
@@ -171,7 +172,7 @@ class TestASpawnThatFails:
         code = (
             "import resource, signal, sys; sys.path.insert(0, sys.argv[1]); import bpy\n"
             "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-            "from blender_addon.jobs.job import Job, Queue\n"
+            "from blender_addon.jobs.job import Job\nfrom blender_addon.jobs.lanes import Queue\n"
             "queue = Queue(); job = queue.add(Job(sys.argv[2]))\n"
             "resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))\n"
             "for _ in range(3): queue.tick()\n"

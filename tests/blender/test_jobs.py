@@ -13,8 +13,9 @@ import pytest
 import blender_addon
 from blender_addon.decompose.job import decompose, resume_folder
 from blender_addon.errors import AddonError
-from blender_addon.jobs.job import Job, Queue
+from blender_addon.jobs.job import Job
 from blender_addon.jobs.job_log import READ_LIMIT, JobLog
+from blender_addon.jobs.lanes import Queue
 from blender_addon.jobs.runner import INTERVAL, describe, runner, timer
 from blender_addon.jobs.waiting import wait
 
