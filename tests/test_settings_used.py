@@ -46,10 +46,8 @@ def test_set_alone(asked, tmp_path):
         ({"flow_method": "files", "flow_path": "nowhere"}, "there is no nowhere"),
     ],
 )
-def test_flow_that_is_not_there_is_said_before_the_first_stage(change, words, tmp_path):
-    from synthetic_shot import make_synthetic_shot
-
-    frames = make_synthetic_shot(tmp_path / "clip").folder / "frames"
+def test_flow_that_is_not_there_is_said_before_the_first_stage(change, words, tmp_path, synthetic):
+    frames = synthetic.make_shot(tmp_path / "clip").folder / "frames"
     settings = fast()
     for name, value in change.items():
         setattr(settings, name, value)
