@@ -1,4 +1,4 @@
-"""Settings on their way into a training: from the command line, and at the edges of their ranges."""
+"""Settings on their way into a training: by the command line, and at the edges of their ranges."""
 
 from types import SimpleNamespace
 

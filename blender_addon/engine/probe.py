@@ -14,7 +14,7 @@ import sys
 
 sys.path.pop(0)  # the extension's own modules are not the engine's
 
-NEEDED = "av cv2 numba numpy OpenImageIO rich safetensors scipy torch torchmetrics yaml"
+NEEDED = "av cv2 msgspec numba numpy OpenImageIO rich safetensors scipy torch torchmetrics yaml"
 
 
 def emit(event: str, **values) -> None:
