@@ -1,4 +1,4 @@
-"""What the settings say is what is used: from the file or --set to the folder and the training."""
+"""Settings on their way into a training: by the command line, and at the edges of their ranges."""
 
 from types import SimpleNamespace
 

@@ -15,7 +15,9 @@ import sys
 
 sys.path.pop(0)  # the extension's own modules are not the engine's
 
-NEEDED = "av cv2 filelock numba numpy OpenImageIO rich safetensors scipy torch torchmetrics yaml"
+NEEDED = (
+    "av cv2 filelock msgspec numba numpy OpenImageIO rich safetensors scipy torch torchmetrics yaml"
+)
 
 
 def emit(event: str, **values) -> None:

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/
 
@@ -27,7 +26,7 @@ from bench.parts.subject import FULL, Bench, choose_subject
 from nvd_core.evaluation.metrics import psnr
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.runtime.malloc import keep_freed_memory
-from nvd_core.settings import fast, update_settings
+from nvd_core.settings import fast, set_settings
 from nvd_core.work import ClipData
 
 PIXELS, CHUNK = 120_000, 20_000
@@ -47,8 +46,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(subject, FULL, Path(folder), changes={})
         for number, variant in enumerate(arguments.variants):
-            changes = parsed(variant) | {"iterations": arguments.steps}
-            settings = update_settings(fast(), changes)
+            settings = set_settings(fast(), [*variant.split(), f"iterations={arguments.steps}"])
             trainer = bench.trainer(str(number), replace(settings, checkpoint_seconds=1e9))
             begun = time.process_time()
             while trainer.step < trainer.steps:
@@ -57,19 +55,6 @@ def main() -> int:
             print(f"{1000 * cost:6.1f} ms  {figures(trainer.model, trainer.data)}  {variant}")
             sys.stdout.flush()
     return 0
-
-
-def parsed(variant: str) -> dict:
-    """`a.b=1 c=2` as nested settings."""
-    changes: dict = {}
-    for word in variant.split():
-        path, _, value = word.partition("=")
-        *outer, name = path.split(".")
-        place = changes
-        for part in outer:
-            place = place.setdefault(part, {})
-        place[name] = yaml.safe_load(value)
-    return changes
 
 
 @torch.no_grad()
