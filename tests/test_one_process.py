@@ -35,8 +35,11 @@ fit_textures: false
 
 # A process that runs one command and stops, holding the lock, where it first writes or reads
 HELD = """
-    import sys, time
+    import sys
+    from contextlib import nullcontext
+    from pathlib import Path
     from nvd_core.cli.main import main
+    from nvd_core.runtime.folder_lock import writing
     from nvd_core.runtime.progress import Progress, JsonProgress
 
     class Held(JsonProgress):
@@ -48,7 +51,9 @@ HELD = """
     import nvd_core.cli.main as cli
     cli.JsonProgress = Held
     cli._stop_on_closed_stdin = lambda progress: None
-    sys.exit(main(sys.argv[1:]))
+    also, words = Path(sys.argv[1]), sys.argv[2:]
+    with writing(also, "nvd " + words[0], Progress()) if also.is_dir() else nullcontext():
+        sys.exit(main(words))
 """
 
 
@@ -120,9 +125,9 @@ def command(name: str, clip: Path, shot: Path) -> list[str]:
     return [str(word) for word in [*words[name], "--json"]]
 
 
-def held(*words: str) -> subprocess.Popen:
-    """A process that has got as far as its first stage, with what it has locked."""
-    program = [sys.executable, "-c", textwrap.dedent(HELD), *words]
+def held(*words: str, also: Path | str = "-") -> subprocess.Popen:
+    """A process that has got as far as its first stage, and holds the folder `also` besides."""
+    program = [sys.executable, "-c", textwrap.dedent(HELD), str(also), *words]
     process = subprocess.Popen(
         program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -151,36 +156,26 @@ def last_event(capsys) -> dict:
 
 @pytest.mark.parametrize("first", ["decompose", "resume", "paint", "evaluate"])
 def test_a_second_writer_is_told_who_writes(first, clip, finished, unfinished, capsys):
-    """Every pair of writing commands: of a begun folder, and of a finished one."""
+    """Every pair of writing commands. The first is a real process, stopped while it works."""
     begun = first in ("decompose", "resume")
-    shot = unfinished if begun else finished
-    # Paint and evaluate refuse an unfinished folder, decompose and resume leave a finished one
-    # alone, before they would write: there the lock is held by the folder's other state
-    other = finished if begun else unfinished
-    process = held(*command(first, clip, shot))
-    shared = [folder_lock.writing(other, f"nvd {first}", Progress())]
+    shot, other = (unfinished, finished) if begun else (finished, unfinished)
+    process = held(*command(first, clip, shot), also=other)
+    before = contents(shot), contents(other)
     try:
-        before = contents(shot)
-        seconds = ("decompose", "resume") if begun else ("paint", "evaluate")
-        for second in seconds:
-            assert main(command(second, clip, shot)) == 2, second
+        for second in ("decompose", "resume", "paint", "evaluate"):
+            # paint and evaluate refuse what is unfinished, resume what is finished: before they
+            # would write. They meet the first one in the folder that they do write into
+            folder = unfinished if second in ("decompose", "resume") else finished
+            assert main(command(second, clip, folder)) == 2, second
             event = last_event(capsys)
-            assert event["event"] == "error" and str(shot) in event["problem"], event
-            assert f"nvd {first}" in event["found"] and str(process.pid) in event["found"]
+            assert event["event"] == "error" and str(folder) in event["problem"], event
+            assert f"nvd {first} (process {process.pid} on " in event["found"]
             assert "since 20" in event["found"] and "wait until it has ended" in event["remedy"]
             assert "nvd resume" not in event["remedy"]  # the panel would offer it as a button
-        assert contents(shot) == before
+        assert (contents(shot), contents(other)) == before
         assert process.poll() is None
     finally:
         end(process)
-    with shared[0]:
-        rest = ("paint", "evaluate") if begun else ("decompose", "resume")
-        for second in rest:
-            program = [sys.executable, "-m", "nvd_core", *command(second, clip, other)]
-            done = subprocess.run(program, capture_output=True, text=True)
-            assert done.returncode == 2, done.stdout
-            event = json.loads(done.stdout.splitlines()[-1])
-            assert f"nvd {first} (process {os.getpid()} on " in event["found"]
 
 
 def test_a_killed_holder_blocks_nobody(clip, finished, capsys):
@@ -205,10 +200,8 @@ def test_two_renders_and_an_edit_made_elsewhere_need_no_lock(clip, finished, tmp
 def test_a_render_into_the_folder_writes_there(clip, finished, capsys):
     inside = str(finished / "renders" / "%04d.png")
     words = ["render", str(finished), "--out", inside, "--frames", "0-1", "--json"]
-    program = [sys.executable, "-m", "nvd_core", *words]
     with writing(finished, "nvd paint", Progress()):
-        done = subprocess.run(program, capture_output=True, text=True)
-        assert done.returncode == 2 and "nvd paint" in done.stdout, done.stdout
+        assert main(words) == 2 and "nvd paint" in last_event(capsys)["found"]
     assert main(words) == 0
     shutil.rmtree(finished / "renders")
 
