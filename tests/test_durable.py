@@ -271,6 +271,15 @@ class TestClosingTerminal:
         assert checkpoint_step(shot / "checkpoint.safetensors") > 0
 
 
+class TestNames:
+    def test_opencv_opens_no_file(self):
+        """On Windows it cannot open a path that is not ASCII."""
+        root = Path(cli.__file__).parents[1]
+        for path in root.rglob("*.py"):
+            words = ("imwrite", "imread", "VideoCapture", "VideoWriter", "FileStorage")
+            assert not [word for word in words if word in path.read_text("utf-8")], path
+
+
 class TestDevice:
     def test_raft_and_mask_rcnn_go_where_they_are_told(self, tmp_path, monkeypatch):
         from nvd_core.priors import flow, flow_raft
