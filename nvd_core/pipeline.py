@@ -121,9 +121,7 @@ def _go_on(folder: Path, job: Job, settings: Settings, progress: Progress) -> di
     known = check_same(folder, job, settings)
     if is_finished(folder):
         return _finished(folder, progress)
-    progress.message(
-        f"{folder} holds an unfinished decomposition of the same job: going on with it"
-    )
+    progress.message(f"going on with the unfinished decomposition of the same job in {folder}")
     known.device = job.device
     return _run(folder, known, settings, progress)
 
@@ -167,9 +165,8 @@ class _Stages:
 def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
     """All stages, those that are done left out; returns facts about the result."""
     facts = _run_stages(folder, job, settings, progress)
-    remove_work(
-        folder
-    )  # out here nothing holds its arrays any more: Windows removes no mapped file
+    # Out here nothing holds its arrays any more: Windows removes no file that is mapped
+    remove_work(folder)
     return facts
 
 

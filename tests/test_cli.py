@@ -85,6 +85,7 @@ class TestDecompose:
         assert names == {
             "manifest.json", "job.json", "settings.yaml", "checkpoint.safetensors",
             "checkpoint.json", "preview.png", "frames", "textures", "edits", "maps", "masks",
+            ".nvd.lock",
         }  # fmt: skip
 
     def test_the_networks_can_be_loaded_again(self, decomposed):

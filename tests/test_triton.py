@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nvd_core.runtime.devices import triton_works
+from nvd_core.runtime.devices import PROBE, triton_works
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None,
@@ -38,7 +38,7 @@ import nvd_core
 for module in pkgutil.walk_packages(nvd_core.__path__, "nvd_core."):
     if "triton" not in module.name and not module.name.endswith("__main__"):
         importlib.import_module(module.name)
-from nvd_core.fields.hash_grid import GridLayout, HashGrid
+from nvd_core.fields.hash_grid.grid import GridLayout, HashGrid
 import torch
 print(HashGrid(GridLayout(2, 2))(torch.rand(3, 2)).shape)
 """
@@ -75,3 +75,8 @@ def test_every_kernel_compiles_for_a_gpu(tmp_path):
     kernels = {"_encode_kernel", "_backward_kernel", "_render", "_update"}
     assert {name for name, *_ in lines} == kernels
     assert all(int(size) > 1000 for *_, size in lines)
+
+
+def test_the_probe_is_where_it_is_looked_for():
+    """It cannot be imported without triton, so a module that moved would never be missed."""
+    assert importlib.util.find_spec(PROBE) is not None

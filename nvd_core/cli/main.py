@@ -198,10 +198,7 @@ def _stop_on_signals(progress: Progress) -> None:
         return
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    for name in (
-        "SIGHUP",
-        "SIGBREAK",
-    ):  # a terminal that goes: POSIX has the one, Windows the other
+    for name in ("SIGHUP", "SIGBREAK"):  # POSIX has the one, Windows the other
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, stop)

@@ -12,6 +12,7 @@ from torch import Tensor
 from nvd_core.runtime.errors import NvdError
 
 DEVICES = ("auto", "cpu", "cuda")
+PROBE = "nvd_core.runtime.triton_probe"
 
 
 def choose_device(device: str) -> torch.device:
@@ -78,7 +79,7 @@ def triton_works(device: torch.device) -> bool:
     if importlib.util.find_spec("triton") is None:
         return False
     try:
-        importlib.import_module("nvd_core.runtime.triton_probe").probe(device)
+        importlib.import_module(PROBE).probe(device)
     except Exception as error:  # the compiler, the driver and triton raise what they like
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         warnings.warn(f"Triton does not work on {device} and is not used: {reason}", stacklevel=2)
