@@ -57,6 +57,13 @@ def tiny_clip():
 
 
 @pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """The tiny clip decomposed, once for all who ask alike: `trained`(light=True, **settings)."""
+    root = tmp_path_factory.getbasetemp()
+    return _helper("trained").Trained(root.parent if "PYTEST_XDIST_WORKER" in os.environ else root)
+
+
+@pytest.fixture(scope="session")
 def crossing_clip():
     """Two objects that cross: `write`(folder), `places`, `true_masks`, FRAMES, HEIGHT, WIDTH."""
     return _helper("crossing_clip")

@@ -1,5 +1,6 @@
 """Ablations as settings: each trains the tiny clip from the command line to a measured result."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,13 @@ def decompose(clip: Path, folder: Path, changes: str, steps: int = 60) -> Shot:
     return Shot.open(folder / "shot.nvd")
 
 
-@pytest.mark.parametrize("name", ABLATIONS)
+QUICK = "no residual"
+"""the one that every run trains; the others go the same way"""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == QUICK else pytest.mark.long) for n in ABLATIONS]
+)
 def test_an_ablation_goes_the_whole_way(name, clip, tmp_path):
     shot = decompose(clip, tmp_path, f"{ABLATIONS[name]}\nfit_textures: false")
     report = evaluate(shot)
@@ -76,8 +83,11 @@ def test_an_ablation_goes_the_whole_way(name, clip, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def additive(clip, tmp_path_factory) -> Shot:
-    return decompose(clip, tmp_path_factory.mktemp("additive"), "residual: additive", 200)
+def additive(trained, tmp_path_factory) -> Shot:
+    """A copy, since it is evaluated."""
+    folder = tmp_path_factory.mktemp("additive") / "shot.nvd"
+    shutil.copytree(trained(residual="additive").folder, folder)
+    return Shot.open(folder)
 
 
 class TestAdditive:

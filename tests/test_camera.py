@@ -14,39 +14,21 @@ from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at, load_
 from nvd_core.editing.render import render_frames
 from nvd_core.fields.inference import frame_layers
 from nvd_core.fields.saved_model import load_model
-from nvd_core.job import Job
 from nvd_core.media.images import read_image, to_float, write_image
-from nvd_core.pipeline import decompose
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
-from nvd_core.settings import fast, update_settings
 from nvd_core.shot.shot import Shot
 
-SMALL = {
-    "iterations": 300,  # after 200 the light wavers, by 0.5 to 1.1 % as seed and processor have it
-    "points": 400,
-    "texture_grid": {"levels": 6, "log2_table": 12},
-    "residual_grid": {"levels": 4, "log2_table": 12},
-    "alpha_grid": {"levels": 4, "log2_table": 12},
-}
 
-
-def decomposed(tiny_clip, folder: Path, light: bool = True, **changes) -> Shot:
-    frames, masks = tiny_clip.write(folder, light)
-    job = Job(str(frames), masks=[["disc", str(masks)]])
-    decompose(folder / "shot.nvd", job, update_settings(fast(), SMALL | changes), Progress())
-    return Shot.open(folder / "shot.nvd")
+@pytest.fixture(scope="module")
+def shot(trained) -> Shot:
+    return trained()
 
 
 @pytest.fixture(scope="module")
-def shot(tmp_path_factory, tiny_clip) -> Shot:
-    return decomposed(tiny_clip, tmp_path_factory.mktemp("camera"))
-
-
-@pytest.fixture(scope="module")
-def steady(tmp_path_factory, tiny_clip) -> Shot:
+def steady(trained) -> Shot:
     """The same clip without its changes of light."""
-    return decomposed(tiny_clip, tmp_path_factory.mktemp("steady"), light=False)
+    return trained(light=False)
 
 
 def pictures(shot: Shot, folder: Path, keys: list[Key], **options) -> list[np.ndarray]:
@@ -173,10 +155,9 @@ class TestPictures:
         for ours, full in zip(shifted, composed(shot), strict=True):
             assert np.abs(ours[4:, :-5] - full[:-4, 5:]).max() < 0.02
 
-    def test_an_additive_shot_keeps_its_light(self, tmp_path, tiny_clip):
-        (tmp_path / "pictures").mkdir()
-        shot = decomposed(tiny_clip, tmp_path, residual="additive")
-        ours = pictures(shot, tmp_path / "pictures", [Key(0)])
+    def test_an_additive_shot_keeps_its_light(self, tmp_path, trained):
+        shot = trained(residual="additive")
+        ours = pictures(shot, tmp_path, [Key(0)])
         for picture, full in zip(ours, composed(shot), strict=True):
             assert np.abs(picture - full).mean() < 0.001
 

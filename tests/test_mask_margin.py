@@ -43,6 +43,7 @@ def test_a_mask_without_an_outline_is_believed(tmp_path, value):
     assert (weights_of(tmp_path, np.full((20, 30), value, np.uint8), 5) == 255).all()
 
 
+@pytest.mark.long
 def test_a_mask_that_is_too_wide_is_corrected_by_the_picture(tmp_path, tiny_clip):
     frames, masks = tiny_clip.write(tmp_path)
     true = [read_image(path)[..., 0] for path in sorted(masks.iterdir())]

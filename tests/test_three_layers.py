@@ -12,6 +12,8 @@ from nvd_core.media.images import read_image, write_image
 from nvd_core.shot.maps import iter_maps
 from nvd_core.shot.shot import Shot
 
+pytestmark = pytest.mark.long
+
 SMALL = """
 iterations: 400
 points: 800
