@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_clip import write_tiny_clip
 
 import nvd_core.cli.main as cli
 from nvd_core.cli.main import main
@@ -212,10 +211,10 @@ alpha_grid: {levels: 3, log2_table: 10}
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory) -> list[str]:
+def command(tmp_path_factory, tiny_clip) -> list[str]:
     """What decomposes a tiny clip for longer than a test waits; the folder is to be added."""
     folder = tmp_path_factory.mktemp("clip")
-    frames, masks = write_tiny_clip(folder)
+    frames, masks = tiny_clip.write(folder)
     (folder / "long.yaml").write_text(SETTINGS)
     return [
         sys.executable, "-m", "nvd_core", "decompose", str(frames), "--mask", f"disc={masks}",

@@ -331,10 +331,10 @@ def test_auto_device():
             choose_device("cuda")
 
 
-def test_frames_come_in_the_order_asked_for(tmp_path):
+def test_frames_come_in_the_order_asked_for(tmp_path, synthetic):
     """Also where an edit shows in some of them only, and where one is asked for twice."""
-    shot = make_synthetic_shot(tmp_path / "shot", frames=5)
-    edit = texture("dog").copy()
+    shot = synthetic.make_shot(tmp_path / "shot", frames=5)
+    edit = synthetic.texture("dog").copy()
     edit[10:30, 5:30, :3] = (255, 0, 0)
     write_image(tmp_path / "dog.png", edit)
     rendering = _Rendering(shot, {"dog": tmp_path / "dog.png"}, "delta", range(5), None, "cpu")

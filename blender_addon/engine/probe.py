@@ -8,16 +8,32 @@ line. --all imports torch as well, which takes seconds, and tells the device and
 Standard library only, and no import from the extension.
 """
 
-import importlib.util
+import importlib.metadata
 import json
 import platform
+import re
 import sys
 
 sys.path.pop(0)  # the extension's own modules are not the engine's
 
-NEEDED = (
-    "av cv2 filelock msgspec numba numpy OpenImageIO rich safetensors scipy torch torchmetrics yaml"
-)
+
+def missing_libraries() -> list[str]:
+    """What the installed engine says it needs and is not there; an older one needs less."""
+    try:
+        needed = importlib.metadata.requires("nvd-core") or []
+    except importlib.metadata.PackageNotFoundError:  # run from a checkout: nothing says it
+        return []
+    missing = []
+    for requirement in needed:
+        name, _, condition = requirement.partition(";")
+        if condition:  # of the tests, or of another platform
+            continue
+        name = re.match(r"[\w.-]+", name).group()
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    return missing
 
 
 def emit(event: str, **values) -> None:
@@ -59,8 +75,7 @@ def main(wanted: int, everything: bool, device: str = "") -> int:
             install if older == "engine" else "",
         )
     facts = {"version": nvd_core.__version__, "protocol": protocol, "python": sys.executable}
-    missing = [name for name in NEEDED.split() if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := missing_libraries():
         return fail(f"the engine lacks {', '.join(missing)}", "install the engine again", install)
     if everything:
         import torch
