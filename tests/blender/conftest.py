@@ -98,6 +98,30 @@ def tiny_job():
 
 
 @pytest.fixture(scope="session")
+def tick_until():
+    """`tick_until`(condition, tick, seconds): call `tick` as Blender's timer would."""
+    return _helper("jobs").tick_until
+
+
+@pytest.fixture(scope="session")
+def script_job():
+    """`script_job`(root, code, **plan): a job whose one step runs `code`, not begun."""
+    return _helper("script_jobs").script_job
+
+
+@pytest.fixture(scope="session")
+def supervisors():
+    """`supervisors`(folder): the numbers of the living processes that run this job."""
+    return _helper("script_jobs").supervisors
+
+
+@pytest.fixture(scope="session")
+def start_script():
+    """`start_script`(name, *arguments, python): a script of tests/scripts in its own process."""
+    return _helper("script_jobs").start_script
+
+
+@pytest.fixture(scope="session")
 def timeline():
     """Strips made, retimed and shown: `added`, `retime`, `check`, `movie_strip`, `show`, ..."""
     return _helper("timeline")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import bpy
 import pytest
-from engine import PYTHON
 
 import blender_addon
 from blender_addon.engine import find, install, place, torch_build
@@ -85,12 +84,12 @@ class TestFolder:
         monkeypatch.setenv("NVD_ENGINE_FOLDER", "/short")
         assert environment_folder(EXTENSION, 7) == Path("/short/engine-7")
 
-    def test_nothing_but_an_environment_is_cleared(self, online, tmp_path, monkeypatch):
+    def test_nothing_but_an_environment_is_cleared(self, online, tmp_path, monkeypatch, engine):
         holiday = tmp_path / "engine" / "holiday.jpg"
         holiday.parent.mkdir()
         holiday.touch()
         with pytest.raises(AddonError, match="is not empty"):
-            plan_install(environment=holiday.parent, build="cpu", base=PYTHON)
+            plan_install(environment=holiday.parent, build="cpu", base=engine.PYTHON)
         assert holiday.exists()
 
 
@@ -123,14 +122,14 @@ class TestLength:
         monkeypatch.setitem(sys.modules, "winreg", fake)
 
     @pytest.mark.parametrize("value", [None, 0])
-    def test_too_deep_is_said_before(self, monkeypatch, value, online):
+    def test_too_deep_is_said_before(self, monkeypatch, value, online, engine):
         on(monkeypatch, "win32")
         self.registry(monkeypatch, value)
         with pytest.raises(AddonError, match="305 letters, and 259") as caught:
             check_length(self.DEEP)
         assert "NVD_ENGINE_FOLDER" in caught.value.remedy
         with pytest.raises(AddonError, match="too deep"):
-            plan_install(environment=self.DEEP, build="cpu", base=PYTHON)
+            plan_install(environment=self.DEEP, build="cpu", base=engine.PYTHON)
         check_length(self.SHORT)
 
     def test_long_paths_turned_on(self, monkeypatch):
@@ -250,14 +249,14 @@ class TestTorch:
         assert self.command(choose_build("cpu"))[-1] == f"{TORCH}+cpu"
         assert choose_build("cuda").kind == "cuda"  # asked for by name
 
-    def test_macs(self, monkeypatch, online):
+    def test_macs(self, monkeypatch, online, engine):
         on(monkeypatch, "darwin")
         fake = types.SimpleNamespace(machine=lambda: "x86_64", mac_ver=lambda: ("15.1", "", ""))
         monkeypatch.setattr(torch_build, "platform", fake)
         with pytest.raises(AddonError, match=r"Intel processors: they stop at 2\.2\.2"):
             choose_build("auto")
         with pytest.raises(AddonError, match="Intel"):
-            install_job(base=PYTHON)
+            install_job(base=engine.PYTHON)
         fake.machine, fake.mac_ver = lambda: "arm64", lambda: ("13.6.1", "", "")
         with pytest.raises(AddonError, match=rf"{VERSION}.* from macOS 14 on.* macOS 13\.6\.1"):
             choose_build("cpu")
@@ -270,28 +269,30 @@ class TestTorch:
 class TestProbe:
     """By the engine's real Python, whose PyTorch is the CPU's."""
 
-    def said(self, wanted: str) -> tuple[int, list[dict]]:
-        done = subprocess.run(probe_command(PYTHON, True, wanted), capture_output=True, text=True)
+    def said(self, engine, wanted: str) -> tuple[int, list[dict]]:
+        done = subprocess.run(
+            probe_command(engine.PYTHON, True, wanted), capture_output=True, text=True
+        )
         lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
         return done.returncode, [json.loads(line) for line in lines]
 
-    def test_cuda_that_is_not_there_is_said_plainly(self):
-        code, events = self.said("")
+    def test_cuda_that_is_not_there_is_said_plainly(self, engine):
+        code, events = self.said(engine, "")
         if events[-1]["device"] != "CPU":
             pytest.skip("this machine's PyTorch has a GPU")
         assert code == 0 and len(events) == 1
-        code, events = self.said("cuda")
+        code, events = self.said(engine, "cuda")
         assert code == 2 and events[-1]["event"] == "error"
         assert "cannot use the NVIDIA GPU" in events[-1]["problem"]
         assert "built for the CPU alone" in events[-1]["problem"]
-        code, (caution, result) = self.said("auto")
+        code, (caution, result) = self.said(engine, "auto")
         assert code == 0 and caution["event"] == "caution" and result["event"] == "result"
         assert "works on the CPU" in caution["text"]
 
-    def test_the_last_step_asks_for_what_was_chosen(self, monkeypatch, online, tmp_path):
+    def test_the_last_step_asks_for_what_was_chosen(self, monkeypatch, online, tmp_path, engine):
         for build, wanted in (("cuda", "--wanted=cuda"), ("auto", "--wanted=auto"), ("cpu", None)):
             has_gpu(monkeypatch, "591.44, 8.9\n")
-            plan = plan_install(build=build, base=PYTHON, environment=tmp_path / "engine")
+            plan = plan_install(build=build, base=engine.PYTHON, environment=tmp_path / "engine")
             assert (plan.steps[-1]["command"][-1] == wanted) == (wanted is not None)
 
 
@@ -319,8 +320,8 @@ class TestBeforeTheQuestion:
         assert reports == [({"ERROR"}, "Blender is not allowed to go online: allow online access "
                             "in the preferences, System, Network")]  # fmt: skip
 
-    def test_size_place_and_downloads_are_said(self, monkeypatch, online, tmp_path):
-        monkeypatch.setattr(install, "find_base_python", lambda: PYTHON)
+    def test_size_place_and_downloads_are_said(self, monkeypatch, online, tmp_path, engine):
+        monkeypatch.setattr(install, "find_base_python", lambda: engine.PYTHON)
         answer, reports, dialogs, lines = self.asked(monkeypatch)
         assert answer == {"RUNNING_MODAL"} and not reports and dialogs[0]["confirm_text"]
         text = "\n".join(lines)
@@ -334,7 +335,7 @@ class TestBeforeTheQuestion:
         job_operators.NVD_OT_install_engine.draw(operator, None)
         assert drawn == lines
 
-    def test_too_small_a_disk(self, monkeypatch, online, tmp_path):
+    def test_too_small_a_disk(self, monkeypatch, online, tmp_path, engine):
         monkeypatch.setattr(install, "_free", lambda _: 10**9)
         with pytest.raises(AddonError, match=r"1\.0 GB are free"):
-            plan_install(build="cpu", base=PYTHON, environment=tmp_path / "engine")
+            plan_install(build="cpu", base=engine.PYTHON, environment=tmp_path / "engine")

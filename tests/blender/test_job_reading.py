@@ -1,13 +1,11 @@
 """Whatever lies in a job's folder: one clear problem, or passed over and counted; no traceback."""
 
 import json
-import sys
 import types
 from pathlib import Path
 
 import bpy
 import pytest
-from tiny import tick_until
 
 import blender_addon
 from blender_addon.blender.problems import button_of
@@ -22,14 +20,8 @@ from blender_addon.strip import render_job
 from blender_addon.ui import panel_decompose
 
 
-def script_job(root: Path, code: str, **more) -> Job:
-    step = {"title": "code", "command": [sys.executable, "-S", "-c", code]}
-    given = {"title": "test", "kind": "test", "python": sys.executable} | more
-    return Job.create(root / "jobs", steps=[step], **given)
-
-
 @pytest.fixture
-def extension():
+def extension(tick_until):
     blender_addon.register()
     yield
     for job in [*runner.queue.jobs, *runner.tools.jobs]:
@@ -159,7 +151,7 @@ def test_a_million_cautions_are_a_few(tmp_path):
         ("about", []),
     ],
 )
-def test_a_plan_that_is_not_what_it_should_be(tmp_path, name, value):
+def test_a_plan_that_is_not_what_it_should_be(tmp_path, name, value, script_job):
     job = script_job(tmp_path, "pass")
     plan = json.loads(job.files.plan.read_text())
     job.files.plan.write_text(json.dumps(plan | {name: value}))
@@ -178,7 +170,7 @@ def test_a_plan_that_is_no_plan(tmp_path, text):
         Job(tmp_path / "nowhere")
 
 
-def test_a_plan_too_large_is_not_read(tmp_path, monkeypatch):
+def test_a_plan_too_large_is_not_read(tmp_path, monkeypatch, script_job):
     job = script_job(tmp_path, "pass")
     monkeypatch.setattr("blender_addon.jobs.job_files.PLAN_LIMIT", 100)
     with pytest.raises(AddonError, match="at most 100 bytes"):
@@ -194,7 +186,7 @@ def test_numbers_and_texts():
 
 
 class TestTimer:
-    def test_stays_alive_and_says_why(self, extension, tmp_path, monkeypatch, capsys):
+    def test_stays_alive_and_says_why(self, extension, tmp_path, monkeypatch, capsys, script_job):
         job = runner.queue_job(script_job(tmp_path, "import time; time.sleep(60)"))
 
         def fail():
@@ -209,7 +201,9 @@ class TestTimer:
         assert timer() == INTERVAL and runner.trouble is None
         assert job.state == "running"
 
-    def test_a_log_that_cannot_be_read(self, extension, tmp_path, monkeypatch):
+    def test_a_log_that_cannot_be_read(
+        self, extension, tmp_path, monkeypatch, script_job, tick_until
+    ):
         job = runner.queue_job(script_job(tmp_path, "import time; time.sleep(60)"))
         timer()
         other = runner.queue_tool(script_job(tmp_path, "pass"))
@@ -225,7 +219,9 @@ class TestTimer:
         tick_until(lambda: other.ended, timer)
         assert other.state == "done" and not runner.queue.troubles
 
-    def test_a_start_that_fails_in_a_way_nobody_thought_of(self, tmp_path, monkeypatch, capsys):
+    def test_a_start_that_fails_in_a_way_nobody_thought_of(
+        self, tmp_path, monkeypatch, capsys, script_job, tick_until
+    ):
         queue = Queue()
         first, second = (queue.add(script_job(tmp_path, "pass")) for _ in range(2))
 
@@ -251,7 +247,7 @@ class TestFile:
         record = bpy.context.scene.nvd_jobs.add()
         record.name, record.folder = "shot", str(folder)
 
-    def test_a_damaged_job_is_said_and_can_be_forgotten(self, extension, tmp_path):
+    def test_a_damaged_job_is_said_and_can_be_forgotten(self, extension, tmp_path, script_job):
         job = script_job(jobs_folder().parent, "pass")
         job.files.plan.write_text('{"schema": ')
         self.remember(job.folder)
@@ -261,7 +257,9 @@ class TestFile:
         assert bpy.ops.nvd.forget_job(job=job.id) == {"FINISHED"}
         assert not runner.damaged and not bpy.context.scene.nvd_jobs
 
-    def test_a_file_from_elsewhere_starts_no_program(self, extension, tmp_path):
+    def test_a_file_from_elsewhere_starts_no_program(
+        self, extension, tmp_path, script_job, tick_until
+    ):
         """A downloaded .blend beside a folder that calls itself a job."""
         ran = tmp_path / "ran"
         job = script_job(tmp_path, f"open({str(ran)!r}, 'w')")
@@ -278,7 +276,7 @@ class TestFile:
         tick_until(lambda: not runner.queue.busy, timer)
         assert runner.queue.find(ours.id).state == "done" and not ran.exists()
 
-    def test_what_about_may_hold(self, extension, tmp_path):
+    def test_what_about_may_hold(self, extension, tmp_path, script_job, tick_until):
         given = {"strip": ["x"], "first_frame": "seven", "mode": "full", "own_scene": 1}
         job = script_job(tmp_path, "pass", kind="decompose", about=given, out=tmp_path / "no.nvd")
         runner.queue_job(job)
@@ -286,7 +284,9 @@ class TestFile:
         with pytest.raises(RuntimeError, match="manifest"):  # and no TypeError
             bpy.ops.nvd.open_job(job=job.id)
 
-    def test_a_render_whose_plan_lost_its_pattern(self, extension, tmp_path):
+    def test_a_render_whose_plan_lost_its_pattern(
+        self, extension, tmp_path, script_job, tick_until
+    ):
         job = script_job(tmp_path, "pass", kind=render_job.KIND, about={"scene": 7})
         runner.queue_job(job)
         tick_until(lambda: job.ended, timer)
@@ -296,7 +296,7 @@ class TestFile:
         assert button_of(AddonError("x", "y", "wm.quit_blender")) == ""
         assert button_of(AddonError("x", "y", "nvd.install_engine")) == "nvd.install_engine"
 
-    def test_a_panel_draws_it_all(self, extension, tmp_path):
+    def test_a_panel_draws_it_all(self, extension, tmp_path, script_job):
         """The panel's function with a layout that takes texts as Blender does."""
         job = script_job(tmp_path, "pass", title="a\ud800", about={"a": "\udfff"})
         job.log._take('{"event": "caution", "text": "\\ud800"}')
@@ -326,7 +326,7 @@ class TestLanes:
 
     SLEEP = "import time; time.sleep(60)"
 
-    def test_a_render_does_not_wait_behind_a_decomposition(self, tmp_path):
+    def test_a_render_does_not_wait_behind_a_decomposition(self, tmp_path, script_job, tick_until):
         queue = Queue()
         shot, other = tmp_path / "shot.nvd", tmp_path / "other.nvd"
         given = {
@@ -359,7 +359,7 @@ class TestLanes:
                 job.cancel()
             tick_until(lambda: not queue.busy, queue.tick)
 
-    def test_the_same_folder_by_another_name(self, tmp_path):
+    def test_the_same_folder_by_another_name(self, tmp_path, script_job, tick_until):
         queue = Queue()
         (tmp_path / "a").mkdir()
         first = queue.add(

@@ -10,7 +10,6 @@ import types
 from pathlib import Path
 
 import pytest
-from engine import ROOT
 
 from blender_addon.jobs import claim, process, supervise
 from blender_addon.jobs.claim import claimed
@@ -207,10 +206,10 @@ class TestClaim:
 
 
 class TestConsoles:
-    def test_every_subprocess_is_started_without_one(self):
+    def test_every_subprocess_is_started_without_one(self, engine):
         """Each call of subprocess.run and Popen in the extension hides its console."""
         found = 0
-        for path in (ROOT / "blender_addon").rglob("*.py"):
+        for path in (engine.ROOT / "blender_addon").rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                     continue
