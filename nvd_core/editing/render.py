@@ -6,7 +6,6 @@ writer takes them in order. docs/reference/decomposition-folder.md has the formu
 
 import dataclasses
 import itertools
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -24,7 +23,7 @@ from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import ClipRecord
@@ -202,8 +201,7 @@ class _Rendering:
         """Write frame `t` as it is; NvdError if it has changed size or the disk refuses."""
         source = self._shot.frame_path(t)
         check_frame(self._shot, source, image_layout(source))
-        with written_beside(path) as temporary:
-            shutil.copyfile(source, temporary)
+        copy_file(source, path)
 
     def _changes(self, t: int) -> bool:
         return self._mode == "full" or (bool(self._names) and self._reach.shows(t))

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.whole_files import check_whole
 
 
 @contextmanager
@@ -15,13 +16,15 @@ def written_beside(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder (same suffix), renamed to `path` on success.
 
     On any exception the temporary file is removed and what stood at `path` is untouched.
-    A full or read-only disk becomes an NvdError.
+    A full or read-only disk becomes an NvdError, also where the library that wrote the file did
+    not notice: a file that is not whole (`check_whole`) is never renamed.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        check_whole(temporary)
         os.replace(temporary, path)
     except BrokenPipeError:  # no disk breaks a pipe: whoever read our progress is gone
         raise
@@ -39,14 +42,15 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> NvdError:
-    """The NvdError for a file that could not be written, with the space left on the disk."""
+    """The NvdError for a file that could not be written: the space left, and what was kept."""
     try:
         free = f"{shutil.disk_usage(path.parent).free / 2**20:.0f} MB free there"
     except OSError:
         free = "the folder is not there"
+    kept = "; the file that stood there is kept as it was" if os.path.isfile(path) else ""
     return NvdError(
         f"cannot write {path}",
-        found=f"{error.strerror or error}, {free}",
+        found=f"{error.strerror or error}, {free}{kept}",
         remedy="free some space, or choose a folder you may write to, and run the command again",
     )
 

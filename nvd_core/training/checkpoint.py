@@ -26,7 +26,10 @@ def save_checkpoint(
     tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     metadata = {"version": VERSION, "step": str(step)}
     with written_beside(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # so it tells of a disk that refuses
+            raise OSError(None, str(error)) from error
         temporary.chmod(0o644)  # safetensors makes it unreadable to others
 
 

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from nvd_core.fields.inference import composite_frame, texture_colours
 from nvd_core.fields.model import LayeredVideo
-from nvd_core.runtime.files import written_beside
+from nvd_core.media.images import write_image
 from nvd_core.work import ClipData
 
 PREVIEW_WIDTH = 320
@@ -34,8 +33,7 @@ def write_preview(model: LayeredVideo, data: ClipData, path: Path) -> None:
     if len(tiles) % 2:
         tiles.append(np.zeros_like(true))
     rows = [np.concatenate(tiles[i : i + 2], 1) for i in range(0, len(tiles), 2)]
-    with written_beside(path) as temporary:
-        cv2.imwrite(str(temporary), np.concatenate(rows, 0)[..., ::-1])
+    write_image(path, np.concatenate(rows, 0))
 
 
 def _bytes(image: np.ndarray) -> np.ndarray:

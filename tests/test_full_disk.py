@@ -1,0 +1,220 @@
+"""A full disk costs nothing: every kind of file, at every size from empty to enough."""
+
+import functools
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("resource", reason="no limit on files' sizes on this system")
+from full_disk import PAGE, files_up_to, small_disk
+from safetensors.torch import load_file
+from synthetic_shot import NAMES, make_synthetic_shot, synthetic_maps
+from tiny_clip import write_tiny_clip
+
+from nvd_core.cli.main import main
+from nvd_core.media.clip import open_clip
+from nvd_core.media.images import read_image, write_image
+from nvd_core.media.writer import open_writer
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import copy_file, write_json, written_beside
+from nvd_core.runtime.mapped_arrays import new_array
+from nvd_core.settings import PRESETS, load_settings, save_settings
+from nvd_core.shot.map_writer import write_maps
+from nvd_core.shot.maps import read_maps
+from nvd_core.shot.shot import Shot
+from nvd_core.shot.tile_index import TileIndex
+from nvd_core.training.checkpoint import save_checkpoint
+
+OLD, NEW = 1, 2
+"""seeds of what stands there and of what is written over it"""
+
+
+def noise(seed: int, side: int = 60, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).random((side, side, channels), np.float32)
+
+
+def as_bytes(seed: int, **shape: int) -> np.ndarray:
+    return (noise(seed, **shape) * 255).astype(np.uint8)
+
+
+def as_words(seed: int, **shape: int) -> np.ndarray:
+    return (noise(seed, **shape) * 65535).astype(np.uint16)
+
+
+def write_movie(path: Path, seed: int) -> None:
+    with open_writer(path, 48, 32, Fraction(25)) as writer:
+        for index in range(3):
+            writer.write(index, as_bytes(seed + 10 * index, side=48)[:32])
+
+
+def write_arrays(path: Path, seed: int) -> None:
+    """Small and large ones: numpy itself does not notice that a small one was cut off."""
+    with written_beside(path) as temporary:
+        np.save(temporary, noise(seed, side=9))
+
+
+def write_mapped(path: Path, seed: int) -> None:
+    with written_beside(path) as temporary:
+        array = new_array(temporary, (60, 60, 3))
+        array[:] = as_bytes(seed)
+        array.flush()
+
+
+def write_tensors(path: Path, seed: int) -> None:
+    torch.manual_seed(seed)
+    save_checkpoint(path, torch.nn.Linear(60, 60), [], seed)
+
+
+def write_tiles(path: Path, seed: int) -> None:
+    tiles = {"dog": noise(seed) > 0.5}
+    TileIndex(tiles, np.arange(60, dtype=np.uint32)).save(path.parent)
+
+
+def write_settings(path: Path, seed: int) -> None:
+    settings = PRESETS["fast"]()
+    settings.iterations = seed
+    save_settings(settings, path)
+
+
+def write_copy(path: Path, seed: int) -> None:
+    copy_file(copied(seed), path)
+
+
+@functools.cache
+def copied(seed: int) -> Path:
+    path = Path(tempfile.mkdtemp()) / "copied.png"
+    write_image(path, as_bytes(seed))
+    return path
+
+
+def read_all_maps(path: Path) -> np.ndarray:
+    maps = read_maps(path, NAMES)
+    return np.concatenate([maps.uva, maps.residual], -1)
+
+
+def read_movie(path: Path) -> np.ndarray:
+    return np.stack(list(open_clip(path)))
+
+
+@dataclass
+class Kind:
+    """How a kind of file is written for a seed, and read for a comparison."""
+
+    name: str
+    write: Callable[[Path, int], None]
+    read: Callable[[Path], object]
+
+
+def image(name: str, values: Callable, **shape: int) -> Kind:
+    return Kind(name, lambda path, seed: write_image(path, values(seed, **shape)), read_image)
+
+
+def halves(seed: int, **shape: int) -> np.ndarray:
+    return noise(seed, **shape).astype(np.float16)
+
+
+KINDS = {
+    "png": image("a.png", as_bytes),
+    "png of one page": image("a.png", as_bytes, side=12),
+    "png, 16 bits, with alpha": image("a.png", as_words, channels=4),
+    "png of grey and alpha": image("a.png", as_bytes, channels=2),
+    "tif": image("a.tif", as_bytes),
+    "tif of one page": image("a.tif", as_bytes, side=12),
+    "tif of floats": image("a.tif", noise, side=40),
+    "jpg": image("a.jpg", as_bytes),
+    "grey jpeg": image("a.jpeg", as_bytes, channels=1),
+    "exr": image("a.exr", halves),
+    "exr of one page": image("a.exr", halves, side=12),
+    "exr of floats": image("a.exr", noise, side=40),
+    "maps": Kind(
+        "00000.exr",
+        lambda path, seed: write_maps(path, NAMES, synthetic_maps(seed, 48, 36)),
+        read_all_maps,
+    ),
+    "index of tiles": Kind(
+        "tiles.npz", write_tiles, lambda path: TileIndex.load(path.parent, ["dog"], 60).tiles["dog"]
+    ),
+    "array": Kind("motion.npy", write_arrays, np.load),
+    "mapped array": Kind("frames.npy", write_mapped, np.load),
+    "checkpoint": Kind(
+        "checkpoint.safetensors", write_tensors, lambda path: load_file(path)["model.weight"]
+    ),
+    "json": Kind(
+        "job.json", lambda path, seed: write_json(path, [seed] * 3000), lambda p: p.read_text()
+    ),
+    "settings": Kind("settings.yaml", write_settings, lambda path: load_settings(path).iterations),
+    "copy": Kind("a.png", write_copy, read_image),
+    "mp4": Kind("a.mp4", write_movie, read_movie),
+    "mkv": Kind("a.mkv", write_movie, read_movie),
+    "mov": Kind("a.mov", write_movie, read_movie),
+}
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory):
+    with small_disk(tmp_path_factory.mktemp("mounted") / "disk", 2**20) as disk:
+        if disk is None:
+            pytest.skip("no tmpfs may be mounted here: the limits on files' sizes stand for it")
+        yield disk
+
+
+def written(kind: Kind, folder: Path, seed: int) -> tuple[bytes, object]:
+    """The bytes of the file and what a reader makes of them."""
+    path = folder / kind.name
+    kind.write(path, seed)
+    return path.read_bytes(), kind.read(path)
+
+
+def check_outcome(kind: Kind, path: Path, old: bytes, new: object) -> bool:
+    """Whether the file could be written: it is whole then, or else the old one, and that is said.
+
+    Call it where there is little room.
+    """
+    try:
+        kind.write(path, NEW)
+    except NvdError as error:
+        assert path.read_bytes() == old
+        assert f"cannot write {path}" in error.problem
+        assert "free some space" in error.remedy and "is kept as it was" in error.found
+        return False
+    np.testing.assert_array_equal(kind.read(path), new)
+    return True
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_full_disk_takes_a_file_whole_or_not_at_all(name, disk, tmp_path):
+    kind = KINDS[name]
+    new_bytes, new = written(kind, tmp_path, NEW)
+    path = disk.folder / kind.name
+    outcomes = []
+    for free in range(0, len(new_bytes) + 3 * PAGE, PAGE):
+        disk.empty()
+        kind.write(path, OLD)
+        disk.leave(free)
+        outcomes.append(check_outcome(kind, path, path.read_bytes(), new))
+        assert disk.files() == [kind.name]
+    path.unlink()
+    assert not outcomes[0] and outcomes[-1]
+    assert outcomes == sorted(outcomes)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_file_that_is_cut_off_anywhere_is_not_taken(name, tmp_path):
+    kind = KINDS[name]
+    new_bytes, new = written(kind, tmp_path, NEW)
+    old, _ = written(kind, tmp_path, OLD)
+    size = len(new_bytes)
+    outcomes = []
+    for limit in sorted(
+        {*np.linspace(0, size - 1, 12).astype(int), size - 9, size - 2, size + 999}
+    ):
+        with files_up_to(int(limit)):
+            outcomes.append(check_outcome(kind, tmp_path / kind.name, old, new))
+        assert [path.name for path in tmp_path.iterdir()] == [kind.name]
+    assert not any(outcomes[:-1]) and outcomes[-1]
