@@ -15,8 +15,10 @@ import torch
 from nvd_core.editing.back_projection import LEAST_OPACITY, OPAQUE, paint_to_texture
 from nvd_core.editing.edits import DEAD_ZONE, display_colours, edit_paths, load_edit, load_texture
 from nvd_core.editing.kernel_torch import lookup
-from nvd_core.editing.render import check_out, checked_range, render_frames
-from nvd_core.media.images import decode_srgb, read_image, to_integers, write_image
+from nvd_core.editing.own_files import check_output
+from nvd_core.editing.render import checked_range, render_frames
+from nvd_core.media.images import decode_srgb, encode_image, read_image, to_integers
+from nvd_core.runtime.all_or_none import all_or_none
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
@@ -56,8 +58,8 @@ def paint_frame(
 
     Returns the `frame`; `painted`, texels by layer; `clipped`, those of them, by layer, whose
     colour would have to be above what the edit can hold, if any; `images`, the files by layer.
-    Nothing is written before all layers are done. NvdError for a picture of another size, and
-    where there is no paint, or no layer that takes it.
+    Nothing is written before all layers are done, and then all or none. NvdError for a picture of
+    another size, and where there is no paint, or no layer that takes it.
     """
     progress = progress or Progress()
     checked_range(shot, (frame, frame))
@@ -67,7 +69,8 @@ def paint_frame(
     ]
     folder = None if out is None else Path(out)
     if folder is not None:
-        check_out(shot, folder / "edit.png")
+        files = [folder / shot.edit_path(name).name for name in names]
+        check_output(shot, files, {"the paint": image} | ({"its base": base} if base else {}))
     paint = read_paint(shot, frame, image, base)
     maps = read_maps(shot.map_path(frame), shot.names)
     edits, painted, clipped = {}, {}, {}
@@ -81,8 +84,9 @@ def paint_frame(
         progress.update(done)
     if not edits:
         raise _no_layer(image, frame, names, shot)
-    for path, edit in edits.items():
-        write_image(path, edit)
+    with all_or_none(edits) as temporaries:
+        for temporary, edit in zip(temporaries, edits.values(), strict=True):
+            encode_image(temporary, edit)
     for name, count in clipped.items():
         if count > NOTICED * painted[name]:
             progress.caution(

@@ -18,6 +18,7 @@ from nvd_core import __version__
 from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.editing.kernel import make_kernel
+from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.media.images import at_depth, image_layout, read_image
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.writer import FrameWriter, open_writer
@@ -70,8 +71,8 @@ def render(
         bit_depth=depth,
         encoding=clip.encoding,
     )
-    check_out(shot, out)
     numbers = range(first, last + 1)
+    check_output(shot, files_of_output(out, numbers), named_edits(edits))
     rendering = _Rendering(shot, edits, mode, numbers, depth, device)
     if is_pattern(out):
         with writer:
@@ -277,15 +278,3 @@ def depth_for(out: Path | str, bit_depth: int | str) -> int | str:
     if suffix == ".exr" and bit_depth in (8, 16):
         return "half"
     return bit_depth
-
-
-def check_out(shot: Shot, out: Path | str) -> None:
-    """NvdError where writing `out` would destroy the decomposition itself."""
-    records = shot.manifest.layers
-    own = [shot.frame_path(0), shot.map_path(0)]
-    own += [shot.folder / path for layer in records for path in (layer.texture, layer.edit)]
-    if Path(out).resolve().parent in {path.resolve().parent for path in own}:
-        raise NvdError(
-            f"{Path(out).parent} belongs to the decomposition, whose files would be overwritten",
-            remedy="choose another folder for the result",
-        )

@@ -97,12 +97,20 @@ def write_image(path: Path | str, array: np.ndarray, compression: str | None = N
     PNG and TIFF as it is. `compression` is OpenImageIO's ("zip", "pxr24", "jpeg:90").
     NvdError where the disk refuses.
     """
-    path = Path(path)
+    with written_beside(Path(path)) as temporary:
+        encode_image(temporary, array, compression)
+
+
+def encode_image(path: Path, array: np.ndarray, compression: str | None = None) -> None:
+    """Write what `write_image` writes straight to `path`, the temporary one of `written_beside`.
+
+    OSError where that fails; it does not always tell, but `written_beside` checks the file.
+    """
     array = array[..., None] if array.ndim == 2 else array
     suffix = path.suffix.lower()
     _check_writable(suffix, array)
     if suffix in (".jpg", ".jpeg"):
-        _write_jpeg(path, array, compression)
+        path.write_bytes(_jpeg(array, compression))
         return
     height, width, channels = array.shape
     spec = oiio.ImageSpec(width, height, channels, _NUMPY_TO_OIIO[array.dtype.name])
@@ -119,8 +127,7 @@ def write_image(path: Path | str, array: np.ndarray, compression: str | None = N
     elif suffix == ".png":
         spec.attribute("png:compressionLevel", 1)  # six times faster than 6, a tenth larger
         spec.attribute("png:filter", _PNG_SUB)  # twice as fast as choosing a filter for every row
-    with written_beside(path) as temporary:
-        write_pixels(temporary, spec, np.ascontiguousarray(array))
+    write_pixels(path, spec, np.ascontiguousarray(array))
 
 
 def is_plain_png(path: Path) -> bool:
@@ -283,12 +290,11 @@ def write_pixels(path: Path, spec: oiio.ImageSpec, pixels: np.ndarray) -> None:
         raise OSError(None, reason)
 
 
-def _write_jpeg(path: Path, array: np.ndarray, compression: str | None) -> None:
+def _jpeg(array: np.ndarray, compression: str | None) -> bytes:
     """Encoded in memory: on a full disk OpenImageIO's writer ends the whole process."""
     quality = int((compression or "").partition(":")[2] or _JPEG_QUALITY)
     pixels = array[..., ::-1] if array.shape[2] == 3 else array  # OpenCV's order is B, G, R
-    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise ValueError(f"no JPEG can be made of {array.shape}")
-    with written_beside(path) as temporary:
-        temporary.write_bytes(data)
+    try:
+        return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    except cv2.error as error:  # too large for the format
+        raise OSError(None, f"no JPEG can be made of {array.shape}") from error
