@@ -26,7 +26,7 @@ from nvd_core.runtime.files import copy_file, write_json, written_beside
 from nvd_core.runtime.mapped_arrays import new_array
 from nvd_core.settings import PRESETS, load_settings, save_settings
 from nvd_core.shot.map_writer import write_maps
-from nvd_core.shot.maps import read_maps
+from nvd_core.shot.maps import iter_maps, read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.tile_index import TileIndex
 from nvd_core.training.checkpoint import save_checkpoint
@@ -218,3 +218,121 @@ def test_a_file_that_is_cut_off_anywhere_is_not_taken(name, tmp_path):
             outcomes.append(check_outcome(kind, tmp_path / kind.name, old, new))
         assert [path.name for path in tmp_path.iterdir()] == [kind.name]
     assert not any(outcomes[:-1]) and outcomes[-1]
+
+
+def test_where_nothing_can_be_reserved_zeros_are_written(disk, monkeypatch):
+    """As on macOS: a mapped file whose pages have no room yet ends the process when one is used."""
+    monkeypatch.delattr("os.posix_fallocate")
+    kind = KINDS["mapped array"]
+    with files_up_to(9000), pytest.raises(NvdError, match="cannot write"):
+        kind.write(disk.folder / kind.name, NEW)
+    assert disk.files() == []
+    kind.write(disk.folder / kind.name, NEW)
+    np.testing.assert_array_equal(np.load(disk.folder / kind.name), as_bytes(NEW))
+    (disk.folder / kind.name).unlink()
+
+
+@pytest.fixture
+def own_disk(tmp_path):
+    with small_disk(tmp_path / "disk", 2**21) as disk:
+        if disk is None:
+            pytest.skip("no tmpfs may be mounted here")
+        yield disk
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """What stands in a folder, but for what is known of a rendering."""
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".json"}
+
+
+def painted_picture(path: Path, colour: int) -> Path:
+    """Paint that lies on the dog and the background of frame 1."""
+    paint = np.zeros((36, 48, 4), np.uint8)
+    paint[13:23, 2:20] = colour, 90, 60, 255
+    write_image(path, paint)
+    return path
+
+
+def refused(capsys, *words: object) -> str:
+    """Run `nvd`, which must end with exit code 2; returns what it says."""
+    assert main([str(word) for word in words]) == 2
+    return capsys.readouterr().err
+
+
+class TestCommands:
+    def test_paint(self, own_disk, tmp_path, capsys):
+        shot = make_synthetic_shot(own_disk.folder / "shot.nvd", texture_depth=16)
+        picture = painted_picture(tmp_path / "paint.png", 200)
+        words = "paint", shot.folder, "--frame", 1, "--image", picture
+        before = contents(shot.folder / "edits")
+        for free in range(0, 8 * PAGE, PAGE):
+            own_disk.leave(free)
+            if main([str(word) for word in words]) == 0:
+                break
+            assert "kept as it was" in capsys.readouterr().err
+            assert contents(shot.folder / "edits") == before
+        assert free > PAGE  # for two images
+        after = contents(shot.folder / "edits")
+        assert {name for name in after if after[name] != before[name]} == {
+            "dog.png",
+            "background.png",
+        }
+        for path in (shot.folder / "edits").iterdir():
+            read_image(path)
+
+    @pytest.mark.parametrize("name", ["%05d.png", "result.mp4"])
+    def test_render(self, name, own_disk, tmp_path, capsys):
+        shot = make_synthetic_shot(tmp_path / "shot.nvd", frames=2)
+        out = own_disk.folder / "render" / name
+        assert main(["render", str(shot.folder), "--out", str(out)]) == 0
+        old = contents(out.parent)
+        picture = painted_picture(tmp_path / "paint.png", 200)
+        assert main(["paint", str(shot.folder), "--frame", "1", "--image", str(picture)]) == 0
+        render = "render", str(shot.folder), "--again", "--out"
+        assert main([*render, str(tmp_path / "whole" / name)]) == 0
+        new = contents(tmp_path / "whole")
+        for free in range(0, 99 * PAGE, PAGE):
+            own_disk.leave(free)
+            if main([*render, str(out)]) == 0:
+                break
+            assert "free some space" in capsys.readouterr().err
+            for file, stands in contents(out.parent).items():
+                assert stands in (old[file], new[file])
+        assert free > 0
+        if name.endswith("png"):
+            assert contents(out.parent) == new
+        np.testing.assert_array_equal(*(read_rendered(f) for f in (out.parent, tmp_path / "whole")))
+
+    def test_decompose_goes_on_from_wherever_the_disk_was_full(self, own_disk, tmp_path, capsys):
+        clip, masks = write_tiny_clip(tmp_path)
+        settings = tmp_path / "settings.yaml"
+        grids = "{levels: 4, log2_table: 10}"
+        settings.write_text(
+            f"iterations: 20\npoints: 200\ntexture_grid: {grids}\n"
+            f"residual_grid: {grids}\nalpha_grid: {grids}\n"
+        )
+        folder = own_disk.folder / "shot.nvd"
+        begin = "decompose", clip, "--out", folder, "--settings", settings, "--mask", f"a={masks}"
+        said, free = [], 16 * PAGE
+        own_disk.grow(2**24)
+        for _ in range(60):
+            own_disk.leave(free)
+            words = ("resume", folder) if (folder / "job.json").exists() else begin
+            if main([str(word) for word in words]) == 0:
+                break
+            said.append(capsys.readouterr().err)
+            assert "cannot write" in said[-1] and "what to do" in said[-1]
+            free = max(free, own_disk.free) + 12 * PAGE
+        shot = Shot.open(folder)
+        shot.check()
+        assert len(list(iter_maps(shot, range(shot.frames)))) == 8
+        assert len({line.split(" (found")[0] for line in said}) >= 4  # stages that were refused
+
+
+def read_rendered(folder: Path) -> np.ndarray:
+    files = [path for path in sorted(folder.iterdir()) if path.suffix != ".json"]
+    return np.stack([frame for file in files for frame in _frames_of(file)])
+
+
+def _frames_of(file: Path) -> list[np.ndarray]:
+    return [read_image(file)] if file.suffix == ".png" else list(open_clip(file))
