@@ -82,6 +82,12 @@ def synthetic():
 
 
 @pytest.fixture(scope="session")
+def full_disk():
+    """Disks that are full when one wants: `small_disk`(folder, size), `files_up_to`(size)."""
+    return _helper("full_disk")
+
+
+@pytest.fixture(scope="session")
 def truth_shots():
     """Decompositions made from a truth, perfect or spoilt: `shot_of_truth`, `spoilt`, TURNING."""
     return _helper("truth_shots")

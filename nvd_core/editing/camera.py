@@ -21,8 +21,8 @@ from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
 from nvd_core.editing.edits import edit_paths
 from nvd_core.editing.kernel import make_kernel
+from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.render import (
-    check_out,
     checked_range,
     depth_for,
     full_textures,
@@ -77,7 +77,7 @@ def render_camera(
     writer = open_writer(
         out, width, height, Fraction(*clip.rate), bit_depth=depth, encoding=clip.encoding
     )
-    check_out(shot, out)
+    check_output(shot, files_of_output(out, range(first, last + 1)), named_edits(edits))
     seen = SeenBackground(shot)
     textures = full_textures(shot, edit_paths(shot, edits or {}))
     on = choose_device(device)

@@ -15,8 +15,10 @@ import torch
 from nvd_core.editing.back_projection import LEAST_OPACITY, OPAQUE, paint_to_texture
 from nvd_core.editing.edits import DEAD_ZONE, display_colours, edit_paths, load_edit, load_texture
 from nvd_core.editing.kernel_torch import lookup
-from nvd_core.editing.render import check_out, checked_range, render_frames
-from nvd_core.media.images import decode_srgb, read_image, to_integers, write_image
+from nvd_core.editing.own_files import check_output
+from nvd_core.editing.render import checked_range, render_frames
+from nvd_core.media.images import decode_srgb, encode_image, read_image, to_integers
+from nvd_core.runtime.all_or_none import all_or_none
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
@@ -57,8 +59,8 @@ def paint_frame(
 
     Returns the `frame`; `painted`, texels by layer; `clipped`, those of them, by layer, whose
     colour would have to be above what the edit can hold, if any; `images`, the files by layer.
-    Nothing is written before all layers are done. NvdError for a picture of another size, and
-    where there is no paint, or no layer that takes it.
+    Nothing is written before all layers are done, and then all or none. NvdError for a picture of
+    another size, and where there is no paint, or no layer that takes it.
     """
     progress = progress or Progress()
     checked_range(shot, (frame, frame))
@@ -68,7 +70,8 @@ def paint_frame(
     ]
     folder = None if out is None else Path(out)
     if folder is not None:
-        check_out(shot, folder / "edit.png")
+        files = [folder / shot.edit_path(name).name for name in names]
+        check_output(shot, files, {"the paint": image} | ({"its base": base} if base else {}))
     edits, painted, clipped = {}, {}, {}
     target = shot.folder if folder is None else folder
     with writing_if_inside(target, shot.folder, "nvd paint", progress):
@@ -84,8 +87,9 @@ def paint_frame(
             progress.update(done)
         if not edits:
             raise _no_layer(image, frame, names, shot)
-        for path, edit in edits.items():
-            write_image(path, edit, durable=True)
+        with all_or_none(edits, durable=True) as temporaries:
+            for temporary, edit in zip(temporaries, edits.values(), strict=True):
+                encode_image(temporary, edit)
     for name, count in clipped.items():
         if count > NOTICED * painted[name]:
             progress.caution(

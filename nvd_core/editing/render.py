@@ -6,7 +6,6 @@ writer takes them in order. docs/reference/decomposition-folder.md has the formu
 
 import dataclasses
 import itertools
-import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -19,12 +18,13 @@ from nvd_core import __version__
 from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.editing.kernel import make_kernel
+from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.media.images import at_depth, image_layout, read_image
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
@@ -72,8 +72,8 @@ def render(
         bit_depth=depth,
         encoding=clip.encoding,
     )
-    check_out(shot, out)
     numbers = range(first, last + 1)
+    check_output(shot, files_of_output(out, numbers), named_edits(edits))
     rendering = _Rendering(shot, edits, mode, numbers, depth, device)
     with writing_if_inside(out, shot.folder, "nvd render", progress):
         if is_pattern(out):
@@ -210,8 +210,7 @@ class _Rendering:
         """Write frame `t` as it is; NvdError if it has changed size or the disk refuses."""
         source = self._shot.frame_path(t)
         check_frame(self._shot, source, image_layout(source))
-        with written_beside(path) as temporary:
-            shutil.copyfile(source, temporary)
+        copy_file(source, path)
 
     def _changes(self, t: int) -> bool:
         return self._mode == "full" or (bool(self._names) and self._reach.shows(t))
@@ -290,15 +289,3 @@ def depth_for(out: Path | str, bit_depth: int | str) -> int | str:
     if suffix == ".exr" and bit_depth in (8, 16):
         return "half"
     return bit_depth
-
-
-def check_out(shot: Shot, out: Path | str) -> None:
-    """NvdError where writing `out` would destroy the decomposition itself."""
-    records = shot.manifest.layers
-    own = [shot.frame_path(0), shot.map_path(0)]
-    own += [shot.folder / path for layer in records for path in (layer.texture, layer.edit)]
-    if Path(out).resolve().parent in {path.resolve().parent for path in own}:
-        raise NvdError(
-            f"{Path(out).parent} belongs to the decomposition, whose files would be overwritten",
-            remedy="choose another folder for the result",
-        )

@@ -9,6 +9,7 @@ import struct
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import OpenImageIO as oiio
 
@@ -28,6 +29,7 @@ _THREADS = min(4, os.cpu_count() or 1)
 oiio.attribute("threads", _THREADS)
 oiio.attribute("exr_threads", _THREADS)
 
+_JPEG_QUALITY = 95
 _PNG_SUB = 16  # libpng's name of the filter that takes the difference to the left
 _PNG_HARMLESS = {b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"oFFs", b"sRGB"}
 
@@ -98,10 +100,21 @@ def write_image(
     `durable` survives a power cut.
     NvdError where the disk refuses.
     """
-    path = Path(path)
+    with written_beside(Path(path), durable) as temporary:
+        encode_image(temporary, array, compression)
+
+
+def encode_image(path: Path, array: np.ndarray, compression: str | None = None) -> None:
+    """Write what `write_image` writes straight to `path`, the temporary one of `written_beside`.
+
+    OSError where that fails; it does not always tell, but `written_beside` checks the file.
+    """
     array = array[..., None] if array.ndim == 2 else array
     suffix = path.suffix.lower()
     _check_writable(suffix, array)
+    if suffix in (".jpg", ".jpeg"):
+        path.write_bytes(_jpeg(array, compression))
+        return
     height, width, channels = array.shape
     spec = oiio.ImageSpec(width, height, channels, _NUMPY_TO_OIIO[array.dtype.name])
     spec.channelnames = {1: ("Y",), 2: ("Y", "A"), 3: ("R", "G", "B")}.get(channels, tuple("RGBA"))
@@ -117,10 +130,7 @@ def write_image(
     elif suffix == ".png":
         spec.attribute("png:compressionLevel", 1)  # six times faster than 6, a tenth larger
         spec.attribute("png:filter", _PNG_SUB)  # twice as fast as choosing a filter for every row
-    elif suffix == ".jpg":
-        spec.attribute("compression", "jpeg:95")
-    with written_beside(path, durable) as temporary:
-        _write(temporary, spec, np.ascontiguousarray(array))
+    write_pixels(path, spec, np.ascontiguousarray(array))
 
 
 def is_plain_png(path: Path) -> bool:
@@ -267,12 +277,27 @@ def _check_writable(suffix: str, array: np.ndarray) -> None:
         raise ValueError(f"{suffix} takes [H, W, C] with C of {channels}, got {array.shape}")
 
 
-def _write(path: Path, spec: oiio.ImageSpec, array: np.ndarray) -> None:
-    """Write with OpenImageIO; its failures become the OSError that `written_beside` explains."""
+def write_pixels(path: Path, spec: oiio.ImageSpec, pixels: np.ndarray) -> None:
+    """Write `pixels` [H, W, C] with OpenImageIO as `spec` says; OSError where that fails.
+
+    OpenImageIO does not always notice: `path` is the temporary one of `written_beside`, which
+    checks that the file is whole.
+    """
     output = oiio.ImageOutput.create(str(path))
     if output is None:
-        raise OSError(oiio.geterror())
-    written = output.open(str(path), spec) and output.write_image(array)
+        raise OSError(None, oiio.geterror())
+    written = output.open(str(path), spec) and output.write_image(pixels)
     reason = "" if written else output.geterror()
     if not output.close() or not written:
-        raise OSError(reason or output.geterror() or "the image could not be written")
+        reason = (reason or output.geterror() or "the image could not be written").strip()
+        raise OSError(None, reason)
+
+
+def _jpeg(array: np.ndarray, compression: str | None) -> bytes:
+    """Encoded in memory: on a full disk OpenImageIO's writer ends the whole process."""
+    quality = int((compression or "").partition(":")[2] or _JPEG_QUALITY)
+    pixels = array[..., ::-1] if array.shape[2] == 3 else array  # OpenCV's order is B, G, R
+    try:
+        return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    except cv2.error as error:  # too large for the format
+        raise OSError(None, f"no JPEG can be made of {array.shape}") from error

@@ -89,7 +89,8 @@ class Movie:
     def _opened(self):
         """Yield the container and its video stream, closed afterwards."""
         try:
-            container = av.open(str(self.path))
+            # "file:", as FFmpeg takes the 12: of 12:30.mp4 for a protocol
+            container = av.open(f"file:{self.path}")
         except av.FFmpegError as error:
             raise _not_a_movie(self.path, error.strerror) from error
         with container:

@@ -134,7 +134,8 @@ def _frames_of_folder(folder: Path) -> list[Path]:
     return paths
 
 
-def _frames_of_pattern(pattern: Path) -> list[Path]:
+def numbered_files(pattern: Path) -> dict[int, Path]:
+    """The files of a pattern by their number; NvdError where it has no or two places for one."""
     before, digits, after = _split_pattern(pattern)
     numbered = {}
     if pattern.parent.is_dir():
@@ -145,6 +146,11 @@ def _frames_of_pattern(pattern: Path) -> list[Path]:
                 exact = f"{before}{int(number):0{digits}d}{after}"
                 if name == exact:
                     numbered[int(number)] = path
+    return numbered
+
+
+def _frames_of_pattern(pattern: Path) -> list[Path]:
+    numbered = numbered_files(pattern)
     if not numbered:
         raise NvdError(
             f"no file matches {pattern.name} in {pattern.parent}",

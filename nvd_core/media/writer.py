@@ -1,7 +1,8 @@
 """Writing frames: a movie, or numbered images, each complete or not there at all."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from nvd_core.runtime.files import written_beside
 
 _BT709, _LIMITED = 1, 1  # FFmpeg's numbers for the colours and the range of TV
 _CODECS = {
-    ".mp4": ("libx264", "yuv420p", {"crf": "12", "preset": "medium"}),
-    ".mkv": ("libx264", "yuv420p", {"crf": "12", "preset": "medium"}),
-    ".mov": ("prores_ks", "yuv444p10le", {"profile": "4444", "vendor": "apl0"}),
+    ".mp4": ("mp4", "libx264", "yuv420p", {"crf": "12", "preset": "medium"}),
+    ".mkv": ("matroska", "libx264", "yuv420p", {"crf": "12", "preset": "medium"}),
+    ".mov": ("mov", "prores_ks", "yuv444p10le", {"profile": "4444", "vendor": "apl0"}),
 }
 _IMAGES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg")
 
@@ -100,7 +101,9 @@ class _MovieWriter(FrameWriter):
     def __init__(self, path: Path, width: int, height: int, rate: Fraction, encoding: str):
         self._path, self._shape, self._encoding = path, (height, width), encoding
         self._rate = Fraction(rate).limit_denominator(65535)
-        self._codec, self._format, self._options = _CODECS[path.suffix.lower()]
+        self._container_format, self._codec, self._format, self._options = _CODECS[
+            path.suffix.lower()
+        ]
         # H.264's chroma has half the size
         even = 2 if self._format == "yuv420p" else 1
         self._padding = ((0, height % even), (0, width % even), (0, 0))
@@ -110,8 +113,10 @@ class _MovieWriter(FrameWriter):
     def __enter__(self) -> "FrameWriter":
         with ExitStack() as stack:
             temporary = stack.enter_context(written_beside(self._path))
+            self._file = stack.enter_context(_OutputFile(temporary))
             with _as_os_errors():
-                self._container = stack.enter_context(av.open(str(temporary), "w"))
+                self._container = av.open(self._file, "w", format=self._container_format)
+            stack.push(self._close)
             self._stream = self._new_stream()
             self._stack = stack.pop_all()
         return self
@@ -146,8 +151,12 @@ class _MovieWriter(FrameWriter):
             if exception[1] is not None:
                 raise exception[1]
             self._mux(None)
-            with _as_os_errors():
-                self._container.close()
+
+    def _close(self, kind: type | None, *_: object) -> None:
+        """Finish the movie; after an exception of that `kind`, which goes on, as far as it goes."""
+        with suppress(OSError, av.FFmpegError) if kind else _as_os_errors():
+            self._container.close()
+            self._file.check()
 
     def _new_stream(self) -> av.VideoStream:
         stream = self._container.add_stream(self._codec, rate=self._rate, options=self._options)
@@ -163,6 +172,46 @@ class _MovieWriter(FrameWriter):
     def _mux(self, frame: av.VideoFrame | None) -> None:
         with _as_os_errors():
             self._container.mux(self._stream.encode(frame))
+        self._file.check()
+
+
+class _OutputFile:
+    """The file that FFmpeg writes a movie to; `check` raises what the disk answered first.
+
+    FFmpeg is given no name: it takes the 12: of 12:30.mp4 for a protocol. It is not told either of
+    a disk that refuses, as it would go on all the same and forget some of it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._error: OSError | None = None
+        self.tell = self._file.tell
+
+    def write(self, data: bytes) -> int:
+        return self._tried(len(data), self._file.write, data)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._tried(offset, self._file.seek, offset, whence)
+
+    def _tried(self, otherwise: int, call: Callable[..., int], *arguments: object) -> int:
+        if self._error is None:
+            try:
+                return call(*arguments)
+            except OSError as error:
+                self._error = error
+        return otherwise
+
+    def check(self) -> None:
+        """OSError where something could not be written."""
+        if self._error is not None:
+            raise self._error
+
+    def __enter__(self) -> "_OutputFile":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        with suppress(OSError) if kind else nullcontext():  # what was left in its buffer
+            self._file.close()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.whole_files import check_whole
 
 if sys.platform != "win32":
     import fcntl
@@ -28,13 +29,15 @@ def written_beside(path: Path, durable: bool = False) -> Iterator[Path]:
 
     On any exception the temporary file is removed and what stood at `path` is untouched. What is
     `durable` is on the disk when this returns: a power cut leaves the old file or the new one.
-    A full or read-only disk becomes an NvdError.
+    A full or read-only disk becomes an NvdError, also where the library that wrote the file did
+    not notice: a file that is not whole (`check_whole`) is never renamed.
     """
     path = Path(path)
     temporary = path.with_name(temporary_name(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        check_whole(temporary)
         if durable:
             _flush_file(temporary)
         _replace(temporary, path)
@@ -136,14 +139,15 @@ def copy_file(source: Path, target: Path, durable: bool = False) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> NvdError:
-    """The NvdError for a file that could not be written, with the space left on the disk."""
+    """The NvdError for a file that could not be written: the space left, and what was kept."""
     try:
         free = f"{shutil.disk_usage(path.parent).free / 2**20:.0f} MB free there"
     except OSError:
         free = "the folder is not there"
+    kept = "; the file that stood there is kept as it was" if os.path.isfile(path) else ""
     return NvdError(
         f"cannot write {path}",
-        found=f"{error.strerror or error}, {free}",
+        found=f"{error.strerror or error}, {free}{kept}",
         remedy="free some space, or choose a folder you may write to, and run the command again",
     )
 

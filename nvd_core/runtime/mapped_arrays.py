@@ -11,15 +11,22 @@ from pathlib import Path
 
 import numpy as np
 
+_ZEROS = 2**20
+
 
 def new_array(path: Path, shape: tuple[int, ...], dtype: type = np.uint8) -> np.memmap:
     """A mapped array of zeros in a new .npy file; OSError where the disk is full."""
     path.parent.mkdir(parents=True, exist_ok=True)
     array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     # Reserved now: a disk that fills up under a mapping kills the process without a word.
-    if hasattr(os, "posix_fallocate"):
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    with path.open("r+b") as file:
+        size = os.fstat(file.fileno()).st_size
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        elif os.name == "posix":  # macOS: what was not written takes no space yet
+            file.seek(array.offset)
+            for start in range(array.offset, size, _ZEROS):
+                file.write(bytes(min(_ZEROS, size - start)))
     return array
 
 

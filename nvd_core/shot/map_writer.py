@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import OpenImageIO as oiio
 
+from nvd_core.media.images import write_pixels
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.frame_threads import worker_count
 from nvd_core.shot import tile_index
@@ -78,14 +79,7 @@ def _write(path: Path, planes: dict[str, tuple[np.ndarray, str]]) -> None:
     spec.attribute("compression", COMPRESSION)
     spec.alpha_channel = -1
     with written_beside(path) as temporary:
-        output = oiio.ImageOutput.create(str(temporary))
-        good = output is not None and output.open(str(temporary), spec)
-        good = good and output.write_image(pixels)
-        if output is not None:
-            good = output.close() and good
-        if not good:
-            reason = output.geterror() if output is not None else oiio.geterror()
-            raise OSError(None, reason.strip() or "the file could not be written")
+        write_pixels(temporary, spec, pixels)
 
 
 class MapWriter:
