@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -133,8 +133,11 @@ def _render_images(
                 known.add(t, keys[t])
                 done += 1
                 progress.update(done)
-    finally:
-        known.save()
+    except BaseException:
+        with suppress(NvdError):  # what went wrong first is what has to be told
+            known.save()
+        raise
+    known.save()
     return len(numbers) - len(wanted)
 
 

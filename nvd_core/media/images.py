@@ -289,8 +289,10 @@ def write_pixels(path: Path, spec: oiio.ImageSpec, pixels: np.ndarray) -> None:
     written = output.open(str(path), spec) and output.write_image(pixels)
     reason = "" if written else output.geterror()
     if not output.close() or not written:
-        reason = (reason or output.geterror() or "the image could not be written").strip()
-        raise OSError(None, reason)
+        reason = reason or output.geterror() or "the image could not be written"
+        raise OSError(
+            None, reason.strip().replace(str(path), "it")
+        )  # which is but a temporary name
 
 
 def _jpeg(array: np.ndarray, compression: str | None) -> bytes:
