@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from typing import NoReturn
 
 from nvd_core.runtime.errors import NvdError
 
@@ -9,7 +10,7 @@ from nvd_core.runtime.errors import NvdError
 class Parser(argparse.ArgumentParser):
     """argparse that speaks through NvdError."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise NvdError(message, remedy=f"see `{self.prog} --help`")
 
 

@@ -8,7 +8,7 @@ import dataclasses
 import itertools
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -138,7 +138,7 @@ def render_frames(
     frames: tuple[int, int] | None = None,
     bit_depth: int | str | None = None,
     device: str = "auto",
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """The rendered frames, [H, W, 3] each.
 
     Of a linear clip they are linear float32. Of others they are uint8 or uint16 for a `bit_depth`
@@ -208,7 +208,7 @@ class _Rendering:
     def _changes(self, t: int) -> bool:
         return self._mode == "full" or (bool(self._names) and self._reach.shows(t))
 
-    def frames(self, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+    def frames(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
         """The frames `numbers`; maps are read only of frames and layers where an edit shows."""
         numbers = list(numbers)
         changed = {t for t in numbers if self._changes(t)}
