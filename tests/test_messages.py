@@ -26,7 +26,7 @@ CASES = {
     "frames that run backwards": "decompose TMP/clip/frames --out TMP/o.nvd --frames 5-3",
     "a margin below 0": "decompose TMP/clip/frames --out TMP/o.nvd --mask-margin=-1",
     "a mask without a name": "decompose TMP/clip/frames --out TMP/o.nvd --mask TMP/clip/masks",
-    "no such mask": "decompose TMP/clip/frames --out TMP/o.nvd --mask disc=TMP/none",
+    "no such mask": "decompose TMP/clip/frames --out TMP/o.nvd --mask disc=TMP/empty/none",
     "a mask of another length": "decompose TMP/clip/frames --out TMP/o.nvd --mask disc=TMP/fewer",
     "an empty mask": "decompose TMP/clip/frames --out TMP/o.nvd --mask disc=TMP/black",
     "a white mask": "decompose TMP/clip/frames --out TMP/o.nvd --mask disc=TMP/white",
