@@ -57,6 +57,12 @@ def tiny_clip():
 
 
 @pytest.fixture(scope="session")
+def snapshot():
+    """`snapshot`(name).check(texts by case) compares with tests/snapshots/`name`.txt."""
+    return _helper("snapshots").Snapshot
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """The tiny clip decomposed, once for all who ask alike: `trained`(light=True, **settings)."""
     root = tmp_path_factory.getbasetemp()

@@ -79,11 +79,13 @@ def _value(value: object) -> str:
 
 def _helps(record: type) -> dict[str, str]:
     """The text below each field."""
-    body = ast.parse(inspect.getsource(record)).body[0].body
+    declaration = ast.parse(inspect.getsource(record)).body[0]
+    assert isinstance(declaration, ast.ClassDef)
     found = {}
-    for field, text in pairwise(body):
+    for field, text in pairwise(declaration.body):
         if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
-            found[field.target.id] = " ".join(text.value.value.split()).replace("|", "\\|")
+            words = ast.literal_eval(text.value).split()
+            found[ast.unparse(field.target)] = " ".join(words).replace("|", "\\|")
     return found
 
 

@@ -1,25 +1,39 @@
 """Run every test: the engine's, then those inside each Blender.
 
     python3 tools/test.py              all
-    python3 tools/test.py --quick      without the tests that take minutes
+    python3 tools/test.py --quick      the engine's and two Blenders', but for those that take long
     python3 tools/test.py -k compositor
     python3 tools/test.py --matrix matrix.md   and a table: each test in each Blender, in seconds
 
-Makes the environments under .envs/ first (tools/environments.py). Ends with a table and a line
+Makes the environments under .envs/ first (tools/environments.py). The engine's tests are shared out
+to as many processes as there are cores; Blenders run side by side, as many, and what each prints
+is shown when it has ended. Ends with the ten slowest tests, a table and a line
 "TOTAL: N passed, N failed, N skipped"; the exit code is 0 only where nothing failed. An error
 counts as a failure; an environment that could not be made for want of a Python as one skipped.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from environments import ROOT, Environment, Failed, NoPython, all_environments, ensure
+
+SLOWEST = 10
+QUICK_BLENDERS = ("bpy-4.5", "bpy-5.2")
+
+
+@dataclass
+class Case:
+    name: str
+    seconds: float
+    said: str  # its seconds, or what else is said of it
 
 
 @dataclass
@@ -30,28 +44,58 @@ class Result:
     skipped: int = 0
     seconds: float = 0.0
     note: str = ""
-    cases: dict[str, str] = field(default_factory=dict)  # what is said of each test, by its name
+    cases: list[Case] = field(default_factory=list)
 
 
-def run_tests(environment: Environment, options: list[str]) -> Result:
-    """pytest in `environment`: tests/blender inside a Blender, all others in the engine."""
-    result = Result(environment.name)
-    started = time.monotonic()
-    print(f"\n=== {environment.name} ===", flush=True)
+def cores() -> int:
+    """Those that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def prepare(environment: Environment) -> Result | None:
+    """Make the environment; what is to be reported where it cannot be."""
     try:
         ensure(environment)
     except NoPython as error:
-        print(f"left out: {error}")
+        print(f"{environment.name} is left out: {error}")
         return Result(environment.name, skipped=1, note=str(error))
     except Failed as error:
         print(error)
         return Result(environment.name, failed=1, note="the environment could not be made")
-    inside = environment.name.startswith("bpy")
-    where = ["tests/blender"] if inside else ["tests", "--ignore=tests/blender"]
+    return None
+
+
+def is_blender(environment: Environment) -> bool:
+    return environment.name.startswith("bpy")
+
+
+def run_tests(environment: Environment, options: list[str], processes: int) -> Result:
+    """pytest in `environment`: tests/blender inside a Blender, all others in the engine.
+
+    What a Blender prints is shown when it has ended, since others run beside it.
+    """
+    result = Result(environment.name)
+    started = time.monotonic()
+    where = ["tests/blender"] if is_blender(environment) else ["tests", "--ignore=tests/blender"]
+    if not is_blender(environment) and processes > 1:
+        # by files, whose tests share what takes long to make
+        where += ["-n", str(processes), "--dist", "loadfile"]
     with tempfile.TemporaryDirectory(prefix="nvd-tests-") as folder:
-        report = Path(folder) / "report.xml"
+        report, output = Path(folder) / "report.xml", Path(folder) / "output.txt"
         command = [environment.python, "-m", "pytest", *where, f"--junitxml={report}", *options]
-        code = subprocess.run(list(map(str, command)), cwd=ROOT).returncode
+        with output.open("wb") as file:
+            code = subprocess.run(
+                list(map(str, command)),
+                cwd=ROOT,
+                # one process a core; what several threads do is tested where it asks for them
+                env={"OMP_NUM_THREADS": "1", **os.environ} if processes > 1 else None,
+                stdout=file if is_blender(environment) else None,
+                stderr=subprocess.STDOUT if is_blender(environment) else None,
+            ).returncode
+        text = output.read_text("utf-8", "replace")
+        print(f"\n=== {environment.name} ===\n{text}" if text else "", end="", flush=True)
         count(report, result)
     nothing_chosen = code == 5
     if code not in (0, 1, 5) or (code == 1 and not result.failed):
@@ -63,13 +107,36 @@ def run_tests(environment: Environment, options: list[str]) -> Result:
     return result
 
 
+def run_all(environments: list[Environment], options: list[str], processes: int) -> list[Result]:
+    """The engine first, since Blenders' tests run it; then Blenders, so many at a time."""
+    results, ready = {}, []
+    for environment in environments:
+        missing = prepare(environment)
+        if missing:
+            results[environment.name] = missing
+        else:
+            ready.append(environment)
+    with ThreadPoolExecutor(processes) as pool:
+        waiting = []
+        for environment in ready:
+            if is_blender(environment):
+                waiting.append(pool.submit(run_tests, environment, options, processes))
+            else:
+                print(f"\n=== {environment.name} ===", flush=True)
+                results[environment.name] = run_tests(environment, options, processes)
+        for future in waiting:
+            results[future.result().name] = future.result()
+    return [results[environment.name] for environment in environments]
+
+
 def count(report: Path, result: Result) -> None:
     """Add up pytest's JUnit report; there is none where Python itself died."""
     if not report.is_file():
         return
     for case in xml.etree.ElementTree.parse(report).iter("testcase"):
         kinds = {child.tag for child in case}
-        said = f"{float(case.get('time', 0)):.1f}"
+        seconds = float(case.get("time", 0))
+        said = f"{seconds:.1f}"
         if kinds & {"failure", "error"}:
             result.failed += 1
             said = "FAILED"
@@ -78,20 +145,29 @@ def count(report: Path, result: Result) -> None:
             said = "skipped"
         else:
             result.passed += 1
-        place = case.get("classname", "").removeprefix("tests.blender.")
-        result.cases[f"{place} {case.get('name')}"] = said
+        place = case.get("classname", "").removeprefix("tests.blender.").removeprefix("tests.")
+        result.cases.append(Case(f"{place} {case.get('name')}", seconds, said))
 
 
 def write_matrix(path: Path, results: list[Result]) -> None:
     """Markdown: a row for each test inside Blender, a column for each Blender, seconds."""
     columns = [result for result in results if result.name.startswith("bpy")]
-    names = list(dict.fromkeys(name for result in columns for name in result.cases))
+    said = {result.name: {case.name: case.said for case in result.cases} for result in columns}
+    names = list(dict.fromkeys(name for result in columns for name in said[result.name]))
     lines = ["| test | " + " | ".join(result.name for result in columns) + " |"]
     lines.append("|---" * (len(columns) + 1) + "|")
     for name in names:
-        cells = (result.cases.get(name, "") for result in columns)
+        cells = (said[result.name].get(name, "") for result in columns)
         lines.append(f"| {name} | {' | '.join(cells)} |")
     path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def print_slowest(results: list[Result]) -> None:
+    """With what each had to make before it (fixtures), as JUnit's report counts."""
+    cases = [(case.seconds, result.name, case.name) for result in results for case in result.cases]
+    print(f"\nthe {SLOWEST} slowest, in seconds")
+    for seconds, where, name in sorted(cases, reverse=True)[:SLOWEST]:
+        print(f"{seconds:>7.1f}  {where:<8} {name}")
 
 
 def print_table(results: list[Result]) -> None:
@@ -107,16 +183,24 @@ def print_table(results: list[Result]) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="leave out tests that take minutes")
+    parser.add_argument(
+        "--quick", action="store_true", help="two Blenders, and nothing that takes long"
+    )
     parser.add_argument("-k", metavar="EXPRESSION", help="run only the tests that match")
     parser.add_argument("--matrix", type=Path, metavar="FILE", help="table of the tests in Blender")
+    parser.add_argument(
+        "--processes", type=int, default=cores(), metavar="N", help="at a time (cores by default)"
+    )
     arguments = parser.parse_args()
     options = ["-q"]
+    environments = all_environments()
     if arguments.quick:
         options += ["-m", "not long"]
+        environments = [e for e in environments if not is_blender(e) or e.name in QUICK_BLENDERS]
     if arguments.k:
         options += ["-k", arguments.k]
-    results = [run_tests(environment, options) for environment in all_environments()]
+    results = run_all(environments, options, max(1, arguments.processes))
+    print_slowest(results)
     print_table(results)
     if arguments.matrix:
         write_matrix(arguments.matrix, results)

@@ -4,7 +4,7 @@ The networks' texture square is cropped to what the clip covers, and sampled as 
 clip's own pixels ask for, so that no texel is wasted and no detail lost.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -94,7 +94,7 @@ def bake(
 
 def _seen(
     folder: Path, model: LayeredVideo, clip: np.ndarray
-) -> Iterator[tuple[np.ndarray, FrameMaps]]:
+) -> Generator[tuple[np.ndarray, FrameMaps], None, None]:
     """Every frame of the clip with its maps as they were written."""
     shape = model.shape
     numbers = range(shape.frames)

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Callable
+from typing import NoReturn
 
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.shown import shown
@@ -11,7 +12,7 @@ from nvd_core.runtime.shown import shown
 class Parser(argparse.ArgumentParser):
     """argparse that speaks through NvdError."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise NvdError(message, remedy=f"see `{self.prog} --help`")
 
 

@@ -1,7 +1,7 @@
 """Paint made on one frame, brought onto a layer's texture, from where it follows every frame."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 import torch
@@ -82,7 +82,8 @@ def _painted_cells(opacity: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray,
     near = np.pad(opacity > 0, 1)
     near = near[:-2] | near[1:-1] | near[2:]
     near = near[:, :-2] | near[:, 1:-1] | near[:, 2:]
-    return np.nonzero(whole & (near[:-1, :-1] | near[1:, 1:]))
+    rows, columns = np.nonzero(whole & (near[:-1, :-1] | near[1:, 1:]))
+    return rows, columns
 
 
 def _corners(field: np.ndarray, cells: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
@@ -130,7 +131,7 @@ class _Scatter:
             sums[:, 4] += np.bincount(at, minlength=len(sums))
         return sums[:, :4] / sums[:, 4:]
 
-    def _samples(self) -> Iterator[tuple[tuple[float, ...], np.ndarray]]:
+    def _samples(self) -> Generator[tuple[tuple[float, ...], np.ndarray], None, None]:
         """Of each sample its weights of a cell's corners, and the texel of every cell."""
         columns, rows = self.size
         for i in range(self.count):

@@ -6,7 +6,7 @@ object's opacity is known at the frame's pixels only; it is carried over by text
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -133,7 +133,7 @@ def _layout(shot: Shot) -> list[TextureFrame]:
 
 def _views(
     model: LayeredVideo, keys: list[Key], numbers: range, size: tuple[int, int], hold: int | None
-) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+) -> Generator[tuple[int, np.ndarray, np.ndarray | None], None, None]:
     """Frame, places p' and, where it is held, the background's texture coordinates."""
     holding = None if hold is None else Hold(model, hold)
     for t in numbers:

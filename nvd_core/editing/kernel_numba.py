@@ -114,7 +114,7 @@ def _tile_map(used: np.ndarray) -> np.ndarray:
     padded = np.zeros((-(-height // side) * side, -(-width // side) * side), bool)
     padded[:height, :width] = near
     tiles = padded.reshape(padded.shape[0] // side, side, padded.shape[1] // side, side)
-    return tiles.any((1, 3)).astype(np.uint8)
+    return np.asarray(tiles.any((1, 3)), np.uint8)
 
 
 @njit(cache=True)

@@ -7,7 +7,7 @@ writer takes them in order. docs/reference/decomposition-folder.md has the formu
 import dataclasses
 import itertools
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing, suppress
 from fractions import Fraction
 from pathlib import Path
@@ -149,7 +149,7 @@ def render_frames(
     frames: tuple[int, int] | None = None,
     bit_depth: int | str | None = None,
     device: str = "auto",
-) -> Iterator[np.ndarray]:
+) -> Generator[np.ndarray, None, None]:
     """The rendered frames, [H, W, 3] each.
 
     Of a linear clip they are linear float32. Of others they are uint8 or uint16 for a `bit_depth`
@@ -218,7 +218,7 @@ class _Rendering:
     def _changes(self, t: int) -> bool:
         return self._mode == "full" or (bool(self._names) and self._reach.shows(t))
 
-    def frames(self, numbers: Iterable[int]) -> Iterator[np.ndarray]:
+    def frames(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
         """The frames `numbers`, in any order and as often as they are named.
 
         Maps are read only of frames and layers where an edit shows.

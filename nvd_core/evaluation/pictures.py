@@ -35,7 +35,8 @@ def checker(height: int, width: int, square: int) -> np.ndarray:
 
 def on_checker(colours: np.ndarray, alpha: np.ndarray, square: int = 8) -> np.ndarray:
     """Colours [H, W, 3] over a grey checkerboard where alpha [H, W, 1] lets it through."""
-    ground = 0.35 + 0.15 * checker(*colours.shape[:2], square)
+    height, width = colours.shape[:2]
+    ground = 0.35 + 0.15 * checker(height, width, square)
     return to_bytes(colours * alpha + ground * (1 - alpha))
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -83,7 +83,7 @@ class Clip:
     def __len__(self) -> int:
         return self.info.frames
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Generator[np.ndarray, None, None]:
         """Yield frames in the source's depth (uint8, uint16, float16, float32).
 
         Grey becomes RGB, alpha is dropped. NvdError for a frame that cannot be read.

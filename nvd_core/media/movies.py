@@ -1,7 +1,7 @@
 """Movies as a source of frames, decoded with FFmpeg through PyAV, and their colours in and out."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -59,7 +59,7 @@ class Movie:
         self.height, self.width = first.shape[:2]
         self.dtype = first.dtype
 
-    def read(self, start: int, stop: int) -> Iterator[np.ndarray]:
+    def read(self, start: int, stop: int) -> Generator[np.ndarray, None, None]:
         """Yield frames `start` to `stop` - 1 as [H, W, 3] RGB, or [H, W, 4] where there is alpha.
 
         uint8 for 8-bit movies, uint16 for deeper ones, display-encoded. NvdError for a frame that
@@ -97,8 +97,8 @@ class Movie:
             stream = container.streams.best("video")
             if stream is None:
                 raise _not_a_movie(self.path, "no video in it")
-            stream.thread_type = "AUTO"
-            stream.thread_count = _THREADS
+            stream.thread_type = "AUTO"  # type: ignore[attr-defined]  # PyAV calls it any stream
+            stream.thread_count = _THREADS  # type: ignore[attr-defined]
             yield container, stream
 
     def _count(self) -> tuple[list[int], list[int], bool]:
@@ -133,7 +133,7 @@ class Movie:
             return list(range(len(times))), [], False
         return sorted(times), sorted(keys), True
 
-    def _decoded(self, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
+    def _decoded(self, start: int) -> Generator[tuple[int, av.VideoFrame], None, None]:
         """Yield (index, frame) from a key frame well before `start` on."""
         index_of = {time: index for index, time in enumerate(self._times)}
         with self._opened() as (container, stream):

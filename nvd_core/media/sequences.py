@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
 
@@ -81,7 +81,7 @@ class ImageSequence:
         self.frames = len(self.files)
         self.rate = image_rate(self.files[0]) or Fraction(24)
 
-    def read(self, start: int, stop: int) -> Iterator[np.ndarray]:
+    def read(self, start: int, stop: int) -> Generator[np.ndarray, None, None]:
         """Yield frames `start` to `stop` - 1 as [H, W, C]; NvdError for one that differs."""
         files = self.files[start:stop]
         for path, frame in zip(files, in_order(read_image, files), strict=True):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -147,9 +148,10 @@ class _MovieWriter(FrameWriter):
         self._mux(video)
 
     def __exit__(self, *exception: object) -> None:
+        error = exception[1]
         with self._stack:  # closes the file, then renames it, or removes it after an exception
-            if exception[1] is not None:
-                raise exception[1]
+            if isinstance(error, BaseException):
+                raise error
             self._mux(None)
 
     def _close(self, kind: type | None, *_: object) -> None:
@@ -159,7 +161,8 @@ class _MovieWriter(FrameWriter):
             self._file.check()
 
     def _new_stream(self) -> av.VideoStream:
-        stream = self._container.add_stream(self._codec, rate=self._rate, options=self._options)
+        added = self._container.add_stream(self._codec, rate=self._rate, options=self._options)
+        stream = cast(av.VideoStream, added)
         stream.height = self._shape[0] + self._padding[0][1]
         stream.width = self._shape[1] + self._padding[1][1]
         stream.pix_fmt = self._format

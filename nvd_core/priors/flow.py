@@ -131,7 +131,7 @@ def dis() -> cv2.DISOpticalFlow:
     It goes down to the full resolution: from half of it, as the preset has it, flow is up to
     twice as wrong, and most where a small object turns.
     """
-    estimator = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    estimator = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     estimator.setFinestScale(0)
     return estimator
 

@@ -8,7 +8,7 @@ drift, and a plane cannot hold a wide pan. The richest model that stays sane and
 than the next stiffer one is taken.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -106,7 +106,7 @@ def _layer_motion(
 
     anchor = _fit_chain(clip, near, linked, "similarity", fact.reference)
     matches = usable + _far_matches(clip, layer, regions, anchor, linked, progress, done)
-    best = None
+    best: dict | None = None
     for model, pull in _candidates(background) if matches else [("translation", 0.0)]:
         if model == "homography":
             start, scales = anchor, _scales(clip, settle=8)
@@ -240,7 +240,7 @@ def _far_matches(
     """Matches of frames farther apart, where every frame between them is linked."""
     to_pixels = np.linalg.inv(clip.norm)
 
-    def pairs() -> Iterator[tuple]:
+    def pairs() -> Generator[tuple, None, None]:
         for gap, every in GAPS:
             for i in range(0, clip.count - gap, every):
                 if linked.issuperset(range(i, i + gap)):

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +12,7 @@ import cv2
 
 def in_order(
     task: Callable[[Any], Any], items: Iterable, workers: int | None = None
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yield task(item) of all `items` in order, worked out in threads a few items ahead.
 
     `items` is iterated in the calling thread. Close the iterator to stop early.

@@ -6,7 +6,7 @@ then, so a program that runs through a long clip seems to need all of it; `relea
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +30,7 @@ def new_array(path: Path, shape: tuple[int, ...], dtype: type = np.uint8) -> np.
     return array
 
 
-def streamed(array: np.ndarray) -> Iterator[np.ndarray]:
+def streamed(array: np.ndarray) -> Generator[np.ndarray, None, None]:
     """The frames of a mapped array one by one, each given back when the next is asked for."""
     for frame in array:
         yield frame

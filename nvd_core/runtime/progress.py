@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichBars
 from rich.text import Text
 
@@ -133,7 +133,7 @@ class RichProgress(Progress):
             console=self._console,
             refresh_per_second=4,
         )
-        self._task = None
+        self._task: TaskID | None = None
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
         for task in self._bars.task_ids[: 1 - MOST_BARS]:  # the newest must stay in sight

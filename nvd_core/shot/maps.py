@@ -5,7 +5,7 @@ map_writer.py writes them.
 """
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,7 +150,7 @@ def _read_channels(path: Path, image: oiio.ImageInput, places: list[int]) -> np.
 
 def iter_maps(
     shot: Shot, frames: Iterable[int], names: list[str] | None = None
-) -> Iterator[FrameMaps]:
+) -> Generator[FrameMaps, None, None]:
     """The maps of `frames` in order, read ahead in background threads.
 
     `names` are the layers wanted, None for all; the fewer, the sooner they are read.
@@ -162,7 +162,7 @@ def iter_maps(
 
 def read_ahead(
     path_of: Callable[[int], Path], frames: Iterable[int], names: list[str], height: int, width: int
-) -> Iterator[FrameMaps]:
+) -> Generator[FrameMaps, None, None]:
     """The maps of the layers `names` of `frames` in order, from the files that `path_of` names.
 
     NvdError where one has another size than the clip's.

@@ -46,7 +46,9 @@ class GridAdam(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr, "betas": tuple(betas), "eps": eps})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(  # type: ignore[override]  # torch calls the loss a float
+        self, closure: Callable[[], Tensor] | None = None
+    ) -> Tensor | None:
         """Update every table that has a gradient, and zero that gradient."""
         loss = None
         if closure is not None:

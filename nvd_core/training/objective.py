@@ -5,6 +5,8 @@ triple gives colours, their forward differences and the mapping's Jacobian in on
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -86,7 +88,7 @@ class Objective:
                 weight,
                 lambda: residual_consistency(model, self.settings, drawn),
             )
-        return sum(terms.values()), terms, p.detach()
+        return cast(Tensor, sum(terms.values())), terms, p.detach()
 
     def _bootstrapping(self, step: int) -> bool:
         """Whether the masks are still enforced, and strong changes of light held."""
@@ -117,12 +119,10 @@ class Objective:
             at_match = model.alpha(points.match_xy, points.match_t)
         for n in range(model.layers - 1):
             seen = alphas[:, n], points.masks[:, n], points.mask_weight[:, n]
-            terms.add("mask", mask_weight, lambda seen=seen: losses.mask(*seen))
+            terms.add("mask", mask_weight, partial(losses.mask, *seen))
             if weights.flow_alpha:
                 pair = alphas[:matches, n], at_match[:, n], points.match_valid
-                terms.add(
-                    "flow_alpha", weights.flow_alpha, lambda pair=pair: losses.flow_alpha(*pair)
-                )
+                terms.add("flow_alpha", weights.flow_alpha, partial(losses.flow_alpha, *pair))
 
     def _layer_terms(
         self,

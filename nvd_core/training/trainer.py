@@ -3,6 +3,7 @@
 import math
 import time
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -165,9 +166,10 @@ class Trainer:
             t = random.integers(0, frames, self.settings.points)
             xy = to_device(xy.astype(np.float32), self.device)
             t = to_device(t, self.device)
-            loss = sum(
+            distances = [
                 (m(xy, t) - m.start(xy, t)).square().sum(-1).mean() for m in self.model.mappings
-            )
+            ]
+            loss = cast(torch.Tensor, sum(distances))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

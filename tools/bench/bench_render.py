@@ -10,7 +10,7 @@ patch on each of them.
 import argparse
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numba
 import numpy as np
@@ -44,7 +44,7 @@ def main() -> None:
 
 def cases(
     width: int, height: int, layers: int, device: torch.device
-) -> Iterator[tuple[str, float, float, float]]:
+) -> Generator[tuple[str, float, float, float], None, None]:
     """Each case's name and what `measured` says of it."""
     clip = [maps_of(t, layers, width, height) for t in range(FRAMES)]
     frame = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import bpy
@@ -38,7 +38,7 @@ class Tour:
         self.held = {}
         self.shooting = False
 
-    def walk(self) -> Iterator[float]:
+    def walk(self) -> Generator[float, None, None]:
         yield from self.install()
         yield from self.arrange()
         yield from self.decompose()
@@ -50,7 +50,7 @@ class Tour:
 
     # The steps
 
-    def install(self) -> Iterator[float]:
+    def install(self) -> Generator[float, None, None]:
         (package,) = self.work.glob("*.zip")
         bpy.ops.extensions.package_install_files(filepath=str(package), repo="user_default")
         yield 1.0
@@ -71,7 +71,7 @@ class Tour:
             bpy.ops.wm.window_close()
         yield 0.5
 
-    def arrange(self) -> Iterator[float]:
+    def arrange(self) -> Generator[float, None, None]:
         """The Sequencer on the left with the clip as a strip, an Image Editor on the right."""
         for kind in ("OUTLINER", "PROPERTIES", "DOPESHEET_EDITOR", "TIMELINE"):
             for area in [area for area in self.areas if area.type == kind]:
@@ -113,7 +113,7 @@ class Tour:
             bpy.ops.sequencer.view_all_preview()
         yield 1.0
 
-    def decompose(self) -> Iterator[float]:
+    def decompose(self) -> Generator[float, None, None]:
         settings = bpy.context.scene.nvd_decompose
         with self.at(self.sequencer):
             bpy.ops.nvd.add_object()
@@ -148,7 +148,7 @@ class Tour:
         yield from self.press("Open", self.sequencer)
         yield from self.until(lambda: len(bpy.context.scene.nvd_shots) > 0, 20)
 
-    def paint(self) -> Iterator[float]:
+    def paint(self) -> Generator[float, None, None]:
         area = self.images
         yield 1.0
         yield from self.press("tumbler", area, right=True)
@@ -181,7 +181,7 @@ class Tour:
             }
         )
 
-    def to_strip(self) -> Iterator[float]:
+    def to_strip(self) -> Generator[float, None, None]:
         live = self.look()
         yield from self.press("Live Preview", self.images)
         self.say(painted_pixels_without_preview=self.painted()["SEQUENCE_EDITOR"])
@@ -202,7 +202,7 @@ class Tour:
             }
         )
 
-    def modifier(self) -> Iterator[float]:
+    def modifier(self) -> Generator[float, None, None]:
         strips = bpy.context.scene.sequence_editor.strips
         rendered = self.look()
         next(strip for strip in strips if strip.channel > 1).mute = True
@@ -217,7 +217,7 @@ class Tour:
             }
         )
 
-    def paint_on_frame(self) -> Iterator[float]:
+    def paint_on_frame(self) -> Generator[float, None, None]:
         """Two frames after the one painted before, with the strip's modifier showing the edits."""
         scene, area = bpy.context.scene, self.images
         scene.frame_set(FRAME + 2)
@@ -251,7 +251,7 @@ class Tour:
 
     # What a person does
 
-    def draw_mask(self) -> Iterator[float]:
+    def draw_mask(self) -> Generator[float, None, None]:
         """Press Draw, and click along the outline with Ctrl held, as Blender's masks are drawn."""
         yield from self.press("Draw", self.sequencer)
         area = self.images
@@ -266,7 +266,7 @@ class Tour:
         with self.at(area):
             bpy.ops.mask.cyclic_toggle()
 
-    def press(self, text: str, area, **where) -> Iterator[float]:
+    def press(self, text: str, area, **where) -> Generator[float, None, None]:
         """Press the button on which `text` is written, in the sidebar of `area`."""
         kind = "UI" if area.type != "PREFERENCES" else "WINDOW"
         region = self.region(area, kind)
@@ -280,7 +280,7 @@ class Tour:
                 return
         raise LookupError(f"{text!r} is not written in the sidebar of {area.type}")
 
-    def drag(self, points) -> Iterator[float]:
+    def drag(self, points) -> Generator[float, None, None]:
         """A stroke with the left button along points of the texture, 0 to 1 from bottom left."""
         yield from self.wait(self.screen.drag([self.on_picture(*point) for point in points]))
         yield 1.5
@@ -293,7 +293,7 @@ class Tour:
         x, y = region.view2d.view_to_region(x, y, clip=False)
         return region.x + x, self.height - region.y - y
 
-    def picture(self, name: str) -> Iterator[float]:
+    def picture(self, name: str) -> Generator[float, None, None]:
         for window in bpy.context.window_manager.windows:
             for area in window.screen.areas:
                 area.tag_redraw()
@@ -303,10 +303,12 @@ class Tour:
         yield 0.2
         self.shooting = False
 
-    def wait(self, process: subprocess.Popen) -> Iterator[float]:
+    def wait(self, process: subprocess.Popen) -> Generator[float, None, None]:
         yield from self.until(lambda: process.poll() is not None, 30)
 
-    def until(self, done: Callable[[], bool], seconds: float = 900.0) -> Iterator[float]:
+    def until(
+        self, done: Callable[[], bool], seconds: float = 900.0
+    ) -> Generator[float, None, None]:
         end = time.monotonic() + seconds
         while not done():
             if time.monotonic() > end:

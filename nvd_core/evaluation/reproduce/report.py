@@ -128,7 +128,7 @@ def _variants(records: list[dict]) -> str:
 
 def flat(values: dict, prefix: str = "") -> dict:
     """A nested dictionary as one, with names such as losses.flow."""
-    found = {}
+    found: dict = {}
     for name, value in values.items():
         if isinstance(value, dict):
             found |= flat(value, f"{prefix}{name}.")

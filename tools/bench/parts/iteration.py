@@ -9,7 +9,7 @@ the timers.
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 
 import torch
@@ -143,7 +143,7 @@ class Timers:
 
 def nodes_between(
     output: Tensor, inputs: tuple[Tensor, ...]
-) -> Iterator[torch.autograd.graph.Node]:
+) -> Generator[torch.autograd.graph.Node, None, None]:
     """The nodes of autograd's graph that lead from `output` back to `inputs` and parameters."""
     seen = {tensor.grad_fn for tensor in inputs}
     left = [output.grad_fn]
