@@ -13,7 +13,7 @@ steps of conjugate gradients reach the best to a few hundredths of a dB; each re
 whole clip once.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ STEPS = 2
 MOST_TEXELS = 32_000_000
 """more are left as the networks have them: a texel takes 84 bytes while it is fitted"""
 
-Seen = Callable[[], Iterator[tuple[np.ndarray, FrameMaps]]]
+Seen = Callable[[], Generator[tuple[np.ndarray, FrameMaps], None, None]]
 """goes through the clip: uint8 [H, W, 3] display-encoded colours, and the frame's maps"""
 
 
