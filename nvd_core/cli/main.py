@@ -86,9 +86,9 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         settings = load_settings(parsed.settings, parsed.preset)
     else:
         settings = PRESETS[parsed.preset or "fast"]()
-    set_settings(settings, parsed.set)
     if parsed.mask_margin is not None:
         settings.mask_margin = parsed.mask_margin
+    set_settings(settings, parsed.set)
 
     from nvd_core.job import Job  # what follows takes seconds to import, and settings may be wrong
     from nvd_core.pipeline import decompose
