@@ -234,11 +234,14 @@ class TestClosingTerminal:
     def test_sighup_saves(self, command, tmp_path):
         shot = tmp_path / "shot.nvd"
         process = subprocess.Popen(
-            [*command, str(shot), "--json"], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
-        )
+            [*command, str(shot), "--json"],
+            stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
+            # these tests may run under nohup themselves, which is passed on
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        )  # fmt: skip
         wait_for_training(process)
         process.send_signal(signal.SIGHUP)
-        last = process.communicate()[0].splitlines()[-1]
+        last = process.communicate(timeout=60)[0].splitlines()[-1]
         assert process.returncode == 130 and json.loads(last)["event"] == "cancelled"
         assert checkpoint_step(shot / "checkpoint.safetensors") > 0
 
@@ -252,7 +255,7 @@ class TestClosingTerminal:
         process.send_signal(signal.SIGHUP)
         wait_for_training(process)
         process.terminate()
-        process.communicate()
+        process.communicate(timeout=60)
         assert process.returncode == 130
 
     def test_a_terminal_that_goes_away(self, command, tmp_path):
@@ -260,6 +263,7 @@ class TestClosingTerminal:
         shot = tmp_path / "shot.nvd"
         child, terminal = pty.fork()
         if child == 0:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # as it is where a terminal is open
             os.execv(command[0], [*command, str(shot)])
         seen = b""
         while b"PSNR" not in seen:
