@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-import bench
 import numpy as np
 import pytest
 import torch
+from bench import bench
 from bench.parts import iteration, machine, presets, quality, subject
 from bench.parts.figures import Figure, shown, table
 from bench.parts.run import run as run_parts

@@ -59,9 +59,9 @@ class TestPowerCut:
         assert disk.done == [
             ("flush", temporary.name), ("rename", "job.json"), ("flush", tmp_path.name)
         ]  # fmt: skip
-        with written_beside(tmp_path / "preview.png") as temporary:
+        with written_beside(tmp_path / "preview.txt") as temporary:
             temporary.write_text("")
-        assert disk.done[3:] == [("rename", "preview.png")]
+        assert disk.done[3:] == [("rename", "preview.txt")]
 
     def test_a_job_is_durable_and_so_is_a_checkpoint(self, tmp_path, monkeypatch):
         disk = Disk(monkeypatch)

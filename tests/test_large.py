@@ -16,7 +16,7 @@ from nvd_core.baking import bake
 from nvd_core.fields.inference import FrameLayers
 from nvd_core.media.clip import import_clip, open_clip
 from nvd_core.media.images import is_plain_png, read_image, write_image
-from nvd_core.priors import flow
+from nvd_core.priors import flow_size as flow_size_module
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.flow_size import flow_scale, flow_size
 from nvd_core.priors.global_motion import estimate_global_motion
@@ -71,7 +71,7 @@ class TestFlowSize:
         true = np.tile(np.eye(3), (6, 1, 1))
         true[:, 0, 2], true[:, 1, 2] = 3.0 * np.arange(6), -1.5 * np.arange(6)
         longest = moving_clips.WIDTH // part
-        monkeypatch.setattr(flow, "LONGEST", longest)
+        monkeypatch.setattr(flow_size_module, "LONGEST", longest)
         moving_clips.warped_clip(tmp_path, true)
         rows, columns = flow_size(moving_clips.HEIGHT, moving_clips.WIDTH)
         stored = np.load(tmp_path / "flow_forward.npy")
@@ -85,7 +85,7 @@ class TestFlowSize:
         assert np.abs(apply(motions, corners) - expected).max() < 0.2
 
     def test_unknown_flow_stays_finite(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(flow, "LONGEST", 40)
+        monkeypatch.setattr(flow_size_module, "LONGEST", 40)
         np.save(tmp_path / "frames.npy", np.zeros((2, 90, 160, 3), np.uint8))
         for name in ("forward", "backward"):
             np.save(tmp_path / f"{name}.npy", np.full((1, 90, 160, 2), np.nan, np.float32))

@@ -7,7 +7,7 @@ import pytest
 
 CODE = """
 import resource, sys
-from nvd_core.memory import keep_freed_memory
+from nvd_core.runtime.malloc import keep_freed_memory
 kept = keep_freed_memory() if sys.argv[1] == "kept" else False
 import torch
 torch.set_num_threads(1)

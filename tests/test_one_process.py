@@ -383,7 +383,7 @@ HALF = """
         path.write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
 
-    images._write = half
+    images.write_pixels = half
     main(sys.argv[1:])
 """
 

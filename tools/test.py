@@ -89,8 +89,6 @@ def run_tests(environment: Environment, options: list[str], processes: int) -> R
             code = subprocess.run(
                 list(map(str, command)),
                 cwd=ROOT,
-                # one process a core; what several threads do is tested where it asks for them
-                env={"OMP_NUM_THREADS": "1", **os.environ} if processes > 1 else None,
                 stdout=file if is_blender(environment) else None,
                 stderr=subprocess.STDOUT if is_blender(environment) else None,
             ).returncode

@@ -68,7 +68,8 @@ def writing_if_inside(out: Path | str, folder: Path, command: str, progress: Pro
 def _leave_word(folder: Path, command: str) -> None:
     since = datetime.now().astimezone().isoformat(" ", "seconds")
     who = {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "since": since}
-    write_json(folder / OWNER, who)
+    with suppress(NvdError):  # a full disk: the lock holds all the same, and says less
+        write_json(folder / OWNER, who)
 
 
 def _clear(folder: Path) -> None:

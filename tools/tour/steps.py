@@ -384,7 +384,12 @@ class Tour:
         return next(name for name in addons if name.endswith("neural_video_layers"))
 
     def module(self, name: str):
-        return sys.modules[f"{self.package}.{name}"]
+        (found,) = (
+            module
+            for known, module in sys.modules.items()
+            if known.startswith(f"{self.package}.") and known.endswith(f".{name}")
+        )
+        return found
 
     @property
     def runner(self):
