@@ -274,7 +274,7 @@ class TestCommands:
         picture = painted_picture(tmp_path / "paint.png", 200)
         words = "paint", shot.folder, "--frame", 1, "--image", picture
         before = contents(shot.folder / "edits")
-        for free in range(0, 8 * PAGE, PAGE):
+        for free in range(0, 40 * PAGE, PAGE):
             own_disk.leave(free)
             if main([str(word) for word in words]) == 0:
                 break
