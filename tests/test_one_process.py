@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -393,8 +394,13 @@ def test_half_written_files_of_a_killed_run_go(clip, finished, tmp_path, capsys)
     shutil.copytree(finished, shot)
     program = [sys.executable, "-c", textwrap.dedent(HALF), *command("paint", clip, shot)]
     assert subprocess.run(program, capture_output=True).returncode == -signal.SIGKILL
-    left = [path for path in (shot / "edits").iterdir() if is_temporary(path.name)]
-    assert left
+    left = [path.name for path in (shot / "edits").iterdir() if is_temporary(path.name)]
+    # half of the new edit, and the old one under a second name
+    assert {re.sub(r"\.\d+\.tmp", "", name) for name in left} == {
+        ".background.png",
+        ".background.kept.png",
+    }
+    assert len(left) == 2
     mine = shot / "edits" / ".disc.backup.png"
     mine.write_bytes(b"mine")
     (shot / "work" / ".motion.77.tmp.x").mkdir(parents=True)
