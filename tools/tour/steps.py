@@ -63,8 +63,8 @@ class Tour:
             bpy.ops.preferences.addon_expand(module=self.package)
         yield 1.5
         area = preferences.screen.areas[0]
-        yield from self.press("Test Engine", area)
-        yield from self.until(lambda: self.runner.tools.jobs and self.runner.tools.jobs[-1].ended)
+        yield from self.press("Test Engine", area, lambda: self.runner.tools.jobs)
+        yield from self.until(lambda: self.runner.tools.jobs[-1].ended)
         self.say(engine=self.runner.tools.jobs[-1].log.result)
         yield from self.picture("install")
         with bpy.context.temp_override(window=preferences):
@@ -124,8 +124,9 @@ class Tour:
         settings.device, settings.settings = "cpu", str(self.work / "settings.yaml")
         yield 1.0
         yield from self.picture("decompose")
-        yield from self.press("Decompose", self.sequencer, last=True)
-        yield from self.until(lambda: self.runner.queue.jobs, 10)
+        yield from self.press(
+            "Decompose", self.sequencer, lambda: self.runner.queue.jobs, last=True
+        )
         job = self.runner.queue.jobs[-1]
         began = time.monotonic()
         self.watch_main_thread()
@@ -145,15 +146,15 @@ class Tour:
         )
         if job.error is not None:
             raise RuntimeError(job.full_log())
-        yield from self.press("Open", self.sequencer)
-        yield from self.until(lambda: len(bpy.context.scene.nvd_shots) > 0, 20)
+        yield from self.press("Open", self.sequencer, lambda: len(bpy.context.scene.nvd_shots) > 0)
 
     def paint(self) -> Generator[float, None, None]:
         area = self.images
         yield 1.0
-        yield from self.press("tumbler", area, right=True)
-        yield from self.until(lambda: area.spaces.active.image is not None, 10)
-        yield from self.press("Live Preview", area)
+        yield from self.press(
+            "tumbler", area, lambda: area.spaces.active.image is not None, right=True
+        )
+        yield from self.press("Live Preview", area, self.previews)
         settings = bpy.context.scene.tool_settings.image_paint
         own = getattr(settings, "unified_paint_settings", None)
         brush = own or bpy.context.scene.tool_settings.unified_paint_settings
@@ -183,10 +184,11 @@ class Tour:
 
     def to_strip(self) -> Generator[float, None, None]:
         live = self.look()
-        yield from self.press("Live Preview", self.images)
+        yield from self.press("Live Preview", self.images, lambda: not self.previews())
         self.say(painted_pixels_without_preview=self.painted()["SEQUENCE_EDITOR"])
-        yield from self.press("Render to Strip", self.images)
-        yield from self.until(lambda: self.runner.queue.jobs[-1].kind == "strip", 10)
+        yield from self.press(
+            "Render to Strip", self.images, lambda: self.runner.queue.jobs[-1].kind == "strip"
+        )
         job = self.runner.queue.jobs[-1]
         yield from self.until(lambda: job.ended)
         yield 1.5
@@ -206,7 +208,7 @@ class Tour:
         strips = bpy.context.scene.sequence_editor.strips
         rendered = self.look()
         next(strip for strip in strips if strip.channel > 1).mute = True
-        yield from self.press("Strip Modifier", self.images)
+        yield from self.press("Strip Modifier", self.images, lambda: len(strips[0].modifiers) > 0)
         yield 2.0
         yield from self.picture("modifier")
         self.say(
@@ -224,8 +226,9 @@ class Tour:
         yield 2.0
         before = self.painted()["SEQUENCE_EDITOR"]
         (entry,) = scene.nvd_shots
-        yield from self.press("Paint on Frame", area)
-        yield from self.until(lambda: entry.canvas == area.spaces.active.image, 60)
+        yield from self.press(
+            "Paint on Frame", area, lambda: entry.canvas == area.spaces.active.image
+        )
         with self.at(area):
             bpy.ops.image.view_all(fit_view=True)
         yield 1.5
@@ -233,8 +236,10 @@ class Tour:
         yield from self.drag(((0.31, 0.60), (0.36, 0.40), (0.45, 0.33)))  # down the tumbler
         yield from self.picture("frame")
         canvas |= {"size": list(entry.canvas.size), "unsaved": entry.canvas.is_dirty}
-        yield from self.press("To Layers", area)
-        job = self.module("frame_canvas").job_of(entry)
+        job_of = self.module("frame_canvas").job_of
+        earlier = job_of(entry)  # the one that made the canvas
+        yield from self.press("To Layers", area, lambda: job_of(entry) is not earlier)
+        job = job_of(entry)
         yield from self.until(lambda: job.ended, 120)
         yield 2.0
         yield from self.picture("to-layers")
@@ -253,9 +258,8 @@ class Tour:
 
     def draw_mask(self) -> Generator[float, None, None]:
         """Press Draw, and click along the outline with Ctrl held, as Blender's masks are drawn."""
-        yield from self.press("Draw", self.sequencer)
         area = self.images
-        yield from self.until(lambda: area.spaces.active.ui_mode == "MASK", 10)
+        yield from self.press("Draw", self.sequencer, lambda: area.spaces.active.ui_mode == "MASK")
         with self.at(area):
             bpy.ops.image.view_all(fit_view=True)
         yield 1.0
@@ -266,19 +270,37 @@ class Tour:
         with self.at(area):
             bpy.ops.mask.cyclic_toggle()
 
-    def press(self, text: str, area, **where) -> Generator[float, None, None]:
-        """Press the button on which `text` is written, in the sidebar of `area`."""
+    def press(
+        self, text: str, area, seen: Callable[[], bool], **where
+    ) -> Generator[float, None, None]:
+        """Press the button on which `text` is written, in the sidebar of `area`.
+
+        seen: whether it did what it does. On a busy machine Blender draws late, and what is pressed
+        too early is lost: then it is pressed again, as a person would.
+        """
         kind = "UI" if area.type != "PREFERENCES" else "WINDOW"
         region = self.region(area, kind)
-        for _try in range(3):
+        found = False
+        for _try in range(5):
             region.tag_redraw()
             yield 1.0
             place = self.screen.find(text, self.box(region), **where)
-            if place is not None:
-                yield from self.wait(self.screen.click(place))
-                yield 0.7
-                return
-        raise LookupError(f"{text!r} is not written in the sidebar of {area.type}")
+            if place is None:
+                continue
+            found = True
+            yield from self.wait(self.screen.click(place))
+            yield 0.7
+            try:
+                yield from self.until(seen, 15)
+            except TimeoutError:
+                print(f"{text!r} was pressed, and nothing came of it", flush=True)
+                continue
+            return
+        where = f"the sidebar of {area.type}"
+        raise LookupError(f"{text!r} in {where}: {'no effect' if found else 'not written there'}")
+
+    def previews(self) -> bool:
+        return self.module("preview").running() is not None
 
     def drag(self, points) -> Generator[float, None, None]:
         """A stroke with the left button along points of the texture, 0 to 1 from bottom left."""
