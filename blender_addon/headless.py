@@ -13,7 +13,7 @@ from .blender.pixels import set_space
 from .blender.storage import jobs_folder
 from .decompose.job import DEVICES, PRESETS, decompose_job
 from .decompose.prepare import prepare
-from .engine.find import find_engine, probe_command
+from .engine.find import engine_command, find_engine, probe_command
 from .errors import AddonError
 from .jobs.job import CANCELLED, Job
 from .jobs.runner import describe
@@ -198,7 +198,7 @@ def _movie(scene, out: Path, total: int, say: Say) -> None:
 
 
 def _engine_job(python: Path, *words: str) -> Job:
-    command = [str(python), "-m", "nvd_core", *words, "--json"]
+    command = engine_command(python, *words)
     probe = {"title": "engine", "command": probe_command(python)}
     return Job.create(
         jobs_folder(),

@@ -18,5 +18,5 @@ if os.environ.get("OMP_NUM_THREADS", "").isdigit():
 
 __version__ = "0.1.0"
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Version of what the Blender extension relies on: the command line's words and its JSON lines."""

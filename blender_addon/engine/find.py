@@ -23,7 +23,7 @@ from ..jobs.job import Job
 from ..jobs.process import clean_environment, hidden
 from .place import environment_folder, missing_base, python_in
 
-PROTOCOL = 2  # what of the engine's command line this extension relies on; nvd_core states the same
+PROTOCOL = 3  # what of the engine's command line this extension relies on; nvd_core states the same
 INSTALL = "nvd.install_engine"
 
 
@@ -67,6 +67,11 @@ def find_engine() -> Engine:
 def own_python() -> Path:
     """The Python of the environment that the extension makes, made or not."""
     return python_in(environment_folder(user_folder(), PROTOCOL))
+
+
+def engine_command(python: str | Path, *words: object) -> list[str]:
+    """The command line that runs `nvd WORDS` with JSON lines, and stops when we are gone."""
+    return [str(python), "-m", "nvd_core", *map(str, words), "--json", "--stop-with-stdin"]
 
 
 def probe_command(python: Path, everything: bool = False, wanted: str = "") -> list[str]:
