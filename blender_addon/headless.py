@@ -13,9 +13,10 @@ from .blender.pixels import set_space
 from .blender.storage import jobs_folder
 from .decompose.job import DEVICES, PRESETS, decompose_job
 from .decompose.prepare import prepare
-from .engine.find import engine_command, find_engine, probe_command
+from .engine.find import find_engine, probe_command
 from .errors import AddonError
 from .jobs.job import CANCELLED, Job
+from .jobs.process import engine_command
 from .jobs.runner import describe
 from .jobs.waiting import wait_alone
 from .shot.folder import read_shot

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..blender.storage import jobs_folder
-from ..engine.find import engine_command, find_engine, probe_command
+from ..engine.find import find_engine, probe_command
 from ..errors import AddonError
 from ..jobs.job import Job, new_name
+from ..jobs.process import engine_command
 from ..jobs.runner import runner
 
 PRESETS = ("fast", "fine", "paper")

@@ -69,11 +69,6 @@ def own_python() -> Path:
     return python_in(environment_folder(user_folder(), PROTOCOL))
 
 
-def engine_command(python: str | Path, *words: object) -> list[str]:
-    """The command line that runs `nvd WORDS` with JSON lines, and stops when we are gone."""
-    return [str(python), "-m", "nvd_core", *map(str, words), "--json", "--stop-with-stdin"]
-
-
 def probe_command(python: Path, everything: bool = False, wanted: str = "") -> list[str]:
     """What tells whether `python` holds an engine that fits; see probe.py.
 

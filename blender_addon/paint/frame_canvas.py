@@ -20,9 +20,10 @@ from bpy.app.handlers import persistent
 from ..blender.pixels import set_space
 from ..blender.storage import jobs_folder
 from ..blender.undo import keep_packed, put_in_place
-from ..engine.find import engine_command, probe_command
+from ..engine.find import probe_command
 from ..errors import AddonError
 from ..jobs.job import DONE, INTERRUPTED, Job
+from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot import painting
 from ..shot.folder import Shot

@@ -18,8 +18,7 @@ from pathlib import Path
 import bpy
 
 from ..blender import compat
-from ..engine.find import engine_command
-from ..jobs.process import clean_environment, hidden
+from ..jobs.process import clean_environment, engine_command, hidden
 from ..shot import nodes
 from ..shot.folder import Shot, ShotError
 from ..shot.painting import save_edits
