@@ -19,6 +19,7 @@ from nvd_core.runtime.declared import (
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.shown import shown
 
 SCHEMA = "nvd.job"
@@ -60,7 +61,7 @@ class Job(Declared):
     def load(cls, folder: Path) -> "Job":
         """Read `folder`/job.json; NvdError where it is not one of ours, whole and in range."""
         try:
-            values = read_json(Path(folder) / "job.json")
+            values = read_json(inside(folder, "job.json"))
             if not isinstance(values, dict):
                 raise Unreadable(shown(values))
             written = values.pop("schema", None), values.pop("version", None)
@@ -81,7 +82,7 @@ class Job(Declared):
     def save(self, folder: Path) -> None:
         """Write `folder`/job.json."""
         write_json(
-            Path(folder) / "job.json",
+            inside(folder, "job.json"),
             {"schema": SCHEMA, "version": VERSION} | dataclasses.asdict(self),
             durable=True,
         )

@@ -32,6 +32,7 @@ from nvd_core.runtime.devices import choose_device, wants_bfloat16
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import cannot_write, make_durable
 from nvd_core.runtime.folder_lock import writing
+from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
@@ -92,7 +93,7 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
             return _go_on(folder, job, settings, progress)
         check_free(folder)
         job.clip, job.mask_frames = clip.info.to_json(), single_frames(masks)
-        save_settings(settings, folder / SETTINGS)
+        save_settings(settings, inside(folder, SETTINGS))
         job.save(folder)  # last: from here on the folder can be resumed
         return _run(folder, job, settings, progress)
 
@@ -105,7 +106,7 @@ def resume(folder: Path, progress: Progress) -> dict:
     with writing(folder, "nvd resume", progress):
         _check_unfinished(folder)  # another process may have finished it
         job = Job.load(folder)
-        return _run(folder, job, load_settings(folder / SETTINGS), progress)
+        return _run(folder, job, load_settings(inside(folder, SETTINGS)), progress)
 
 
 def _check_unfinished(folder: Path) -> None:
@@ -256,7 +257,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
     for n, (name, _) in enumerate(job.masks):
         detected = [] if sources[n] else [t for t in range(info.frames) if weights[n, t].any()]
         for t in detected or frames_of(sources[n], info.frames):
-            write_image(folder / "masks" / name / f"{t:05d}.png", masks[n, t, ..., None])
+            write_image(inside(folder, f"masks/{name}/{t:05d}.png"), masks[n, t, ..., None])
             release(masks, weights)
     if settings.mask_margin > 0:
         doubt_edges(work, settings.mask_margin)
