@@ -19,6 +19,7 @@ from nvd_core.fields.saved_model import save_architecture
 from nvd_core.job import Job
 from nvd_core.media.clip import ClipInfo, import_clip, open_clip
 from nvd_core.media.images import write_image
+from nvd_core.origin import check_origin, note_begun
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
@@ -93,20 +94,36 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
             return _go_on(folder, job, settings, progress)
         check_free(folder)
         job.clip, job.mask_frames = clip.info.to_json(), single_frames(masks)
+        note_begun(folder, job, settings)
         save_settings(settings, inside(folder, SETTINGS))
         job.save(folder)  # last: from here on the folder can be resumed
         return _run(folder, job, settings, progress)
 
 
-def resume(folder: Path, progress: Progress) -> dict:
-    """Go on with an interrupted decomposition; NvdError where there is none or it is complete."""
+def resume(folder: Path, progress: Progress, *, yes: bool = False) -> dict:
+    """Go on with an interrupted decomposition; NvdError where there is none or it is complete.
+
+    Unconfirmed where it would have to read files outside the folder that this user has not named,
+    as a stranger's folder may; `yes` reads them.
+    """
     folder = Path(folder)
     _check_unfinished(folder)
-    Job.load(folder)
+    _unfinished(folder, yes)
     with writing(folder, "nvd resume", progress):
         _check_unfinished(folder)  # another process may have finished it
-        job = Job.load(folder)
-        return _run(folder, job, load_settings(inside(folder, SETTINGS)), progress)
+        job, settings = _unfinished(folder, yes)
+        if yes:
+            note_begun(folder, job, settings)
+        return _run(folder, job, settings, progress)
+
+
+def _unfinished(folder: Path, yes: bool) -> tuple[Job, Settings]:
+    """What is asked for in a folder, and may be done."""
+    check_links(folder)
+    job, settings = Job.load(folder), load_settings(inside(folder, SETTINGS))
+    if not yes:
+        check_origin(folder, job, settings)
+    return job, settings
 
 
 def _check_unfinished(folder: Path) -> None:
@@ -124,6 +141,7 @@ def _go_on(folder: Path, job: Job, settings: Settings, progress: Progress) -> di
         return _finished(folder, progress)
     progress.message(f"going on with the unfinished decomposition of the same job in {folder}")
     known.device = job.device
+    note_begun(folder, known, settings)  # this user has just named all that it reads
     return _run(folder, known, settings, progress)
 
 
@@ -203,7 +221,7 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     work = work_folder(folder)
     flow = settings.flow_method, settings.flow_path, job.device
     if "frames" in job.done and job.clip:
-        info = ClipInfo.from_json(job.clip)  # its source is not needed any more
+        info = ClipInfo.from_json(job.clip | {"source": job.source})  # which is not read any more
     else:
         clip = open_clip(job.source, _range(job), job.height)
         info, job.clip = clip.info, clip.info.to_json()

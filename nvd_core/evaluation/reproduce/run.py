@@ -11,10 +11,11 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nvd_core.begun import check_same
 from nvd_core.evaluation.report import evaluate
 from nvd_core.evaluation.reproduce.report import flat, write_report
 from nvd_core.evaluation.reproduce.run_list import Run, load_run_list
-from nvd_core.pipeline import decompose
+from nvd_core.pipeline import decompose, resume
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.files import without_nan, write_json
@@ -57,7 +58,8 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
 
     Writes `out`/CLIP/VARIANT.nvd with a record VARIANT.json, and report.html with report.json after
     every run. A run that fails is reported as such and does not keep the others. NvdError for a
-    list that cannot be used, and for links that lead out of `out`. Cancelled: the same call goes on.
+    list that cannot be used, and for links that lead out of `out`. Cancelled: the same call goes
+    on.
     """
     progress = progress or Progress()
     out = Path(out)
@@ -143,13 +145,23 @@ def _check_there(against: dict[str, Path]) -> None:
 
 
 def _decompose(run: Run, folder: Path, progress: Progress) -> None:
-    if not (folder / "manifest.json").is_file():  # unfinished, it goes on if it is of this list
+    if (folder / "manifest.json").is_file():
+        return
+    if (folder / "job.json").is_file():
+        check_same(folder, run.job, run.settings)  # so what it reads is what this list names
+        resume(folder, progress, yes=True)
+    else:
         decompose(folder, dataclasses.replace(run.job, done=[]), run.settings, progress)
 
 
 def _request(run: Run) -> dict:
     job = dataclasses.asdict(run.job)
-    for noted in ("done", "clip", "mask_frames"):  # what a decomposition adds to what was asked
+    for noted in (
+        "done",
+        "clip",
+        "mask_frames",
+        "id",
+    ):  # what a decomposition adds to what was asked
         job.pop(noted)
     return {"job": job, "settings": to_dict(run.settings)}
 

@@ -115,9 +115,8 @@ class Truth:
         arrays = []
         for name in ("forward", "ok"):
             try:
-                arrays.append(
-                    np.load(inside(folder, f"{name}.npy"), mmap_mode="r", allow_pickle=False)
-                )
+                path = inside(folder, f"{name}.npy")
+                arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
             except (OSError, ValueError, EOFError) as error:
                 raise _wrong(self.folder, str(error), "flow that can be read") from error
         return np.asarray(arrays[0][index], np.float32), arrays[1][0, index].astype(bool)
