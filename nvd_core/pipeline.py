@@ -65,6 +65,8 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
     """
     folder = Path(folder)
     check_settings(settings)
+    if is_begun(folder):
+        check_links(folder)
     if is_finished(folder):
         check_same(folder, job, settings)
         if work_folder(folder).exists():  # killed between the manifest and its removal

@@ -156,12 +156,7 @@ def _decompose(run: Run, folder: Path, progress: Progress) -> None:
 
 def _request(run: Run) -> dict:
     job = dataclasses.asdict(run.job)
-    for noted in (
-        "done",
-        "clip",
-        "mask_frames",
-        "id",
-    ):  # what a decomposition adds to what was asked
+    for noted in ("done", "clip", "mask_frames", "id"):  # what a decomposition adds
         job.pop(noted)
     return {"job": job, "settings": to_dict(run.settings)}
 
