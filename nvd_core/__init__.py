@@ -11,7 +11,12 @@ import os
 # training step several times slower. Has to be set before torch loads its OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Numba keeps to the number of threads that a process was given too; read when it is imported.
+if os.environ.get("OMP_NUM_THREADS", "").isdigit():
+    _threads = min(int(os.environ["OMP_NUM_THREADS"]), os.cpu_count() or 1)
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(max(_threads, 1)))
+
 __version__ = "0.1.0"
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Version of what the Blender extension relies on: the command line's words and its JSON lines."""

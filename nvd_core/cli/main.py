@@ -65,7 +65,7 @@ def _run(parsed: argparse.Namespace) -> int:
 
 def _agrees(error: Unconfirmed, parsed: argparse.Namespace) -> bool:
     """Ask at the terminal, where there is one; never where a program reads what we say."""
-    if parsed.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if parsed.json or not all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         return False
     print(visible(error.problem) + ":", file=sys.stderr)
     for line in error.reads:
@@ -78,7 +78,7 @@ def _run_once(parsed: argparse.Namespace) -> int:
     """Run the parsed command with progress shown and cancellation wired up."""
     with JsonProgress() if parsed.json else RichProgress() as progress:
         _stop_on_signals(progress)
-        if parsed.json:
+        if parsed.stop_with_stdin:
             _stop_on_closed_stdin(progress)
         try:
             result = parsed.command(parsed, progress)
@@ -231,7 +231,8 @@ def _stop_on_signals(progress: Progress) -> None:
 def _stop_on_closed_stdin(progress: Progress) -> None:
     """Stop when the program that started us closes our standard input, or dies.
 
-    Only a pipe or socket can tell; /dev/null, a file or a terminal says nothing about it.
+    Only a pipe or socket can tell; /dev/null, a file or a terminal says nothing about it. Where
+    nobody asked for it the input is left alone: in a shell's loop it holds what the loop reads.
     """
     try:
         mode = os.fstat(0).st_mode
@@ -342,4 +343,9 @@ def _parser() -> argparse.ArgumentParser:
     more = add_commands(commands)
     for command in (decompose, resume, render, evaluate, info, *more):
         command.add_argument("--json", action="store_true", help="print one JSON object a line")
+        command.add_argument(
+            "--stop-with-stdin",
+            action="store_true",
+            help="stop when standard input, a pipe, is closed: for a program that starts this one",
+        )
     return parser
