@@ -198,15 +198,16 @@ def _regions(evidence: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _write(clip: _Clip, evidence: np.ndarray, chosen: np.ndarray, progress: Progress) -> None:
     """Bring the edges onto the picture's and write the masks at full size with their weights."""
     shape = (1, clip.count, clip.height, clip.width)
-    colours = None
-    for t in range(0, clip.count, max(1, clip.count // 20)):
+    seen = []  # the object may be there in a few frames only, between those a sample would take
+    for t in range(clip.count):
         if chosen[t].any():
-            mask = chosen[t].astype(np.float32)
-            if colours is None:
-                colours = Colours(clip.frame(t), mask)
-            else:
-                colours.add(clip.frame(t), mask)
-            release(chosen, *clip.arrays)
+            seen.append(t)
+        release(chosen)
+    colours = Colours(clip.frame(seen[0]), chosen[seen[0]].astype(np.float32))
+    step = max(1, len(seen) // 20)
+    for t in seen[step::step]:
+        colours.add(clip.frame(t), chosen[t].astype(np.float32))
+        release(chosen, *clip.arrays)
     full = (clip.width, clip.height)
     with (
         written_beside(clip.work / MASK_WEIGHT) as weight_path,
