@@ -59,8 +59,9 @@ class Job(Declared):
     @classmethod
     def load(cls, folder: Path) -> "Job":
         """Read `folder`/job.json; NvdError where it is not one of ours, whole and in range."""
+        path = Path(folder) / "job.json"
         try:
-            values = read_json(Path(folder) / "job.json")
+            values = read_json(path)
             if not isinstance(values, dict):
                 raise Unreadable(shown(values))
             written = values.pop("schema", None), values.pop("version", None)

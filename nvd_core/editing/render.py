@@ -19,7 +19,7 @@ from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
-from nvd_core.media.images import at_depth, image_layout, read_image
+from nvd_core.media.images import at_depth, image_layout, image_size, read_image
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.devices import choose_device
@@ -73,6 +73,7 @@ def render(
         encoding=clip.encoding,
     )
     numbers = range(first, last + 1)
+    shot.check((first, last))  # before so many names are listed
     check_output(shot, files_of_output(out, numbers), named_edits(edits))
     rendering = _Rendering(shot, edits, mode, numbers, depth, device)
     with writing_if_inside(out, shot.folder, "nvd render", progress):
@@ -246,6 +247,9 @@ def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
 def read_frame(shot: Shot, index: int) -> np.ndarray:
     """Frame `index` of the clip as it is on disk, [H, W, 3]; NvdError if it has changed size."""
     path = shot.frame_path(index)
+    clip = shot.manifest.clip
+    if image_size(path) != (clip.height, clip.width):  # before it takes memory
+        check_frame(shot, path, image_layout(path))
     image = read_image(path)
     check_frame(shot, path, (*image.shape, image.dtype.name))
     return image

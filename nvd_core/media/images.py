@@ -6,6 +6,7 @@ Integer images are display-encoded; floating-point images are linear Rec.709.
 
 import os
 import struct
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import OpenImageIO as oiio
 
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.reading import reading, there
+from nvd_core.runtime.sizes import check_image, rate_fits
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset((
@@ -29,6 +32,7 @@ _THREADS = min(4, os.cpu_count() or 1)
 oiio.attribute("threads", _THREADS)
 oiio.attribute("exr_threads", _THREADS)
 
+_REMEDY = "the file is damaged or no image: copy or render it again"
 _JPEG_QUALITY = 95
 _PNG_SUB = 16  # libpng's name of the filter that takes the difference to the left
 _PNG_HARMLESS = {b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"oFFs", b"sRGB"}
@@ -47,16 +51,17 @@ def read_image(path: Path | str) -> np.ndarray:
     where that is not 0. An EXR is returned at the size of its display window.
     NvdError where the file is missing or cannot be decoded.
     """
-    image_input = _open(Path(path))
-    try:
-        spec = image_input.spec()
-        pixels = image_input.read_image(_DTYPES.get(str(spec.format), "uint16"))
-        if pixels is None:
-            raise _undecodable(path, image_input.geterror())
-    finally:
-        image_input.close()
-    pixels = pixels.reshape(spec.height, spec.width, spec.nchannels)
-    pixels, alpha = _chosen_channels(path, pixels, spec)
+    with _reading(path):
+        image_input = _open(Path(path))
+        try:
+            spec = image_input.spec()
+            pixels = image_input.read_image(_DTYPES.get(str(spec.format), "uint16"))
+            if pixels is None:
+                raise _undecodable(path, image_input.geterror())
+        finally:
+            image_input.close()
+        pixels = pixels.reshape(spec.height, spec.width, spec.nchannels)
+        pixels, alpha = _chosen_channels(path, pixels, spec)
     pixels = _in_display_window(pixels, spec)
     if alpha and pixels.dtype.kind == "f" and not spec.get_int_attribute("oiio:UnassociatedAlpha"):
         pixels = _unpremultiplied(pixels)
@@ -68,21 +73,33 @@ def image_layout(path: Path | str) -> tuple[int, int, int, str]:
 
     The type is numpy's name of it, or OpenImageIO's where numpy has none.
     """
-    image_input = _open(Path(path))
-    spec = image_input.spec()
-    image_input.close()
+    with _reading(path):
+        image_input = _open(Path(path))
+        spec = image_input.spec()
+        image_input.close()
     names = {oiio_name: name for name, oiio_name in _NUMPY_TO_OIIO.items()}
     return spec.height, spec.width, spec.nchannels, names.get(str(spec.format), str(spec.format))
 
 
+def image_size(path: Path | str) -> tuple[int, int]:
+    """Height and width at which `read_image` returns the file, from its header; NvdError."""
+    with _reading(path):
+        image_input = _open(Path(path))
+        spec = image_input.spec()
+        image_input.close()
+    window = spec.full_height, spec.full_width
+    return window if all(window) else (spec.height, spec.width)
+
+
 def image_rate(path: Path | str) -> Fraction | None:
     """Frames a second as `path` itself says (EXR and DPX can), None where it does not."""
-    image_input = _open(Path(path))
-    spec = image_input.spec()
-    image_input.close()
-    for name in ("FramesPerSecond", "dpx:FrameRate"):
-        value = spec.getattribute(name)
-        if isinstance(value, tuple) and len(value) == 2 and value[0] > 0 and value[1] > 0:
+    with _reading(path):
+        image_input = _open(Path(path))
+        spec = image_input.spec()
+        image_input.close()
+        values = [spec.getattribute(name) for name in ("FramesPerSecond", "dpx:FrameRate")]
+    for value in values:
+        if isinstance(value, tuple) and len(value) == 2 and rate_fits(*map(int, value)):
             return Fraction(int(value[0]), int(value[1]))
         if isinstance(value, int | float) and 1 <= value <= 1000:
             return Fraction(value).limit_denominator(1001)
@@ -201,7 +218,7 @@ def decode_srgb(encoded: np.ndarray) -> np.ndarray:
 
 
 def _open(path: Path) -> oiio.ImageInput:
-    if not path.is_file():
+    if not there(path.is_file):
         raise NvdError(
             f"there is no image {path}", remedy="check the path for a typing error, or restore it"
         )
@@ -210,7 +227,21 @@ def _open(path: Path) -> oiio.ImageInput:
     image_input = oiio.ImageInput.open(str(path), config)
     if image_input is None:
         raise _undecodable(path, oiio.geterror())
+    spec = image_input.spec()
+    channels = spec.nchannels
+    size = spec.channel_bytes() or 1
+    try:
+        check_image(path, spec.width, spec.height, channels, size)
+        if spec.full_width > 0 and spec.full_height > 0:  # pixels are brought to this window
+            check_image(path, spec.full_width, spec.full_height, channels, size)
+    except NvdError:
+        image_input.close()
+        raise
     return image_input
+
+
+def _reading(path: Path | str) -> AbstractContextManager[None]:
+    return reading(path, "the image", _REMEDY)
 
 
 def _undecodable(path: Path | str, reason: str) -> NvdError:
@@ -218,7 +249,7 @@ def _undecodable(path: Path | str, reason: str) -> NvdError:
     return NvdError(
         f"cannot read the image {path}",
         found=lines[0] if lines else "no image in it",
-        remedy="the file is damaged or no image: copy or render it again",
+        remedy=_REMEDY,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reading NumPy's .npy and .npz: the header first, so that no file takes memory that it cannot fill.
+"""Reading NumPy's .npy and .npz: the header first, so that none takes memory it cannot fill.
 
 Arrays of plain numbers only: no objects, which would be pickles, and no records.
 """

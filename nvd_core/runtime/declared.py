@@ -38,7 +38,7 @@ def text_like(pattern: str, expected: str) -> Meta:
 
 
 PathText = Annotated[str, text_like(r"[^\0]+", "a path")]
-Name = Annotated[str, text_like(r"[A-Za-z0-9_-]+", "letters, digits, _ and - only")]
+Name = Annotated[str, text_like(r"[A-Za-z0-9_-]{1,200}", "letters, digits, _ and - only")]
 """what can be part of a file's name on any system, and nothing that leads out of a folder"""
 
 
