@@ -52,23 +52,22 @@ def reading(
     what: str,
     remedy: str,
     *,
+    problem: str = "",
     expected: str = "",
     also: tuple[type[Exception], ...] = (),
 ) -> Iterator[None]:
     """Read and check the file `path`, `what` in words; NvdError where that goes wrong.
 
-    `also` are the kinds of exception that only one library knows.
+    `problem` says it in other words than "cannot read"; `also` are the kinds of exception that only
+    one library knows.
     """
     try:
         yield
     except (*DAMAGE, *also) as error:
         if is_out_of_memory(error):
             raise out_of_memory(error, f"to read {path}") from error
-        if isinstance(error, FileNotFoundError):
-            problem, found = f"there is no file {path}", ""
-        else:
-            problem, found = f"cannot read {what} {path}", reason(error)
-        raise NvdError(problem, expected=expected, found=found, remedy=remedy) from error
+        said = problem or f"cannot read {what} {path}"
+        raise NvdError(said, expected=expected, found=reason(error), remedy=remedy) from error
 
 
 def reason(error: BaseException) -> str:

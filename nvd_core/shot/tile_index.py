@@ -18,7 +18,7 @@ from nvd_core.runtime.reading import reading
 
 TILE = 64
 NAME = "tiles.npz"
-MOST_BYTES = 1 << 28
+MOST_BYTES = 1 << 26
 """of the whole index, a bit a tile and frame"""
 
 
@@ -58,7 +58,7 @@ def _unpacked(stored: dict[str, np.ndarray], name: str, frames: int) -> np.ndarr
     wanted = (frames, *packed.shape[1:2], -(-columns // 8))
     if packed.dtype != np.uint8 or packed.shape != wanted or min(wanted) < 1 or columns < 1:
         raise ValueError(f"tiles {packed.dtype} {packed.shape} of {columns} columns")
-    return np.unpackbits(packed, axis=2, count=columns).astype(bool)
+    return np.unpackbits(packed, axis=2, count=columns).view(bool)
 
 
 def grid_of(texture: tuple[int, int]) -> tuple[int, int]:

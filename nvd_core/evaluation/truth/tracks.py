@@ -21,6 +21,7 @@ from nvd_core.shot.maps import FrameMaps
 THRESHOLDS = (1, 2, 4, 8, 16)
 RASTER = 256
 MOST_BYTES = 1 << 28
+_EXPECTED = "points [N, T, 2], occluded [N, T]"
 FARTHEST_POINT = 1e6
 _REMEDY = "give an .npz file as docs/reference/truth-folder.md describes"
 FARTHEST = 1.5
@@ -54,7 +55,8 @@ def read_tracks(
     NvdError where it is something else, has another number of frames, or a layer beyond `layers`.
     """
     path = Path(path)
-    with reading(path, "the tracks", _REMEDY):
+    problem = f"{path} does not hold tracks of this clip"
+    with reading(path, "the tracks", _REMEDY, problem=problem, expected=_EXPECTED):
         arrays = read_npz(path, MOST_BYTES)
         points = np.asarray(arrays["points"], np.float64)
         occluded = np.asarray(arrays["occluded"]).astype(bool)
@@ -79,7 +81,7 @@ def read_tracks(
     return Tracks(points, occluded, layer)
 
 
-def _no_tracks(path: Path, found: str, expected: str = "points [N, T, 2], occluded [N, T]"):
+def _no_tracks(path: Path, found: str, expected: str = _EXPECTED) -> NvdError:
     return NvdError(
         f"{path} does not hold tracks of this clip",
         expected=expected,
