@@ -14,8 +14,9 @@ from pathlib import Path
 from nvd_core import __version__
 from nvd_core.cli.arguments import Parser, assignment, frame_range, named_path, pixels, whole
 from nvd_core.cli.commands import add_commands
-from nvd_core.cli.unexpected import DEBUG, is_refusing_disk, refusing_disk, unexpected
+from nvd_core.cli.unexpected import DEBUG, foreseen, unexpected
 from nvd_core.runtime.errors import Cancelled, NvdError
+from nvd_core.runtime.memory import check_start
 from nvd_core.runtime.progress import JsonProgress, Progress, RichProgress
 
 BAD_INPUT = 2
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         parsed = _parser().parse_args(arguments)
+        check_start()
         return _run(parsed)
     except NvdError as error:
         _print_error(error, "--json" in given)
@@ -44,8 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(DEBUG) == "1":
             raise
-        if is_refusing_disk(error):
-            _print_error(refusing_disk(error), "--json" in given)
+        if told := foreseen(error):
+            _print_error(told, "--json" in given)
             return BAD_INPUT
         _print_error(unexpected(error, _folder_of(parsed)), "--json" in given)
         return UNEXPECTED

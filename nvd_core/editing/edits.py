@@ -64,7 +64,7 @@ def load_edit(shot: Shot, layer: str, path: Path | str) -> EditDelta:
     texture is brought to the edit's size (area means down, bilinear up), and differences fade in
     from DEAD_ZONE to twice of it, so that resampling is not taken for paint.
     """
-    texture = _texture(shot, layer)
+    texture = read_texture(shot, layer)
     height, width = image_size(path)
     most = max(MOST_LARGER * texture.shape[0] * texture.shape[1], LEAST_LIMIT)
     if height * width > most:
@@ -100,10 +100,10 @@ def load_edit(shot: Shot, layer: str, path: Path | str) -> EditDelta:
 
 def load_texture(shot: Shot, layer: str) -> np.ndarray:
     """The learned texture of `layer`, display-encoded float32 [h, w, 3]."""
-    return display_colours(_texture(shot, layer))[0]
+    return display_colours(read_texture(shot, layer))[0]
 
 
-def _texture(shot: Shot, layer: str) -> np.ndarray:
+def read_texture(shot: Shot, layer: str) -> np.ndarray:
     """The learned texture as it is in its file; NvdError where that is not the one baked."""
     path, record = shot.texture_path(layer), shot.layer(layer)
     wanted = record.texture_height, record.texture_width
