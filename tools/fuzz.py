@@ -103,11 +103,11 @@ class Worker:
 class Fuzz:
     """Runs cases, renews a worker that is lost, and keeps what failed."""
 
-    def __init__(self, folder: Path, failures: Path) -> None:
+    def __init__(self, folder: Path, failures: Path, seconds: float = SECONDS) -> None:
         from fuzz_parts.base import make_base
         from fuzz_parts.readers import KINDS
 
-        self.kinds, self.failures = KINDS, failures
+        self.kinds, self.failures, self.seconds = KINDS, failures, seconds
         self.base, self._copy = folder / "base", folder / "copy"
         self.base.mkdir()
         make_base(self.base)
@@ -128,7 +128,7 @@ class Fuzz:
     def case(self, case: dict) -> dict:
         """Run one case and count it."""
         slow = self.kinds[case["kind"]].slow
-        answer = self._ready().run(case, SECONDS_OF_SLOW if slow else SECONDS)
+        answer = self._ready().run(case, SECONDS_OF_SLOW if slow else self.seconds)
         self.counts.setdefault(case["kind"], Count()).add(answer["outcome"])
         if answer["outcome"] not in ("accepted", "refused"):
             self._keep(answer)
@@ -144,7 +144,7 @@ class Fuzz:
         if saved:
             answer["file"] = str(shutil.copyfile(saved, place / Path(answer["target"]).name))
         (place / "case.json").write_text(json.dumps(answer, indent=2))
-        print(f"{place}: {answer['outcome']}: {answer.get('how', '')}: {answer['text'][:200]}")
+        print(f"{place}: {answer['outcome']}: {answer.get('how', '')}: {answer['text'][-300:]}")
 
     def close(self) -> None:
         """End the worker."""
@@ -187,7 +187,7 @@ def main() -> int:
     sys.path[:0] = [str(TOOLS), str(TOOLS.parent)]
     failures = arguments.failures or Path(tempfile.gettempdir()) / "nvd-fuzz-failures"
     with tempfile.TemporaryDirectory() as folder:
-        fuzz = Fuzz(Path(folder), failures)
+        fuzz = Fuzz(Path(folder), failures, arguments.hang)
         try:
             if arguments.replay:
                 case = json.loads(arguments.replay.read_text())
@@ -227,6 +227,7 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="other numbers make other cases")
     parser.add_argument("--count", type=int, help="cases of each kind at the most")
     parser.add_argument("--failures", type=Path, help="folder where failing cases are kept")
+    parser.add_argument("--hang", type=float, default=SECONDS, help="seconds without an answer")
     parser.add_argument("--replay", type=Path, metavar="FILE", help="run this case.json alone")
     return parser.parse_args()
 

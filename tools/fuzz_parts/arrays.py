@@ -22,7 +22,7 @@ def npy(chosen: random.Random, path: Path) -> None:
 def _npy(chosen: random.Random, array: np.ndarray) -> bytes:
     if chosen.random() < 0.4:
         return _header(chosen, array)
-    array = np.array(array)
+    array = np.array(array) if np.ndim(array) else np.array(array)[None]
     act = chosen.randrange(9)
     if act == 0 and array.dtype.kind == "f":
         array.reshape(-1)[chosen.randrange(array.size)] = chosen.choice((np.nan, np.inf, -np.inf))

@@ -6,7 +6,6 @@
 import json
 import random
 import re
-import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +30,8 @@ ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 TEXTS = [
     "", "{", "null", "[]", "[" * 3000, "{" * 3000, "keys: *x", "a: &a [*a]", ALIASES,
-    "!!python/object/apply:os.system [x]", "\ufeff{}", "%YAML 9.9\n---\n1", "- " * 3000, "? " * 2000, '"\\x', "\0",
+    "!!python/object/apply:os.system [x]", "\ufeff{}", "%YAML 9.9\n---\n1",
+    "- " * 3000, "? " * 2000, '"\\x', "\0",
     "'" + "x" * 40_000, "&a " * 500, "{a: 1, a: 2}", "1: 2\n[1]: 3", "a: 1e999999",
     "a: 0x" + "f" * 500, "#" * 2_000_000, "x: " + "9" * 6000, "--- a\n--- b", "? {a: b}\n: c",
     "!!binary x", "=: =", "<<: 3",
@@ -46,7 +46,7 @@ def damage(chosen: random.Random, path: Path, others: list[Path]) -> str:
     way = chosen.choice([*ways, None])
     if way is None:
         other = chosen.choice(others)
-        shutil.copyfile(other, path)
+        path.write_bytes(other.read_bytes())
         return f"is {other.name}"
     way(chosen, path)
     return way.__name__.strip("_")

@@ -11,6 +11,7 @@ import shutil
 import sys
 import warnings
 from pathlib import Path
+from traceback import format_exc
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,10 @@ def serve(base: Path) -> None:
     limited = False
     for line in sys.stdin:
         case = json.loads(line)
-        answer = run(base, case)
+        try:
+            answer = run(base, case)
+        except Exception:
+            answer = case | {"outcome": "escape", "text": f"of the fuzzer: {format_exc()}"}
         if not limited and case["number"] < 0:
             limited = True
             _limit_addresses()
