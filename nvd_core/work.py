@@ -53,6 +53,15 @@ _FORMS = {
     FLOW_OK: ("uint8", ("2", "T-1", "h", "w")),
     MOTION: ("float64", ("L", "T", "3", "3")),
 }
+_RESTS_ON = {
+    FRAMES: (),
+    MASKS: (FRAMES,),
+    MASK_WEIGHT: (FRAMES, MASKS),
+    FLOW_OK: (FRAMES,),
+    FLOW_FORWARD: (FRAMES, FLOW_OK),
+    FLOW_BACKWARD: (FRAMES, FLOW_OK),
+    MOTION: (FRAMES, MASKS),
+}
 _REMEDY = "remove the folder and run `nvd decompose` again"
 
 
@@ -73,15 +82,28 @@ def open_array(work: Path, name: str, mode: str = "r") -> np.memmap:
         shape = array.shape
         if array.dtype != dtype or len(shape) != len(form) or 0 in shape:
             raise ValueError(f"{array.dtype} {list(shape)}, not {dtype} [{', '.join(form)}]")
-        frames = Path(work) / FRAMES
-        sizes = dict(zip("THW", npy_layout(frames)[0], strict=False)) if frames.is_file() else {}
-        sizes |= {"T-1": sizes["T"] - 1} if sizes else {}
+        sizes = _sizes(Path(work), name)
         for side, count in zip(form, shape, strict=True):
             if count != (int(side) if side in "23" else sizes.get(side, count)):
-                raise ValueError(f"{list(shape)} [{', '.join(form)}], of a clip with {sizes}")
+                wanted = ", ".join(f"{sizes.get(side, side)}" for side in form)
+                raise ValueError(f"{list(shape)}, not [{wanted}] as the other arrays ask for")
         if name == MOTION:
             require_finite(array, "the motion")
     return array
+
+
+def _sizes(work: Path, name: str) -> dict[str, int]:
+    """T, H, W, N, L, h and w as the headers of those arrays have them that `name` rests on."""
+    sizes: dict[str, int] = {}
+    for other in _RESTS_ON[name]:
+        if (work / other).is_file():
+            shape = npy_layout(work / other)[0]
+            sizes = dict(zip(_FORMS[other][1], shape, strict=False)) | sizes
+    if "T" in sizes:
+        sizes["T-1"] = sizes["T"] - 1
+    if "N" in sizes:
+        sizes["L"] = sizes["N"] + 1
+    return sizes
 
 
 def motion_facts(work: Path) -> list[dict]:

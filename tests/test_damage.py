@@ -56,7 +56,7 @@ def read(base: Path, kind: str, path: Path) -> None:
 
 def refused(base: Path, kind: str, path: Path, words: str = "") -> None:
     """The reader of a kind refuses the file, names it and has a remedy."""
-    with pytest.raises(NvdError, match=words) as caught:
+    with pytest.raises(NvdError, match=words or None) as caught:
         read(base, kind, path)
     said = str(caught.value)
     assert path.name in said or path.parent.name in said, said
@@ -377,7 +377,7 @@ class TestFoldersAndFiles:
         [(kind.files[0], name) for name, kind in KINDS.items() if name != "commands"],
     )
     def test_a_folder_where_a_file_belongs(self, base, file, kind):
-        path = sorted(base.glob(file))[-1]
+        path = sorted(base.glob(file))[:2][-1]  # of a clip, not its end: that makes a shorter one
         path.unlink()
         path.mkdir()
         if kind in ("tiles", "rendered"):

@@ -54,7 +54,8 @@ class TileIndex:
 
 def _unpacked(stored: dict[str, np.ndarray], name: str, frames: int) -> np.ndarray:
     """The tiles of a layer, bool [T, rows, columns]; ValueError where they are something else."""
-    packed, columns = stored[f"tiles.{name}"], int(stored[f"columns.{name}"].reshape(()))
+    packed, width = stored[f"tiles.{name}"], stored[f"columns.{name}"].reshape(())
+    columns = int(width) if width.dtype.kind in "iu" else 0
     wanted = (frames, *packed.shape[1:2], -(-columns // 8))
     if packed.dtype != np.uint8 or packed.shape != wanted or min(wanted) < 1 or columns < 1:
         raise ValueError(f"tiles {packed.dtype} {packed.shape} of {columns} columns")
