@@ -27,7 +27,7 @@ from pathlib import Path
 TOOLS = Path(__file__).resolve().parent
 SECONDS, SECONDS_OF_SLOW = 30.0, 240.0
 """without an answer: a hang"""
-TURN = {True: 2, False: 40}
+TURN = {True: 6, False: 30}
 """cases of a slow kind, and of others, before the next has its turn"""
 
 
