@@ -12,7 +12,7 @@ import numpy as np
 
 from nvd_core.editing.edits import display_colours, read_texture
 from nvd_core.editing.kernel import Kernel, make_kernel
-from nvd_core.editing.render import read_frame
+from nvd_core.editing.render import check_frame, read_frame
 from nvd_core.evaluation import pictures
 from nvd_core.evaluation.lpips import Lpips
 from nvd_core.evaluation.metrics import FoldMeter, IouMeter, PsnrMeter, ssim
@@ -20,6 +20,7 @@ from nvd_core.evaluation.stretch import StretchMeter
 from nvd_core.evaluation.truth.compare import measure_tracks, measure_truth
 from nvd_core.media.images import (
     encode_srgb,
+    image_layout,
     image_size,
     read_image,
     to_float,
@@ -89,6 +90,8 @@ def evaluate(
     """
     progress = progress or Progress()
     shot.check()
+    first = shot.frame_path(0)
+    check_frame(shot, first, image_layout(first))  # before arrays of the clip's size are made
     with writing(shot.folder, "nvd evaluate", progress):
         return _evaluate(shot, progress, truth, tracks, lpips)
 
