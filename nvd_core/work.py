@@ -80,7 +80,8 @@ def open_array(work: Path, name: str, mode: str = "r") -> np.memmap:
     with reading(path, "the array", _REMEDY):
         array = map_npy(path, mode)
         shape = array.shape
-        if array.dtype != dtype or len(shape) != len(form) or 0 in shape:
+        empty = any(n == 0 for side, n in zip(form, shape, strict=False) if side != "N")
+        if array.dtype != dtype or len(shape) != len(form) or empty:
             raise ValueError(f"{array.dtype} {list(shape)}, not {dtype} [{', '.join(form)}]")
         sizes = _sizes(Path(work), name)
         for side, count in zip(form, shape, strict=True):

@@ -216,11 +216,12 @@ def save_texture_boxes(folder: Path, boxes: list[tuple[np.ndarray, np.ndarray]])
 
 def load_texture_boxes(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """What `save_texture_boxes` noted; NvdError where it has not."""
-    again = "decompose the clip again: an earlier version made this folder, or it is damaged"
-    with reading(folder / "checkpoint.json", "where the textures lie in", again):
+    problem = f"{folder} does not say how its textures lie in the networks' coordinates"
+    again = "decompose the clip again: an earlier version made this folder"
+    with reading(folder / "checkpoint.json", "the boxes of", again, problem=problem):
         facts = _read_facts(folder)
         if facts.get("textures") is None:
-            raise Unreadable("it does not say how textures lie in the networks' coordinates")
+            raise Unreadable("no textures in checkpoint.json")
         boxes = [(np.array(low, float), np.array(high, float)) for low, high in facts["textures"]]
         for low, high in boxes:
             fits = low.shape == (2,) == high.shape and (high > low).all()
@@ -280,7 +281,7 @@ def _check_claims(facts: dict, stored: dict[str, tuple[int, ...]], settings: Set
     if settings.mapping.start != "motion":
         return
     for n, layer in enumerate(facts["layers"]):
-        claims = {"matrices": (facts["clip"]["frames"], 3, 3)}
+        claims: dict[str, tuple[int, ...]] = {"matrices": (facts["clip"]["frames"], 3, 3)}
         if layer.get("deformation_mask") is not None:
             claims["deformation_mask"] = (layer["deformation_mask"],) * 2
         for name, shape in claims.items():

@@ -24,7 +24,7 @@ from nvd_core.runtime.documents import Unreadable
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.memory import is_out_of_memory, out_of_memory
 
-DAMAGE = (
+DAMAGE: tuple[type[Exception], ...] = (
     Unreadable,
     OSError,
     ValueError,  # and all of Unicode

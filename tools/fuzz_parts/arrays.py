@@ -144,7 +144,7 @@ def pth(chosen: random.Random, path: Path) -> None:
         return
     state = torch.load(path, weights_only=True)
     name = chosen.choice(list(state))
-    odd = [
+    odd: list[object] = [
         torch.zeros(0), torch.tensor(float("nan")), state[name] * float("inf"), state[name][None],
         torch.ones(1).expand(2**20, 2**20), torch.ones(1).expand(64, 3, 2**15, 2**15), "text", None,
         state[name].to(torch.int8), state[name].double(), torch.eye(3).to_sparse(), [1, 2],

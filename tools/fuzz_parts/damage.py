@@ -183,10 +183,10 @@ _ANY: list[Way] = [
     _gone,
     _number,
 ]
-_JSON: list[Way] = [_node] * 8 + [_text, _text, _twice]
+_JSON: list[Way] = [*[_node] * 8, _text, _text, _twice]
 _OF_SUFFIX: dict[str, list[Way]] = {
     ".json": _JSON,
-    ".yaml": [_node] * 6 + [_text] * 4,
+    ".yaml": [*[_node] * 6, *[_text] * 4],
     ".npy": [arrays.npy] * 8,
     ".npz": [arrays.npz] * 8,
     ".safetensors": [arrays.safetensors] * 8,
