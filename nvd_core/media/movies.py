@@ -23,6 +23,7 @@ SCALING = (
     | Interpolation.FULL_CHR_H_INP
 )
 _THREADS = 2
+_DAMAGE: tuple[type[Exception], ...] = (*DAMAGE, av.FFmpegError)
 _REMEDY = "the file is damaged, incomplete or no movie: copy or convert it again"
 
 # Codecs whose every packet shows exactly one frame. Of others (VP8's hidden frames, MPEG-4's packed
@@ -78,7 +79,7 @@ class Movie:
                 index, frame = next(frames)
             except StopIteration:
                 raise self._undecodable(expected, "the movie ends there") from None
-            except (*DAMAGE, av.FFmpegError) as error:
+            except _DAMAGE as error:
                 raise self._undecodable(expected, reason(error)) from error
             if index < expected:
                 continue
@@ -87,7 +88,7 @@ class Movie:
             check_image(self.path, frame.width, frame.height, 3, 1)
             try:
                 picture = _to_rgb(frame)
-            except (*DAMAGE, av.FFmpegError) as error:
+            except _DAMAGE as error:
                 raise self._undecodable(expected, reason(error)) from error
             if self.height and picture.shape[:2] != (self.height, self.width):
                 size = f"{picture.shape[1]} x {picture.shape[0]}"
@@ -101,7 +102,7 @@ class Movie:
         try:
             # "file:", as FFmpeg takes the 12: of 12:30.mp4 for a protocol
             container = av.open(f"file:{self.path}")
-        except (*DAMAGE, av.FFmpegError) as error:
+        except _DAMAGE as error:
             raise _not_a_movie(self.path, reason(error)) from error
         with container:
             stream = container.streams.best("video")

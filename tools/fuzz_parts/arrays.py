@@ -126,8 +126,9 @@ def safetensors(chosen: random.Random, path: Path) -> None:
     elif act == 5:
         header[name]["dtype"] = chosen.choice(("F64", "I64", "BF16", "x", "BOOL", "F8_E4M3"))
     elif act == 6:
-        odd = ({}, {"version": "2"}, {"version": "1", "step": "-3"}, {"version": "2", "step": "x"})
-        header["__metadata__"] = chosen.choice((*odd, {"version": "9" * 300}, {"step": "1"}))
+        odd: list[dict] = [{}, {"version": "2"}, {"version": "1", "step": "-3"}, {"step": "1"}]
+        odd += [{"version": "2", "step": "x"}, {"version": "9" * 300}]
+        header["__metadata__"] = chosen.choice(odd)
     elif act == 7:
         header[name]["data_offsets"] = chosen.choice(([0, 2**63], [5, 1], [-1, 3], [0, 1], "x"))
     else:
@@ -144,7 +145,7 @@ def pth(chosen: random.Random, path: Path) -> None:
         return
     state = torch.load(path, weights_only=True)
     name = chosen.choice(list(state))
-    odd: list[object] = [
+    tensors: list[object] = [
         torch.zeros(0), torch.tensor(float("nan")), state[name] * float("inf"), state[name][None],
         torch.ones(1).expand(2**20, 2**20), torch.ones(1).expand(64, 3, 2**15, 2**15), "text", None,
         state[name].to(torch.int8), state[name].double(), torch.eye(3).to_sparse(), [1, 2],
@@ -152,7 +153,7 @@ def pth(chosen: random.Random, path: Path) -> None:
     if act == 1:
         del state[name]
     else:
-        state[name] = chosen.choice(odd)
+        state[name] = chosen.choice(tensors)
     saved = chosen.choice([state] * 6 + [[1], torch.zeros(3), "x", {1: 2}, {"a": state}])
     torch.save(saved, path, _use_new_zipfile_serialization=chosen.random() < 0.7)
 

@@ -126,7 +126,7 @@ def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
     finally:
         if begun is not None:
             record.seconds += round(time.monotonic() - begun, 1)
-        record.curve = heard.curve
+        record.curve = [[*row] for row in heard.curve]
         _save(record, path)
     return record
 
