@@ -101,7 +101,8 @@ class JobLog:
 
     def _take(self, line: str) -> None:
         if not line.startswith("{"):
-            self.message = visible(checked_json.clean(line[:1000])) or self.message  # pip and Blender
+            said = visible(checked_json.clean(line[:1000]))  # by pip or Blender
+            self.message = said or self.message
             return
         try:
             values = checked_json.parse(line)
