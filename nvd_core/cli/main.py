@@ -15,6 +15,7 @@ from nvd_core import __version__
 from nvd_core.cli.arguments import Parser, assignment, frame_range, named_path, pixels, whole
 from nvd_core.cli.commands import add_commands
 from nvd_core.cli.unexpected import DEBUG, is_refusing_disk, refusing_disk, unexpected
+from nvd_core.runtime.cores import limit_threads
 from nvd_core.runtime.errors import Cancelled, NvdError, Unconfirmed
 from nvd_core.runtime.progress import JsonProgress, Progress, RichProgress
 from nvd_core.runtime.shown import visible
@@ -33,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         parsed = _parser().parse_args(arguments)
+        if parsed.threads:
+            limit_threads(parsed.threads)
         return _run(parsed)
     except NvdError as error:
         _print_error(error, "--json" in given)
@@ -347,5 +350,11 @@ def _parser() -> argparse.ArgumentParser:
             "--stop-with-stdin",
             action="store_true",
             help="stop when standard input, a pipe, is closed: for a program that starts this one",
+        )
+        command.add_argument(
+            "--threads",
+            type=whole(1, 1024),
+            metavar="N",
+            help="work with at most N threads; by default with as many as the machine has cores",
         )
     return parser

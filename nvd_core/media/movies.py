@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
+from nvd_core.runtime.cores import cores
 from nvd_core.runtime.errors import NvdError
 
 # Full chroma interpolation and exact rounding: swscale's defaults are made for speed, and are off
@@ -20,7 +21,7 @@ SCALING = (
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
-_THREADS = 2
+_THREADS = min(2, cores())
 
 # Codecs whose every packet shows exactly one frame. Of others (VP8's hidden frames, MPEG-4's packed
 # ones, fields) the frames are counted by decoding them.
