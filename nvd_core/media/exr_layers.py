@@ -156,22 +156,25 @@ def _named(layers: list[Layer], wanted: str) -> list[Layer]:
 
 
 def _channels(layer: Layer) -> list[Layer]:
-    """Each channel as a layer of its own, under its whole name."""
-    whole = f"{layer.title}." if layer.title else ""
-    return [Layer(layer.part, "", whole + c, (("Y", n),)) for c, n in layer.channels]
+    """Each channel as a layer of its own, under its whole name, with that of its part or without."""
+    befores = {f"{before}." if before else "" for before in (layer.title, layer.name)}
+    return [
+        Layer(layer.part, "", before + c, (("Y", n),))
+        for c, n in layer.channels
+        for before in sorted(befores)
+    ]
 
 
 def _picture(layers: list[Layer]) -> list[Layer]:
-    """The layers that may be the picture: one where it is clear."""
+    """The layers that may be the picture: one where it is clear.
+
+    Where there are several parts the name of each counts, since any pass may be a part's root.
+    """
+    several = len({layer.part for layer in layers}) > 1
     coloured = [layer for layer in layers if layer.colours and not _is_data(layer)]
-    roots = [layer for layer in coloured if not layer.name]
-    by_name = [[layer for layer in roots if layer.last == name] for name in PICTURES]
-    unnamed = [layer for layer in roots if not layer.part_name]
-    if len(roots) == 1 and (unnamed or not _is_pass(roots[0])):
-        return roots
-    for found in (unnamed, *by_name):
-        if found:
-            return found
+    roots = [layer for layer in layers if not layer.name and not (several and layer.part_name)]
+    if found := [layer for layer in coloured if layer in roots]:
+        return found
     for name in PICTURES:
         found = [layer for layer in coloured if layer.last == name]
         composite = [layer for layer in found if layer.title.lower().startswith("composite.")]
@@ -179,14 +182,8 @@ def _picture(layers: list[Layer]) -> list[Layer]:
             return composite if len(composite) == 1 else found
     if len(layers) == 1 and not _is_data(layers[0]):
         return layers
-    grey = [layer for layer in layers if not layer.name and set(layer.letters) >= {"Y"}]
-    return grey if not coloured else []
+    return [] if coloured else [layer for layer in roots if "Y" in layer.letters]
 
 
 def _is_data(layer: Layer) -> bool:
     return "crypto" in layer.title.lower()
-
-
-def _is_pass(layer: Layer) -> bool:
-    """Whether a part of its own name stands beside others, so that it may be any pass."""
-    return layer.part > 0 and layer.last not in PICTURES
