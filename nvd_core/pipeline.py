@@ -210,7 +210,7 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
     stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
     stages.run("motion", lambda: estimate_global_motion(work, progress), "work")
-    cautions = find_cautions(work, motion_facts(work))
+    cautions = [*info.cautions, *find_cautions(work, motion_facts(work))]
     return info, cautions
 
 
@@ -273,6 +273,7 @@ def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:
         rate=[info.rate.numerator, info.rate.denominator],
         bit_depth=info.bit_depth,
         encoding=info.encoding,
+        picture=info.picture,
     )
     return Manifest(
         program=__version__,

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..errors import AddonError
 
 SCHEMA = "nvd.decomposition"
-VERSION = 1  # the newest version of the schema that this extension knows
+VERSION = 2  # the newest version of the schema that this extension knows
 
 
 class ShotError(AddonError):

@@ -22,11 +22,11 @@ from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
 from nvd_core.editing.edits import edit_paths
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
+from nvd_core.editing.plate import rendered_depth
 from nvd_core.editing.render import (
     checked_range,
     depth_for,
     full_textures,
-    rendered_depth,
 )
 from nvd_core.fields.inference import TRANSPARENT, layers_at
 from nvd_core.fields.model import LayeredVideo

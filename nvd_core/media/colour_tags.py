@@ -19,6 +19,7 @@ _COLOUR = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI")
 _KEPT = (*_COLOUR, b"pHYs")
 _SRGB_GAMMA, _SRGB_CHRM = 45455, (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
 _MOST_ICC = 16 * 2**20
+_WIDE, _HDR = (9, 11, 12), (16, 18)  # BT.2020 and P3; PQ and HLG
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class FileTags:
     pixel_aspect: tuple[int, int] = (1, 1)
     icc: bytes = b""
     chunks: tuple[tuple[bytes, bytes], ...] | None = None  # of a PNG; None: what its writer says
+    origin: tuple[int, int] = (0, 0)  # of an EXR's display window
 
     @property
     def meaning(self) -> tuple:
@@ -57,6 +59,7 @@ def file_tags(path: Path, spec: oiio.ImageSpec) -> FileTags:
         pixel_aspect=pixel_aspect(_aspect(aspect, chunks)),
         icc=icc if len(icc) <= _MOST_ICC else b"",
         chunks=chunks,
+        origin=(spec.full_x, spec.full_y) if path.suffix.lower() == ".exr" else (0, 0),
     )
 
 
@@ -89,6 +92,9 @@ def put_into_spec(spec: oiio.ImageSpec, suffix: str, tags: FileTags) -> None:
     if width != height:
         spec.attribute("PixelAspectRatio", width / height)
     if suffix == ".exr":
+        for name, shift in zip(("x", "y"), tags.origin, strict=True):
+            setattr(spec, name, getattr(spec, name) + shift)
+            setattr(spec, f"full_{name}", getattr(spec, f"full_{name}") + shift)
         if tags.primaries:
             spec.attribute("chromaticities", oiio.TypeDesc("float[8]"), tags.primaries)
         if tags.colour_id:
@@ -147,9 +153,19 @@ def jpeg_with(data: bytes, tags: FileTags) -> bytes:
     return data[:head] + marked + data[head:]
 
 
-def cicp_chunks(movie: tuple[int, ...]) -> tuple[tuple[bytes, bytes], ...]:
-    """The chunks of a PNG with a movie's values: RGB, full range."""
+def picture_chunks(movie: tuple[int, ...] | None) -> tuple[tuple[bytes, bytes], ...] | None:
+    """The chunks of a PNG with a movie's values in RGB, full range; None where they are SDR's."""
+    if movie is None or (movie[0] not in _WIDE and movie[1] not in _HDR):
+        return None
     return ((b"cICP", bytes((movie[0], movie[1], 0, 1))),)
+
+
+def movie_of_chunks(chunks: tuple[tuple[bytes, bytes], ...] | None) -> tuple[int, ...] | None:
+    """The numbers for movies made of PNGs that have a cICP; None of others."""
+    code = dict(chunks or ()).get(b"cICP", b"")
+    if len(code) != 4:
+        return None
+    return code[0], code[1], 9 if code[0] == 9 else 1, 0
 
 
 def cautions_about(source: str, tags: FileTags, linear: bool) -> list[str]:

@@ -60,10 +60,11 @@ class Layer:
         letters = self.letters
         if self.colours:
             return [letters[c] for c in "RGBA" if c in letters]
-        if "Y" in letters and len(self.channels) <= 2:
-            rest = [n for c, n in self.channels if n != letters["Y"]]
-            return [letters["Y"], *rest] if not rest or "A" in letters else []
-        return [n for _, n in self.channels] if len(self.channels) in (1, 3) else []
+        if set(letters) == {"Y", "A"} and len(self.channels) == 2:
+            return [letters["Y"], letters["A"]]
+        chroma = any(c.lower() in ("ry", "by") for c, _ in self.channels)  # of a luminance
+        few = len(self.channels) in (1, 3) and not chroma
+        return [n for _, n in self.channels] if few else []
 
     def alpha(self) -> bool:
         """Whether the last channel of `wanted` is an alpha."""
@@ -93,10 +94,7 @@ def choose_layer(path: Path | str, layers: list[Layer], wanted: str | None) -> L
     A layer is asked for by its name, with the name of its part or without, or by the end of it
     where that is one layer's alone; a single channel by its whole name.
     """
-    if wanted:
-        found = _named(layers, wanted)
-    else:
-        found = _picture(layers)
+    found = _named(layers, wanted) if wanted else _picture(layers)
     if len(found) == 1 and found[0].wanted():
         return found[0]
     if wanted:
@@ -156,7 +154,7 @@ def _named(layers: list[Layer], wanted: str) -> list[Layer]:
 
 
 def _channels(layer: Layer) -> list[Layer]:
-    """Each channel as a layer of its own, under its whole name, with that of its part or without."""
+    """Each channel as a layer of its own, by its whole name, with that of its part or without."""
     befores = {f"{before}." if before else "" for before in (layer.title, layer.name)}
     return [
         Layer(layer.part, "", before + c, (("Y", n),))
