@@ -17,7 +17,7 @@ from nvd_core.begun import SETTINGS, check_free, check_same, is_begun, is_finish
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.saved_model import save_architecture
 from nvd_core.job import Job
-from nvd_core.media.clip import ClipInfo, import_clip, open_clip
+from nvd_core.media.clip import OVERSCAN, ClipInfo, import_clip, open_clip
 from nvd_core.media.images import write_image
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
@@ -206,7 +206,8 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     else:
         clip = open_clip(job.source, _range(job), job.height)
         info, job.clip = clip.info, clip.info.to_json()
-        stages.run("frames", lambda: import_clip(clip, folder, progress), "frames", "work")
+        written = ("frames", OVERSCAN, "work")
+        stages.run("frames", lambda: import_clip(clip, folder, progress), *written)
     stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
     stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
     stages.run("motion", lambda: estimate_global_motion(work, progress), "work")

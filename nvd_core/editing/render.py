@@ -9,6 +9,7 @@ import itertools
 import time
 from collections.abc import Generator, Iterable
 from contextlib import closing, suppress
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from nvd_core import __version__
 from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.editing.kernel import Kernel, make_kernel
+from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import (
     check_frame,
@@ -60,11 +62,13 @@ def render(
     progress: Progress | None = None,
     device: str = "auto",
     again: bool = False,
+    layer: str | None = None,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
     `edits` are images by layer; a layer without one takes what is painted in the folder.
     `bit_depth` 8, 16, "half" or "float" of numbered images; by itself that of the clip.
+    `layer` is rendered alone, with its alpha (`editing.layer_alone`), whatever the mode.
     Numbered images that stand there and would come out the same are left, but for `again`.
     Returns how many `frames`, in how many `seconds`, how many were `unchanged`, and `out`.
     Everything is checked before anything is written; NvdError where the user has to do something.
@@ -74,6 +78,8 @@ def render(
     first, last = checked_range(shot, frames)
     clip = shot.manifest.clip
     depth = bit_depth if bit_depth is not None else depth_for(out, clip.bit_depth)
+    alone = LayerAlone(shot, layer, edits, depth) if layer else None
+    picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
     writer = open_writer(
         out,
         clip.width,
@@ -81,21 +87,26 @@ def render(
         Fraction(*clip.rate),
         bit_depth=depth,
         encoding=clip.encoding,
-        picture=clip.picture,
+        picture=picture,
         tags=frame_tags(shot),
     )
     for caution in writer.cautions:
         progress.caution(caution)
     numbers = range(first, last + 1)
     check_output(shot, files_of_output(out, numbers), named_edits(edits))
-    rendering = _Rendering(shot, edits, mode, numbers, depth, device)
+    rendering = None if alone else _Rendering(shot, edits, mode, numbers, depth, device)
+    if alone:
+        shot.check((first, last))
     with writing_if_inside(out, shot.folder, "nvd render", progress):
-        if is_pattern(out):
+        if rendering is None:
+            unchanged = 0
+            _write_in_order(alone.frames(numbers), numbers, writer, progress)
+        elif is_pattern(out):
             with writer:
                 unchanged = _render_images(rendering, numbers, Path(out), writer, again, progress)
         else:
             unchanged = 0
-            _render_movie(rendering, numbers, writer, progress)
+            _write_in_order(rendering.frames(numbers), numbers, writer, progress)
     seconds = round(time.perf_counter() - started, 3)
     return {
         "frames": len(numbers),
@@ -105,11 +116,14 @@ def render(
     }
 
 
-def _render_movie(
-    rendering: "_Rendering", numbers: range, writer: FrameWriter, progress: Progress
+def _write_in_order(
+    frames: Generator[np.ndarray, None, None],
+    numbers: range,
+    writer: FrameWriter,
+    progress: Progress,
 ) -> None:
     progress.stage("render", len(numbers))
-    with closing(rendering.frames(numbers)) as rendered, writer:
+    with closing(frames) as rendered, writer:
         for done, (t, frame) in enumerate(zip(numbers, rendered, strict=True)):
             writer.write(t, frame)
             progress.update(done + 1)

@@ -76,7 +76,7 @@ class ClipInfo:
         """The clip that `to_json` noted; NvdError where that is damaged."""
         try:
             numerator, denominator = values["rate"]
-            known = {"rate": Fraction(numerator, denominator)}
+            known: dict[str, object] = {"rate": Fraction(numerator, denominator)}
             known["cautions"] = tuple(map(str, values.get("cautions", ())))
             known["picture"] = read(Picture, values.get("picture", {}), JSON)
             info = cls(**values | known)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -222,7 +223,7 @@ def _decoder(stream: av.VideoStream) -> Callable[[av.Packet], list[av.VideoFrame
     if name is None or stream.metadata.get("alpha_mode") != "1":
         return lambda packet: packet.decode()
     try:
-        context = av.CodecContext.create(name, "r")
+        context = cast(av.VideoCodecContext, av.CodecContext.create(name, "r"))
     except (av.FFmpegError, ValueError) as error:
         raise NvdError(
             f"the alpha of {stream.container.name} cannot be decoded",
