@@ -60,11 +60,13 @@ class Layer:
         letters = self.letters
         if self.colours:
             return [letters[c] for c in "RGBA" if c in letters]
-        if set(letters) == {"Y", "A"} and len(self.channels) == 2:
-            return [letters["Y"], letters["A"]]
-        chroma = any(c.lower() in ("ry", "by") for c, _ in self.channels)  # of a luminance
-        few = len(self.channels) in (1, 3) and not chroma
-        return [n for _, n in self.channels] if few else []
+        names = {c.lower() for c, _ in self.channels}
+        if names & {"ry", "by"}:  # the colours of a luminance, which are not put together here
+            return []
+        grey = not self.name and "x" not in names  # at the root, whatever else there is
+        if "Y" in letters and (grey or names <= {"y", "a"}):
+            return [letters[c] for c in "YA" if c in letters]
+        return [n for _, n in self.channels] if len(self.channels) in (1, 3) else []
 
     def alpha(self) -> bool:
         """Whether the last channel of `wanted` is an alpha."""

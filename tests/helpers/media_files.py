@@ -47,7 +47,7 @@ def write_exr(
 
     `windows` are (x, y) of the data window, then x, y, width and height of the display window.
     """
-    return write_parts(path, [(part, channels)], windows=windows, **said)
+    return write_parts(path, [("", channels)], windows=windows, **said)
 
 
 def write_parts(path: Path, parts: list, *, windows=None, **said) -> Path:
@@ -123,17 +123,13 @@ def write_png(path: Path, pixels: np.ndarray, **chunks: bytes) -> Path:
     parts += [(name.encode(), content) for name, content in chunks.items()]
     parts += [(b"IDAT", zlib.compress(data)), (b"IEND", b"")]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + b"".join(
-            struct.pack(">I", len(content))
-            + name
-            + content
-            + struct.pack(">I", zlib.crc32(name + content))
-            for name, content in parts
-        )
-    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*part) for part in parts))
     return path
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    body = name + content
+    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
 
 
 def chunks_of(path: Path) -> dict[str, bytes]:
@@ -174,11 +170,8 @@ def write_movie(
                     stream.codec_context.sample_aspect_ratio = aspect
                 if tags:
                     _tag(stream.codec_context, tags)
-            kind = (
-                ("rgba64le" if pixels.shape[2] == 4 else "rgb48le")
-                if pixels.dtype == "uint16"
-                else ("rgba" if pixels.shape[2] == 4 else "rgb24")
-            )
+            letters, deep = "rgba"[: pixels.shape[2]], pixels.dtype == "uint16"
+            kind = letters + {"rgb": ("24", "48le"), "rgba": ("", "64le")}[letters][deep]
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), kind)
             frame = frame.reformat(
                 format=layout,
