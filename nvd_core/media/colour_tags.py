@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import OpenImageIO as oiio
 
 from nvd_core.media import primaries
@@ -38,7 +39,7 @@ class FileTags:
         """Equal for files whose tags mean the same."""
         chunks = dict(self.chunks or ())
         told = [chunks.get(name) for name in (b"cICP", b"iCCP")]
-        gamma = None if b"sRGB" in chunks or any(told) else _gamma(chunks)
+        gamma = "" if b"sRGB" in chunks or any(told) else _gamma(chunks)
         return self.primaries, self.colour_id, self.pixel_aspect, self.icc, *told, gamma
 
 
@@ -46,7 +47,7 @@ def file_tags(path: Path, spec: oiio.ImageSpec) -> FileTags:
     """The tags of the file `path`, opened with this `spec`."""
     chunks = png_chunks(path)
     icc = spec.getattribute("ICCProfile")
-    icc = bytes(bytearray(icc)) if icc is not None else b""
+    icc = _profile(chunks) if chunks else bytes(bytearray(icc)) if icc is not None else b""
     found = spec.getattribute("chromaticities")
     values = tuple(round(float(v), 6) for v in found) if found is not None else ()
     named = spec.getattribute("colorInteropID")
@@ -61,6 +62,15 @@ def file_tags(path: Path, spec: oiio.ImageSpec) -> FileTags:
         chunks=chunks,
         origin=(spec.full_x, spec.full_y) if path.suffix.lower() == ".exr" else (0, 0),
     )
+
+
+def _profile(chunks: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """The ICC profile in a PNG's chunks; OpenImageIO gives only those that libpng approves of."""
+    packed = dict(chunks).get(b"iCCP", b"").partition(b"\0")[2][1:]
+    try:
+        return zlib.decompressobj().decompress(packed, _MOST_ICC)
+    except zlib.error:
+        return b""
 
 
 def linear_primaries(tags: FileTags) -> tuple[float, ...] | None:
@@ -102,7 +112,7 @@ def put_into_spec(spec: oiio.ImageSpec, suffix: str, tags: FileTags) -> None:
     elif suffix in (".tif", ".tiff"):
         if tags.icc:
             kind = oiio.TypeDesc(f"uint8[{len(tags.icc)}]")
-            spec.attribute("ICCProfile", kind, tuple(tags.icc))
+            spec.attribute("ICCProfile", kind, np.frombuffer(tags.icc, np.uint8))
         if width != height:
             spec.attribute("ResolutionUnit", "none")
             spec.attribute("XResolution", 72.0)
@@ -138,9 +148,9 @@ def put_into_png(path: Path, tags: FileTags) -> None:
 
 def jpeg_with(data: bytes, tags: FileTags) -> bytes:
     """An encoded JPEG with the profile and the pixel aspect of `tags`."""
-    width, height = tags.pixel_aspect
+    width, height = tags.pixel_aspect  # as FFmpeg and OpenImageIO read it; JFIF leaves it open
     if width != height and data[6:11] == b"JFIF\0" and max(width, height) < 65536:
-        data = data[:13] + struct.pack(">BHH", 0, height, width) + data[18:]
+        data = data[:13] + struct.pack(">BHH", 0, width, height) + data[18:]
     head = 4 + struct.unpack(">H", data[4:6])[0] if data[2:4] == b"\xff\xe0" else 2
     size = 65519
     parts = [tags.icc[n : n + size] for n in range(0, len(tags.icc), size)]

@@ -63,6 +63,8 @@ def movie_cautions(path: Path, picture: Picture, alpha: bool, deep: bool) -> lis
     suffix, texts = path.suffix.lower(), []
     if picture.alpha != NONE and not alpha:
         texts.append(f"{suffix} holds no alpha: it is left out; .mov and .webm have it")
+    if picture.aspect != 1 and suffix == ".webm":
+        texts.append(f"{suffix} does not say that pixels are {float(picture.aspect):.3g} wide")
     if picture_chunks(picture.movie) and not deep:
         texts.append(f"{suffix} holds 8 bits, few for BT.2020, P3, PQ or HLG; .mov has 10")
     return texts

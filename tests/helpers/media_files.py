@@ -157,9 +157,7 @@ def write_movie(
     """A movie of uint8 or uint16 frames [H, W, 3 or 4], in the YUV matrix that `tags` name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(
-            codec, rate=25, options={k.replace("_", "-"): v for k, v in options.items()}
-        )
+        stream = container.add_stream(codec, rate=25, options=options)
         for t, pixels in enumerate(frames):
             if not t:
                 stream.height, stream.width = pixels.shape[:2]
