@@ -208,9 +208,10 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
         info, job.clip = clip.info, clip.info.to_json()
         written = ("frames", OVERSCAN, "work")
         stages.run("frames", lambda: import_clip(clip, folder, progress), *written)
+    aspect = float(info.picture.aspect)
     stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
     stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
-    stages.run("motion", lambda: estimate_global_motion(work, progress), "work")
+    stages.run("motion", lambda: estimate_global_motion(work, progress, aspect), "work")
     cautions = [*info.cautions, *find_cautions(work, motion_facts(work))]
     return info, cautions
 
@@ -260,7 +261,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
             write_image(folder / "masks" / name / f"{t:05d}.png", masks[n, t, ..., None])
             release(masks, weights)
     if settings.mask_margin > 0:
-        doubt_edges(work, settings.mask_margin)
+        doubt_edges(work, settings.mask_margin, float(info.picture.aspect))
 
 
 def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:

@@ -10,11 +10,14 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 
+from nvd_core.editing.camera_path import Key, camera_points
 from nvd_core.editing.render import render
 from nvd_core.media.clip import open_clip
 from nvd_core.media.images import read_image, read_stored, write_image
 from nvd_core.media.movies import Movie
 from nvd_core.media.orientation import of_matrix, upright
+from nvd_core.priors.mask_margin import doubt_edges
+from nvd_core.priors.motion_fit import apply, fit_pair, normaliser
 from nvd_core.runtime.errors import NvdError
 
 FIXED = 65536
@@ -262,3 +265,32 @@ def test_an_old_png_of_ours_is_copied_still(tmp_path, media_files):
         write_image(tmp_path / "in" / f"{t}.png", pixels)
     clip = open_clip(tmp_path / "in")
     assert clip.file_of(1) == tmp_path / "in" / "1.png"
+
+
+def test_a_mask_margin_is_as_wide_as_high_where_pixels_are_not_square(tmp_path):
+    mask = np.zeros((1, 1, 80, 80), np.uint8)
+    mask[0, 0, 30:50, 30:50] = 255
+    np.save(tmp_path / "masks.npy", mask)
+    np.save(tmp_path / "mask_weight.npy", np.full(mask.shape, 255, np.uint8))
+    doubt_edges(tmp_path, 8, 2.0)
+    doubted = np.load(tmp_path / "mask_weight.npy")[0, 0] == 0
+    assert doubted[:30, 40].sum() == 8 and doubted[40, :30].sum() == 4
+
+
+def test_a_turn_of_wide_pixels_is_a_similarity():
+    """Points turned in square pixels, looked at through pixels twice as wide."""
+    norm = normaliser(48, 40, 2.0)
+    square = np.random.default_rng(0).random((60, 2)) * [80, 48]
+    angle = 0.3
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    turned = (square - [40, 24]) @ turn.T + [40, 24]
+    start, end = (apply(norm, points / [2, 1]) for points in (square, turned))
+    fitted = fit_pair("similarity", start, end, 1e-3)
+    np.testing.assert_allclose(apply(fitted, start), end, atol=1e-6)
+
+
+def test_a_camera_turns_in_square_pixels():
+    places = camera_points(Key(0, rotation=90.0), 41, 41, 41, 41, 2.0)
+    # ten pixels down are five pixels to the left, as high as wide
+    np.testing.assert_allclose(places[30, 20] - places[20, 20], [-5, 0], atol=1e-4)
+    np.testing.assert_allclose(places[20, 25] - places[20, 20], [0, 10], atol=1e-4)
