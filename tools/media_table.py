@@ -98,7 +98,8 @@ def exrs(folder: Path, dtype: str = "float16", alpha: bool = False, windows=None
 
 def movie(folder: Path, name: str, codec: str, layout: str, alpha: bool = False, **more) -> str:
     """A movie of the pictures, from 16 bits."""
-    frames = [files.integers(picture(t, alpha), "uint16") for t in range(FRAMES)]
+    size = (96, 128) if codec == "libx265" else (files.HEIGHT, files.WIDTH)  # x265 breaks at less
+    frames = [files.integers(files.ramp(t, *size, alpha), "uint16") for t in range(FRAMES)]
     if not layout.endswith("le"):
         frames = [(frame >> 8).astype(np.uint8) for frame in frames]
     return str(files.write_movie(folder / name, frames, codec, layout, **more))
@@ -218,9 +219,10 @@ def measured(entry: Row, folder: Path) -> dict[str, str]:
     masks, shot = folder / "masks", folder / "shot.nvd"
     (folder / "small.yaml").write_text(SETTINGS)
     first, kinds = shown(source, entry)
+    height, width = kinds.get("display") or first.shape[:2]
     for t in range(FRAMES):
-        y, x = np.mgrid[0 : first.shape[0], 0 : first.shape[1]]
-        disc = np.hypot(y - first.shape[0] / 2, x - first.shape[1] / 2) < first.shape[0] / 4
+        y, x = np.mgrid[0:height, 0:width]
+        disc = np.hypot(y - height / 2, x - width / 2) < height / 4
         files.write_png(masks / f"{t:04d}.png", disc[..., None].repeat(3, 2).astype(np.uint8) * 255)
     options = ["--settings", str(folder / "small.yaml"), "--device", "cpu"]
     made = said(["decompose", source, "--out", str(shot), "--mask", f"dog={masks}", *options])
@@ -276,7 +278,7 @@ def kept(theirs: dict, ours: dict, key: str) -> str:
     return f"{before or 'nothing'} becomes {after or 'nothing'}"
 
 
-def shown(source: str, entry: Row) -> tuple[np.ndarray, dict[str, str]]:
+def shown(source: str, entry: Row) -> tuple[np.ndarray, dict]:
     """The first frame as OpenImageIO or FFmpeg has it, upright, 0 to 1; and what the file says."""
     path = Path(source.partition(".exr:")[0] + ".exr" if ".exr:" in source else source)
     if "%" not in path.name:
@@ -284,7 +286,7 @@ def shown(source: str, entry: Row) -> tuple[np.ndarray, dict[str, str]]:
     return _of_image(Path(str(path) % 0), entry)
 
 
-def _of_image(path: Path, entry: Row) -> tuple[np.ndarray, dict[str, str]]:
+def _of_image(path: Path, entry: Row) -> tuple[np.ndarray, dict]:
     config = oiio.ImageSpec()
     config.attribute("oiio:UnassociatedAlpha", 1)
     buffer = oiio.ImageBuf(str(path), entry.part, 0, config)
@@ -305,12 +307,14 @@ def _of_image(path: Path, entry: Row) -> tuple[np.ndarray, dict[str, str]]:
     if path.suffix == ".png":
         chunks = files.chunks_of(path)
         colour += [name for name in ("cICP", "iCCP", "sRGB", "gAMA", "cHRM") if name in chunks]
-    known = {"shape": ", ".join(shape), "colour": " ".join(filter(None, colour))}
+    known: dict = {"shape": ", ".join(shape), "colour": " ".join(filter(None, colour))}
     count = len(list(path.parent.glob(path.name.replace("0000", "????"))))
+    if windows != display:
+        known["display"] = display[3], display[2]
     return pixels, known | {"time": f"{count} frames"}
 
 
-def _of_movie(path: Path) -> tuple[np.ndarray, dict[str, str]]:
+def _of_movie(path: Path) -> tuple[np.ndarray, dict]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         if stream.codec.canonical_name == "vp9":

@@ -174,7 +174,11 @@ class Movie:
         finally:
             frames.close()
         with self._opened() as (_, stream):
-            aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+            context = stream.codec_context
+            aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
+            for name in ("color_primaries", "color_trc", "colorspace"):
+                if getattr(frame, name) == _UNSPECIFIED:  # what the container says counts then
+                    setattr(frame, name, getattr(context, name))
         shape = pixel_aspect(aspect)
         turned = _orientation(frame)
         if turned is None:
