@@ -16,6 +16,7 @@ from .decompose.prepare import prepare
 from .engine.find import find_engine, probe_command
 from .errors import AddonError
 from .jobs.job import CANCELLED, Job
+from .jobs.process import engine_command
 from .jobs.runner import describe
 from .jobs.waiting import wait_alone
 from .shot.folder import read_shot
@@ -198,7 +199,7 @@ def _movie(scene, out: Path, total: int, say: Say) -> None:
 
 
 def _engine_job(python: Path, *words: str) -> Job:
-    command = [str(python), "-m", "nvd_core", *words, "--json"]
+    command = engine_command(python, *words)
     probe = {"title": "engine", "command": probe_command(python)}
     return Job.create(
         jobs_folder(),

@@ -193,6 +193,7 @@ class TestInterruption:
         command = [
             sys.executable, "-m", "nvd_core", "decompose", str(clip / "frames"), "--out", str(shot),
             "--mask", f"disc={clip / 'masks'}", "--settings", str(clip / "short.yaml"), "--json",
+            "--stop-with-stdin",
         ]  # fmt: skip
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -234,7 +235,16 @@ class TestInterruption:
             assert same_pixels(uninterrupted / texture, shot / texture)
 
     def test_dev_null_as_stdin_does_not_stop_it(self, decomposed):
-        assert nvd("info", decomposed[0], "--json", stdin=subprocess.DEVNULL).returncode == 0
+        words = ["info", decomposed[0], "--json", "--stop-with-stdin"]
+        assert nvd(*words, stdin=subprocess.DEVNULL).returncode == 0
+
+    def test_a_shells_loop_keeps_what_it_reads(self, decomposed, tmp_path):
+        """`while read` and nvd share standard input: nvd takes none of it, nor stops at its end."""
+        (tmp_path / "list").write_text(f"{decomposed[0]}\n" * 3)
+        command = f'"{sys.executable}" -m nvd_core info "$s" --json'
+        loop = f'cat "{tmp_path}/list" | while read s; do {command}; done'
+        done = subprocess.run(["bash", "-c", loop], capture_output=True, text=True, timeout=300)
+        assert [event["event"] for event in events(done)] == ["result"] * 3, done.stderr
 
 
 def refused(finished: subprocess.CompletedProcess, *words: str) -> None:

@@ -85,10 +85,13 @@ def run_tests(environment: Environment, options: list[str], processes: int) -> R
     with tempfile.TemporaryDirectory(prefix="nvd-tests-") as folder:
         report, output = Path(folder) / "report.xml", Path(folder) / "output.txt"
         command = [environment.python, "-m", "pytest", *where, f"--junitxml={report}", *options]
+        # Side by side, a thread each: more threads than cores wait for each other's turns
+        threads = {"OMP_NUM_THREADS": "1"} if processes > 1 else {}
         with output.open("wb") as file:
             code = subprocess.run(
                 list(map(str, command)),
                 cwd=ROOT,
+                env=threads | os.environ,
                 stdout=file if is_blender(environment) else None,
                 stderr=subprocess.STDOUT if is_blender(environment) else None,
             ).returncode

@@ -13,6 +13,7 @@ from ..blender.storage import jobs_folder
 from ..engine.find import find_engine, probe_command
 from ..errors import AddonError
 from ..jobs.job import Job, new_name
+from ..jobs.process import engine_command
 from ..jobs.runner import runner
 
 PRESETS = ("fast", "fine", "paper")
@@ -86,20 +87,20 @@ def decompose_job(
     for value, choices in ((preset, PRESETS), (device, DEVICES)):
         if value not in choices:
             raise ValueError(f"expected one of {choices}, found {value!r}")
-    command = [str(python), "-m", "nvd_core", "decompose", str(source), "--out", str(out)]
+    words = ["decompose", source, "--out", out]
     for mask_name, path in masks:
-        command += ["--mask", f"{mask_name}={path}"]
+        words += ["--mask", f"{mask_name}={path}"]
     if frames:
-        command += ["--frames", f"{frames[0]}-{frames[1]}"]
+        words += ["--frames", f"{frames[0]}-{frames[1]}"]
     if height:
-        command += ["--height", str(height)]
+        words += ["--height", height]
     if mask_margin:
-        command += ["--mask-margin", str(mask_margin)]
+        words += ["--mask-margin", mask_margin]
     if settings:
-        command += ["--settings", str(settings)]
-    command += ["--preset", preset, "--device", device, "--json"]
+        words += ["--settings", settings]
+    command = engine_command(python, *words, "--preset", preset, "--device", device)
     probe = {"title": "engine", "command": probe_command(python)}
-    resume = [str(python), "-m", "nvd_core", "resume", str(out), "--json"]
+    resume = engine_command(python, "resume", out)
     return Job.create(
         jobs_folder(),
         title=out.stem,
@@ -126,7 +127,7 @@ def resume_folder(out: str | Path, python: Path | None = None) -> Job:
             f"{out} holds no unfinished decomposition", "choose the folder that was being made"
         )
     python = python or find_engine().python
-    command = [str(python), "-m", "nvd_core", "resume", str(out), "--json"]
+    command = engine_command(python, "resume", out)
     job = Job.create(
         jobs_folder(),
         title=out.stem,

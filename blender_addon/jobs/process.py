@@ -13,6 +13,11 @@ from typing import Any
 HIGHEST_PID = 2**32 - 1 if sys.platform == "win32" else 2**31 - 1
 
 
+def engine_command(python: str | Path, *words: object) -> list[str]:
+    """The command line that runs `nvd WORDS` with JSON lines, and stops when we are gone."""
+    return [str(python), "-m", "nvd_core", *map(str, words), "--json", "--stop-with-stdin"]
+
+
 def clean_environment() -> dict[str, str]:
     """This process's environment without what steers Blender's own Python."""
     return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}

@@ -23,6 +23,7 @@ from ..blender.undo import keep_packed, put_in_place
 from ..engine.find import probe_command
 from ..errors import AddonError
 from ..jobs.job import DONE, INTERRUPTED, Job
+from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot import painting
 from ..shot.folder import Shot
@@ -96,11 +97,11 @@ def to_layers(entry: NVD_PG_shot, python: str | Path, lit: bool | None = None) -
     painting.save_edits(entry)
     if painting.has_unsaved(canvas):
         painting.save_image(canvas)
-    command = [str(python), "-m", "nvd_core", "paint", str(shot.folder), "--frame", str(frame)]
-    command += ["--image", canvas["nvd_path"], "--base", _path(shot, "base_%05d") % frame]
-    command += ["--out", str(shot.folder / "paint" / "layers"), "--json"]
+    words = ["paint", shot.folder, "--frame", frame, "--image", canvas["nvd_path"]]
+    words += ["--base", _path(shot, "base_%05d") % frame, "--out", shot.folder / "paint" / "layers"]
     if entry.canvas_lit if lit is None else lit:
-        command.append("--lit")
+        words.append("--lit")
+    command = engine_command(python, *words)
     edits = {layer.name: _stamp(layer.edit) for layer in shot.layers}
     return _queue(entry, python, command, what=PAINT, canvas=canvas["nvd_path"], edits=edits)
 

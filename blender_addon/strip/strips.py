@@ -18,7 +18,7 @@ from pathlib import Path
 import bpy
 
 from ..blender import compat
-from ..jobs.process import clean_environment, hidden
+from ..jobs.process import clean_environment, engine_command, hidden
 from ..shot import nodes
 from ..shot.folder import Shot, ShotError
 from ..shot.painting import save_edits
@@ -55,8 +55,7 @@ def source_frame(strip, frame: int) -> int:
 
 def render_command(python: str | Path, shot: Shot, pattern: str, mode: str = "delta") -> list[str]:
     """The engine's command line that renders the shot to numbered images."""
-    command = [str(python), "-m", "nvd_core", "render", str(shot.folder), "--out", pattern]
-    return [*command, "--mode", mode, "--json"]
+    return engine_command(python, "render", shot.folder, "--out", pattern, "--mode", mode)
 
 
 def render_pattern(entry: NVD_PG_shot) -> str:

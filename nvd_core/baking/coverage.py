@@ -2,8 +2,9 @@
 
 import cv2
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from nvd_core.runtime.kernel_threads import parallel_njit
 from nvd_core.shot.texel_lookup import spread, texel_corner, texel_table
 
 VISIBLE = 0.5
@@ -41,7 +42,7 @@ class Coverage:
         return self.sums[:, _ALPHA] - self.sums[:, _SQUARE]
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@parallel_njit
 def _add_lookups(uva, table, sums):
     for n in prange(table.shape[0]):
         for y in range(uva.shape[1]):

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit, prange
 
+from nvd_core.runtime.kernel_threads import parallel_njit
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.texel_lookup import spread, texel_corner, texel_table
@@ -146,7 +147,7 @@ def add_frame(
     _scatter(maps.uva, maps.residual, lit, unlit, weight, texels.table, gradient, scale)
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@parallel_njit
 def _errors(uva, residual, target, table, texels, lit, unlit):
     for y in prange(target.shape[0]):
         _errors_of_row(uva[:, y], residual[:, y], target[y], table, texels, lit[y], unlit[y])
@@ -172,7 +173,7 @@ def _errors_of_row(uva, residual, target, table, texels, lit, unlit):
 
 
 # A layer's channel is one thread's: no two add to the same texel, and always in the same order
-@njit(cache=True, parallel=True, nogil=True)
+@parallel_njit
 def _scatter(uva, residual, lit, unlit, weight, table, gradient, scale):
     for task in prange(table.shape[0] * 3):
         _scatter_channel(

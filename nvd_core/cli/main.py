@@ -15,6 +15,7 @@ from nvd_core import __version__
 from nvd_core.cli.arguments import Parser, assignment, frame_range, named_path, pixels, whole
 from nvd_core.cli.commands import add_commands
 from nvd_core.cli.unexpected import DEBUG, is_refusing_disk, refusing_disk, unexpected
+from nvd_core.runtime.cores import limit_threads
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import JsonProgress, Progress, RichProgress
 
@@ -32,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         parsed = _parser().parse_args(arguments)
+        if parsed.threads:
+            limit_threads(parsed.threads)
         return _run(parsed)
     except NvdError as error:
         _print_error(error, "--json" in given)
@@ -55,7 +58,7 @@ def _run(parsed: argparse.Namespace) -> int:
     """Run the parsed command with progress shown and cancellation wired up."""
     with JsonProgress() if parsed.json else RichProgress() as progress:
         _stop_on_signals(progress)
-        if parsed.json:
+        if parsed.stop_with_stdin:
             _stop_on_closed_stdin(progress)
         try:
             result = parsed.command(parsed, progress)
@@ -208,7 +211,8 @@ def _stop_on_signals(progress: Progress) -> None:
 def _stop_on_closed_stdin(progress: Progress) -> None:
     """Stop when the program that started us closes our standard input, or dies.
 
-    Only a pipe or socket can tell; /dev/null, a file or a terminal says nothing about it.
+    Only a pipe or socket can tell; /dev/null, a file or a terminal says nothing about it. Where
+    nobody asked for it the input is left alone: in a shell's loop it holds what the loop reads.
     """
     try:
         mode = os.fstat(0).st_mode
@@ -318,4 +322,15 @@ def _parser() -> argparse.ArgumentParser:
     more = add_commands(commands)
     for command in (decompose, resume, render, evaluate, info, *more):
         command.add_argument("--json", action="store_true", help="print one JSON object a line")
+        command.add_argument(
+            "--stop-with-stdin",
+            action="store_true",
+            help="stop when standard input, a pipe, is closed: for a program that starts this one",
+        )
+        command.add_argument(
+            "--threads",
+            type=whole(1, 1024),
+            metavar="N",
+            help="work with at most N threads; by default with as many as the machine has cores",
+        )
     return parser

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit, prange
 
+from nvd_core.runtime.kernel_threads import parallel_njit
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.texel_lookup import texel_place
 
@@ -139,14 +140,14 @@ def _integer(value, largest):
 
 
 # The parallel loops hold nothing but a call: what they hold themselves takes long to compile.
-@njit(cache=True, parallel=True, nogil=True)
+@parallel_njit
 def _delta(uva, residual, table, boxes, texels, tiles, largest, linear, out):
     for y in prange(out.shape[0]):
         place, light = uva[:, y], residual[:, y]
         _delta_row(place, light, table, boxes, texels, tiles, largest, linear, out[y])
 
 
-@njit(cache=True, parallel=True, nogil=True)
+@parallel_njit
 def _full(uva, residual, table, texels, largest, linear, out):
     for y in prange(out.shape[0]):
         _full_row(uva[:, y], residual[:, y], table, texels, largest, linear, out[y])

@@ -26,6 +26,7 @@ from nvd_core.media.colour_tags import (
 from nvd_core.media.exr_layers import Layer, choose_layer, layers_of
 from nvd_core.media.orientation import UPRIGHT, on_its_side, upright
 from nvd_core.media.overscan import Window, in_display_window, window_of
+from nvd_core.runtime.cores import cores
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 
@@ -38,7 +39,7 @@ IMAGE_SUFFIXES = frozenset((
 
 # By default OpenImageIO starts a thread for every core it sees, which on a shared machine may be
 # far more than the process is allowed.
-_THREADS = min(4, os.cpu_count() or 1)
+_THREADS = min(4, cores())
 oiio.attribute("threads", _THREADS)
 oiio.attribute("exr_threads", _THREADS)
 

@@ -15,6 +15,7 @@ from av.video.reformatter import Interpolation
 from nvd_core.media.alpha import NONE, STRAIGHT
 from nvd_core.media.orientation import UPRIGHT, of_matrix, on_its_side, upright
 from nvd_core.media.picture import Picture, pixel_aspect
+from nvd_core.runtime.cores import cores
 from nvd_core.runtime.errors import NvdError
 
 # Full chroma interpolation and exact rounding: swscale's defaults are made for speed, and are off
@@ -25,7 +26,7 @@ SCALING = (
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
-_THREADS = 2
+_THREADS = min(2, cores())
 
 # Codecs whose every packet shows exactly one frame. Of others (VP8's hidden frames, MPEG-4's packed
 # ones, fields) the frames are counted by decoding them.

@@ -1,0 +1,20 @@
+"""Numba's parallel kernels and torch, which share one pool of OpenMP's threads."""
+
+from collections.abc import Callable
+
+import numba
+import torch
+
+
+def parallel_njit(kernel: Callable) -> Callable:
+    """Compile `kernel`, whose `prange` loops are shared out to threads, without the lock.
+
+    torch's number of threads stays as it is. Left to itself Numba starts its pool at the first
+    parallel kernel and sets OpenMP's number of threads, which is torch's as well, to its own: a
+    process that was given one thread, or torch that took only the physical cores, then goes on with
+    another number, and a sum that is shared out otherwise is rounded otherwise.
+    """
+    threads = torch.get_num_threads()
+    numba.get_num_threads()  # starts the pool
+    torch.set_num_threads(threads)
+    return numba.njit(cache=True, parallel=True, nogil=True)(kernel)
