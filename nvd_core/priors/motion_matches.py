@@ -38,7 +38,7 @@ class MatchedClip:
         self.count, *size = self.frames.shape[:3]
         self.height, self.width = flow_size(*size)
         self.scale = flow_scale(*size)
-        self.of_frames = normaliser(*size, aspect)
+        self.of_frames = normaliser(size[0], size[1], aspect)
         """from the frames' own pixels to normalised coordinates"""
         self.norm = self.of_frames @ _enlarged(self.scale)
         self.px = self.norm[0, 0] / aspect  # one pixel's height in normalised units
