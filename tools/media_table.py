@@ -326,7 +326,10 @@ def _of_movie(path: Path) -> tuple[np.ndarray, dict]:
             frames = list(container.decode(stream))
         frame = frames[0]
         alpha = any(component.is_alpha for component in frame.format.components)
-        numbers = frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range
+        context = stream.codec_context  # libvpx tells less of its frames than WebM
+        primaries = frame.color_primaries if frame.color_primaries != 2 else context.color_primaries
+        transfer = frame.color_trc if frame.color_trc != 2 else context.color_trc
+        numbers = primaries, transfer, frame.colorspace, frame.color_range
         pixels = frame.to_ndarray(format="rgba64le" if alpha else "rgb48le") / 65535
         matrix = frame.side_data.get("DISPLAYMATRIX")
         aspect = stream.sample_aspect_ratio or Fraction(1)
