@@ -15,12 +15,10 @@ import numpy as np
 from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
 from nvd_core.media.colour_tags import (
     FileTags,
-    cautions_about,
-    linear_primaries,
-    movie_of_chunks,
     picture_chunks,
     png_chunks,
 )
+from nvd_core.media.described import described
 from nvd_core.media.images import (
     Stored,
     image_window,
@@ -224,7 +222,7 @@ def open_clip(
             remedy="give a movie, a folder of frames, or a wider range of frames",
         )
     width, height = _working_size(opened.width, opened.height, height)
-    picture, cautions = _described(str(source), opened, height != opened.height)
+    picture, cautions = described(str(source), opened, height != opened.height)
     info = ClipInfo(
         source=str(source),
         first_frame=first,
@@ -241,36 +239,6 @@ def open_clip(
         cautions=tuple(cautions),
     )
     return Clip(opened, info)
-
-
-def _described(
-    source: str, opened: Movie | ImageSequence, resizes: bool
-) -> tuple[Picture, list[str]]:
-    """What the source's values mean, and what of it is not honoured or not carried."""
-    if isinstance(opened, Movie):
-        return opened.picture, opened.cautions
-    tags, name, linear = opened.tags, opened.files[0].name, opened.dtype.kind == "f"
-    cautions = cautions_about(name, tags, linear)
-    picture = Picture(
-        alpha=opened.alpha,
-        pixel_aspect=tags.pixel_aspect,
-        primaries=linear_primaries(tags) if linear else None,
-        colour_id=tags.colour_id if linear else "",
-        movie=None if linear else movie_of_chunks(tags.chunks),
-    )
-    if opened.others:
-        some = ", ".join(opened.others[:6]) + (", ..." if len(opened.others) > 6 else "")
-        cautions.append(f"{name} has other layers, which are not carried into renders: {some}")
-    if opened.windows_differ:
-        cautions.append(
-            f"{name} has another data window than display window: "
-            + (
-                "at another working height only the display window is kept"
-                if resizes
-                else "what lies beyond comes back in rendered EXR, without paint"
-            )
-        )
-    return picture, cautions
 
 
 def resized(image: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 import OpenImageIO as oiio
 
 from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, premultiplied, with_alpha
+from nvd_core.media.channels import alpha_of, chosen_layer, dtype_of, places
 from nvd_core.media.colour_tags import (
     FileTags,
     file_tags,
@@ -23,9 +24,14 @@ from nvd_core.media.colour_tags import (
     put_into_png,
     put_into_spec,
 )
-from nvd_core.media.exr_layers import Layer, choose_layer, layers_of
+from nvd_core.media.exr_layers import Layer
 from nvd_core.media.orientation import UPRIGHT, on_its_side, upright
 from nvd_core.media.overscan import Window, in_display_window, window_of
+from nvd_core.media.values import at_depth as at_depth
+from nvd_core.media.values import decode_srgb as decode_srgb
+from nvd_core.media.values import encode_srgb as encode_srgb
+from nvd_core.media.values import to_float as to_float
+from nvd_core.media.values import to_integers as to_integers
 from nvd_core.runtime.cores import cores
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
@@ -49,9 +55,6 @@ _PNG_HARMLESS = {b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"oFFs", b"sRGB", 
 _PNG_HARMLESS |= {b"iCCP", b"cICP", b"mDCV", b"cLLI"}  # compared with the clip's by who copies it
 _PNG_EMPTY_EXIF = 14  # bytes, which hold no orientation
 
-# What is not listed is an odd integer depth (10, 12, 32 bits), which OpenImageIO scales to 16.
-_DTYPES = {"uint8": "uint8", "uint16": "uint16", "half": "half", "float": "float"}
-_DTYPES["double"] = "float"
 _NUMPY_TO_OIIO = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}
 
 
@@ -95,20 +98,20 @@ def read_stored(path: Path | str, layer: str | None = None, whole: bool = False)
     path = Path(path)
     image_input = _open(path)
     try:
-        chosen, layers = _chosen_layer(path, image_input, layer)
+        chosen, layers = chosen_layer(path, image_input, layer)
         spec = image_input.spec()
-        places = chosen.wanted() if chosen else _places(path, spec)
-        kind = _alpha_of(path, spec, places, chosen)
-        first, last = min(places), max(places) + 1
-        dtype = _dtype_of(spec, places)
+        channels = chosen.wanted() if chosen else places(path, spec)
+        kind = alpha_of(path, spec, channels, chosen)
+        first, last = min(channels), max(channels) + 1
+        dtype = dtype_of(spec, channels)
         pixels = image_input.read_image(spec_part(chosen), 0, first, last, dtype)
         if pixels is None:
             raise _undecodable(path, image_input.geterror())
     finally:
         image_input.close()
     pixels = pixels.reshape(spec.height, spec.width, last - first)
-    if [place - first for place in places] != list(range(last - first)):
-        pixels = pixels[..., [place - first for place in places]]
+    if [place - first for place in channels] != list(range(last - first)):
+        pixels = pixels[..., [place - first for place in channels]]
     pixels = pixels if whole else in_display_window(pixels, spec)
     if kind == PREMULTIPLIED and pixels.dtype.kind == "u":
         pixels, kind = with_alpha(pixels, kind, STRAIGHT), STRAIGHT
@@ -142,7 +145,7 @@ def image_window(path: Path | str, layer: str | None = None) -> Window | None:
     """Where the data window of an EXR lies in its display window; None where they are one."""
     image_input = _open(Path(path))
     try:
-        _chosen_layer(Path(path), image_input, layer)
+        chosen_layer(Path(path), image_input, layer)
         return window_of(image_input.spec())
     finally:
         image_input.close()
@@ -254,47 +257,6 @@ def is_plain_png(path: Path, channels: int = 3) -> bool:
     return False
 
 
-def to_float(array: np.ndarray) -> np.ndarray:
-    """`array` as float32; integers are scaled to 0..1, floating-point values stay as they are."""
-    if array.dtype.kind == "f":
-        return array.astype(np.float32)
-    return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-
-
-def to_integers(display: np.ndarray, dtype: type | np.dtype) -> np.ndarray:
-    """Display-encoded values 0..1 (clamped) as rounded integers of `dtype` (uint8 or uint16)."""
-    largest = np.float32(np.iinfo(dtype).max)
-    clamped = np.clip(np.nan_to_num(display, nan=0.0), 0.0, 1.0)
-    return (clamped * largest + np.float32(0.5)).astype(dtype)
-
-
-def at_depth(frame: np.ndarray, bit_depth: int | str) -> np.ndarray:
-    """`frame` of any depth as uint8 or uint16 for a `bit_depth` of 8 or 16, else as float32."""
-    if bit_depth not in (8, 16):
-        return to_float(frame)
-    if bit_depth == 16:
-        return frame if frame.dtype == np.uint16 else frame.astype(np.uint16) * 257
-    if frame.dtype == np.uint16:
-        return ((frame.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    return frame
-
-
-def encode_srgb(linear: np.ndarray) -> np.ndarray:
-    """Linear values, any shape, to the sRGB curve as float32, continued above 1; a line below 0."""
-    linear = np.asarray(linear, np.float32)
-    curve = np.float32(1.055) * np.maximum(linear, 0) ** np.float32(1 / 2.4) - np.float32(0.055)
-    return np.where(linear <= np.float32(0.0031308), linear * np.float32(12.92), curve)
-
-
-def decode_srgb(encoded: np.ndarray) -> np.ndarray:
-    """The inverse of `encode_srgb`, float32, continued above 1; a line below 0."""
-    encoded = np.asarray(encoded, np.float32)
-    base = (np.maximum(encoded, 0) + np.float32(0.055)) / np.float32(1.055)
-    return np.where(
-        encoded <= np.float32(0.04045), encoded / np.float32(12.92), base ** np.float32(2.4)
-    )
-
-
 def _open(path: Path) -> oiio.ImageInput:
     if not path.is_file():
         raise NvdError(
@@ -315,66 +277,6 @@ def _undecodable(path: Path | str, reason: str) -> NvdError:
         found=lines[0] if lines else "no image in it",
         remedy="the file is damaged or no image: copy or render it again",
     )
-
-
-def _chosen_layer(
-    path: Path, image_input: oiio.ImageInput, wanted: str | None
-) -> tuple[Layer | None, list[Layer]]:
-    """The layer of an EXR to read, its part sought, and all there are; None for the whole file."""
-    spec = image_input.spec()
-    if image_input.format_name() != "openexr":
-        if wanted:
-            raise NvdError(
-                f"{path} has no layers",
-                expected="the name of a layer behind an EXR only",
-                found=wanted,
-                remedy="leave out the colon and what stands behind it",
-            )
-        return None, []
-    if spec.deep:
-        raise NvdError(
-            f"{path} is a deep EXR",
-            expected="one value a pixel and channel",
-            remedy="flatten it in the program that it comes from",
-        )
-    layers = layers_of(image_input)
-    chosen = choose_layer(path, layers, wanted)
-    image_input.seek_subimage(chosen.part, 0)
-    return chosen, layers
-
-
-def _places(path: Path, spec: oiio.ImageSpec) -> list[int]:
-    """The channels to take of a file without layers."""
-    if spec.nchannels <= 4:
-        return list(range(spec.nchannels))
-    letters = [name.upper() for name in spec.channelnames]
-    wanted = [letter for letter in "RGBA" if letter in letters]
-    if wanted[:3] != ["R", "G", "B"]:
-        raise NvdError(
-            f"cannot tell the picture among the channels of {path}",
-            expected="1 to 4 channels, or channels named R, G, B",
-            found=", ".join(spec.channelnames[:8]),
-            remedy="render or convert the picture to a file with R, G, B only",
-        )
-    return [letters.index(letter) for letter in wanted]
-
-
-def _alpha_of(path: Path, spec: oiio.ImageSpec, places: list[int], layer: Layer | None) -> str:
-    """What the last of the channels taken is."""
-    if layer:
-        return PREMULTIPLIED if layer.alpha() else NONE
-    if len(places) not in (2, 4) or spec.alpha_channel != places[-1]:
-        return NONE
-    straight = spec.get_int_attribute("oiio:UnassociatedAlpha")
-    stored_so = str(spec.format) in ("half", "float", "double") or "tif" in path.suffix.lower()
-    return PREMULTIPLIED if stored_so and not straight else STRAIGHT
-
-
-def _dtype_of(spec: oiio.ImageSpec, places: list[int]) -> str:
-    """OpenImageIO's name of the type to read channels as, which may differ from the others'."""
-    formats = [str(spec.channelformats[n]) for n in places] if spec.channelformats else []
-    widest = "float" if "float" in formats else formats[0] if formats else str(spec.format)
-    return _DTYPES.get(widest, "uint16")
 
 
 def _orientation(path: Path, spec: oiio.ImageSpec) -> int:
