@@ -1,5 +1,6 @@
 """Colour: a file's own space is kept, and said by what is rendered of it."""
 
+import json
 import struct
 import zlib
 
@@ -9,8 +10,9 @@ import pytest
 
 from nvd_core.editing.render import render, render_frames
 from nvd_core.media import primaries
-from nvd_core.media.clip import import_clip, open_clip
+from nvd_core.media.clip import ClipInfo, import_clip, open_clip
 from nvd_core.media.images import decode_srgb, encode_srgb, read_image
+from nvd_core.media.picture import PLAIN
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
 
@@ -267,3 +269,31 @@ def test_float_tiff_stays_float_and_unclamped(tmp_path, media_files):
     np.testing.assert_array_equal(read_image(tmp_path / "out" / "1.tif"), image)
     render(shot, tmp_path / "eight" / "%d.tif", bit_depth=8)
     assert read_image(tmp_path / "eight" / "1.tif").dtype == np.uint8
+
+
+def test_what_a_clip_is_survives_job_json(tmp_path, media_files):
+    clip = open_clip(exr_clip(media_files, tmp_path / "in", chromaticities=AP1))
+    noted = json.loads(json.dumps(clip.info.to_json()))
+    assert ClipInfo.from_json(noted) == clip.info
+    for key in ("picture", "cautions"):  # as older versions noted it
+        del noted[key]
+    assert ClipInfo.from_json(noted).picture == PLAIN
+    noted["picture"] = {"alpha": "some"}
+    with pytest.raises(NvdError, match=r"job\.json does not say"):
+        ClipInfo.from_json(noted)
+
+
+def test_what_is_no_number_stays_beside_paint(tmp_path, media_files):
+    """Matrices spread it over the channels; pixels without paint are left alone."""
+    image = media_files.ramp()
+    image[0, :3] = [[np.nan, 1, 2], [np.inf, 1, 2], [1, -np.inf, 0.5]]
+    for t in range(2):
+        channels = media_files.named(image, dtype="float32")
+        media_files.write_exr(tmp_path / "in" / f"{t}.exr", channels, chromaticities=AP1)
+    shot = media_files.shot_of(tmp_path / "in", tmp_path / "s.nvd")
+    media_files.paint_dog(shot)
+    render(shot, tmp_path / "out" / "%d.exr")
+    ours, theirs = (media_files.read_channels(tmp_path / n / "0.exr") for n in ("out", "in"))
+    for channel in "RGB":
+        np.testing.assert_array_equal(ours[channel][:4], theirs[channel][:4])
+        assert (ours[channel] != theirs[channel]).sum() > 100

@@ -74,7 +74,8 @@ def edited(
     if before is stored:
         return after
     new = stored_colours(after, stored[..., 3:], clip.picture)
-    changed = (after != before).any(2, keepdims=True)
+    same = (after == before) | (np.isnan(after) & np.isnan(before))
+    changed = ~same.all(2, keepdims=True)
     if clip.picture.alpha == "premultiplied":
         changed &= stored[..., 3:] != 0
     return np.where(changed, new, stored)

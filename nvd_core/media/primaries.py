@@ -59,7 +59,8 @@ def to_rec709(primaries: tuple[float, ...]) -> np.ndarray:
 
 def converted(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """The colours [H, W, 3] through a matrix, float32."""
-    return (pixels.astype(np.float32) @ matrix.T.astype(np.float32)).astype(np.float32)
+    with np.errstate(invalid="ignore"):  # of infinite values, which become none
+        return pixels.astype(np.float32) @ matrix.T.astype(np.float32)
 
 
 def _white(xy: tuple[float, ...]) -> np.ndarray:
