@@ -12,7 +12,7 @@ from nvd_core.media.images import Stored, at_depth, read_stored
 from nvd_core.media.overscan import Window, overlap
 from nvd_core.media.working import stored_colours, working_colours
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import inside
+from nvd_core.runtime.inside import inside
 from nvd_core.shot.manifest import ClipRecord
 from nvd_core.shot.shot import Shot
 

@@ -36,6 +36,7 @@ from nvd_core.runtime.declared import JSON, Fault, read
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file, written_beside
 from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import FRAMES, work_folder
@@ -266,7 +267,7 @@ def import_clip(clip: Clip, folder: Path, progress: Progress) -> None:
     """
     info, folder = clip.info, Path(folder)
     for name in ("frames", OVERSCAN):
-        _remove_old_frames(folder / name)
+        _remove_old_frames(inside(folder, name))
     suffix = ".exr" if info.encoding == "linear" else ".png"
     shape = (info.frames, info.height, info.width, 3)
     progress.stage("frames", info.frames)
@@ -281,17 +282,18 @@ def _import_frames(
     clip: Clip, folder: Path, suffix: str, frames: np.ndarray, progress: Progress
 ) -> None:
     """Write every frame into `folder` and, as bytes, into `frames` [T, H, W, 3]."""
+    plates, overscan = inside(folder, "frames"), inside(folder, OVERSCAN)
 
     def write(numbered: tuple[int, np.ndarray]) -> None:
         index, frame = numbered
-        target, source = folder / "frames" / f"{index:05d}{suffix}", clip.file_of(index)
+        target, source = plates / f"{index:05d}{suffix}", clip.file_of(index)
         if source:
             copy_file(source, target)
         else:
             write_image(target, frame, tags=clip.tags, as_stored=True)
         if suffix == ".exr" and (whole := clip.overscan_of(index)):
             write_image(
-                folder / OVERSCAN / f"{index:05d}.exr",
+                overscan / f"{index:05d}.exr",
                 _colours_first(whole.pixels),
                 tags=clip.tags,
                 as_stored=True,

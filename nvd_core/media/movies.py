@@ -36,6 +36,19 @@ _FRAME_A_PACKET = frozenset((
     "ffvhuff", "utvideo", "rawvideo",
 ))
 # fmt: on
+# The containers that hold their pictures themselves. FFmpeg goes by what is in a file, not by its
+# name, and others are lists (concat, HLS, DASH, IMF, SDP, VobSub) that have it open any file or
+# address. A MOV may name other files too, which the last two options forbid.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mxf,mxf_opatom,mpeg,mpegvideo,mpegts,mpegtsraw,"
+    "m4v,h264,hevc,vvc,av1,obu,ivf,mjpeg,flv,asf,ogg,nut,dv,gxf,yuv4mpegpipe"
+)
+_NOTHING_ELSE = {
+    "format_whitelist": _FORMATS,
+    "protocol_whitelist": "file",
+    "enable_drefs": "0",
+    "use_absolute_path": "0",
+}
 _PROGRESSIVE = (0, 1)  # unknown, progressive
 _UNSPECIFIED, _BT709, _BT601 = 2, 1, 6  # AVColorSpace
 _BT2020, _PQ, _HLG = 9, 16, 18
@@ -49,7 +62,8 @@ class Movie:
 
     `frames` counts what is really there, whatever the file's header says. `width` and `height` are
     those of the picture as shown: a rotation or mirroring noted in the file is applied. `picture`
-    says what the values mean, and `cautions` what of it is not carried.
+    says what the values mean, and `cautions` what of it is not carried. No other file is opened:
+    what is a playlist under a movie's name is an NvdError.
     """
 
     def __init__(self, path: Path | str):
@@ -102,9 +116,12 @@ class Movie:
         """Yield the container and its video stream, closed afterwards."""
         try:
             # "file:", as FFmpeg takes the 12: of 12:30.mp4 for a protocol
-            container = av.open(f"file:{self.path}")
-        except av.FFmpegError as error:
-            raise _not_a_movie(self.path, error.strerror) from error
+            container = av.open(f"file:{self.path}", options=_NOTHING_ELSE)
+        except (av.FFmpegError, ValueError) as error:  # ValueError: NUL in the name
+            reason = getattr(error, "strerror", str(error))
+            if isinstance(error, av.ArgumentError):  # so it says that a format is not on the list
+                reason = "another kind of file, or a list of other files, which is not followed"
+            raise _not_a_movie(self.path, reason) from error
         with container:
             stream = container.streams.best("video")
             if stream is None:
