@@ -150,6 +150,7 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         bit_depth=parsed.bits,
         progress=progress,
         again=parsed.again,
+        layer=parsed.layer,
     )
 
 
@@ -258,7 +259,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
     decompose = commands.add_parser("decompose", help="turn a clip into a decomposition folder")
-    decompose.add_argument("source", help="movie, folder or pattern such as shot.%%04d.exr")
+    decompose.add_argument(
+        "source",
+        help="movie, folder or pattern such as shot.%%04d.exr, or shot.%%04d.exr:LAYER",
+    )
     decompose.add_argument("--out", type=Path, required=True, help="folder to make: SHOT.nvd")
     decompose.add_argument(
         "--mask",
@@ -330,6 +334,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--again", action="store_true", help="also numbered images that would come out the same"
     )
+    render.add_argument("--layer", metavar="NAME", help="this layer alone, with its alpha")
     render.set_defaults(command=_render)
 
     evaluate = commands.add_parser("evaluate", help="measure a decomposition, write report/")

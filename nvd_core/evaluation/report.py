@@ -12,7 +12,7 @@ import numpy as np
 
 from nvd_core.editing.edits import display_colours
 from nvd_core.editing.kernel import Kernel, make_kernel
-from nvd_core.editing.render import read_frame
+from nvd_core.editing.plate import read_frame
 from nvd_core.evaluation import pictures
 from nvd_core.evaluation.lpips import Lpips
 from nvd_core.evaluation.metrics import FoldMeter, IouMeter, PsnrMeter, ssim

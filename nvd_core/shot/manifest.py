@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import nvd_core
+from nvd_core.media import primaries
+from nvd_core.media.picture import PLAIN, Picture
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.declared import JSON, Fault, Name, read, within
 from nvd_core.runtime.documents import Unreadable, read_json
@@ -20,14 +22,23 @@ from nvd_core.runtime.inside import inside
 from nvd_core.runtime.shown import shown
 
 SCHEMA = "nvd.decomposition"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 JOB = "job.json"
 MOST_FRAMES = 2**31 - 1
 MOST_PIXELS = 2**24
 """along a side; texture coordinates are counted in float32"""
 
-UPGRADES: dict[int, Callable[[dict], dict]] = {}
+
+def _with_picture(value: dict) -> dict:
+    """Version 1 knew opaque, square pixels of Rec.709 only."""
+    clip = value.get("clip")
+    if not isinstance(clip, dict):
+        return value
+    return value | {"clip": clip | {"picture": dataclasses.asdict(PLAIN)}}
+
+
+UPGRADES: dict[int, Callable[[dict], dict]] = {1: _with_picture}
 """by the version that they read: functions from a manifest's JSON to that of the next version"""
 
 _ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
@@ -46,6 +57,7 @@ class ClipRecord:
     rate: tuple[int, int]
     bit_depth: int | str
     encoding: str
+    picture: Picture = PLAIN
 
 
 @dataclass(frozen=True)
@@ -177,6 +189,9 @@ def _check(manifest: Manifest, folder: Path) -> None:
     _require(clip.bit_depth in _ENCODINGS, folder, "clip.bit_depth", depths, clip.bit_depth)
     encoding = _ENCODINGS[clip.bit_depth]
     _require(clip.encoding == encoding, folder, "clip.encoding", encoding, clip.encoding)
+    known = clip.picture.primaries
+    fits = known is None or primaries.sensible(known)
+    _require(fits, folder, "clip.picture.primaries", "primaries that span a plane", known)
     _check_layers(manifest, folder)
     for pattern in (manifest.frames, manifest.maps):
         frame_path(inside(folder, pattern), 0)
