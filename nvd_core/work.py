@@ -5,7 +5,6 @@ h x w pixels (`priors/flow_size.py`); docs/develop/architecture.md has their mea
 """
 
 import gc
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ import numpy as np
 from nvd_core.runtime.array_files import map_npy, npy_layout
 from nvd_core.runtime.declared import JSON, Fault, read
 from nvd_core.runtime.documents import Unreadable, read_json
+from nvd_core.runtime.inside import inside, remove_folder
 from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.runtime.reading import reading, require_finite
 
@@ -67,7 +67,7 @@ _REMEDY = "remove the folder and run `nvd decompose` again"
 
 def work_folder(folder: Path) -> Path:
     """Where the decomposition folder `folder` keeps its scratch arrays."""
-    return Path(folder) / FOLDER
+    return inside(folder, FOLDER)
 
 
 def open_array(work: Path, name: str, mode: str = "r") -> np.memmap:
@@ -75,7 +75,7 @@ def open_array(work: Path, name: str, mode: str = "r") -> np.memmap:
 
     NvdError where it is damaged, or of another form than the clip in frames.npy asks for.
     """
-    path = Path(work) / name
+    path = inside(work, name)
     dtype, form = _FORMS[name]
     with reading(path, "the array", _REMEDY):
         array = map_npy(path, mode)
@@ -109,7 +109,7 @@ def _sizes(work: Path, name: str) -> dict[str, int]:
 
 def motion_facts(work: Path) -> list[dict]:
     """What `global_motion` noted of each layer, the background last."""
-    path = Path(work) / MOTION_FACTS
+    path = inside(work, MOTION_FACTS)
     with reading(path, "the motion", _REMEDY):
         facts = read_json(path)
         layers = npy_layout(Path(work) / MOTION)[0][0]
@@ -129,7 +129,7 @@ def remove_work(folder: Path) -> None:
     an array when it is forgotten.
     """
     gc.collect()  # networks and closures in a circle may still hold some
-    shutil.rmtree(work_folder(folder), ignore_errors=True)
+    remove_folder(folder, FOLDER)
 
 
 class ClipData:

@@ -6,6 +6,7 @@ fixture is asked for, so that the tests inside Blender, where torch is not, can 
 
 import importlib
 import os
+import tempfile
 
 import pytest
 
@@ -17,6 +18,9 @@ try:
     import torch
 except ModuleNotFoundError:  # inside Blender
     torch = None
+
+# Where the engine notes what a user has begun; a test run is no user
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="nvd-test-state-")
 
 # Without a GPU, Triton's kernels run in its interpreter; that must be said before it is imported.
 # torch imports triton by itself where both are installed, so a test module would come too late.
@@ -97,6 +101,12 @@ def full_disk():
 def truth_shots():
     """Decompositions made from a truth, perfect or spoilt: `shot_of_truth`, `spoilt`, TURNING."""
     return _helper("truth_shots")
+
+
+@pytest.fixture(scope="session")
+def media_files():
+    """Files of every kind, and shots of them without a training: `write_exr`, `shot_of`, ..."""
+    return _helper("media_files")
 
 
 @pytest.fixture(scope="session")

@@ -114,6 +114,7 @@ class NVD_OT_decompose(Reporting, bpy.types.Operator):
             scene=scene,
             height=settings.height or None,
             mask_margin=settings.mask_margin if settings.objects else 0,
+            layer=settings.layer.strip(),
             preset=settings.preset,
             device=settings.device,
             settings=bpy.path.abspath(settings.settings) if settings.settings else "",
@@ -140,6 +141,32 @@ class NVD_OT_resume_job(_OnJob, bpy.types.Operator):
     def work(self, context):
         job = self.found_to_start()
         job.queue_again()
+        runner.queue_job(job, sequencer_scene(context))
+
+
+class NVD_OT_resume_anyway(_OnJob, bpy.types.Operator):
+    """Go on, though the folder was not begun by you on this machine; first it says what is read"""
+
+    bl_idname = "nvd.resume_anyway"
+    bl_label = "Resume Anyway"
+
+    def invoke(self, context, _event):
+        try:
+            self.lines = self.found_to_start().log.reads
+        except AddonError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return context.window_manager.invoke_props_dialog(
+            self, width=560, title="Read These Files and Resume?", confirm_text="Resume"
+        )
+
+    def draw(self, _context):
+        for line in self.lines:
+            self.layout.label(text=line)
+
+    def work(self, context):
+        job = self.found_to_start()
+        job.resume_anyway()
         runner.queue_job(job, sequencer_scene(context))
 
 
@@ -267,6 +294,7 @@ _classes = (
     NVD_OT_decompose,
     NVD_OT_cancel_job,
     NVD_OT_resume_job,
+    NVD_OT_resume_anyway,
     NVD_OT_retry_on_cpu,
     NVD_OT_forget_job,
     NVD_OT_open_job,

@@ -12,7 +12,7 @@ import numpy as np
 
 from nvd_core.editing.edits import display_colours, read_texture
 from nvd_core.editing.kernel import Kernel, make_kernel
-from nvd_core.editing.render import check_frame, read_frame
+from nvd_core.editing.plate import check_frame, read_frame
 from nvd_core.evaluation import pictures
 from nvd_core.evaluation.lpips import Lpips
 from nvd_core.evaluation.metrics import FoldMeter, IouMeter, PsnrMeter, ssim
@@ -32,6 +32,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import without_nan, write_json
 from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.reading import there
 from nvd_core.shot.maps import FrameMaps, iter_maps
@@ -140,12 +141,12 @@ def _evaluate(
     _write_pictures(shot, {f"texture_{name}": picture for name, picture in textures.items()})
     rows.append(list(textures.values()))
     labels.append([f"texture of {name}" for name in textures])
-    write_image(shot.report / "contact_sheet.png", pictures.contact_sheet(rows, labels))
+    write_image(inside(shot.report, "contact_sheet.png"), pictures.contact_sheet(rows, labels))
     report = _figures(shot, measured)  # an undefined figure is null
     report |= {} if compared is None else {"truth": compared}
     report |= {} if tracked is None else {"tracks": tracked}
     report = without_nan(report)
-    write_json(shot.report / "report.json", report)
+    write_json(inside(shot.report, "report.json"), report)
     for text in report["cautions"]:
         progress.caution(text)
     return report
@@ -228,7 +229,7 @@ def _frame_pictures(
 
 def _write_pictures(shot: Shot, shown: dict[str, np.ndarray]) -> None:
     for name, picture in shown.items():
-        write_image(shot.report / f"{name}.png", picture)
+        write_image(inside(shot.report, f"{name}.png"), picture)
 
 
 def _figures(shot: Shot, measured: Measured) -> dict:

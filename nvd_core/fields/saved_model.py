@@ -18,6 +18,7 @@ from nvd_core.runtime.declared import JSON, Fault, Name, read, within
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import reading, there
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, check_file
@@ -153,7 +154,7 @@ def _tensor_of_1(name: str) -> str:
 
 def _read_facts(folder: Path) -> dict:
     """checkpoint.json, brought to the present version."""
-    path = folder / "checkpoint.json"
+    path = inside(folder, "checkpoint.json")
     facts = read_json(path)
     if not isinstance(facts, dict):
         raise Unreadable(f"it is {shown(facts, 40)}")
@@ -195,7 +196,7 @@ def save_architecture(folder: Path, shape: ClipShape, names: list[str], starts: 
     ]
     shape = {"frames": shape.frames, "height": shape.height, "width": shape.width}
     facts = {"version": VERSION, "clip": shape, "layers": layers}
-    write_json(folder / "checkpoint.json", facts, durable=True)
+    write_json(inside(folder, "checkpoint.json"), facts, durable=True)
 
 
 def _cells(mask: np.ndarray | None) -> int | None:
@@ -208,7 +209,7 @@ def save_texture_boxes(folder: Path, boxes: list[tuple[np.ndarray, np.ndarray]])
 
     Lowest and highest coordinates [2] a layer: what ties the networks to the baked textures.
     """
-    path = folder / "checkpoint.json"
+    path = inside(folder, "checkpoint.json")
     facts = _read_facts(folder)
     facts["textures"] = [[low.tolist(), high.tolist()] for low, high in boxes]
     write_json(path, facts, durable=True)
@@ -237,7 +238,7 @@ def _blank_mask(cells: int | None) -> np.ndarray | None:
 
 def load_model(folder: Path) -> LayeredVideo:
     """The trained networks of a decomposition folder, on the CPU; NvdError where they are not."""
-    missing = [name for name in FILES if not there((folder / name).is_file)]
+    missing = [name for name in FILES if not there(inside(folder, name).is_file)]
     if missing:
         raise NvdError(
             f"{folder} has come without its trained networks",
@@ -245,8 +246,8 @@ def load_model(folder: Path) -> LayeredVideo:
             found=f"no {' and no '.join(missing)}",
             remedy="copy these files too from where the clip was decomposed, or decompose it again",
         )
-    path = folder / "checkpoint.safetensors"
-    settings = load_settings(folder / "settings.yaml")
+    path = inside(folder, "checkpoint.safetensors")
+    settings = load_settings(inside(folder, "settings.yaml"))
     with reading(folder / "checkpoint.json", "what is known of the networks in", _AGAIN):
         facts = _read_facts(folder)
         shape = ClipShape(**facts["clip"])

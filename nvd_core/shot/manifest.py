@@ -7,29 +7,41 @@ dataclasses below.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Annotated, Any
 
 import nvd_core
+from nvd_core.media import primaries
+from nvd_core.media.picture import PLAIN, Picture
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.declared import JSON, Fault, Name, read, within
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import inside, write_json
+from nvd_core.runtime.files import write_json
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import reading, there
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, rate_fits
 from nvd_core.runtime.sizes import MOST_PIXELS as MOST_IN_IMAGE
 
 SCHEMA = "nvd.decomposition"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 JOB = "job.json"
 FIRST_FRAMES = 2**31 - 1
 MOST_PIXELS = 2**24
 """along a side; texture coordinates are counted in float32"""
 
-UPGRADES: dict[int, Callable[[dict], dict]] = {}
+
+def _with_picture(value: dict) -> dict:
+    """Version 1 knew opaque, square pixels of Rec.709 only."""
+    clip = value.get("clip")
+    if not isinstance(clip, dict):
+        return value
+    return value | {"clip": clip | {"picture": dataclasses.asdict(PLAIN)}}
+
+
+UPGRADES: dict[int, Callable[[dict], dict]] = {1: _with_picture}
 """by the version that they read: functions from a manifest's JSON to that of the next version"""
 
 _ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
@@ -49,6 +61,7 @@ class ClipRecord:
     rate: tuple[int, int]
     bit_depth: int | str
     encoding: str
+    picture: Picture = PLAIN
 
 
 @dataclass(frozen=True)
@@ -105,7 +118,7 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     first = ("schema", "version", "program", "clip", "frames", "maps")  # easier to read this way
     value = dict.fromkeys(first) | dataclasses.asdict(manifest)
     _check(_read(value, "the new manifest"), folder)
-    write_json(folder / MANIFEST, value, durable=True)
+    write_json(inside(folder, MANIFEST), value, durable=True)
 
 
 def _read_json(folder: Path) -> Any:
@@ -115,7 +128,7 @@ def _read_json(folder: Path) -> Any:
             found="a file" if there(folder.exists) else "",
             remedy="give the folder that `nvd decompose` wrote, such as shot.nvd",
         )
-    path = folder / MANIFEST
+    path = inside(folder, MANIFEST)
     if not there(path.exists) and there((folder / JOB).is_file):
         raise NvdError(
             f"the decomposition in {folder} is not finished",
@@ -188,12 +201,20 @@ def _check(manifest: Manifest, folder: Path) -> None:
     _require(clip.bit_depth in _ENCODINGS, folder, "clip.bit_depth", depths, clip.bit_depth)
     encoding = _ENCODINGS[clip.bit_depth]
     _require(clip.encoding == encoding, folder, "clip.encoding", encoding, clip.encoding)
+    known = clip.picture.primaries
+    fits = known is None or primaries.sensible(known)
+    _require(fits, folder, "clip.picture.primaries", "primaries that span a plane", known)
     _check_layers(manifest, folder)
+    for n, layer in enumerate(manifest.layers):
+        for key in ("texture", "edit"):
+            _check_short(folder, f"layers[{n}].{key}", getattr(layer, key))
+    for key in ("frames", "maps"):
+        _check_short(folder, key, getattr(manifest, key))
     for pattern in (manifest.frames, manifest.maps):
-        frame_path(inside(folder, _safe(folder, pattern)), 0)
+        frame_path(inside(folder, pattern), 0)
     for layer in manifest.layers:
-        inside(folder, _safe(folder, layer.texture))
-        inside(folder, _safe(folder, layer.edit))
+        inside(folder, layer.texture)
+        inside(folder, layer.edit)
 
 
 def _check_layers(manifest: Manifest, folder: Path) -> None:
@@ -207,24 +228,10 @@ def _check_layers(manifest: Manifest, folder: Path) -> None:
     _require(kinds == wanted, folder, "layers[].kind", "objects, then one background", kinds)
 
 
-def _safe(folder: Path, relative: str) -> str:
-    """`relative` as it is; NvdError where it is empty or leaves the folder on any system."""
-    windows = PureWindowsPath(relative)
-    if not relative or "\0" in relative or windows.anchor or ".." in windows.parts:
-        raise NvdError(
-            f"{folder} refers to a file outside itself",
-            expected="paths relative to the folder",
-            found=shown(relative),
-            remedy="do not use this folder unless you trust where it came from; " + _AGAIN,
-        )
-    if max(len(part.encode("utf-8", "replace")) for part in windows.parts) > _LONGEST_NAME:
-        raise NvdError(
-            f"{folder / MANIFEST} names a file that no system can hold",
-            expected=f"names of {_LONGEST_NAME} bytes at the most",
-            found=shown(relative),
-            remedy=_AGAIN,
-        )
-    return relative
+def _check_short(folder: Path, key: str, relative: str) -> None:
+    longest = max(len(part.encode("utf-8", "replace")) for part in relative.split("/"))
+    fits = 0 < longest <= _LONGEST_NAME
+    _require(fits, folder, key, f"names of 1 to {_LONGEST_NAME} bytes", relative)
 
 
 def _require(condition: bool, folder: Path, key: str, expected: str, found: object) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from nvd_core.runtime.array_files import read_npz
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import reading
 
 TILE = 64
@@ -42,7 +43,7 @@ class TileIndex:
         path = folder / NAME
         try:
             with reading(path, "the index", "remove it: it is made of the maps"):
-                stored = read_npz(path, MOST_BYTES)
+                stored = read_npz(inside(folder, NAME), MOST_BYTES)
                 checksums = stored["checksums"]
                 if checksums.dtype != np.uint32 or checksums.shape != (frames,):
                     raise ValueError(f"checksums {checksums.dtype} {checksums.shape}")

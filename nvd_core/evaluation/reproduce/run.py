@@ -11,6 +11,7 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nvd_core.begun import check_same
 from nvd_core.evaluation.report import evaluate
 from nvd_core.evaluation.reproduce.report import flat, write_report
 from nvd_core.evaluation.reproduce.run_list import Run, load_run_list
@@ -19,6 +20,7 @@ from nvd_core.runtime.declared import JSON, Fault, read
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.files import without_nan, write_json
+from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.reading import reason
 from nvd_core.settings import to_dict
@@ -58,11 +60,13 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
 
     Writes `out`/CLIP/VARIANT.nvd with a record VARIANT.json, and report.html with report.json after
     every run. A run that fails is reported as such and does not keep the others. NvdError for a
-    list that cannot be used. Cancelled: the same call goes on.
+    list that cannot be used, and for links that lead out of `out`. Cancelled: the same call goes
+    on.
     """
     progress = progress or Progress()
     out = Path(out)
     runs = load_run_list(path)
+    check_links(out)
     records: dict[tuple[str, str], RunRecord] = {}
     for number, run in enumerate(runs):
         progress.message(f"run {number + 1} of {len(runs)}: {run.clip}, {run.variant}")
@@ -86,8 +90,8 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
 
 def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
     """One run, as far as it is not done yet; its record is on disk, also after a Cancelled."""
-    path = out / run.clip / f"{run.variant}.json"
-    folder = out / run.clip / f"{run.variant}.nvd"
+    path = inside(out, f"{run.clip}/{run.variant}.json")
+    folder = inside(out, f"{run.clip}/{run.variant}.nvd")
     request = _request(run)
     try:
         record = _record(path, RunRecord(run.clip, run.variant, request))
@@ -95,7 +99,7 @@ def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
         return RunRecord(run.clip, run.variant, request, "failed", problem=_problem(error))
     against = {name: str(given) for name, given in run.against.items()}
     same = record.against == against
-    if record.state == "done" and same and (folder / "manifest.json").is_file():
+    if record.state == "done" and same and inside(folder, "manifest.json").is_file():
         return record
     record.against = against
     record.state, record.problem = "begun", None
@@ -146,14 +150,15 @@ def _decompose(run: Run, folder: Path, progress: Progress) -> None:
     if (folder / "manifest.json").is_file():
         return
     if (folder / "job.json").is_file():
-        resume(folder, progress)
+        check_same(folder, run.job, run.settings)  # so what it reads is what this list names
+        resume(folder, progress, yes=True)
     else:
         decompose(folder, dataclasses.replace(run.job, done=[]), run.settings, progress)
 
 
 def _request(run: Run) -> dict:
     job = dataclasses.asdict(run.job)
-    for noted in ("done", "clip", "mask_frames"):  # what a decomposition adds to what was asked
+    for noted in ("done", "clip", "mask_frames", "id"):  # what a decomposition adds
         job.pop(noted)
     return {"job": job, "settings": to_dict(run.settings)}
 

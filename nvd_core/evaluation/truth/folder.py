@@ -14,7 +14,7 @@ from nvd_core.runtime.array_files import map_npy
 from nvd_core.runtime.declared import JSON, Fault, Name, kinds_of, read, within
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import inside
+from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.reading import reading, require_finite, there
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, MOST_PIXELS, MOST_SIDE
@@ -75,7 +75,8 @@ class Truth:
     def open(cls, folder: Path | str) -> "Truth":
         """Open and check `folder`; NvdError where it is no truth folder or lacks files."""
         folder = Path(folder)
-        value = _read_json(folder / "truth.json")
+        check_links(folder)
+        value = _read_json(inside(folder, "truth.json"))
         known = {key: value[key] for key in kinds_of(_Description) if key in value}
         try:
             said = read(_Description, known, JSON)
@@ -97,8 +98,8 @@ class Truth:
 
     def path(self, part: str, index: int = 0, layer: str = "") -> Path:
         """The file of `part` for frame `index` (and `layer`)."""
-        path = inside(self.folder, self.files[part].replace("<layer>", layer))
-        return frame_path(path, index) if is_pattern(path) else path
+        path = self.files[part].replace("<layer>", layer)
+        return inside(self.folder, frame_path(path, index) if is_pattern(path) else path)
 
     def frame(self, index: int) -> np.ndarray:  # [H, W, 3]
         """The clip itself."""
@@ -134,7 +135,7 @@ class Truth:
         arrays = []
         pairs = self.frames - 1, self.height, self.width
         for name, shape in (("forward", (*pairs, 2)), ("ok", (2, *pairs))):
-            path = folder / f"{name}.npy"
+            path = inside(folder, f"{name}.npy")
             with reading(path, "the flow", _REMEDY):
                 arrays.append(map_npy(path))
                 if arrays[-1].shape != shape:
