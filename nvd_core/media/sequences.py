@@ -35,7 +35,7 @@ def split_layer(source: Path | str) -> tuple[Path, str | None]:
     None where no layer is named. A file or folder that has the whole name itself comes first.
     """
     path, text = Path(source), str(source)
-    if path.exists() or (is_pattern(path) and _has_files(path)):
+    if there(path.exists) or (is_pattern(path) and _has_files(path)):
         return path, None
     if match := _LAYER.fullmatch(text):
         return Path(match["path"]), match["layer"]

@@ -230,8 +230,8 @@ def _check_layers(manifest: Manifest, folder: Path) -> None:
 
 def _check_short(folder: Path, key: str, relative: str) -> None:
     longest = max(len(part.encode("utf-8", "replace")) for part in relative.split("/"))
-    fits = 0 < longest <= _LONGEST_NAME
-    _require(fits, folder, key, f"names of 1 to {_LONGEST_NAME} bytes", relative)
+    fits = longest <= _LONGEST_NAME
+    _require(fits, folder, key, f"names of {_LONGEST_NAME} bytes at the most", relative)
 
 
 def _require(condition: bool, folder: Path, key: str, expected: str, found: object) -> None:
