@@ -72,10 +72,13 @@ class LayerMotion:
     """Richer models that were not taken, and why."""
 
 
-def estimate_global_motion(work: Path, progress: Progress) -> np.ndarray:
-    """Write motion.npy and motion.json in `work`; returns the motions, float64 [L, T, 3, 3]."""
+def estimate_global_motion(work: Path, progress: Progress, aspect: float = 1.0) -> np.ndarray:
+    """Write motion.npy and motion.json in `work`; returns the motions, float64 [L, T, 3, 3].
+
+    `aspect` is a pixel's width by its height: what turns does so in square ones.
+    """
     work = Path(work)
-    clip = MatchedClip(work)
+    clip = MatchedClip(work, aspect)
     layers = len(clip.masks) + 1
     progress.stage("motion", layers * clip.count)
     motions, facts = [], []
