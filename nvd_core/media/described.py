@@ -13,7 +13,7 @@ def described(
     if isinstance(opened, Movie):
         return opened.picture, opened.cautions
     tags, name, linear = opened.tags, opened.files[0].name, opened.dtype.kind == "f"
-    cautions = cautions_about(name, tags, linear)
+    cautions = [*opened.cautions, *cautions_about(name, tags, linear)]
     picture = Picture(
         alpha=opened.alpha,
         pixel_aspect=tags.pixel_aspect,

@@ -45,7 +45,7 @@ _FRAME_A_PACKET = frozenset((
 # address. A MOV may name other files too, which the last two options forbid.
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mxf,mxf_opatom,mpeg,mpegvideo,mpegts,mpegtsraw,"
-    "m4v,h264,hevc,vvc,av1,obu,ivf,mjpeg,flv,asf,ogg,nut,dv,gxf,yuv4mpegpipe"
+    "m4v,h264,hevc,vvc,av1,obu,ivf,mjpeg,flv,asf,ogg,nut,dv,gxf,yuv4mpegpipe,gif,apng"
 )
 _NOTHING_ELSE = {
     "format_whitelist": _FORMATS,
