@@ -16,7 +16,10 @@ from nvd_core.settings import Settings, load_settings, to_dict
 
 JOB, SETTINGS, MANIFEST = "job.json", "settings.yaml", "manifest.json"
 ERROR_LOG = "nvd-error.log"
-_SAME = ("source", "masks", "frames", "height", "seed")
+_SAME = (
+    *("source", "masks", "frames", "height", "seed"),
+    *("missing", "rate", "start", "deinterlace"),
+)
 """what two jobs must have in common to be the same, beside the settings"""
 _MOST_NAMED = 5
 _LONGEST = 80

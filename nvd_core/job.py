@@ -31,7 +31,7 @@ MOST_SEED = 2**63 - 1
 DETECTED = "maskrcnn:"
 """what a mask begins with that is no path but a class, to be found"""
 
-Frame = Annotated[int, within(0, MOST_FRAMES)]
+Frame = Annotated[int, within(-MOST_FRAMES, MOST_FRAMES)]
 Stage = Literal["frames", "flow", "masks", "motion", "training"]
 
 
@@ -46,7 +46,7 @@ class Job(Declared):
     )
     """[name, absolute path or maskrcnn:CLASS] an object, front to back; none: found by motion"""
     frames: Annotated[list[Frame], Meta(min_length=2, max_length=2)] | None = None
-    """first and last source frame, from 0; None: all"""
+    """first and last source frame, counted from `start`; None: all"""
     height: Annotated[int, within(1, MOST_HEIGHT)] | None = None
     """working height in pixels; None: the source's"""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -59,6 +59,16 @@ class Job(Declared):
     """what `media.clip.ClipInfo` knows, so that imported frames are enough; older files lack it"""
     mask_frames: list[int | None] | None = None
     """the working frame of each mask that is one image, None for others; older files lack it"""
+    missing: Literal["error", "hold", "skip"] = "error"
+    """what is done where the source's numbers have gaps; older files lack it"""
+    rate: tuple[int, int] | None = None
+    """frames a second as a fraction; None: the source's, or 24; older files lack it"""
+    start: int | Literal["source"] | None = None
+    """what frames count from; None: 0; older files lack it"""
+    deinterlace: bool = False
+    """whether whole frames are made of a movie's fields; older files lack it"""
+    said: list[str] = field(default_factory=list)
+    """what is to be said of the masks, in words; older files lack it"""
     id: Annotated[str, text_like("[0-9a-f]{32}", "32 digits, 0 to f")] | None = None
     """what the user who began it knows it by (origin.py); older files lack it"""
 

@@ -6,6 +6,7 @@ training alone goes on from its last checkpoint. `job.json` says which stages ar
 
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from nvd_core.begun import SETTINGS, check_free, check_same, is_begun, is_finish
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.saved_model import save_architecture
 from nvd_core.job import Job
-from nvd_core.media.clip import OVERSCAN, ClipInfo, import_clip, open_clip
+from nvd_core.media.clip import OVERSCAN, ClipInfo, Reading, import_clip, open_clip
 from nvd_core.media.images import write_image
 from nvd_core.origin import check_origin, note_begun
 from nvd_core.priors.cautions import find_cautions
@@ -77,7 +78,7 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
         with writing(folder, DECOMPOSE, progress):
             return _go_on(folder, job, settings, progress)
     check_free(folder)
-    clip = open_clip(job.source, _range(job), job.height)
+    clip = open_clip(job.source, _range(job), job.height, _reading(job))
     masks = load_masks([tuple(mask) for mask in job.masks], clip.info)
     _detector(job, settings)
     wants_bfloat16(settings.mixed_precision, choose_device(job.device))
@@ -160,6 +161,11 @@ def _finished(folder: Path, progress: Progress) -> dict:
     }
 
 
+def _reading(job: Job) -> Reading:
+    rate = Fraction(*job.rate) if job.rate else None
+    return Reading(job.missing, rate, job.start, job.deinterlace)
+
+
 def _range(job: Job) -> tuple[int, int] | None:
     return tuple(job.frames) if job.frames else None
 
@@ -232,7 +238,7 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     if "frames" in job.done and job.clip:
         info = ClipInfo.from_json(job.clip | {"source": job.source})  # which is not read any more
     else:
-        clip = open_clip(job.source, _range(job), job.height)
+        clip = open_clip(job.source, _range(job), job.height, _reading(job))
         info, job.clip = clip.info, clip.info.to_json()
         written = ("frames", OVERSCAN, "work")
         stages.run("frames", lambda: import_clip(clip, folder, progress), *written)
@@ -311,6 +317,7 @@ def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:
         bit_depth=info.bit_depth,
         encoding=info.encoding,
         picture=info.picture,
+        numbers=info.numbers,
     )
     return Manifest(
         program=__version__,

@@ -71,7 +71,7 @@ def setter(*keys, value):
     [
         (lambda m: [1, 2], "does not describe a decomposition"),
         (setter("schema", value="other"), "does not describe a decomposition"),
-        (setter("version", value=3), "newer program"),
+        (setter("version", value=module.VERSION + 1), "newer program"),
         (setter("version", value="1"), "no valid version"),
         (setter("version", value=True), "no valid version"),
         (setter("version", value=0), "no valid version"),
@@ -207,6 +207,7 @@ def documented_rows(first_heading):
 def described(kind):
     """The docs' word for an annotation."""
     words = {str: "string", int: "integer", int | str: "integer or string"}
+    words |= {str | None: "string, or null"}
     words |= {tuple[float, ...] | None: "list of 8 numbers, or null"}
     words |= {tuple[int, ...] | None: "list of 4 integers, or null"}
     if kind in words:

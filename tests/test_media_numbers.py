@@ -1,12 +1,19 @@
-"""The source's own numbers: patterns of every program, negative ones, holes, and what is no frame."""
+"""The source's own numbers: patterns of every program, negative ones, holes, what is no frame."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from nvd_core.cli.main import main
+from nvd_core.editing.render import render
+from nvd_core.media.clip import Reading, open_clip
 from nvd_core.media.images import write_image
 from nvd_core.media.numbering import as_text, from_text
 from nvd_core.media.sequences import find_frames, frame_path, is_pattern
 from nvd_core.runtime.errors import NvdError
+from nvd_core.shot.manifest import write_manifest
+from nvd_core.shot.shot import Shot
 
 
 def touch(folder, *names):
@@ -116,3 +123,64 @@ def write_clip(folder, first=1001, count=6, name="s.{:04d}.png"):
         pixels = np.full((36, 48, 3), 20 + n, np.uint8)
         write_image(folder / name.format(first + n), pixels)
     return folder
+
+
+def test_a_clip_knows_its_numbers_and_is_cut_by_them(tmp_path):
+    folder = write_clip(tmp_path / "clip")
+    assert open_clip(folder).info.numbers == "1001-1006"
+    part = open_clip(folder, (1003, 1005), reading=Reading(start="source"))
+    assert (part.info.first_frame, part.info.numbers) == (2, "1003-1005")
+    assert [int(frame[0, 0, 0]) for frame in part] == [22, 23, 24]
+    assert open_clip(folder, (11, 12), reading=Reading(start=10)).info.numbers == "1002-1003"
+    assert open_clip(folder, (1, 2)).info.numbers == "1002-1003"  # from 0, as ever
+    with pytest.raises(NvdError, match="1003-1009") as caught:
+        open_clip(folder, (1003, 1009))
+    assert "1001-1006, with --start source" in caught.value.remedy
+    noted = open_clip(folder).info
+    assert type(noted).from_json(noted.to_json()).own_numbers == list(range(1001, 1007))
+
+
+def test_a_held_frame_is_the_file_before(tmp_path):
+    folder = write_clip(tmp_path / "clip")
+    (folder / "s.1003.png").unlink()
+    clip = open_clip(folder, reading=Reading(missing="hold"))
+    assert [int(frame[0, 0, 0]) for frame in clip] == [20, 21, 21, 23, 24, 25]
+    assert any("held: 1003" in caution for caution in clip.info.cautions)
+
+
+@pytest.mark.parametrize(("start", "first"), [(None, 1001), ("source", 1001), (0, 0), (-2, -2)])
+def test_rendered_images_have_the_sources_numbers(tmp_path, synthetic, start, first):
+    shot = with_numbers(synthetic.make_shot(tmp_path / "shot.nvd"))
+    result = render(shot, tmp_path / "out" / "%04d.png", start=start)
+    numbers = range(first, first + shot.frames)
+    names = {path.name for path in (tmp_path / "out").glob("[!.]*")}
+    assert names == {f"{n:04d}.png" for n in numbers}
+    assert result["numbers"] == as_text(numbers)
+    again = render(shot, tmp_path / "out" / "%04d.png", start=start)
+    assert again["unchanged"] == shot.frames
+
+
+def with_numbers(shot):
+    clip = replace(shot.manifest.clip, numbers=f"1001-{1000 + shot.frames}")
+    write_manifest(shot.folder, replace(shot.manifest, clip=clip))
+    return Shot.open(shot.folder)
+
+
+def test_render_takes_a_range_by_the_sources_numbers(tmp_path, synthetic):
+    shot = with_numbers(synthetic.make_shot(tmp_path / "shot.nvd"))
+    words = ["render", str(shot.folder), "--out", str(tmp_path / "out" / "%04d.png")]
+    assert main([*words, "--frames", "1002-1002", "--start", "source"]) == 0
+    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["1002.png"]
+    assert main([*words, "--frames", "1002-1002"]) == 2  # from 0 without --start
+
+
+def test_a_shot_without_numbers_renders_from_0_as_before(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path / "shot.nvd")
+    render(shot, tmp_path / "out" / "%05d.png", frames=(1, 1))
+    assert [path.name for path in (tmp_path / "out").glob("[!.]*")] == ["00001.png"]
+
+
+def test_a_movies_name_with_a_hash(tmp_path, synthetic):
+    shot = synthetic.make_shot(tmp_path / "shot.nvd")
+    render(shot, tmp_path / "take#2_out.mp4")
+    assert open_clip(tmp_path / "take#2_out.mp4").info.frames == shot.frames

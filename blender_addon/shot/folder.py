@@ -12,7 +12,7 @@ from ..blender.inside import NAME, check_links, inside
 from ..errors import AddonError, visible
 
 SCHEMA = "nvd.decomposition"
-VERSION = 2  # the newest version of the schema that this extension knows
+VERSION = 3  # the newest version of the schema that this extension knows
 
 
 class ShotError(AddonError):

@@ -56,7 +56,8 @@ def source_frame(strip, frame: int) -> int:
 
 def render_command(python: str | Path, shot: Shot, pattern: str, mode: str = "delta") -> list[str]:
     """The engine's command line that renders the shot to numbered images."""
-    return engine_command(python, "render", shot.folder, "--out", pattern, "--mode", mode)
+    words = ["render", shot.folder, "--out", pattern, "--mode", mode, "--start", "0"]
+    return engine_command(python, *words)
 
 
 def render_pattern(entry: NVD_PG_shot) -> str:

@@ -3,10 +3,12 @@
 import argparse
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from typing import NoReturn
 
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.shown import shown
+from nvd_core.runtime.sizes import rate_fits
 
 
 class Parser(argparse.ArgumentParser):
@@ -56,10 +58,34 @@ def pixels(text: str) -> float:
 
 
 def frame_range(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]{1,9})-([0-9]{1,9})", text)
+    match = re.fullmatch(r"(-?[0-9]{1,9})-(-?[0-9]{1,9})", text)
     if not match or int(match[1]) > int(match[2]):
         raise argparse.ArgumentTypeError(f"expected A-B with A <= B, found {shown(text)}")
     return int(match[1]), int(match[2])
+
+
+def start_number(text: str) -> int | str:
+    """The number of the first frame, or the source's own."""
+    if text == "source":
+        return text
+    if not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"expected source or a number, found {shown(text)}")
+    return int(text)
+
+
+def frame_rate(text: str) -> Fraction:
+    """Frames a second: 25, 23.976 (which is 24000/1001), 30000/1001."""
+    match = re.fullmatch(r"([0-9]{1,6})(?:/([0-9]{1,6})|\.[0-9]{1,6})?", text)
+    if match and not (match[2] and int(match[2]) == 0):
+        rate = Fraction(text)
+        near = Fraction(round(rate) * 1000, 1001)
+        if not match[2] and rate.denominator > 1 and abs(rate - near) < Fraction(1, 100):
+            rate = near
+        if rate_fits(rate.numerator, rate.denominator):
+            return rate
+    raise argparse.ArgumentTypeError(
+        f"expected frames a second, such as 25 or 30000/1001, found {shown(text)}"
+    )
 
 
 def size(text: str) -> tuple[int, int]:

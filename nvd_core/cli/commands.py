@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from nvd_core.cli.arguments import frame_range, named_path, size
+from nvd_core.cli.arguments import frame_range, named_path, size, start_number
 from nvd_core.runtime.progress import Progress
 
 
@@ -29,7 +29,15 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
         metavar="LAYER=IMAGE",
         help="edited texture in place of the folder's own edits/LAYER.png",
     )
-    camera.add_argument("--frames", type=frame_range, metavar="A-B", help="counted from 0")
+    camera.add_argument(
+        "--frames", type=frame_range, metavar="A-B", help="counted from 0, or as --start says"
+    )
+    camera.add_argument(
+        "--start",
+        type=start_number,
+        metavar="source|N",
+        help="numbers of the images: the source's own (default, where it has some) or from N",
+    )
     camera.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
     camera.set_defaults(command=_camera)
 
@@ -95,6 +103,7 @@ def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
         edits=dict(parsed.edit),
         frames=parsed.frames,
         bit_depth=parsed.bits,
+        start=parsed.start,
         progress=progress,
     )
 

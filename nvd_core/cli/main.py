@@ -12,7 +12,16 @@ import threading
 from pathlib import Path
 
 from nvd_core import __version__
-from nvd_core.cli.arguments import Parser, assignment, frame_range, named_path, pixels, whole
+from nvd_core.cli.arguments import (
+    Parser,
+    assignment,
+    frame_range,
+    frame_rate,
+    named_path,
+    pixels,
+    start_number,
+    whole,
+)
 from nvd_core.cli.commands import add_commands
 from nvd_core.cli.unexpected import DEBUG, foreseen, unexpected
 from nvd_core.runtime.cores import limit_threads
@@ -129,6 +138,10 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         height=parsed.height,
         device=parsed.device,
         seed=parsed.seed,
+        missing=parsed.missing,
+        rate=parsed.rate.as_integer_ratio() if parsed.rate else None,
+        start=parsed.start,
+        deinterlace=parsed.deinterlace,
     )
     return decompose(parsed.out, job, settings, progress)
 
@@ -152,6 +165,7 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         bit_depth=parsed.bits,
         progress=progress,
         again=parsed.again,
+        start=parsed.start,
         layer=parsed.layer,
     )
 
@@ -177,6 +191,7 @@ def _info(parsed: argparse.Namespace, progress: Progress) -> dict:
     return {
         "source": clip.source,
         "frames": clip.frames,
+        "numbers": clip.numbers or "from 0",
         "size": f"{clip.width}x{clip.height}",
         "rate": round(clip.rate[0] / clip.rate[1], 3),
         "layers": {r.name: f"{r.texture_width}x{r.texture_height}" for r in manifest.layers},
@@ -275,7 +290,27 @@ def _parser() -> argparse.ArgumentParser:
         help="an object, front to back: mask sequence, movie, one image for one frame, or "
         "maskrcnn:CLASS",
     )
-    decompose.add_argument("--frames", type=frame_range, metavar="A-B", help="counted from 0")
+    decompose.add_argument(
+        "--frames", type=frame_range, metavar="A-B", help="counted from 0, or as --start says"
+    )
+    decompose.add_argument(
+        "--start",
+        type=start_number,
+        metavar="source|N",
+        help="count --frames by the source's own numbers, or from N",
+    )
+    decompose.add_argument(
+        "--missing",
+        choices=("error", "hold", "skip"),
+        default="error",
+        help="where numbers are missing: refuse, hold the frame before, or take what is there",
+    )
+    decompose.add_argument(
+        "--rate", type=frame_rate, metavar="FPS", help="frames a second; default: the source's, 24"
+    )
+    decompose.add_argument(
+        "--deinterlace", action="store_true", help="make whole frames of a movie's fields"
+    )
     decompose.add_argument("--height", type=whole(16, 16384), help="working height in pixels")
     decompose.add_argument("--preset", choices=("fast", "fine", "paper"), help="default: fast")
     decompose.add_argument(
@@ -331,7 +366,15 @@ def _parser() -> argparse.ArgumentParser:
         help="edited texture in place of the folder's own edits/LAYER.png",
     )
     render.add_argument("--mode", choices=("delta", "full"), default="delta")
-    render.add_argument("--frames", type=frame_range, metavar="A-B", help="counted from 0")
+    render.add_argument(
+        "--frames", type=frame_range, metavar="A-B", help="counted from 0, or as --start says"
+    )
+    render.add_argument(
+        "--start",
+        type=start_number,
+        metavar="source|N",
+        help="numbers of the images: the source's own (default, where it has some) or from N",
+    )
     render.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
     render.add_argument(
         "--again", action="store_true", help="also numbered images that would come out the same"

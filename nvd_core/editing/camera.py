@@ -22,10 +22,10 @@ from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
 from nvd_core.editing.edits import edit_paths, read_texture
 from nvd_core.editing.kernel import make_kernel
+from nvd_core.editing.output_numbers import checked_range, output_numbers
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import frame_tags, rendered_depth
 from nvd_core.editing.render import (
-    checked_range,
     depth_for,
     full_textures,
 )
@@ -58,6 +58,7 @@ def render_camera(
     edits: dict[str, Path] | None = None,
     frames: tuple[int, int] | None = None,
     bit_depth: int | None = None,
+    start: int | str | None = None,
     progress: Progress | None = None,
     device: str = "auto",
 ) -> dict:
@@ -65,13 +66,14 @@ def render_camera(
 
     `keys` move the camera from where the clip was shot, or, with `hold`, from where frame `hold`
     was shot, whose background then stays still. `size` (width, height) of the picture; None: the
-    clip's. `edits` as in `editing.render.render`. What no frame saw of the background is black.
-    Returns how many `frames`, in how many `seconds`, and `out`. NvdError where the user has to do
+    clip's. `edits` and `start` as in `editing.render.render`. What no frame saw of the background
+    is black. Returns how many `frames`, in how many `seconds`, and `out`. NvdError where the user has to do
     something, such as for a folder without its networks.
     """
     started = time.perf_counter()
     progress = progress or Progress()
-    first, last = checked_range(shot, frames)
+    first, last = checked_range(shot, frames, start)
+    named = output_numbers(shot, out, start)
     if hold is not None:
         checked_range(shot, (hold, hold))
     clip = shot.manifest.clip
@@ -90,7 +92,7 @@ def render_camera(
     )
     for caution in writer.cautions:
         progress.caution(caution)
-    check_output(shot, files_of_output(out, range(first, last + 1)), named_edits(edits))
+    check_output(shot, files_of_output(out, named[first : last + 1]), named_edits(edits))
     seen = SeenBackground(shot)
     textures = full_textures(shot, edit_paths(shot, edits or {}))
     on = choose_device(device)
@@ -108,7 +110,8 @@ def render_camera(
         progress.stage("camera", last - first + 1)
         for done, (t, places, background_uv) in enumerate(views):
             maps = view_maps(model, layout, seen, t, places, background_uv)
-            writer.write(t, stored_colours(kernel(blank, maps), blank[..., :0], picture))
+            picture_of_t = stored_colours(kernel(blank, maps), blank[..., :0], picture)
+            writer.write(named[t], picture_of_t)
             progress.update(done + 1)
     seconds = time.perf_counter() - started
     return {"frames": last - first + 1, "seconds": round(seconds, 3), "out": str(out)}

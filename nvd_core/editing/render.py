@@ -7,7 +7,7 @@ writer takes them in order. docs/reference/decomposition-folder.md has the formu
 import dataclasses
 import itertools
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -21,6 +21,7 @@ from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.layer_alone import LayerAlone
+from nvd_core.editing.output_numbers import checked_range, numbers_of_output, output_numbers
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import (
     check_frame,
@@ -63,19 +64,22 @@ def render(
     device: str = "auto",
     again: bool = False,
     layer: str | None = None,
+    start: int | str | None = None,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
     `edits` are images by layer; a layer without one takes what is painted in the folder.
     `bit_depth` 8, 16, "half" or "float" of numbered images; by itself that of the clip.
     `layer` is rendered alone, with its alpha (`editing.layer_alone`), whatever the mode.
+    `start` numbers the images (`output_numbers`), and where it is given `frames` count by it.
     Numbered images that stand there and would come out the same are left, but for `again`.
     Returns how many `frames`, in how many `seconds`, how many were `unchanged`, and `out`.
     Everything is checked before anything is written; NvdError where the user has to do something.
     """
     started = time.perf_counter()
     progress = progress or Progress()
-    first, last = checked_range(shot, frames)
+    first, last = checked_range(shot, frames, start)
+    named = output_numbers(shot, out, start)
     clip = shot.manifest.clip
     depth = bit_depth if bit_depth is not None else depth_for(out, clip.bit_depth)
     alone = LayerAlone(shot, layer, edits, depth) if layer else None
@@ -94,45 +98,49 @@ def render(
         progress.caution(caution)
     numbers = range(first, last + 1)
     shot.check((first, last))  # before so many names are listed
-    check_output(shot, files_of_output(out, numbers), named_edits(edits))
+    check_output(shot, files_of_output(out, [named[t] for t in numbers]), named_edits(edits))
     rendering = None if alone else _Rendering(shot, edits, mode, numbers, depth, device)
     if alone:
         shot.check((first, last))
     with writing_if_inside(out, shot.folder, "nvd render", progress):
         if rendering is None:
             unchanged = 0
-            _write_in_order(alone.frames(numbers), numbers, writer, progress)
+            _write_in_order(alone.frames(numbers), numbers, named, writer, progress)
         elif is_pattern(out):
             with writer:
-                unchanged = _render_images(rendering, numbers, Path(out), writer, again, progress)
+                unchanged = _render_images(
+                    rendering, numbers, named, Path(out), writer, again, progress
+                )
         else:
             unchanged = 0
-            _write_in_order(rendering.frames(numbers), numbers, writer, progress)
+            _write_in_order(rendering.frames(numbers), numbers, named, writer, progress)
     seconds = round(time.perf_counter() - started, 3)
     return {
         "frames": len(numbers),
         "seconds": seconds,
         "unchanged": unchanged,
         "out": str(out),
-    }
+    } | numbers_of_output(out, named, numbers)
 
 
 def _write_in_order(
     frames: Generator[np.ndarray, None, None],
     numbers: range,
+    named: Sequence[int],
     writer: FrameWriter,
     progress: Progress,
 ) -> None:
     progress.stage("render", len(numbers))
     with closing(frames) as rendered, writer:
         for done, (t, frame) in enumerate(zip(numbers, rendered, strict=True)):
-            writer.write(t, frame)
+            writer.write(named[t], frame)
             progress.update(done + 1)
 
 
 def _render_images(
     rendering: "_Rendering",
     numbers: range,
+    named: Sequence[int],
     pattern: Path,
     writer: FrameWriter,
     again: bool,
@@ -141,17 +149,17 @@ def _render_images(
     """Write the numbered images that are not there yet; returns how many were."""
     known = RenderedBefore(pattern)
     keys = {t: rendering.key(t, pattern) for t in numbers}
-    wanted = [t for t in numbers if again or not known.has(t, keys[t])]
+    wanted = [t for t in numbers if again or not known.has(named[t], keys[t])]
     copies = [t for t in wanted if rendering.is_copy(t, pattern)]
     rendered = [t for t in wanted if t not in set(copies)]
 
     def copy(t: int) -> int:
-        rendering.copy(t, frame_path(pattern, t))
+        rendering.copy(t, frame_path(pattern, named[t]))
         return t
 
     def write(item: tuple[int, np.ndarray]) -> int:
         t, frame = item
-        writer.write(t, *rendering.whole(t, frame, pattern))
+        writer.write(named[t], *rendering.whole(t, frame, pattern))
         return t
 
     done = len(numbers) - len(wanted)
@@ -160,7 +168,7 @@ def _render_images(
     try:
         with closing(in_order(copy, copies)) as one, closing(in_order(write, items)) as other:
             for t in itertools.chain(one, other):
-                known.add(t, keys[t])
+                known.add(named[t], keys[t])
                 done += 1
                 progress.update(done)
     except BaseException:
@@ -294,19 +302,6 @@ def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
         n: load_edit(shot, name, paths[name]).full if name in paths else load_texture(shot, name)
         for n, name in enumerate(shot.names)
     }
-
-
-def checked_range(shot: Shot, frames: tuple[int, int] | None) -> tuple[int, int]:
-    """`frames`, or all where None; NvdError where they are not in the shot."""
-    first, last = frames or (0, shot.frames - 1)
-    if not 0 <= first <= last < shot.frames:
-        raise NvdError(
-            f"frames {first}-{last} are not in {shot.folder}",
-            expected=f"a range within 0-{shot.frames - 1}",
-            found=f"{first}-{last}",
-            remedy="choose first and last frame within the clip, counted from 0",
-        )
-    return first, last
 
 
 def depth_for(out: Path | str, bit_depth: int | str) -> int | str:

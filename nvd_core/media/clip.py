@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -29,7 +29,8 @@ from nvd_core.media.images import (
     to_integers,
     write_image,
 )
-from nvd_core.media.movies import Movie
+from nvd_core.media.movies import Movie, is_animated_png
+from nvd_core.media.numbering import as_text, from_text
 from nvd_core.media.picture import PLAIN, Picture
 from nvd_core.media.sequences import ImageSequence, is_movie
 from nvd_core.media.working import as_display_bytes, working_colours
@@ -67,6 +68,12 @@ class ClipInfo:
     encoding: str  # "display" for integers, "linear" for floating point
     picture: Picture = PLAIN
     cautions: tuple[str, ...] = ()  # what is not carried or not honoured, in words
+    numbers: str | None = None  # the source's own, as `media.numbering.as_text` has them
+
+    @property
+    def own_numbers(self) -> list[int] | None:
+        """The source's own number of each frame; None where it has none."""
+        return None if self.numbers is None else from_text(self.numbers, self.frames)
 
     def to_json(self) -> dict:
         """What `from_json` makes it of again."""
@@ -84,6 +91,8 @@ class ClipInfo:
                 raise Fault("encoding", "range", _ENCODINGS[noted.bit_depth], noted.encoding)
             if noted.width * noted.height > MOST_PIXELS:
                 raise Fault("width", "range", f"{MOST_PIXELS} pixels at the most", noted.width)
+            if noted.numbers is not None and from_text(noted.numbers, noted.frames) is None:
+                raise Fault("numbers", "range", f"{noted.frames} numbers", noted.numbers)
             known: dict[str, object] = {"rate": Fraction(*noted.rate)}
             known |= {"cautions": noted.cautions, "picture": noted.picture}
             return cls(**values | known)
@@ -113,6 +122,20 @@ class _Noted:
     encoding: Literal["display", "linear"]
     picture: Picture = PLAIN
     cautions: tuple[str, ...] = ()
+    numbers: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a source is read where it leaves a choice."""
+
+    missing: str = "error"
+    """where numbers are missing (`media.sequences.MISSING`)"""
+    rate: Fraction | None = None
+    """frames a second; None: the source's own, or 24"""
+    start: int | str | None = None
+    """what `frames` count from: the number of the first frame, or "source" for its own; None: 0"""
+    deinterlace: bool = False
 
 
 class Clip:
@@ -210,33 +233,34 @@ def _resized_picture(frame: np.ndarray, info: ClipInfo) -> np.ndarray:
     return to_integers(straight, frame.dtype)
 
 
-def open_source(source: Path | str, alike: bool = False) -> Movie | ImageSequence:
+def open_source(
+    source: Path | str, alike: bool = False, missing: str = "error", deinterlace: bool = False
+) -> Movie | ImageSequence:
     """The frames of a movie, folder, pattern or image: `frames`, `width`, `height`, `read()`.
 
     `alike` refuses images whose colour tags or pixel aspect differ from the first one's.
     """
-    return Movie(source) if is_movie(source) else ImageSequence(source, alike)
+    if is_movie(source) or is_animated_png(source):
+        return Movie(source, deinterlace)
+    return ImageSequence(source, alike, missing)
 
 
 def open_clip(
-    source: Path | str, frames: tuple[int, int] | None = None, height: int | None = None
+    source: Path | str,
+    frames: tuple[int, int] | None = None,
+    height: int | None = None,
+    reading: Reading = Reading(),
 ) -> Clip:
     """Open a movie, folder or pattern as a clip; nothing but its first frame is decoded.
 
-    `frames` is the inclusive range A-B of source frames, counted from 0. `height` is the working
-    height; the width follows in proportion, rounded to an even number. Without it, or at the
-    source's own height, frames are not touched. NvdError where the source cannot be read, has
+    `frames` is the inclusive range A-B of source frames, counted from `reading.start`. `height` is
+    the working height; the width follows in proportion, rounded to an even number. Without it, or
+    at the source's own height, frames are not touched. NvdError where the source cannot be read, has
     fewer than two frames, or the range or height is not possible.
     """
-    opened = open_source(source, alike=True)
-    first, last = (0, opened.frames - 1) if frames is None else frames
-    if not 0 <= first <= last < opened.frames:
-        raise NvdError(
-            f"frames {first}-{last} are not in {source}",
-            expected=f"a range within 0-{opened.frames - 1}",
-            found=f"{first}-{last}",
-            remedy="choose first and last frame within the clip, counted from 0",
-        )
+    opened = open_source(source, True, reading.missing, reading.deinterlace)
+    numbers = opened.numbers if isinstance(opened, ImageSequence) else None
+    first, last = _range(source, opened.frames, numbers, frames, reading.start)
     if first == last:
         raise NvdError(
             "a clip needs at least 2 frames",
@@ -254,13 +278,73 @@ def open_clip(
         height=height,
         source_width=opened.width,
         source_height=opened.height,
-        rate=opened.rate,
+        rate=reading.rate or opened.rate,
         bit_depth=_BIT_DEPTHS[opened.dtype.name],
         encoding="linear" if opened.dtype.kind == "f" else "display",
         picture=picture,
-        cautions=tuple(cautions),
+        cautions=(*cautions, *_about_rate(opened, reading.rate)),
+        numbers=as_text(numbers[first : last + 1]) if numbers else None,
     )
     return Clip(opened, info)
+
+
+def _range(
+    source: Path | str,
+    count: int,
+    numbers: list[int] | None,
+    frames: tuple[int, int] | None,
+    start: int | str | None,
+) -> tuple[int, int]:
+    """First and last frame from 0 of the range `frames`; NvdError where it is not there."""
+    if frames is None:
+        return 0, count - 1
+    counted = counted_from(start, numbers, count)
+    known = {number: index for index, number in enumerate(counted)}
+    if frames[0] <= frames[1] and frames[0] in known and frames[1] in known:
+        return known[frames[0]], known[frames[1]]
+    remedy = "choose first and last frame within the clip, counted from 0"
+    if start is not None:
+        remedy = f"choose first and last frame within {as_text(counted)}"
+    elif numbers:
+        remedy += f", or by its own numbers, {as_text(numbers)}, with --start source"
+    raise NvdError(
+        f"frames {frames[0]}-{frames[1]} are not in {source}",
+        expected=f"a range within {counted[0]}-{counted[-1]}",
+        found=f"{frames[0]}-{frames[1]}",
+        remedy=remedy,
+    )
+
+
+def counted_from(
+    start: int | str | None, numbers: list[int] | None, count: int, first: int = 0
+) -> Sequence[int]:
+    """The numbers by which `count` frames count.
+
+    `start` is the first one, or "source": their own `numbers`, or from `first` on where there are
+    none. None: from 0.
+    """
+    if start == "source":
+        return numbers or range(first, first + count)
+    start = int(start or 0)
+    return range(start, start + count)
+
+
+def _uneven(movie: Movie, asked: Fraction | None) -> str:
+    rate = asked or movie.rate
+    return (
+        f"{movie.path.name} has a variable frame rate, with pictures from {movie.shortest:.3g} to "
+        f"{movie.longest:.3g} seconds long: a rendered movie shows them at a constant "
+        f"{float(rate):.6g} a second, so that times differ by up to {movie.off(rate):.3g} seconds"
+    )
+
+
+def _about_rate(opened: Movie | ImageSequence, asked: Fraction | None) -> list[str]:
+    """What has to be said of the rate that is taken."""
+    if isinstance(opened, Movie):
+        return [] if opened.even else [_uneven(opened, asked)]
+    if asked is None and opened.own_rate is None:
+        return ["the images name no rate: 24 frames a second are taken (--rate says another)"]
+    return []
 
 
 def resized(image: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -70,8 +71,10 @@ class Movie:
     what is a playlist under a movie's name is an NvdError.
     """
 
-    def __init__(self, path: Path | str):
+    def __init__(self, path: Path | str, deinterlace: bool = False):
+        """`deinterlace`: whole frames are made of fields, as many as there were."""
         self.path = Path(path)
+        self._deinterlace = deinterlace
         if not there(self.path.is_file):
             raise NvdError(
                 f"there is no movie {self.path}",
@@ -84,6 +87,7 @@ class Movie:
                 raise _not_a_movie(self.path, "no frames")
             with self._opened() as (_, stream):
                 rates = stream.average_rate, stream.guessed_rate, Fraction(24)
+                self._seconds = float(stream.time_base or 0)
             fitting = (r for r in rates if r and rate_fits(r.numerator, r.denominator))
             self.rate = next(fitting)
         self.height = self.width = 0  # of the first frame, known once it is decoded
@@ -121,6 +125,36 @@ class Movie:
                 raise self._undecodable(expected, f"another size, {size}")
             yield picture
             expected += 1
+
+    @property
+    def _lengths(self) -> list[float]:
+        """Seconds from each picture to the next, where the file tells."""
+        if not self._timed:
+            return []
+        return [(b - a) * self._seconds for a, b in pairwise(self._times)]
+
+    @property
+    def even(self) -> bool:
+        """Whether all pictures are equally long, but for the rounding of their times."""
+        return self.off(self.rate) <= max(0.5 / float(self.rate), 2 * self._seconds)
+
+    @property
+    def shortest(self) -> float:
+        """The least time from a picture to the next, in seconds."""
+        return min(self._lengths, default=0.0)
+
+    @property
+    def longest(self) -> float:
+        """The greatest time from a picture to the next, in seconds."""
+        return max(self._lengths, default=0.0)
+
+    def off(self, rate: Fraction) -> float:
+        """By how many seconds a picture's time is off at most at a constant rate."""
+        if not self._timed:
+            return 0.0
+        first = self._times[0]
+        own = ((time - first) * self._seconds for time in self._times)
+        return max(abs(time - index / float(rate)) for index, time in enumerate(own))
 
     @contextmanager
     def _opened(self):
@@ -253,6 +287,16 @@ class Movie:
             found=reason,
             remedy="use frames before it (--frames), or convert the movie again from its source",
         )
+
+
+def is_animated_png(path: Path | str) -> bool:
+    """Whether a file under a PNG's name is an animation, which FFmpeg reads."""
+    path = Path(path)
+    if path.suffix.lower() != ".png" or not there(path.is_file):
+        return False
+    with path.open("rb") as file:
+        start = file.read(4096)
+    return start.startswith(b"\x89PNG\r\n\x1a\n") and b"acTL" in start.partition(b"IDAT")[0]
 
 
 def _decoder(stream: av.VideoStream) -> Callable[[av.Packet], list[av.VideoFrame]]:

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
+from msgspec import Meta
+
 import nvd_core
 from nvd_core.media import primaries
+from nvd_core.media.numbering import from_text
 from nvd_core.media.picture import PLAIN, Picture
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.declared import JSON, Fault, Name, read, within
@@ -25,10 +28,12 @@ from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, rate_fits
 from nvd_core.runtime.sizes import MOST_PIXELS as MOST_IN_IMAGE
 
 SCHEMA = "nvd.decomposition"
-VERSION = 2
+VERSION = 3
 MANIFEST = "manifest.json"
 JOB = "job.json"
 FIRST_FRAMES = 2**31 - 1
+MOST_TEXT = 1 << 20
+"""letters of a clip's numbers"""
 MOST_PIXELS = 2**24
 """along a side; texture coordinates are counted in float32"""
 
@@ -41,7 +46,13 @@ def _with_picture(value: dict) -> dict:
     return value | {"clip": clip | {"picture": dataclasses.asdict(PLAIN)}}
 
 
-UPGRADES: dict[int, Callable[[dict], dict]] = {1: _with_picture}
+def _with_numbers(value: dict) -> dict:
+    """Version 2 did not know the source's own numbers."""
+    clip = value.get("clip")
+    return value | {"clip": clip | {"numbers": None}} if isinstance(clip, dict) else value
+
+
+UPGRADES: dict[int, Callable[[dict], dict]] = {1: _with_picture, 2: _with_numbers}
 """by the version that they read: functions from a manifest's JSON to that of the next version"""
 
 _ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
@@ -62,6 +73,7 @@ class ClipRecord:
     bit_depth: int | str
     encoding: str
     picture: Picture = PLAIN
+    numbers: Annotated[str, Meta(max_length=MOST_TEXT)] | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +213,8 @@ def _check(manifest: Manifest, folder: Path) -> None:
     _require(clip.bit_depth in _ENCODINGS, folder, "clip.bit_depth", depths, clip.bit_depth)
     encoding = _ENCODINGS[clip.bit_depth]
     _require(clip.encoding == encoding, folder, "clip.encoding", encoding, clip.encoding)
+    named = clip.numbers is None or from_text(clip.numbers, clip.frames) is not None
+    _require(named, folder, "clip.numbers", f"{clip.frames} numbers, rising", clip.numbers)
     known = clip.picture.primaries
     fits = known is None or primaries.sensible(known)
     _require(fits, folder, "clip.picture.primaries", "primaries that span a plane", known)
