@@ -28,6 +28,8 @@ VERSION = 1
 MOST_FRAMES = 2**31 - 1
 MOST_HEIGHT = 16384
 MOST_SEED = 2**63 - 1
+INVERTED = "!"
+"""what a mask begins with whose white is all but the object; a path follows"""
 DETECTED = "maskrcnn:"
 """what a mask begins with that is no path but a class, to be found"""
 

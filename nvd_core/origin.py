@@ -15,7 +15,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path, PurePath
 
-from nvd_core.job import DETECTED, Job
+from nvd_core.job import DETECTED, INVERTED, Job
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError, Unconfirmed
 from nvd_core.runtime.files import write_json
@@ -68,7 +68,7 @@ def reads_outside(folder: Path, job: Job, settings: Settings) -> tuple[str, ...]
         known = known if len(known) == len(job.masks) else [None] * len(job.masks)
         for (name, source), frame in zip(job.masks, known, strict=True):
             if name not in detects:
-                reads[f"the mask of {name}"] = source
+                reads[f"the mask of {name}"] = source.removeprefix(INVERTED)
                 if frame is None:  # its frame may be told by the names of the source's files
                     reads["the source"] = job.source
         if detects:

@@ -97,6 +97,7 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
             return _go_on(folder, job, settings, progress)
         check_free(folder)
         job.clip, job.mask_frames = clip.info.to_json(), single_frames(masks)
+        job.said = [caution for mask in masks if mask for caution in mask.cautions]
         note_begun(folder, job, settings)
         save_settings(settings, inside(folder, SETTINGS))
         job.save(folder)  # last: from here on the folder can be resumed
@@ -246,7 +247,7 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
     stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
     stages.run("motion", lambda: estimate_global_motion(work, progress, aspect), "work")
-    cautions = [*info.cautions, *find_cautions(work, motion_facts(work))]
+    cautions = [*info.cautions, *job.said, *find_cautions(work, motion_facts(work))]
     return info, cautions
 
 
@@ -291,7 +292,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
     if detector:
         wanted = {n: wanted_class(s) for n, (_, s) in enumerate(job.masks) if sources[n] is None}
         detect_masks(work, wanted, detector, progress)
-    keys = {n: source.frame for n, source in enumerate(sources) if source and source.single}
+    keys = {n: source.given for n, source in enumerate(sources) if source and source.partial}
     if keys:
         propagate_masks(work, keys, progress)
     masks = open_array(work, MASKS)

@@ -23,7 +23,7 @@ def test_square_is_followed(tmp_path, key, moving_clips):
     places = np.array([[20 + 4 * t, 40 + t] for t in range(10)])
     moving_clips.warped_clip(tmp_path, moving_clips.camera(10), (40, places))
     true = draw_only(tmp_path, key)
-    propagate_masks(tmp_path, {0: key}, Progress())
+    propagate_masks(tmp_path, {0: [key]}, Progress())
     masks, weight = np.load(tmp_path / "masks.npy"), np.load(tmp_path / "mask_weight.npy")
     assert moving_clips.overlap(masks[0], true[0]) > 0.9
     assert np.array_equal(masks[0, key], true[0, key]), "the drawn mask stays as drawn"
@@ -43,15 +43,15 @@ def test_an_interrupted_run_starts_again(tmp_path, moving_clips):
     moving_clips.warped_clip(tmp_path, moving_clips.camera(6), (40, places))
     true = draw_only(tmp_path, 0)
     with pytest.raises(Cancelled):
-        propagate_masks(tmp_path, {0: 0}, StopsSoon())
-    propagate_masks(tmp_path, {0: 0}, Progress())
+        propagate_masks(tmp_path, {0: [0]}, StopsSoon())
+    propagate_masks(tmp_path, {0: [0]}, Progress())
     assert moving_clips.overlap(np.load(tmp_path / "masks.npy")[0], true[0]) > 0.9
 
 
 def test_empty_drawn_mask_stays_empty(tmp_path, moving_clips):
     moving_clips.warped_clip(tmp_path, moving_clips.camera(4), (40, np.array([[20, 20]] * 4)))
     np.save(tmp_path / "masks.npy", np.zeros_like(np.load(tmp_path / "masks.npy")))
-    propagate_masks(tmp_path, {0: 2}, Progress())
+    propagate_masks(tmp_path, {0: [2]}, Progress())
     assert not np.load(tmp_path / "masks.npy").any()
 
 
@@ -61,5 +61,5 @@ def test_real_clip(tmp_path, name, least, moving_clips):
     moving_clips.clip_arrays(tmp_path, name, range(10, 50), 320)
     compute_flow(tmp_path, Progress())
     true = draw_only(tmp_path, 20)
-    propagate_masks(tmp_path, {0: 20}, Progress())
+    propagate_masks(tmp_path, {0: [20]}, Progress())
     assert moving_clips.overlap(np.load(tmp_path / "masks.npy")[0], true[0]) > least

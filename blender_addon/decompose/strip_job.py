@@ -130,7 +130,7 @@ def _mask(thing: Object, source: Source, target: Path, plan: dict, blocks, copie
             [source.timeline_frame(n) + shift, f"mask_{source.number_of(n)}.png"] for n in pictures
         ]
         plan["masks"].append({"name": mask.name, "folder": str(target), "frames": frames})
-        return str(target if thing.frame is None else target / frames[0][1])
+        return str(target)  # a folder: beside a movie the number of a single picture says nothing
     if thing.strip is not None and thing.strip.type == "IMAGE":
         start, shown = compat.strip_span(thing.strip)
         files = image_files(thing.strip)
@@ -138,9 +138,11 @@ def _mask(thing: Object, source: Source, target: Path, plan: dict, blocks, copie
         if len(files) == 1:  # a still: the mask of the frame where it begins
             number = source.number_of(source.picture_at(start))
             copies.append((str(files[0]), str(target / f"mask_{number}{files[0].suffix}")))
-            return copies[-1][1]
+            return str(target)
+        fits = shown == source.count  # then each picture of the one goes with one of the other
         for index, file in enumerate(files[first : first + shown]):
-            copies.append((str(file), str(target / f"{index:05d}{file.suffix}")))
+            number = source.number_of(source.first + index) if fits else f"{index:05d}"
+            copies.append((str(file), str(target / f"mask_{number}{file.suffix}")))
         return str(target)
     if thing.strip is not None and thing.strip.type == "MOVIE":
         return bpy.path.abspath(thing.strip.filepath)

@@ -133,7 +133,7 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
 
     job = Job(
         source=os.path.abspath(parsed.source),
-        masks=[[n, p if wanted_class(p) else os.path.abspath(p)] for n, p in parsed.mask],
+        masks=[[n, p if wanted_class(p) else _absolute_mask(p)] for n, p in parsed.mask],
         frames=list(parsed.frames) if parsed.frames else None,
         height=parsed.height,
         device=parsed.device,
@@ -144,6 +144,15 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         deinterlace=parsed.deinterlace,
     )
     return decompose(parsed.out, job, settings, progress)
+
+
+def _absolute_mask(path: str) -> str:
+    """The mask's path made absolute, behind the ! that may stand before it."""
+    from nvd_core.job import INVERTED
+
+    if path.startswith(INVERTED) and not os.path.exists(path):
+        return INVERTED + os.path.abspath(path.removeprefix(INVERTED))
+    return os.path.abspath(path)
 
 
 def _resume(parsed: argparse.Namespace, progress: Progress) -> dict:
@@ -287,8 +296,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=PATH",
-        help="an object, front to back: mask sequence, movie, one image for one frame, or "
-        "maskrcnn:CLASS",
+        help="an object, front to back: mask sequence, some of its frames, movie, one "
+        "image, PATH#ID of indexed images, !PATH for white around it, or maskrcnn:CLASS",
     )
     decompose.add_argument(
         "--frames", type=frame_range, metavar="A-B", help="counted from 0, or as --start says"

@@ -67,8 +67,8 @@ def render_camera(
     `keys` move the camera from where the clip was shot, or, with `hold`, from where frame `hold`
     was shot, whose background then stays still. `size` (width, height) of the picture; None: the
     clip's. `edits` and `start` as in `editing.render.render`. What no frame saw of the background
-    is black. Returns how many `frames`, in how many `seconds`, and `out`. NvdError where the user has to do
-    something, such as for a folder without its networks.
+    is black. Returns how many `frames`, in how many `seconds`, and `out`. NvdError where the user
+    has to do something, such as for a folder without its networks.
     """
     started = time.perf_counter()
     progress = progress or Progress()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
-from nvd_core.job import Job
+from nvd_core.job import INVERTED, Job
 from nvd_core.media.clip import OVERSCAN
 from nvd_core.media.images import IMAGE_SUFFIXES
 from nvd_core.media.sequences import frame_path, is_pattern, numbered_files, split_layer
@@ -86,7 +86,7 @@ def _inputs(shot: Shot) -> list[tuple[str, Path]]:
     with suppress(NvdError, TypeError, ValueError):  # a folder that came without its job.json
         job = Job.load(shot.folder)
         found.append(("the clip's source", job.source))
-        found += [(f"the mask of {name}", path) for name, path in job.masks]
+        found += [(f"the mask of {name}", path.removeprefix(INVERTED)) for name, path in job.masks]
     return [(name, Path(path)) for name, path in found if path and isinstance(path, str)]
 
 

@@ -255,8 +255,8 @@ def open_clip(
 
     `frames` is the inclusive range A-B of source frames, counted from `reading.start`. `height` is
     the working height; the width follows in proportion, rounded to an even number. Without it, or
-    at the source's own height, frames are not touched. NvdError where the source cannot be read, has
-    fewer than two frames, or the range or height is not possible.
+    at the source's own height, frames are not touched. NvdError where the source cannot be read,
+    has fewer than two frames, or the range or height is not possible.
     """
     opened = open_source(source, True, reading.missing, reading.deinterlace)
     numbers = opened.numbers if isinstance(opened, ImageSequence) else None

@@ -1,4 +1,4 @@
-"""One drawn mask carried through the clip, both ways, along the flow.
+"""Drawn masks carried through the clip, both ways, along the flow.
 
 From the drawn frame outwards, each frame looks up the mask of the frame before it along the flow.
 Flow alone drags along what the object uncovers, so two more witnesses are heard: whether a pixel
@@ -11,6 +11,8 @@ What passes behind another object is carried whole: where that object stands, an
 left, the flow tells nothing, and the mask goes along the object's own motion (affine).
 """
 
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -50,36 +52,72 @@ LEAST_WEIGHT = 24
 """A carried mask is never believed less than this, of 255."""
 
 
-def propagate_masks(work: Path, keys: dict[int, int], progress: Progress) -> None:
-    """Fill masks.npy and mask_weight.npy in place for objects drawn on one frame.
+def propagate_masks(work: Path, keys: dict[int, list[int]], progress: Progress) -> None:
+    """Fill masks.npy and mask_weight.npy in place for objects drawn on some frames.
 
-    `keys` has the drawn frame of every such object's number; that frame's mask must stand in
-    masks.npy. Objects in front are carried first, so that those behind know what hides them.
-    An interrupted run starts again from the drawn frames.
+    `keys` has the drawn frames of every such object's number, rising; those frames' masks must
+    stand in masks.npy. What lies between two of them is carried from both sides, and counts the
+    more the nearer it is. Objects in front are carried first, so that those behind know what hides
+    them. An interrupted run starts again from the drawn frames.
     """
     work = Path(work)
     clip = _Clip(work)
-    progress.stage("carrying masks", len(keys) * clip.count)
-    for number, (layer, key) in enumerate(sorted(keys.items())):
-        clip.weights[layer, key] = 255
-        done = number * clip.count + 1
-        for frames in (range(key + 1, clip.count), range(key - 1, -1, -1)):
-            mask = clip.small(clip.masks[layer, key])
-            confidence = np.ones_like(mask)
-            colours = Colours(clip.frame(key), mask)
-            motion = np.eye(3)
-            for t in frames:
-                direction = 1 if t > key else -1
-                hidden = clip.hidden(layer, t - direction), clip.hidden(layer, t)
-                motion = clip.motion(mask * (1 - hidden[0]), t, direction, motion)
-                mask, confidence = clip.step(
-                    mask, confidence, colours, t, direction, hidden, motion
-                )
-                clip.store(layer, t, mask * (1 - hidden[1]), confidence)
+    steps = {n: sum(map(len, _runs(drawn, clip.count))) for n, drawn in keys.items()}
+    progress.stage("carrying masks", max(1, sum(steps.values())))
+    done = 0
+    for layer, drawn in sorted(keys.items()):
+        for key in drawn:
+            clip.weights[layer, key] = 255
+        for run in _runs(drawn, clip.count):
+            for _ in _carry(clip, layer, run, set(drawn)):
                 done += 1
                 progress.update(done)
     clip.masks.flush()
     clip.weights.flush()
+
+
+def _runs(drawn: list[int], count: int) -> list[range]:
+    """The frames to carry to, forwards from each drawn frame, then backwards from each."""
+    ends = [-1, *drawn, count]
+    forwards = [range(a + 1, b) for a, b in pairwise(ends[1:])]
+    return forwards + [range(b - 1, a, -1) for a, b in pairwise(ends[:-1])]
+
+
+def _carry(clip: "_Clip", layer: int, frames: range, drawn: set[int]) -> Iterator[None]:
+    """Carry a mask through `frames`, from the drawn frame before them; yields after each.
+
+    Backwards to another drawn frame it meets what was carried forwards from there.
+    """
+    if not frames:
+        return
+    direction = frames.step
+    key, other = frames[0] - direction, frames[-1] + direction
+    meets = direction < 0 and other in drawn
+    mask = clip.small(clip.masks[layer, key])
+    confidence = np.ones_like(mask)
+    colours = Colours(clip.frame(key), mask)
+    motion = np.eye(3)
+    for t in frames:
+        hidden = clip.hidden(layer, t - direction), clip.hidden(layer, t)
+        motion = clip.motion(mask * (1 - hidden[0]), t, direction, motion)
+        mask, confidence = clip.step(mask, confidence, colours, t, direction, hidden, motion)
+        seen, trust = mask * (1 - hidden[1]), confidence
+        if meets:
+            near = abs(t - other) / abs(key - other)  # 1 at the frame that this comes from
+            seen, trust = _met(clip, layer, t, seen, trust, near)
+        clip.store(layer, t, seen, trust)
+        yield
+
+
+def _met(
+    clip: "_Clip", layer: int, t: int, mask: np.ndarray, confidence: np.ndarray, near: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mask and confidence of frame t, from this and from what stands there from the other side."""
+    there, trust = clip.small(clip.masks[layer, t]), clip.small(clip.weights[layer, t])
+    here, away = near * confidence + 1e-3, (1 - near) * trust + 1e-3
+    met = _sharp((here * mask + away * there) / (here + away))
+    agree = 1 - 0.5 * np.abs(mask - there)
+    return met, agree * np.maximum(confidence, trust)
 
 
 class _Clip:

@@ -1,9 +1,10 @@
 """Coarse masks from files: a sequence, a movie or one image for each object.
 
-An image sequence or movie has a mask for every frame of the source clip, or for every frame that
-is decomposed. One image is the mask of one frame: of the frame whose number its name ends with,
-where the clip's own files are numbered in just that way (`00012.png` for `shot/00012.jpg`; of a
-movie, any number of four digits or more), otherwise of the first frame.
+Masks and clip that are both numbered are matched by their numbers (mask_numbers.py); frames without
+a mask are filled in by following the motion. One image is the mask of one frame: of the frame
+whose number its name ends with, where the clip's own files are numbered in just that way
+(`00012.png` for `shot/00012.jpg`), otherwise of the first frame. Beside a movie its number says
+nothing, unless it is given as a folder or pattern of numbers from 0.
 """
 
 import re
@@ -15,13 +16,16 @@ import numpy as np
 from nvd_core.media.clip import ClipInfo, open_source, resized
 from nvd_core.media.images import to_integers
 from nvd_core.media.movies import Movie
-from nvd_core.media.sequences import ImageSequence, file_number, is_movie, list_frames
+from nvd_core.media.sequences import ImageSequence, file_number, find_frames, is_movie
+from nvd_core.priors.mask_labels import LabelImages, checked_without_id, mask_name
+from nvd_core.priors.mask_numbers import matched
 from nvd_core.priors.mask_rcnn import wanted_class
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.inside import NAME
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.reading import there
 from nvd_core.runtime.shown import shown
 from nvd_core.work import MASK_WEIGHT, MASKS, work_folder
 
@@ -32,24 +36,32 @@ _WHITE = "paint the object white on black (or into alpha), one mask for each obj
 class MaskSource:
     """The mask of one object, read from its files frame by frame.
 
-    `single` says that there is one image only, which belongs to the working frame `frame`
-    (None otherwise).
+    `given` are the working frames that there is a mask of, `partial` says that there are others,
+    and `single` that there is one image only, which belongs to the working frame `frame` (None
+    otherwise). `cautions` say what was taken for what.
     """
 
     def __init__(
         self,
         name: str,
-        source: Movie | ImageSequence,
+        source: Movie | ImageSequence | LabelImages,
         info: ClipInfo,
-        offset: int,
-        frame: int | None,
+        frames: dict[int, int],
+        *,
+        single: bool = False,
+        inverted: bool = False,
+        cautions: tuple[str, ...] = (),
     ):
+        """`frames`: by the working frame, the frame of the source that is its mask; rising."""
         self.name = name
-        self.single = frame is not None
-        self.frame = frame
-        self._source, self._offset = source, offset
+        self.given, self.partial = list(frames), len(frames) < info.frames
+        self.single = single
+        self.frame = self.given[0] if single else None
+        self.cautions = cautions
+        self._source, self._index, self._inverted = source, frames, inverted
+        self._offset = min(frames.values())
+        self._stop = max(frames.values()) + 1
         self._width, self._height = info.width, info.height
-        self._count = 1 if self.single else info.frames
         self._frames: Iterator[np.ndarray] | None = None
         self._next = 0
         self._look_through()
@@ -59,11 +71,11 @@ class MaskSource:
 
         Fastest in order. IndexError where there is no mask for `t`.
         """
-        index = t - (self.frame or 0)
-        if not 0 <= index < self._count:
+        index = self._index.get(t)
+        if index is None:
             raise IndexError(f"the mask of {self.name} has no frame {t}")
         if self._frames is None or index != self._next:
-            self._frames = self._source.read(self._offset + index, self._offset + self._count)
+            self._frames = self._source.read(index, self._stop)
         self._next = index + 1
         values = _channel(next(self._frames), self._alpha)
         if self._level:
@@ -72,6 +84,7 @@ class MaskSource:
             mask = values
         else:
             mask = to_integers(values / _full(values.dtype), np.uint8)
+        mask = 255 - mask if self._inverted else mask
         return resized(np.ascontiguousarray(mask), self._width, self._height)
 
     def _look_through(self) -> None:
@@ -108,7 +121,7 @@ class MaskSource:
         )
 
     def _native(self) -> Iterator[np.ndarray]:
-        return self._source.read(self._offset, self._offset + self._count)
+        return self._source.read(self._offset, self._stop)
 
     def _has_varying_alpha(self) -> bool:
         first = None
@@ -192,7 +205,7 @@ def frames_of(source: MaskSource | None, T: int) -> Iterable[int]:
     """The working frames of T that a source has a mask of."""
     if source is None:
         return ()
-    return [source.frame] if source.single else range(T)
+    return source.given
 
 
 def _check_names(names: list[str]) -> None:
@@ -214,12 +227,28 @@ def _check_names(names: list[str]) -> None:
         seen.add(name.lower())
 
 
-def _load(name: str, path: Path | str, info: ClipInfo, frame: int | None) -> MaskSource:
-    source = open_source(path)
-    _check_shape(name, source, info)
-    if isinstance(source, ImageSequence) and source.frames == 1:
+def _load(name: str, text: Path | str, info: ClipInfo, frame: int | None) -> MaskSource:
+    asked = mask_name(text)
+    opened = open_source(asked.path, missing="skip")
+    _check_shape(name, opened, info)
+    source: Movie | ImageSequence | LabelImages = opened
+    if asked.id is None:
+        checked_without_id(name, opened)
+    elif isinstance(opened, Movie):
+        raise NvdError(
+            f"the mask of {name} is a movie, which has no ids",
+            found=str(text),
+            remedy="give indexed PNGs, or a movie of this object alone without #ID",
+        )
+    else:
+        source = LabelImages(name, opened, asked.id)
+    if isinstance(opened, ImageSequence) and opened.frames == 1:
+        said: tuple[str, ...] = ()
         if frame is None:
-            frame = _frame_of_single(name, source.files[0], info)
+            file = opened.files[0]
+            frame = _frame_of_single(name, file, info, there(Path(asked.path).is_file))
+            if frame is None:
+                frame, said = 0, _taken_as_first(name, opened.files[0])
         if not 0 <= frame < info.frames:
             raise NvdError(
                 f"the mask of {name} is said to be of a frame that the clip has not",
@@ -227,17 +256,17 @@ def _load(name: str, path: Path | str, info: ClipInfo, frame: int | None) -> Mas
                 found=shown(frame),
                 remedy="remove mask_frames from job.json, so that it is found by the mask's name",
             )
-        return MaskSource(name, source, info, 0, frame)
-    if source.frames not in (info.source_frames, info.frames):
-        part = "" if info.frames == info.source_frames else f", or {info.frames} as decomposed"
-        raise NvdError(
-            f"the mask of {name} has another number of frames than the clip",
-            expected=f"{info.source_frames} frames{part}, or one image",
-            found=f"{source.frames} in {path}",
-            remedy="give a mask for every frame, or the mask of one frame only",
+        return MaskSource(
+            name, source, info, {frame: 0}, single=True, inverted=asked.inverted, cautions=said
         )
-    offset = info.first_frame if source.frames == info.source_frames else 0
-    return MaskSource(name, source, info, offset, None)
+    frames, cautions = matched(name, str(asked.path), opened, info)
+    return MaskSource(name, source, info, frames, inverted=asked.inverted, cautions=cautions)
+
+
+def _taken_as_first(name: str, path: Path) -> tuple[str, ...]:
+    if file_number(path) is None:
+        return ()
+    return (f"the mask of {name}, {path.name}, is taken for that of the first frame",)
 
 
 def _check_shape(name: str, source: Movie | ImageSequence, info: ClipInfo) -> None:
@@ -251,20 +280,25 @@ def _check_shape(name: str, source: Movie | ImageSequence, info: ClipInfo) -> No
         )
 
 
-def _frame_of_single(name: str, path: Path, info: ClipInfo) -> int:
-    """The working frame that a single image belongs to, by the number in its name."""
+def _frame_of_single(name: str, path: Path, info: ClipInfo, alone: bool) -> int | None:
+    """The working frame that a single image belongs to by the number in its name; None: none."""
     digits = file_number(path)
-    if digits is None:
-        return 0
-    if is_movie(info.source):
-        numbers = range(info.source_frames)
-        index = int(digits) if len(digits) >= 4 and int(digits) in numbers else None
-    else:
-        # As written, with its zeros: the 2 of mask_v2.png is not frame 00002
-        numbers = [file_number(file) for file in list_frames(info.source)]
-        index = numbers.index(digits) if digits in numbers else None
-    if index is None:
-        return 0
+    if digits is None or _is_version(path, digits):
+        return None
+    if is_movie(info.source):  # a folder of masks is numbered, a picture's name may mean anything
+        index = int(digits)
+        if alone or len(digits) < 4 or not 0 <= index < info.source_frames:
+            return None
+        return _within(name, path, info, index)
+    # As written, with its zeros: the 2 of mask_2.png is not frame 00002
+    numbers = [file_number(file) for file in find_frames(info.source, "skip").files]
+    if digits not in numbers:
+        return None
+    return _within(name, path, info, numbers.index(digits))
+
+
+def _within(name: str, path: Path, info: ClipInfo, index: int) -> int:
+    """The working frame of the source's frame `index`; NvdError where it is not decomposed."""
     if not 0 <= index - info.first_frame < info.frames:
         raise NvdError(
             f"the mask of {name}, {path.name}, is of a frame that is not decomposed",
@@ -274,6 +308,12 @@ def _frame_of_single(name: str, path: Path, info: ClipInfo) -> int:
             "if its number means something else",
         )
     return index - info.first_frame
+
+
+def _is_version(path: Path, digits: str) -> bool:
+    """Whether the number is that of a version: `dog_v0003.png`."""
+    before = path.stem[: path.stem.rindex(digits)]
+    return re.search(r"(?:^|[^A-Za-z])[vV]$", before) is not None
 
 
 def _channel(frame: np.ndarray, alpha: bool) -> np.ndarray:
