@@ -3,13 +3,14 @@
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 import av
+import av.filter
 import numpy as np
 from av.video.reformatter import Interpolation
 
@@ -224,6 +225,8 @@ class Movie:
                     container.seek(self._keys[key], stream=stream)
             number = 0
             decode = _decoder(stream)
+            if self._deinterlace:
+                decode = _whole_frames(decode, stream)
             for packet in container.demux(stream):
                 for frame in decode(packet):
                     index = index_of.get(frame.pts) if self._timed else number
@@ -263,7 +266,13 @@ class Movie:
             pixel_aspect=shape[::-1] if on_its_side(turned) else shape,
             movie=tuple(int(number) for number in numbers),
         )
-        return picture, _cautions(self.path.name, frame, picture)
+        cautions = _cautions(self.path.name, frame, picture)
+        if frame.interlaced_frame and not self._deinterlace:
+            cautions.append(
+                f"{self.path.name} is interlaced: its fields are taken as they are, with combs "
+                "where something moves; --deinterlace makes whole frames of them"
+            )
+        return picture, cautions
 
     def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """The frame upright as [H, W, 3 or 4], uint8 or uint16."""
@@ -287,6 +296,32 @@ class Movie:
             found=reason,
             remedy="use frames before it (--frames), or convert the movie again from its source",
         )
+
+
+def _whole_frames(
+    decode: Callable[[av.Packet], list[av.VideoFrame]], stream: av.VideoStream
+) -> Callable[[av.Packet], list[av.VideoFrame]]:
+    """The same frames, each made whole of the fields around it by FFmpeg's bwdif."""
+    graph = av.filter.Graph()
+    nodes = graph.add_buffer(template=stream), graph.add("bwdif", "mode=send_frame:deint=all")
+    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
+
+    def whole(packet: av.Packet) -> list[av.VideoFrame]:
+        for frame in decode(packet):
+            graph.vpush(frame)
+        if packet.size == 0:  # the last one, which empties the decoder
+            graph.vpush(None)
+        frames = []
+        with suppress(av.BlockingIOError, av.EOFError):
+            while True:
+                frame = graph.vpull()
+                if frame.pts is not None and frame.time_base and stream.time_base:
+                    frame.pts = round(frame.pts * frame.time_base / stream.time_base)
+                    frame.time_base = stream.time_base
+                frames.append(frame)
+        return frames
+
+    return whole
 
 
 def is_animated_png(path: Path | str) -> bool:
