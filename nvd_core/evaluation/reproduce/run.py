@@ -8,6 +8,7 @@ What is to be measured against something else is only measured again.
 import dataclasses
 import time
 import traceback
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -229,3 +230,6 @@ class Heard(Progress):
     @property
     def cancelled(self) -> bool:
         return self._outer.cancelled
+
+    def unsaved(self) -> AbstractContextManager[None]:
+        return self._outer.unsaved()
