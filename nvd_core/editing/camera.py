@@ -36,6 +36,7 @@ from nvd_core.media.images import at_depth, read_image, to_float
 from nvd_core.media.writer import open_writer
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import remove_temporaries_of
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps
@@ -77,7 +78,8 @@ def render_camera(
     writer = open_writer(
         out, width, height, Fraction(*clip.rate), bit_depth=depth, encoding=clip.encoding
     )
-    check_output(shot, files_of_output(out, range(first, last + 1)), named_edits(edits))
+    files = files_of_output(out, range(first, last + 1))
+    check_output(shot, files, named_edits(edits))
     seen = SeenBackground(shot)
     textures = full_textures(shot, edit_paths(shot, edits or {}))
     on = choose_device(device)
@@ -87,6 +89,7 @@ def render_camera(
     layout = _layout(shot)
     views = _views(model, keys, range(first, last + 1), (width, height), hold)
     blank = at_depth(np.zeros((height, width, 3), np.uint8), rendered_depth(clip, depth))
+    remove_temporaries_of(files)
     lock = writing_if_inside(out, shot.folder, "nvd camera", progress)
     with closing(views), lock, writer:
         progress.stage("camera", last - first + 1)

@@ -6,6 +6,7 @@ from pathlib import Path
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import inside
+from nvd_core.runtime.folder_lock import mend
 from nvd_core.shot.manifest import LayerRecord, Manifest, read_manifest
 
 
@@ -20,7 +21,9 @@ class Shot:
     def open(cls, folder: Path | str) -> "Shot":
         """Open `folder`; NvdError where it holds no valid, finished decomposition."""
         folder = Path(folder)
-        return cls(folder, read_manifest(folder))
+        shot = cls(folder, read_manifest(folder))
+        mend(folder, {shot.edit_path(name).parent for name in shot.names})
+        return shot
 
     @property
     def names(self) -> list[str]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nvd_core.evaluation.report import evaluate
-from nvd_core.evaluation.reproduce.report import flat, write_report
+from nvd_core.evaluation.reproduce.report import REPORTS, flat, write_report
 from nvd_core.evaluation.reproduce.run_list import Run, load_run_list
 from nvd_core.pipeline import decompose, resume
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import Cancelled, NvdError
-from nvd_core.runtime.files import without_nan, write_json
+from nvd_core.runtime.files import remove_temporaries_of, without_nan, write_json
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import to_dict
 from nvd_core.shot.shot import Shot
@@ -62,6 +62,8 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
     progress = progress or Progress()
     out = Path(out)
     runs = load_run_list(path)
+    reports = [out / name for name in REPORTS]
+    remove_temporaries_of(reports + [_record_path(out, run) for run in runs])
     records: dict[tuple[str, str], RunRecord] = {}
     for number, run in enumerate(runs):
         progress.message(f"run {number + 1} of {len(runs)}: {run.clip}, {run.variant}")
@@ -85,7 +87,7 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
 
 def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
     """One run, as far as it is not done yet; its record is on disk, also after a Cancelled."""
-    path = out / run.clip / f"{run.variant}.json"
+    path = _record_path(out, run)
     folder = out / run.clip / f"{run.variant}.nvd"
     request = _request(run)
     try:
@@ -128,6 +130,10 @@ def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
         record.curve = heard.curve
         _save(record, path)
     return record
+
+
+def _record_path(out: Path, run: Run) -> Path:
+    return out / run.clip / f"{run.variant}.json"
 
 
 def _check_there(against: dict[str, Path]) -> None:
