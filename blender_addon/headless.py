@@ -14,7 +14,7 @@ from .blender.storage import jobs_folder
 from .decompose.job import DEVICES, PRESETS, decompose_job
 from .decompose.prepare import prepare
 from .engine.find import find_engine, probe_command
-from .errors import AddonError
+from .errors import AddonError, visible
 from .jobs.job import CANCELLED, Job
 from .jobs.process import engine_command
 from .jobs.runner import describe
@@ -57,12 +57,13 @@ def say_json(event: str, **values) -> None:
 def say_plainly(event: str, **values) -> None:
     if event == "progress":
         text = values.get("text") or f"{values['stage']} {values['done']} of {values['total']}"
-        print(text, flush=True)
+        print(visible(text), flush=True)
     elif event == "error":
-        print(f"nvd: {values['problem']}\nwhat to do: {values['remedy']}", file=sys.stderr)
+        for words in (f"nvd: {values['problem']}", f"what to do: {values['remedy']}"):
+            print(visible(words), file=sys.stderr)
     else:
         for name, value in values.items():
-            print(f"{name}: {value}", flush=True)
+            print(visible(f"{name}: {value}"), flush=True)
 
 
 def decompose(given, say: Say) -> dict:
@@ -72,7 +73,7 @@ def decompose(given, say: Say) -> dict:
         return {"folder": str(out)}
     python = find_engine().python
     if (out / "job.json").is_file() and not (out / "manifest.json").is_file():
-        job = _engine_job(python, "resume", str(out))
+        job = _engine_job(python, "resume", str(out), *["--yes"] * given.yes)
     else:
         job = decompose_job(
             Path(given.source).resolve(),
@@ -266,6 +267,9 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--preset", choices=PRESETS, default="fast")
         added.add_argument("--device", choices=DEVICES, default="auto")
         added.add_argument("--settings", help="YAML file for the training")
+        added.add_argument(
+            "--yes", action="store_true", help="go on in a folder that you did not begin here"
+        )
     for added in (two, three):
         added.add_argument("shot")
     for added in (two, three, four):

@@ -7,14 +7,15 @@ the way through the package.
 
 import os
 
+from nvd_core.runtime.cores import cores
+
 # Threads that wait without spinning: beside a busy program, such as Blender, spinning made a
 # training step several times slower. Has to be set before torch loads its OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Numba keeps to the number of threads that a process was given too; read when it is imported.
-if os.environ.get("OMP_NUM_THREADS", "").isdigit():
-    _threads = min(int(os.environ["OMP_NUM_THREADS"]), os.cpu_count() or 1)
-    os.environ.setdefault("NUMBA_NUM_THREADS", str(max(_threads, 1)))
+if "OMP_NUM_THREADS" in os.environ:
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(cores()))
 
 __version__ = "0.1.0"
 

@@ -10,6 +10,7 @@ from nvd_core.job import Job
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import is_temporary
 from nvd_core.runtime.folder_lock import LOCK, OWNER
+from nvd_core.runtime.inside import inside
 from nvd_core.settings import Settings, load_settings, to_dict
 
 JOB, SETTINGS, MANIFEST = "job.json", "settings.yaml", "manifest.json"
@@ -57,7 +58,7 @@ def check_same(folder: Path, job: Job, settings: Settings) -> Job:
     The error names what differs, with both values.
     """
     known = Job.load(folder)
-    there = _comparable(known, load_settings(folder / SETTINGS))
+    there = _comparable(known, load_settings(inside(folder, SETTINGS)))
     asked = _comparable(job, settings)
     differing = [k for k in there | asked if there.get(k) != asked.get(k)]
     if not differing:

@@ -14,11 +14,13 @@ from nvd_core.runtime.declared import (
     Name,
     PathText,
     read,
+    text_like,
     within,
 )
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.shown import shown
 
 SCHEMA = "nvd.job"
@@ -26,6 +28,8 @@ VERSION = 1
 MOST_FRAMES = 2**31 - 1
 MOST_HEIGHT = 16384
 MOST_SEED = 2**63 - 1
+DETECTED = "maskrcnn:"
+"""what a mask begins with that is no path but a class, to be found"""
 
 Frame = Annotated[int, within(0, MOST_FRAMES)]
 Stage = Literal["frames", "flow", "masks", "motion", "training"]
@@ -55,12 +59,14 @@ class Job(Declared):
     """what `media.clip.ClipInfo` knows, so that imported frames are enough; older files lack it"""
     mask_frames: list[int | None] | None = None
     """the working frame of each mask that is one image, None for others; older files lack it"""
+    id: Annotated[str, text_like("[0-9a-f]{32}", "32 digits, 0 to f")] | None = None
+    """what the user who began it knows it by (origin.py); older files lack it"""
 
     @classmethod
     def load(cls, folder: Path) -> "Job":
         """Read `folder`/job.json; NvdError where it is not one of ours, whole and in range."""
         try:
-            values = read_json(Path(folder) / "job.json")
+            values = read_json(inside(folder, "job.json"))
             if not isinstance(values, dict):
                 raise Unreadable(shown(values))
             written = values.pop("schema", None), values.pop("version", None)
@@ -80,9 +86,12 @@ class Job(Declared):
 
     def save(self, folder: Path) -> None:
         """Write `folder`/job.json."""
+        values = dataclasses.asdict(self)
+        if self.id is None:
+            del values["id"]
         write_json(
-            Path(folder) / "job.json",
-            {"schema": SCHEMA, "version": VERSION} | dataclasses.asdict(self),
+            inside(folder, "job.json"),
+            {"schema": SCHEMA, "version": VERSION} | values,
             durable=True,
         )
 

@@ -19,6 +19,7 @@ from nvd_core.fields.saved_model import save_architecture
 from nvd_core.job import Job
 from nvd_core.media.clip import ClipInfo, import_clip, open_clip
 from nvd_core.media.images import write_image
+from nvd_core.origin import check_origin, note_begun
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
@@ -32,6 +33,7 @@ from nvd_core.runtime.devices import choose_device, wants_bfloat16
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import cannot_write, make_durable
 from nvd_core.runtime.folder_lock import writing
+from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
@@ -63,6 +65,8 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
     """
     folder = Path(folder)
     check_settings(settings)
+    if is_begun(folder):
+        check_links(folder)
     if is_finished(folder):
         check_same(folder, job, settings)
         if work_folder(folder).exists():  # killed between the manifest and its removal
@@ -92,20 +96,36 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
             return _go_on(folder, job, settings, progress)
         check_free(folder)
         job.clip, job.mask_frames = clip.info.to_json(), single_frames(masks)
-        save_settings(settings, folder / SETTINGS)
+        note_begun(folder, job, settings)
+        save_settings(settings, inside(folder, SETTINGS))
         job.save(folder)  # last: from here on the folder can be resumed
         return _run(folder, job, settings, progress)
 
 
-def resume(folder: Path, progress: Progress) -> dict:
-    """Go on with an interrupted decomposition; NvdError where there is none or it is complete."""
+def resume(folder: Path, progress: Progress, *, yes: bool = False) -> dict:
+    """Go on with an interrupted decomposition; NvdError where there is none or it is complete.
+
+    Unconfirmed where it would have to read files outside the folder that this user has not named,
+    as a stranger's folder may; `yes` reads them.
+    """
     folder = Path(folder)
     _check_unfinished(folder)
-    Job.load(folder)
+    _unfinished(folder, yes)
     with writing(folder, "nvd resume", progress):
         _check_unfinished(folder)  # another process may have finished it
-        job = Job.load(folder)
-        return _run(folder, job, load_settings(folder / SETTINGS), progress)
+        job, settings = _unfinished(folder, yes)
+        if yes:
+            note_begun(folder, job, settings)
+        return _run(folder, job, settings, progress)
+
+
+def _unfinished(folder: Path, yes: bool) -> tuple[Job, Settings]:
+    """What is asked for in a folder, and may be done."""
+    check_links(folder)
+    job, settings = Job.load(folder), load_settings(inside(folder, SETTINGS))
+    if not yes:
+        check_origin(folder, job, settings)
+    return job, settings
 
 
 def _check_unfinished(folder: Path) -> None:
@@ -123,6 +143,7 @@ def _go_on(folder: Path, job: Job, settings: Settings, progress: Progress) -> di
         return _finished(folder, progress)
     progress.message(f"going on with the unfinished decomposition of the same job in {folder}")
     known.device = job.device
+    note_begun(folder, known, settings)  # this user has just named all that it reads
     return _run(folder, known, settings, progress)
 
 
@@ -202,7 +223,7 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     work = work_folder(folder)
     flow = settings.flow_method, settings.flow_path, job.device
     if "frames" in job.done and job.clip:
-        info = ClipInfo.from_json(job.clip)  # its source is not needed any more
+        info = ClipInfo.from_json(job.clip | {"source": job.source})  # which is not read any more
     else:
         clip = open_clip(job.source, _range(job), job.height)
         info, job.clip = clip.info, clip.info.to_json()
@@ -256,7 +277,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
     for n, (name, _) in enumerate(job.masks):
         detected = [] if sources[n] else [t for t in range(info.frames) if weights[n, t].any()]
         for t in detected or frames_of(sources[n], info.frames):
-            write_image(folder / "masks" / name / f"{t:05d}.png", masks[n, t, ..., None])
+            write_image(inside(folder, f"masks/{name}/{t:05d}.png"), masks[n, t, ..., None])
             release(masks, weights)
     if settings.mask_margin > 0:
         doubt_edges(work, settings.mask_margin)

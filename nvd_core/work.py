@@ -5,13 +5,13 @@ h x w pixels (`priors/flow_size.py`); docs/develop/architecture.md has their mea
 """
 
 import gc
-import shutil
 from pathlib import Path
 
 import numpy as np
 
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.inside import inside, remove_folder
 from nvd_core.runtime.mapped_arrays import streamed
 
 FOLDER = "work"
@@ -27,17 +27,17 @@ MOTION_FACTS = "motion.json"  # what is known of each layer's motion, background
 
 def work_folder(folder: Path) -> Path:
     """Where the decomposition folder `folder` keeps its scratch arrays."""
-    return Path(folder) / FOLDER
+    return inside(folder, FOLDER)
 
 
 def open_array(work: Path, name: str, mode: str = "r") -> np.memmap:
     """A finished array, memory-mapped; `mode` "r+" to change it in place."""
-    return np.load(Path(work) / name, mmap_mode=mode)
+    return np.load(inside(work, name), mmap_mode=mode)
 
 
 def motion_facts(work: Path) -> list[dict]:
     """What `global_motion` noted of each layer, the background last."""
-    path = Path(work) / MOTION_FACTS
+    path = inside(work, MOTION_FACTS)
     try:
         return read_json(path)
     except Unreadable as error:
@@ -55,7 +55,7 @@ def remove_work(folder: Path) -> None:
     an array when it is forgotten.
     """
     gc.collect()  # networks and closures in a circle may still hold some
-    shutil.rmtree(work_folder(folder), ignore_errors=True)
+    remove_folder(folder, FOLDER)
 
 
 class ClipData:

@@ -6,6 +6,7 @@ fixture is asked for, so that the tests inside Blender, where torch is not, can 
 
 import importlib
 import os
+import tempfile
 
 import pytest
 
@@ -17,6 +18,9 @@ try:
     import torch
 except ModuleNotFoundError:  # inside Blender
     torch = None
+
+# Where the engine notes what a user has begun; a test run is no user
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="nvd-test-state-")
 
 # Without a GPU, Triton's kernels run in its interpreter; that must be said before it is imported.
 # torch imports triton by itself where both are installed, so a test module would come too late.

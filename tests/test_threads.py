@@ -43,3 +43,25 @@ def test_a_parallel_kernel_does_not_change_the_number_of_torchs_threads(threads,
         text=True,
     )
     assert done.stdout.split() == [str(threads)] * 2, done.stdout + done.stderr
+
+
+REPORT = """
+import os, sys
+from nvd_core.cli import main as command_line
+def info(parsed, progress):
+    import cv2, numba, torch
+    from nvd_core.media import images, movies
+    from nvd_core.runtime.frame_threads import worker_count
+    counts = [torch.get_num_threads(), numba.get_num_threads(), worker_count()]
+    counts += [images._THREADS, movies._THREADS, cv2.getNumThreads()]
+    return {"counts": " ".join(map(str, counts))}
+command_line._info = info
+sys.exit(command_line.main(["info", "nowhere", *sys.argv[1:]]))
+"""
+
+
+def test_threads_on_the_command_line_are_all_that_any_part_works_with():
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("NUM_THREADS")}
+    command = [sys.executable, "-c", REPORT, "--threads", "1"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == "counts: 1 1 1 1 1 1", done.stdout + done.stderr

@@ -11,6 +11,7 @@ ENGINE_REMEDIES = (("nvd resume", "nvd.resume_job"), ("--device cpu", "nvd.retry
 TEXTS = {
     "nvd.install_engine": ("Install Engine", "IMPORT"),
     "nvd.resume_job": ("Resume", "PLAY"),
+    "nvd.resume_anyway": ("Resume Anyway", "PLAY"),
     "nvd.retry_on_cpu": ("Run on the CPU", "PLAY"),
     "nvd.open_shot": ("Open a Decomposition", "FILE_FOLDER"),
     "wm.save_mainfile": ("Save the File", "FILE_TICK"),

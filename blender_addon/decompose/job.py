@@ -115,19 +115,23 @@ def decompose_job(
     )
 
 
-def resume_folder(out: str | Path, python: Path | None = None) -> Job:
-    """Queue what is left of an unfinished decomposition folder, whoever began it."""
+def resume_folder(out: str | Path, python: Path | None = None, *, yes: bool = False) -> Job:
+    """Queue what is left of an unfinished decomposition folder, whoever began it.
+
+    A folder from elsewhere may name any file as its source: the job fails and says which, unless
+    `yes` lets it read them.
+    """
     out = Path(os.path.abspath(out))
     known = next((job for job in runner.queue.jobs if Path(job.out) == out), None)
     if known is not None:
-        known.queue_again()
+        (known.resume_anyway if yes else known.queue_again)()
         return runner.queue_job(known)
     if not (out / "job.json").is_file():
         raise AddonError(
             f"{out} holds no unfinished decomposition", "choose the folder that was being made"
         )
     python = python or find_engine().python
-    command = engine_command(python, "resume", out)
+    command = engine_command(python, "resume", out, *["--yes"] * yes)
     job = Job.create(
         jobs_folder(),
         title=out.stem,

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..errors import visible
+
 TEXT_LIMIT = 4000  # letters of a text for people
 TRIES = 20
 LARGEST = 1e15  # a number; hours and decibels are far from it
@@ -85,11 +87,11 @@ def clean(text: str) -> str:
 
 
 def text(values: dict, name: str, default: str | None = None) -> str:
-    """A text for people."""
+    """A text for people, all of it visible."""
     value = values.get(name, default)
     if not isinstance(value, str):
         raise Odd(f"{name}: expected a text, found {shown(value)}")
-    return clean(value[:TEXT_LIMIT])
+    return visible(value[:TEXT_LIMIT])
 
 
 def path(values: dict, name: str, default: str | None = None) -> str:

@@ -14,7 +14,7 @@ import time
 import uuid
 from pathlib import Path
 
-from ..errors import AddonError
+from ..errors import AddonError, visible
 from . import checked_json, process
 from .claim import Claimed, claimed
 from .job_files import SCHEMA, JobFiles, Mark, read_mark, read_plan, unwritable, write_mark
@@ -146,10 +146,20 @@ class Job:
             step["command"] = ["cpu" if word == "cuda" else word for word in words]
         self.queue_again()
 
+    def resume_anyway(self) -> None:
+        """Make a job pending again that asked whether it may read what its folder names."""
+        for name in ("first_steps", "resume_steps"):
+            for step in self.plan[name]:
+                words = step["command"]
+                if "resume" in words and "--yes" not in words:
+                    words.append("--yes")
+        self.queue_again()
+
     def full_log(self) -> str:
         """What the job said, for people: its log, then its errors."""
         files = [path for path in (self.files.log, self.files.errors) if path.is_file()]
-        return "\n".join(path.read_text("utf-8", "replace") for path in files)
+        lines = "\n".join(path.read_text("utf-8", "replace") for path in files).split("\n")
+        return "\n".join(map(visible, lines))
 
     def cancel(self) -> None:
         """Ask the job to stop; it does so within two seconds. A pending one is not begun."""

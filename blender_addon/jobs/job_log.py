@@ -6,13 +6,15 @@ is passed over, and counted in `unread`.
 
 from pathlib import Path
 
-from ..errors import AddonError
+from ..errors import AddonError, visible
 from . import checked_json
 from .checked_json import Odd
 
 READ_LIMIT = 1 << 16  # bytes taken in at a time
 LINE_LIMIT = 1 << 20  # bytes of a line
 MOST_CAUTIONS = 20
+MOST_READS = 40
+ANYWAY = "nvd.resume_anyway"
 
 
 class JobLog:
@@ -21,6 +23,7 @@ class JobLog:
     `stage`, `done`, `total`, `seconds_left`, `psnr` and `preview` are the newest progress, `step`
     the (number, of how many) of the process that runs, `message` the newest line for people,
     `result` what was reported at the end, `error` an AddonError, `exit_code` the last word.
+    `reads` is what the engine would read and asks the artist about first, in words.
     `unread` counts the lines that could not be understood, `odd` says why, of the newest.
     """
 
@@ -54,6 +57,7 @@ class JobLog:
         self.cautions: list[str] = []
         self.result: dict = {}
         self.error: AddonError | None = None
+        self.reads: list[str] = []
         self.exit_code: int | None = None
         self.said_cancelled = False
         self.unread, self.odd = 0, ""
@@ -97,7 +101,7 @@ class JobLog:
 
     def _take(self, line: str) -> None:
         if not line.startswith("{"):
-            self.message = checked_json.clean(line[:1000]) or self.message  # pip and Blender
+            self.message = visible(line[:1000]) or self.message  # pip and Blender
             return
         try:
             values = checked_json.parse(line)
@@ -158,10 +162,19 @@ class JobLog:
         problem = checked_json.text(values, "problem")
         problem += f" ({'; '.join(details)})" if details else ""
         remedy, button = (checked_json.text(values, name, "") for name in ("remedy", "button"))
-        self.error = AddonError(problem, remedy, button)
+        self.reads = _reads(values.get("reads"))
+        self.error = AddonError(problem, remedy, ANYWAY if self.reads else button)
 
     def _take_exit(self, values: dict) -> None:
         self.exit_code = checked_json.whole(values, "code", -(2**31), 2**32)
+
+
+def _reads(values: object) -> list[str]:
+    """What the engine asks about; empty where it asks nothing."""
+    found = values if isinstance(values, list) else []
+    return [visible(line[: checked_json.TEXT_LIMIT]) for line in found if isinstance(line, str)][
+        :MOST_READS
+    ]
 
 
 def last_line(path: Path) -> str:
@@ -172,4 +185,4 @@ def last_line(path: Path) -> str:
             lines = file.read().decode("utf-8", "replace").strip().splitlines()
     except OSError:
         return ""
-    return checked_json.clean(lines[-1]) if lines else ""
+    return visible(lines[-1]) if lines else ""

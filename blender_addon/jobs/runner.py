@@ -14,6 +14,7 @@ import bpy
 from bpy.app.handlers import persistent
 from bpy.props import CollectionProperty, StringProperty
 
+from ..blender.inside import check_links
 from ..blender.storage import is_ours
 from ..errors import AddonError
 from .job import INTERRUPTED, PENDING, Job
@@ -133,6 +134,8 @@ class Runner:
         if not (folder / "plan.json").is_file():
             return None  # made on another machine, or its folder was cleared away
         try:
+            if not is_ours(folder):
+                check_links(folder)
             job = Job(folder)
         except (AddonError, OSError) as error:
             self.damaged[record.job_id] = as_problem(error, f"{folder} cannot be read")

@@ -17,6 +17,7 @@ from pathlib import Path
 import bpy
 from bpy.app.handlers import persistent
 
+from ..blender.inside import inside
 from ..blender.pixels import set_space
 from ..blender.storage import jobs_folder
 from ..blender.undo import keep_packed, put_in_place
@@ -26,7 +27,7 @@ from ..jobs.job import DONE, INTERRUPTED, Job
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot import painting
-from ..shot.folder import Shot
+from ..shot.folder import Shot, ShotError
 from ..shot.shots import NVD_PG_layer, NVD_PG_shot, all_shots, listed_shot, stored_path
 from ..strip.strips import render_command, strip_named
 from ..strip.timing import shown_pictures
@@ -96,9 +97,10 @@ def to_layers(entry: NVD_PG_shot, python: str | Path, lit: bool | None = None) -
         painting.edit_of(layer)
     painting.save_edits(entry)
     if painting.has_unsaved(canvas):
-        painting.save_image(canvas)
+        painting.save_image(canvas, entry)
     words = ["paint", shot.folder, "--frame", frame, "--image", canvas["nvd_path"]]
-    words += ["--base", _path(shot, "base_%05d") % frame, "--out", shot.folder / "paint" / "layers"]
+    layers = inside(shot.folder, "paint/layers", ShotError)
+    words += ["--base", _path(shot, "base_%05d") % frame, "--out", layers]
     if entry.canvas_lit if lit is None else lit:
         words.append("--lit")
     command = engine_command(python, *words)
@@ -140,7 +142,7 @@ def _canvas(entry: NVD_PG_shot) -> bpy.types.Image:
 
 
 def _path(shot: Shot, name: str) -> str:
-    return str(shot.folder / "paint" / f"{name}.{shot.suffix}")
+    return str(inside(shot.folder, f"paint/{name}.{shot.suffix}", ShotError))
 
 
 def _path_of(canvas: bpy.types.Image | None) -> str:
@@ -283,7 +285,7 @@ def _before_save(_path) -> None:
             continue
         try:
             entry.read()
-            painting.save_image(entry.canvas)
+            painting.save_image(entry.canvas, entry)
         except AddonError as error:
             print(f"Neural Video Layers: {error}; the painted frame is kept in the .blend")
             keep_packed(entry.canvas)

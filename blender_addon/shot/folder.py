@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import AddonError
+from ..blender.inside import NAME, check_links, inside
+from ..errors import AddonError, visible
 
 SCHEMA = "nvd.decomposition"
 VERSION = 1  # the newest version of the schema that this extension knows
@@ -46,7 +47,7 @@ class Shot:
 
     @property
     def name(self) -> str:
-        return self.folder.stem
+        return visible(self.folder.stem)
 
     @property
     def suffix(self) -> str:
@@ -54,16 +55,16 @@ class Shot:
         return "exr" if self.encoding == "linear" else "png"
 
     def frame(self, index: int) -> Path:
-        return self.folder / (self.frame_pattern % index)
+        return inside(self.folder, self.frame_pattern % index, ShotError)
 
     def map(self, index: int) -> Path:
-        return self.folder / (self.map_pattern % index)
+        return inside(self.folder, self.map_pattern % index, ShotError)
 
 
 def read_shot(folder: str | Path) -> Shot:
     """Read and check `folder`; ShotError where it cannot be opened."""
     folder = Path(folder).resolve()
-    manifest = _Manifest(_read_json(folder / "manifest.json"))
+    manifest = _Manifest(_read_json(inside(folder, "manifest.json", ShotError)))
     _check_schema(manifest)
     shot = Shot(
         folder=folder,
@@ -77,6 +78,7 @@ def read_shot(folder: str | Path) -> Shot:
         layers=_layers(manifest, folder),
         cautions=tuple(str(line) for line in manifest.optional_list("cautions")),
     )
+    check_links(folder, ShotError)
     _check_files(shot)
     return shot
 
@@ -160,16 +162,6 @@ def _rate(manifest: _Manifest) -> tuple[int, int]:
     return rate[0], rate[1]
 
 
-def _inside(folder: Path, relative: str) -> Path:
-    path = folder / relative
-    if Path(relative).is_absolute() or not path.resolve().is_relative_to(folder):
-        raise ShotError(
-            f"the folder refers to a file outside itself, {relative!r}",
-            "do not use this folder unless you trust where it came from; " + AGAIN,
-        )
-    return path
-
-
 def _pattern(manifest: _Manifest, key: str, folder: Path) -> str:
     pattern = manifest.get(key, str)
     if not re.fullmatch(r"[^%]*%0\dd[^%]*", pattern):
@@ -177,7 +169,7 @@ def _pattern(manifest: _Manifest, key: str, folder: Path) -> str:
             f"manifest.json: `{key}` should be a pattern such as {key}/%05d.exr, is {pattern!r}",
             AGAIN,
         )
-    _inside(folder, pattern % 0)
+    inside(folder, pattern % 0, ShotError)
     return pattern
 
 
@@ -186,7 +178,7 @@ def _layers(manifest: _Manifest, folder: Path) -> tuple[Layer, ...]:
     for index, values in enumerate(manifest.get("layers", list)):
         entry = _Manifest(values, f"layers[{index}].")
         name = entry.get("name", str)
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", name) or name in [layer.name for layer in layers]:
+        if not re.fullmatch(NAME, name) or name in [layer.name for layer in layers]:
             raise ShotError(
                 f"manifest.json: {name!r} is no name for a layer, or names two of them", AGAIN
             )
@@ -194,8 +186,8 @@ def _layers(manifest: _Manifest, folder: Path) -> tuple[Layer, ...]:
             Layer(
                 name=name,
                 kind=entry.choice("kind", ("object", "background")),
-                texture=_inside(folder, entry.get("texture", str)),
-                edit=_inside(folder, entry.get("edit", str)),
+                texture=inside(folder, entry.get("texture", str), ShotError),
+                edit=inside(folder, entry.get("edit", str), ShotError),
             )
         )
     if not layers:

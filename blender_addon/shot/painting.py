@@ -20,6 +20,7 @@ from bpy.app.handlers import persistent
 
 from ..blender import compat
 from ..blender.handlers import register_handlers_factory
+from ..blender.inside import inside_path
 from ..blender.pixels import read_pixels, write_pixels
 from ..blender.undo import keep_packed, put_in_place, watch
 from .folder import ShotError
@@ -63,7 +64,7 @@ def save_edits(entry: NVD_PG_shot) -> list[Path]:
     unsaved = [layer for layer in entry.layers if is_unsaved(layer)]
     if unsaved and entry.missing:
         entry.read()  # raises, and says what to do
-    return [save_image(layer.edit) for layer in unsaved]
+    return [save_image(layer.edit, entry) for layer in unsaved]
 
 
 def is_unsaved(layer: NVD_PG_layer) -> bool:
@@ -167,9 +168,13 @@ def edit_of(layer: NVD_PG_layer) -> bpy.types.Image:
     return layer.edit
 
 
-def save_image(image: bpy.types.Image) -> Path:
-    """Write the image to its file, beside and renamed; ShotError where the disk refuses."""
-    path = Path(image["nvd_path"])
+def save_image(image: bpy.types.Image, entry: NVD_PG_shot) -> Path:
+    """Write the image to its file in the shot's folder, beside and renamed.
+
+    ShotError where the disk refuses, and where the file, which a .blend from elsewhere may name as
+    it likes, does not lie in that folder.
+    """
+    path = inside_path(entry.path, Path(image["nvd_path"]), ShotError)
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     packed = image.packed_file is not None
     try:

@@ -18,6 +18,7 @@ from pathlib import Path
 import bpy
 
 from ..blender import compat
+from ..blender.inside import inside
 from ..jobs.process import clean_environment, engine_command, hidden
 from ..shot import nodes
 from ..shot.folder import Shot, ShotError
@@ -61,7 +62,7 @@ def render_command(python: str | Path, shot: Shot, pattern: str, mode: str = "de
 def render_pattern(entry: NVD_PG_shot) -> str:
     """Where the rendered frames go: a folder `render` beside the decomposition's files."""
     shot = entry.read()
-    return str(shot.folder / "render" / f"%05d.{shot.suffix}")
+    return str(inside(shot.folder, f"render/%05d.{shot.suffix}", ShotError))
 
 
 def render_to_strip(

@@ -143,6 +143,32 @@ class NVD_OT_resume_job(_OnJob, bpy.types.Operator):
         runner.queue_job(job, sequencer_scene(context))
 
 
+class NVD_OT_resume_anyway(_OnJob, bpy.types.Operator):
+    """Go on, though the folder was not begun by you on this machine; first it says what is read"""
+
+    bl_idname = "nvd.resume_anyway"
+    bl_label = "Resume Anyway"
+
+    def invoke(self, context, _event):
+        try:
+            self.lines = self.found_to_start().log.reads
+        except AddonError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return context.window_manager.invoke_props_dialog(
+            self, width=560, title="Read These Files and Resume?", confirm_text="Resume"
+        )
+
+    def draw(self, _context):
+        for line in self.lines:
+            self.layout.label(text=line)
+
+    def work(self, context):
+        job = self.found_to_start()
+        job.resume_anyway()
+        runner.queue_job(job, sequencer_scene(context))
+
+
 class NVD_OT_retry_on_cpu(_OnJob, bpy.types.Operator):
     """Run the job on the CPU, which takes longer"""
 
@@ -267,6 +293,7 @@ _classes = (
     NVD_OT_decompose,
     NVD_OT_cancel_job,
     NVD_OT_resume_job,
+    NVD_OT_resume_anyway,
     NVD_OT_retry_on_cpu,
     NVD_OT_forget_job,
     NVD_OT_open_job,

@@ -155,7 +155,7 @@ def _draw_job(layout, job: Job) -> None:
 
 def _picture(job: Job) -> int:
     """The icon of the newest preview picture, 0 where there is none."""
-    path = job.log.preview
+    path = "" if job.id in runner.foreign else job.log.preview  # a stranger's may be any file
     if _pictures is None or not path or not os.path.isfile(path):
         return 0
     key = f"{path} {os.stat(path).st_mtime_ns}"

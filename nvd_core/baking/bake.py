@@ -19,6 +19,7 @@ from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.saved_model import save_texture_boxes
 from nvd_core.media.images import write_image
 from nvd_core.runtime.files import copy_file
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import LayerRecord
@@ -71,7 +72,7 @@ def bake(
     layout = survey(model, texels_per_pixel, progress)
     coverage = Coverage([(frame.width, frame.height) for frame in layout])
     progress.stage("maps", frames)
-    with MapWriter(folder / "maps", model.names) as writer:
+    with MapWriter(inside(folder, "maps"), model.names) as writer:
         for t in range(frames):
             layers = frame_layers(model, t)
             writer.write(t, _layer_maps(layers, layout, coverage), layers.added)
@@ -100,7 +101,7 @@ def _seen(
     numbers = range(shape.frames)
 
     def path(t: int) -> Path:
-        return folder / f"maps/{t:05d}.exr"
+        return inside(folder, f"maps/{t:05d}.exr")
 
     with closing(read_ahead(path, numbers, model.names, shape.height, shape.width)) as maps:
         yield from zip(streamed(clip), maps, strict=True)
@@ -195,8 +196,8 @@ def _write_texture(folder: Path, name: str, image: np.ndarray, background: bool)
         texture_width=image.shape[1],
         texture_height=image.shape[0],
     )
-    write_image(folder / record.texture, image)
-    edit = folder / record.edit
+    texture, edit = inside(folder, record.texture), inside(folder, record.edit)
+    write_image(texture, image)
     if not edit.exists():
-        copy_file(folder / record.texture, edit, durable=True)
+        copy_file(texture, edit, durable=True)
     return record

@@ -15,8 +15,10 @@ from nvd_core.cli.arguments import Parser, assignment, frame_range, named_path, 
 from nvd_core.cli.commands import add_commands
 from nvd_core.cli.stopping import CANCELLED, stop_with_stdin, stopping
 from nvd_core.cli.unexpected import DEBUG, is_refusing_disk, refusing_disk, unexpected
-from nvd_core.runtime.errors import Cancelled, NvdError
+from nvd_core.runtime.cores import limit_threads
+from nvd_core.runtime.errors import Cancelled, NvdError, Unconfirmed
 from nvd_core.runtime.progress import JsonProgress, Progress, RichProgress
+from nvd_core.runtime.shown import visible
 
 BAD_INPUT = 2
 UNEXPECTED = 70
@@ -31,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         parsed = _parser().parse_args(arguments)
+        if parsed.threads:
+            limit_threads(parsed.threads)
         return _run(parsed)
     except NvdError as error:
         _print_error(error, "--json" in given)
@@ -51,6 +55,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(parsed: argparse.Namespace) -> int:
+    """Run the parsed command; where it needs the user's word and there is a terminal, ask."""
+    try:
+        return _run_once(parsed)
+    except Unconfirmed as error:
+        if not _agrees(error, parsed):
+            raise
+        parsed.yes = True
+        return _run_once(parsed)
+
+
+def _agrees(error: Unconfirmed, parsed: argparse.Namespace) -> bool:
+    """Ask at the terminal, where there is one; never where a program reads what we say."""
+    if parsed.json or not all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+        return False
+    print(visible(error.problem) + ":", file=sys.stderr)
+    for line in error.reads:
+        print(f"  {visible(line)}", file=sys.stderr)
+    print("Read them and go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _run_once(parsed: argparse.Namespace) -> int:
     """Run the parsed command with progress shown and cancellation wired up."""
     with JsonProgress() if parsed.json else RichProgress() as progress:
         try:
@@ -119,7 +145,7 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
 def _resume(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.pipeline import resume
 
-    return resume(parsed.shot, progress)
+    return resume(parsed.shot, progress, yes=parsed.yes)
 
 
 def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
@@ -177,7 +203,7 @@ def _print_result(result: dict, as_json: bool) -> None:
             value = ", ".join(f"{k} {v}" for k, v in value.items())
         elif isinstance(value, list | tuple):
             value = ", ".join(map(str, value)) or "none"
-        print(f"{name.replace('_', ' ')}: {value}")
+        print(visible(f"{name.replace('_', ' ')}: {value}"))
 
 
 def _print_error(error: NvdError, as_json: bool) -> None:
@@ -188,10 +214,11 @@ def _print_error(error: NvdError, as_json: bool) -> None:
             expected=error.expected or None,
             found=error.found or None,
             remedy=error.remedy,
+            reads=list(error.reads) if isinstance(error, Unconfirmed) else None,
         )
         return
-    print(f"nvd: {error}".replace("\n", " "), file=sys.stderr)
-    print(f"what to do: {error.remedy}".replace("\n", " "), file=sys.stderr)
+    print(visible(f"nvd: {error}"), file=sys.stderr)
+    print(visible(f"what to do: {error.remedy}"), file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -246,6 +273,11 @@ def _parser() -> argparse.ArgumentParser:
 
     resume = commands.add_parser("resume", help="go on with an interrupted decomposition")
     resume.add_argument("shot", type=Path)
+    resume.add_argument(
+        "--yes",
+        action="store_true",
+        help="read what the folder names outside itself, though you did not begin it here",
+    )
     resume.set_defaults(command=_resume)
 
     render = commands.add_parser("render", help="render the edited clip")
@@ -287,5 +319,11 @@ def _parser() -> argparse.ArgumentParser:
             "--stop-with-stdin",
             action="store_true",
             help="stop when standard input, a pipe, is closed: for a program that starts this one",
+        )
+        command.add_argument(
+            "--threads",
+            type=whole(1, 1024),
+            metavar="N",
+            help="work with at most N threads; by default with as many as the machine has cores",
         )
     return parser

@@ -10,6 +10,7 @@ import platform
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from nvd_core import __version__
 from nvd_core.begun import ERROR_LOG, is_begun
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import cannot_write
+from nvd_core.runtime.inside import inside
+from nvd_core.runtime.shown import visible
 
 _REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 DEBUG = "NVD_DEBUG"
@@ -47,12 +50,14 @@ def _logged(error: Exception, folder: Path | None) -> Path | None:
     """The file to which the traceback was added; None where none can be written."""
     places = [Path(tempfile.gettempdir(), f"nvd-error-{os.getpid()}.log")]
     if folder is not None and is_begun(folder):
-        places.insert(0, folder / ERROR_LOG)
+        with suppress(NvdError):  # a link there, or one on the way, may lead anywhere
+            places.insert(0, inside(folder, ERROR_LOG))
     head = (
         f"{datetime.now().astimezone().isoformat(' ', 'seconds')} nvd {__version__}, "
         f"Python {platform.python_version()}, {platform.platform()}\n{sys.argv}\n"
     )
-    text = head + "".join(traceback.format_exception(error)) + "\n"
+    lines = [*head.splitlines(), *"".join(traceback.format_exception(error)).split("\n")]
+    text = "\n".join(map(visible, lines)) + "\n"
     for place in places:
         try:
             with place.open("a", encoding="utf-8", errors="backslashreplace") as file:

@@ -24,6 +24,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import without_nan, write_json
 from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps, iter_maps
 from nvd_core.shot.shot import Shot
@@ -129,12 +130,12 @@ def _evaluate(
     _write_pictures(shot, {f"texture_{name}": picture for name, picture in textures.items()})
     rows.append(list(textures.values()))
     labels.append([f"texture of {name}" for name in textures])
-    write_image(shot.report / "contact_sheet.png", pictures.contact_sheet(rows, labels))
+    write_image(inside(shot.report, "contact_sheet.png"), pictures.contact_sheet(rows, labels))
     report = _figures(shot, measured)  # an undefined figure is null
     report |= {} if compared is None else {"truth": compared}
     report |= {} if tracked is None else {"tracks": tracked}
     report = without_nan(report)
-    write_json(shot.report / "report.json", report)
+    write_json(inside(shot.report, "report.json"), report)
     for text in report["cautions"]:
         progress.caution(text)
     return report
@@ -216,7 +217,7 @@ def _frame_pictures(
 
 def _write_pictures(shot: Shot, shown: dict[str, np.ndarray]) -> None:
     for name, picture in shown.items():
-        write_image(shot.report / f"{name}.png", picture)
+        write_image(inside(shot.report, f"{name}.png"), picture)
 
 
 def _figures(shot: Shot, measured: Measured) -> dict:

@@ -17,6 +17,7 @@ from nvd_core.runtime.declared import JSON, Fault, Name, read, within
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.shown import shown
 from nvd_core.settings import load_settings
 
@@ -104,7 +105,7 @@ def _tensor_of_1(name: str) -> str:
 
 def _read_facts(folder: Path) -> dict:
     """checkpoint.json, brought to the present version."""
-    path = folder / "checkpoint.json"
+    path = inside(folder, "checkpoint.json")
     facts = read_json(path)
     version = facts["version"]
     check_version(path, version)
@@ -144,7 +145,7 @@ def save_architecture(folder: Path, shape: ClipShape, names: list[str], starts: 
     ]
     shape = {"frames": shape.frames, "height": shape.height, "width": shape.width}
     facts = {"version": VERSION, "clip": shape, "layers": layers}
-    write_json(folder / "checkpoint.json", facts, durable=True)
+    write_json(inside(folder, "checkpoint.json"), facts, durable=True)
 
 
 def _cells(mask: np.ndarray | None) -> int | None:
@@ -157,7 +158,7 @@ def save_texture_boxes(folder: Path, boxes: list[tuple[np.ndarray, np.ndarray]])
 
     Lowest and highest coordinates [2] a layer: what ties the networks to the baked textures.
     """
-    path = folder / "checkpoint.json"
+    path = inside(folder, "checkpoint.json")
     facts = _read_facts(folder)
     facts["textures"] = [[low.tolist(), high.tolist()] for low, high in boxes]
     write_json(path, facts, durable=True)
@@ -188,7 +189,7 @@ def _blank_mask(cells: int | None) -> np.ndarray | None:
 
 def load_model(folder: Path) -> LayeredVideo:
     """The trained networks of a decomposition folder, on the CPU; NvdError where they are not."""
-    missing = [name for name in FILES if not (folder / name).is_file()]
+    missing = [name for name in FILES if not inside(folder, name).is_file()]
     if missing:
         raise NvdError(
             f"{folder} has come without its trained networks",
@@ -216,6 +217,6 @@ def load_model(folder: Path) -> LayeredVideo:
             found=str(error).splitlines()[0],
             remedy="copy the folder again with all its files, or make it again",
         ) from error
-    model = LayeredVideo(shape, names, load_settings(folder / "settings.yaml"), starts)
-    load_checkpoint(folder / "checkpoint.safetensors", model)
+    model = LayeredVideo(shape, names, load_settings(inside(folder, "settings.yaml")), starts)
+    load_checkpoint(inside(folder, "checkpoint.safetensors"), model)
     return model

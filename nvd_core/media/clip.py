@@ -23,6 +23,7 @@ from nvd_core.media.sequences import ImageSequence, is_movie
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file, written_beside
 from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import FRAMES, work_folder
@@ -174,13 +175,14 @@ def import_clip(clip: Clip, folder: Path, progress: Progress) -> None:
     was cancelled starts again from nothing.
     """
     info, folder = clip.info, Path(folder)
-    _remove_old_frames(folder / "frames")
+    frames_folder = inside(folder, "frames")
+    _remove_old_frames(frames_folder)
     suffix = ".exr" if info.encoding == "linear" else ".png"
     shape = (info.frames, info.height, info.width, 3)
     progress.stage("frames", info.frames)
     with written_beside(work_folder(folder) / FRAMES) as temporary:
         frames = new_array(temporary, shape)
-        _import_frames(clip, folder / "frames", suffix, frames, progress)
+        _import_frames(clip, frames_folder, suffix, frames, progress)
         frames.flush()
         del frames  # Windows renames no file that is still mapped
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import OpenImageIO as oiio
 
+from nvd_core.runtime.cores import cores
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 
@@ -25,7 +26,7 @@ IMAGE_SUFFIXES = frozenset((
 
 # By default OpenImageIO starts a thread for every core it sees, which on a shared machine may be
 # far more than the process is allowed.
-_THREADS = min(4, os.cpu_count() or 1)
+_THREADS = min(4, cores())
 oiio.attribute("threads", _THREADS)
 oiio.attribute("exr_threads", _THREADS)
 

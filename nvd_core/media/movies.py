@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
+from nvd_core.runtime.cores import cores
 from nvd_core.runtime.errors import NvdError
 
 # Full chroma interpolation and exact rounding: swscale's defaults are made for speed, and are off
@@ -20,7 +21,7 @@ SCALING = (
     | Interpolation.FULL_CHR_H_INT
     | Interpolation.FULL_CHR_H_INP
 )
-_THREADS = 2
+_THREADS = min(2, cores())
 
 # Codecs whose every packet shows exactly one frame. Of others (VP8's hidden frames, MPEG-4's packed
 # ones, fields) the frames are counted by decoding them.
@@ -30,6 +31,19 @@ _FRAME_A_PACKET = frozenset((
     "ffvhuff", "utvideo", "rawvideo",
 ))
 # fmt: on
+# The containers that hold their pictures themselves. FFmpeg goes by what is in a file, not by its
+# name, and others are lists (concat, HLS, DASH, IMF, SDP, VobSub) that have it open any file or
+# address. A MOV may name other files too, which the last two options forbid.
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mxf,mxf_opatom,mpeg,mpegvideo,mpegts,mpegtsraw,"
+    "m4v,h264,hevc,vvc,av1,obu,ivf,mjpeg,flv,asf,ogg,nut,dv,gxf,yuv4mpegpipe"
+)
+_NOTHING_ELSE = {
+    "format_whitelist": _FORMATS,
+    "protocol_whitelist": "file",
+    "enable_drefs": "0",
+    "use_absolute_path": "0",
+}
 _PROGRESSIVE = (0, 1)  # unknown, progressive
 _UNSPECIFIED, _BT709, _BT601 = 2, 1, 6  # AVColorSpace
 
@@ -38,7 +52,8 @@ class Movie:
     """A movie file as a source of frames; only one of them is in memory at a time.
 
     `frames` counts what is really there, whatever the file's header says. `width` and `height` are
-    those of the picture as shown: a rotation noted in the file is applied.
+    those of the picture as shown: a rotation noted in the file is applied. No other file is opened:
+    what is a playlist under a movie's name is an NvdError.
     """
 
     def __init__(self, path: Path | str):
@@ -90,9 +105,12 @@ class Movie:
         """Yield the container and its video stream, closed afterwards."""
         try:
             # "file:", as FFmpeg takes the 12: of 12:30.mp4 for a protocol
-            container = av.open(f"file:{self.path}")
-        except av.FFmpegError as error:
-            raise _not_a_movie(self.path, error.strerror) from error
+            container = av.open(f"file:{self.path}", options=_NOTHING_ELSE)
+        except (av.FFmpegError, ValueError) as error:  # ValueError: NUL in the name
+            reason = getattr(error, "strerror", str(error))
+            if isinstance(error, av.ArgumentError):  # so it says that a format is not on the list
+                reason = "another kind of file, or a list of other files, which is not followed"
+            raise _not_a_movie(self.path, reason) from error
         with container:
             stream = container.streams.best("video")
             if stream is None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nvd_core.job import DETECTED
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import FRAMES, MASK_WEIGHT, MASKS, open_array
 
-PREFIX = "maskrcnn:"
 LEAST_SCORE = 0.5
 """confidence from which a detection counts"""
 LEAST_OVERLAP = 0.1
@@ -32,7 +32,7 @@ Detector = Callable[[np.ndarray], list[tuple[str, float, np.ndarray]]]
 def wanted_class(source: Path | str) -> str | None:
     """The class of a mask source `maskrcnn:CLASS`; None for any other."""
     text = str(source)
-    return text.removeprefix(PREFIX) if text.startswith(PREFIX) else None
+    return text.removeprefix(DETECTED) if text.startswith(DETECTED) else None
 
 
 def load_detector(weights: Path | str | None, classes: list[str], device: str = "auto") -> Detector:

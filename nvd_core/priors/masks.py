@@ -19,6 +19,7 @@ from nvd_core.media.sequences import ImageSequence, file_number, is_movie, list_
 from nvd_core.priors.mask_rcnn import wanted_class
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.inside import NAME
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import MASK_WEIGHT, MASKS, work_folder
@@ -197,7 +198,7 @@ def _check_names(names: list[str]) -> None:
     seen = set()
     for name in names:
         problem = ""
-        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        if not re.fullmatch(NAME, name):
             problem = f"{name!r} cannot be the name of an object"
         elif name.lower() == "background":
             problem = "no object can be called background: that is what remains behind them all"

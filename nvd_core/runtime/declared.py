@@ -24,6 +24,7 @@ from msgspec import Meta
 
 from nvd_core.runtime.documents import MOST_DIGITS, NUMBER, sound
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.inside import NAME
 from nvd_core.runtime.shown import shown
 
 
@@ -38,7 +39,7 @@ def text_like(pattern: str, expected: str) -> Meta:
 
 
 PathText = Annotated[str, text_like(r"[^\0]+", "a path")]
-Name = Annotated[str, text_like(r"[A-Za-z0-9_-]+", "letters, digits, _ and - only")]
+Name = Annotated[str, text_like(NAME, "letters, digits, _ and - only")]
 """what can be part of a file's name on any system, and nothing that leads out of a folder"""
 
 

@@ -22,5 +22,13 @@ class NvdError(Exception):
         return self.problem + (f" ({'; '.join(details)})" if details else "")
 
 
+class Unconfirmed(NvdError):
+    """The user has to agree first: `reads` is what would be read, in words with its path."""
+
+    def __init__(self, problem: str, *, remedy: str, reads: tuple[str, ...], found: str = ""):
+        super().__init__(problem, remedy=remedy, found=found)
+        self.reads = reads
+
+
 class Cancelled(Exception):
     """The user asked to stop. Everything reached so far is on disk and can be resumed."""

@@ -1,4 +1,4 @@
-"""Writing files so that a crash never leaves half of one, and paths that stay in their folder."""
+"""Writing files so that a crash never leaves half of one."""
 
 import json
 import math
@@ -203,18 +203,3 @@ def without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [without_nan(part) for part in value]
     return value
-
-
-def inside(folder: Path, relative: str) -> Path:
-    """The path of `relative` in `folder`; NvdError where it is absolute or leaves the folder."""
-    folder = Path(folder)
-    path = folder / relative
-    if Path(relative).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
-        raise NvdError(
-            f"{folder} refers to a file outside itself",
-            expected="paths relative to the folder",
-            found=relative,
-            remedy="do not use this folder unless you trust where it came from; "
-            "make it again with `nvd decompose`",
-        )
-    return path

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from nvd_core.runtime.all_or_none import JOURNAL, undo_half
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import cannot_write, remove_temporaries, write_json
+from nvd_core.runtime.inside import check_links
 from nvd_core.runtime.progress import Progress
 
 LOCK, OWNER = ".nvd.lock", ".nvd.owner.json"
@@ -33,10 +34,12 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
 def writing(folder: Path, command: str, progress: Progress) -> Iterator[None]:
     """Hold the lock of `folder`, which is there, and clear away what killed processes left.
 
-    NvdError at once where another process holds it; it says who, since when and what to do.
+    NvdError at once where another process holds it; it says who, since when and what to do. So too
+    where a link in the folder leads out of it.
     `command` is what others are told. On file systems that know no locks it goes on with a caution.
     """
     folder = Path(folder)
+    check_links(folder)
     lock = FileLock(folder / LOCK, mode=0o666, poll_interval=0.05, preserve_lock_file=True)
     try:
         lock.acquire(timeout=WAIT)

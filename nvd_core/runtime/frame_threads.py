@@ -1,6 +1,5 @@
 """Working on frame after frame in threads, a few frames ahead and in bounded memory."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,6 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import cv2
+
+from nvd_core.runtime.cores import cores
 
 
 def in_order(
@@ -34,9 +35,7 @@ def in_order(
 
 def worker_count(most: int = 4) -> int:
     """How many threads work on frames at once: the cores this process may use, at most `most`."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(most, len(os.sched_getaffinity(0)))
-    return min(most, os.cpu_count() or 1)
+    return min(most, cores())
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.files import without_nan
+from nvd_core.runtime.shown import visible
 
 MOST_BARS = 12
 """stages that stay on the terminal"""
@@ -162,14 +163,14 @@ class RichProgress(Progress):
     def stage(self, name: str, total: int, done: int = 0) -> None:
         for task in self._bars.task_ids[: 1 - MOST_BARS]:  # the newest must stay in sight
             self._bars.remove_task(task)
-        self._task = self._bars.add_task(name, total=total, completed=done, quality="")
+        self._task = self._bars.add_task(visible(name), total=total, completed=done, quality="")
         super().stage(name, total, done)
 
     def caution(self, text: str) -> None:
-        self._print(Text.assemble(("caution:", "yellow"), " ", text))
+        self._print(Text.assemble(("caution:", "yellow"), " ", visible(text)))
 
     def message(self, text: str) -> None:
-        self._print(Text(text))
+        self._print(Text(visible(text)))
 
     def _print(self, text: Text) -> None:
         """As it is: a name with brackets or colons is no markup, and no emoji."""

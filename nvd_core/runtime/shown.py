@@ -4,8 +4,14 @@ A YAML file of one kilobyte may stand for gigabytes of text, by its aliases: not
 gave is turned into text by `str` or `repr` before it is cut.
 """
 
+import re
+
 LONGEST = 80
 """characters of a message that a value may take"""
+
+_INVISIBLE = re.compile(
+    "[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 def shown(value: object, longest: int = LONGEST) -> str:
@@ -69,3 +75,18 @@ def _scalar(value: object, room: int) -> str:
 
 def _unprintable(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def visible(text: str) -> str:
+    """`text` for a terminal, with all that would not show as itself escaped: ESC becomes \\x1b.
+
+    That is control characters, line ends among them, what turns the direction of writing, and
+    halves of surrogate pairs.
+    """
+    return _INVISIBLE.sub(lambda match: _escaped(match[0]), text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character)
+    return short or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")

@@ -7,7 +7,7 @@ dataclasses below.
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Annotated, Any
 
 import nvd_core
@@ -15,7 +15,8 @@ from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.declared import JSON, Fault, Name, read, within
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import inside, write_json
+from nvd_core.runtime.files import write_json
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.shown import shown
 
 SCHEMA = "nvd.decomposition"
@@ -100,7 +101,7 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     first = ("schema", "version", "program", "clip", "frames", "maps")  # easier to read this way
     value = dict.fromkeys(first) | dataclasses.asdict(manifest)
     _check(_read(value, "the new manifest"), folder)
-    write_json(folder / MANIFEST, value, durable=True)
+    write_json(inside(folder, MANIFEST), value, durable=True)
 
 
 def _read_json(folder: Path) -> Any:
@@ -110,7 +111,7 @@ def _read_json(folder: Path) -> Any:
             found="a file" if folder.exists() else "",
             remedy="give the folder that `nvd decompose` wrote, such as shot.nvd",
         )
-    path = folder / MANIFEST
+    path = inside(folder, MANIFEST)
     if not path.is_file() and (folder / JOB).is_file():
         raise NvdError(
             f"the decomposition in {folder} is not finished",
@@ -178,10 +179,10 @@ def _check(manifest: Manifest, folder: Path) -> None:
     _require(clip.encoding == encoding, folder, "clip.encoding", encoding, clip.encoding)
     _check_layers(manifest, folder)
     for pattern in (manifest.frames, manifest.maps):
-        frame_path(inside(folder, _safe(folder, pattern)), 0)
+        frame_path(inside(folder, pattern), 0)
     for layer in manifest.layers:
-        inside(folder, _safe(folder, layer.texture))
-        inside(folder, _safe(folder, layer.edit))
+        inside(folder, layer.texture)
+        inside(folder, layer.edit)
 
 
 def _check_layers(manifest: Manifest, folder: Path) -> None:
@@ -191,19 +192,6 @@ def _check_layers(manifest: Manifest, folder: Path) -> None:
     kinds = [layer.kind for layer in manifest.layers]
     wanted = ["object"] * (len(kinds) - 1) + ["background"]
     _require(kinds == wanted, folder, "layers[].kind", "objects, then one background", kinds)
-
-
-def _safe(folder: Path, relative: str) -> str:
-    """`relative` as it is; NvdError where it is empty or leaves the folder on any system."""
-    windows = PureWindowsPath(relative)
-    if not relative or "\0" in relative or windows.anchor or ".." in windows.parts:
-        raise NvdError(
-            f"{folder} refers to a file outside itself",
-            expected="paths relative to the folder",
-            found=shown(relative),
-            remedy="do not use this folder unless you trust where it came from; " + _AGAIN,
-        )
-    return relative
 
 
 def _require(condition: bool, folder: Path, key: str, expected: str, found: object) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import inside
 from nvd_core.runtime.folder_lock import mend
+from nvd_core.runtime.inside import check_links, inside
 from nvd_core.shot.manifest import LayerRecord, Manifest, read_manifest
 
 
@@ -19,9 +19,11 @@ class Shot:
 
     @classmethod
     def open(cls, folder: Path | str) -> "Shot":
-        """Open `folder`; NvdError where it holds no valid, finished decomposition."""
+        """Open `folder`; NvdError where it holds no valid, finished decomposition, or leads out."""
         folder = Path(folder)
-        shot = cls(folder, read_manifest(folder))
+        manifest = read_manifest(folder)
+        check_links(folder)
+        shot = cls(folder, manifest)
         mend(folder, {shot.edit_path(name).parent for name in shot.names})
         return shot
 
@@ -49,11 +51,11 @@ class Shot:
 
     def frame_path(self, index: int) -> Path:
         """The file of frame `index`, from 0."""
-        return frame_path(inside(self.folder, self.manifest.frames), index)
+        return inside(self.folder, frame_path(self.manifest.frames, index))
 
     def map_path(self, index: int) -> Path:
         """The file of the maps of frame `index`, from 0."""
-        return frame_path(inside(self.folder, self.manifest.maps), index)
+        return inside(self.folder, frame_path(self.manifest.maps, index))
 
     def texture_path(self, name: str) -> Path:
         """The learned texture of the layer `name`."""
@@ -65,12 +67,12 @@ class Shot:
 
     def mask_path(self, name: str, index: int) -> Path:
         """The coarse mask of the layer `name` in frame `index`; not there if none was given."""
-        return self.folder / "masks" / self.layer(name).name / f"{index:05d}.png"
+        return inside(self.folder, f"masks/{self.layer(name).name}/{index:05d}.png")
 
     @property
     def report(self) -> Path:
         """The folder of the report, there or not."""
-        return self.folder / "report"
+        return inside(self.folder, "report")
 
     def check(self, frames: tuple[int, int] | None = None) -> None:
         """NvdError where frames, maps or textures are missing; `frames` is a range, inclusive."""

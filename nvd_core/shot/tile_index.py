@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.inside import inside
 
 TILE = 64
 NAME = "tiles.npz"
@@ -36,7 +37,7 @@ class TileIndex:
     def load(cls, folder: Path, names: list[str], frames: int) -> "TileIndex | None":
         """The index of `frames` frames; None where there is none that can be used."""
         try:
-            with np.load(folder / NAME, allow_pickle=False) as stored:
+            with np.load(inside(folder, NAME), allow_pickle=False) as stored:
                 checksums = stored["checksums"]
                 tiles = {
                     name: np.unpackbits(

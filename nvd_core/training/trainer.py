@@ -13,6 +13,7 @@ from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.saved_model import load_checkpoint
 from nvd_core.runtime.devices import to_device, wants_bfloat16
 from nvd_core.runtime.errors import Cancelled
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.malloc import keep_freed_memory
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings
@@ -90,8 +91,8 @@ class Trainer:
         self.optimisers = [self.grid_optimiser, self.network_optimiser]
         self.rates = [[group["lr"] for group in o.param_groups] for o in self.optimisers]
         self.device = device
-        self.checkpoint = folder / "checkpoint.safetensors"
-        self.preview = folder / "preview.png"
+        self.checkpoint = inside(folder, "checkpoint.safetensors")
+        self.preview = inside(folder, "preview.png")
         self.step = 0
         self.monitor = LossMonitor(STEPS_UNREAD if device.type == "cuda" else 1)
         self._check: Callable[[], None] = lambda: None

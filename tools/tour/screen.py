@@ -82,6 +82,9 @@ class Screen:
     def click(self, place: tuple[int, int]) -> subprocess.Popen:
         return self._mouse([place], press_at_end=True)
 
+    def press_key(self, key: str) -> subprocess.Popen:
+        return subprocess.Popen(["xdotool", "key", key])
+
     def click_along(self, places: list[tuple[float, float]], key: str) -> subprocess.Popen:
         """Click at each of the places while `key` is held."""
         words = ["keydown", key]

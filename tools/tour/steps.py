@@ -67,6 +67,11 @@ class Tour:
         yield from self.until(lambda: self.runner.tools.jobs[-1].ended)
         self.say(engine=self.runner.tools.jobs[-1].log.result)
         yield from self.picture("install")
+        yield from self.press("Install Engine", area, lambda: True)
+        yield 1.0
+        yield from self.picture("install-dialog")
+        yield from self.wait(self.screen.press_key("Escape"))
+        yield 0.5
         with bpy.context.temp_override(window=preferences):
             bpy.ops.wm.window_close()
         yield 0.5

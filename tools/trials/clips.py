@@ -34,7 +34,8 @@ def write_clip(folder: Path, frames: int, steps: int) -> None:
         open_writer(folder / "mask.mkv", WIDTH, HEIGHT, Fraction(25)) as masks,
     ):
         for t in range(frames):
-            x, y = WIDTH / 2 + 20 * np.sin(t / 13), HEIGHT / 2 + 8 * np.sin(t / 9)
+            x = np.float32(WIDTH / 2 + 20 * np.sin(t / 13))
+            y = np.float32(HEIGHT / 2 + 8 * np.sin(t / 9))
             left, top = (int(span * (1 + np.sin(t / 40)) / 2) for span in (3 * WIDTH, 3 * HEIGHT))
             disc = (np.hypot(xs - x, ys - y) < 9)[..., None]
             paint = cv2.remap(cloth, xs - x + HEIGHT / 2, ys - y + HEIGHT / 2, cv2.INTER_LINEAR)

@@ -16,6 +16,7 @@ from nvd_core.evaluation.plots import bars, lines
 from nvd_core.evaluation.reproduce.published import PublishedRow, rows_of
 from nvd_core.media.images import read_image, write_image
 from nvd_core.runtime.files import without_nan, write_json, written_beside
+from nvd_core.runtime.inside import inside
 from nvd_core.settings import PRESETS, to_dict
 
 SCHEMA, VERSION = "nvd.reproduction", 1
@@ -59,7 +60,7 @@ def write_report(out: Path, records: list[dict], planned: int) -> None:
         "planned": planned,
     }
     rows = [dataclasses.asdict(row) for clip in published.values() for row in clip]
-    write_json(out / REPORTS[0], without_nan(facts | {"runs": records, "published": rows}))
+    write_json(inside(out, REPORTS[0]), without_nan(facts | {"runs": records, "published": rows}))
     parts = [_head(facts, records), _over_clips(records)]
     for clip, theirs in published.items():
         parts.append(_clip(out, clip, [r for r in records if r["clip"] == clip], theirs))
@@ -67,7 +68,7 @@ def write_report(out: Path, records: list[dict], planned: int) -> None:
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>nvd reproduce</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
-    with written_beside(out / REPORTS[1]) as temporary:
+    with written_beside(inside(out, REPORTS[1])) as temporary:
         temporary.write_text(page, "utf-8")
 
 
@@ -240,10 +241,11 @@ def _failed(record: dict) -> str:
 def _sheet(out: Path, record: dict) -> str:
     """A smaller copy of the run's contact sheet; returns its path relative to the report."""
     name = f"pictures/{record['clip']}-{record['variant']}.jpg"
-    source = out / record["clip"] / f"{record['variant']}.nvd" / "report" / "contact_sheet.png"
+    run = f"{record['clip']}/{record['variant']}.nvd"
+    source = inside(out, f"{run}/report/contact_sheet.png")
     if not source.is_file():  # someone tidied the folder up: the figures and the copy still stand
         return name
-    copy = out / name
+    copy = inside(out, name)
     if not copy.is_file() or copy.stat().st_mtime < source.stat().st_mtime:
         write_image(copy, pictures.shrunk(read_image(source), _SHEET_WIDTH))
     return name

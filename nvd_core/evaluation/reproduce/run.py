@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nvd_core.begun import check_same
 from nvd_core.evaluation.report import evaluate
 from nvd_core.evaluation.reproduce.report import REPORTS, flat, write_report
 from nvd_core.evaluation.reproduce.run_list import Run, load_run_list
@@ -19,6 +20,7 @@ from nvd_core.pipeline import decompose, resume
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.files import remove_temporaries_of, without_nan, write_json
+from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import to_dict
 from nvd_core.shot.shot import Shot
@@ -57,11 +59,13 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
 
     Writes `out`/CLIP/VARIANT.nvd with a record VARIANT.json, and report.html with report.json after
     every run. A run that fails is reported as such and does not keep the others. NvdError for a
-    list that cannot be used. Cancelled: the same call goes on.
+    list that cannot be used, and for links that lead out of `out`. Cancelled: the same call goes
+    on.
     """
     progress = progress or Progress()
     out = Path(out)
     runs = load_run_list(path)
+    check_links(out)
     reports = [out / name for name in REPORTS]
     remove_temporaries_of(reports + [_record_path(out, run) for run in runs])
     records: dict[tuple[str, str], RunRecord] = {}
@@ -88,7 +92,7 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
 def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
     """One run, as far as it is not done yet; its record is on disk, also after a Cancelled."""
     path = _record_path(out, run)
-    folder = out / run.clip / f"{run.variant}.nvd"
+    folder = inside(out, f"{run.clip}/{run.variant}.nvd")
     request = _request(run)
     try:
         record = _record(path, RunRecord(run.clip, run.variant, request))
@@ -96,7 +100,7 @@ def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
         return RunRecord(run.clip, run.variant, request, "failed", problem=_problem(error))
     against = {name: str(given) for name, given in run.against.items()}
     same = record.against == against
-    if record.state == "done" and same and (folder / "manifest.json").is_file():
+    if record.state == "done" and same and inside(folder, "manifest.json").is_file():
         return record
     record.against = against
     record.state, record.problem = "begun", None
@@ -133,7 +137,7 @@ def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
 
 
 def _record_path(out: Path, run: Run) -> Path:
-    return out / run.clip / f"{run.variant}.json"
+    return inside(out, f"{run.clip}/{run.variant}.json")
 
 
 def _check_there(against: dict[str, Path]) -> None:
@@ -151,14 +155,15 @@ def _decompose(run: Run, folder: Path, progress: Progress) -> None:
     if (folder / "manifest.json").is_file():
         return
     if (folder / "job.json").is_file():
-        resume(folder, progress)
+        check_same(folder, run.job, run.settings)  # so what it reads is what this list names
+        resume(folder, progress, yes=True)
     else:
         decompose(folder, dataclasses.replace(run.job, done=[]), run.settings, progress)
 
 
 def _request(run: Run) -> dict:
     job = dataclasses.asdict(run.job)
-    for noted in ("done", "clip", "mask_frames"):  # what a decomposition adds to what was asked
+    for noted in ("done", "clip", "mask_frames", "id"):  # what a decomposition adds
         job.pop(noted)
     return {"job": job, "settings": to_dict(run.settings)}
 

@@ -12,7 +12,7 @@ from nvd_core.media.images import read_image, to_float
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import inside
+from nvd_core.runtime.inside import NAME, check_links, inside
 from nvd_core.runtime.shown import shown
 
 SCHEMA, VERSION = "nvd.truth", 1
@@ -55,7 +55,8 @@ class Truth:
     def open(cls, folder: Path | str) -> "Truth":
         """Open and check `folder`; NvdError where it is no truth folder or lacks files."""
         folder = Path(folder)
-        value = _read_json(folder / "truth.json")
+        check_links(folder)
+        value = _read_json(inside(folder, "truth.json"))
         for key, kind in _KEYS.items():
             found = value.get(key)
             if kind is float and type(found) is int:
@@ -77,8 +78,8 @@ class Truth:
 
     def path(self, part: str, index: int = 0, layer: str = "") -> Path:
         """The file of `part` for frame `index` (and `layer`)."""
-        path = inside(self.folder, self.files[part].replace("<layer>", layer))
-        return frame_path(path, index) if is_pattern(path) else path
+        path = self.files[part].replace("<layer>", layer)
+        return inside(self.folder, frame_path(path, index) if is_pattern(path) else path)
 
     def frame(self, index: int) -> np.ndarray:  # [H, W, 3]
         """The clip itself."""
@@ -114,7 +115,8 @@ class Truth:
         arrays = []
         for name in ("forward", "ok"):
             try:
-                arrays.append(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
+                path = inside(folder, f"{name}.npy")
+                arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
             except (OSError, ValueError, EOFError) as error:
                 raise _wrong(self.folder, str(error), "flow that can be read") from error
         return np.asarray(arrays[0][index], np.float32), arrays[1][0, index].astype(bool)
@@ -171,7 +173,7 @@ def _layers(folder: Path, value: dict) -> tuple[TruthLayer, ...]:
     layers = []
     for layer in value["layers"]:
         good = isinstance(layer, dict) and layer.keys() == {"name", "kind", "paint"}
-        good = good and re.fullmatch(r"[A-Za-z0-9_-]+", str(layer["name"]))
+        good = good and re.fullmatch(NAME, str(layer["name"]))
         good = good and isinstance(layer["paint"], list) and len(layer["paint"]) == 3
         if not good:
             raise _wrong(folder, f"a layer {shown(layer)}", "name, kind and paint of each layer")
