@@ -13,7 +13,7 @@ from nvd_core import __version__
 from nvd_core.begun import is_begun
 from nvd_core.cli.arguments import Parser, assignment, frame_range, named_path, pixels, whole
 from nvd_core.cli.commands import add_commands
-from nvd_core.cli.stopping import CANCELLED, stop_with_stdin, stopping
+from nvd_core.cli.stopping import CANCELLED, end_at_once, stop_with_stdin, stopping
 from nvd_core.cli.unexpected import DEBUG, is_refusing_disk, refusing_disk, unexpected
 from nvd_core.runtime.cores import limit_threads
 from nvd_core.runtime.errors import Cancelled, NvdError, Unconfirmed
@@ -26,7 +26,17 @@ UNEXPECTED = 70
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command, by itself that of the process; returns the exit code.
+
+    A process that was stopped ends here: to take down an interpreter with torch takes a second.
+    """
+    code = _main(arguments)
+    if arguments is None and code == CANCELLED:
+        end_at_once(code)
+    return code
+
+
+def _main(arguments: list[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     parsed = argparse.Namespace()
     if hasattr(sys.stdout, "reconfigure"):  # a name that the console's encoding lacks is no fault

@@ -10,10 +10,12 @@ import os
 import signal
 import socket
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 from nvd_core.runtime.progress import Progress
 
@@ -99,6 +101,14 @@ class Stopping:
             if os.isatty(descriptor):
                 text = f"\x1b[?25h\n{text}"  # the bars have hidden the cursor
             os.write(descriptor, text.encode("utf-8", "backslashreplace"))
+
+
+def end_at_once(code: int) -> NoReturn:
+    """End the process, with all that was printed, and nothing taken down."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code)
 
 
 @contextmanager

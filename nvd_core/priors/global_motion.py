@@ -227,7 +227,7 @@ def _reference(clip: MatchedClip, layer: int, effort: _Effort) -> int:
     areas = []
     for mask in streamed(clip.masks[layer]):
         areas.append(np.count_nonzero(mask > 127))
-        effort.matched(0)
+        effort.progress.check()
     return int(np.argmax(areas))
 
 
