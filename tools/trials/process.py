@@ -1,6 +1,7 @@
 """A real process of `nvd --json`, of which the stage is known, and which is ended at a moment."""
 
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -8,8 +9,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 STARTING = "starting"
 """the stage before the first that the program names"""
@@ -50,36 +53,60 @@ class Run:
 def run(
     words: list, moment: Moment | None = None, number: int = signal.SIGTERM, threads: int = 1
 ) -> Run:
-    """Run `nvd words`; at the `moment` it is sent the signal `number`."""
+    """Run `nvd words` in a process of its own; at the `moment` it is sent the signal `number`."""
     command = [sys.executable, "-m", "nvd_core", *map(str, words), "--json"]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads), "NUMBA_NUM_THREADS": str(threads)}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
-    listening = _Listening(process, moment)
+    listening = _Listening(process.stdout, moment)
     listening.start()
-    sent = None
-    if moment and listening.due.wait(900) and process.poll() is None:
-        stage = listening.stage
-        sent = time.monotonic()
-        process.send_signal(number)
+    stage, sent = listening.wait(process.send_signal, number)
     errors = process.stderr.read()
-    code = process.wait()
-    ended = time.monotonic()
-    listening.join()
-    result = Run(code, listening.stage, output=errors, last=listening.last)
-    if sent is not None:
-        result.stage, result.answered = stage, ended - sent
-    result.stages, result.silence = listening.stages, listening.silence
-    return result
+    return listening.result(process.wait(), stage, sent, errors)
+
+
+class Fork:
+    """Runs `nvd` in processes that are forked from one that has imported all: in half a second."""
+
+    def __init__(self) -> None:
+        os.environ |= {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+        os.environ["NUMBA_THREADING_LAYER"] = "workqueue"  # which knows of forks
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(
+            ["nvd_core.cli.main", "nvd_core.pipeline", "nvd_core.editing.camera",
+             "nvd_core.editing.kernel_numba", "nvd_core.editing.paint_frame"]
+        )  # fmt: skip
+
+    def run(self, words: list, moment: Moment | None = None, number: int = signal.SIGKILL) -> Run:
+        """As `run`; what it prints on stderr goes to this process's."""
+        receiver, sender = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=_child, args=([*map(str, words), "--json"], sender))
+        process.start()
+        sender.close()
+        listening = _Listening(os.fdopen(os.dup(receiver.fileno()), encoding="utf-8"), moment)
+        receiver.close()
+        listening.start()
+        stage, sent = listening.wait(lambda number: os.kill(process.pid, number), number)
+        process.join()
+        return listening.result(process.exitcode, stage, sent, "")
+
+
+def _child(words: list[str], sender) -> None:
+    from nvd_core.cli.main import main
+
+    os.dup2(sender.fileno(), 1)
+    sender.close()
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - until its end
+    sys.exit(main(words))
 
 
 class _Listening(threading.Thread):
     """Reads the events of a process; `due` is set when the moment has come, or it has ended."""
 
-    def __init__(self, process: subprocess.Popen, moment: Moment | None) -> None:
+    def __init__(self, stream: TextIO, moment: Moment | None) -> None:
         super().__init__(daemon=True)
-        self.process, self.moment = process, moment
+        self.stream, self.moment = stream, moment
         self.stage, self.stages, self.last = STARTING, {}, {}
         self.silence = 0.0
         self.due = threading.Event()
@@ -88,7 +115,7 @@ class _Listening(threading.Thread):
     def run(self) -> None:
         heard = began = time.monotonic()
         self._look(0, 1)
-        for line in self.process.stdout:
+        for line in self.stream:
             now = time.monotonic()
             self.silence, heard = max(self.silence, now - heard), now
             try:
@@ -103,6 +130,22 @@ class _Listening(threading.Thread):
             self._look(event["done"], event["total"])
         self.stages[self.stage] = time.monotonic() - began
         self.due.set()
+
+    def wait(self, send: Callable[[int], object], number: int) -> tuple[str, float | None]:
+        """Send the signal at the moment; the stage then, and when, or None where it had ended."""
+        if self.moment is None or not self.due.wait(1800) or not self.is_alive():
+            return self.stage, None
+        stage = self.stage
+        send(number)
+        return stage, time.monotonic()
+
+    def result(self, code: int, stage: str, sent: float | None, errors: str) -> Run:
+        """What became of the process, which has just ended."""
+        ended = time.monotonic()
+        self.join()
+        stage = stage if sent else self.stage
+        answered = ended - sent if sent else None
+        return Run(code, stage, answered, self.stages, self.silence, self.last, errors)
 
     def _look(self, done: int, total: int) -> None:
         moment = self.moment
@@ -127,33 +170,45 @@ def random_moment(stages: dict[str, float], draw: random.Random) -> Moment:
 
 
 def differing(one: Path, other: Path) -> list[str]:
-    """Files of which the content differs in two folders; those of only one are not among them."""
-    import numpy as np
-
-    from nvd_core.media.images import read_image
-    from nvd_core.shot.maps import read_maps
-
+    """Files that hold something else in two folders; those of only one are not among them."""
     found = []
     for path in sorted(one.rglob("*")):
         twin = other / path.relative_to(one)
-        if path.is_dir() or not twin.is_file() or path.name in (".nvd.lock", "job.json"):
+        if path.is_dir() or not twin.is_file() or path.name in _OF_THE_RUN:
             continue
-        if path.read_bytes() == twin.read_bytes():
+        if path.name.endswith("rendered.json"):  # times
             continue
-        if path.suffix == ".npz":  # holds the time at which it was written
-            with np.load(path) as a, np.load(twin) as b:
-                same = a.files == b.files and all(np.array_equal(a[n], b[n]) for n in a.files)
-        elif path.suffix == ".exr" and path.parent.name == "maps":
-            names = sorted(p.stem for p in (one / "textures").iterdir())
-            a, b = (read_maps(p, names) for p in (path, twin))
-            same = np.array_equal(a.uva, b.uva) and np.array_equal(a.residual, b.residual)
-        elif path.suffix in (".exr", ".png"):
-            same = np.array_equal(read_image(path), read_image(twin))
-        else:
-            same = path.name.endswith("rendered.json") or path.name in ("report.json",)
-        if not same:
+        if path.read_bytes() != twin.read_bytes() and not _hold_the_same(path, twin, one):
             found.append(str(path.relative_to(one)))
     return found
+
+
+_OF_THE_RUN = (".nvd.lock", "job.json", "preview.png")
+
+
+def _hold_the_same(path: Path, twin: Path, folder: Path) -> bool:
+    """Whether files of different bytes differ in dates and in what is stored in which order only."""
+    import numpy as np
+    from safetensors.numpy import load_file
+
+    from nvd_core.media.clip import open_clip
+    from nvd_core.media.images import read_image
+    from nvd_core.shot.maps import read_maps
+
+    if path.suffix == ".npz":
+        a, b = ({k: v for k, v in np.load(p).items() if k != "checksums"} for p in (path, twin))
+    elif path.suffix == ".safetensors":
+        a, b = load_file(path), load_file(twin)
+    elif path.suffix == ".exr" and path.parent.name == "maps":
+        layers = sorted(p.stem for p in (folder / "textures").iterdir())
+        a, b = (vars(read_maps(p, layers)) for p in (path, twin))
+    elif path.suffix in (".exr", ".png"):
+        a, b = ({"pixels": read_image(p)} for p in (path, twin))
+    elif path.suffix == ".mkv":
+        a, b = ({"frames": np.stack(list(open_clip(p)))} for p in (path, twin))
+    else:
+        return False
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
 def names(folder: Path) -> set[str]:
