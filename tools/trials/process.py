@@ -187,7 +187,7 @@ _OF_THE_RUN = (".nvd.lock", "job.json", "preview.png")
 
 
 def _hold_the_same(path: Path, twin: Path, folder: Path) -> bool:
-    """Whether files of different bytes differ in dates and in what is stored in which order only."""
+    """Whether files of other bytes differ only in dates, and in the order of what they hold."""
     import numpy as np
     from safetensors.numpy import load_file
 
