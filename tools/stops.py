@@ -34,6 +34,8 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where to work; it stays")
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds")
     given = parser.parse_args()
+    # A shell lets what it runs in the background ignore Ctrl-C, and so would those that we start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as temporary:
         trial = Stops(given.folder or Path(temporary), given)
         trial.all()

@@ -258,12 +258,12 @@ def _layers(manifest: _Manifest, folder: Path) -> tuple[Layer, ...]:
 
 def _check_files(shot: Shot) -> None:
     for layer in shot.layers:
-        if not _is_file(layer.texture):
+        if not is_file(layer.texture):
             raise ShotError(f"{layer.texture} is missing", AGAIN)
     for what, pattern in (("frame", shot.frame_pattern), ("map", shot.map_pattern)):
         there = _files_in(inside(shot.folder, pattern % 0, ShotError).parent)
-        names = (Path(pattern % index).name for index in range(shot.frames))
-        missing = [index for index, name in enumerate(names) if name not in there]
+        name = pattern.rpartition("/")[2]
+        missing = [index for index in range(shot.frames) if name % index not in there]
         if missing:
             raise ShotError(
                 f"{len(missing)} of {shot.frames} {what}s are missing, "
@@ -281,7 +281,8 @@ def _files_in(folder: Path) -> set[str]:
         return set()
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether there is a file; also of a path that no file could have."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # a name that is too long

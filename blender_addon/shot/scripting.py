@@ -11,7 +11,7 @@ from ..blender import compat
 from ..blender.pixels import LINEAR, STORED, is_light, set_space
 from ..blender.undo import keep_packed
 from . import nodes
-from .folder import Layer, Shot, ShotError, read_shot
+from .folder import Layer, Shot, ShotError, is_file, read_shot
 from .half_replaced import mend
 from .image_header import check_image
 from .resample import learned_at
@@ -84,7 +84,7 @@ def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
         check_image(shot.frame(index), ShotError, size)
     for layer in shot.layers:
         check_image(layer.texture, ShotError)
-        if not layer.edit.is_file():
+        if not is_file(layer.edit):
             _start_edit(layer)
         check_image(layer.edit, ShotError)
         images[layer.texture] = _load(layer.texture, f"{layer.name} learned")
