@@ -104,6 +104,7 @@ class Kills:
     def fault(self, name: str, result: Run, what: str, text: str) -> None:
         self.note(name, result, what)
         self.faults.append(f"{name} killed in {result.stage}, {what}: {text}")
+        print(self.faults[-1], file=sys.stderr, flush=True)
 
     def again(self, name: str, words: list, killed: Run, parts: tuple[str, ...]) -> None:
         """Run it once more, uninterrupted, and compare `parts` of its place with the whole."""
