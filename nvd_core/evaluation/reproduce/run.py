@@ -8,7 +8,8 @@ What is to be measured against something else is only measured again.
 import dataclasses
 import time
 import traceback
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -250,5 +251,7 @@ class Heard(Progress):
     def cancelled(self) -> bool:
         return self._outer.cancelled
 
-    def unsaved(self) -> AbstractContextManager[None]:
-        return self._outer.unsaved()
+    @contextmanager
+    def unsaved(self) -> Iterator[None]:
+        with self._outer.unsaved():
+            yield
