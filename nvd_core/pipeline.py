@@ -17,7 +17,7 @@ from nvd_core.begun import SETTINGS, check_free, check_same, is_begun, is_finish
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.saved_model import save_architecture
 from nvd_core.job import Job
-from nvd_core.media.clip import ClipInfo, import_clip, open_clip
+from nvd_core.media.clip import OVERSCAN, ClipInfo, import_clip, open_clip
 from nvd_core.media.images import write_image
 from nvd_core.origin import check_origin, note_begun
 from nvd_core.priors.cautions import find_cautions
@@ -198,6 +198,13 @@ def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) 
     for caution in cautions:
         progress.caution(caution)
     trainer = make_trainer(folder, job, settings)
+    if trainer.data.shape != (info.frames, info.height, info.width):
+        raise NvdError(
+            f"{folder / 'job.json'} and {work_folder(folder)} are of two different clips",
+            expected=f"{info.frames} frames of {info.width} x {info.height}",
+            found="{0} frames of {2} x {1}".format(*trainer.data.shape),
+            remedy="remove the folder and run `nvd decompose` again",
+        )
     stages.run("training", lambda: trainer.run(progress))
     trainer.restore()
     begun = time.monotonic()  # baked anew if it was interrupted: the manifest says that it is done
@@ -227,11 +234,13 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     else:
         clip = open_clip(job.source, _range(job), job.height)
         info, job.clip = clip.info, clip.info.to_json()
-        stages.run("frames", lambda: import_clip(clip, folder, progress), "frames", "work")
+        written = ("frames", OVERSCAN, "work")
+        stages.run("frames", lambda: import_clip(clip, folder, progress), *written)
+    aspect = float(info.picture.aspect)
     stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
     stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
-    stages.run("motion", lambda: estimate_global_motion(work, progress), "work")
-    cautions = find_cautions(work, motion_facts(work))
+    stages.run("motion", lambda: estimate_global_motion(work, progress, aspect), "work")
+    cautions = [*info.cautions, *find_cautions(work, motion_facts(work))]
     return info, cautions
 
 
@@ -246,6 +255,13 @@ def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
     hold = settings.mapping.start == "motion" and settings.mapping.hold_background
     starts = layer_starts(data, np.array(open_array(work, MOTION)), projective, hold)
     shape = ClipShape(*data.shape)
+    if len(starts) != len(names) or len(data.masks) != len(names) - 1:
+        raise NvdError(
+            f"{folder / 'job.json'} and {work} are of two different jobs",
+            expected=f"{len(names)} layers: {', '.join(names)}"[:200],
+            found=f"motion of {len(starts)}, {len(data.masks)} masks",
+            remedy="remove the folder and run `nvd decompose` again",
+        )
     model = LayeredVideo(shape, names, settings, starts)
     save_architecture(folder, shape, names, starts)
     return Trainer(model, data, settings, job.seed, choose_device(job.device), folder)
@@ -280,7 +296,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
             write_image(inside(folder, f"masks/{name}/{t:05d}.png"), masks[n, t, ..., None])
             release(masks, weights)
     if settings.mask_margin > 0:
-        doubt_edges(work, settings.mask_margin)
+        doubt_edges(work, settings.mask_margin, float(info.picture.aspect))
 
 
 def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:
@@ -294,6 +310,7 @@ def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:
         rate=[info.rate.numerator, info.rate.denominator],
         bit_depth=info.bit_depth,
         encoding=info.encoding,
+        picture=info.picture,
     )
     return Manifest(
         program=__version__,

@@ -104,6 +104,12 @@ def truth_shots():
 
 
 @pytest.fixture(scope="session")
+def media_files():
+    """Files of every kind, and shots of them without a training: `write_exr`, `shot_of`, ..."""
+    return _helper("media_files")
+
+
+@pytest.fixture(scope="session")
 def pretended_device():
     """A device that is not there: `PretendedDevice`, `move`, DEVICE."""
     return _helper("pretended_device")

@@ -4,10 +4,11 @@ import dataclasses
 import json
 import re
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
+from nvd_core.media.picture import Picture
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot import manifest as module
 from nvd_core.shot.manifest import (
@@ -70,7 +71,7 @@ def setter(*keys, value):
     [
         (lambda m: [1, 2], "does not describe a decomposition"),
         (setter("schema", value="other"), "does not describe a decomposition"),
-        (setter("version", value=2), "newer program"),
+        (setter("version", value=3), "newer program"),
         (setter("version", value="1"), "no valid version"),
         (setter("version", value=True), "no valid version"),
         (setter("version", value=0), "no valid version"),
@@ -154,15 +155,25 @@ def test_a_bad_manifest_is_not_written(tmp_path):
 
 def test_older_versions_are_upgraded(tmp_path, monkeypatch):
     changed(tmp_path, lambda m: m.pop("cautions") and None)
+    newest = module.VERSION
 
     def add_cautions(value):
         return value | {"cautions": ["upgraded"]}
 
-    monkeypatch.setattr(module, "VERSION", 2)
-    monkeypatch.setattr(module, "UPGRADES", {1: add_cautions})
+    monkeypatch.setattr(module, "VERSION", newest + 1)
+    monkeypatch.setattr(module, "UPGRADES", {newest: add_cautions})
     manifest = read_manifest(tmp_path)
     assert manifest.cautions == ("upgraded",)
-    assert manifest.version == 2
+    assert manifest.version == newest + 1
+
+
+def test_version_1_had_plain_pixels_only(tmp_path):
+    def old(manifest):
+        manifest["version"] = 1
+        del manifest["clip"]["picture"]
+
+    changed(tmp_path, old)
+    assert read_manifest(tmp_path) == a_manifest()
 
 
 def test_every_older_version_has_an_upgrade():
@@ -196,8 +207,12 @@ def documented_rows(first_heading):
 def described(kind):
     """The docs' word for an annotation."""
     words = {str: "string", int: "integer", int | str: "integer or string"}
+    words |= {tuple[float, ...] | None: "list of 8 numbers, or null"}
+    words |= {tuple[int, ...] | None: "list of 4 integers, or null"}
     if kind in words:
         return words[kind]
+    if get_origin(kind) is Literal:
+        return "string"
     arguments = get_args(kind)
     if arguments[-1] is not ...:
         return "[" + ", ".join(words[k] for k in arguments) + "]"
@@ -206,9 +221,14 @@ def described(kind):
 
 def test_docs_list_every_key_with_its_type():
     expected = {}
-    for record, prefix in ((Manifest, ""), (ClipRecord, "clip."), (LayerRecord, "layers[].")):
+    for record, prefix in (
+        (Manifest, ""),
+        (ClipRecord, "clip."),
+        (Picture, "clip.picture."),
+        (LayerRecord, "layers[]."),
+    ):
         for key, kind in get_type_hints(record).items():
-            if kind is not ClipRecord:
+            if kind not in (ClipRecord, Picture):
                 expected[prefix + key] = described(kind)
     documented = {row[0].strip("`"): row[1] for row in documented_rows("key")}
     assert documented == expected

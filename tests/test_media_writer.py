@@ -164,7 +164,7 @@ def test_linear_frames_become_display_encoded_integers_and_alpha_does_not(tmp_pa
     assert read_image(tmp_path / "5.jpg").shape == (4, 4, 3)
 
 
-@pytest.mark.parametrize("out", ["result", "a.gif", "a.webm", "a.png", "a.%d.mp4", "a.%d.bmp", "."])
+@pytest.mark.parametrize("out", ["result", "a.gif", "a.ogv", "a.png", "a.%d.mp4", "a.%d.bmp", "."])
 def test_other_outputs_are_refused_with_what_is_allowed(tmp_path, out):
     with pytest.raises(NvdError, match="cannot write to") as caught:
         open_writer(tmp_path / out, 8, 8, RATE)

@@ -7,7 +7,8 @@ import torch
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.kernel_numba import pack_textures, render_delta, render_full
 from nvd_core.editing.kernel_torch import add_delta, composed, decode, lookup, to_device
-from nvd_core.editing.render import _Rendering, read_frame, render, render_frames
+from nvd_core.editing.plate import read_frame
+from nvd_core.editing.render import _Rendering, render, render_frames
 from nvd_core.media.clip import open_clip
 from nvd_core.media.images import at_depth, encode_srgb, read_image, to_float, write_image
 from nvd_core.runtime.devices import choose_device

@@ -12,7 +12,7 @@ import torch
 from nvd_core.editing import kernel as kernel_module
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.kernel_torch import add_delta, composed, decode, to_device
-from nvd_core.editing.render import read_frame
+from nvd_core.editing.plate import read_frame
 from nvd_core.media.images import at_depth
 from nvd_core.shot.maps import FrameMaps, read_maps
 

@@ -32,7 +32,7 @@ ENGINE = ROOT / ".envs" / "engine" / "bin" / "python"
 SLOW, MOST_MEMORY = 5.0, 2 << 30
 MEASURES = ("cases", "refused", "accepted", "escapes", "hangs", "over 2 GB")
 
-NASTY = [
+NASTY: list = [
     None, True, False, 0, -1, 1, 2**31, 2**53, 10**9, 10**400, -(10**400), 0.5, 1e308, float("nan"),
     float("inf"), "", "0", "text", "a" * 300, "a" * 100_000, "../x", "/etc/hostname", "a\0b",
     "\ud800", "\x1b[2J", "[/x]", "%s", "%0999d", "x%09d.png", "frames/%05d.png/%05d", "con", [],

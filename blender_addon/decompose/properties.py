@@ -33,7 +33,8 @@ class NVD_PG_object(bpy.types.PropertyGroup):
     path: StringProperty(
         name="Files",
         subtype="FILE_PATH",
-        description="Folder, pattern such as mask.%04d.png, movie, or one image",
+        description="Folder, pattern such as mask.%04d.png, movie, or one image; a layer of an EXR "
+        "stands behind a colon, as in roto.%04d.exr:roto.mask",
     )
 
     def to_object(self, strips) -> Object:
@@ -84,6 +85,10 @@ class NVD_PG_decompose(bpy.types.PropertyGroup):
         min=0,
         subtype="PIXEL",
         description="Working height in pixels; 0: that of the clip",
+    )
+    layer: StringProperty(
+        name="Layer",
+        description="Which layer of the EXR files, such as ViewLayer.Combined; empty: the picture",
     )
     mask_margin: IntProperty(
         name="Mask Margin",

@@ -47,12 +47,14 @@ def decompose_strip(
     objects: Sequence[Object] = (),
     *,
     scene: bpy.types.Scene | None = None,
+    layer: str = "",
     **options,
 ) -> Job:
     """Queue the decomposition of what `strip` shows; returns its job at once.
 
     objects: front to back; none: what moves is found by itself. `options` are those of
-    `decompose`: height, preset, device, settings, python. `scene` remembers the job.
+    `decompose`: height, preset, device, settings, python. `scene` remembers the job. `layer` is
+    that of EXR files to take; empty: the picture.
     """
     source = read_strip(strip)
     name = new_name()
@@ -67,6 +69,8 @@ def decompose_strip(
         plan["scene"] = _scene_plan(strip, source, folder / "frames")
     elif source.kind == "IMAGE":
         plan["like"] = str(image_files(strip)[0])
+    if layer and shows_exr(strip):
+        path = f"{path}:{layer}"
     for thing in objects:
         target = folder / "masks" / thing.name
         masks.append((thing.name, _mask(thing, source, target, plan, blocks, copies)))
@@ -86,6 +90,12 @@ def decompose_strip(
         **options,
     )
     return runner.queue_job(job, scene)
+
+
+def shows_exr(strip) -> bool:
+    """Whether a strip's files are EXR, which may have several layers."""
+    elements = strip.elements if strip.type == "IMAGE" else ()
+    return bool(elements) and elements[0].filename.lower().endswith(".exr")
 
 
 def _scene_plan(strip, source: Source, folder: Path) -> dict:

@@ -91,7 +91,7 @@ def text(values: dict, name: str, default: str | None = None) -> str:
     value = values.get(name, default)
     if not isinstance(value, str):
         raise Odd(f"{name}: expected a text, found {shown(value)}")
-    return visible(value[:TEXT_LIMIT])
+    return visible(clean(value[:TEXT_LIMIT]))
 
 
 def path(values: dict, name: str, default: str | None = None) -> str:

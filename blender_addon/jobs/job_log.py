@@ -102,7 +102,8 @@ class JobLog:
 
     def _take(self, line: str) -> None:
         if not line.startswith("{"):
-            self.message = visible(line[:1000]) or self.message  # pip and Blender
+            said = visible(checked_json.clean(line[:1000]))  # by pip or Blender
+            self.message = said or self.message
             return
         try:
             values = checked_json.parse(line)
@@ -199,4 +200,4 @@ def last_line(path: Path) -> str:
             lines = file.read().decode("utf-8", "replace").strip().splitlines()
     except OSError:
         return ""
-    return visible(lines[-1]) if lines else ""
+    return visible(checked_json.clean(lines[-1])) if lines else ""

@@ -114,6 +114,7 @@ class NVD_OT_decompose(Reporting, bpy.types.Operator):
             scene=scene,
             height=settings.height or None,
             mask_margin=settings.mask_margin if settings.objects else 0,
+            layer=settings.layer.strip(),
             preset=settings.preset,
             device=settings.device,
             settings=bpy.path.abspath(settings.settings) if settings.settings else "",

@@ -7,6 +7,7 @@ import bpy.utils.previews
 
 from ..blender.compat import sequencer_scene, strip_span
 from ..blender.problems import draw_problem
+from ..decompose.strip_job import shows_exr
 from ..engine.find import find_engine
 from ..errors import AddonError
 from ..jobs.job import DONE, PENDING, RUNNING, Job
@@ -50,6 +51,8 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
         settings = scene.nvd_decompose
         for name in ("out", "preset", "device", "height"):
             layout.prop(settings, name)
+        if shows_exr(strip):
+            layout.prop(settings, "layer")
         _draw_objects(layout, scene, settings)
         try:
             find_engine()

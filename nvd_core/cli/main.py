@@ -14,9 +14,10 @@ from nvd_core.begun import is_begun
 from nvd_core.cli.arguments import Parser, assignment, frame_range, named_path, pixels, whole
 from nvd_core.cli.commands import add_commands
 from nvd_core.cli.stopping import CANCELLED, end_at_once, stop_with_stdin, stopping
-from nvd_core.cli.unexpected import DEBUG, is_refusing_disk, refusing_disk, unexpected
+from nvd_core.cli.unexpected import DEBUG, foreseen, unexpected
 from nvd_core.runtime.cores import limit_threads
 from nvd_core.runtime.errors import Cancelled, NvdError, Unconfirmed
+from nvd_core.runtime.memory import check_start
 from nvd_core.runtime.progress import JsonProgress, Progress, RichProgress
 from nvd_core.runtime.shown import visible
 
@@ -43,6 +44,7 @@ def _main(arguments: list[str] | None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         parsed = _parser().parse_args(arguments)
+        check_start()
         if parsed.threads:
             limit_threads(parsed.threads)
         return _run(parsed)
@@ -57,8 +59,8 @@ def _main(arguments: list[str] | None) -> int:
     except Exception as error:
         if os.environ.get(DEBUG) == "1":
             raise
-        if is_refusing_disk(error):
-            _print_error(refusing_disk(error), "--json" in given)
+        if told := foreseen(error):
+            _print_error(told, "--json" in given)
             return BAD_INPUT
         _print_error(unexpected(error, _folder_of(parsed)), "--json" in given)
         return UNEXPECTED
@@ -171,6 +173,7 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         bit_depth=parsed.bits,
         progress=progress,
         again=parsed.again,
+        layer=parsed.layer,
     )
 
 
@@ -237,7 +240,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
 
     decompose = commands.add_parser("decompose", help="turn a clip into a decomposition folder")
-    decompose.add_argument("source", help="movie, folder or pattern such as shot.%%04d.exr")
+    decompose.add_argument(
+        "source",
+        help="movie, folder or pattern such as shot.%%04d.exr, or shot.%%04d.exr:LAYER",
+    )
     decompose.add_argument("--out", type=Path, required=True, help="folder to make: SHOT.nvd")
     decompose.add_argument(
         "--mask",
@@ -309,6 +315,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--again", action="store_true", help="also numbered images that would come out the same"
     )
+    render.add_argument("--layer", metavar="NAME", help="this layer alone, with its alpha")
     render.set_defaults(command=_render)
 
     evaluate = commands.add_parser("evaluate", help="measure a decomposition, write report/")

@@ -8,6 +8,7 @@ object's opacity is known at the frame's pixels only; it is carried over by text
 import time
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,20 +20,22 @@ from scipy.ndimage import binary_fill_holes
 
 from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
-from nvd_core.editing.edits import edit_paths
+from nvd_core.editing.edits import edit_paths, read_texture
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
+from nvd_core.editing.plate import frame_tags, rendered_depth
 from nvd_core.editing.render import (
     checked_range,
     depth_for,
     full_textures,
-    rendered_depth,
 )
 from nvd_core.fields.inference import TRANSPARENT, layers_at
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.networks import layer_alphas
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
-from nvd_core.media.images import at_depth, read_image, to_float
+from nvd_core.media.alpha import NONE
+from nvd_core.media.images import at_depth, to_float
+from nvd_core.media.working import stored_colours
 from nvd_core.media.writer import open_writer
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
@@ -73,21 +76,34 @@ def render_camera(
     if hold is not None:
         checked_range(shot, (hold, hold))
     clip = shot.manifest.clip
+    picture = replace(clip.picture, alpha=NONE)
     width, height = size or (clip.width, clip.height)
     depth = bit_depth if bit_depth is not None else depth_for(out, clip.bit_depth)
     writer = open_writer(
-        out, width, height, Fraction(*clip.rate), bit_depth=depth, encoding=clip.encoding
+        out,
+        width,
+        height,
+        Fraction(*clip.rate),
+        bit_depth=depth,
+        encoding=clip.encoding,
+        picture=picture,
+        tags=frame_tags(shot),
     )
+    for caution in writer.cautions:
+        progress.caution(caution)
     files = files_of_output(out, range(first, last + 1))
     check_output(shot, files, named_edits(edits))
     seen = SeenBackground(shot)
     textures = full_textures(shot, edit_paths(shot, edits or {}))
     on = choose_device(device)
     model = load_model(shot.folder).to(on)
+    _check_same(shot, model)
     linear = clip.encoding == "linear"
     kernel = make_kernel(textures, "full", linear, on)
     layout = _layout(shot)
-    views = _views(model, keys, range(first, last + 1), (width, height), hold)
+    views = _views(
+        model, keys, range(first, last + 1), (width, height), hold, float(clip.picture.aspect)
+    )
     blank = at_depth(np.zeros((height, width, 3), np.uint8), rendered_depth(clip, depth))
     remove_temporaries_of(files)
     lock = writing_if_inside(out, shot.folder, "nvd camera", progress)
@@ -95,17 +111,32 @@ def render_camera(
         progress.stage("camera", last - first + 1)
         for done, (t, places, background_uv) in enumerate(views):
             maps = view_maps(model, layout, seen, t, places, background_uv)
-            writer.write(t, kernel(blank, maps))
+            writer.write(t, stored_colours(kernel(blank, maps), blank[..., :0], picture))
             progress.update(done + 1)
     seconds = time.perf_counter() - started
     return {"frames": last - first + 1, "seconds": round(seconds, 3), "out": str(out)}
+
+
+def _check_same(shot: Shot, model: LayeredVideo) -> None:
+    """NvdError where the networks were trained on another clip than the manifest's."""
+    clip, shape = shot.manifest.clip, model.shape
+    ours = clip.frames, clip.width, clip.height, shot.names
+    theirs = shape.frames, shape.width, shape.height, model.names
+    if ours != theirs:
+        described = "{} frames of {} x {}, layers {}"
+        raise NvdError(
+            f"the networks in {shot.folder} belong to another decomposition",
+            expected=described.format(*ours),
+            found=described.format(*theirs),
+            remedy="copy the folder again with all its files, or make it again",
+        )
 
 
 class SeenBackground:
     """Which of the background's texture was seen, holes that things left in it included."""
 
     def __init__(self, shot: Shot) -> None:
-        image = read_image(shot.texture_path(shot.names[-1]))
+        image = read_texture(shot, shot.names[-1])
         seen = to_float(image[..., 3]) > 0.5 if image.shape[2] == 4 else np.ones(image.shape[:2])
         self.seen = binary_fill_holes(seen).astype(np.float32)
 
@@ -135,12 +166,19 @@ def _layout(shot: Shot) -> list[TextureFrame]:
 
 
 def _views(
-    model: LayeredVideo, keys: list[Key], numbers: range, size: tuple[int, int], hold: int | None
+    model: LayeredVideo,
+    keys: list[Key],
+    numbers: range,
+    size: tuple[int, int],
+    hold: int | None,
+    aspect: float,
 ) -> Generator[tuple[int, np.ndarray, np.ndarray | None], None, None]:
     """Frame, places p' and, where it is held, the background's texture coordinates."""
     holding = None if hold is None else Hold(model, hold)
     for t in numbers:
-        places = camera_points(key_at(keys, t), *size, model.shape.width, model.shape.height)
+        places = camera_points(
+            key_at(keys, t), *size, model.shape.width, model.shape.height, aspect
+        )
         uv = None
         if holding:
             uv = holding.texture_places(places)

@@ -105,9 +105,11 @@ def key_at(keys: list[Key], t: int) -> Key:
 
 
 def camera_points(
-    key: Key, width: int, height: int, clip_width: int, clip_height: int
+    key: Key, width: int, height: int, clip_width: int, clip_height: int, aspect: float = 1.0
 ) -> np.ndarray:  # float32 [height, width, 2]
     """The places of the clip's frame that the camera's pixels see.
+
+    Pixels are `aspect` times as wide as high; the camera turns in square ones.
 
     Without a change the middles of both pictures meet, and pixels are of one size: a picture
     larger than the clip sees more.
@@ -116,7 +118,9 @@ def camera_points(
     angle = math.radians(key.rotation)
     cos, sin = math.cos(angle) / key.scale, math.sin(angle) / key.scale
     middle_x, middle_y = (clip_width - 1) / 2 + key.x, (clip_height - 1) / 2 + key.y
-    places = np.stack([middle_x + cos * x - sin * y, middle_y + sin * x + cos * y], -1)
+    places = np.stack(
+        [middle_x + cos * x - sin * y / aspect, middle_y + sin * x * aspect + cos * y], -1
+    )
     return places.astype(np.float32)
 
 

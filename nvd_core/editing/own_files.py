@@ -11,8 +11,9 @@ from itertools import chain
 from pathlib import Path
 
 from nvd_core.job import Job
+from nvd_core.media.clip import OVERSCAN
 from nvd_core.media.images import IMAGE_SUFFIXES
-from nvd_core.media.sequences import frame_path, is_pattern, numbered_files
+from nvd_core.media.sequences import frame_path, is_pattern, numbered_files, split_layer
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot.shot import Shot
 from nvd_core.work import work_folder
@@ -41,7 +42,8 @@ def check_output(shot: Shot, files: list[Path], given: dict[str, Path | str]) ->
                 f"{parent} belongs to the decomposition, whose files would be overwritten",
                 remedy="choose another folder for the result",
             )
-    inputs = [(name, path) for name, path in _inputs(shot) if _near(path, files)]
+    near = [(name, path) for name, path in _inputs(shot) if _near(path, files)]
+    inputs = [(name, _without_layer(path)) for name, path in near]
     images = {file.parent for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
     for name, path in inputs:
         if path.is_dir() and any(_same(parent, path) for parent in images):
@@ -66,6 +68,7 @@ def check_output(shot: Shot, files: list[Path], given: dict[str, Path | str]) ->
 
 def _own_folders(shot: Shot) -> list[Path]:
     folders = {shot.frame_path(0).parent, shot.map_path(0).parent, work_folder(shot.folder)}
+    folders.add(shot.folder / OVERSCAN)
     for name in shot.names:
         folders |= {shot.texture_path(name).parent, shot.edit_path(name).parent}
         folders.add(shot.mask_path(name, 0).parent)
@@ -85,6 +88,13 @@ def _inputs(shot: Shot) -> list[tuple[str, Path]]:
         found.append(("the clip's source", job.source))
         found += [(f"the mask of {name}", path) for name, path in job.masks]
     return [(name, Path(path)) for name, path in found if path and isinstance(path, str)]
+
+
+def _without_layer(path: Path) -> Path:
+    """The files of a source, without the layer that may be named behind them."""
+    with suppress(OSError, ValueError):
+        return split_layer(path)[0]
+    return path
 
 
 def _near(path: Path, files: list[Path]) -> bool:

@@ -9,7 +9,9 @@ import itertools
 import time
 from collections.abc import Generator, Iterable
 from contextlib import closing, suppress
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,23 @@ import numpy as np
 from nvd_core import __version__
 from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore, rendered_path
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
-from nvd_core.editing.kernel import make_kernel
+from nvd_core.editing.kernel import Kernel, make_kernel
+from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
-from nvd_core.media.images import at_depth, image_layout, read_image
+from nvd_core.editing.plate import (
+    check_frame,
+    edited,
+    frame_at_depth,
+    frame_tags,
+    overscan_path,
+    read_overscan,
+    read_stored_frame,
+    rendered_depth,
+    with_overscan,
+)
+from nvd_core.media.images import image_layout
 from nvd_core.media.sequences import frame_path, is_pattern
+from nvd_core.media.working import working_colours
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
@@ -28,15 +43,12 @@ from nvd_core.runtime.files import copy_file, remove_temporaries_of
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.manifest import ClipRecord
-from nvd_core.shot.maps import iter_maps
+from nvd_core.shot.maps import FrameMaps, iter_maps
 from nvd_core.shot.shot import Shot
 
 MODES = ("delta", "full")
-RENDERING = 1
+RENDERING = 2
 """to be raised when the same edit is rendered differently, so that no old image is left"""
-
-_DTYPES = {8: "uint8", 16: "uint16", "half": "float16", "float": "float32"}
 
 
 def render(
@@ -50,11 +62,13 @@ def render(
     progress: Progress | None = None,
     device: str = "auto",
     again: bool = False,
+    layer: str | None = None,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
     `edits` are images by layer; a layer without one takes what is painted in the folder.
     `bit_depth` 8, 16, "half" or "float" of numbered images; by itself that of the clip.
+    `layer` is rendered alone, with its alpha (`editing.layer_alone`), whatever the mode.
     Numbered images that stand there and would come out the same are left, but for `again`.
     Returns how many `frames`, in how many `seconds`, how many were `unchanged`, and `out`.
     Everything is checked before anything is written; NvdError where the user has to do something.
@@ -64,6 +78,8 @@ def render(
     first, last = checked_range(shot, frames)
     clip = shot.manifest.clip
     depth = bit_depth if bit_depth is not None else depth_for(out, clip.bit_depth)
+    alone = LayerAlone(shot, layer, edits, depth) if layer else None
+    picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
     writer = open_writer(
         out,
         clip.width,
@@ -71,19 +87,27 @@ def render(
         Fraction(*clip.rate),
         bit_depth=depth,
         encoding=clip.encoding,
+        picture=picture,
+        tags=frame_tags(shot),
     )
+    for caution in writer.cautions:
+        progress.caution(caution)
     numbers = range(first, last + 1)
+    shot.check((first, last))  # before so many names are listed
     files = files_of_output(out, numbers)
     check_output(shot, files, named_edits(edits))
-    rendering = _Rendering(shot, edits, mode, numbers, depth, device)
+    rendering = None if alone else _Rendering(shot, edits, mode, numbers, depth, device)
     remove_temporaries_of([*files, rendered_path(out)])
     with writing_if_inside(out, shot.folder, "nvd render", progress):
-        if is_pattern(out):
+        if rendering is None:
+            unchanged = 0
+            _write_in_order(alone.frames(numbers), numbers, writer, progress)
+        elif is_pattern(out):
             with writer:
                 unchanged = _render_images(rendering, numbers, Path(out), writer, again, progress)
         else:
             unchanged = 0
-            _render_movie(rendering, numbers, writer, progress)
+            _write_in_order(rendering.frames(numbers), numbers, writer, progress)
     seconds = round(time.perf_counter() - started, 3)
     return {
         "frames": len(numbers),
@@ -93,11 +117,14 @@ def render(
     }
 
 
-def _render_movie(
-    rendering: "_Rendering", numbers: range, writer: FrameWriter, progress: Progress
+def _write_in_order(
+    frames: Generator[np.ndarray, None, None],
+    numbers: range,
+    writer: FrameWriter,
+    progress: Progress,
 ) -> None:
     progress.stage("render", len(numbers))
-    with closing(rendering.frames(numbers)) as rendered, writer:
+    with closing(frames) as rendered, writer:
         for done, (t, frame) in enumerate(zip(numbers, rendered, strict=True)):
             writer.write(t, frame)
             progress.update(done + 1)
@@ -123,8 +150,9 @@ def _render_images(
         return t
 
     def write(item: tuple[int, np.ndarray]) -> int:
-        writer.write(*item)
-        return item[0]
+        t, frame = item
+        writer.write(t, *rendering.whole(t, frame, pattern))
+        return t
 
     done = len(numbers) - len(wanted)
     progress.stage("render", len(numbers))
@@ -160,7 +188,7 @@ def render_frames(
     """
     first, last = checked_range(shot, frames)
     numbers = range(first, last + 1)
-    return _Rendering(shot, edits, mode, numbers, bit_depth, device).frames(numbers)
+    return _Rendering(shot, edits, mode, numbers, bit_depth, device).colours(numbers)
 
 
 class _Rendering:
@@ -215,26 +243,49 @@ class _Rendering:
         """Write frame `t` as it is; NvdError if it has changed size or the disk refuses."""
         source = self._shot.frame_path(t)
         check_frame(self._shot, source, image_layout(source))
-        copy_file(source, path)
+        whole = overscan_path(self._shot, t)
+        copy_file(whole if path.suffix == ".exr" and whole.is_file() else source, path)
+
+    def whole(self, t: int, frame: np.ndarray, out: Path) -> tuple:
+        """What to write of a rendered frame: with its overscan and where it lies, in EXR."""
+        linear = self._shot.manifest.clip.encoding == "linear"
+        whole = read_overscan(self._shot, t) if linear and out.suffix.lower() == ".exr" else None
+        if whole is None:
+            return (frame,)
+        return with_overscan(whole, read_stored_frame(self._shot, t), frame)
 
     def _changes(self, t: int) -> bool:
         return self._mode == "full" or (bool(self._names) and self._reach.shows(t))
 
     def frames(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
-        """The frames `numbers`, in any order and as often as they are named.
+        """The frames `numbers` as the clip stores them, in any order, as often as they are named.
 
         Maps are read only of frames and layers where an edit shows.
         """
+        clip = self._shot.manifest.clip
         numbers = list(numbers)
         changed = {t for t in numbers if self._changes(t)}
 
         def source(t: int) -> np.ndarray:
-            return at_depth(read_frame(self._shot, t), self._depth)
+            return frame_at_depth(self._shot, t, self._depth)
 
         maps = iter_maps(self._shot, [t for t in numbers if t in changed], self._names)
         with closing(maps), closing(in_order(source, numbers)) as frames:
             for t, frame in zip(numbers, frames, strict=True):
-                yield self._kernel(frame, next(maps)) if t in changed else frame
+                if t in changed:
+                    frame = edited(clip, frame, partial(_with_maps, self._kernel, next(maps)))
+                yield frame
+
+    def colours(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
+        """The same frames as straight Rec.709 colours, [H, W, 3]."""
+        picture = self._shot.manifest.clip.picture
+        with closing(self.frames(numbers)) as frames:
+            for frame in frames:
+                yield working_colours(frame, picture)
+
+
+def _with_maps(kernel: Kernel, maps: FrameMaps, frame: np.ndarray) -> np.ndarray:
+    return kernel(frame, maps)
 
 
 def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
@@ -243,29 +294,6 @@ def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
         n: load_edit(shot, name, paths[name]).full if name in paths else load_texture(shot, name)
         for n, name in enumerate(shot.names)
     }
-
-
-def read_frame(shot: Shot, index: int) -> np.ndarray:
-    """Frame `index` of the clip as it is on disk, [H, W, 3]; NvdError if it has changed size."""
-    path = shot.frame_path(index)
-    image = read_image(path)
-    check_frame(shot, path, (*image.shape, image.dtype.name))
-    return image
-
-
-def check_frame(shot: Shot, path: Path, layout: tuple[int, int, int, str]) -> None:
-    """NvdError where a frame of this height, width, channels and type is not one of the clip."""
-    clip = shot.manifest.clip
-    height, width, channels, dtype = layout
-    expected = f"{clip.width} x {clip.height} x 3 {_DTYPES[clip.bit_depth]}"
-    found = f"{width} x {height} x {channels} {dtype}"
-    if found != expected:
-        raise NvdError(
-            f"{path} is not the frame that was decomposed",
-            expected=expected,
-            found=found,
-            remedy="restore the file, or make the folder again with `nvd decompose`",
-        )
 
 
 def checked_range(shot: Shot, frames: tuple[int, int] | None) -> tuple[int, int]:
@@ -279,11 +307,6 @@ def checked_range(shot: Shot, frames: tuple[int, int] | None) -> tuple[int, int]
             remedy="choose first and last frame within the clip, counted from 0",
         )
     return first, last
-
-
-def rendered_depth(clip: ClipRecord, bit_depth: int | str | None) -> int | str:
-    """The depth that kernels work at: linear clips at "float", others as asked or as they are."""
-    return "float" if clip.encoding == "linear" else bit_depth or clip.bit_depth
 
 
 def depth_for(out: Path | str, bit_depth: int | str) -> int | str:

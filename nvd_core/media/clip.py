@@ -6,29 +6,47 @@ from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 
+from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
+from nvd_core.media.colour_tags import (
+    FileTags,
+    picture_chunks,
+    png_chunks,
+)
+from nvd_core.media.described import described
 from nvd_core.media.images import (
-    encode_srgb,
+    Stored,
+    image_window,
     is_plain_png,
+    read_stored,
     to_float,
     to_integers,
     write_image,
 )
 from nvd_core.media.movies import Movie
+from nvd_core.media.picture import PLAIN, Picture
 from nvd_core.media.sequences import ImageSequence, is_movie
+from nvd_core.media.working import as_display_bytes, working_colours
+from nvd_core.runtime.declared import JSON, Fault, read, within
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file, written_beside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.sizes import MOST_FRAMES, MOST_PIXELS, MOST_SIDE, rate_fits
 from nvd_core.work import FRAMES, work_folder
 
 _BIT_DEPTHS = {"uint8": 8, "uint16": 16, "float16": "half", "float32": "float"}
+_ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
+OVERSCAN = "overscan"
+"""folder of what EXRs hold outside of their display windows"""
 _SMALLEST = 16  # pixels; below that there is nothing to decompose
 
 
@@ -47,6 +65,8 @@ class ClipInfo:
     rate: Fraction  # frames a second
     bit_depth: int | str  # 8, 16, "half" or "float"
     encoding: str  # "display" for integers, "linear" for floating point
+    picture: Picture = PLAIN
+    cautions: tuple[str, ...] = ()  # what is not carried or not honoured, in words
 
     def to_json(self) -> dict:
         """What `from_json` makes it of again."""
@@ -57,21 +77,42 @@ class ClipInfo:
     def from_json(cls, values: dict) -> "ClipInfo":
         """The clip that `to_json` noted; NvdError where that is damaged."""
         try:
-            numerator, denominator = values["rate"]
-            info = cls(**values | {"rate": Fraction(numerator, denominator)})
-            counts = info.frames, info.source_frames, info.width, info.height
-            if not all(type(count) is int and count > 0 for count in counts):
-                raise ValueError(f"a clip of {counts}")
-            if info.bit_depth not in _BIT_DEPTHS.values():
-                raise ValueError(f"a bit depth of {str(info.bit_depth)[:80]}")
-            return info
-        except (TypeError, ValueError, KeyError, ZeroDivisionError) as error:
+            noted = read(_Noted, values, JSON)
+            if not rate_fits(*noted.rate):
+                raise Fault("rate", "range", "frames a second of a clip", noted.rate)
+            if _ENCODINGS[noted.bit_depth] != noted.encoding:
+                raise Fault("encoding", "range", _ENCODINGS[noted.bit_depth], noted.encoding)
+            if noted.width * noted.height > MOST_PIXELS:
+                raise Fault("width", "range", f"{MOST_PIXELS} pixels at the most", noted.width)
+            known: dict[str, object] = {"rate": Fraction(*noted.rate)}
+            known |= {"cautions": noted.cautions, "picture": noted.picture}
+            return cls(**values | known)
+        except Fault as fault:
             raise NvdError(
                 "job.json does not say what clip was imported",
-                expected="what `nvd decompose` noted under clip",
-                found=str(error)[:80],
+                expected=f"what `nvd decompose` noted under clip, {fault.key} as {fault.expected}",
+                found=fault.found,
                 remedy="remove clip from job.json, so that the source is opened again",
-            ) from error
+            ) from fault
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """`ClipInfo` as job.json has it."""
+
+    source: str
+    first_frame: Annotated[int, within(0, 2**31 - 1)]
+    frames: Annotated[int, within(1, MOST_FRAMES)]
+    source_frames: Annotated[int, within(1, 2**31 - 1)]
+    width: Annotated[int, within(1, MOST_SIDE)]
+    height: Annotated[int, within(1, MOST_SIDE)]
+    source_width: Annotated[int, within(1, MOST_SIDE)]
+    source_height: Annotated[int, within(1, MOST_SIDE)]
+    rate: tuple[int, int]
+    bit_depth: Literal[8, 16, "half", "float"]
+    encoding: Literal["display", "linear"]
+    picture: Picture = PLAIN
+    cautions: tuple[str, ...] = ()
 
 
 class Clip:
@@ -89,25 +130,92 @@ class Clip:
 
         Grey becomes RGB, alpha is dropped. NvdError for a frame that cannot be read.
         """
-        info = self.info
-        for frame in self._source.read(info.first_frame, info.first_frame + info.frames):
-            colours = frame[..., :3] if frame.shape[2] >= 3 else frame[..., :1].repeat(3, axis=2)
-            yield resized(np.ascontiguousarray(colours), info.width, info.height)
+        for frame in self.stored():
+            yield np.ascontiguousarray(with_alpha(frame, self.info.picture.alpha, NONE))
+
+    def stored(self) -> Generator[np.ndarray, None, None]:
+        """Yield frames as above, but [H, W, 4] where the picture has alpha, as the source has it.
+
+        A frame without alpha is opaque among others with it; NvdError where it is the other way.
+        """
+        info, kind = self.info, self.info.picture.alpha
+        frames = self._source.read(info.first_frame, info.first_frame + info.frames)
+        for index, frame in enumerate(frames):
+            grey, has_alpha = frame.shape[2] < 3, frame.shape[2] in (2, 4)
+            colours = frame[..., :1].repeat(3, axis=2) if grey else frame[..., :3]
+            alpha = frame[..., -1:] if has_alpha else None
+            if kind == NONE and alpha is not None and not _opaque(alpha):
+                raise self._unlike(index)
+            if kind != NONE and alpha is None:
+                colours = with_alpha(colours, NONE, kind)
+            elif kind != NONE:
+                colours = np.concatenate([colours, alpha], axis=2)
+            yield _resized_picture(np.ascontiguousarray(colours), info)
+
+    @cached_property
+    def tags(self) -> FileTags:
+        """What the files of its frames say."""
+        if isinstance(self._source, ImageSequence):
+            return self._source.tags
+        picture = self.info.picture
+        return FileTags(pixel_aspect=picture.pixel_aspect, chunks=picture_chunks(picture.movie))
 
     def file_of(self, index: int) -> Path | None:
         """The PNG file that holds frame `index` as it is, None where there is none."""
         info, source = self.info, self._source
-        if not isinstance(source, ImageSequence):
-            return None
-        if (info.width, info.height) != (info.source_width, info.source_height):
+        if not isinstance(source, ImageSequence) or not self._own_size:
             return None
         file = source.files[info.first_frame + index]
-        return file if is_plain_png(file) else None
+        plain = is_plain_png(file, 3 if info.picture.alpha == NONE else 4)
+        return file if plain and png_chunks(file) == self.tags.chunks else None
+
+    def overscan_of(self, index: int) -> Stored | None:
+        """All that the EXR of frame `index` holds, None where that is its display window."""
+        source = self._source
+        if not isinstance(source, ImageSequence) or not self._own_size:
+            return None
+        file = source.files[self.info.first_frame + index]
+        if file.suffix.lower() != ".exr" or image_window(file, source.layer) is None:
+            return None
+        return read_stored(file, source.layer, whole=True)
+
+    @property
+    def _own_size(self) -> bool:
+        info = self.info
+        return (info.width, info.height) == (info.source_width, info.source_height)
+
+    def _unlike(self, index: int) -> NvdError:
+        return NvdError(
+            f"frame {index} of {self.info.source} has an alpha that is not opaque",
+            expected="as in the first frame, which has none",
+            remedy="give an alpha to all frames, or to none",
+        )
 
 
-def open_source(source: Path | str) -> Movie | ImageSequence:
-    """The frames of a movie, folder, pattern or image: `frames`, `width`, `height`, `read()`."""
-    return Movie(source) if is_movie(source) else ImageSequence(source)
+def _opaque(alpha: np.ndarray) -> bool:
+    full = np.iinfo(alpha.dtype).max if alpha.dtype.kind == "u" else 1
+    return bool((alpha == full).all())
+
+
+def _resized_picture(frame: np.ndarray, info: ClipInfo) -> np.ndarray:
+    """A frame at working size; colours count by their alpha."""
+    if frame.shape[:2] == (info.height, info.width):
+        return frame
+    if info.picture.alpha != STRAIGHT:
+        return resized(frame, info.width, info.height)
+    whole = resized(with_alpha(to_float(frame), STRAIGHT, PREMULTIPLIED), info.width, info.height)
+    straight = with_alpha(whole, PREMULTIPLIED, STRAIGHT)
+    if frame.dtype.kind == "f":
+        return straight.astype(frame.dtype)
+    return to_integers(straight, frame.dtype)
+
+
+def open_source(source: Path | str, alike: bool = False) -> Movie | ImageSequence:
+    """The frames of a movie, folder, pattern or image: `frames`, `width`, `height`, `read()`.
+
+    `alike` refuses images whose colour tags or pixel aspect differ from the first one's.
+    """
+    return Movie(source) if is_movie(source) else ImageSequence(source, alike)
 
 
 def open_clip(
@@ -120,7 +228,7 @@ def open_clip(
     source's own height, frames are not touched. NvdError where the source cannot be read, has
     fewer than two frames, or the range or height is not possible.
     """
-    opened = open_source(source)
+    opened = open_source(source, alike=True)
     first, last = (0, opened.frames - 1) if frames is None else frames
     if not 0 <= first <= last < opened.frames:
         raise NvdError(
@@ -136,6 +244,7 @@ def open_clip(
             remedy="give a movie, a folder of frames, or a wider range of frames",
         )
     width, height = _working_size(opened.width, opened.height, height)
+    picture, cautions = described(str(source), opened, height != opened.height)
     info = ClipInfo(
         source=str(source),
         first_frame=first,
@@ -148,6 +257,8 @@ def open_clip(
         rate=opened.rate,
         bit_depth=_BIT_DEPTHS[opened.dtype.name],
         encoding="linear" if opened.dtype.kind == "f" else "display",
+        picture=picture,
+        cautions=tuple(cautions),
     )
     return Clip(opened, info)
 
@@ -170,19 +281,20 @@ def resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
 def import_clip(clip: Clip, folder: Path, progress: Progress) -> None:
     """Write the clip into `folder`: `frames/%05d.png` or `.exr`, and `work/frames.npy`.
 
-    `work/frames.npy` is uint8 [T, H, W, 3], display-encoded; linear sources pass through the sRGB
-    curve, clamped to 0..1. It comes into place only when all frames are written: an import that
-    was cancelled starts again from nothing.
+    `work/frames.npy` is uint8 [T, H, W, 3], straight and display-encoded; linear sources pass
+    through Rec.709 and the sRGB curve, clamped to 0..1. It comes into place only when all frames
+    are written: an import that was cancelled starts again from nothing. What EXRs hold outside of
+    their display windows goes to `overscan/%05d.exr`.
     """
     info, folder = clip.info, Path(folder)
-    frames_folder = inside(folder, "frames")
-    _remove_old_frames(frames_folder)
+    for name in ("frames", OVERSCAN):
+        _remove_old_frames(inside(folder, name))
     suffix = ".exr" if info.encoding == "linear" else ".png"
     shape = (info.frames, info.height, info.width, 3)
     progress.stage("frames", info.frames)
     with written_beside(work_folder(folder) / FRAMES) as temporary:
         frames = new_array(temporary, shape)
-        _import_frames(clip, frames_folder, suffix, frames, progress)
+        _import_frames(clip, folder, suffix, frames, progress)
         frames.flush()
         del frames  # Windows renames no file that is still mapped
 
@@ -191,28 +303,36 @@ def _import_frames(
     clip: Clip, folder: Path, suffix: str, frames: np.ndarray, progress: Progress
 ) -> None:
     """Write every frame into `folder` and, as bytes, into `frames` [T, H, W, 3]."""
+    plates, overscan = inside(folder, "frames"), inside(folder, OVERSCAN)
 
     def write(numbered: tuple[int, np.ndarray]) -> None:
         index, frame = numbered
-        target, source = folder / f"{index:05d}{suffix}", clip.file_of(index)
+        target, source = plates / f"{index:05d}{suffix}", clip.file_of(index)
         if source:
             copy_file(source, target)
         else:
-            write_image(target, frame)
-        frames[index] = as_display_bytes(frame)
+            write_image(target, frame, tags=clip.tags, as_stored=True)
+        if suffix == ".exr" and (whole := clip.overscan_of(index)):
+            write_image(
+                overscan / f"{index:05d}.exr",
+                _colours_first(whole.pixels),
+                tags=clip.tags,
+                as_stored=True,
+                window=(whole.window, whole.display),
+            )
+        frames[index] = as_display_bytes(working_colours(frame, clip.info.picture))
         release(frames)
 
-    with closing(in_order(write, enumerate(clip))) as written:
+    with closing(in_order(write, enumerate(clip.stored()))) as written:
         for index, _ in enumerate(written):
             progress.update(index + 1)
 
 
-def as_display_bytes(frame: np.ndarray) -> np.ndarray:
-    """A frame of any depth as display-encoded uint8; floating point is taken as linear."""
-    if frame.dtype == np.uint8:
-        return frame
-    display = to_float(frame) if frame.dtype.kind == "u" else encode_srgb(frame)
-    return to_integers(display, np.uint8)
+def _colours_first(pixels: np.ndarray) -> np.ndarray:
+    """Grey as R, G, B, as the frames have it."""
+    if pixels.shape[2] >= 3:
+        return pixels
+    return np.concatenate([pixels[..., :1].repeat(3, axis=2), pixels[..., 1:]], axis=2)
 
 
 def _working_size(width: int, height: int, wanted: int | None) -> tuple[int, int]:

@@ -1,11 +1,14 @@
 """Single images: reading and writing them without changing a value, and the sRGB curve.
 
-In memory an image is [H, W, C], top row first, C = 1 to 4 as in the file, with straight alpha.
-Integer images are display-encoded; floating-point images are linear Rec.709.
+In memory an image is [H, W, C], top row first and upright, C = 1 to 4 as in the file. `read_image`
+gives straight alpha, `read_stored` what the file holds. Integer images are display-encoded;
+floating-point images are linear, Rec.709 where the file does not say otherwise.
 """
 
 import os
 import struct
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,9 +16,28 @@ import cv2
 import numpy as np
 import OpenImageIO as oiio
 
+from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, premultiplied, with_alpha
+from nvd_core.media.channels import alpha_of, chosen_layer, dtype_of, places
+from nvd_core.media.colour_tags import (
+    FileTags,
+    file_tags,
+    jpeg_with,
+    put_into_png,
+    put_into_spec,
+)
+from nvd_core.media.exr_layers import Layer
+from nvd_core.media.orientation import UPRIGHT, on_its_side, upright
+from nvd_core.media.overscan import Window, in_display_window, window_of
+from nvd_core.media.values import at_depth as at_depth
+from nvd_core.media.values import decode_srgb as decode_srgb
+from nvd_core.media.values import encode_srgb as encode_srgb
+from nvd_core.media.values import to_float as to_float
+from nvd_core.media.values import to_integers as to_integers
 from nvd_core.runtime.cores import cores
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.reading import reading, there
+from nvd_core.runtime.sizes import check_image, rate_fits
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset((
@@ -30,38 +52,88 @@ _THREADS = min(4, cores())
 oiio.attribute("threads", _THREADS)
 oiio.attribute("exr_threads", _THREADS)
 
+_REMEDY = "the file is damaged or no image: copy or render it again"
+_ON_THEIR_SIDE = range(5, 9)  # orientations of EXIF
 _JPEG_QUALITY = 95
 _PNG_SUB = 16  # libpng's name of the filter that takes the difference to the left
-_PNG_HARMLESS = {b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"eXIf", b"oFFs", b"sRGB"}
+_PNG_HARMLESS = {b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"oFFs", b"sRGB", b"gAMA", b"cHRM"}
+_PNG_HARMLESS |= {b"iCCP", b"cICP", b"mDCV", b"cLLI"}  # compared with the clip's by who copies it
+_PNG_EMPTY_EXIF = 14  # bytes, which hold no orientation
 
-# What is not listed is an odd integer depth (10, 12, 32 bits), which OpenImageIO scales to 16.
-_DTYPES = {"uint8": "uint8", "uint16": "uint16", "half": "half", "float": "float"}
-_DTYPES["double"] = "float"
 _NUMPY_TO_OIIO = {"uint8": "uint8", "uint16": "uint16", "float16": "half", "float32": "float"}
 
 
-def read_image(path: Path | str) -> np.ndarray:
+@dataclass(frozen=True)
+class Stored:
+    """An image as its file holds it, but upright and at its display window."""
+
+    pixels: np.ndarray
+    alpha: str
+    """`none`, `straight` or `premultiplied`; integers are never premultiplied"""
+    tags: FileTags
+    others: tuple[str, ...] = ()
+    """titles of the layers that were not taken"""
+    window: Window | None = None
+    """where the file's pixels lie, if not just in its display window"""
+    display: tuple[int, int] = (0, 0)
+    """width and height of the display window, as stored"""
+
+
+def read_image(path: Path | str, layer: str | None = None) -> np.ndarray:
     """Read `path` as [H, W, C] in its own depth: uint8, uint16, float16 or float32.
 
-    C is 1 to 4 as in the file (palettes are expanded; of an EXR with more channels the first
-    R, G, B, A are taken). Alpha is straight: EXR, premultiplied by nature, is divided by its alpha
-    where that is not 0. An EXR is returned at the size of its display window.
+    C is 1 to 4 as in the file; palettes are expanded. Of an EXR the picture is taken, or the
+    `layer` that is named (see exr_layers). Alpha is straight: what is premultiplied is divided by
+    its alpha where that is not 0. An EXR is returned at the size of its display window.
     NvdError where the file is missing or cannot be decoded.
     """
-    image_input = _open(Path(path))
-    try:
-        spec = image_input.spec()
-        pixels = image_input.read_image(_DTYPES.get(str(spec.format), "uint16"))
-        if pixels is None:
-            raise _undecodable(path, image_input.geterror())
-    finally:
-        image_input.close()
-    pixels = pixels.reshape(spec.height, spec.width, spec.nchannels)
-    pixels, alpha = _chosen_channels(path, pixels, spec)
-    pixels = _in_display_window(pixels, spec)
-    if alpha and pixels.dtype.kind == "f" and not spec.get_int_attribute("oiio:UnassociatedAlpha"):
-        pixels = _unpremultiplied(pixels)
-    return np.ascontiguousarray(pixels)
+    stored = read_stored(path, layer)
+    return np.ascontiguousarray(with_alpha(stored.pixels, stored.alpha, _straight(stored.alpha)))
+
+
+def _straight(alpha: str) -> str:
+    return NONE if alpha == NONE else STRAIGHT
+
+
+def read_stored(path: Path | str, layer: str | None = None, whole: bool = False) -> Stored:
+    """Read `path` as `read_image` does, floating-point alpha as it is in the file.
+
+    The `whole` of it are all pixels that it holds, at its `window`.
+    """
+    path = Path(path)
+    with _reading(path):
+        image_input = _open(path)
+        try:
+            chosen, layers = chosen_layer(path, image_input, layer)
+            spec = image_input.spec()
+            _check_size(path, spec)
+            channels = chosen.wanted() if chosen else places(path, spec)
+            kind = alpha_of(path, spec, channels, chosen)
+            first, last = min(channels), max(channels) + 1
+            dtype = dtype_of(spec, channels)
+            pixels = image_input.read_image(spec_part(chosen), 0, first, last, dtype)
+            if pixels is None:
+                raise _undecodable(path, image_input.geterror())
+        finally:
+            image_input.close()
+        pixels = pixels.reshape(spec.height, spec.width, last - first)
+        if [place - first for place in channels] != list(range(last - first)):
+            pixels = pixels[..., [place - first for place in channels]]
+        pixels = pixels if whole else in_display_window(pixels, spec)
+        if kind == PREMULTIPLIED and pixels.dtype.kind == "u":
+            pixels, kind = with_alpha(pixels, kind, STRAIGHT), STRAIGHT
+        tags = file_tags(path, spec)
+        turned = _orientation(path, spec)
+        if turned != UPRIGHT:
+            pixels, tags = upright(pixels, turned), _turned_tags(tags, turned)
+        others = tuple(other.title or "root" for other in layers if other != chosen)
+        size = (spec.full_width, spec.full_height)
+        return Stored(np.ascontiguousarray(pixels), kind, tags, others, window_of(spec), size)
+
+
+def spec_part(layer: Layer | None) -> int:
+    """The part of the file that holds a layer."""
+    return layer.part if layer else 0
 
 
 def image_layout(path: Path | str) -> tuple[int, int, int, str]:
@@ -69,21 +141,50 @@ def image_layout(path: Path | str) -> tuple[int, int, int, str]:
 
     The type is numpy's name of it, or OpenImageIO's where numpy has none.
     """
-    image_input = _open(Path(path))
-    spec = image_input.spec()
-    image_input.close()
+    with _reading(path):
+        image_input = _open(Path(path))
+        spec = image_input.spec()
+        image_input.close()
     names = {oiio_name: name for name, oiio_name in _NUMPY_TO_OIIO.items()}
     return spec.height, spec.width, spec.nchannels, names.get(str(spec.format), str(spec.format))
 
 
+def image_size(path: Path | str, layer: str | None = None) -> tuple[int, int]:
+    """Height and width at which `read_image` returns the file, from its header; NvdError."""
+    with _reading(path):
+        image_input = _open(Path(path))
+        try:
+            chosen_layer(Path(path), image_input, layer)
+            spec = image_input.spec()
+            _check_size(Path(path), spec)
+        finally:
+            image_input.close()
+        turned = _orientation(Path(path), spec)
+    window = spec.full_height, spec.full_width
+    height, width = window if all(window) else (spec.height, spec.width)
+    return (width, height) if turned in _ON_THEIR_SIDE else (height, width)
+
+
+def image_window(path: Path | str, layer: str | None = None) -> Window | None:
+    """Where the data window of an EXR lies in its display window; None where they are one."""
+    with _reading(path):
+        image_input = _open(Path(path))
+        try:
+            chosen_layer(Path(path), image_input, layer)
+            return window_of(image_input.spec())
+        finally:
+            image_input.close()
+
+
 def image_rate(path: Path | str) -> Fraction | None:
     """Frames a second as `path` itself says (EXR and DPX can), None where it does not."""
-    image_input = _open(Path(path))
-    spec = image_input.spec()
-    image_input.close()
-    for name in ("FramesPerSecond", "dpx:FrameRate"):
-        value = spec.getattribute(name)
-        if isinstance(value, tuple) and len(value) == 2 and value[0] > 0 and value[1] > 0:
+    with _reading(path):
+        image_input = _open(Path(path))
+        spec = image_input.spec()
+        image_input.close()
+        values = [spec.getattribute(name) for name in ("FramesPerSecond", "dpx:FrameRate")]
+    for value in values:
+        if isinstance(value, tuple) and len(value) == 2 and rate_fits(*map(int, value)):
             return Fraction(int(value[0]), int(value[1]))
         if isinstance(value, int | float) and 1 <= value <= 1000:
             return Fraction(value).limit_denominator(1001)
@@ -91,21 +192,38 @@ def image_rate(path: Path | str) -> Fraction | None:
 
 
 def write_image(
-    path: Path | str, array: np.ndarray, compression: str | None = None, durable: bool = False
+    path: Path | str,
+    array: np.ndarray,
+    compression: str | None = None,
+    durable: bool = False,
+    *,
+    tags: FileTags | None = None,
+    as_stored: bool = False,
+    window: tuple[Window, tuple[int, int]] | None = None,
 ) -> None:
     """Write `array` [H, W, C] or [H, W] in the format of the suffix, beside and renamed into place.
 
     .png takes uint8 and uint16, .exr float16 and float32, .tif any of these, .jpg uint8 of 1 or 3
     channels; anything else is a ValueError. Alpha comes in straight: EXR stores it premultiplied,
-    PNG and TIFF as it is. `compression` is OpenImageIO's ("zip", "pxr24", "jpeg:90"). What is
-    `durable` survives a power cut.
+    PNG and TIFF as it is; `as_stored` leaves the values alone. `compression` is OpenImageIO's
+    ("zip", "pxr24", "jpeg:90"). What is `durable` survives a power cut. The file says what `tags`
+    say, as far as its format can. An EXR's pixels may lie in a `window` of a display of a width
+    and height.
     NvdError where the disk refuses.
     """
     with written_beside(Path(path), durable) as temporary:
-        encode_image(temporary, array, compression)
+        encode_image(temporary, array, compression, tags=tags, as_stored=as_stored, window=window)
 
 
-def encode_image(path: Path, array: np.ndarray, compression: str | None = None) -> None:
+def encode_image(
+    path: Path,
+    array: np.ndarray,
+    compression: str | None = None,
+    *,
+    tags: FileTags | None = None,
+    as_stored: bool = False,
+    window: tuple[Window, tuple[int, int]] | None = None,
+) -> None:
     """Write what `write_image` writes straight to `path`, the temporary one of `written_beside`.
 
     OSError where that fails; it does not always tell, but `written_beside` checks the file.
@@ -114,7 +232,8 @@ def encode_image(path: Path, array: np.ndarray, compression: str | None = None) 
     suffix = path.suffix.lower()
     _check_writable(suffix, array)
     if suffix in (".jpg", ".jpeg"):
-        path.write_bytes(_jpeg(array, compression))
+        data = _jpeg(array, compression)
+        path.write_bytes(jpeg_with(data, tags) if tags else data)
         return
     height, width, channels = array.shape
     spec = oiio.ImageSpec(width, height, channels, _NUMPY_TO_OIIO[array.dtype.name])
@@ -122,7 +241,7 @@ def encode_image(path: Path, array: np.ndarray, compression: str | None = None) 
     if channels in (2, 4):
         spec.alpha_channel = channels - 1
         if suffix == ".exr":
-            array = _premultiplied(array)
+            array = array if as_stored else premultiplied(array)
         else:
             # Without this OpenImageIO takes the pixels for premultiplied and divides them.
             spec.attribute("oiio:UnassociatedAlpha", 1)
@@ -131,78 +250,41 @@ def encode_image(path: Path, array: np.ndarray, compression: str | None = None) 
     elif suffix == ".png":
         spec.attribute("png:compressionLevel", 1)  # six times faster than 6, a tenth larger
         spec.attribute("png:filter", _PNG_SUB)  # twice as fast as choosing a filter for every row
+    if window:
+        (spec.x, spec.y), (spec.full_width, spec.full_height) = window[0].origin, window[1]
+    if tags:
+        put_into_spec(spec, suffix, tags)
     write_pixels(path, spec, np.ascontiguousarray(array))
+    if tags and suffix == ".png":
+        put_into_png(path, tags)
 
 
-def is_plain_png(path: Path) -> bool:
-    """Whether a file is a PNG of R, G, B alone, whose values mean the same to every reader.
+def is_plain_png(path: Path, channels: int = 3) -> bool:
+    """Whether a file is a PNG of R, G, B (and A, of 4 channels) alone, shown as it is stored.
 
-    So no palette, no colour that counts as transparent, and no colour profile.
+    So no palette, no colour that counts as transparent, and nothing that turns it.
     """
     with path.open("rb") as file:
         if file.read(8) != b"\x89PNG\r\n\x1a\n":
             return False
-        harmless = _PNG_HARMLESS
         while len(head := file.read(8)) == 8:
             length, name = struct.unpack(">I4s", head)
             if name == b"IDAT":
                 return True
             if name == b"IHDR":
-                if file.read(length)[9:10] != b"\x02":  # the colour type: RGB
+                colour_type = file.read(length)[9:10]
+                if colour_type != (b"\x06" if channels == 4 else b"\x02"):
                     return False
-            elif name in harmless:
+            elif name in _PNG_HARMLESS or (name == b"eXIf" and length <= _PNG_EMPTY_EXIF):
                 file.seek(length, os.SEEK_CUR)
-                if name == b"sRGB":  # then these do not count
-                    harmless = harmless | {b"gAMA", b"cHRM"}
             else:
                 return False
             file.seek(4, os.SEEK_CUR)  # the chunk's checksum
     return False
 
 
-def to_float(array: np.ndarray) -> np.ndarray:
-    """`array` as float32; integers are scaled to 0..1, floating-point values stay as they are."""
-    if array.dtype.kind == "f":
-        return array.astype(np.float32)
-    return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-
-
-def to_integers(display: np.ndarray, dtype: type | np.dtype) -> np.ndarray:
-    """Display-encoded values 0..1 (clamped) as rounded integers of `dtype` (uint8 or uint16)."""
-    largest = np.float32(np.iinfo(dtype).max)
-    clamped = np.clip(np.nan_to_num(display, nan=0.0), 0.0, 1.0)
-    return (clamped * largest + np.float32(0.5)).astype(dtype)
-
-
-def at_depth(frame: np.ndarray, bit_depth: int | str) -> np.ndarray:
-    """`frame` of any depth as uint8 or uint16 for a `bit_depth` of 8 or 16, else as float32."""
-    if bit_depth not in (8, 16):
-        return to_float(frame)
-    if bit_depth == 16:
-        return frame if frame.dtype == np.uint16 else frame.astype(np.uint16) * 257
-    if frame.dtype == np.uint16:
-        return ((frame.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    return frame
-
-
-def encode_srgb(linear: np.ndarray) -> np.ndarray:
-    """Linear values, any shape, to the sRGB curve as float32, continued above 1; a line below 0."""
-    linear = np.asarray(linear, np.float32)
-    curve = np.float32(1.055) * np.maximum(linear, 0) ** np.float32(1 / 2.4) - np.float32(0.055)
-    return np.where(linear <= np.float32(0.0031308), linear * np.float32(12.92), curve)
-
-
-def decode_srgb(encoded: np.ndarray) -> np.ndarray:
-    """The inverse of `encode_srgb`, float32, continued above 1; a line below 0."""
-    encoded = np.asarray(encoded, np.float32)
-    base = (np.maximum(encoded, 0) + np.float32(0.055)) / np.float32(1.055)
-    return np.where(
-        encoded <= np.float32(0.04045), encoded / np.float32(12.92), base ** np.float32(2.4)
-    )
-
-
 def _open(path: Path) -> oiio.ImageInput:
-    if not path.is_file():
+    if not there(path.is_file):
         raise NvdError(
             f"there is no image {path}", remedy="check the path for a typing error, or restore it"
         )
@@ -211,7 +293,24 @@ def _open(path: Path) -> oiio.ImageInput:
     image_input = oiio.ImageInput.open(str(path), config)
     if image_input is None:
         raise _undecodable(path, oiio.geterror())
+    try:
+        _check_size(path, image_input.spec())
+    except NvdError:
+        image_input.close()
+        raise
     return image_input
+
+
+def _check_size(path: Path, spec: oiio.ImageSpec) -> None:
+    """NvdError where the image or its display window, to which it is brought, is too large."""
+    channels, size = min(spec.nchannels, 4), spec.channel_bytes() or 1  # more are never read
+    check_image(path, spec.width, spec.height, channels, size)
+    if spec.full_width > 0 and spec.full_height > 0:
+        check_image(path, spec.full_width, spec.full_height, channels, size)
+
+
+def _reading(path: Path | str) -> AbstractContextManager[None]:
+    return reading(path, "the image", _REMEDY)
 
 
 def _undecodable(path: Path | str, reason: str) -> NvdError:
@@ -219,50 +318,22 @@ def _undecodable(path: Path | str, reason: str) -> NvdError:
     return NvdError(
         f"cannot read the image {path}",
         found=lines[0] if lines else "no image in it",
-        remedy="the file is damaged or no image: copy or render it again",
+        remedy=_REMEDY,
     )
 
 
-def _chosen_channels(path: Path | str, pixels: np.ndarray, spec: oiio.ImageSpec):
-    """The pixels with 1 to 4 channels, and whether the last of them is alpha."""
-    if spec.nchannels <= 4:
-        return pixels, spec.nchannels in (2, 4) and spec.alpha_channel == spec.nchannels - 1
-    # `layer.R` counts as R; the first of each name is the file's main layer.
-    letters = [name.rpartition(".")[2].upper() for name in spec.channelnames]
-    wanted = [letter for letter in "RGBA" if letter in letters]
-    if wanted[:3] != ["R", "G", "B"]:
-        raise NvdError(
-            f"cannot tell the picture among the channels of {path}",
-            expected="1 to 4 channels, or channels named R, G, B",
-            found=", ".join(spec.channelnames[:8]),
-            remedy="render or convert the picture to a file with R, G, B only",
-        )
-    return pixels[..., [letters.index(letter) for letter in wanted]], len(wanted) == 4
+def _orientation(path: Path, spec: oiio.ImageSpec) -> int:
+    """What EXIF or the format itself says; EXR has none that a viewer would follow."""
+    if path.suffix.lower() == ".exr":
+        return UPRIGHT
+    return spec.get_int_attribute("Orientation", UPRIGHT)
 
 
-def _in_display_window(pixels: np.ndarray, spec: oiio.ImageSpec) -> np.ndarray:
-    """Cut or fill (with 0) the data window to the display window."""
-    left, top = spec.x - spec.full_x, spec.y - spec.full_y
-    height, width = spec.full_height, spec.full_width
-    if (left, top, width, height) == (0, 0, spec.width, spec.height) or not (width and height):
-        return pixels
-    whole = np.zeros((height, width, pixels.shape[2]), pixels.dtype)
-    x0, x1 = max(left, 0), min(left + spec.width, width)
-    y0, y1 = max(top, 0), min(top + spec.height, height)
-    if x0 < x1 and y0 < y1:
-        whole[y0:y1, x0:x1] = pixels[y0 - top : y1 - top, x0 - left : x1 - left]
-    return whole
-
-
-def _unpremultiplied(pixels: np.ndarray) -> np.ndarray:
-    colour, alpha = pixels[..., :-1].astype(np.float32), pixels[..., -1:].astype(np.float32)
-    colour = np.divide(colour, alpha, out=colour, where=alpha != 0)
-    return np.concatenate([colour.astype(pixels.dtype), pixels[..., -1:]], axis=-1)
-
-
-def _premultiplied(pixels: np.ndarray) -> np.ndarray:
-    colour = pixels[..., :-1].astype(np.float32) * pixels[..., -1:].astype(np.float32)
-    return np.concatenate([colour.astype(pixels.dtype), pixels[..., -1:]], axis=-1)
+def _turned_tags(tags: FileTags, orientation: int) -> FileTags:
+    if not on_its_side(orientation):
+        return tags
+    chunks = tags.chunks and tuple(chunk for chunk in tags.chunks if chunk[0] != b"pHYs")
+    return replace(tags, pixel_aspect=tags.pixel_aspect[::-1], chunks=chunks)
 
 
 def _check_writable(suffix: str, array: np.ndarray) -> None:

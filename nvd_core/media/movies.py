@@ -1,17 +1,24 @@
 """Movies as a source of frames, decoded with FFmpeg through PyAV, and their colours in and out."""
 
+import struct
 from bisect import bisect_right
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 from av.video.reformatter import Interpolation
 
+from nvd_core.media.alpha import NONE, STRAIGHT
+from nvd_core.media.orientation import UPRIGHT, of_matrix, on_its_side, upright
+from nvd_core.media.picture import Picture, pixel_aspect
 from nvd_core.runtime.cores import cores
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.reading import DAMAGE, reading, reason, there
+from nvd_core.runtime.sizes import MOST_FRAMES, MOST_PIXELS, check_image, rate_fits
 
 # Full chroma interpolation and exact rounding: swscale's defaults are made for speed, and are off
 # by several levels at coloured edges.
@@ -22,6 +29,8 @@ SCALING = (
     | Interpolation.FULL_CHR_H_INP
 )
 _THREADS = min(2, cores())
+_DAMAGE: tuple[type[Exception], ...] = (*DAMAGE, av.FFmpegError)
+_REMEDY = "the file is damaged, incomplete or no movie: copy or convert it again"
 
 # Codecs whose every packet shows exactly one frame. Of others (VP8's hidden frames, MPEG-4's packed
 # ones, fields) the frames are counted by decoding them.
@@ -46,30 +55,39 @@ _NOTHING_ELSE = {
 }
 _PROGRESSIVE = (0, 1)  # unknown, progressive
 _UNSPECIFIED, _BT709, _BT601 = 2, 1, 6  # AVColorSpace
+_BT2020, _PQ, _HLG = 9, 16, 18
+_MATRICES = (0, 1, 4, 5, 6, 7, 9)  # those that swscale computes; 0: RGB
+# FFmpeg's own VP8 and VP9 leave the alpha out that libvpx decodes
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 class Movie:
     """A movie file as a source of frames; only one of them is in memory at a time.
 
     `frames` counts what is really there, whatever the file's header says. `width` and `height` are
-    those of the picture as shown: a rotation noted in the file is applied. No other file is opened:
+    those of the picture as shown: a rotation or mirroring noted in the file is applied. `picture`
+    says what the values mean, and `cautions` what of it is not carried. No other file is opened:
     what is a playlist under a movie's name is an NvdError.
     """
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
-        if not self.path.is_file():
+        if not there(self.path.is_file):
             raise NvdError(
                 f"there is no movie {self.path}",
                 remedy="check the path for a typing error, or restore the file",
             )
-        self._times, self._keys, self._timed = self._count()
-        self.frames = len(self._times)
-        if not self.frames:
-            raise _not_a_movie(self.path, "no frames")
-        with self._opened() as (_, stream):
-            self.rate = stream.average_rate or stream.guessed_rate or Fraction(24)
+        with reading(self.path, "the movie", _REMEDY, also=(av.FFmpegError,)):
+            self._times, self._keys, self._timed = self._count()
+            self.frames = len(self._times)
+            if not self.frames:
+                raise _not_a_movie(self.path, "no frames")
+            with self._opened() as (_, stream):
+                rates = stream.average_rate, stream.guessed_rate, Fraction(24)
+            fitting = (r for r in rates if r and rate_fits(r.numerator, r.denominator))
+            self.rate = next(fitting)
         self.height = self.width = 0  # of the first frame, known once it is decoded
+        self.picture, self.cautions = self._described()
         first = next(self.read(0, 1))
         self.height, self.width = first.shape[:2]
         self.dtype = first.dtype
@@ -87,13 +105,17 @@ class Movie:
                 index, frame = next(frames)
             except StopIteration:
                 raise self._undecodable(expected, "the movie ends there") from None
-            except av.FFmpegError as error:
-                raise self._undecodable(expected, error.strerror) from error
+            except _DAMAGE as error:
+                raise self._undecodable(expected, reason(error)) from error
             if index < expected:
                 continue
             if index > expected or frame.is_corrupt:
                 raise self._undecodable(expected, "damaged data")
-            picture = _to_rgb(frame)
+            check_image(self.path, frame.width, frame.height, 3, 1)
+            try:
+                picture = self._to_rgb(frame)
+            except _DAMAGE as error:
+                raise self._undecodable(expected, reason(error)) from error
             if self.height and picture.shape[:2] != (self.height, self.width):
                 size = f"{picture.shape[1]} x {picture.shape[0]}"
                 raise self._undecodable(expected, f"another size, {size}")
@@ -106,15 +128,18 @@ class Movie:
         try:
             # "file:", as FFmpeg takes the 12: of 12:30.mp4 for a protocol
             container = av.open(f"file:{self.path}", options=_NOTHING_ELSE)
-        except (av.FFmpegError, ValueError) as error:  # ValueError: NUL in the name
-            reason = getattr(error, "strerror", str(error))
+        except _DAMAGE as error:
+            why = reason(error)
             if isinstance(error, av.ArgumentError):  # so it says that a format is not on the list
-                reason = "another kind of file, or a list of other files, which is not followed"
-            raise _not_a_movie(self.path, reason) from error
+                why = "another kind of file, or a list of other files, which is not followed"
+            raise _not_a_movie(self.path, why) from error
         with container:
             stream = container.streams.best("video")
             if stream is None:
                 raise _not_a_movie(self.path, "no video in it")
+            if stream.codec_context is None:
+                raise _not_a_movie(self.path, "its video is in a codec that is not known here")
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             stream.thread_type = "AUTO"  # type: ignore[attr-defined]  # PyAV calls it any stream
             stream.thread_count = _THREADS  # type: ignore[attr-defined]
             yield container, stream
@@ -139,6 +164,8 @@ class Movie:
                     else:
                         shown = packet.decode()
                     times += [item.pts for item in shown]
+                    if len(times) > MOST_FRAMES:
+                        raise _not_a_movie(self.path, f"more than {MOST_FRAMES} frames")
                     keys += [item.pts for item in shown if by_packet and packet.is_keyframe]
             except av.FFmpegError:
                 pass  # the frames up to here are counted; reading on will say what is wrong
@@ -162,12 +189,63 @@ class Movie:
                 if key > 0:
                     container.seek(self._keys[key], stream=stream)
             number = 0
+            decode = _decoder(stream)
             for packet in container.demux(stream):
-                for frame in packet.decode():
+                for frame in decode(packet):
                     index = index_of.get(frame.pts) if self._timed else number
                     number += 1
                     if index is not None:
                         yield index, frame
+
+    def _described(self) -> tuple[Picture, list[str]]:
+        """What the first frame says of the values, and what will not be carried."""
+        frames = self._decoded(0)
+        try:
+            _, frame = next(frames)
+        except (StopIteration, av.FFmpegError) as error:
+            reason = getattr(error, "strerror", None) or "the movie ends there"
+            raise self._undecodable(0, reason) from error
+        finally:
+            frames.close()
+        with self._opened() as (_, stream):
+            context = stream.codec_context
+            aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
+            for name in ("color_primaries", "color_trc", "colorspace"):
+                if getattr(frame, name) == _UNSPECIFIED:  # what the container says counts then
+                    setattr(frame, name, getattr(context, name))
+        shape = pixel_aspect(aspect)
+        turned = _orientation(frame)
+        if turned is None:
+            raise NvdError(
+                f"{self.path} is turned by an odd angle",
+                expected="quarter turns, mirrored or not",
+                found=f"the display matrix {_display_matrix(frame)}",
+                remedy="convert it, so that its frames themselves are turned",
+            )
+        alpha = any(component.is_alpha for component in frame.format.components)
+        numbers = (frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range)
+        picture = Picture(
+            alpha=STRAIGHT if alpha else NONE,
+            pixel_aspect=shape[::-1] if on_its_side(turned) else shape,
+            movie=tuple(int(number) for number in numbers),
+        )
+        return picture, _cautions(self.path.name, frame, picture)
+
+    def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
+        """The frame upright as [H, W, 3 or 4], uint8 or uint16."""
+        set_source_colours(frame)
+        deep = max(component.bits for component in frame.format.components) > 8
+        alpha = any(component.is_alpha for component in frame.format.components)
+        target = ("rgba" if alpha else "rgb") + {
+            (False, False): "24",
+            (False, True): "48le",
+            (True, False): "",
+            (True, True): "64le",
+        }[alpha, deep]
+        converted = frame.reformat(format=target, interpolation=SCALING, threads=_THREADS)
+        pixels = upright(converted.to_ndarray(), _orientation(frame) or UPRIGHT)
+        # A copy: the buffer may be one the decoder still predicts from.
+        return np.array(pixels, order="C")
 
     def _undecodable(self, index: int, reason: str) -> NvdError:
         return NvdError(
@@ -177,36 +255,88 @@ class Movie:
         )
 
 
+def _decoder(stream: av.VideoStream) -> Callable[[av.Packet], list[av.VideoFrame]]:
+    """What turns a stream's packets into frames, with the alpha that WebM keeps beside them."""
+    name = _ALPHA_DECODERS.get(stream.codec.canonical_name)
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return lambda packet: packet.decode()
+    try:
+        context = cast(av.VideoCodecContext, av.CodecContext.create(name, "r"))
+    except (av.FFmpegError, ValueError) as error:
+        raise NvdError(
+            f"the alpha of {stream.container.name} cannot be decoded",
+            expected=f"a PyAV with {name}",
+            remedy="install PyAV from its own wheel, or convert the movie to ProRes 4444",
+        ) from error
+    context.extradata = stream.codec_context.extradata
+
+    def decode(packet: av.Packet) -> list[av.VideoFrame]:
+        frames = context.decode(packet if packet.size else None)
+        for frame in frames:
+            frame.time_base = stream.time_base
+        return frames
+
+    return decode
+
+
 def set_source_colours(frame: av.VideoFrame) -> None:
     """Note the YUV matrix of a frame that names none: BT.709 for HD sizes, BT.601 below.
 
-    That is what players assume; swscale would take BT.601 for all.
+    That is what players assume; swscale would take BT.601 for all. Matrices that it does not know
+    are taken for BT.709.
     """
-    if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
+    if frame.format.is_rgb:
+        return
+    if frame.colorspace == _UNSPECIFIED:
         hd = frame.width >= 1280 or frame.height > 576
         frame.colorspace = _BT709 if hd else _BT601
+    elif frame.colorspace not in _MATRICES:
+        frame.colorspace = _BT709
 
 
-def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """The frame upright as [H, W, 3 or 4], uint8 or uint16."""
-    set_source_colours(frame)
-    deep = max(component.bits for component in frame.format.components) > 8
-    alpha = any(component.is_alpha for component in frame.format.components)
-    target = ("rgba" if alpha else "rgb") + {
-        (False, False): "24",
-        (False, True): "48le",
-        (True, False): "",
-        (True, True): "64le",
-    }[alpha, deep]
-    converted = frame.reformat(format=target, interpolation=SCALING, threads=_THREADS)
-    turns = round(frame.rotation / 90)  # counter-clockwise, as numpy turns
-    # A copy: the buffer may be one the decoder still predicts from.
-    return np.array(np.rot90(converted.to_ndarray(), turns), order="C")
+def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
+    """The 9 numbers that say how a frame is to be shown, None where nothing does."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    return struct.unpack("=9i", bytes(data)[:36]) if data is not None else None
+
+
+def _orientation(frame: av.VideoFrame) -> int | None:
+    """How a frame is to be shown, as EXIF counts; None for an odd angle."""
+    matrix = _display_matrix(frame)
+    return UPRIGHT if matrix is None else of_matrix(matrix)
+
+
+def _cautions(name: str, frame: av.VideoFrame, picture: Picture) -> list[str]:
+    """What the user should know of a movie's colours, in words."""
+    texts = []
+    primaries, transfer, matrix, _ = picture.movie or (2, 2, 2, 0)
+    curve = {_PQ: "PQ", _HLG: "HLG"}.get(transfer)
+    if curve or primaries == _BT2020:
+        space = " ".join(filter(None, ["BT.2020" if primaries == _BT2020 else "", curve]))
+        texts.append(
+            f"{name} is {space}: its values are used as they stand, so that textures look "
+            "flat where they are shown as sRGB; rendered movies are tagged as it is"
+        )
+    if not frame.format.is_rgb and matrix not in (*_MATRICES, _UNSPECIFIED):
+        texts.append(f"{name} has a colour matrix (number {matrix}) that is read as BT.709")
+    lost = [
+        kind
+        for kind, key in (
+            ("mastering display", "MASTERING_DISPLAY_METADATA"),
+            ("light level", "CONTENT_LIGHT_LEVEL"),
+            ("Dolby Vision", "DOVI_METADATA"),
+            ("HDR10+", "DYNAMIC_HDR_PLUS"),
+        )
+        if frame.side_data.get(key) is not None
+    ]
+    if lost:
+        texts.append(f"{name} has metadata of {', '.join(lost)} that rendered movies lack")
+    return texts
 
 
 def _not_a_movie(path: Path, reason: str) -> NvdError:
     return NvdError(
         f"cannot read the movie {path}",
         found=reason,
-        remedy="the file is damaged, incomplete or no movie: copy or convert it again",
+        remedy=_REMEDY,
     )

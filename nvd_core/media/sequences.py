@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.media.images import IMAGE_SUFFIXES, image_rate, read_image
+from nvd_core.media.alpha import NONE, with_alpha
+from nvd_core.media.images import IMAGE_SUFFIXES, Stored, image_rate, read_stored
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.reading import reading, there
+from nvd_core.runtime.sizes import MOST_DIGITS_OF_FRAME
 
 MOVIE_SUFFIXES = frozenset(
     (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mxf", ".mpg", ".mpeg")
@@ -19,6 +22,31 @@ MOVIE_SUFFIXES = frozenset(
 _PLACEHOLDER = re.compile(r"%0?(\d*)d|(#+)")
 # The last digits of a stem are its number: `shot1_0042_left` is number 42 of `shot1_*_left`.
 _NUMBERED = re.compile(r"^(.*?)(\d+)(\D*)$", re.DOTALL)
+
+
+# The EXR's layer behind its name; `C:` alone is a drive
+_LAYER = re.compile(r"(?P<path>.+\.exr):(?P<layer>[^:/\\]+)", re.IGNORECASE | re.DOTALL)
+_FOLDER_LAYER = re.compile(r"(?P<path>.{2,}):(?P<layer>[^:/\\]+)", re.DOTALL)
+
+
+def split_layer(source: Path | str) -> tuple[Path, str | None]:
+    """A source, and the layer of its EXRs that is asked for behind a colon: `shot.%04d.exr:beauty`.
+
+    None where no layer is named. A file or folder that has the whole name itself comes first.
+    """
+    path, text = Path(source), str(source)
+    if there(path.exists) or (is_pattern(path) and _has_files(path)):
+        return path, None
+    if match := _LAYER.fullmatch(text):
+        return Path(match["path"]), match["layer"]
+    match = _FOLDER_LAYER.fullmatch(text)
+    if match and Path(match["path"]).is_dir():
+        return Path(match["path"]), match["layer"]
+    return path, None
+
+
+def _has_files(pattern: Path) -> bool:
+    return len(_PLACEHOLDER.findall(pattern.name)) == 1 and bool(numbered_files(pattern))
 
 
 def is_movie(path: Path | str) -> bool:
@@ -47,17 +75,20 @@ def file_number(path: Path | str) -> str | None:
 def list_frames(source: Path | str) -> list[Path]:
     """The image files of a folder, of a pattern, or one image file, in order of their numbers.
 
+    A layer that is named behind them (`split_layer`) plays no part.
     Of a folder hidden files and what is no image are ignored; it must hold one kind of image and
     one numbering. NvdError where nothing is found, where a number is missing within the range,
     and where a folder holds several sequences.
     """
-    source = Path(source)
-    if source.is_dir():
-        return _frames_of_folder(source)
-    if source.is_file():  # also a name with a # that is no pattern
-        return [source]
-    if is_pattern(source):
-        return _frames_of_pattern(source)
+    source, _ = split_layer(source)
+    remedy = "check the path, and that you may read what is there"
+    with reading(source, "the images", remedy):
+        if there(source.is_dir):
+            return _frames_of_folder(source)
+        if there(source.is_file):  # also a name with a # that is no pattern
+            return [source]
+        if is_pattern(source):
+            return _frames_of_pattern(source)
     raise NvdError(
         f"there is no file or folder {source}",
         found=_content_of(source.parent),
@@ -73,26 +104,49 @@ class ImageSequence:
     first file.
     """
 
-    def __init__(self, source: Path | str):
+    def __init__(self, source: Path | str, alike: bool = False):
+        """`alike`: frames whose files say other things of their colours and pixels are refused."""
+        self.layer = split_layer(source)[1]
         self.files = list_frames(source)
-        first = read_image(self.files[0])
-        self.height, self.width = first.shape[:2]
-        self.dtype = first.dtype
+        self._alike = alike
+        first = read_stored(self.files[0], self.layer)
+        self.height, self.width = first.pixels.shape[:2]
+        self.dtype = first.pixels.dtype
+        self.alpha, self.tags, self.others = first.alpha, first.tags, first.others
+        self.windows_differ = first.window is not None and self.files[0].suffix.lower() == ".exr"
         self.frames = len(self.files)
         self.rate = image_rate(self.files[0]) or Fraction(24)
 
     def read(self, start: int, stop: int) -> Generator[np.ndarray, None, None]:
-        """Yield frames `start` to `stop` - 1 as [H, W, C]; NvdError for one that differs."""
+        """Yield frames `start` to `stop` - 1 as [H, W, C]; NvdError for one that differs.
+
+        Where there is alpha it is of the kind `alpha`; frames may have it or not.
+        """
         files = self.files[start:stop]
-        for path, frame in zip(files, in_order(read_image, files), strict=True):
-            if frame.shape[:2] != (self.height, self.width) or frame.dtype != self.dtype:
-                raise NvdError(
-                    f"{path} differs from the first frame, {self.files[0].name}",
-                    expected=f"{self.width} x {self.height} {self.dtype}",
-                    found=f"{frame.shape[1]} x {frame.shape[0]} {frame.dtype}",
-                    remedy="give frames of one size and depth: render or convert this file again",
-                )
-            yield frame
+        stored = in_order(lambda path: read_stored(path, self.layer), files)
+        for path, frame in zip(files, stored, strict=True):
+            self._check(path, frame)
+            kind = frame.alpha if NONE in (frame.alpha, self.alpha) else self.alpha
+            yield with_alpha(frame.pixels, frame.alpha, kind)
+
+    def _check(self, path: Path, frame: Stored) -> None:
+        """NvdError where a frame is not as the first."""
+        pixels = frame.pixels
+        problem = f"{path} differs from the first frame, {self.files[0].name}"
+        if pixels.shape[:2] != (self.height, self.width) or pixels.dtype != self.dtype:
+            raise NvdError(
+                problem,
+                expected=f"{self.width} x {self.height} {self.dtype}",
+                found=f"{pixels.shape[1]} x {pixels.shape[0]} {pixels.dtype}",
+                remedy="give frames of one size and depth: render or convert this file again",
+            )
+        if self._alike and frame.tags.meaning != self.tags.meaning:
+            raise NvdError(
+                problem,
+                expected="the same colour space and pixel aspect in all frames",
+                found="other tags (chromaticities, colorInteropID, profile, gamma or aspect)",
+                remedy="give frames of one colour space: render or convert this file again",
+            )
 
 
 def _frames_of_folder(folder: Path) -> list[Path]:
@@ -172,7 +226,14 @@ def _split_pattern(pattern: Path) -> tuple[str, int, str]:
             remedy="write %05d or ##### where the number goes, such as frames/%05d.png",
         )
     match = matches[0]
-    digits = len(match[2]) if match[2] else int(match[1] or 1)
+    digits = len(match[2]) if match[2] else int((match[1] or "1")[:4])
+    if digits > MOST_DIGITS_OF_FRAME:
+        raise NvdError(
+            f"{pattern.name[:80]} is not a pattern of numbered files",
+            expected=f"a number of {MOST_DIGITS_OF_FRAME} digits at the most",
+            found=match[0][:40],
+            remedy="write %05d or ##### where the number goes, such as frames/%05d.png",
+        )
     return pattern.name[: match.start()], digits, pattern.name[match.end() :]
 
 
@@ -198,7 +259,7 @@ def _check_no_gap(source: Path, numbered: dict[int, Path]) -> None:
 
 def _content_of(folder: Path) -> str:
     """What is in `folder`, in a few words, for an error message."""
-    if not folder.is_dir():
+    if not there(folder.is_dir):
         return f"no folder {folder}"
     names = sorted(
         (path.name for path in folder.iterdir() if not path.name.startswith(".")), key=_natural

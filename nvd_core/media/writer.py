@@ -1,8 +1,9 @@
 """Writing frames: a movie, or numbered images, each complete or not there at all."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import cast
@@ -10,26 +11,46 @@ from typing import cast
 import av
 import numpy as np
 
+from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
+from nvd_core.media.colour_tags import FileTags
 from nvd_core.media.images import decode_srgb, encode_srgb, to_float, to_integers, write_image
+from nvd_core.media.movie_tags import MovieTags
 from nvd_core.media.movies import SCALING
+from nvd_core.media.output_tags import image_cautions, image_tags, movie_cautions
+from nvd_core.media.overscan import Window
+from nvd_core.media.picture import PLAIN, Picture
 from nvd_core.media.sequences import frame_path, is_pattern
+from nvd_core.media.working import working_colours
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 
-_BT709, _LIMITED = 1, 1  # FFmpeg's numbers for the colours and the range of TV
+_VP9 = {"crf": "15", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
 _CODECS = {
     ".mp4": ("mp4", "libx264", "yuv420p", {"crf": "12", "preset": "medium"}),
     ".mkv": ("matroska", "libx264", "yuv420p", {"crf": "12", "preset": "medium"}),
     ".mov": ("mov", "prores_ks", "yuv444p10le", {"profile": "4444", "vendor": "apl0"}),
+    ".webm": ("webm", "libvpx-vp9", "yuv420p", _VP9),
 }
+_WITH_ALPHA = {".mov": "yuva444p10le", ".webm": "yuva420p"}
 _IMAGES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
 class FrameWriter:
     """A context manager that takes frames one by one; see `open_writer`."""
 
-    def write(self, index: int, frame: np.ndarray) -> None:
-        """Write `frame` [H, W, C] as number `index`."""
+    cautions: Sequence[str] = ()
+    """what of the picture the format does not hold, in words"""
+
+    def write(
+        self,
+        index: int,
+        frame: np.ndarray,
+        window: tuple[Window, tuple[int, int]] | None = None,
+    ) -> None:
+        """Write `frame` [H, W, C] as number `index`.
+
+        An EXR may lie in a `window` of a display of that width and height, and have its size.
+        """
         raise NotImplementedError
 
     def __enter__(self) -> "FrameWriter":
@@ -46,30 +67,37 @@ def open_writer(
     rate: Fraction,
     bit_depth: int | str = 8,
     encoding: str = "display",
+    picture: Picture = PLAIN,
+    tags: FileTags | None = None,
 ) -> FrameWriter:
     """A writer of frames of `width` x `height` to a movie or to numbered images.
 
     .mp4 and .mkv hold H.264 (8-bit, an odd size is padded by one repeated row or column), .mov
-    holds ProRes 4444 (10-bit); both BT.709 and without alpha. A movie's frames come in order, and
-    it appears under its name when the writer closes without an exception.
+    holds ProRes 4444 (10-bit) and .webm VP9 (8-bit), these two with alpha. Movies are tagged as
+    `picture.movie` says, BT.709 where it says nothing. Their frames come in order, and a movie
+    appears under its name when the writer closes without an exception.
 
-    Image patterns (%05d or ####) take any order. .png and .tif are 8-bit where `bit_depth` is 8,
-    otherwise 16-bit; .jpg is 8-bit; .exr is linear, `float` where `bit_depth` says so, else `half`.
+    Image patterns (%05d or ####) take any order. .png is 8-bit where `bit_depth` is 8, otherwise
+    16-bit; .tif too, but floating point for linear frames and a `bit_depth` of float; .jpg is
+    8-bit; .exr is linear, `float` where `bit_depth` says so, else `half`. They say what `tags`
+    say, where the format can.
 
-    Frames are uint8, uint16 or floating point [H, W, 3], or [H, W, 4] with straight alpha.
-    Integers are always display-encoded; `encoding` says what floating-point frames are, "display"
-    or "linear". They are converted with the sRGB curve where the file holds the other.
-    NvdError for any other `out`.
+    Frames are uint8, uint16 or floating point [H, W, 3 or 4]; `picture` says what their alpha and
+    their linear values are (RGBA of a picture without alpha is straight). Integers are always
+    display-encoded; `encoding` says what floating-point frames are, "display" or "linear". Frames
+    are converted with the sRGB curve, and Rec.709 is made of linear primaries, where the file
+    holds the other. EXR holds premultiplied alpha, all others straight.
+    NvdError for any other `out`, and for values that would lose their meaning.
     """
     out = Path(out)
     suffix = out.suffix.lower()
     if encoding not in ("display", "linear"):
         raise ValueError(f"encoding is 'display' or 'linear', got {encoding!r}")
     if suffix in _CODECS and not is_pattern(out) and not out.is_dir():
-        return _MovieWriter(out, width, height, rate, encoding)
+        return _MovieWriter(out, width, height, rate, encoding, picture)
     if suffix in _IMAGES and is_pattern(out):
         frame_path(out, 0)  # a pattern with two places for the number fails here
-        return _ImageWriter(out, width, height, bit_depth, encoding)
+        return _ImageWriter(out, width, height, bit_depth, encoding, picture, tags)
     raise NvdError(
         f"cannot write to {out}",
         expected=f"a movie ({', '.join(_CODECS)}) or numbered images ({', '.join(_IMAGES)})",
@@ -79,34 +107,70 @@ def open_writer(
 
 
 class _ImageWriter(FrameWriter):
-    def __init__(self, pattern: Path, width: int, height: int, bit_depth: int | str, encoding: str):
+    def __init__(
+        self,
+        pattern: Path,
+        width: int,
+        height: int,
+        bit_depth: int | str,
+        encoding: str,
+        picture: Picture,
+        tags: FileTags | None,
+    ):
         self._pattern, self._shape, self._encoding = pattern, (height, width), encoding
-        self._suffix = pattern.suffix.lower()
+        self._picture, self._suffix = picture, pattern.suffix.lower()
+        jpeg = self._suffix in (".jpg", ".jpeg")
+        deep = self._suffix in (".tif", ".tiff") and bit_depth == "float"
         if self._suffix == ".exr":
             self._dtype = np.dtype(np.float32 if bit_depth == "float" else np.float16)
-        elif bit_depth == 8 or self._suffix in (".jpg", ".jpeg"):
-            self._dtype = np.dtype(np.uint8)
+        elif deep and encoding == "linear":
+            self._dtype = np.dtype(np.float32)
         else:
-            self._dtype = np.dtype(np.uint16)
+            self._dtype = np.dtype(np.uint8 if bit_depth == 8 or jpeg else np.uint16)
+        self._kind = NONE if jpeg else PREMULTIPLIED if self._suffix == ".exr" else STRAIGHT
+        self._tags = image_tags(pattern, self._dtype, encoding, picture, tags)
+        self.cautions = image_cautions(pattern, picture, self._dtype)
 
-    def write(self, index: int, frame: np.ndarray) -> None:
-        _check_shape(frame, self._shape)
-        if self._suffix in (".jpg", ".jpeg"):
-            frame = frame[..., :3]
-        write_image(
-            frame_path(self._pattern, index), _converted(frame, self._dtype, self._encoding)
-        )
+    def write(
+        self,
+        index: int,
+        frame: np.ndarray,
+        window: tuple[Window, tuple[int, int]] | None = None,
+    ) -> None:
+        """As `FrameWriter`."""
+        _check_shape(frame, self._shape if window is None else frame.shape[:2])
+        picture = _picture_of(frame, self._picture)
+        kind = NONE if picture.alpha == NONE else self._kind
+        values = _converted(frame, self._dtype, self._encoding, picture, kind)
+        path = frame_path(self._pattern, index)
+        write_image(path, values, tags=self._tags, as_stored=True, window=window)
 
 
 class _MovieWriter(FrameWriter):
-    def __init__(self, path: Path, width: int, height: int, rate: Fraction, encoding: str):
+    def __init__(
+        self,
+        path: Path,
+        width: int,
+        height: int,
+        rate: Fraction,
+        encoding: str,
+        picture: Picture,
+    ):
         self._path, self._shape, self._encoding = path, (height, width), encoding
+        self._picture, suffix = picture, path.suffix.lower()
+        self._alpha = picture.alpha != NONE and suffix in _WITH_ALPHA
         self._rate = Fraction(rate).limit_denominator(65535)
         self._container_format, self._codec, self._format, self._options = _CODECS[
             path.suffix.lower()
         ]
-        # H.264's chroma has half the size
-        even = 2 if self._format == "yuv420p" else 1
+        if self._alpha:
+            self._format = _WITH_ALPHA[suffix]
+            self._options = self._options | ({"alpha_bits": "16"} if suffix == ".mov" else {})
+        self._deep = self._format.endswith("10le")
+        self._tags = MovieTags.of(picture.movie, full_range=suffix != ".mov")
+        self.cautions = movie_cautions(path, picture, self._alpha, self._deep)
+        # The chroma has half the size
+        even = 2 if self._format in ("yuv420p", "yuva420p") else 1
         self._padding = ((0, height % even), (0, width % even), (0, 0))
         self._first: int | None = None
         self._count = 0
@@ -122,7 +186,13 @@ class _MovieWriter(FrameWriter):
             self._stack = stack.pop_all()
         return self
 
-    def write(self, index: int, frame: np.ndarray) -> None:
+    def write(
+        self,
+        index: int,
+        frame: np.ndarray,
+        window: tuple[Window, tuple[int, int]] | None = None,
+    ) -> None:
+        """As `FrameWriter`; frames lie in no window."""
         _check_shape(frame, self._shape)
         if self._first is None:
             self._first = index
@@ -131,18 +201,22 @@ class _MovieWriter(FrameWriter):
                 f"a movie is written in order: expected {self._first + self._count}, got {index}"
             )
         # swscale is biased by half a level between depths: 8-bit YUV from 8-bit RGB, 10 from 16
-        deep = self._format == "yuv444p10le"
-        display = _converted(frame[..., :3], np.uint16 if deep else np.uint8, self._encoding)
+        dtype = np.dtype(np.uint16 if self._deep else np.uint8)
+        picture = _picture_of(frame, self._picture)
+        kind = STRAIGHT if self._alpha else NONE
+        display = _converted(frame, dtype, self._encoding, picture, kind)
         padded = np.ascontiguousarray(np.pad(display, self._padding, mode="edge"))
-        video = av.VideoFrame.from_ndarray(padded, "rgb48le" if deep else "rgb24").reformat(
+        layout = ("rgba" if self._alpha else "rgb") + (
+            ("64le" if self._alpha else "48le") if self._deep else "" if self._alpha else "24"
+        )
+        video = av.VideoFrame.from_ndarray(padded, layout).reformat(
             format=self._format,
-            dst_colorspace=_BT709,
-            dst_color_range=_LIMITED,
+            dst_colorspace=self._tags.matrix,
+            dst_color_range=self._tags.range,
             interpolation=SCALING,
             threads=2,
         )
-        video.colorspace = video.color_primaries = video.color_trc = _BT709
-        video.color_range = _LIMITED
+        self._tags.put(video)
         video.pts, video.time_base = self._count, 1 / self._rate
         self._count += 1
         self._mux(video)
@@ -168,8 +242,9 @@ class _MovieWriter(FrameWriter):
         stream.pix_fmt = self._format
         stream.time_base = 1 / self._rate
         context = stream.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = _BT709
-        context.color_range = _LIMITED
+        self._tags.put(context)
+        if self._picture.aspect != 1:
+            context.sample_aspect_ratio = self._picture.aspect
         return stream
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
@@ -231,14 +306,34 @@ def _check_shape(frame: np.ndarray, shape: tuple[int, int]) -> None:
         raise ValueError(f"expected [{shape[0]}, {shape[1]}, 3 or 4], got {frame.shape}")
 
 
-def _converted(frame: np.ndarray, dtype: np.dtype | type, encoding: str) -> np.ndarray:
-    """The frame in `dtype`: display-encoded integers or linear floating point; alpha as it is."""
+def _picture_of(frame: np.ndarray, picture: Picture) -> Picture:
+    """What a frame is: one with alpha of a picture without is straight, and the other way."""
+    if frame.shape[2] == 3 and picture.alpha != NONE:
+        return replace(picture, alpha=NONE)
+    if frame.shape[2] == 4 and picture.alpha == NONE:
+        return replace(picture, alpha=STRAIGHT)
+    return picture
+
+
+def _converted(
+    frame: np.ndarray, dtype: np.dtype, encoding: str, picture: Picture, kind: str
+) -> np.ndarray:
+    """The frame in `dtype`, with alpha of a `kind`: display-encoded integers or linear floats.
+
+    Linear values keep their primaries in floating-point files; others become Rec.709.
+    """
     linear = frame.dtype.kind == "f" and encoding == "linear"
-    to_linear = np.dtype(dtype).kind == "f"
-    if frame.dtype == dtype and linear == to_linear:
-        return frame
-    colours, alpha = to_float(frame[..., :3]), to_float(frame[..., 3:])
-    if linear != to_linear:
-        colours = decode_srgb(colours) if to_linear else encode_srgb(colours)
-    values = np.concatenate([colours, alpha], axis=-1)
+    to_linear = dtype.kind == "f"
+    if linear == to_linear:
+        if frame.dtype == dtype:
+            return with_alpha(frame, picture.alpha, kind)
+        values = with_alpha(to_float(frame), picture.alpha, kind)
+        return values.astype(dtype) if to_linear else to_integers(values, dtype)
+    colours, alpha = frame[..., :3], to_float(frame[..., 3:])
+    if linear:
+        colours = encode_srgb(working_colours(frame, picture))
+    else:
+        colours = decode_srgb(to_float(colours))
+    straight = np.concatenate([colours, alpha], axis=-1)
+    values = with_alpha(straight, NONE if picture.alpha == NONE else STRAIGHT, kind)
     return values.astype(dtype) if to_linear else to_integers(values, dtype)

@@ -78,10 +78,13 @@ class LayerMotion:
     """Richer models that were not taken, and why."""
 
 
-def estimate_global_motion(work: Path, progress: Progress) -> np.ndarray:
-    """Write motion.npy and motion.json in `work`; returns the motions, float64 [L, T, 3, 3]."""
+def estimate_global_motion(work: Path, progress: Progress, aspect: float = 1.0) -> np.ndarray:
+    """Write motion.npy and motion.json in `work`; returns the motions, float64 [L, T, 3, 3].
+
+    `aspect` is a pixel's width by its height: what turns does so in square ones.
+    """
     work = Path(work)
-    clip = MatchedClip(work)
+    clip = MatchedClip(work, aspect)
     layers = len(clip.masks) + 1
     efforts = [_Effort(progress, clip.count, layer == layers - 1) for layer in range(layers)]
     whole = sum(effort.whole for effort in efforts)

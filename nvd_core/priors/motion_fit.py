@@ -24,12 +24,12 @@ class Matches:
     end: np.ndarray  # float64 [n, 2]
 
 
-def normaliser(height: int, width: int) -> np.ndarray:  # [3, 3]
-    """The matrix from pixels to normalised coordinates."""
-    scale = 2.0 / max(width, height)
+def normaliser(height: int, width: int, aspect: float = 1.0) -> np.ndarray:  # [3, 3]
+    """The matrix from pixels, `aspect` times as wide as high, to normalised coordinates."""
+    scale = 2.0 / max(width * aspect, height)
     return np.array(
         [
-            [scale, 0, -scale * (width - 1) / 2],
+            [scale * aspect, 0, -scale * aspect * (width - 1) / 2],
             [0, scale, -scale * (height - 1) / 2],
             [0, 0, 1],
         ]

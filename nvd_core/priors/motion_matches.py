@@ -29,7 +29,8 @@ TRACKING = {"winSize": (11, 11), "maxLevel": 2}
 class MatchedClip:
     """The arrays of `work/` at the size of the flow, and the matches read from them."""
 
-    def __init__(self, work: Path):
+    def __init__(self, work: Path, aspect: float = 1.0):
+        """`aspect` is a pixel's width by its height."""
         self.frames = open_array(work, FRAMES)
         self.masks = open_array(work, MASKS)
         self.flow = open_array(work, FLOW_FORWARD)
@@ -37,10 +38,10 @@ class MatchedClip:
         self.count, *size = self.frames.shape[:3]
         self.height, self.width = flow_size(*size)
         self.scale = flow_scale(*size)
-        self.of_frames = normaliser(*size)
+        self.of_frames = normaliser(size[0], size[1], aspect)
         """from the frames' own pixels to normalised coordinates"""
         self.norm = self.of_frames @ _enlarged(self.scale)
-        self.px = self.norm[0, 0]  # one pixel in normalised units
+        self.px = self.norm[0, 0] / aspect  # one pixel's height in normalised units
         self.margin = max(2, round(max(self.height, self.width) / 100))
 
     def grey(self, t: int) -> np.ndarray:  # uint8 [H, W]

@@ -105,6 +105,7 @@ def _begin(journal: Path, kept: dict[Path, Path | None], durable: bool) -> None:
     names = {path.name: copy.name if copy else None for path, copy in kept.items()}
     words = {"kept": names, "pid": os.getpid(), "host": socket.gethostname()}
     try:
+        journal.parent.mkdir(parents=True, exist_ok=True)
         with journal.open("x", encoding="utf-8") as file:
             json.dump(words, file)
         if durable:

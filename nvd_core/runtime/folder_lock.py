@@ -117,7 +117,7 @@ def _busy(folder: Path) -> NvdError:
         pid, host = int(who["pid"]), str(who["host"])[:80]
         found = f"{str(who['command'])[:80]} (process {pid} on {host}), since {who['since']!s:.40}"
         stop = f"stop process {pid} on {host}"
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         found, stop = "it does not say which", "stop it"
     return NvdError(
         f"another process is writing into {folder}",

@@ -107,7 +107,9 @@ class _Listening(threading.Thread):
     def __init__(self, stream: TextIO, moment: Moment | None) -> None:
         super().__init__(daemon=True)
         self.stream, self.moment = stream, moment
-        self.stage, self.stages, self.last = STARTING, {}, {}
+        self.stage = STARTING
+        self.stages: dict = {}
+        self.last: dict = {}
         self.silence = 0.0
         self.due = threading.Event()
         self._begun = False

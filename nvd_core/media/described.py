@@ -1,0 +1,36 @@
+"""What a source's values mean, and what of it is not honoured or not carried, in words."""
+
+from nvd_core.media.colour_tags import cautions_about, linear_primaries, movie_of_chunks
+from nvd_core.media.movies import Movie
+from nvd_core.media.picture import Picture
+from nvd_core.media.sequences import ImageSequence
+
+
+def described(
+    source: str, opened: Movie | ImageSequence, resizes: bool
+) -> tuple[Picture, list[str]]:
+    """What the source's values mean, and what of it is not honoured or not carried."""
+    if isinstance(opened, Movie):
+        return opened.picture, opened.cautions
+    tags, name, linear = opened.tags, opened.files[0].name, opened.dtype.kind == "f"
+    cautions = cautions_about(name, tags, linear)
+    picture = Picture(
+        alpha=opened.alpha,
+        pixel_aspect=tags.pixel_aspect,
+        primaries=linear_primaries(tags) if linear else None,
+        colour_id=tags.colour_id if linear else "",
+        movie=None if linear else movie_of_chunks(tags.chunks),
+    )
+    if opened.others:
+        some = ", ".join(opened.others[:6]) + (", ..." if len(opened.others) > 6 else "")
+        cautions.append(f"{name} has other layers, which are not carried into renders: {some}")
+    if opened.windows_differ:
+        cautions.append(
+            f"{name} has another data window than display window: "
+            + (
+                "at another working height only the display window is kept"
+                if resizes
+                else "what lies beyond comes back in rendered EXR, without paint"
+            )
+        )
+    return picture, cautions
