@@ -141,13 +141,13 @@ class Kills:
             killed = result
         if killed is None:
             return
-        finished = (place / "shot.nvd" / "manifest.json").exists()
-        words = self.words("decompose", place) if finished else self.next_words(place)
-        self.again("decompose", words, killed, ("shot.nvd",))
+        self.again("decompose", self.next_words(place), killed, ("shot.nvd",))
 
     def next_words(self, place: Path) -> list:
-        begun = (place / "shot.nvd" / "job.json").exists()
-        return self.words("resume" if begun and self.draw.random() < 0.7 else "decompose", place)
+        shot = place / "shot.nvd"
+        unfinished = (shot / "job.json").exists() and not (shot / "manifest.json").exists()
+        resumes = unfinished and self.draw.random() < 0.7
+        return self.words("resume" if resumes else "decompose", place)
 
     def render(self) -> None:
         self.output("render", "images")
