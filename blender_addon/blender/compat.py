@@ -90,6 +90,29 @@ def separate_colour(tree, colour):
     return node.outputs
 
 
+def set_alpha(tree, colour, alpha, *, apply: bool):
+    """`colour` with another alpha; to `apply` it multiplies all four channels by it."""
+    node = tree.nodes.new("CompositorNodeSetAlpha")
+    if "Type" in node.inputs:  # a menu from Blender 5.0
+        node.inputs["Type"].default_value = "Apply Mask" if apply else "Replace Alpha"
+    else:
+        node.mode = "APPLY" if apply else "REPLACE_ALPHA"
+    feed(tree, colour, node.inputs[0])
+    feed(tree, alpha, node.inputs[1])
+    return node.outputs[0]
+
+
+def straight(tree, colour):
+    """Straight colours of premultiplied ones; where alpha is 0 they stay as they are."""
+    node = tree.nodes.new("CompositorNodePremulKey")
+    if "Type" in node.inputs:
+        node.inputs["Type"].default_value = "To Straight"
+    else:
+        node.mapping = "PREMUL_TO_STRAIGHT"
+    feed(tree, colour, node.inputs[0])
+    return node.outputs[0]
+
+
 def map_uv(tree, image, vector):
     """Look `image` up at `vector`, and multiply by its third value.
 

@@ -44,6 +44,12 @@ class Shot:
     map_pattern: str
     layers: tuple[Layer, ...]  # front to back
     cautions: tuple[str, ...]
+    alpha: str = "none"  # of the frames, or "straight" or "premultiplied"
+    primaries: tuple[float, ...] | None = None  # of linear frames; None: Rec.709
+
+    @property
+    def has_alpha(self) -> bool:
+        return self.alpha != "none"
 
     @property
     def name(self) -> str:
@@ -77,6 +83,7 @@ def read_shot(folder: str | Path) -> Shot:
         map_pattern=_pattern(manifest, "maps", folder),
         layers=_layers(manifest, folder),
         cautions=tuple(str(line) for line in manifest.optional_list("cautions")),
+        **_picture(manifest),
     )
     check_links(folder, ShotError)
     _check_files(shot)
@@ -160,6 +167,26 @@ def _rate(manifest: _Manifest) -> tuple[int, int]:
     if not whole:
         raise ShotError(f"manifest.json: `clip.rate` should be two whole numbers, is {rate}", AGAIN)
     return rate[0], rate[1]
+
+
+def _picture(manifest: _Manifest) -> dict:
+    """Alpha and primaries of the frames, as far as `nodes.py` can do with them."""
+    if manifest.positive("version") < 2:  # opaque Rec.709
+        return {}
+    alpha = manifest.choice("clip.picture.alpha", ("none", "straight", "premultiplied"))
+    picture = manifest.values["clip"]["picture"]
+    if manifest.get("clip.encoding", str) == "display":
+        if alpha == "premultiplied":
+            raise ShotError("manifest.json: integer frames are said to be premultiplied", AGAIN)
+        return {"alpha": alpha}
+    if picture.get("primaries") is None:
+        return {"alpha": alpha}
+    values = manifest.get("clip.picture.primaries", list)
+    if len(values) != 8 or not all(type(value) in (int, float) for value in values):
+        raise ShotError(
+            f"manifest.json: `clip.picture.primaries` should be 8 numbers, is {values}", AGAIN
+        )
+    return {"alpha": alpha, "primaries": tuple(map(float, values))}
 
 
 def _pattern(manifest: _Manifest, key: str, folder: Path) -> str:
