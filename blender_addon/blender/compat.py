@@ -52,17 +52,21 @@ def math(tree, operation: str, *values):
     return node.outputs[0]
 
 
-def mix(tree, blend: str, a, b, factor=1.0):
-    """A colour Mix node, unclamped: MIX, ADD, SUBTRACT or MULTIPLY. Alpha is that of `a`."""
+def mix(tree, blend: str, a, b, factor=1.0, *, clamp: bool = False):
+    """A colour Mix node: MIX, ADD, SUBTRACT or MULTIPLY. Alpha is that of `a`.
+
+    `clamp` keeps the result between 0 and 1.
+    """
     if NEW_COMPOSITOR:
         node = tree.nodes.new("ShaderNodeMix")
         node.data_type = "RGBA"
-        node.clamp_factor = node.clamp_result = False
+        node.clamp_factor, node.clamp_result = False, clamp
         sockets = {socket.identifier: socket for socket in node.inputs}
         inputs = sockets["Factor_Float"], sockets["A_Color"], sockets["B_Color"]
         result = next(socket for socket in node.outputs if socket.identifier == "Result_Color")
     else:
         node = tree.nodes.new("CompositorNodeMixRGB")
+        node.use_clamp = clamp
         inputs, result = node.inputs[:3], node.outputs[0]
     node.blend_type = blend
     for socket, value in zip(inputs, (factor, a, b), strict=True):

@@ -10,7 +10,8 @@ layer's place in it:
     light = 1 + relight * (residual - 1)
 
 Of a plate with alpha, `frame` are its straight colours. The picture is multiplied by that alpha in
-the end, which is the group's, and where a premultiplied plate's alpha is 0 the plate passes.
+the end, which is the group's; before that integers are clamped to 0..1, as their files will be.
+Where a premultiplied plate's alpha is 0 the plate passes.
 
 An edit of another size than the texture is compared with the texture brought to that size
 (resample.py), and small differences fade out: `set_texture` follows an edit that changes its size.
@@ -91,6 +92,7 @@ class _Plate:
 
     def __init__(self, tree, kind: str, linear: bool):
         self._tree, self._is_premultiplied = tree, kind == "premultiplied"
+        self._is_clamped = not linear
         (frame,) = _inputs(tree, (840, 300), "Frame")
         self._alpha = self._step(compat.separate_colour(tree, frame)["Alpha"], "Alpha", 1040, 500)
         colours = frame
@@ -111,10 +113,13 @@ class _Plate:
             self._factor = self._step(factor, "Alpha, 1 for 0", 1840, 500)
 
     def passing(self, total, column: int):
-        """`total`, but the plate where paint does not show; opaque."""
+        """`total`, but the plate where paint does not show; opaque, and clamped as files are."""
         if self._is_premultiplied:
             total = compat.mix(self._tree, "MIX", self.colours, total, self._shows)
             self._step(total, "Plate where alpha is 0", column, 200)
+        if self._is_clamped:
+            total = compat.mix(self._tree, "ADD", total, (0, 0, 0, 0), clamp=True)
+            self._step(total, "0 to 1", column, 400)
         opaque = compat.set_alpha(self._tree, total, 1.0, apply=False)
         return self._step(opaque, "Alpha 1", column, 0)
 

@@ -8,8 +8,15 @@ import bpy
 import numpy as np
 import pytest
 
+import blender_addon
+from blender_addon.blender import compat
+from blender_addon.blender.pixels import decode
+from blender_addon.errors import AddonError
+from blender_addon.paint import frame_canvas
+from blender_addon.shot import shots
 from blender_addon.shot.folder import ShotError
 from blender_addon.shot.scripting import open_shot
+from blender_addon.strip import strips
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "make_plates.py"
 CLOSE = 60.0  # dB
@@ -137,7 +144,7 @@ def test_light_without_opacity_passes(plate, tmp_path):
     for mode in ("delta", "full"):
         open_shot(folder / "shot.nvd", mode)
         got = composited(tmp_path, 1, "exr")
-        assert np.abs(got[glow] - (0.25, 0.5, 1.5, 0)).max() < 1e-5
+        assert np.abs(got[glow] - (0.25, 0.5, 1.5, 0)).max() < 1e-4
 
 
 def test_sockets_are_those_of_every_shot(plate):
@@ -180,3 +187,100 @@ def test_a_damaged_picture_is_told(plate, tmp_path, picture):
     path.write_text(json.dumps(manifest))
     with pytest.raises(ShotError, match=r"clip\.picture"):
         open_shot(tmp_path / "shot.nvd")
+
+
+@pytest.fixture
+def extension(empty_file):
+    blender_addon.register()
+    yield
+    blender_addon.unregister()
+
+
+def over_black(reference, pixels, straight):
+    """The engine's values as a display shows them over black, encoded [H, W, 3]."""
+    if straight:
+        pixels = np.dstack([decode(pixels[..., :3]) * pixels[..., 3:], pixels[..., 3]])
+    return reference.encode(pixels[..., :3])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", ["delta", "full"])
+@pytest.mark.parametrize("kind", [*ALPHA, "acescg"])
+def test_preview(gpu_ready, extension, plate, kind, mode, reference, preview_picture):
+    folder = plate(kind)
+    wanted = over_black(
+        reference, rendered(folder, mode, 1, kind), straight=kind.startswith("straight")
+    )
+    got = preview_picture(folder, 1, mode)
+    print(f"{reference.psnr(got, wanted):.1f} dB")
+    assert reference.psnr(got, wanted) > 55  # half floats of Blender's textures
+
+
+@pytest.mark.parametrize("kind", ["premultiplied", "straight8", "acescg"])
+def test_paint_on_frame_is_refused(extension, plate, kind, engine):
+    entry = shots.add_shot(plate(kind) / "shot.nvd")
+    with pytest.raises(AddonError, match="Paint on Frame does not know plates"):
+        frame_canvas.start_canvas(entry, engine.PYTHON, 0)
+
+
+@pytest.fixture
+def edited(extension, plate, tmp_path, timeline):
+    """`edited`(kind): the sequencer's scene, the shot in a copy of its folder, and its strip, above
+    a red one.
+    """
+
+    def make(kind):
+        scene = timeline.new_scene()
+        scene.render.resolution_x, scene.render.resolution_y = 48, 32
+        shutil.copytree(plate(kind) / "shot.nvd", tmp_path / "shot.nvd")
+        files = sorted((tmp_path / "shot.nvd/frames").iterdir())
+        below = compat.make_strips(scene).new_effect
+        length = {"frame_end": 30} if bpy.app.version < (5, 0, 0) else {"length": 30}
+        below(name="red", type="COLOR", channel=1, frame_start=1, **length).color = (1, 0, 0)
+        strip = compat.make_strips(scene).new_image(
+            name="plate", filepath=str(files[0]), channel=2, frame_start=10
+        )
+        for path in files[1:]:
+            strip.elements.append(path.name)
+        strip.blend_type = "ALPHA_OVER"
+        if files[0].suffix == ".exr":
+            strip.alpha_mode = "PREMUL"
+            strip.colorspace_settings.name = "ACEScg" if "acescg" in kind else "Linear Rec.709"
+        entry = shots.add_shot(tmp_path / "shot.nvd", scene, strip=strip.name)
+        return scene, entry, strip
+
+    return make
+
+
+@pytest.mark.parametrize("kind", [*ALPHA, "acescg"])
+def test_strips_show_the_same(edited, kind, tmp_path, engine, timeline, reference):
+    """Rendered strip, Composite Strip and the strip's modifier over another strip, and the source
+    does not shine through.
+    """
+    scene, entry, strip = edited(kind)
+    before = timeline.show(scene, tmp_path, 11)
+    made = strips.render_to_strip(entry, scene, engine.PYTHON)
+    painted = timeline.show(scene, tmp_path, 11)
+    assert reference.psnr(painted, before) < 30
+    assert strip.mute == (kind != "acescg")
+    if kind in ALPHA:
+        clear = painted[-1, :6]  # alpha 0, no glow
+        assert np.abs(clear - (1, 0, 0)).max() < 0.01
+    composite = strips.add_scene_strip(entry, scene)
+    assert made.mute == strip.mute and not composite.mute
+    made.mute = True
+    shown = {"composite": timeline.show(scene, tmp_path, 11)}
+    if compat.STRIP_COMPOSITOR:
+        composite.mute, strip.mute = True, False
+        strips.add_modifier(entry, scene)
+        shown["modifier"] = timeline.show(scene, tmp_path, 11)
+    for name, picture in shown.items():
+        print(f"{name} {reference.psnr(picture, painted):.1f} dB")
+    assert min(reference.psnr(picture, painted) for picture in shown.values()) > 45
+
+
+def test_a_rendered_strip_of_a_movie_takes_the_plates_space(edited, engine):
+    scene, entry, _strip = edited("premultiplied-acescg")
+    entry.strip = ""
+    made = strips.render_to_strip(entry, scene, engine.PYTHON)
+    assert made.colorspace_settings.name == "ACEScg" and made.alpha_mode == "PREMUL"
