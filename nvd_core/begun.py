@@ -11,6 +11,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import is_temporary
 from nvd_core.runtime.folder_lock import LOCK, OWNER
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.reading import reading, there
 from nvd_core.settings import Settings, load_settings, to_dict
 
 JOB, SETTINGS, MANIFEST = "job.json", "settings.yaml", "manifest.json"
@@ -23,12 +24,12 @@ _LONGEST = 80
 
 def is_begun(folder: Path) -> bool:
     """Whether `folder` holds a decomposition, finished or not."""
-    return any((folder / name).exists() for name in (JOB, MANIFEST))
+    return any(there((folder / name).exists) for name in (JOB, MANIFEST))
 
 
 def is_finished(folder: Path) -> bool:
     """Whether the decomposition in `folder` is complete."""
-    return (folder / MANIFEST).exists()
+    return there((folder / MANIFEST).exists)
 
 
 def check_free(folder: Path) -> None:
@@ -37,11 +38,12 @@ def check_free(folder: Path) -> None:
     What a run leaves that was killed before it noted its job counts as nothing: the lock, the
     settings, and files half written. settings.yaml alone, without our lock, is somebody else's.
     """
-    if not folder.exists():
+    if not there(folder.exists):
         return
-    if not folder.is_dir():
+    if not there(folder.is_dir):
         raise NvdError(f"{folder} is a file", remedy="choose another name for --out")
-    names = {path.name for path in folder.iterdir() if not is_temporary(path.name)}
+    with reading(folder, "the folder", "choose another --out, or one that you may read"):
+        names = {path.name for path in folder.iterdir() if not is_temporary(path.name)}
     if LOCK in names:
         names -= {LOCK, OWNER, SETTINGS, ERROR_LOG}
     if names:

@@ -198,6 +198,13 @@ def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) 
     for caution in cautions:
         progress.caution(caution)
     trainer = make_trainer(folder, job, settings)
+    if trainer.data.shape != (info.frames, info.height, info.width):
+        raise NvdError(
+            f"{folder / 'job.json'} and {work_folder(folder)} are of two different clips",
+            expected=f"{info.frames} frames of {info.width} x {info.height}",
+            found="{0} frames of {2} x {1}".format(*trainer.data.shape),
+            remedy="remove the folder and run `nvd decompose` again",
+        )
     stages.run("training", lambda: trainer.run(progress))
     trainer.restore()
     begun = time.monotonic()  # baked anew if it was interrupted: the manifest says that it is done
@@ -248,6 +255,13 @@ def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
     hold = settings.mapping.start == "motion" and settings.mapping.hold_background
     starts = layer_starts(data, np.array(open_array(work, MOTION)), projective, hold)
     shape = ClipShape(*data.shape)
+    if len(starts) != len(names) or len(data.masks) != len(names) - 1:
+        raise NvdError(
+            f"{folder / 'job.json'} and {work} are of two different jobs",
+            expected=f"{len(names)} layers: {', '.join(names)}"[:200],
+            found=f"motion of {len(starts)}, {len(data.masks)} masks",
+            remedy="remove the folder and run `nvd decompose` again",
+        )
     model = LayeredVideo(shape, names, settings, starts)
     save_architecture(folder, shape, names, starts)
     return Trainer(model, data, settings, job.seed, choose_device(job.device), folder)

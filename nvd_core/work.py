@@ -5,14 +5,18 @@ h x w pixels (`priors/flow_size.py`); docs/develop/architecture.md has their mea
 """
 
 import gc
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
+from nvd_core.runtime.array_files import map_npy, npy_layout
+from nvd_core.runtime.declared import JSON, Fault, read
 from nvd_core.runtime.documents import Unreadable, read_json
-from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.inside import inside, remove_folder
 from nvd_core.runtime.mapped_arrays import streamed
+from nvd_core.runtime.reading import reading, require_finite
 
 FOLDER = "work"
 FRAMES = "frames.npy"  # uint8 [T, H, W, 3], display-encoded
@@ -25,27 +29,97 @@ MOTION = "motion.npy"  # float64 [L, T, 3, 3], frame -> the layer's reference fr
 MOTION_FACTS = "motion.json"  # what is known of each layer's motion, background last
 
 
+@dataclass(frozen=True)
+class MotionRecord:
+    """What motion.json says of a layer; `priors.global_motion.LayerMotion` explains it."""
+
+    layer: int
+    kind: Literal["object", "background"]
+    model: Literal["translation", "similarity", "affine", "homography"] = "translation"
+    reference: int = 0
+    extent_widths: float | None = None
+    inlier_share: float | None = None
+    error_px: float | None = None
+    frames_carried: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+_FORMS = {
+    FRAMES: ("uint8", ("T", "H", "W", "3")),
+    MASKS: ("uint8", ("N", "T", "H", "W")),
+    MASK_WEIGHT: ("uint8", ("N", "T", "H", "W")),
+    FLOW_FORWARD: ("float16", ("T-1", "h", "w", "2")),
+    FLOW_BACKWARD: ("float16", ("T-1", "h", "w", "2")),
+    FLOW_OK: ("uint8", ("2", "T-1", "h", "w")),
+    MOTION: ("float64", ("L", "T", "3", "3")),
+}
+_RESTS_ON = {
+    FRAMES: (),
+    MASKS: (FRAMES,),
+    MASK_WEIGHT: (FRAMES, MASKS),
+    FLOW_OK: (FRAMES,),
+    FLOW_FORWARD: (FRAMES, FLOW_OK),
+    FLOW_BACKWARD: (FRAMES, FLOW_OK),
+    MOTION: (FRAMES, MASKS),
+}
+_REMEDY = "remove the folder and run `nvd decompose` again"
+
+
 def work_folder(folder: Path) -> Path:
     """Where the decomposition folder `folder` keeps its scratch arrays."""
     return inside(folder, FOLDER)
 
 
 def open_array(work: Path, name: str, mode: str = "r") -> np.memmap:
-    """A finished array, memory-mapped; `mode` "r+" to change it in place."""
-    return np.load(inside(work, name), mmap_mode=mode)
+    """A finished array, memory-mapped; `mode` "r+" to change it in place.
+
+    NvdError where it is damaged, or of another form than the clip in frames.npy asks for.
+    """
+    path = inside(work, name)
+    dtype, form = _FORMS[name]
+    with reading(path, "the array", _REMEDY):
+        array = map_npy(path, mode)
+        shape = array.shape
+        empty = any(n == 0 for side, n in zip(form, shape, strict=False) if side != "N")
+        if array.dtype != dtype or len(shape) != len(form) or empty:
+            raise ValueError(f"{array.dtype} {list(shape)}, not {dtype} [{', '.join(form)}]")
+        sizes = _sizes(Path(work), name)
+        for side, count in zip(form, shape, strict=True):
+            if count != (int(side) if side in "23" else sizes.get(side, count)):
+                wanted = ", ".join(f"{sizes.get(side, side)}" for side in form)
+                raise ValueError(f"{list(shape)}, not [{wanted}] as the other arrays ask for")
+        if name == MOTION:
+            require_finite(array, "the motion")
+    return array
+
+
+def _sizes(work: Path, name: str) -> dict[str, int]:
+    """T, H, W, N, L, h and w as the headers of those arrays have them that `name` rests on."""
+    sizes: dict[str, int] = {}
+    for other in _RESTS_ON[name]:
+        if (work / other).is_file():
+            shape = npy_layout(work / other)[0]
+            sizes = dict(zip(_FORMS[other][1], shape, strict=False)) | sizes
+    if "T" in sizes:
+        sizes["T-1"] = sizes["T"] - 1
+    if "N" in sizes:
+        sizes["L"] = sizes["N"] + 1
+    return sizes
 
 
 def motion_facts(work: Path) -> list[dict]:
     """What `global_motion` noted of each layer, the background last."""
     path = inside(work, MOTION_FACTS)
-    try:
-        return read_json(path)
-    except Unreadable as error:
-        raise NvdError(
-            f"cannot read {path}",
-            found=str(error),
-            remedy="remove the folder and run `nvd decompose` again",
-        ) from error
+    with reading(path, "the motion", _REMEDY):
+        facts = read_json(path)
+        layers = npy_layout(Path(work) / MOTION)[0][0]
+        try:
+            known = read(list[MotionRecord], facts, JSON)
+        except Fault as fault:
+            raise Unreadable(f"{fault.key}: {fault.found}, not {fault.expected}") from fault
+        if len(known) != layers:
+            raise Unreadable(f"{len(known)} records, not one for each of {layers} layers")
+    return [asdict(record) for record in known]
 
 
 def remove_work(folder: Path) -> None:

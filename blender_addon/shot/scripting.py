@@ -12,7 +12,9 @@ from ..blender.pixels import STORED, is_light, set_space
 from ..blender.primaries import linear_space
 from ..blender.undo import keep_packed
 from . import nodes
-from .folder import Layer, Shot, ShotError, read_shot
+from .folder import Layer, Shot, ShotError, is_file, read_shot
+from .half_replaced import mend
+from .image_header import check_image
 from .resample import learned_at
 
 MODES = ("delta", "full")
@@ -77,9 +79,16 @@ def _undone_on_error() -> Iterator[None]:
 
 def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
     images = {}
+    mend(shot)
+    size = shot.width, shot.height
+    for index in range(shot.frames):
+        check_image(shot.map(index), ShotError, size)
+        check_image(shot.frame(index), ShotError, size)
     for layer in shot.layers:
-        if not layer.edit.is_file():
+        check_image(layer.texture, ShotError)
+        if not is_file(layer.edit):
             _start_edit(layer)
+        check_image(layer.edit, ShotError)
         images[layer.texture] = _load(layer.texture, f"{layer.name} learned")
         images[layer.edit] = _load(layer.edit, f"{layer.name} edit")
     images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", STORED)
@@ -134,7 +143,12 @@ def _load(path: Path, name: str, sequence_space: str = "") -> bpy.types.Image:
         if sequence_space and image.colorspace_settings.name != sequence_space:
             image.colorspace_settings.name = sequence_space  # an older version knew only Rec.709
         return image
-    image = bpy.data.images.load(str(path))
+    try:
+        image = bpy.data.images.load(str(path))
+    except RuntimeError as error:
+        raise ShotError(
+            f"Blender cannot read {path}", "copy it again; it may be damaged"
+        ) from error
     if not image.size[0] and image.type != "MULTILAYER":  # asking for the size reads the file
         raise ShotError(f"Blender cannot read {path}", "copy it again; it may be damaged")
     image.name = name

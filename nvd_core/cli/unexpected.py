@@ -19,20 +19,36 @@ from nvd_core.begun import ERROR_LOG, is_begun
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import cannot_write
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.memory import is_out_of_memory, out_of_memory
 from nvd_core.runtime.shown import visible
 
 _REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+_OF_PATHS = {
+    errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.ELOOP,
+    errno.EIO, errno.EMFILE, errno.ESTALE,
+}  # fmt: skip
 DEBUG = "NVD_DEBUG"
 
 
-def is_refusing_disk(error: BaseException) -> bool:
-    """Whether a disk is full or read-only, which no program can help."""
-    return isinstance(error, OSError) and error.errno in _REFUSED
+def foreseen(error: Exception) -> NvdError | None:
+    """What to tell of an exception that no program can help; None for any other.
 
-
-def refusing_disk(error: OSError) -> NvdError:
-    """The words for it."""
-    return cannot_write(Path(error.filename or tempfile.gettempdir()), error)
+    Too little memory, a disk that is full or read-only, and what a system refuses to do with a
+    file that it names.
+    """
+    if is_out_of_memory(error):
+        return out_of_memory(error)
+    if not isinstance(error, OSError):
+        return None
+    if error.errno in _REFUSED:
+        return cannot_write(Path(error.filename or tempfile.gettempdir()), error)
+    if error.filename is None or error.errno not in _OF_PATHS:
+        return None
+    return NvdError(
+        f"cannot use {error.filename}",
+        found=error.strerror or str(error),
+        remedy="check the path, and whether you may read and write there",
+    )
 
 
 def unexpected(error: Exception, folder: Path | None) -> NvdError:

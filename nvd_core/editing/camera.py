@@ -20,7 +20,7 @@ from scipy.ndimage import binary_fill_holes
 
 from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
-from nvd_core.editing.edits import edit_paths
+from nvd_core.editing.edits import edit_paths, read_texture
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import frame_tags, rendered_depth
@@ -34,11 +34,12 @@ from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.networks import layer_alphas
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.media.alpha import NONE
-from nvd_core.media.images import at_depth, read_image, to_float
+from nvd_core.media.images import at_depth, to_float
 from nvd_core.media.working import stored_colours
 from nvd_core.media.writer import open_writer
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import remove_temporaries_of
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps
@@ -90,11 +91,13 @@ def render_camera(
     )
     for caution in writer.cautions:
         progress.caution(caution)
-    check_output(shot, files_of_output(out, range(first, last + 1)), named_edits(edits))
+    files = files_of_output(out, range(first, last + 1))
+    check_output(shot, files, named_edits(edits))
     seen = SeenBackground(shot)
     textures = full_textures(shot, edit_paths(shot, edits or {}))
     on = choose_device(device)
     model = load_model(shot.folder).to(on)
+    _check_same(shot, model)
     linear = clip.encoding == "linear"
     kernel = make_kernel(textures, "full", linear, on)
     layout = _layout(shot)
@@ -102,6 +105,7 @@ def render_camera(
         model, keys, range(first, last + 1), (width, height), hold, float(clip.picture.aspect)
     )
     blank = at_depth(np.zeros((height, width, 3), np.uint8), rendered_depth(clip, depth))
+    remove_temporaries_of(files)
     lock = writing_if_inside(out, shot.folder, "nvd camera", progress)
     with closing(views), lock, writer:
         progress.stage("camera", last - first + 1)
@@ -113,11 +117,26 @@ def render_camera(
     return {"frames": last - first + 1, "seconds": round(seconds, 3), "out": str(out)}
 
 
+def _check_same(shot: Shot, model: LayeredVideo) -> None:
+    """NvdError where the networks were trained on another clip than the manifest's."""
+    clip, shape = shot.manifest.clip, model.shape
+    ours = clip.frames, clip.width, clip.height, shot.names
+    theirs = shape.frames, shape.width, shape.height, model.names
+    if ours != theirs:
+        described = "{} frames of {} x {}, layers {}"
+        raise NvdError(
+            f"the networks in {shot.folder} belong to another decomposition",
+            expected=described.format(*ours),
+            found=described.format(*theirs),
+            remedy="copy the folder again with all its files, or make it again",
+        )
+
+
 class SeenBackground:
     """Which of the background's texture was seen, holes that things left in it included."""
 
     def __init__(self, shot: Shot) -> None:
-        image = read_image(shot.texture_path(shot.names[-1]))
+        image = read_texture(shot, shot.names[-1])
         seen = to_float(image[..., 3]) > 0.5 if image.shape[2] == 4 else np.ones(image.shape[:2])
         self.seen = binary_fill_holes(seen).astype(np.float32)
 

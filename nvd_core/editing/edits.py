@@ -7,12 +7,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.media.images import encode_srgb, read_image, to_float
+from nvd_core.media.images import encode_srgb, image_size, read_image, to_float
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.reading import reading
 from nvd_core.shot.shot import Shot
 
 DEAD_ZONE = 4 / 255
 """difference that resampling may leave; only edits of another size than the texture have it"""
+
+MOST_LARGER, LEAST_LIMIT = 16, 1 << 24
+"""texels that an edit may have: so many times those of the texture, or so many in any case"""
 
 _STEPS = {"uint8": 1 / 255, "float16": 1 / 1024, "uint16": 1 / 65535, "float32": 1 / 65535}
 
@@ -45,8 +49,9 @@ def edit_paths(shot: Shot, chosen: dict[str, Path]) -> dict[str, Path]:
         if path is None:
             path = shot.edit_path(name)
             texture = shot.texture_path(name)
-            if not path.is_file() or filecmp.cmp(path, texture, shallow=False):
-                continue
+            with reading(path, "the edit", "restore the file, or paint the layer again"):
+                if not path.is_file() or filecmp.cmp(path, texture, shallow=False):
+                    continue
         paths[name] = Path(path)
     return paths
 
@@ -59,7 +64,16 @@ def load_edit(shot: Shot, layer: str, path: Path | str) -> EditDelta:
     texture is brought to the edit's size (area means down, bilinear up), and differences fade in
     from DEAD_ZONE to twice of it, so that resampling is not taken for paint.
     """
-    texture = read_image(shot.texture_path(layer))
+    texture = read_texture(shot, layer)
+    height, width = image_size(path)
+    most = max(MOST_LARGER * texture.shape[0] * texture.shape[1], LEAST_LIMIT)
+    if height * width > most:
+        raise NvdError(
+            f"the edit {path} is too large for the layer {layer}",
+            expected=f"{most} pixels at the most",
+            found=f"{width} x {height}",
+            remedy=f"bring it to the texture's size, {texture.shape[1]} x {texture.shape[0]}",
+        )
     image = read_image(path)
     learned, _ = display_colours(texture)
     edit, alpha = display_colours(image)
@@ -86,7 +100,23 @@ def load_edit(shot: Shot, layer: str, path: Path | str) -> EditDelta:
 
 def load_texture(shot: Shot, layer: str) -> np.ndarray:
     """The learned texture of `layer`, display-encoded float32 [h, w, 3]."""
-    return display_colours(read_image(shot.texture_path(layer)))[0]
+    return display_colours(read_texture(shot, layer))[0]
+
+
+def read_texture(shot: Shot, layer: str) -> np.ndarray:
+    """The learned texture as it is in its file; NvdError where that is not the one baked."""
+    path, record = shot.texture_path(layer), shot.layer(layer)
+    wanted = record.texture_height, record.texture_width
+    size = image_size(path)
+    image = read_image(path) if size == wanted else None
+    if image is None or (image.dtype.kind == "f" and not np.isfinite(image).all()):
+        raise NvdError(
+            f"{path} is not the texture of {layer} that was made",
+            expected=f"{wanted[1]} x {wanted[0]} finite colours",
+            found=f"{size[1]} x {size[0]}" if image is None else "NaN or infinity",
+            remedy="copy the folder again with all its files, or make it again",
+        )
+    return image
 
 
 def display_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

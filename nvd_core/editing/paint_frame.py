@@ -17,8 +17,8 @@ from nvd_core.editing.edits import DEAD_ZONE, display_colours, edit_paths, load_
 from nvd_core.editing.kernel_torch import lookup
 from nvd_core.editing.own_files import check_output
 from nvd_core.editing.render import checked_range, render_frames
-from nvd_core.media.images import decode_srgb, encode_image, read_image, to_integers
-from nvd_core.runtime.all_or_none import all_or_none
+from nvd_core.media.images import decode_srgb, encode_image, image_size, read_image, to_integers
+from nvd_core.runtime.all_or_none import all_or_none, tidy
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
@@ -72,11 +72,13 @@ def paint_frame(
     if folder is not None:
         files = [folder / shot.edit_path(name).name for name in names]
         check_output(shot, files, {"the paint": image} | ({"its base": base} if base else {}))
+        tidy(files)
     edits, painted, clipped = {}, {}, {}
     target = shot.folder if folder is None else folder
     with writing_if_inside(target, shot.folder, "nvd paint", progress):
         paint = read_paint(shot, frame, image, base)
-        maps = read_maps(shot.map_path(frame), shot.names)
+        clip = shot.manifest.clip
+        maps = read_maps(shot.map_path(frame), shot.names, (clip.height, clip.width))
         progress.stage("paint", len(names))
         for done, name in enumerate(names, start=1):
             edit, texels, too_bright = _painted_edit(shot, name, paint, maps, lit)
@@ -135,15 +137,16 @@ def read_paint(
 
 def _read(shot: Shot, path: Path | str) -> tuple[np.ndarray, np.ndarray | None, bool]:
     """Colours [H, W, 3], alpha [H, W, 1] or None, and whether the file holds integers."""
-    image = read_image(path)
     clip = shot.manifest.clip
-    if image.shape[:2] != (clip.height, clip.width):
+    height, width = image_size(path)  # before it takes memory
+    if (height, width) != (clip.height, clip.width):
         raise NvdError(
             f"{path} is not as large as the clip",
             expected=f"{clip.width} x {clip.height}",
-            found=f"{image.shape[1]} x {image.shape[0]}",
+            found=f"{width} x {height}",
             remedy="paint on a frame that `nvd render` wrote, and keep its size",
         )
+    image = read_image(path)
     if not np.isfinite(image).all():
         raise NvdError(
             f"{path} holds values that are no colours",

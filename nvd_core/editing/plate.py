@@ -8,7 +8,7 @@ import numpy as np
 from nvd_core.media.alpha import NONE
 from nvd_core.media.clip import OVERSCAN
 from nvd_core.media.colour_tags import FileTags
-from nvd_core.media.images import Stored, at_depth, read_stored
+from nvd_core.media.images import Stored, at_depth, image_layout, image_size, read_stored
 from nvd_core.media.overscan import Window, overlap
 from nvd_core.media.working import stored_colours, working_colours
 from nvd_core.runtime.errors import NvdError
@@ -24,7 +24,9 @@ def read_stored_frame(shot: Shot, index: int) -> np.ndarray:
 
     NvdError if it has changed size.
     """
-    path = shot.frame_path(index)
+    path, clip = shot.frame_path(index), shot.manifest.clip
+    if image_size(path) != (clip.height, clip.width):  # before it takes memory
+        check_frame(shot, path, image_layout(path))
     pixels = read_stored(path).pixels
     check_frame(shot, path, (*pixels.shape, pixels.dtype.name))
     return pixels

@@ -5,6 +5,7 @@ torchmetrics brings the learned weights of the five comparisons; the backbone's 
 downloaded: without a file, there is no LPIPS.
 """
 
+from contextlib import AbstractContextManager
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,10 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.documents import Unreadable
+from nvd_core.runtime.reading import reading
+from nvd_core.runtime.weights import load_weights
 
 CONVOLUTIONS = ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1))
 """number in torchvision's `features`, stride, padding; each is followed by ReLU"""
+_SHAPES = ((64, 3, 11, 11), (192, 64, 5, 5), (384, 192, 3, 3), (256, 384, 3, 3), (256, 256, 3, 3))
 _POOLED = (3, 6)
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
@@ -25,20 +29,22 @@ class Lpips:
     """The distance of two images, 0 for equal ones. NvdError where the weights cannot be read."""
 
     def __init__(self, weights: Path | str):
-        backbone = _state(Path(weights))
         learned = files("torchmetrics.functional.image") / "lpips_models" / "alex.pth"
-        compared = _state(Path(str(learned)))
-        try:
+        with _reading(weights):
+            backbone, compared = load_weights(weights), load_weights(str(learned))
             self.convolutions = [
-                (backbone[f"features.{k}.weight"], backbone[f"features.{k}.bias"], stride, padding)
+                (
+                    backbone[f"features.{k}.weight"].float(),
+                    backbone[f"features.{k}.bias"].float(),
+                    stride,
+                    padding,
+                )
                 for k, stride, padding in CONVOLUTIONS
             ]
             self.weights = [compared[f"lin{k}.model.1.weight"] for k in range(5)]
-        except KeyError as error:
-            raise _unfit(weights, f"no {error.args[0]} in it") from error
-        channels = [tuple(weight.shape[:2]) for weight, *_ in self.convolutions]
-        if channels != [(64, 3), (192, 64), (384, 192), (256, 384), (256, 256)]:
-            raise _unfit(weights, f"layers of {channels} channels")
+            for (weight, bias, *_), shape in zip(self.convolutions, _SHAPES, strict=True):
+                if tuple(weight.shape) != shape or tuple(bias.shape) != shape[:1]:
+                    raise Unreadable(f"a layer of {list(weight.shape)}, not {list(shape)}")
 
     @torch.no_grad()
     def __call__(self, image: np.ndarray, true: np.ndarray) -> float:
@@ -66,20 +72,11 @@ class Lpips:
         return found
 
 
-def _state(path: Path) -> dict[str, Tensor]:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever its many readers raise
-        raise _unfit(path, str(error).splitlines()[0]) from error
-    if not isinstance(state, dict):
-        raise _unfit(path, type(state).__name__)
-    return state
-
-
-def _unfit(path: Path | str, found: str) -> NvdError:
-    return NvdError(
-        f"{path} does not hold AlexNet's weights",
+def _reading(path: Path | str) -> AbstractContextManager[None]:
+    return reading(
+        path,
+        "AlexNet's weights",
+        "give that file, or leave --lpips out",
+        problem=f"{path} does not hold AlexNet's weights",
         expected="torchvision's state dict of alexnet",
-        found=found,
-        remedy="give that file, or leave --lpips out",
     )

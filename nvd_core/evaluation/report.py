@@ -10,15 +10,23 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.editing.edits import display_colours
+from nvd_core.editing.edits import display_colours, read_texture
 from nvd_core.editing.kernel import Kernel, make_kernel
-from nvd_core.editing.plate import read_frame
+from nvd_core.editing.plate import check_frame, read_frame
 from nvd_core.evaluation import pictures
 from nvd_core.evaluation.lpips import Lpips
 from nvd_core.evaluation.metrics import FoldMeter, IouMeter, PsnrMeter, ssim
 from nvd_core.evaluation.stretch import StretchMeter
 from nvd_core.evaluation.truth.compare import measure_tracks, measure_truth
-from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
+from nvd_core.media.images import (
+    encode_srgb,
+    image_layout,
+    image_size,
+    read_image,
+    to_float,
+    to_integers,
+    write_image,
+)
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import without_nan, write_json
@@ -26,6 +34,7 @@ from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.reading import there
 from nvd_core.shot.maps import FrameMaps, iter_maps
 from nvd_core.shot.shot import Shot
 
@@ -82,6 +91,8 @@ def evaluate(
     """
     progress = progress or Progress()
     shot.check()
+    first = shot.frame_path(0)
+    check_frame(shot, first, image_layout(first))  # before arrays of the clip's size are made
     with writing(shot.folder, "nvd evaluate", progress):
         return _evaluate(shot, progress, truth, tracks, lpips)
 
@@ -145,7 +156,7 @@ def _prepared(shot: Shot) -> tuple[Kernels, dict[str, np.ndarray]]:
     """The renderers, and a picture of each texture."""
     learned, checkerboards, shown = {}, {}, {}
     for n, name in enumerate(shot.names):
-        colours, alpha = display_colours(read_image(shot.texture_path(name)))
+        colours, alpha = display_colours(read_texture(shot, name))
         learned[n] = colours
         checkerboards[n] = _checkerboard(colours, n)
         alpha = np.ones((*colours.shape[:2], 1), np.float32) if alpha is None else alpha
@@ -169,15 +180,16 @@ def _measure_layers(shot: Shot, index: int, maps: FrameMaps, measured: Measured)
         measured.folds[name].add(maps, n)
         measured.stretches[name].add(maps, n)
         path = shot.mask_path(name, index)
-        if path.is_file():
-            mask = (to_float(read_image(path))[..., 0] * 255).astype(np.uint8)
-            if mask.shape != _size(shot):
+        if there(path.is_file):
+            size = image_size(path)
+            if size != _size(shot):
                 raise NvdError(
                     f"the mask {path} has another size than the clip",
                     expected="{1} x {0}".format(*_size(shot)),
-                    found="{1} x {0}".format(*mask.shape),
+                    found="{1} x {0}".format(*size),
                     remedy=f"restore it, or remove {path.parent} to go without",
                 )
+            mask = to_integers(to_float(read_image(path))[..., 0], np.uint8)
             measured.ious.setdefault(name, IouMeter()).add(maps.uva[n, ..., 2], mask)
 
 
@@ -249,7 +261,7 @@ def _mean(values: list[float]) -> float | None:
 
 def _coverage(shot: Shot, name: str) -> float:
     """The share of a layer's texels that some frame saw: the texture's alpha."""
-    _, alpha = display_colours(read_image(shot.texture_path(name)))
+    _, alpha = display_colours(read_texture(shot, name))
     return 1.0 if alpha is None else float((alpha > 0.5).mean())
 
 

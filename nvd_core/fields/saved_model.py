@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
+from msgspec import Meta
 from safetensors import SafetensorError, safe_open
 
 from nvd_core.fields.model import ClipShape, LayeredVideo, LayerStart
@@ -18,11 +19,20 @@ from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.reading import reading, there
 from nvd_core.runtime.shown import shown
-from nvd_core.settings import load_settings
+from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, check_file
+from nvd_core.settings import Settings, load_settings
 
 VERSION = "2"
 """of both files; 2: `freedom` is called `deformation_mask`"""
+MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
+"""what an optimiser keeps of a parameter"""
+MOST_BYTES = 1 << 35
+"""of a checkpoint"""
+_FARTHEST = 1e6
+_REMEDY = "remove the folder and run `nvd decompose` again"
+_AGAIN = "copy the folder again with all its files, or make it again"
 FILES = ("checkpoint.safetensors", "checkpoint.json", "settings.yaml")
 """what the networks are loaded from"""
 
@@ -31,7 +41,7 @@ FILES = ("checkpoint.safetensors", "checkpoint.json", "settings.yaml")
 class ShapeFacts:
     """The clip that the networks were trained on."""
 
-    frames: Annotated[int, within(1, 2**31 - 1)]
+    frames: Annotated[int, within(1, MOST_FRAMES)]
     height: Annotated[int, within(1, 2**24)]
     width: Annotated[int, within(1, 2**24)]
 
@@ -53,7 +63,7 @@ class Facts:
 
     version: str
     clip: ShapeFacts
-    layers: list[LayerFacts]
+    layers: Annotated[list[LayerFacts], Meta(min_length=1, max_length=MOST_LAYERS)]
     textures: list[Any] | None = None
     """lowest and highest coordinates [2] a layer; `load_texture_boxes` checks them"""
 
@@ -62,38 +72,77 @@ def load_checkpoint(
     path: Path, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer] | None = None
 ) -> None:
     """Restore what `save_checkpoint` wrote; `optimisers` None restores the weights alone."""
-    try:
+    with reading(path, "the checkpoint", _REMEDY, also=(SafetensorError,)):
         tensors = _read_tensors(path)
+        for name, value in tensors.items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise Unreadable(f"NaN or infinity in {name}")
         weights = {
             name.removeprefix("model."): value
             for name, value in tensors.items()
             if name.startswith("model.")
         }
         model.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError) as error:
-        raise NvdError(
-            f"cannot use the checkpoint {path}",
-            found=str(error).splitlines()[0],
-            remedy="remove the folder and run `nvd decompose` again",
-        ) from error
-    for i, optimiser in enumerate(optimisers or []):
-        state = optimiser.state_dict()
-        for name, value in tensors.items():
-            if name.startswith(f"optimiser.{i}."):
-                _, _, parameter, key = name.split(".")
-                state["state"].setdefault(int(parameter), {})[key] = value
-        optimiser.load_state_dict(state)
+        for i, optimiser in enumerate(optimisers or []):
+            _load_moments(tensors, i, optimiser)
+
+
+def _load_moments(
+    tensors: dict[str, torch.Tensor], i: int, optimiser: torch.optim.Optimizer
+) -> None:
+    """Restore the moments of the optimiser number `i`; Unreadable where they do not fit."""
+    state = optimiser.state_dict()
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith(f"optimiser.{i}."):
+            _, _, parameter, key = name.split(".")
+            moments.setdefault(int(parameter), {})[key] = value
+    if parameters and not moments:
+        raise Unreadable(f"no moments of optimiser {i}")
+    for number, of_parameter in moments.items():
+        if set(of_parameter) != MOMENTS:
+            raise Unreadable(f"moments {', '.join(of_parameter)[:80]} of parameter {number}")
+        shapes = [of_parameter[key].shape for key in sorted(MOMENTS - {"step"})]
+        if any(shape != parameters[number].shape for shape in shapes):
+            raise Unreadable(f"moments of another size for parameter {number}")
+        if of_parameter["step"].numel() != 1 or float(of_parameter["step"]) < 1:
+            raise Unreadable(f"a step of parameter {number} that is no number from 1")
+        if bool((of_parameter["exp_avg_sq"] < 0).any()):
+            raise Unreadable(f"a negative square in the moments of parameter {number}")
+    optimiser.load_state_dict(state | {"state": moments})
 
 
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint by name, under the names of the present version."""
+    check_file(path, MOST_BYTES)
     with safe_open(path, "pt") as file:
-        version = file.metadata()["version"]
+        version = _version_of(path, file.metadata())
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    check_version(path, version)
     if version == "1":
         tensors = {_tensor_of_1(name): value for name, value in tensors.items()}
     return tensors
+
+
+def _read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of a checkpoint's weights by name, from its header alone."""
+    with safe_open(path, "pt") as file:
+        version = _version_of(path, file.metadata())
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    if version == "1":
+        shapes = {_tensor_of_1(name): shape for name, shape in shapes.items()}
+    return {
+        name.removeprefix("model."): shape
+        for name, shape in shapes.items()
+        if name.startswith("model.")
+    }
+
+
+def _version_of(path: Path, metadata: dict[str, str] | None) -> str:
+    if not metadata or "version" not in metadata:
+        raise Unreadable("no version in it")
+    check_version(path, metadata["version"])
+    return metadata["version"]
 
 
 def _tensor_of_1(name: str) -> str:
@@ -107,6 +156,8 @@ def _read_facts(folder: Path) -> dict:
     """checkpoint.json, brought to the present version."""
     path = inside(folder, "checkpoint.json")
     facts = read_json(path)
+    if not isinstance(facts, dict):
+        raise Unreadable(f"it is {shown(facts, 40)}")
     version = facts["version"]
     check_version(path, version)
     if version == "1":
@@ -166,20 +217,18 @@ def save_texture_boxes(folder: Path, boxes: list[tuple[np.ndarray, np.ndarray]])
 
 def load_texture_boxes(folder: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     """What `save_texture_boxes` noted; NvdError where it has not."""
-    try:
+    problem = f"{folder} does not say how its textures lie in the networks' coordinates"
+    again = "decompose the clip again: an earlier version made this folder"
+    with reading(folder / "checkpoint.json", "the boxes of", again, problem=problem):
         facts = _read_facts(folder)
+        if facts.get("textures") is None:
+            raise Unreadable("no textures in checkpoint.json")
         boxes = [(np.array(low, float), np.array(high, float)) for low, high in facts["textures"]]
-        if any(
-            low.shape != (2,) or high.shape != (2,) or (high <= low).any() for low, high in boxes
-        ):
-            raise ValueError("a box of another form")
-        return boxes
-    except (Unreadable, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise NvdError(
-            f"{folder} does not say how its textures lie in the networks' coordinates",
-            found=str(error).splitlines()[0],
-            remedy="decompose the clip again: an earlier version made this folder",
-        ) from error
+        for low, high in boxes:
+            fits = low.shape == (2,) == high.shape and (high > low).all()
+            if not fits or max(np.abs(low).max(), np.abs(high).max()) > _FARTHEST:
+                raise Unreadable("a box of another form")
+    return boxes
 
 
 def _blank_mask(cells: int | None) -> np.ndarray | None:
@@ -189,7 +238,7 @@ def _blank_mask(cells: int | None) -> np.ndarray | None:
 
 def load_model(folder: Path) -> LayeredVideo:
     """The trained networks of a decomposition folder, on the CPU; NvdError where they are not."""
-    missing = [name for name in FILES if not inside(folder, name).is_file()]
+    missing = [name for name in FILES if not there(inside(folder, name).is_file)]
     if missing:
         raise NvdError(
             f"{folder} has come without its trained networks",
@@ -197,9 +246,15 @@ def load_model(folder: Path) -> LayeredVideo:
             found=f"no {' and no '.join(missing)}",
             remedy="copy these files too from where the clip was decomposed, or decompose it again",
         )
-    try:
+    path = inside(folder, "checkpoint.safetensors")
+    settings = load_settings(inside(folder, "settings.yaml"))
+    with reading(folder / "checkpoint.json", "what is known of the networks in", _AGAIN):
         facts = _read_facts(folder)
         shape = ClipShape(**facts["clip"])
+        names = [layer["name"] for layer in facts["layers"]]
+    with reading(path, "the checkpoint", _AGAIN, also=(SafetensorError,)):
+        stored = _read_shapes(path)
+        _check_claims(facts, stored, settings)
         unknown = np.zeros((shape.frames, 3, 3))  # the checkpoint holds the matrices themselves
         starts = [
             LayerStart(
@@ -210,13 +265,26 @@ def load_model(folder: Path) -> LayeredVideo:
             )
             for layer in facts["layers"]
         ]
-        names = [layer["name"] for layer in facts["layers"]]
-    except (Unreadable, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise NvdError(
-            f"cannot read {folder / 'checkpoint.json'}",
-            found=str(error).splitlines()[0],
-            remedy="copy the folder again with all its files, or make it again",
-        ) from error
-    model = LayeredVideo(shape, names, load_settings(inside(folder, "settings.yaml")), starts)
-    load_checkpoint(inside(folder, "checkpoint.safetensors"), model)
+        with torch.device("meta"):  # of which only the shapes are there
+            wanted = LayeredVideo(shape, names, settings, starts).state_dict()
+        for name in wanted.keys() | stored.keys():
+            there_, here = stored.get(name, "nothing"), wanted.get(name)
+            asked = "nothing" if here is None else tuple(here.shape)
+            if there_ != asked:
+                raise Unreadable(f"{there_} for {name[:80]}, not {asked}")
+    model = LayeredVideo(shape, names, settings, starts)
+    load_checkpoint(path, model)
     return model
+
+
+def _check_claims(facts: dict, stored: dict[str, tuple[int, ...]], settings: Settings) -> None:
+    """Unreadable where checkpoint.json claims sizes that the checkpoint has not."""
+    if settings.mapping.start != "motion":
+        return
+    for n, layer in enumerate(facts["layers"]):
+        claims: dict[str, tuple[int, ...]] = {"matrices": (facts["clip"]["frames"], 3, 3)}
+        if layer.get("deformation_mask") is not None:
+            claims["deformation_mask"] = (layer["deformation_mask"],) * 2
+        for name, shape in claims.items():
+            if stored.get(f"mappings.{n}.{name}") != shape:
+                raise Unreadable(f"no {name} {shape} of layer {n}, as checkpoint.json has it")

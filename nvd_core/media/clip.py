@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
@@ -32,16 +33,18 @@ from nvd_core.media.movies import Movie
 from nvd_core.media.picture import PLAIN, Picture
 from nvd_core.media.sequences import ImageSequence, is_movie
 from nvd_core.media.working import as_display_bytes, working_colours
-from nvd_core.runtime.declared import JSON, Fault, read
+from nvd_core.runtime.declared import JSON, Fault, read, within
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file, written_beside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.sizes import MOST_FRAMES, MOST_PIXELS, MOST_SIDE, rate_fits
 from nvd_core.work import FRAMES, work_folder
 
 _BIT_DEPTHS = {"uint8": 8, "uint16": 16, "float16": "half", "float32": "float"}
+_ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
 OVERSCAN = "overscan"
 """folder of what EXRs hold outside of their display windows"""
 _SMALLEST = 16  # pixels; below that there is nothing to decompose
@@ -74,24 +77,42 @@ class ClipInfo:
     def from_json(cls, values: dict) -> "ClipInfo":
         """The clip that `to_json` noted; NvdError where that is damaged."""
         try:
-            numerator, denominator = values["rate"]
-            known: dict[str, object] = {"rate": Fraction(numerator, denominator)}
-            known["cautions"] = tuple(map(str, values.get("cautions", ())))
-            known["picture"] = read(Picture, values.get("picture", {}), JSON)
-            info = cls(**values | known)
-            counts = info.frames, info.source_frames, info.width, info.height
-            if not all(type(count) is int and count > 0 for count in counts):
-                raise ValueError(f"a clip of {counts}")
-            if info.bit_depth not in _BIT_DEPTHS.values():
-                raise ValueError(f"a bit depth of {str(info.bit_depth)[:80]}")
-            return info
-        except (TypeError, ValueError, KeyError, ZeroDivisionError, Fault) as error:
+            noted = read(_Noted, values, JSON)
+            if not rate_fits(*noted.rate):
+                raise Fault("rate", "range", "frames a second of a clip", noted.rate)
+            if _ENCODINGS[noted.bit_depth] != noted.encoding:
+                raise Fault("encoding", "range", _ENCODINGS[noted.bit_depth], noted.encoding)
+            if noted.width * noted.height > MOST_PIXELS:
+                raise Fault("width", "range", f"{MOST_PIXELS} pixels at the most", noted.width)
+            known: dict[str, object] = {"rate": Fraction(*noted.rate)}
+            known |= {"cautions": noted.cautions, "picture": noted.picture}
+            return cls(**values | known)
+        except Fault as fault:
             raise NvdError(
                 "job.json does not say what clip was imported",
-                expected="what `nvd decompose` noted under clip",
-                found=str(error)[:80],
+                expected=f"what `nvd decompose` noted under clip, {fault.key} as {fault.expected}",
+                found=fault.found,
                 remedy="remove clip from job.json, so that the source is opened again",
-            ) from error
+            ) from fault
+
+
+@dataclass(frozen=True)
+class _Noted:
+    """`ClipInfo` as job.json has it."""
+
+    source: str
+    first_frame: Annotated[int, within(0, 2**31 - 1)]
+    frames: Annotated[int, within(1, MOST_FRAMES)]
+    source_frames: Annotated[int, within(1, 2**31 - 1)]
+    width: Annotated[int, within(1, MOST_SIDE)]
+    height: Annotated[int, within(1, MOST_SIDE)]
+    source_width: Annotated[int, within(1, MOST_SIDE)]
+    source_height: Annotated[int, within(1, MOST_SIDE)]
+    rate: tuple[int, int]
+    bit_depth: Literal[8, 16, "half", "float"]
+    encoding: Literal["display", "linear"]
+    picture: Picture = PLAIN
+    cautions: tuple[str, ...] = ()
 
 
 class Clip:

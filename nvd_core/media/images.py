@@ -7,6 +7,7 @@ floating-point images are linear, Rec.709 where the file does not say otherwise.
 
 import os
 import struct
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +36,8 @@ from nvd_core.media.values import to_integers as to_integers
 from nvd_core.runtime.cores import cores
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.reading import reading, there
+from nvd_core.runtime.sizes import check_image, rate_fits
 
 # fmt: off
 IMAGE_SUFFIXES = frozenset((
@@ -49,6 +52,8 @@ _THREADS = min(4, cores())
 oiio.attribute("threads", _THREADS)
 oiio.attribute("exr_threads", _THREADS)
 
+_REMEDY = "the file is damaged or no image: copy or render it again"
+_ON_THEIR_SIDE = range(5, 9)  # orientations of EXIF
 _JPEG_QUALITY = 95
 _PNG_SUB = 16  # libpng's name of the filter that takes the difference to the left
 _PNG_HARMLESS = {b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"oFFs", b"sRGB", b"gAMA", b"cHRM"}
@@ -96,32 +101,34 @@ def read_stored(path: Path | str, layer: str | None = None, whole: bool = False)
     The `whole` of it are all pixels that it holds, at its `window`.
     """
     path = Path(path)
-    image_input = _open(path)
-    try:
-        chosen, layers = chosen_layer(path, image_input, layer)
-        spec = image_input.spec()
-        channels = chosen.wanted() if chosen else places(path, spec)
-        kind = alpha_of(path, spec, channels, chosen)
-        first, last = min(channels), max(channels) + 1
-        dtype = dtype_of(spec, channels)
-        pixels = image_input.read_image(spec_part(chosen), 0, first, last, dtype)
-        if pixels is None:
-            raise _undecodable(path, image_input.geterror())
-    finally:
-        image_input.close()
-    pixels = pixels.reshape(spec.height, spec.width, last - first)
-    if [place - first for place in channels] != list(range(last - first)):
-        pixels = pixels[..., [place - first for place in channels]]
-    pixels = pixels if whole else in_display_window(pixels, spec)
-    if kind == PREMULTIPLIED and pixels.dtype.kind == "u":
-        pixels, kind = with_alpha(pixels, kind, STRAIGHT), STRAIGHT
-    tags = file_tags(path, spec)
-    turned = _orientation(path, spec)
-    if turned != UPRIGHT:
-        pixels, tags = upright(pixels, turned), _turned_tags(tags, turned)
-    others = tuple(other.title or "root" for other in layers if other != chosen)
-    size = (spec.full_width, spec.full_height)
-    return Stored(np.ascontiguousarray(pixels), kind, tags, others, window_of(spec), size)
+    with _reading(path):
+        image_input = _open(path)
+        try:
+            chosen, layers = chosen_layer(path, image_input, layer)
+            spec = image_input.spec()
+            _check_size(path, spec)
+            channels = chosen.wanted() if chosen else places(path, spec)
+            kind = alpha_of(path, spec, channels, chosen)
+            first, last = min(channels), max(channels) + 1
+            dtype = dtype_of(spec, channels)
+            pixels = image_input.read_image(spec_part(chosen), 0, first, last, dtype)
+            if pixels is None:
+                raise _undecodable(path, image_input.geterror())
+        finally:
+            image_input.close()
+        pixels = pixels.reshape(spec.height, spec.width, last - first)
+        if [place - first for place in channels] != list(range(last - first)):
+            pixels = pixels[..., [place - first for place in channels]]
+        pixels = pixels if whole else in_display_window(pixels, spec)
+        if kind == PREMULTIPLIED and pixels.dtype.kind == "u":
+            pixels, kind = with_alpha(pixels, kind, STRAIGHT), STRAIGHT
+        tags = file_tags(path, spec)
+        turned = _orientation(path, spec)
+        if turned != UPRIGHT:
+            pixels, tags = upright(pixels, turned), _turned_tags(tags, turned)
+        others = tuple(other.title or "root" for other in layers if other != chosen)
+        size = (spec.full_width, spec.full_height)
+        return Stored(np.ascontiguousarray(pixels), kind, tags, others, window_of(spec), size)
 
 
 def spec_part(layer: Layer | None) -> int:
@@ -134,31 +141,50 @@ def image_layout(path: Path | str) -> tuple[int, int, int, str]:
 
     The type is numpy's name of it, or OpenImageIO's where numpy has none.
     """
-    image_input = _open(Path(path))
-    spec = image_input.spec()
-    image_input.close()
+    with _reading(path):
+        image_input = _open(Path(path))
+        spec = image_input.spec()
+        image_input.close()
     names = {oiio_name: name for name, oiio_name in _NUMPY_TO_OIIO.items()}
     return spec.height, spec.width, spec.nchannels, names.get(str(spec.format), str(spec.format))
 
 
+def image_size(path: Path | str, layer: str | None = None) -> tuple[int, int]:
+    """Height and width at which `read_image` returns the file, from its header; NvdError."""
+    with _reading(path):
+        image_input = _open(Path(path))
+        try:
+            chosen_layer(Path(path), image_input, layer)
+            spec = image_input.spec()
+            _check_size(Path(path), spec)
+        finally:
+            image_input.close()
+        turned = _orientation(Path(path), spec)
+    window = spec.full_height, spec.full_width
+    height, width = window if all(window) else (spec.height, spec.width)
+    return (width, height) if turned in _ON_THEIR_SIDE else (height, width)
+
+
 def image_window(path: Path | str, layer: str | None = None) -> Window | None:
     """Where the data window of an EXR lies in its display window; None where they are one."""
-    image_input = _open(Path(path))
-    try:
-        chosen_layer(Path(path), image_input, layer)
-        return window_of(image_input.spec())
-    finally:
-        image_input.close()
+    with _reading(path):
+        image_input = _open(Path(path))
+        try:
+            chosen_layer(Path(path), image_input, layer)
+            return window_of(image_input.spec())
+        finally:
+            image_input.close()
 
 
 def image_rate(path: Path | str) -> Fraction | None:
     """Frames a second as `path` itself says (EXR and DPX can), None where it does not."""
-    image_input = _open(Path(path))
-    spec = image_input.spec()
-    image_input.close()
-    for name in ("FramesPerSecond", "dpx:FrameRate"):
-        value = spec.getattribute(name)
-        if isinstance(value, tuple) and len(value) == 2 and value[0] > 0 and value[1] > 0:
+    with _reading(path):
+        image_input = _open(Path(path))
+        spec = image_input.spec()
+        image_input.close()
+        values = [spec.getattribute(name) for name in ("FramesPerSecond", "dpx:FrameRate")]
+    for value in values:
+        if isinstance(value, tuple) and len(value) == 2 and rate_fits(*map(int, value)):
             return Fraction(int(value[0]), int(value[1]))
         if isinstance(value, int | float) and 1 <= value <= 1000:
             return Fraction(value).limit_denominator(1001)
@@ -258,7 +284,7 @@ def is_plain_png(path: Path, channels: int = 3) -> bool:
 
 
 def _open(path: Path) -> oiio.ImageInput:
-    if not path.is_file():
+    if not there(path.is_file):
         raise NvdError(
             f"there is no image {path}", remedy="check the path for a typing error, or restore it"
         )
@@ -267,7 +293,24 @@ def _open(path: Path) -> oiio.ImageInput:
     image_input = oiio.ImageInput.open(str(path), config)
     if image_input is None:
         raise _undecodable(path, oiio.geterror())
+    try:
+        _check_size(path, image_input.spec())
+    except NvdError:
+        image_input.close()
+        raise
     return image_input
+
+
+def _check_size(path: Path, spec: oiio.ImageSpec) -> None:
+    """NvdError where the image or its display window, to which it is brought, is too large."""
+    channels, size = min(spec.nchannels, 4), spec.channel_bytes() or 1  # more are never read
+    check_image(path, spec.width, spec.height, channels, size)
+    if spec.full_width > 0 and spec.full_height > 0:
+        check_image(path, spec.full_width, spec.full_height, channels, size)
+
+
+def _reading(path: Path | str) -> AbstractContextManager[None]:
+    return reading(path, "the image", _REMEDY)
 
 
 def _undecodable(path: Path | str, reason: str) -> NvdError:
@@ -275,7 +318,7 @@ def _undecodable(path: Path | str, reason: str) -> NvdError:
     return NvdError(
         f"cannot read the image {path}",
         found=lines[0] if lines else "no image in it",
-        remedy="the file is damaged or no image: copy or render it again",
+        remedy=_REMEDY,
     )
 
 

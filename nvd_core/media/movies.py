@@ -17,6 +17,8 @@ from nvd_core.media.orientation import UPRIGHT, of_matrix, on_its_side, upright
 from nvd_core.media.picture import Picture, pixel_aspect
 from nvd_core.runtime.cores import cores
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.reading import DAMAGE, reading, reason, there
+from nvd_core.runtime.sizes import MOST_FRAMES, MOST_PIXELS, check_image, rate_fits
 
 # Full chroma interpolation and exact rounding: swscale's defaults are made for speed, and are off
 # by several levels at coloured edges.
@@ -27,6 +29,8 @@ SCALING = (
     | Interpolation.FULL_CHR_H_INP
 )
 _THREADS = min(2, cores())
+_DAMAGE: tuple[type[Exception], ...] = (*DAMAGE, av.FFmpegError)
+_REMEDY = "the file is damaged, incomplete or no movie: copy or convert it again"
 
 # Codecs whose every packet shows exactly one frame. Of others (VP8's hidden frames, MPEG-4's packed
 # ones, fields) the frames are counted by decoding them.
@@ -68,17 +72,20 @@ class Movie:
 
     def __init__(self, path: Path | str):
         self.path = Path(path)
-        if not self.path.is_file():
+        if not there(self.path.is_file):
             raise NvdError(
                 f"there is no movie {self.path}",
                 remedy="check the path for a typing error, or restore the file",
             )
-        self._times, self._keys, self._timed = self._count()
-        self.frames = len(self._times)
-        if not self.frames:
-            raise _not_a_movie(self.path, "no frames")
-        with self._opened() as (_, stream):
-            self.rate = stream.average_rate or stream.guessed_rate or Fraction(24)
+        with reading(self.path, "the movie", _REMEDY, also=(av.FFmpegError,)):
+            self._times, self._keys, self._timed = self._count()
+            self.frames = len(self._times)
+            if not self.frames:
+                raise _not_a_movie(self.path, "no frames")
+            with self._opened() as (_, stream):
+                rates = stream.average_rate, stream.guessed_rate, Fraction(24)
+            fitting = (r for r in rates if r and rate_fits(r.numerator, r.denominator))
+            self.rate = next(fitting)
         self.height = self.width = 0  # of the first frame, known once it is decoded
         self.picture, self.cautions = self._described()
         first = next(self.read(0, 1))
@@ -98,13 +105,17 @@ class Movie:
                 index, frame = next(frames)
             except StopIteration:
                 raise self._undecodable(expected, "the movie ends there") from None
-            except av.FFmpegError as error:
-                raise self._undecodable(expected, error.strerror) from error
+            except _DAMAGE as error:
+                raise self._undecodable(expected, reason(error)) from error
             if index < expected:
                 continue
             if index > expected or frame.is_corrupt:
                 raise self._undecodable(expected, "damaged data")
-            picture = self._to_rgb(frame)
+            check_image(self.path, frame.width, frame.height, 3, 1)
+            try:
+                picture = self._to_rgb(frame)
+            except _DAMAGE as error:
+                raise self._undecodable(expected, reason(error)) from error
             if self.height and picture.shape[:2] != (self.height, self.width):
                 size = f"{picture.shape[1]} x {picture.shape[0]}"
                 raise self._undecodable(expected, f"another size, {size}")
@@ -117,15 +128,18 @@ class Movie:
         try:
             # "file:", as FFmpeg takes the 12: of 12:30.mp4 for a protocol
             container = av.open(f"file:{self.path}", options=_NOTHING_ELSE)
-        except (av.FFmpegError, ValueError) as error:  # ValueError: NUL in the name
-            reason = getattr(error, "strerror", str(error))
+        except _DAMAGE as error:
+            why = reason(error)
             if isinstance(error, av.ArgumentError):  # so it says that a format is not on the list
-                reason = "another kind of file, or a list of other files, which is not followed"
-            raise _not_a_movie(self.path, reason) from error
+                why = "another kind of file, or a list of other files, which is not followed"
+            raise _not_a_movie(self.path, why) from error
         with container:
             stream = container.streams.best("video")
             if stream is None:
                 raise _not_a_movie(self.path, "no video in it")
+            if stream.codec_context is None:
+                raise _not_a_movie(self.path, "its video is in a codec that is not known here")
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             stream.thread_type = "AUTO"  # type: ignore[attr-defined]  # PyAV calls it any stream
             stream.thread_count = _THREADS  # type: ignore[attr-defined]
             yield container, stream
@@ -150,6 +164,8 @@ class Movie:
                     else:
                         shown = packet.decode()
                     times += [item.pts for item in shown]
+                    if len(times) > MOST_FRAMES:
+                        raise _not_a_movie(self.path, f"more than {MOST_FRAMES} frames")
                     keys += [item.pts for item in shown if by_packet and packet.is_keyframe]
             except av.FFmpegError:
                 pass  # the frames up to here are counted; reading on will say what is wrong
@@ -322,5 +338,5 @@ def _not_a_movie(path: Path, reason: str) -> NvdError:
     return NvdError(
         f"cannot read the movie {path}",
         found=reason,
-        remedy="the file is damaged, incomplete or no movie: copy or convert it again",
+        remedy=_REMEDY,
     )

@@ -12,6 +12,8 @@ from nvd_core.media.alpha import NONE, with_alpha
 from nvd_core.media.images import IMAGE_SUFFIXES, Stored, image_rate, read_stored
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.reading import reading, there
+from nvd_core.runtime.sizes import MOST_DIGITS_OF_FRAME
 
 MOVIE_SUFFIXES = frozenset(
     (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mxf", ".mpg", ".mpeg")
@@ -33,7 +35,7 @@ def split_layer(source: Path | str) -> tuple[Path, str | None]:
     None where no layer is named. A file or folder that has the whole name itself comes first.
     """
     path, text = Path(source), str(source)
-    if path.exists() or (is_pattern(path) and _has_files(path)):
+    if there(path.exists) or (is_pattern(path) and _has_files(path)):
         return path, None
     if match := _LAYER.fullmatch(text):
         return Path(match["path"]), match["layer"]
@@ -79,12 +81,14 @@ def list_frames(source: Path | str) -> list[Path]:
     and where a folder holds several sequences.
     """
     source, _ = split_layer(source)
-    if source.is_dir():
-        return _frames_of_folder(source)
-    if source.is_file():  # also a name with a # that is no pattern
-        return [source]
-    if is_pattern(source):
-        return _frames_of_pattern(source)
+    remedy = "check the path, and that you may read what is there"
+    with reading(source, "the images", remedy):
+        if there(source.is_dir):
+            return _frames_of_folder(source)
+        if there(source.is_file):  # also a name with a # that is no pattern
+            return [source]
+        if is_pattern(source):
+            return _frames_of_pattern(source)
     raise NvdError(
         f"there is no file or folder {source}",
         found=_content_of(source.parent),
@@ -222,7 +226,14 @@ def _split_pattern(pattern: Path) -> tuple[str, int, str]:
             remedy="write %05d or ##### where the number goes, such as frames/%05d.png",
         )
     match = matches[0]
-    digits = len(match[2]) if match[2] else int(match[1] or 1)
+    digits = len(match[2]) if match[2] else int((match[1] or "1")[:4])
+    if digits > MOST_DIGITS_OF_FRAME:
+        raise NvdError(
+            f"{pattern.name[:80]} is not a pattern of numbered files",
+            expected=f"a number of {MOST_DIGITS_OF_FRAME} digits at the most",
+            found=match[0][:40],
+            remedy="write %05d or ##### where the number goes, such as frames/%05d.png",
+        )
     return pattern.name[: match.start()], digits, pattern.name[match.end() :]
 
 
@@ -248,7 +259,7 @@ def _check_no_gap(source: Path, numbered: dict[int, Path]) -> None:
 
 def _content_of(folder: Path) -> str:
     """What is in `folder`, in a few words, for an error message."""
-    if not folder.is_dir():
+    if not there(folder.is_dir):
         return f"no folder {folder}"
     names = sorted(
         (path.name for path in folder.iterdir() if not path.name.startswith(".")), key=_natural

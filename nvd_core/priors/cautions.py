@@ -129,7 +129,7 @@ def _about_motion(facts: list[dict]) -> list[str]:
                 f"{name} could not be followed in {fact['frames_carried']} frames (hidden, too "
                 "small or too fast there)"
             )
-        if fact["inlier_share"] < 0.5:
+        if fact["inlier_share"] is not None and fact["inlier_share"] < 0.5:
             texts.append(
                 f"{name} moves in no simple way (only {fact['inlier_share']:.0%} of it follows one "
                 "motion): its texture may be smeared"

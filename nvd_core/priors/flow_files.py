@@ -13,7 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nvd_core.runtime.array_files import map_npy
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.reading import reading, there
+from nvd_core.runtime.sizes import check_file, check_image
 
 DIRECTIONS = ("forward", "backward")
 _REMEDY = (
@@ -24,7 +27,7 @@ _REMEDY = (
 
 def file_source(shape: tuple[int, int, int], folder: Path | str | None):
     """The source (pair t -> forward and backward flow) for T frames and flow of H x W."""
-    if folder is None or not Path(folder).is_dir():
+    if folder is None or not there(Path(folder).is_dir):
         raise NvdError(
             "there is no folder with optical flow",
             found=str(folder or "no path"),
@@ -36,7 +39,9 @@ def file_source(shape: tuple[int, int, int], folder: Path | str | None):
 
 def read_flo(path: Path) -> np.ndarray:  # float32 [H, W, 2]
     """One Middlebury .flo file; NvdError where it is damaged."""
-    data = path.read_bytes()
+    with reading(path, "the optical flow", "write the optical flow again"):
+        check_file(path)
+        data = path.read_bytes()
     width, height = (int(n) for n in np.frombuffer(data[4:12].ljust(8, b"\0"), "<i4"))
     whole = 0 < width < 1 << 16 and 0 < height < 1 << 16
     whole = whole and len(data) >= 12 + 8 * width * height
@@ -53,11 +58,12 @@ def read_flo(path: Path) -> np.ndarray:  # float32 [H, W, 2]
 def _reader(folder: Path, name: str, shape: tuple[int, int, int]):
     """A function that reads pair t of one direction, after a look at the number of pairs."""
     whole = folder / f"{name}.npy"
-    if whole.is_file():
+    if there(whole.is_file):
         array = _load(whole)
         _check_count(whole, array.shape[0] if array.ndim == 4 else 0, shape[0] - 1)
         return lambda t: _checked(whole, array[t])
-    files = [f for f in (folder / name).glob("*") if f.suffix.lower() in (".flo", ".npy")]
+    with reading(folder / name, "the optical flow", _REMEDY):
+        files = [f for f in (folder / name).glob("*") if f.suffix.lower() in (".flo", ".npy")]
     files.sort(
         key=lambda file: [int(n) if n.isdigit() else n for n in re.split(r"(\d+)", file.name)]
     )
@@ -71,10 +77,8 @@ def _reader(folder: Path, name: str, shape: tuple[int, int, int]):
 
 
 def _load(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise NvdError(f"cannot read {path}", found=str(error), remedy=_REMEDY) from error
+    with reading(path, "the optical flow", _REMEDY):
+        return map_npy(path)
 
 
 def _check_count(path: Path, found: int, expected: int) -> None:
@@ -95,6 +99,7 @@ def _checked(path: Path, flow: np.ndarray) -> np.ndarray:  # float32 [H, W, 2]
             found=f"{flow.dtype} {list(flow.shape)}",
             remedy=_REMEDY,
         )
+    check_image(path, flow.shape[1], flow.shape[0], 2, 4)
     # unknown flow (.flo marks it by 1e9 or more) points far outside, so it is never consistent
     flow = np.nan_to_num(np.asarray(flow, np.float32), nan=3e4, posinf=3e4, neginf=-3e4)
     return np.clip(flow, -3e4, 3e4)

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from nvd_core.priors.flow_size import flow_size
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.reading import reading, there
+from nvd_core.runtime.weights import load_weights
 
 HIDDEN, CONTEXT = 96, 64
 LEVELS, RADIUS = 4, 3
@@ -44,20 +46,15 @@ def raft_source(frames: np.ndarray, weights: Path | str | None, device: torch.de
 def load_raft(weights: Path | str | None) -> "RaftSmall":
     """RAFT-small with the weights of the file; NvdError where they are not RAFT-small's."""
     remedy = "give the path of RAFT-small's weights (raft-small.pth), or use the flow method dis"
-    if weights is None or not Path(weights).is_file():
+    if weights is None or not there(Path(weights).is_file):
         raise NvdError(
             "RAFT needs a file of weights", found=str(weights or "no path"), remedy=remedy
         )
     model = RaftSmall()
-    try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
+    problem = f"{weights} does not hold the weights of RAFT-small"
+    with reading(weights, "the weights", remedy, problem=problem):
+        state = load_weights(weights)
         model.load_state_dict({k.removeprefix("module."): v for k, v in state.items()})
-    except Exception as error:  # torch raises a dozen kinds for a damaged or foreign file
-        raise NvdError(
-            f"{weights} does not hold the weights of RAFT-small",
-            found=str(error).splitlines()[0],
-            remedy=remedy,
-        ) from error
     return model.eval()
 
 

@@ -15,6 +15,8 @@ from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.reading import reading, there
+from nvd_core.runtime.weights import load_weights
 from nvd_core.work import FRAMES, MASK_WEIGHT, MASKS, open_array
 
 LEAST_SCORE = 0.5
@@ -40,7 +42,7 @@ def load_detector(weights: Path | str | None, classes: list[str], device: str = 
 
     NvdError where it can not look for `classes`.
     """
-    if weights is None or not Path(weights).is_file():
+    if weights is None or not there(Path(weights).is_file):
         raise NvdError(
             "Mask R-CNN needs a file of weights",
             found=str(weights or "no path"),
@@ -69,14 +71,10 @@ def load_detector(weights: Path | str | None, classes: list[str], device: str = 
                 remedy=f"name one of these classes, {_OTHERWISE}",
             )
     model = maskrcnn_resnet50_fpn(weights=None, weights_backbone=None)
-    try:
-        model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
-    except Exception as error:  # torch raises a dozen kinds for a damaged or foreign file
-        raise NvdError(
-            f"{weights} does not hold the weights of torchvision's maskrcnn_resnet50_fpn",
-            found=str(error).splitlines()[0],
-            remedy=f"download them again, {_OTHERWISE}",
-        ) from error
+    problem = f"{weights} does not hold the weights of torchvision's maskrcnn_resnet50_fpn"
+    remedy = f"download them again, {_OTHERWISE}"
+    with reading(weights, "the weights", remedy, problem=problem):
+        model.load_state_dict(load_weights(weights))
     on = choose_device(device)
     model.eval().to(on)
 

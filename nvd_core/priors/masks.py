@@ -22,6 +22,7 @@ from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.inside import NAME
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.shown import shown
 from nvd_core.work import MASK_WEIGHT, MASKS, work_folder
 
 _ASPECT_TOLERANCE = 0.03
@@ -219,6 +220,13 @@ def _load(name: str, path: Path | str, info: ClipInfo, frame: int | None) -> Mas
     if isinstance(source, ImageSequence) and source.frames == 1:
         if frame is None:
             frame = _frame_of_single(name, source.files[0], info)
+        if not 0 <= frame < info.frames:
+            raise NvdError(
+                f"the mask of {name} is said to be of a frame that the clip has not",
+                expected=f"a frame from 0 to {info.frames - 1}",
+                found=shown(frame),
+                remedy="remove mask_frames from job.json, so that it is found by the mask's name",
+            )
         return MaskSource(name, source, info, 0, frame)
     if source.frames not in (info.source_frames, info.frames):
         part = "" if info.frames == info.source_frames else f", or {info.frames} as decomposed"

@@ -8,7 +8,10 @@ the file is for and says so in an NvdError.
 
 import json
 import math
+import os
 import re
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ import yaml
 MOST_YAML_BYTES = 1 << 20
 MOST_JSON_BYTES = 1 << 26
 """rendered.json has a line for each frame of the longest of clips"""
+MOST_JSON_VALUES = 4_000_000
+"""values of a JSON file, counted by the marks that begin or part them"""
 MOST_DEPTH = 40
 """lists and dictionaries within each other"""
 MOST_NODES = 50_000
@@ -46,7 +51,7 @@ def _text(path: Path, most: int) -> str:
         with path.open("rb") as file:
             content = file.read(most + 1)  # not by its size: a pipe has none, /dev/zero no end
     except (OSError, ValueError) as error:  # ValueError: a null character in the path
-        if path.is_dir():  # systems say this in different words
+        if os.path.isdir(path):  # systems say this in different words
             raise Unreadable("it is a folder") from error
         if isinstance(error, FileNotFoundError):
             raise Unreadable("there is no such file") from error
@@ -76,7 +81,7 @@ def parse_yaml(text: str) -> Any:
         raise Unreadable(_described(error)) from error
     except yaml.YAMLError as error:
         raise Unreadable(str(error).splitlines()[0][:200]) from error
-    except (ValueError, OverflowError) as error:  # PyYAML's own slips
+    except (ValueError, OverflowError, RecursionError) as error:  # PyYAML's own slips
         raise Unreadable("an escape in it, or its %YAML line, has a number too large") from error
 
 
@@ -189,6 +194,8 @@ NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 def parse_json(text: str) -> Any:
     """What `text` holds; Unreadable where it is not JSON, and where a number is not finite."""
+    if sum(map(text.count, "[{,")) > MOST_JSON_VALUES:
+        raise Unreadable(f"more than {MOST_JSON_VALUES} values in it")
     try:
         value = json.loads(
             text,
@@ -227,17 +234,21 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _check_depth(value: Any) -> None:
     """Unreadable where lists lie deeper than MOST_DEPTH, or text holds half a surrogate pair."""
-    rest = [(value, 0)]
+    rest: list[Iterator[Any]] = [iter([value])]
     while rest:
-        part, depth = rest.pop()
-        if depth > MOST_DEPTH:
+        if len(rest) > MOST_DEPTH + 1:
             raise Unreadable("its lists lie too deep within each other")
-        if isinstance(part, dict):
-            rest += [(inner, depth + 1) for pair in part.items() for inner in pair]
-        elif isinstance(part, list):
-            rest += [(inner, depth + 1) for inner in part]
-        elif isinstance(part, str) and not sound(part):
-            raise Unreadable("a text with half a surrogate pair")
+        for part in rest[-1]:
+            if isinstance(part, dict):
+                rest.append(chain(part.keys(), part.values()))
+                break
+            if isinstance(part, list):
+                rest.append(iter(part))
+                break
+            if isinstance(part, str) and not sound(part):
+                raise Unreadable("a text with half a surrogate pair")
+        else:
+            rest.pop()
 
 
 def sound(text: str) -> bool:

@@ -22,7 +22,7 @@ from nvd_core.runtime.shown import shown
 
 DEVICES = r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])"
 """what Windows takes for a device under every name and in every folder"""
-NAME = rf"(?!{DEVICES}\Z)[A-Za-z0-9_-]+"
+NAME = rf"(?!{DEVICES}\Z)[A-Za-z0-9_-]{{1,200}}"
 """a regular expression: what can be part of a file's name on any system, and leads nowhere"""
 
 _DISTRUST = "do not use this folder unless you trust where it came from"

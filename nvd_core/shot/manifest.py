@@ -19,13 +19,16 @@ from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.reading import reading, there
 from nvd_core.runtime.shown import shown
+from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, rate_fits
+from nvd_core.runtime.sizes import MOST_PIXELS as MOST_IN_IMAGE
 
 SCHEMA = "nvd.decomposition"
 VERSION = 2
 MANIFEST = "manifest.json"
 JOB = "job.json"
-MOST_FRAMES = 2**31 - 1
+FIRST_FRAMES = 2**31 - 1
 MOST_PIXELS = 2**24
 """along a side; texture coordinates are counted in float32"""
 
@@ -42,6 +45,7 @@ UPGRADES: dict[int, Callable[[dict], dict]] = {1: _with_picture}
 """by the version that they read: functions from a manifest's JSON to that of the next version"""
 
 _ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
+_LONGEST_NAME = 255
 _AGAIN = "make the folder again with `nvd decompose`"
 
 
@@ -50,7 +54,7 @@ class ClipRecord:
     """The clip as it was decomposed."""
 
     source: str
-    first_frame: Annotated[int, within(0, MOST_FRAMES)]
+    first_frame: Annotated[int, within(0, FIRST_FRAMES)]
     frames: Annotated[int, within(1, MOST_FRAMES)]
     width: Annotated[int, within(1, MOST_PIXELS)]
     height: Annotated[int, within(1, MOST_PIXELS)]
@@ -102,8 +106,9 @@ def read_manifest(folder: Path | str) -> Manifest:
             found=shown(value.get("schema")) if isinstance(value, dict) else "something else",
             remedy="give a folder that `nvd decompose` wrote",
         )
-    manifest = _read(_upgraded(value, folder), f"{folder / MANIFEST}")
-    _check(manifest, folder)
+    with reading(folder / MANIFEST, "the manifest", _AGAIN):
+        manifest = _read(_upgraded(value, folder), f"{folder / MANIFEST}")
+        _check(manifest, folder)
     return manifest
 
 
@@ -117,19 +122,19 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
 
 
 def _read_json(folder: Path) -> Any:
-    if not folder.is_dir():
+    if not there(folder.is_dir):
         raise NvdError(
             f"there is no folder {folder}",
-            found="a file" if folder.exists() else "",
+            found="a file" if there(folder.exists) else "",
             remedy="give the folder that `nvd decompose` wrote, such as shot.nvd",
         )
     path = inside(folder, MANIFEST)
-    if not path.is_file() and (folder / JOB).is_file():
+    if not there(path.exists) and there((folder / JOB).is_file):
         raise NvdError(
             f"the decomposition in {folder} is not finished",
             remedy=f"finish it with: nvd resume {folder}",
         )
-    if not path.is_file():
+    if not there(path.exists):
         raise NvdError(
             f"{folder} is not a decomposition folder",
             expected=f"a file {MANIFEST} in it",
@@ -185,6 +190,13 @@ def _check(manifest: Manifest, folder: Path) -> None:
     """What types alone do not say."""
     clip = manifest.clip
     _require(min(clip.rate) > 0, folder, "clip.rate", "numbers above 0", clip.rate)
+    _require(rate_fits(*clip.rate), folder, "clip.rate", "frames a second of a clip", clip.rate)
+    size = clip.width * clip.height
+    most = f"a size of {MOST_IN_IMAGE} pixels at the most"
+    _require(size <= MOST_IN_IMAGE, folder, "clip.width", most, size)
+    for n, layer in enumerate(manifest.layers):
+        size = layer.texture_width * layer.texture_height
+        _require(size <= MOST_IN_IMAGE, folder, f"layers[{n}].texture_width", most, size)
     depths = "8, 16, half or float"
     _require(clip.bit_depth in _ENCODINGS, folder, "clip.bit_depth", depths, clip.bit_depth)
     encoding = _ENCODINGS[clip.bit_depth]
@@ -193,6 +205,11 @@ def _check(manifest: Manifest, folder: Path) -> None:
     fits = known is None or primaries.sensible(known)
     _require(fits, folder, "clip.picture.primaries", "primaries that span a plane", known)
     _check_layers(manifest, folder)
+    for n, layer in enumerate(manifest.layers):
+        for key in ("texture", "edit"):
+            _check_short(folder, f"layers[{n}].{key}", getattr(layer, key))
+    for key in ("frames", "maps"):
+        _check_short(folder, key, getattr(manifest, key))
     for pattern in (manifest.frames, manifest.maps):
         frame_path(inside(folder, pattern), 0)
     for layer in manifest.layers:
@@ -201,12 +218,20 @@ def _check(manifest: Manifest, folder: Path) -> None:
 
 
 def _check_layers(manifest: Manifest, folder: Path) -> None:
+    count = len(manifest.layers)
+    _require(count <= MOST_LAYERS, folder, "layers", f"{MOST_LAYERS} at the most", count)
     # Windows and macOS take `Dog` and `dog` for one file.
     folded = [name.lower() for name in manifest.names]
     _require(len(set(folded)) == len(folded), folder, "layers", "different names", manifest.names)
     kinds = [layer.kind for layer in manifest.layers]
     wanted = ["object"] * (len(kinds) - 1) + ["background"]
     _require(kinds == wanted, folder, "layers[].kind", "objects, then one background", kinds)
+
+
+def _check_short(folder: Path, key: str, relative: str) -> None:
+    longest = max(len(part.encode("utf-8", "replace")) for part in relative.split("/"))
+    fits = longest <= _LONGEST_NAME
+    _require(fits, folder, key, f"names of {_LONGEST_NAME} bytes at the most", relative)
 
 
 def _require(condition: bool, folder: Path, key: str, expected: str, found: object) -> None:

@@ -4,7 +4,6 @@ One multi-layer EXR a frame; docs/reference/decomposition-folder.md describes th
 map_writer.py writes them.
 """
 
-import struct
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ import OpenImageIO as oiio
 
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.frame_threads import in_order, worker_count
+from nvd_core.runtime.reading import reading, there
+from nvd_core.runtime.sizes import check_bytes, check_file, check_image
 from nvd_core.shot import pxr24
 from nvd_core.shot.shot import Shot
 
@@ -35,6 +36,9 @@ MOST_TEXELS = 8192
 """longest side of a texture"""
 MOST_AHEAD = 1 << 30
 """bytes of maps that may wait in memory to be used or written, beyond the frame at hand"""
+MOST_BYTES = 1 << 33
+"""of a frame's maps in memory"""
+_REMEDY = "copy the file again, or make the folder again with `nvd decompose`"
 
 
 @dataclass
@@ -63,23 +67,40 @@ class FrameMaps:
         return LayerMaps(uva[..., 0], uva[..., 1], uva[..., 2], self.residual[n])
 
 
-def read_maps(path: Path, names: list[str]) -> FrameMaps:
+def read_maps(path: Path, names: list[str], size: tuple[int, int] | None = None) -> FrameMaps:
     """Read the maps of one frame, the layers `names` in this order.
 
-    NvdError where the file is missing, damaged, or lacks a channel.
+    NvdError where the file is missing, damaged, lacks a channel, holds NaN or infinity, or is not
+    of the clip's `size` (height, width), where that is given.
     """
-    try:
-        data = Path(path).read_bytes()
-        header = pxr24.read_header(data)
-        maps = header and _unpacked(path, data, header, names)
-    except FileNotFoundError as error:
+    if not there(Path(path).exists):
         raise NvdError(
             f"there are no maps {path}",
             remedy="copy the folder again with all its files, or make it again",
-        ) from error
-    except (OSError, ValueError, IndexError, KeyError, struct.error) as error:
-        raise _damaged(path, str(error)) from error
-    return maps or _read_any(path, names)
+        )
+    with reading(path, "the maps", _REMEDY):
+        check_file(path)
+        data = Path(path).read_bytes()
+        header = pxr24.read_header(data)
+        if header:
+            _check_size(path, header.height, header.width, len(names), size, len(data))
+        maps = (header and _unpacked(path, data, header, names)) or _read_any(path, names, size)
+        arrays = [maps.uva, maps.residual, *([] if maps.added is None else [maps.added])]
+        if not all(pxr24.all_finite(array) for array in arrays):
+            raise _damaged(path, "NaN or infinity in them")
+    return maps
+
+
+def _check_size(
+    path: Path, height: int, width: int, layers: int, size: tuple[int, int] | None, there: int
+) -> None:
+    """NvdError where maps claim another size than the clip's, or more than the file can hold."""
+    if size is not None and (height, width) != size:
+        clip = f"{size[1]} x {size[0]}"
+        raise _damaged(path, f"a size of {width} x {height}, while the clip has {clip}")
+    check_image(path, width, height, 1, 1)
+    claimed = height * width * len(CHANNELS) * 2 * layers  # halves; floats are no smaller
+    check_bytes(path, claimed, there, MOST_BYTES)
 
 
 def _unpacked(path: Path, data: bytes, header: pxr24.Header, names: list[str]) -> FrameMaps | None:
@@ -106,13 +127,14 @@ def _unpacked(path: Path, data: bytes, header: pxr24.Header, names: list[str]) -
     return FrameMaps(uva, residual, values[-1] if has_added else None)
 
 
-def _read_any(path: Path, names: list[str]) -> FrameMaps:
+def _read_any(path: Path, names: list[str], size: tuple[int, int] | None) -> FrameMaps:
     """The maps of an EXR of any kind."""
     image = oiio.ImageInput.open(str(path))
     if image is None:
         raise _damaged(path, oiio.geterror())
     try:
         spec = image.spec()
+        _check_size(path, spec.height, spec.width, len(names), size, path.stat().st_size)
         stored = {name: index for index, name in enumerate(spec.channelnames)}
         _check_channels(path, names, stored)
         shape = (len(names), spec.height, spec.width, 3)
@@ -169,12 +191,7 @@ def read_ahead(
     """
 
     def read(index: int) -> FrameMaps:
-        path = path_of(index)
-        maps = read_maps(path, names)
-        if maps.uva.shape[1:3] != (height, width):
-            found = f"{maps.uva.shape[2]} x {maps.uva.shape[1]}"
-            raise _damaged(path, f"a size of {found}, while the clip has {width} x {height}")
-        return maps
+        return read_maps(path_of(index), names, (height, width))
 
     return in_order(read, frames, frames_ahead(len(names), height, width))
 
@@ -190,5 +207,5 @@ def _damaged(path: Path, reason: str) -> NvdError:
     return NvdError(
         f"cannot read the maps {path}",
         found=lines[0] if lines else "",
-        remedy="copy the file again, or make the folder again with `nvd decompose`",
+        remedy=_REMEDY,
     )

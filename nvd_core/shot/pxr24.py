@@ -90,6 +90,11 @@ def read_channels(
     return True
 
 
+def all_finite(values: np.ndarray) -> bool:
+    """Whether no number of a contiguous float32 array is infinite or NaN; no copy is made."""
+    return bool(_all_finite(values.reshape(-1).view(np.uint32)))
+
+
 def _text(data: bytes, place: int) -> tuple[str, int]:
     end = data.index(b"\0", place)
     return data[place:end].decode("utf-8"), end + 1
@@ -106,6 +111,14 @@ def _channels(data: bytes) -> list[tuple[str, int]] | None:
         channels.append((name, _BYTES[kind]))
         place += 16
     return channels
+
+
+@njit(cache=True, nogil=True)
+def _all_finite(bits):
+    bad = False
+    for value in bits:
+        bad |= (value & np.uint32(0x7F800000)) == np.uint32(0x7F800000)
+    return not bad
 
 
 @njit(cache=True, nogil=True)

@@ -1,12 +1,18 @@
 """An opened decomposition folder: its manifest and the paths of its files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.folder_lock import mend
 from nvd_core.runtime.inside import check_links, inside
+from nvd_core.runtime.reading import there
 from nvd_core.shot.manifest import LayerRecord, Manifest, read_manifest
+
+_MOST_MISSING = 1000
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,9 @@ class Shot:
         folder = Path(folder)
         manifest = read_manifest(folder)
         check_links(folder)
-        return cls(folder, manifest)
+        shot = cls(folder, manifest)
+        mend(folder, {shot.edit_path(name).parent for name in shot.names})
+        return shot
 
     @property
     def names(self) -> list[str]:
@@ -73,13 +81,10 @@ class Shot:
 
     def check(self, frames: tuple[int, int] | None = None) -> None:
         """NvdError where frames, maps or textures are missing; `frames` is a range, inclusive."""
-        first, last = frames or (0, self.frames - 1)
-        paths = [self.texture_path(name) for name in self.names]
-        for index in range(first, last + 1):
-            paths += [self.frame_path(index), self.map_path(index)]
-        missing = [path for path in paths if not path.is_file()]
+        missing = list(islice(self._missing(*(frames or (0, self.frames - 1))), _MOST_MISSING))
         if missing:
             more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+            more += " or even more" if len(missing) == _MOST_MISSING else ""
             listed = ", ".join(str(path.relative_to(self.folder)) for path in missing[:3])
             raise NvdError(
                 f"files are missing in {self.folder}",
@@ -87,3 +92,13 @@ class Shot:
                 remedy="copy the folder again with all its files, "
                 "or make it again with `nvd decompose`",
             )
+
+    def _missing(self, first: int, last: int) -> Iterator[Path]:
+        """The files that are not there; however many are claimed, none is listed beforehand."""
+        for name in self.names:
+            if not there((path := self.texture_path(name)).is_file):
+                yield path
+        for index in range(first, last + 1):
+            for path in (self.frame_path(index), self.map_path(index)):
+                if not there(path.is_file):
+                    yield path

@@ -5,18 +5,22 @@ divide u and v evenly, whatever size an edit has; they are about TILE texels wid
 """
 
 import math
-import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from nvd_core.runtime.array_files import read_npz
+from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.reading import reading
 
 TILE = 64
 NAME = "tiles.npz"
+MOST_BYTES = 1 << 26
+"""of the whole index, a bit a tile and frame"""
 
 
 @dataclass
@@ -36,20 +40,27 @@ class TileIndex:
     @classmethod
     def load(cls, folder: Path, names: list[str], frames: int) -> "TileIndex | None":
         """The index of `frames` frames; None where there is none that can be used."""
+        path = folder / NAME
         try:
-            with np.load(inside(folder, NAME), allow_pickle=False) as stored:
+            with reading(path, "the index", "remove it: it is made of the maps"):
+                stored = read_npz(inside(folder, NAME), MOST_BYTES)
                 checksums = stored["checksums"]
-                tiles = {
-                    name: np.unpackbits(
-                        stored[f"tiles.{name}"], axis=2, count=int(stored[f"columns.{name}"])
-                    ).astype(bool)
-                    for name in names
-                }
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
-            return None
-        if any(len(array) != frames for array in (checksums, *tiles.values())):
+                if checksums.dtype != np.uint32 or checksums.shape != (frames,):
+                    raise ValueError(f"checksums {checksums.dtype} {checksums.shape}")
+                tiles = {name: _unpacked(stored, name, frames) for name in names}
+        except NvdError:  # it may be missing: then every map is read
             return None
         return cls(tiles, checksums)
+
+
+def _unpacked(stored: dict[str, np.ndarray], name: str, frames: int) -> np.ndarray:
+    """The tiles of a layer, bool [T, rows, columns]; ValueError where they are something else."""
+    packed, width = stored[f"tiles.{name}"], stored[f"columns.{name}"].reshape(())
+    columns = int(width) if width.dtype.kind in "iu" else 0
+    wanted = (frames, *packed.shape[1:2], -(-columns // 8))
+    if packed.dtype != np.uint8 or packed.shape != wanted or min(wanted) < 1 or columns < 1:
+        raise ValueError(f"tiles {packed.dtype} {packed.shape} of {columns} columns")
+    return np.unpackbits(packed, axis=2, count=columns).view(bool)
 
 
 def grid_of(texture: tuple[int, int]) -> tuple[int, int]:

@@ -10,8 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from nvd_core.fields.saved_model import VERSION, check_version
-from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.reading import reading
 
 
 def save_checkpoint(
@@ -40,14 +40,12 @@ def checkpoint_step(path: Path) -> int:
     """
     if not path.exists():
         return 0
-    try:
+    remedy = "remove the folder and run `nvd decompose` again"
+    with reading(path, "the checkpoint", remedy, also=(SafetensorError,)):
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
-            check_version(path, metadata["version"])
-            return int(metadata["step"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise NvdError(
-            f"cannot read the checkpoint {path}",
-            found=str(error).splitlines()[0],
-            remedy="remove the folder and run `nvd decompose` again",
-        ) from error
+        check_version(path, metadata["version"])
+        step = int(metadata["step"])
+        if not 0 <= step < 2**31:
+            raise ValueError(f"step {step}")
+        return step

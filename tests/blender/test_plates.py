@@ -177,7 +177,16 @@ def test_an_image_of_before_takes_the_plates_primaries(plate):
 
 
 @pytest.mark.parametrize(
-    "picture", [{"alpha": "some"}, {"primaries": [1, 2]}, {"primaries": ["a"] * 8}, {}]
+    "picture",
+    [
+        {"alpha": "some"},
+        {"primaries": [1, 2]},
+        {"primaries": ["a"] * 8},
+        {"primaries": [10**400] * 8},
+        {"primaries": [float("nan")] * 8},
+        {"primaries": "ACEScg"},
+        {},
+    ],
 )
 def test_a_damaged_picture_is_told(plate, tmp_path, picture):
     shutil.copytree(plate("premultiplied") / "shot.nvd", tmp_path / "shot.nvd")

@@ -8,19 +8,23 @@ What is to be measured against something else is only measured again.
 import dataclasses
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nvd_core.begun import check_same
 from nvd_core.evaluation.report import evaluate
-from nvd_core.evaluation.reproduce.report import flat, write_report
+from nvd_core.evaluation.reproduce.report import REPORTS, flat, write_report
 from nvd_core.evaluation.reproduce.run_list import Run, load_run_list
 from nvd_core.pipeline import decompose, resume
+from nvd_core.runtime.declared import JSON, Fault, read
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import Cancelled, NvdError
-from nvd_core.runtime.files import without_nan, write_json
+from nvd_core.runtime.files import remove_temporaries_of, without_nan, write_json
 from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.reading import reason
 from nvd_core.settings import to_dict
 from nvd_core.shot.shot import Shot
 
@@ -45,7 +49,7 @@ class RunRecord:
     """width x height of the frames"""
     problem: dict | None = None
     """what failed: problem, expected, found, remedy"""
-    curve: list[list[float]] = field(default_factory=list)
+    curve: list[list[float | None]] = field(default_factory=list)
     """[step, running PSNR] of the training"""
     against: dict[str, str] = field(default_factory=dict)
     """the truth, tracks and lpips that it was measured with"""
@@ -65,6 +69,8 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
     out = Path(out)
     runs = load_run_list(path)
     check_links(out)
+    reports = [out / name for name in REPORTS]
+    remove_temporaries_of(reports + [_record_path(out, run) for run in runs])
     records: dict[tuple[str, str], RunRecord] = {}
     for number, run in enumerate(runs):
         progress.message(f"run {number + 1} of {len(runs)}: {run.clip}, {run.variant}")
@@ -88,7 +94,7 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
 
 def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
     """One run, as far as it is not done yet; its record is on disk, also after a Cancelled."""
-    path = inside(out, f"{run.clip}/{run.variant}.json")
+    path = _record_path(out, run)
     folder = inside(out, f"{run.clip}/{run.variant}.nvd")
     request = _request(run)
     try:
@@ -128,9 +134,13 @@ def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
     finally:
         if begun is not None:
             record.seconds += round(time.monotonic() - begun, 1)
-        record.curve = heard.curve
+        record.curve = [[*row] for row in heard.curve]
         _save(record, path)
     return record
+
+
+def _record_path(out: Path, run: Run) -> Path:
+    return inside(out, f"{run.clip}/{run.variant}.json")
 
 
 def _check_there(against: dict[str, Path]) -> None:
@@ -161,6 +171,14 @@ def _request(run: Run) -> dict:
     return {"job": job, "settings": to_dict(run.settings)}
 
 
+def _bad_record(path: Path, found: str) -> NvdError:
+    return NvdError(
+        f"cannot read the record {path}",
+        found=found,
+        remedy="remove it and the folder beside it, and run the command again",
+    )
+
+
 def _record(path: Path, new: RunRecord) -> RunRecord:
     """The record at `path`, or `new` where none is; NvdError where it is of another request."""
     if not path.is_file():
@@ -169,13 +187,11 @@ def _record(path: Path, new: RunRecord) -> RunRecord:
         values = read_json(path)
         if (values.pop("schema"), values.pop("version")) != (SCHEMA, VERSION):
             raise ValueError("another schema or version")
-        record = RunRecord(**values)
+        record = read(RunRecord, values, JSON)
+    except Fault as fault:
+        raise _bad_record(path, f"{fault.key} {fault.found}, not {fault.expected}") from fault
     except (Unreadable, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NvdError(
-            f"cannot read the record {path}",
-            found=str(error).splitlines()[0] if str(error) else "",
-            remedy="remove it and the folder beside it, and run the command again",
-        ) from error
+        raise _bad_record(path, reason(error)) from error
     if record.request != new.request:
         one, other = flat(record.request), flat(new.request)
         changed = sorted(k for k in one.keys() | other.keys() if one.get(k) != other.get(k))
@@ -234,3 +250,8 @@ class Heard(Progress):
     @property
     def cancelled(self) -> bool:
         return self._outer.cancelled
+
+    @contextmanager
+    def unsaved(self) -> Iterator[None]:
+        with self._outer.unsaved():
+            yield

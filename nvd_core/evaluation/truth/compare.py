@@ -75,7 +75,8 @@ def measure_truth(shot: Shot, folder: Path, progress: Progress) -> dict:
 def measure_tracks(shot: Shot, path: Path, progress: Progress) -> dict:
     """TAP-Vid scores of the tracks in the file `path` on `shot`; NvdError where they do not fit."""
     clip = shot.manifest.clip
-    meter = TrackMeter(read_tracks(path, clip.frames, clip.width, clip.height), _sizes(shot))
+    tracks = read_tracks(path, clip.frames, clip.width, clip.height, len(shot.names))
+    meter = TrackMeter(tracks, _sizes(shot))
     progress.stage("tracks", shot.frames)
     with closing(iter_maps(shot, range(shot.frames))) as all_maps:
         for t, maps in enumerate(all_maps):

@@ -43,7 +43,8 @@ def write_edits(shot: Shot, truth: Truth, folder: Path) -> dict[str, Path]:
     t = truth.edit_frame
     painted, alphas, light = truth.painted(t), truth.alpha(t), truth.light(t)
     frame = truth.frame(t)
-    maps = read_maps(shot.map_path(t), shot.names)
+    clip = shot.manifest.clip
+    maps = read_maps(shot.map_path(t), shot.names, (clip.height, clip.width))
     paths = {}
     for n, (name, layer) in enumerate(zip(shot.names, truth.layers, strict=True)):
         record = shot.layer(name)

@@ -1,38 +1,58 @@
 """Reading a truth folder, a clip of which everything is known (docs/reference/truth-folder.md)."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from msgspec import Meta
 
 from nvd_core.evaluation.truth.tracks import Tracks, read_tracks
-from nvd_core.media.images import read_image, to_float
+from nvd_core.media.images import image_size, read_image, to_float
 from nvd_core.media.sequences import frame_path, is_pattern
+from nvd_core.runtime.array_files import map_npy
+from nvd_core.runtime.declared import JSON, Fault, Name, kinds_of, read, within
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.inside import NAME, check_links, inside
+from nvd_core.runtime.inside import check_links, inside
+from nvd_core.runtime.reading import reading, require_finite, there
 from nvd_core.runtime.shown import shown
+from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, MOST_PIXELS, MOST_SIDE
 
 SCHEMA, VERSION = "nvd.truth", 1
 ALWAYS = ("frames", "masks", "alphas", "painted", "edited", "tracks")
 OPTIONAL = ("uv", "flow", "light", "clean")
 
 _REMEDY = "render the truth again with tools/scenes/make_truth_scenes.py"
-_KEYS = {
-    "scene": str, "says": str, "program": str, "frames": int, "width": int, "height": int,
-    "layers": list, "edit_frame": int, "light_scale": float, "files": dict,
-}  # fmt: skip
+
+
+Colour = Annotated[float, within(-1e3, 1e3)]
 
 
 @dataclass(frozen=True)
 class TruthLayer:
     """One layer as it truly is."""
 
-    name: str
-    kind: str  # object or background
-    paint: tuple[float, float, float]  # display-encoded colour of the paint on it, unlit
+    name: Name
+    kind: Literal["object", "background"]
+    paint: tuple[Colour, Colour, Colour]
+    """display-encoded colour of the paint on it, unlit"""
+
+
+@dataclass(frozen=True)
+class _Description:
+    """What truth.json says."""
+
+    scene: str
+    says: str
+    program: str
+    frames: Annotated[int, within(1, MOST_FRAMES)]
+    width: Annotated[int, within(1, MOST_SIDE)]
+    height: Annotated[int, within(1, MOST_SIDE)]
+    layers: Annotated[tuple[TruthLayer, ...], Meta(max_length=MOST_LAYERS)]
+    edit_frame: int
+    light_scale: Annotated[float, within(1e-6, 1e6)]
+    files: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -57,14 +77,14 @@ class Truth:
         folder = Path(folder)
         check_links(folder)
         value = _read_json(inside(folder, "truth.json"))
-        for key, kind in _KEYS.items():
-            found = value.get(key)
-            if kind is float and type(found) is int:
-                found = float(found)
-            if type(found) is not kind:
-                raise _wrong(folder, f"{key} is {shown(found)}", f"{key} as {kind.__name__}")
-        truth = cls(folder, **{k: value[k] for k in _KEYS} | {"layers": _layers(folder, value)})
-        truth._check()
+        known = {key: value[key] for key in kinds_of(_Description) if key in value}
+        try:
+            said = read(_Description, known, JSON)
+        except Fault as fault:
+            raise _wrong(folder, f"{fault.key} is {fault.found}", fault.expected) from fault
+        truth = cls(folder, **{key: getattr(said, key) for key in kinds_of(_Description)})
+        with reading(folder, "the truth", _REMEDY):
+            truth._check()
         return truth
 
     @property
@@ -113,28 +133,37 @@ class Truth:
             return None
         folder = inside(self.folder, self.files["flow"])
         arrays = []
-        for name in ("forward", "ok"):
-            try:
-                path = inside(folder, f"{name}.npy")
-                arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
-            except (OSError, ValueError, EOFError) as error:
-                raise _wrong(self.folder, str(error), "flow that can be read") from error
-        return np.asarray(arrays[0][index], np.float32), arrays[1][0, index].astype(bool)
+        pairs = self.frames - 1, self.height, self.width
+        for name, shape in (("forward", (*pairs, 2)), ("ok", (2, *pairs))):
+            path = inside(folder, f"{name}.npy")
+            with reading(path, "the flow", _REMEDY):
+                arrays.append(map_npy(path))
+                if arrays[-1].shape != shape:
+                    raise ValueError(f"{list(arrays[-1].shape)}, not {list(shape)}")
+        with reading(folder, "the flow", _REMEDY):
+            flow = require_finite(np.asarray(arrays[0][index], np.float32), "it")
+        return flow, arrays[1][0, index].astype(bool)
 
     def tracks(self) -> Tracks:
         """Points of all layers with their true pixels."""
-        return read_tracks(self.path("tracks"), self.frames, self.width, self.height)
+        size = self.width, self.height
+        return read_tracks(self.path("tracks"), self.frames, *size, len(self.layers))
 
     def _read(self, path: Path, channels: int) -> np.ndarray:
-        image = to_float(read_image(path))
-        if image.shape != (self.height, self.width, channels):
+        size = image_size(path)
+        image = to_float(read_image(path)) if size == (self.height, self.width) else None
+        if image is None or image.shape[2] != channels:
             expected = f"{self.width} x {self.height} x {channels}"
-            found = "{1} x {0} x {2}".format(*image.shape)
+            found = f"{size[1]} x {size[0]}" + ("" if image is None else f" x {image.shape[2]}")
             raise _wrong(path, found, expected)
+        if not np.isfinite(image).all():
+            raise _wrong(path, "NaN or infinity", "finite values")
         return image
 
     def _check(self) -> None:
         """NvdError where a value makes no sense or a file is missing."""
+        if self.width * self.height > MOST_PIXELS:
+            raise _wrong(self.folder, f"{self.width} x {self.height}", f"{MOST_PIXELS} pixels")
         kinds = [layer.kind for layer in self.layers]
         if len(kinds) < 2 or kinds != ["object"] * (len(kinds) - 1) + ["background"]:
             raise _wrong(self.folder, f"layers {kinds}", "objects, then one background")
@@ -151,7 +180,7 @@ class Truth:
                 if part in ("alphas", "masks") and name == self.names[-1]:
                     continue  # the background takes what is left
                 for index in (0, self.frames - 1):
-                    if not self.path(part, index, name).exists():
+                    if not there(self.path(part, index, name).exists):
                         raise _wrong(self.folder, f"no {self.path(part, index, name)}", "all files")
 
 
@@ -159,7 +188,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         value = read_json(path)
     except Unreadable as error:
-        if not path.exists():
+        if not there(path.exists):
             raise _wrong(path.parent, f"no file {path.name} in it", "a truth folder") from error
         raise _wrong(path, str(error), "JSON") from error
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
@@ -167,18 +196,6 @@ def _read_json(path: Path) -> dict[str, Any]:
     if value.get("version") != VERSION:
         raise _wrong(path, f"version {shown(value.get('version'))}", f"version {VERSION}")
     return value
-
-
-def _layers(folder: Path, value: dict) -> tuple[TruthLayer, ...]:
-    layers = []
-    for layer in value["layers"]:
-        good = isinstance(layer, dict) and layer.keys() == {"name", "kind", "paint"}
-        good = good and re.fullmatch(NAME, str(layer["name"]))
-        good = good and isinstance(layer["paint"], list) and len(layer["paint"]) == 3
-        if not good:
-            raise _wrong(folder, f"a layer {shown(layer)}", "name, kind and paint of each layer")
-        layers.append(TruthLayer(layer["name"], layer["kind"], tuple(map(float, layer["paint"]))))
-    return tuple(layers)
 
 
 def _wrong(path: Path, found: str, expected: str) -> NvdError:

@@ -12,11 +12,18 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.evaluation.metrics import OPAQUE
+from nvd_core.runtime.array_files import read_npz
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.reading import reading
+from nvd_core.runtime.sizes import MOST_LAYERS
 from nvd_core.shot.maps import FrameMaps
 
 THRESHOLDS = (1, 2, 4, 8, 16)
 RASTER = 256
+MOST_BYTES = 1 << 28
+_EXPECTED = "points [N, T, 2], occluded [N, T]"
+FARTHEST_POINT = 1e6
+_REMEDY = "give an .npz file as docs/reference/truth-folder.md describes"
 FARTHEST = 1.5
 """pixels' worth of texels; where a layer shows nothing nearer to a point, the point is hidden
 
@@ -38,39 +45,48 @@ class Tracks:
         return np.where(self.occluded.all(1), self.occluded.shape[1], (~self.occluded).argmax(1))
 
 
-def read_tracks(path: Path | str, frames: int, width: int, height: int) -> Tracks:
+def read_tracks(
+    path: Path | str, frames: int, width: int, height: int, layers: int = MOST_LAYERS
+) -> Tracks:
     """Read an .npz with `points` [N, T, 2] and `occluded` [N, T], and `layer` [N] if it has that.
 
     With `size` (width, height) in the file, points are raster coordinates in a frame of that size,
     edges at 0 and at size, as TAP-Vid has them ((1, 1) for its 0..1); else pixels of this clip.
-    NvdError where it is something else, or has another number of frames.
+    NvdError where it is something else, has another number of frames, or a layer beyond `layers`.
     """
     path = Path(path)
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+    problem = f"{path} does not hold tracks of this clip"
+    with reading(path, "the tracks", _REMEDY, problem=problem, expected=_EXPECTED):
+        arrays = read_npz(path, MOST_BYTES)
         points = np.asarray(arrays["points"], np.float64)
         occluded = np.asarray(arrays["occluded"]).astype(bool)
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError) as error:
-        raise _no_tracks(path, str(error)) from error
     if points.ndim != 3 or points.shape[2] != 2 or occluded.shape != points.shape[:2]:
         raise _no_tracks(path, f"points {points.shape}, occluded {occluded.shape}")
     if points.shape[1] != frames or not np.isfinite(points).all():
         raise _no_tracks(path, f"{points.shape[1]} frames", f"{frames} frames of finite points")
     if "size" in arrays:
-        points = points * (width, height) / arrays["size"].reshape(2) - 0.5
+        size = arrays["size"].reshape(-1).astype(np.float64)
+        if size.shape != (2,) or not (np.isfinite(size).all() and (size > 0).all()):
+            raise _no_tracks(path, f"a size of {size[:4]}", "the width and height of a frame")
+        points = points * (width, height) / size - 0.5
+    if points.size and np.abs(points).max() > FARTHEST_POINT:
+        raise _no_tracks(path, f"{np.abs(points).max():.3g}", "points near the frame, in pixels")
     layer = arrays.get("layer")
-    if layer is not None and (layer.shape != points.shape[:1] or layer.dtype.kind not in "iu"):
-        raise _no_tracks(path, f"layer {layer.shape} {layer.dtype}")
+    if layer is not None:
+        if layer.shape != points.shape[:1] or layer.dtype.kind not in "iu":
+            raise _no_tracks(path, f"layer {layer.shape} {layer.dtype}")
+        if layer.size and not 0 <= int(layer.min()) <= int(layer.max()) < layers:
+            found = f"layers {layer.min()} to {layer.max()}"
+            raise _no_tracks(path, found, f"layers from 0 to {layers - 1}")
     return Tracks(points, occluded, layer)
 
 
-def _no_tracks(path: Path, found: str, expected: str = "points [N, T, 2], occluded [N, T]"):
+def _no_tracks(path: Path, found: str, expected: str = _EXPECTED) -> NvdError:
     return NvdError(
         f"{path} does not hold tracks of this clip",
         expected=expected,
         found=found,
-        remedy="give an .npz file as docs/reference/truth-folder.md describes",
+        remedy=_REMEDY,
     )
 
 

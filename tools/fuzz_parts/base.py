@@ -1,0 +1,147 @@
+"""One whole file of every kind that the engine reads, made by the engine itself in seconds."""
+
+import json
+import shutil
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import OpenImageIO as oiio
+import torch
+
+from nvd_core.editing.render import render
+from nvd_core.job import Job
+from nvd_core.media.images import write_image
+from nvd_core.media.writer import open_writer
+from nvd_core.pipeline import decompose, resume
+from nvd_core.runtime.errors import Cancelled
+from nvd_core.runtime.progress import Progress
+from nvd_core.settings import fast, save_settings, update_settings
+from nvd_core.shot.shot import Shot
+
+FRAMES, HEIGHT, WIDTH = 4, 32, 48
+SETTINGS = {
+    "iterations": 3,
+    "points": 100,
+    "texture_grid": {"levels": 3, "log2_table": 8},
+    "residual_grid": {"levels": 2, "log2_table": 8},
+    "alpha_grid": {"levels": 2, "log2_table": 8},
+    "mapping": {"grid": {"levels": 2, "log2_table": 8, "base": 4}},
+}
+TRUTH = Path(__file__).parents[2] / "samples" / "truth" / "turning"
+KEYS = "keys: [{frame: 0}, {frame: 3, scale: 1.5, x: 3.0, y: -2, rotation: 10}]\n"
+RUNS = """
+preset: fast
+clips:
+  one: {source: frames, masks: {disc: masks}, frames: 0-3, height: 32, tracks: tracks.npz}
+variants: {default: {}, slow: {iterations: 5, losses: {flow: 0.02}}}
+"""
+
+
+class _UntilTraining(Progress):
+    """Cancels when the training begins: work/ and a job that is not done are left."""
+
+    def stage(self, name: str, *arguments, **more) -> None:
+        super().stage(name, *arguments, **more)
+        if name == "training":
+            self.cancel()
+
+
+def make_base(folder: Path) -> None:
+    """Fill the empty `folder`; readers.py says what reads which file."""
+    frames = _clip(folder)
+    job = Job(str(folder / "frames"), masks=[["disc", str(folder / "masks")]])
+    settings = update_settings(fast(), SETTINGS)
+    with suppress(Cancelled):
+        decompose(folder / "work.nvd", job, settings, _UntilTraining())
+    shutil.copytree(folder / "work.nvd", folder / "shot.nvd")
+    resume(folder / "shot.nvd", Progress())
+    shot = Shot.open(folder / "shot.nvd")
+    render(shot, folder / "out" / "%05d.png")
+    save_settings(settings, folder / "settings.yaml")
+    (folder / "keys.yaml").write_text(KEYS)
+    (folder / "runs.yaml").write_text(RUNS)
+    _arrays(folder)
+    _pictures(folder, frames)
+    _weights(folder / "alexnet.pth")
+    for suffix in (".mp4", ".mov", ".mkv"):
+        with open_writer(folder / f"movie{suffix}", WIDTH, HEIGHT, Fraction(24)) as writer:
+            for t, frame in enumerate(frames):
+                writer.write(t, frame)
+    _truth(folder / "truth")
+
+
+def _clip(folder: Path) -> list[np.ndarray]:
+    random = np.random.default_rng(0)
+    wall = random.integers(60, 200, (HEIGHT, WIDTH + FRAMES, 3), np.uint8)
+    ys, xs = np.mgrid[:HEIGHT, :WIDTH]
+    frames = []
+    for t in range(FRAMES):
+        disc = (np.hypot(xs - 18 - 2 * t, ys - 16) < 9)[..., None]
+        frame = np.where(disc, np.uint8([250, 80, 20]), wall[:, t : t + WIDTH])
+        write_image(folder / "frames" / f"{t:04d}.png", frame)
+        write_image(folder / "masks" / f"{t:04d}.png", disc.astype(np.uint8) * 255)
+        frames.append(frame)
+    return frames
+
+
+def _arrays(folder: Path) -> None:
+    flow = np.full((FRAMES - 1, HEIGHT, WIDTH, 2), 1.5, np.float32)
+    for name in ("forward", "backward"):
+        (folder / "flow").mkdir(exist_ok=True)
+        np.save(folder / "flow" / f"{name}.npy", flow)
+        (folder / "flo" / name).mkdir(parents=True)
+        for t in range(FRAMES - 1):
+            size = np.array([WIDTH, HEIGHT], "<i4").tobytes()
+            data = b"PIEH" + size + flow[t].tobytes()
+            (folder / "flo" / name / f"{t:03d}.flo").write_bytes(data)
+    points = np.full((3, FRAMES, 2), 10.0)
+    hidden = np.zeros((3, FRAMES), bool)
+    layer, size = np.array([0, 1, 1]), np.array([WIDTH, HEIGHT])
+    np.savez(folder / "tracks.npz", points=points, occluded=hidden, layer=layer, size=size)
+
+
+def _pictures(folder: Path, frames: list[np.ndarray]) -> None:
+    colour = frames[0]
+    (folder / "images").mkdir()
+    for suffix in ("dpx", "bmp", "tga", "hdr", "sgi", "webp", "gif", "ppm", "jp2", "iff"):
+        path = str(folder / "images" / f"image.{suffix}")
+        output = oiio.ImageOutput.create(path)
+        if output and output.open(path, oiio.ImageSpec(WIDTH, HEIGHT, 3, "uint8")):
+            output.write_image(colour)
+            output.close()
+    alpha = np.full((HEIGHT, WIDTH, 1), 128, np.uint8)
+    alpha[:8] = 0
+    rgba = np.dstack([colour, alpha])
+    for suffix in ("png", "tif", "jpg"):
+        write_image(folder / "images" / f"image.{suffix}", colour if suffix == "jpg" else rgba)
+    write_image(folder / "images" / "image.exr", (rgba / 255).astype(np.float16))
+    write_image(folder / "paint.png", rgba)
+
+
+def _weights(path: Path) -> None:
+    shapes = (
+        (64, 3, 11, 11),
+        (192, 64, 5, 5),
+        (384, 192, 3, 3),
+        (256, 384, 3, 3),
+        (256, 256, 3, 3),
+    )
+    state = {}
+    for number, shape in zip((0, 3, 6, 8, 10), shapes, strict=True):
+        state[f"features.{number}.weight"] = torch.full(shape, 0.01)
+        state[f"features.{number}.bias"] = torch.zeros(shape[0])
+    torch.save(state, path)
+
+
+def _truth(folder: Path) -> None:
+    shutil.copytree(TRUTH, folder)
+    path = folder / "truth.json"
+    said = json.loads(path.read_text())
+    said["files"]["flow"] = "flow"
+    path.write_text(json.dumps(said))
+    (folder / "flow").mkdir()
+    pairs = said["frames"] - 1, said["height"], said["width"]
+    np.save(folder / "flow" / "forward.npy", np.zeros((*pairs, 2), np.float16))
+    np.save(folder / "flow" / "ok.npy", np.ones((2, *pairs), np.uint8))
