@@ -52,6 +52,12 @@ class Shot:
     map_pattern: str
     layers: tuple[Layer, ...]  # front to back
     cautions: tuple[str, ...]
+    alpha: str = "none"  # of the frames, or "straight" or "premultiplied"
+    primaries: tuple[float, ...] | None = None  # of linear frames; None: Rec.709
+
+    @property
+    def has_alpha(self) -> bool:
+        return self.alpha != "none"
 
     @property
     def name(self) -> str:
@@ -85,6 +91,7 @@ def read_shot(folder: str | Path) -> Shot:
         map_pattern=_pattern(manifest, "maps", folder),
         layers=_layers(manifest, folder),
         cautions=_cautions(manifest),
+        **_picture(manifest),
     )
     check_links(folder, ShotError)
     _check_files(shot)
@@ -216,6 +223,32 @@ def _rate(manifest: _Manifest) -> tuple[int, int]:
             AGAIN,
         )
     return rate[0], rate[1]
+
+
+def _picture(manifest: _Manifest) -> dict:
+    """Alpha and primaries of the frames, as far as `nodes.py` can do with them."""
+    if manifest.values["version"] < 2:  # opaque Rec.709
+        return {}
+    alpha = manifest.choice("clip.picture.alpha", ("none", "straight", "premultiplied"))
+    picture = manifest.values["clip"]["picture"]
+    if manifest.get("clip.encoding", str) == "display":
+        if alpha == "premultiplied":
+            raise ShotError("manifest.json: integer frames are said to be premultiplied", AGAIN)
+        return {"alpha": alpha}
+    if picture.get("primaries") is None:
+        return {"alpha": alpha}
+    values = manifest.get("clip.picture.primaries", list)
+    if len(values) != 8 or not all(map(_is_coordinate, values)):
+        shown = ", ".join(map(_shown, values[:8]))
+        raise ShotError(
+            f"manifest.json: `clip.picture.primaries` should be 8 numbers, is {shown}", AGAIN
+        )
+    return {"alpha": alpha, "primaries": tuple(map(float, values))}
+
+
+def _is_coordinate(value: object) -> bool:
+    """Whether it is a number that x or y of a colour can be."""
+    return type(value) in (int, float) and -10 <= value <= 10
 
 
 def _pattern(manifest: _Manifest, key: str, folder: Path) -> str:
