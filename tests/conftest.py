@@ -125,3 +125,9 @@ def grid_cases():
 def render_cases():
     """Of the renderers: `random_maps`, `random_deltas`."""
     return _helper("render_cases")
+
+
+@pytest.fixture(scope="session")
+def motion_reference():
+    """The joint refinement of motions match by match: `refine`."""
+    return _helper("motion_reference")

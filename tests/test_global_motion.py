@@ -9,7 +9,8 @@ from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.flow_size import pixel_grid
 from nvd_core.priors.global_motion import estimate_global_motion
-from nvd_core.priors.motion_fit import Matches, apply, chain, fit_pair, generators, refine
+from nvd_core.priors.motion_fit import Matches, apply, chain, fit_pair, generators
+from nvd_core.priors.motion_refine import refine
 from nvd_core.runtime.progress import Progress
 
 

@@ -52,17 +52,21 @@ def math(tree, operation: str, *values):
     return node.outputs[0]
 
 
-def mix(tree, blend: str, a, b, factor=1.0):
-    """A colour Mix node, unclamped: MIX, ADD, SUBTRACT or MULTIPLY. Alpha is that of `a`."""
+def mix(tree, blend: str, a, b, factor=1.0, *, clamp: bool = False):
+    """A colour Mix node: MIX, ADD, SUBTRACT or MULTIPLY. Alpha is that of `a`.
+
+    `clamp` keeps the result between 0 and 1.
+    """
     if NEW_COMPOSITOR:
         node = tree.nodes.new("ShaderNodeMix")
         node.data_type = "RGBA"
-        node.clamp_factor = node.clamp_result = False
+        node.clamp_factor, node.clamp_result = False, clamp
         sockets = {socket.identifier: socket for socket in node.inputs}
         inputs = sockets["Factor_Float"], sockets["A_Color"], sockets["B_Color"]
         result = next(socket for socket in node.outputs if socket.identifier == "Result_Color")
     else:
         node = tree.nodes.new("CompositorNodeMixRGB")
+        node.use_clamp = clamp
         inputs, result = node.inputs[:3], node.outputs[0]
     node.blend_type = blend
     for socket, value in zip(inputs, (factor, a, b), strict=True):
@@ -88,6 +92,29 @@ def separate_colour(tree, colour):
     node = tree.nodes.new("CompositorNodeSeparateColor")
     feed(tree, colour, node.inputs[0])
     return node.outputs
+
+
+def set_alpha(tree, colour, alpha, *, apply: bool):
+    """`colour` with another alpha; to `apply` it multiplies all four channels by it."""
+    node = tree.nodes.new("CompositorNodeSetAlpha")
+    if "Type" in node.inputs:  # a menu from Blender 5.0
+        node.inputs["Type"].default_value = "Apply Mask" if apply else "Replace Alpha"
+    else:
+        node.mode = "APPLY" if apply else "REPLACE_ALPHA"
+    feed(tree, colour, node.inputs[0])
+    feed(tree, alpha, node.inputs[1])
+    return node.outputs[0]
+
+
+def straight(tree, colour):
+    """Straight colours of premultiplied ones; where alpha is 0 they stay as they are."""
+    node = tree.nodes.new("CompositorNodePremulKey")
+    if "Type" in node.inputs:
+        node.inputs["Type"].default_value = "To Straight"
+    else:
+        node.mapping = "PREMUL_TO_STRAIGHT"
+    feed(tree, colour, node.inputs[0])
+    return node.outputs[0]
 
 
 def map_uv(tree, image, vector):

@@ -14,11 +14,11 @@ import time
 import uuid
 from pathlib import Path
 
-from ..errors import AddonError, visible
+from ..errors import AddonError
 from . import checked_json, process
 from .claim import Claimed, claimed
 from .job_files import SCHEMA, JobFiles, Mark, read_mark, read_plan, unwritable, write_mark
-from .job_log import JobLog, last_line
+from .job_log import JobLog, last_line, last_words
 from .launch import launch
 
 PENDING, RUNNING, DONE = "pending", "running", "done"
@@ -156,10 +156,8 @@ class Job:
         self.queue_again()
 
     def full_log(self) -> str:
-        """What the job said, for people: its log, then its errors."""
-        files = [path for path in (self.files.log, self.files.errors) if path.is_file()]
-        lines = "\n".join(path.read_text("utf-8", "replace") for path in files).split("\n")
-        return "\n".join(map(visible, lines))
+        """What the job said at last, for people: its log, then its errors."""
+        return "\n".join(last_words(path) for path in (self.files.log, self.files.errors))
 
     def cancel(self) -> None:
         """Ask the job to stop; it does so within two seconds. A pending one is not begun."""

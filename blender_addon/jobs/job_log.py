@@ -12,6 +12,7 @@ from .checked_json import Odd
 
 READ_LIMIT = 1 << 16  # bytes taken in at a time
 LINE_LIMIT = 1 << 20  # bytes of a line
+WORDS_LIMIT = 1 << 20  # bytes of a log that are shown to people
 MOST_CAUTIONS = 20
 MOST_READS = 40
 ANYWAY = "nvd.resume_anyway"
@@ -176,6 +177,19 @@ def _reads(values: object) -> list[str]:
     return [visible(line[: checked_json.TEXT_LIMIT]) for line in found if isinstance(line, str)][
         :MOST_READS
     ]
+
+
+def last_words(path: Path) -> str:
+    """The end of a text file, all of it visible; "" where there is none."""
+    try:
+        with path.open("rb") as file:
+            start = max(0, path.stat().st_size - WORDS_LIMIT)
+            file.seek(start)
+            text = file.read(WORDS_LIMIT).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = ["(what came before is left out)"] if start else []
+    return "\n".join(lines + [visible(line) for line in text.split("\n")])
 
 
 def last_line(path: Path) -> str:

@@ -47,7 +47,8 @@ def start_canvas(
 
     `frame` counts from 0; by itself the one at the playhead. When the job has ended the frame is
     `entry.canvas`, open in the Image Editor `editor` (numbers of its window and area) or in any.
-    AddonError where the shot has a canvas already, or does not show at the playhead.
+    AddonError where the shot has a canvas already, does not show at the playhead, or is of a plate
+    with alpha or of other primaries than Rec.709.
     """
     _check_idle(entry)
     if entry.canvas is not None:
@@ -56,6 +57,7 @@ def start_canvas(
             "take it to the layers, or discard it",
         )
     shot = entry.read()
+    _check_plate(shot)
     frame = frame_at_playhead(entry) if frame is None else frame
     if not 0 <= frame < shot.frames:
         raise AddonError(
@@ -133,6 +135,18 @@ def _check_idle(entry: NVD_PG_shot) -> None:
     job = job_of(entry)
     if job is not None and not job.ended:
         raise AddonError(f"{job.title} is not done yet", "wait for it, or cancel it")
+
+
+def _check_plate(shot: Shot) -> None:
+    """Blender's brushes mix alpha and colours in one stroke, and what it saves of other primaries
+    does not say which: neither could be told from paint.
+    """
+    if shot.has_alpha or shot.primaries is not None:
+        what = "with alpha" if shot.has_alpha else "of other primaries than Rec.709"
+        raise AddonError(
+            f"Paint on Frame does not know plates {what}",
+            "paint on the layers, or paint elsewhere and take that in by `nvd paint --image`",
+        )
 
 
 def _canvas(entry: NVD_PG_shot) -> bpy.types.Image:

@@ -21,6 +21,7 @@ from ..shot.exr import ExrError
 from ..shot.folder import ShotError
 from ..shot.painting import is_unsaved
 from ..shot.resample import DEAD_ZONE
+from ..shot.scripting import frames_space
 from ..shot.shots import NVD_PG_layer, NVD_PG_shot
 from ..strip.strips import source_frame, strip_named
 from ..strip.timing import shown_pictures
@@ -59,14 +60,16 @@ class Preview:
         index, layers = self._frame, self._layers(entry)
         parts = [self._layer(entry, layer, index) for layer in layers]
         frame = None
-        if self.mode == "delta":
-            frame = shader.from_image(bpy.data.images[self._frame_name])
+        if self.mode == "delta" or self.shot.has_alpha:
+            texture = shader.from_image(bpy.data.images[self._frame_name])
+            frame = shader.Frame(texture, self.shot.encoding == "linear", self.shot.alpha)
         uploaded = time.perf_counter()
         if self._picture is None:
             self._picture = shader.Picture(self.shot.width, self.shot.height)
-        self._picture.begin(frame, self.shot.encoding == "linear")
+        self._picture.begin(frame, self.mode)
         for part in parts:
             self._picture.add(part, self.mode)
+        self._picture.end()
         self.times = {"upload": uploaded - began, "draw": time.perf_counter() - uploaded}
         return self._picture
 
@@ -94,12 +97,13 @@ class Preview:
         return f".NVD preview {self.shot.name}"
 
     def _load_frame(self, index: int) -> None:
-        path = str(self.shot.frame(index))
+        path, of_others = str(self.shot.frame(index)), self.shot.primaries is not None
         image = bpy.data.images.get(self._frame_name)
         if image is None:
             image = bpy.data.images.load(path)
             image.name = self._frame_name
-            image.colorspace_settings.name = STORED
+            # of other primaries Blender makes its own, Rec.709
+            image.colorspace_settings.name = frames_space(self.shot) if of_others else STORED
             image.alpha_mode = "CHANNEL_PACKED"
         else:
             image.filepath = path

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from ..shot.exr import ExrError, read_channels
+from ..shot.exr import read_channels
 from ..shot.folder import Shot
 
 _CHANNELS = ("Map.X", "Map.Y", "Map.Z", "Residual.R", "Residual.G", "Residual.B")
@@ -79,9 +79,8 @@ class MapCache:
         fine = tuple(f"{layer}.{channel}" for channel in _FINE)
         path = self.shot.map(frame)
         try:
-            planes = read_channels(path, [*names, *fine], optional=fine)
-            if planes.shape[1:] != (self.shot.height, self.shot.width):
-                raise ExrError(f"{path} has not the size of the clip")
+            size = self.shot.width, self.shot.height
+            planes = read_channels(path, [*names, *fine], optional=fine, size=size)
             planes[:2] += planes[6:]
             maps = np.ascontiguousarray(planes[:6].transpose(1, 2, 0))
         finally:

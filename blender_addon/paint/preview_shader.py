@@ -1,12 +1,15 @@
 """The picture of a frame, made by Blender's `gpu` module with the formulas of nodes.py.
 
-One pass lays down the frame (delta) or black (full); one pass a layer adds its share. Values are
-display-encoded and not clamped, in 32-bit floats, so a pixel without paint stays as shot. A pass
-takes five textures at most, which every graphics card has, so there may be any number of layers.
+One pass lays down the frame (delta) or black (full); one pass a layer adds its share; of a plate
+with alpha one more lays the picture over black, as the Sequencer shows it where nothing lies below.
+Values are display-encoded and not clamped, in 32-bit floats, so a pixel without paint stays as
+shot. A pass takes five textures at most, which every graphics card has, so there may be any number
+of layers.
 
     picture = Picture(width, height)
-    picture.begin(frame_texture, linear=False)
+    picture.begin(Frame(frame_texture, is_linear=False), mode="delta")
     picture.add(Layer(edit, learned, place, light), mode="delta")
+    picture.end()
     picture.texture                     # to draw, or picture.read() for numpy
 
 Only to be used where Blender draws, or in the background after `start_in_background`.
@@ -37,6 +40,14 @@ vec3 encode(vec3 linear)
 }
 """
 
+_DECODE = """
+vec3 decode(vec3 colour)
+{
+  vec3 curve = pow((max(colour, vec3(0.04045)) + 0.055) / 1.055, vec3(2.4));
+  return mix(curve, colour / 12.92, vec3(lessThanEqual(colour, vec3(0.04045))));
+}
+"""
+
 ENCODED, LIGHT, BYTES = range(3)  # what a texture's colours are; BYTES come as light
 _FORMS = f"""
 #define ENCODED {ENCODED}
@@ -46,8 +57,25 @@ _FORMS = f"""
 _FRAME = """
 void main()
 {
-  vec3 colour = texelFetch(frame, ivec2(gl_FragCoord.xy), 0).rgb;
+  vec4 plate = texelFetch(frame, ivec2(gl_FragCoord.xy), 0);
+  vec3 colour = is_premultiplied != 0 && plate.a != 0.0 ? plate.rgb / plate.a : plate.rgb;
   result = vec4(is_linear != 0 ? encode(colour) : colour, 1.0);
+}
+"""
+
+# A premultiplied plate's light without opacity is no paint's to change. Integers are clamped before
+# they are seen through the alpha, as their files will be
+_OVER_BLACK = """
+void main()
+{
+  ivec2 at = ivec2(gl_FragCoord.xy);
+  vec4 plate = texelFetch(frame, at, 0);
+  vec3 colour = texelFetch(painted, at, 0).rgb;
+  vec3 light = plate.a * decode(is_linear != 0 ? colour : clamp(colour, 0.0, 1.0));
+  if (is_premultiplied != 0 && plate.a == 0.0) {
+    light = is_linear != 0 ? plate.rgb : decode(plate.rgb);
+  }
+  result = vec4(encode(light), 1.0);
 }
 """
 
@@ -105,12 +133,6 @@ void main()
 # To a region of the window, which takes light and not display values. Enlarged pixels stay squares,
 # as the Sequencer shows its own.
 _SCREEN = """
-vec3 decode(vec3 colour)
-{
-  vec3 curve = pow((max(colour, vec3(0.04045)) + 0.055) / 1.055, vec3(2.4));
-  return mix(curve, colour / 12.92, vec3(lessThanEqual(colour, vec3(0.04045))));
-}
-
 void main()
 {
   vec2 size = vec2(textureSize(picture, 0));
@@ -138,30 +160,45 @@ class Layer:
     learned_form: int = ENCODED
 
 
+@dataclass
+class Frame:
+    """The clip's frame as it is stored, linear ones in Rec.709; bottom row first."""
+
+    texture: gpu.types.GPUTexture
+    is_linear: bool = False
+    alpha: str = "none"  # or "straight" or "premultiplied"
+
+
 class Picture:
     """A frame that is put together on the graphics card, bottom row first."""
 
     def __init__(self, width: int, height: int):
         self.width, self.height = width, height
         self._target = gpu.types.GPUOffScreen(width, height, format="RGBA32F")
+        self._over_black: gpu.types.GPUOffScreen | None = None  # of plates with alpha
+        self._frame: Frame | None = None
         self._shaders = shaders()
+
+    @property
+    def _shown(self) -> gpu.types.GPUOffScreen:
+        return self._over_black or self._target
 
     @property
     def texture(self) -> gpu.types.GPUTexture:
         """The picture, display-encoded and not clamped."""
-        return self._target.texture_color
+        return self._shown.texture_color
 
-    def begin(self, frame: gpu.types.GPUTexture | None, linear: bool = False) -> None:
-        """Start with `frame`, encoded first where it is linear; without it with black."""
-        if frame is None:
+    def begin(self, frame: Frame | None, mode: str = "delta") -> None:
+        """Start with the straight, encoded colours of `frame`, in mode "full" with black.
+
+        In full mode it need not be given where it has no alpha.
+        """
+        self._frame = frame
+        if mode == "full":
             with self._target.bind():
                 gpu.state.active_framebuffer_get().clear(color=(0, 0, 0, 1))
             return
-        shader = self._shaders["frame"]
-        shader.bind()
-        shader.uniform_sampler("frame", frame)
-        shader.uniform_int("is_linear", int(linear))
-        self._draw(shader, "NONE")
+        self._draw(self._frame_shader("frame"), "NONE", self._target)
 
     def add(self, layer: Layer, mode: str = "delta") -> None:
         """Add a layer's paint ("delta"), or the painted layer ("full")."""
@@ -175,7 +212,18 @@ class Picture:
         shader.uniform_float("relight", layer.relight)
         shader.uniform_float("dead_zone", layer.dead_zone)
         shader.uniform_int("is_full", int(mode == "full"))
-        self._draw(shader, "ADDITIVE")
+        self._draw(shader, "ADDITIVE", self._target)
+
+    def end(self) -> None:
+        """Lay the picture of a plate with alpha over black."""
+        if self._frame is None or self._frame.alpha == "none":
+            return
+        if self._over_black is None:
+            size = self.width, self.height
+            self._over_black = gpu.types.GPUOffScreen(*size, format="RGBA32F")
+        shader = self._frame_shader("over_black")
+        shader.uniform_sampler("painted", self._target.texture_color)
+        self._draw(shader, "NONE", self._over_black)
 
     def read(self) -> np.ndarray:
         """[H, W, 3] float32, top row first."""
@@ -186,9 +234,20 @@ class Picture:
 
     def free(self) -> None:
         self._target.free()
+        if self._over_black is not None:
+            self._over_black.free()
 
-    def _draw(self, shader, blend: str) -> None:
-        with self._target.bind():
+    def _frame_shader(self, name: str) -> gpu.types.GPUShader:
+        """A shader that takes the frame, bound."""
+        shader, frame = self._shaders[name], self._frame
+        shader.bind()
+        shader.uniform_sampler("frame", frame.texture)
+        shader.uniform_int("is_linear", int(frame.is_linear))
+        shader.uniform_int("is_premultiplied", int(frame.alpha == "premultiplied"))
+        return shader
+
+    def _draw(self, shader, blend: str, target: gpu.types.GPUOffScreen) -> None:
+        with target.bind():
             gpu.state.blend_set(blend)
             _square(shader).draw(shader)
             gpu.state.blend_set("NONE")
@@ -258,19 +317,25 @@ _made: dict[str, gpu.types.GPUShader] = {}
 
 
 def shaders() -> dict[str, gpu.types.GPUShader]:
-    """The three shaders, compiled on first use."""
+    """The shaders by name, compiled on first use."""
     if not _made:
         samplers = ("edit", "learned", "place", "light")
         amounts = dict.fromkeys(("visibility", "relight", "dead_zone"), "FLOAT")
         switches = dict.fromkeys(("is_full", "edit_form", "learned_form"), "INT")
+        of_frame = dict.fromkeys(("is_linear", "is_premultiplied"), "INT")
         rectangle = {"matrix": "MAT4", "corner": "VEC2", "extent": "VEC2"}
         inner = gpu.types.GPUStageInterfaceInfo("nvd_screen")
         inner.smooth("VEC2", "at")
         _made.update(
-            frame=_compile(_ENCODE + _FRAME, ("frame",), {"is_linear": "INT"}),
+            frame=_compile(_ENCODE + _FRAME, ("frame",), of_frame),
+            over_black=_compile(_ENCODE + _DECODE + _OVER_BLACK, ("frame", "painted"), of_frame),
             layer=_compile(_ENCODE + _FORMS + _LAYER, samplers, {**switches, **amounts}),
             screen=_compile(
-                _SCREEN, ("picture",), {"is_power": "INT", **rectangle}, _SCREEN_VERTEX, inner
+                _DECODE + _SCREEN,
+                ("picture",),
+                {"is_power": "INT", **rectangle},
+                _SCREEN_VERTEX,
+                inner,
             ),
         )
     return _made

@@ -4,6 +4,7 @@ Plain Python, no bpy, so that it can be read and tested anywhere.
 """
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,13 @@ from ..errors import AddonError, visible
 
 SCHEMA = "nvd.decomposition"
 VERSION = 3  # the newest version of the schema that this extension knows
+MOST_BYTES = 1 << 24  # of a manifest
+MOST_FRAMES = 1_048_574  # the last frame that Blender knows
+MOST_SIDE = 1 << 15  # pixels
+MOST_LAYERS = 100
+LONGEST_NAME = 200
+MOST_CAUTIONS, LONGEST_CAUTION = 40, 1000
+SLOWEST, FASTEST = 0.001, 32767  # frames a second; the latter is Blender's
 
 
 class ShotError(AddonError):
@@ -44,6 +52,12 @@ class Shot:
     map_pattern: str
     layers: tuple[Layer, ...]  # front to back
     cautions: tuple[str, ...]
+    alpha: str = "none"  # of the frames, or "straight" or "premultiplied"
+    primaries: tuple[float, ...] | None = None  # of linear frames; None: Rec.709
+
+    @property
+    def has_alpha(self) -> bool:
+        return self.alpha != "none"
 
     @property
     def name(self) -> str:
@@ -63,24 +77,47 @@ class Shot:
 
 def read_shot(folder: str | Path) -> Shot:
     """Read and check `folder`; ShotError where it cannot be opened."""
-    folder = Path(folder).resolve()
+    folder = _resolved(folder)
     manifest = _Manifest(_read_json(inside(folder, "manifest.json", ShotError)))
     _check_schema(manifest)
     shot = Shot(
         folder=folder,
-        frames=manifest.positive("clip.frames"),
-        width=manifest.positive("clip.width"),
-        height=manifest.positive("clip.height"),
+        frames=manifest.positive("clip.frames", MOST_FRAMES),
+        width=manifest.positive("clip.width", MOST_SIDE),
+        height=manifest.positive("clip.height", MOST_SIDE),
         rate=_rate(manifest),
         encoding=manifest.choice("clip.encoding", ("display", "linear")),
         frame_pattern=_pattern(manifest, "frames", folder),
         map_pattern=_pattern(manifest, "maps", folder),
         layers=_layers(manifest, folder),
-        cautions=tuple(str(line) for line in manifest.optional_list("cautions")),
+        cautions=_cautions(manifest),
+        **_picture(manifest),
     )
     check_links(folder, ShotError)
     _check_files(shot)
     return shot
+
+
+def _resolved(folder: str | Path) -> Path:
+    """The folder's own path, as Blender can keep it."""
+    try:
+        path = Path(folder).resolve()
+        str(path).encode("utf-8")
+        os.lstat(path)
+    except (ValueError, OSError, RuntimeError) as error:
+        if isinstance(error, FileNotFoundError):  # told with its manifest
+            return path
+        reason = getattr(error, "strerror", None) or "its name is not Unicode"
+        raise ShotError(
+            f"{str(folder)[:200]!r} cannot be opened ({reason})",
+            "choose another folder, or give it a name in Unicode",
+        ) from error
+    return path
+
+
+def _cautions(manifest: "_Manifest") -> tuple[str, ...]:
+    lines = manifest.optional_list("cautions")[:MOST_CAUTIONS]
+    return tuple(visible(line[:LONGEST_CAUTION]) for line in lines if isinstance(line, str))
 
 
 class _Manifest:
@@ -97,14 +134,19 @@ class _Manifest:
         if not isinstance(value, kind) or isinstance(value, bool):
             wanted = {str: "text", int: "a whole number", list: "a list"}[kind]
             raise ShotError(
-                f"manifest.json: `{self.prefix}{key}` should be {wanted}, but is {value!r}", AGAIN
+                f"manifest.json: `{self.prefix}{key}` should be {wanted}, but is {_shown(value)}",
+                AGAIN,
             )
         return value
 
-    def positive(self, key: str) -> int:
+    def positive(self, key: str, most: int) -> int:
         value = self.get(key, int)
-        if value < 1:
-            raise ShotError(f"manifest.json: `{self.prefix}{key}` is {value}", AGAIN)
+        if not 1 <= value <= most:
+            raise ShotError(
+                f"manifest.json: `{self.prefix}{key}` should be from 1 to {most}, but is "
+                f"{_shown(value)}",
+                AGAIN,
+            )
         return value
 
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
@@ -112,7 +154,8 @@ class _Manifest:
         if value not in choices:
             wanted = " or ".join(choices)
             raise ShotError(
-                f"manifest.json: `{self.prefix}{key}` should be {wanted}, but is {value!r}", AGAIN
+                f"manifest.json: `{self.prefix}{key}` should be {wanted}, but is {_shown(value)}",
+                AGAIN,
             )
         return value
 
@@ -120,20 +163,35 @@ class _Manifest:
         return self.get(key, list) if key in self.values else []
 
 
+def _shown(value: object) -> str:
+    """A value for a message, short whatever it is."""
+    if isinstance(value, str):
+        return repr(value[:80])
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return "a huge number"
+    if isinstance(value, list | dict):
+        return f"a {type(value).__name__} of {len(value)}"
+    return repr(value)
+
+
 def _read_json(path: Path) -> dict:
     try:
-        values = json.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise ShotError(
             f"{path.parent} holds no manifest.json",
             "choose a folder that `nvd decompose` has finished; its name ends in .nvd",
         ) from None
-    except OSError as error:
-        raise ShotError(
-            f"cannot read {path} ({error.strerror})", "see to its permissions"
-        ) from error
-    except ValueError as error:
-        raise ShotError(f"{path} is damaged ({error})", AGAIN) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ShotError(f"cannot read {path} ({reason})", "see to its permissions") from error
+    if len(data) > MOST_BYTES:
+        raise ShotError(f"{path} is larger than {MOST_BYTES >> 20} MiB", AGAIN)
+    try:
+        values = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ShotError(f"{path} is damaged ({str(error)[:200]})", AGAIN) from error
     if not isinstance(values, dict):
         raise ShotError(f"{path} is not a manifest", AGAIN)
     return values
@@ -143,10 +201,10 @@ def _check_schema(manifest: _Manifest) -> None:
     schema = manifest.get("schema", str)
     if schema != SCHEMA:
         raise ShotError(
-            f"manifest.json describes {schema!r}, not {SCHEMA!r}",
+            f"manifest.json describes {_shown(schema)}, not {SCHEMA!r}",
             "choose a folder that `nvd decompose` has made",
         )
-    version = manifest.positive("version")
+    version = manifest.positive("version", 2**31)
     if version > VERSION:
         raise ShotError(
             f"the folder has version {version}; this extension knows up to {VERSION}",
@@ -156,17 +214,49 @@ def _check_schema(manifest: _Manifest) -> None:
 
 def _rate(manifest: _Manifest) -> tuple[int, int]:
     rate = manifest.get("clip.rate", list)
-    whole = len(rate) == 2 and all(isinstance(part, int) and part > 0 for part in rate)
-    if not whole:
-        raise ShotError(f"manifest.json: `clip.rate` should be two whole numbers, is {rate}", AGAIN)
+    whole = len(rate) == 2 and all(type(part) is int and 0 < part < 2**31 for part in rate)
+    if not (whole and SLOWEST * rate[1] <= rate[0] <= FASTEST * rate[1]):
+        shown = ", ".join(map(_shown, rate[:3]))
+        raise ShotError(
+            "manifest.json: `clip.rate` should be two whole numbers, frames in so many seconds, of "
+            f"{SLOWEST} to {FASTEST} frames a second, is {shown}",
+            AGAIN,
+        )
     return rate[0], rate[1]
+
+
+def _picture(manifest: _Manifest) -> dict:
+    """Alpha and primaries of the frames, as far as `nodes.py` can do with them."""
+    if manifest.values["version"] < 2:  # opaque Rec.709
+        return {}
+    alpha = manifest.choice("clip.picture.alpha", ("none", "straight", "premultiplied"))
+    picture = manifest.values["clip"]["picture"]
+    if manifest.get("clip.encoding", str) == "display":
+        if alpha == "premultiplied":
+            raise ShotError("manifest.json: integer frames are said to be premultiplied", AGAIN)
+        return {"alpha": alpha}
+    if picture.get("primaries") is None:
+        return {"alpha": alpha}
+    values = manifest.get("clip.picture.primaries", list)
+    if len(values) != 8 or not all(map(_is_coordinate, values)):
+        shown = ", ".join(map(_shown, values[:8]))
+        raise ShotError(
+            f"manifest.json: `clip.picture.primaries` should be 8 numbers, is {shown}", AGAIN
+        )
+    return {"alpha": alpha, "primaries": tuple(map(float, values))}
+
+
+def _is_coordinate(value: object) -> bool:
+    """Whether it is a number that x or y of a colour can be."""
+    return type(value) in (int, float) and -10 <= value <= 10
 
 
 def _pattern(manifest: _Manifest, key: str, folder: Path) -> str:
     pattern = manifest.get(key, str)
     if not re.fullmatch(r"[^%]*%0\dd[^%]*", pattern):
         raise ShotError(
-            f"manifest.json: `{key}` should be a pattern such as {key}/%05d.exr, is {pattern!r}",
+            f"manifest.json: `{key}` should be a pattern such as {key}/%05d.exr, is "
+            f"{_shown(pattern)}",
             AGAIN,
         )
     inside(folder, pattern % 0, ShotError)
@@ -175,12 +265,16 @@ def _pattern(manifest: _Manifest, key: str, folder: Path) -> str:
 
 def _layers(manifest: _Manifest, folder: Path) -> tuple[Layer, ...]:
     layers = []
-    for index, values in enumerate(manifest.get("layers", list)):
+    listed = manifest.get("layers", list)
+    if len(listed) > MOST_LAYERS:
+        raise ShotError(f"manifest.json lists {len(listed)} layers", AGAIN)
+    for index, values in enumerate(listed):
         entry = _Manifest(values, f"layers[{index}].")
         name = entry.get("name", str)
-        if not re.fullmatch(NAME, name) or name in [layer.name for layer in layers]:
+        twice = name in [layer.name for layer in layers]
+        if len(name) > LONGEST_NAME or not re.fullmatch(NAME, name) or twice:
             raise ShotError(
-                f"manifest.json: {name!r} is no name for a layer, or names two of them", AGAIN
+                f"manifest.json: {_shown(name)} is no name for a layer, or names two of them", AGAIN
             )
         layers.append(
             Layer(
@@ -197,13 +291,32 @@ def _layers(manifest: _Manifest, folder: Path) -> tuple[Layer, ...]:
 
 def _check_files(shot: Shot) -> None:
     for layer in shot.layers:
-        if not layer.texture.is_file():
+        if not is_file(layer.texture):
             raise ShotError(f"{layer.texture} is missing", AGAIN)
-    for what, path_of in (("frame", shot.frame), ("map", shot.map)):
-        missing = [index for index in range(shot.frames) if not path_of(index).is_file()]
+    for what, pattern in (("frame", shot.frame_pattern), ("map", shot.map_pattern)):
+        there = _files_in(inside(shot.folder, pattern % 0, ShotError).parent)
+        name = pattern.rpartition("/")[2]
+        missing = [index for index in range(shot.frames) if name % index not in there]
         if missing:
             raise ShotError(
                 f"{len(missing)} of {shot.frames} {what}s are missing, "
-                f"the first is {path_of(missing[0])}",
+                f"the first is {Path(shot.folder, pattern % missing[0])}",
                 "copy the whole folder again, or " + AGAIN,
             )
+
+
+def _files_in(folder: Path) -> set[str]:
+    """The names of the files in a folder; none where it may not be looked at."""
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except (OSError, ValueError):
+        return set()
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file; also of a path that no file could have."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long
+        return False

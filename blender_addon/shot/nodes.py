@@ -9,6 +9,10 @@ layer's place in it:
     full:           sum of  visibility * alpha * light * lookup(c + a (e - c))
     light = 1 + relight * (residual - 1)
 
+Of a plate with alpha, `frame` are its straight colours. The picture is multiplied by that alpha in
+the end, which is the group's; before that integers are clamped to 0..1, as their files will be.
+Where a premultiplied plate's alpha is 0 the plate passes.
+
 An edit of another size than the texture is compared with the texture brought to that size
 (resample.py), and small differences fade out: `set_texture` follows an edit that changes its size.
 """
@@ -37,17 +41,24 @@ def build_group(
     mode: str,
     linear_frames: bool,
     raw: bool,
+    alpha: str = "none",
 ) -> bpy.types.NodeTree:
-    """The node group of a shot. Inputs: Frame (delta only), then Edit, Visibility and Relight of
-    every layer. Output: Image. `textures` are of each layer what was learned, as large as the edit,
-    and the edit.
+    """The node group of a shot. Inputs: Frame (in delta, and where there is alpha), then Edit,
+    Visibility and Relight of every layer. Output: Image. `textures` are of each layer what was
+    learned, as large as the edit, and the edit. `alpha` is that of the frames as their image hands
+    them on: "none", "straight" or "premultiplied".
 
-    `raw` leaves the result display-encoded; otherwise it is scene-linear Rec.709.
+    `raw` leaves the result display-encoded; otherwise it is scene-linear Rec.709. With alpha it is
+    premultiplied, as the compositor's pictures are.
     """
     tree = bpy.data.node_groups.new(name, "CompositorNodeTree")
-    _interface(tree, layers, mode)
-    total = None
-    if mode == "delta":
+    has_alpha = alpha != "none"
+    _interface(tree, layers, mode, mode == "delta" or has_alpha)
+    total = plate = None
+    if has_alpha:
+        plate = _Plate(tree, alpha, linear_frames)
+        total = plate.colours if mode == "delta" else None
+    elif mode == "delta":
         (total,) = _inputs(tree, (1640, 200), "Frame")
         if linear_frames:
             total = _convert(tree, total, LINEAR, DISPLAY, (1840, 200))
@@ -61,15 +72,70 @@ def build_group(
             total = compat.mix(tree, "ADD", total, share)
             _place(total.node, f"Add {layer}", (column, 0))
             column += 200
-    alpha = tree.nodes.new("CompositorNodeSetAlpha")
-    compat.feed(tree, total, alpha.inputs[0])
-    total = _place(alpha, "Opaque", (column, 0)).outputs[0]
+    if plate:
+        total, column = plate.passing(total, column), column + 200
+    opaque = tree.nodes.new("CompositorNodeSetAlpha")
+    compat.feed(tree, total, opaque.inputs[0])
+    total = _place(opaque, "Opaque", (column, 0)).outputs[0]
     if not raw:
         total = _convert(tree, total, DISPLAY, LINEAR, (column + 200, 0))
+    if plate:
+        total, column = plate.under_alpha(total, column + 400), column + 400
     tree.links.new(
         total, _place(tree.nodes.new("NodeGroupOutput"), "", (column + 420, 0)).inputs[0]
     )
     return tree
+
+
+class _Plate:
+    """The nodes of a frame with alpha: its straight, display-encoded colours, and back."""
+
+    def __init__(self, tree, kind: str, linear: bool):
+        self._tree, self._is_premultiplied = tree, kind == "premultiplied"
+        self._is_clamped = not linear
+        (frame,) = _inputs(tree, (840, 300), "Frame")
+        self._alpha = self._step(compat.separate_colour(tree, frame)["Alpha"], "Alpha", 1040, 500)
+        colours = frame
+        if self._is_premultiplied:
+            colours = self._step(compat.straight(tree, frame), "Straight", 1240, 300)
+        # else the conversion divides by the alpha
+        colours = compat.set_alpha(tree, colours, 1.0, apply=False)
+        self.colours = self._step(colours, "Straight, opaque", 1440, 300)
+        if linear:
+            self.colours = _convert(tree, colours, LINEAR, DISPLAY, (1640, 300))
+        if self._is_premultiplied:
+            size = compat.math(tree, "ABSOLUTE", self._alpha)
+            self._step(size, "Size of alpha", 1240, 500)
+            shows = compat.math(tree, "GREATER_THAN", size, 0.0)
+            self._shows = self._step(shows, "Is not 0", 1440, 500)
+            passes = self._step(compat.math(tree, "SUBTRACT", 1.0, shows), "Is 0", 1640, 500)
+            factor = compat.math(tree, "ADD", self._alpha, passes)
+            self._factor = self._step(factor, "Alpha, 1 for 0", 1840, 500)
+
+    def passing(self, total, column: int):
+        """`total`, but the plate where paint does not show; opaque, and clamped as files are."""
+        if self._is_premultiplied:
+            total = compat.mix(self._tree, "MIX", self.colours, total, self._shows)
+            self._step(total, "Plate where alpha is 0", column, 200)
+        if self._is_clamped:
+            total = compat.mix(self._tree, "ADD", total, (0, 0, 0, 0), clamp=True)
+            self._step(total, "0 to 1", column, 400)
+        opaque = compat.set_alpha(self._tree, total, 1.0, apply=False)
+        return self._step(opaque, "Alpha 1", column, 0)
+
+    def under_alpha(self, total, column: int):
+        """`total` premultiplied by the plate's alpha."""
+        if not self._is_premultiplied:
+            total = compat.set_alpha(self._tree, total, self._alpha, apply=True)
+            return self._step(total, "x plate's alpha", column, 0)
+        total = compat.mix(self._tree, "MULTIPLY", total, self._factor)
+        self._step(total, "x plate's alpha", column, 200)
+        total = compat.set_alpha(self._tree, total, self._alpha, apply=False)
+        return self._step(total, "Plate's alpha", column, 0)
+
+    def _step(self, socket, label: str, x: int, y: int):
+        _place(socket.node, label, (x, y))
+        return socket
 
 
 def set_texture(
@@ -116,7 +182,7 @@ def frame_around(tree, label: str, nodes) -> bpy.types.Node:
     return frame
 
 
-def _interface(tree, layers, mode) -> None:
+def _interface(tree, layers, mode, has_frame: bool) -> None:
     """Declare the group's sockets."""
 
     def declare(name, kind, default, description):
@@ -127,7 +193,7 @@ def _interface(tree, layers, mode) -> None:
             made.min_value = 0.0
 
     tree.interface.new_socket("Image", in_out="OUTPUT", socket_type="NodeSocketColor")
-    if mode == "delta":
+    if has_frame:
         declare("Frame", "NodeSocketColor", (0, 0, 0, 1), "The clip as shot")
     for layer in layers:
         painted = "What is painted; where transparent, as learned"

@@ -8,10 +8,13 @@ from pathlib import Path
 import bpy
 
 from ..blender import compat
-from ..blender.pixels import LINEAR, STORED, is_light, set_space
+from ..blender.pixels import STORED, is_light, set_space
+from ..blender.primaries import linear_space
 from ..blender.undo import keep_packed
 from . import nodes
-from .folder import Layer, Shot, ShotError, read_shot
+from .folder import Layer, Shot, ShotError, is_file, read_shot
+from .half_replaced import mend
+from .image_header import check_image
 from .resample import learned_at
 
 MODES = ("delta", "full")
@@ -51,6 +54,7 @@ def open_shot(
             mode=mode,
             linear_frames=shot.encoding == "linear",
             raw=raw,
+            alpha=shot.alpha,
         )
     _close(shot, scene)
     group.name = f"NVD {shot.name}"  # the old one may have held the name until now
@@ -75,15 +79,35 @@ def _undone_on_error() -> Iterator[None]:
 
 def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
     images = {}
+    mend(shot)
+    size = shot.width, shot.height
+    for index in range(shot.frames):
+        check_image(shot.map(index), ShotError, size)
+        check_image(shot.frame(index), ShotError, size)
     for layer in shot.layers:
-        if not layer.edit.is_file():
+        check_image(layer.texture, ShotError)
+        if not is_file(layer.edit):
             _start_edit(layer)
+        check_image(layer.edit, ShotError)
         images[layer.texture] = _load(layer.texture, f"{layer.name} learned")
         images[layer.edit] = _load(layer.edit, f"{layer.name} edit")
     images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", STORED)
-    space = LINEAR if shot.encoding == "linear" else STORED
-    images[shot.frame(0)] = _load(shot.frame(0), f"{shot.name} frames", space)
+    images[shot.frame(0)] = _load(shot.frame(0), f"{shot.name} frames", frames_space(shot))
     return images
+
+
+def frames_space(shot: Shot) -> str:
+    """The colour space of the frames' image; ShotError where Blender lacks their primaries."""
+    if shot.encoding != "linear":
+        return STORED
+    space = linear_space(shot.primaries)
+    if space is None:
+        numbers = ", ".join(f"{value:g}" for value in shot.primaries)
+        raise ShotError(
+            f"this Blender has no colour space of the plate's primaries ({numbers})",
+            "render with `nvd render`, or decompose the plate in ACEScg or Linear Rec.709",
+        )
+    return space
 
 
 def _start_edit(layer: Layer) -> None:
@@ -116,8 +140,15 @@ def _load(path: Path, name: str, sequence_space: str = "") -> bpy.types.Image:
             if image.is_dirty:  # an older version opened it, and Blender is to read it again
                 keep_packed(image)
             set_space(image)
+        if sequence_space and image.colorspace_settings.name != sequence_space:
+            image.colorspace_settings.name = sequence_space  # an older version knew only Rec.709
         return image
-    image = bpy.data.images.load(str(path))
+    try:
+        image = bpy.data.images.load(str(path))
+    except RuntimeError as error:
+        raise ShotError(
+            f"Blender cannot read {path}", "copy it again; it may be damaged"
+        ) from error
     if not image.size[0] and image.type != "MULTILAYER":  # asking for the size reads the file
         raise ShotError(f"Blender cannot read {path}", "copy it again; it may be damaged")
     image.name = name
@@ -151,7 +182,7 @@ def _place_in_scene(shot: Shot, scene, group, images, mode: str) -> None:
     node.node_tree = group
     node.label, node.location, node.width = group.name, (320, top), 240
     made = [node]
-    if mode == "delta":
+    if "Frame" in node.inputs:
         plate = images[shot.frame(0)]
         frame = nodes.image_node(tree, plate, "Frames", (0, top), frames=shot.frames)
         tree.links.new(frame.outputs["Image"], node.inputs["Frame"])

@@ -7,7 +7,8 @@
 
 A rendered strip lists a file for every frame of the timeline, the one whose picture the source
 strip shows there, so it follows the source's rate and speeds (timing.py); its place, trims, look
-and colour space are those of the source, so that without paint nothing changes.
+and colour space are those of the source, so that without paint nothing changes. Of a plate with
+alpha the source is muted, which would shine through.
 """
 
 import json
@@ -23,6 +24,7 @@ from ..jobs.process import clean_environment, engine_command, hidden
 from ..shot import nodes
 from ..shot.folder import Shot, ShotError
 from ..shot.painting import save_edits
+from ..shot.scripting import frames_space
 from ..shot.shots import NVD_PG_shot
 from .sources import image_files, read_around, read_strip
 from .timing import check_kind, is_plain, known_pictures
@@ -116,6 +118,7 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
     if missing is not None:
         raise ShotError(f"the rendered frame {missing} is missing", "render the shot again")
     channel = _free_channel(scene, source, start + shown[0], shown[1])
+    _mute_below(scene, source, shot)
     made = compat.make_strips(scene).new_image(
         name=f"{entry.name} painted",
         filepath=str(files[0]),
@@ -128,6 +131,8 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
     made.directory = _directory(files[0].parent)
     compat.trim(made, shown[0], len(files) - shown[0] - shown[1])
     made.colorspace_settings.name = _colour_space(shot, source)
+    made.alpha_mode = _alpha_mode(shot, source)
+    made["nvd_folder"] = str(shot.folder)
     if source is not None:
         _take_look(made, source, shot)
     return made
@@ -143,10 +148,12 @@ def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
         _check_plain(source)
         start, shown, _ = alignment(entry, shot, source)
     channel = _free_channel(scene, source, start + shown[0], shown[1])
+    _mute_below(scene, source, shot)
     made = compat.make_strips(scene).new_scene(
         name=f"{entry.name} composite", scene=entry.scene, channel=channel, frame_start=start
     )
     compat.trim(made, shown[0], shot.frames - shown[0] - shown[1])
+    made["nvd_folder"] = str(shot.folder)
     if source is not None:
         _take_look(made, source, shot)
     return made
@@ -258,13 +265,35 @@ def _free_channel(scene, source, start: int, length: int) -> int:
     return channel
 
 
+def _mute_below(scene, source, shot: Shot) -> None:
+    """Of a plate with alpha, mute what the new strip stands for: it would shine through."""
+    if not shot.has_alpha:
+        return
+    for strip in compat.strips(scene):
+        if strip == source or strip.get("nvd_folder") == str(shot.folder):
+            strip.mute = True
+
+
+def _is_alike(shot: Shot, source) -> bool:
+    """Whether the source's files hold what the rendered ones do: light, or display values."""
+    if source is None or source.type != "IMAGE":
+        return False
+    suffix = image_files(source)[0].suffix.lower()
+    return (suffix in (".exr", ".hdr")) == (shot.encoding == "linear")
+
+
 def _colour_space(shot: Shot, source) -> str:
     """That of the source, whose values the rendered files hold; a movie's are sRGB or Rec.709."""
-    if source is not None and source.type == "IMAGE":
-        suffix = image_files(source)[0].suffix.lower()
-        if (suffix in (".exr", ".hdr")) == (shot.encoding == "linear"):
-            return source.colorspace_settings.name
-    return "Linear Rec.709" if shot.encoding == "linear" else "sRGB"
+    if _is_alike(shot, source):
+        return source.colorspace_settings.name
+    return frames_space(shot) if shot.encoding == "linear" else "sRGB"
+
+
+def _alpha_mode(shot: Shot, source) -> str:
+    """That of the source, or what the rendered files hold: EXR premultiplied, PNG straight."""
+    if _is_alike(shot, source):
+        return source.alpha_mode
+    return "PREMUL" if shot.encoding == "linear" else "STRAIGHT"
 
 
 def _take_look(made, source, shot: Shot) -> None:

@@ -4,14 +4,13 @@ Exit code 0 done, 2 bad input, 70 a fault of the program, 130 cancelled.
 """
 
 import argparse
+import json
 import os
-import signal
-import stat
 import sys
-import threading
 from pathlib import Path
 
 from nvd_core import __version__
+from nvd_core.begun import is_begun
 from nvd_core.cli.arguments import (
     Parser,
     assignment,
@@ -23,6 +22,7 @@ from nvd_core.cli.arguments import (
     whole,
 )
 from nvd_core.cli.commands import add_commands
+from nvd_core.cli.stopping import CANCELLED, end_at_once, stop_with_stdin, stopping
 from nvd_core.cli.unexpected import DEBUG, foreseen, unexpected
 from nvd_core.runtime.cores import limit_threads
 from nvd_core.runtime.errors import Cancelled, NvdError, Unconfirmed
@@ -33,11 +33,20 @@ from nvd_core.runtime.shown import visible
 BAD_INPUT = 2
 UNEXPECTED = 70
 """EX_SOFTWARE of sysexits.h"""
-CANCELLED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command, by itself that of the process; returns the exit code.
+
+    A process that was stopped ends here: to take down an interpreter with torch takes a second.
+    """
+    code = _main(arguments)
+    if arguments is None and code == CANCELLED:
+        end_at_once(code)
+    return code
+
+
+def _main(arguments: list[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     parsed = argparse.Namespace()
     if hasattr(sys.stdout, "reconfigure"):  # a name that the console's encoding lacks is no fault
@@ -91,22 +100,34 @@ def _agrees(error: Unconfirmed, parsed: argparse.Namespace) -> bool:
 def _run_once(parsed: argparse.Namespace) -> int:
     """Run the parsed command with progress shown and cancellation wired up."""
     with JsonProgress() if parsed.json else RichProgress() as progress:
-        _stop_on_signals(progress)
-        if parsed.stop_with_stdin:
-            _stop_on_closed_stdin(progress)
         try:
-            result = parsed.command(parsed, progress)
+            with stopping(progress, lambda: _last_words(parsed)) as watcher:
+                if parsed.stop_with_stdin and watcher:
+                    stop_with_stdin(watcher)
+                result = parsed.command(parsed, progress)
         except Cancelled:
-            text = "cancelled"
-            if parsed.command in (_decompose, _resume):
-                text += f"; go on with: nvd resume {_folder_of(parsed)}"
             if parsed.json:
-                progress.emit("cancelled", text=text)
+                progress.emit("cancelled", text=_cancelled(parsed))
             else:
-                progress.message(text)
+                progress.message(_cancelled(parsed))
             return CANCELLED
     _print_result(result, parsed.json)
     return 0
+
+
+def _cancelled(parsed: argparse.Namespace) -> str:
+    """What is said of a command that was stopped."""
+    folder = _folder_of(parsed)
+    if parsed.command in (_decompose, _resume) and folder and is_begun(folder):
+        return f"cancelled; go on with: nvd resume {folder}"
+    return "cancelled"
+
+
+def _last_words(parsed: argparse.Namespace) -> tuple[int, str]:
+    """The same of one that did not come to say it, and the descriptor for it."""
+    text = _cancelled(parsed)
+    line = json.dumps({"event": "cancelled", "text": text}) if parsed.json else text
+    return 1 if parsed.json else 2, line + "\n"
 
 
 def _folder_of(parsed: argparse.Namespace) -> Path | None:
@@ -209,9 +230,9 @@ def _info(parsed: argparse.Namespace, progress: Progress) -> dict:
     }
 
 
-def _print_result(result: dict, json: bool) -> None:
+def _print_result(result: dict, as_json: bool) -> None:
     """Print a command's figures: one JSON line, or a name and its value a line."""
-    if json:
+    if as_json:
         JsonProgress().emit("result", **result)
         return
     for name, value in result.items():
@@ -222,8 +243,8 @@ def _print_result(result: dict, json: bool) -> None:
         print(visible(f"{name.replace('_', ' ')}: {value}"))
 
 
-def _print_error(error: NvdError, json: bool) -> None:
-    if json:
+def _print_error(error: NvdError, as_json: bool) -> None:
+    if as_json:
         JsonProgress().emit(
             "error",
             problem=error.problem,
@@ -235,48 +256,6 @@ def _print_error(error: NvdError, json: bool) -> None:
         return
     print(visible(f"nvd: {error}"), file=sys.stderr)
     print(visible(f"what to do: {error.remedy}"), file=sys.stderr)
-
-
-def _stop_on_signals(progress: Progress) -> None:
-    """Ctrl-C, SIGTERM and what a closing terminal sends ask for a clean stop.
-
-    A second Ctrl-C stops at once. SIGHUP that is ignored, as nohup has it, stays ignored.
-    """
-
-    def stop(number: int, _: object) -> None:
-        if progress.cancelled and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        progress.cancel()
-
-    if threading.current_thread() is not threading.main_thread():
-        return
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    for name in ("SIGHUP", "SIGBREAK"):  # POSIX has the one, Windows the other
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, stop)
-
-
-def _stop_on_closed_stdin(progress: Progress) -> None:
-    """Stop when the program that started us closes our standard input, or dies.
-
-    Only a pipe or socket can tell; /dev/null, a file or a terminal says nothing about it. Where
-    nobody asked for it the input is left alone: in a shell's loop it holds what the loop reads.
-    """
-    try:
-        mode = os.fstat(0).st_mode
-    except OSError:
-        return
-    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
-        return
-
-    def watch() -> None:
-        while os.read(0, 4096):
-            pass
-        progress.cancel()
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _parser() -> argparse.ArgumentParser:

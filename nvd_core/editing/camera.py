@@ -39,6 +39,7 @@ from nvd_core.media.working import stored_colours
 from nvd_core.media.writer import open_writer
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import remove_temporaries_of
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps
@@ -92,7 +93,8 @@ def render_camera(
     )
     for caution in writer.cautions:
         progress.caution(caution)
-    check_output(shot, files_of_output(out, named[first : last + 1]), named_edits(edits))
+    files = files_of_output(out, named[first : last + 1])
+    check_output(shot, files, named_edits(edits))
     seen = SeenBackground(shot)
     textures = full_textures(shot, edit_paths(shot, edits or {}))
     on = choose_device(device)
@@ -105,6 +107,7 @@ def render_camera(
         model, keys, range(first, last + 1), (width, height), hold, float(clip.picture.aspect)
     )
     blank = at_depth(np.zeros((height, width, 3), np.uint8), rendered_depth(clip, depth))
+    remove_temporaries_of(files)
     lock = writing_if_inside(out, shot.folder, "nvd camera", progress)
     with closing(views), lock, writer:
         progress.stage("camera", last - first + 1)

@@ -92,6 +92,11 @@ class ChangedFrames:
         return self._digests[name]
 
 
+def rendered_path(pattern: Path | str) -> Path:
+    """The file that knows what was rendered into a pattern of numbered images."""
+    return Path(pattern).with_name(f".{Path(pattern).name}.rendered.json")
+
+
 class RenderedBefore:
     """What was rendered into a pattern of numbered images: a hidden file beside them knows.
 
@@ -100,7 +105,7 @@ class RenderedBefore:
 
     def __init__(self, pattern: Path | str) -> None:
         self._pattern = Path(pattern)
-        self._path = self._pattern.with_name(f".{self._pattern.name}.rendered.json")
+        self._path = rendered_path(pattern)
         self._frames: dict[str, list] = {}
         try:
             stored = read_json(self._path)

@@ -18,7 +18,7 @@ from nvd_core.editing.kernel_torch import lookup
 from nvd_core.editing.own_files import check_output
 from nvd_core.editing.render import checked_range, render_frames
 from nvd_core.media.images import decode_srgb, encode_image, image_size, read_image, to_integers
-from nvd_core.runtime.all_or_none import all_or_none
+from nvd_core.runtime.all_or_none import all_or_none, tidy
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
@@ -72,6 +72,7 @@ def paint_frame(
     if folder is not None:
         files = [folder / shot.edit_path(name).name for name in names]
         check_output(shot, files, {"the paint": image} | ({"its base": base} if base else {}))
+        tidy(files)
     edits, painted, clipped = {}, {}, {}
     target = shot.folder if folder is None else folder
     with writing_if_inside(target, shot.folder, "nvd paint", progress):

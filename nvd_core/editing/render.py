@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core import __version__
-from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore
+from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore, rendered_path
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.layer_alone import LayerAlone
@@ -40,7 +40,7 @@ from nvd_core.media.working import working_colours
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import copy_file
+from nvd_core.runtime.files import copy_file, remove_temporaries_of
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
@@ -98,10 +98,10 @@ def render(
         progress.caution(caution)
     numbers = range(first, last + 1)
     shot.check((first, last))  # before so many names are listed
-    check_output(shot, files_of_output(out, [named[t] for t in numbers]), named_edits(edits))
+    files = files_of_output(out, [named[t] for t in numbers])
+    check_output(shot, files, named_edits(edits))
     rendering = None if alone else _Rendering(shot, edits, mode, numbers, depth, device)
-    if alone:
-        shot.check((first, last))
+    remove_temporaries_of([*files, rendered_path(out)])
     with writing_if_inside(out, shot.folder, "nvd render", progress):
         if rendering is None:
             unchanged = 0

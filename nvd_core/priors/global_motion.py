@@ -2,7 +2,7 @@
 
 The background's motions come from flow outside all masks, an object's from flow inside its mask.
 Each model from translation to affine is fitted pair by pair (RANSAC), chained to the layer's
-reference frame and refined jointly over neighbouring and farther pairs (`motion_fit.refine`).
+reference frame and refined jointly over neighbouring and farther pairs (`motion_refine.refine`).
 Homographies start from the chained similarities and are softly held by them: chained freely they
 drift, and a plane cannot hold a wide pan. The richest model that stays sane and clearly fits better
 than the next stiffer one is taken.
@@ -23,9 +23,9 @@ from nvd_core.priors.motion_fit import (
     chain,
     distances,
     fit_pair,
-    refine,
 )
 from nvd_core.priors.motion_matches import MatchedClip, Regions
+from nvd_core.priors.motion_refine import refine
 from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 from nvd_core.runtime.mapped_arrays import streamed
@@ -50,6 +50,12 @@ ROUNDS = 3
 """How often at most an object's matches are measured again after its motion was taken out."""
 SETTLED_PX = 0.1
 """A motion that changes by less than this, averaged over the matches, is not measured again."""
+WIDTHS = (6.0, 4.0, 2.5, 1.5, 1.5, 1.0, 1.0, 1.0)
+"""Widths of the robust cost, an iteration each, from forgiving to strict, in pixels of the flow."""
+SETTLE = 8
+"""Iterations more for homographies, at the last width."""
+ITERATION = 0.2
+"""How long an iteration takes, as a part of what matching all neighbours takes."""
 
 
 @dataclass
@@ -80,47 +86,69 @@ def estimate_global_motion(work: Path, progress: Progress, aspect: float = 1.0) 
     work = Path(work)
     clip = MatchedClip(work, aspect)
     layers = len(clip.masks) + 1
-    progress.stage("motion", layers * clip.count)
+    efforts = [_Effort(progress, clip.count, layer == layers - 1) for layer in range(layers)]
+    whole = sum(effort.whole for effort in efforts)
+    progress.stage("motion", whole)
     motions, facts = [], []
-    for layer in range(layers):
-        motion, fact = _layer_motion(clip, layer, progress, layer * clip.count)
+    for layer, effort in enumerate(efforts):
+        effort.first = sum(before.whole for before in efforts[:layer])
+        motion, fact = _layer_motion(clip, layer, effort)
         motions.append(motion)
         facts.append(fact)
     result = np.stack(motions)
     write_json(work / MOTION_FACTS, without_nan([asdict(fact) for fact in facts]))
     with written_beside(work / MOTION) as path:
         np.save(path, result)
-    progress.update(layers * clip.count)
+    progress.update(whole)
     return result
 
 
-def _layer_motion(
-    clip: MatchedClip, layer: int, progress: Progress, done: int
-) -> tuple[np.ndarray, LayerMotion]:
+class _Effort:
+    """How much of a layer's work is done; the unit is to match a frame with the next."""
+
+    def __init__(self, progress: Progress, frames: int, background: bool) -> None:
+        self.progress, self.frames, self.done = progress, frames, 0.0
+        self.first = 0
+        """what the layers before take"""
+        models = [len(_scales(1.0, model)) + 1 for model, _ in _candidates(background)]
+        self.whole = round(frames * (2 + ITERATION * sum(models)))
+
+    def matched(self, frames: float) -> None:
+        """Frames more were matched."""
+        self.done += frames
+        self.progress.update(self.first + min(round(self.done), self.whole))
+
+    def iterated(self, share: float) -> None:
+        """So much of an iteration more was done."""
+        self.matched(ITERATION * self.frames * share)
+
+
+def _layer_motion(clip: MatchedClip, layer: int, effort: _Effort) -> tuple[np.ndarray, LayerMotion]:
     """One layer's motions in pixels [T, 3, 3] and the facts about them."""
     background = layer == len(clip.masks)
     fact = LayerMotion(layer, "background" if background else "object")
     regions = Regions(clip, layer)
-    fact.reference = _reference(clip, layer)
-    near = _all_near_matches(clip, layer, regions, progress, done)
+    fact.reference = _reference(clip, layer, effort)
+    near = _all_near_matches(clip, layer, regions, effort)
     usable = [match for match in near if len(match.start) >= LEAST_MATCHES]
     linked = {match.i for match in usable}
     fact.frames_carried = clip.count - 1 - len(linked)
 
-    anchor = _fit_chain(clip, near, linked, "similarity", fact.reference)
-    matches = usable + _far_matches(clip, layer, regions, anchor, linked, progress, done)
+    anchor = _fit_chain(clip, near, linked, "similarity", fact.reference, effort)
+    matches = usable + _far_matches(clip, layer, regions, anchor, linked, effort)
+    outlines = _outlines(clip, layer, effort)
     best: dict | None = None
     for model, pull in _candidates(background) if matches else [("translation", 0.0)]:
-        if model == "homography":
-            start, scales = anchor, _scales(clip, settle=8)
-        else:
-            start, scales = _fit_chain(clip, near, linked, model, fact.reference), _scales(clip)
-        motions = refine(start, matches, model, fact.reference, scales, anchor, pull)
+        start = anchor
+        if model != "homography":
+            start = _fit_chain(clip, near, linked, model, fact.reference, effort)
+        scales, tick = _scales(clip.px, model), effort.iterated
+        motions = refine(start, matches, model, fact.reference, scales, anchor, pull, tick)
         motions = _carry(motions, linked, fact.reference)
         if model == "similarity":
             anchor = motions
         widest = max(WIDEST, 1.5 * best["width"]) if best else np.inf
-        trouble, width = _trouble(clip, layer, motions, widest)
+        trouble, width = _trouble(clip, outlines, motions, widest, effort)
         error = distances(motions, matches) / clip.px
         mean = float(np.minimum(error, 4.0).mean()) if len(error) else 0.0
         if best and trouble:
@@ -143,7 +171,7 @@ def _layer_motion(
 
 
 def _all_near_matches(
-    clip: MatchedClip, layer: int, regions: "Regions", progress: Progress, done: int
+    clip: MatchedClip, layer: int, regions: "Regions", effort: _Effort
 ) -> list[Matches]:
     """The matches of every frame with the next."""
     pairs = ((t, (regions[t], regions[t + 1])) for t in range(clip.count - 1))
@@ -155,7 +183,7 @@ def _all_near_matches(
         for match in matched:
             near.append(match)
             clip.release()
-            progress.update(done + match.i // 2)
+            effort.matched(1)
     return near
 
 
@@ -195,28 +223,37 @@ def _candidates(background: bool) -> list[tuple[str, float]]:
     return stiff + [("homography", pull) for pull in PULLS if background]
 
 
-def _reference(clip: MatchedClip, layer: int) -> int:
+def _reference(clip: MatchedClip, layer: int, effort: _Effort) -> int:
     """The middle frame for the background, the frame that shows most of it for an object."""
     if layer == len(clip.masks):
         return clip.count // 2
-    areas = [np.count_nonzero(mask > 127) for mask in streamed(clip.masks[layer])]
+    areas = []
+    for mask in streamed(clip.masks[layer]):
+        areas.append(np.count_nonzero(mask > 127))
+        effort.progress.check()
     return int(np.argmax(areas))
 
 
 def _fit_chain(
-    clip: MatchedClip, near: list[Matches], linked: set[int], model: str, reference: int
+    clip: MatchedClip,
+    near: list[Matches],
+    linked: set[int],
+    model: str,
+    reference: int,
+    effort: _Effort,
 ) -> np.ndarray:
-    steps = [
-        fit_pair(model, match.start, match.end, 1.0 * clip.px) if match.i in linked else None
-        for match in near
-    ]
+    steps = []
+    for match in near:
+        fits = match.i in linked
+        steps.append(fit_pair(model, match.start, match.end, 1.0 * clip.px) if fits else None)
+        effort.iterated(0.5 / clip.count)
     return chain(steps, reference)
 
 
-def _scales(clip: MatchedClip, settle: int = 0) -> tuple[float, ...]:
-    """Widths of the robust cost, from forgiving to strict, in normalised units."""
-    widths = (6.0, 4.0, 2.5, 1.5, 1.5, 1.0, 1.0, 1.0) + (1.0,) * settle
-    return tuple(clip.px * width for width in widths)
+def _scales(px: float, model: str) -> tuple[float, ...]:
+    """Widths of the robust cost, where `px` is the size of a pixel of the flow."""
+    widths = WIDTHS + (WIDTHS[-1],) * (SETTLE if model == "homography" else 0)
+    return tuple(px * width for width in widths)
 
 
 def _carry(motions: np.ndarray, linked: set[int], reference: int) -> np.ndarray:
@@ -237,8 +274,7 @@ def _far_matches(
     regions: Regions,
     motions: np.ndarray,
     linked: set[int],
-    progress: Progress,
-    done: int,
+    effort: _Effort,
 ) -> list[Matches]:
     """Matches of frames farther apart, where every frame between them is linked."""
     to_pixels = np.linalg.inv(clip.norm)
@@ -257,19 +293,23 @@ def _far_matches(
     ):
         for match in matched:
             clip.release()
-            progress.update(done + clip.count // 2 + match.i // 2)
+            effort.matched(1 / sum(1 / every for _, every in GAPS))
             if len(match.start) >= LEAST_MATCHES:
                 found.append(match)
     return found
 
 
 def _trouble(
-    clip: MatchedClip, layer: int, motions: np.ndarray, widest: float
+    clip: MatchedClip,
+    outlines: list[np.ndarray | None],
+    motions: np.ndarray,
+    widest: float,
+    effort: _Effort,
 ) -> tuple[str, float]:
     """Why these motions are not sane ("" if they are), and the extent in frame widths."""
     corners, scales = [], []
-    for t, motion in enumerate(motions):
-        outline = _outline(clip, layer, t)
+    for t, (motion, outline) in enumerate(zip(motions, outlines, strict=True)):
+        effort.iterated(0.5 / clip.count)
         if outline is None:
             continue
         w = outline @ motion[2, :2] + motion[2, 2]
@@ -287,6 +327,15 @@ def _trouble(
     if extent > widest:
         return f"spans {extent:.1f} frame widths", extent
     return "", extent
+
+
+def _outlines(clip: MatchedClip, layer: int, effort: _Effort) -> list[np.ndarray | None]:
+    """The outline of every frame."""
+    outlines = []
+    for t in range(clip.count):
+        outlines.append(_outline(clip, layer, t))
+        effort.iterated(0.5 / clip.count)
+    return outlines
 
 
 def _outline(clip: MatchedClip, layer: int, t: int) -> np.ndarray | None:  # [n, 2]

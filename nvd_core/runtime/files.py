@@ -7,18 +7,20 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.processes import is_alive
 from nvd_core.runtime.whole_files import check_whole
 
 if sys.platform != "win32":
     import fcntl
 
-_TEMPORARY = re.compile(r"\..+\.\d+\.tmp(\..+)?")
+_TEMPORARY = re.compile(r"\.(.+)\.(\d+)\.tmp(\..+)?")
 _REPLACE_SECONDS = 2.0
 """how long Windows may keep a file from being replaced because someone reads it"""
 
@@ -39,10 +41,10 @@ def written_beside(path: Path, durable: bool = False) -> Iterator[Path]:
         yield temporary
         check_whole(temporary)
         if durable:
-            _flush_file(temporary)
+            flush_file(temporary)
         _replace(temporary, path)
         if durable:
-            _flush_folder(path.parent)
+            flush_folder(path.parent)
     except BrokenPipeError:  # no disk breaks a pipe: whoever read our progress is gone
         raise
     except OSError as error:
@@ -78,6 +80,25 @@ def remove_temporaries(folder: Path, below: bool = True) -> None:
             return
 
 
+def remove_temporaries_of(paths: Iterable[Path]) -> None:
+    """Remove what processes that are dead left half written of the files `paths`.
+
+    For files that others may be writing beside: what a living process of this machine writes stays.
+    """
+    names: dict[Path, set[str]] = defaultdict(set)
+    for path in map(Path, paths):
+        names[path.parent].add(path.name)
+    for folder, wanted in names.items():
+        with suppress(OSError):
+            for name in os.listdir(folder):
+                found = _TEMPORARY.fullmatch(name)
+                if found is None or found[1] + (found[3] or "") not in wanted:
+                    continue
+                if not is_alive(int(found[2])):
+                    with suppress(OSError):
+                        Path(folder, name).unlink()
+
+
 def make_durable(*folders: Path) -> None:
     """Bring all files in `folders` and below, and their names, to the disk.
 
@@ -87,18 +108,19 @@ def make_durable(*folders: Path) -> None:
         try:
             for parent, _, files in os.walk(folder):
                 for name in files:
-                    _flush_file(Path(parent, name), whole_drive=False)
-                _flush_folder(Path(parent))
+                    flush_file(Path(parent, name), whole_drive=False)
+                flush_folder(Path(parent))
         except OSError as error:
             raise cannot_write(folder, error) from error
 
 
-def _flush_file(path: Path, whole_drive: bool = True) -> None:
+def flush_file(path: Path, whole_drive: bool = True) -> None:
+    """Bring a file to the disk."""
     with path.open("r+b") as file:  # Windows flushes only what may be written
         _flush(file.fileno(), whole_drive)
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Bring the names in a folder to the disk, where the system can do that (not Windows)."""
     if sys.platform == "win32":
         return

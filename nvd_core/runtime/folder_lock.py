@@ -10,13 +10,14 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from nvd_core.runtime.all_or_none import JOURNAL, undo_half
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import cannot_write, remove_temporaries, write_json
 from nvd_core.runtime.inside import check_links
@@ -62,6 +63,30 @@ def writing(folder: Path, command: str, progress: Progress) -> Iterator[None]:
         lock.release()
 
 
+def mend(folder: Path, parts: Iterable[Path]) -> None:
+    """Put back what a killed process left half replaced in `parts` of `folder`, for a reader.
+
+    Nothing where somebody writes there: that one has done it, or is at work. NvdError where it
+    cannot be put back.
+    """
+    broken = [part for part in parts if os.path.lexists(part / JOURNAL)]
+    if not broken:
+        return
+    lock = FileLock(Path(folder) / LOCK, mode=0o666, poll_interval=0.05, preserve_lock_file=True)
+    alone = True
+    try:
+        lock.acquire(timeout=WAIT)
+    except Timeout:
+        return
+    except OSError:  # no locks there, or nothing may be written
+        alone = False
+    try:
+        for part in broken:
+            undo_half(part, alone)
+    finally:
+        lock.release()
+
+
 def writing_if_inside(out: Path | str, folder: Path, command: str, progress: Progress):
     """`writing(folder)` where the file `out` lies in it or below it, else nothing."""
     inside = Path(out).resolve().is_relative_to(Path(folder).resolve())
@@ -77,6 +102,8 @@ def _leave_word(folder: Path, command: str) -> None:
 
 def _clear(folder: Path) -> None:
     """Remove half-written files: nobody else writes here, so whoever began them is dead."""
+    for name in _OURS:
+        undo_half(folder / name, alone=True)  # before what it kept is removed
     remove_temporaries(folder, below=False)
     for name in _OURS:
         remove_temporaries(folder / name)

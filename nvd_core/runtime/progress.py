@@ -3,13 +3,15 @@
 Every stage calls `Progress.stage`, then `Progress.update` at least twice a second where it can.
 `update` raises `Cancelled` once a stop was asked for, so a stage needs no other check; it must be
 called where everything that should survive is on disk or can be written by an exception handler.
+The command line ends a stage that does not come to ask (`cli/stopping.py`), as if it was killed.
 """
 
 import json
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -31,6 +33,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._stop = threading.Event()
+        self._unsaved = 0
         self._stage = ""
         self._total = 0
         self._started = 0.0
@@ -45,8 +48,7 @@ class Progress:
     def update(self, done: int, *, psnr: float | None = None, preview: Path | None = None) -> None:
         """Say that `done` steps are done; raises Cancelled if a stop was asked for."""
         self._show(done, psnr, preview)
-        if self._stop.is_set():
-            raise Cancelled
+        self.check()
 
     def caution(self, text: str) -> None:
         """Say in plain words what may go wrong on this clip."""
@@ -62,6 +64,28 @@ class Progress:
     def cancelled(self) -> bool:
         """Whether a stop was asked for."""
         return self._stop.is_set()
+
+    def check(self) -> None:
+        """Raise Cancelled if a stop was asked for: between two updates that are far apart."""
+        if self.cancelled:
+            raise Cancelled
+
+    @contextmanager
+    def unsaved(self) -> Iterator[None]:
+        """Within, work stands in memory that is saved when Cancelled is raised.
+
+        A stop waits for that; elsewhere a stage that does not come to ask is ended where it is.
+        """
+        self._unsaved += 1
+        try:
+            yield
+        finally:
+            self._unsaved -= 1
+
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether a stop has to wait until something is saved."""
+        return self._unsaved > 0
 
     def seconds_left(self, done: int) -> float | None:
         """The time left in this stage at its mean rate so far, None before it is known."""

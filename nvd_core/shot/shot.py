@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.folder_lock import mend
 from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.reading import there
 from nvd_core.shot.manifest import LayerRecord, Manifest, read_manifest
@@ -27,7 +28,9 @@ class Shot:
         folder = Path(folder)
         manifest = read_manifest(folder)
         check_links(folder)
-        return cls(folder, manifest)
+        shot = cls(folder, manifest)
+        mend(folder, {shot.edit_path(name).parent for name in shot.names})
+        return shot
 
     @property
     def names(self) -> list[str]:

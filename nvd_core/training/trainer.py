@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -94,6 +95,8 @@ class Trainer:
         self.preview = inside(folder, "preview.png")
         self.step = 0
         self.monitor = LossMonitor(STEPS_UNREAD if device.type == "cuda" else 1)
+        self._check: Callable[[], None] = lambda: None
+        """raises Cancelled within a step, which is then taken anew: large steps take seconds"""
 
     def run(self, progress: Progress) -> float:
         """Train to the end; returns the running PSNR. Raises Cancelled with all saved."""
@@ -104,8 +107,20 @@ class Trainer:
             self._pretrain(progress)
         keep_freed_memory()
         progress.stage("training", self.steps, self.step)
+        self._check = progress.check
+        if self.step < self.steps:
+            self._step()  # compiles kernels, which takes long; ended there, nothing is lost
+            with progress.unsaved():
+                self._train(progress)
+        self.save()
+        write_preview(self.model, self.data, self.preview)
+        return self.psnr
+
+    def _train(self, progress: Progress) -> None:
+        """From the second step to the last, with checkpoints and previews on the way."""
         saved = shown = time.monotonic()
         try:
+            progress.update(self.step, psnr=self.psnr)
             while self.step < self.steps:
                 self._step()
                 preview = None
@@ -120,9 +135,6 @@ class Trainer:
         except Cancelled:
             self.save()
             raise
-        self.save()
-        write_preview(self.model, self.data, self.preview)
-        return self.psnr
 
     @property
     def psnr(self) -> float:
@@ -145,11 +157,14 @@ class Trainer:
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         points = self.sampler.draw(self.step)
+        self._check()
         loss, terms, predicted = self.objective(points, self.step)
+        self._check()
         squared = (predicted - points.colour).square().mean(-1)
         error = (squared * points.uniform).sum() / points.uniform.sum()
         self.monitor.add(self.step, terms, error)
         loss.backward()
+        self._check()
         self.grid_optimiser.step()  # zeroes its gradients too
         self.network_optimiser.step()
         self.network_optimiser.zero_grad()

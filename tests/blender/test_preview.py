@@ -148,7 +148,7 @@ def test_what_a_region_of_the_window_is_given(gpu_ready, enlarged, power):
     """A ramp of display values, drawn as the light that is taken back to them."""
     ramp = np.zeros((2, 64, 3), np.float32) + (np.arange(64, dtype=np.float32) / 63)[None, :, None]
     picture = preview_shader.Picture(64, 2)
-    picture.begin(preview_shader.from_numpy(ramp))
+    picture.begin(preview_shader.Frame(preview_shader.from_numpy(ramp)))
     width, height = 64 * enlarged, 2 * enlarged
     region = gpu.types.GPUOffScreen(width, height, format="RGBA32F")
     with region.bind(), gpu.matrix.push_pop(), gpu.matrix.push_pop_projection():
@@ -178,7 +178,7 @@ def test_time_from_stroke_to_picture(gpu_ready, size):
     width, height = size
     maps = random.random((height, width, 3), np.float32)
     place, light = preview_shader.from_numpy(maps), preview_shader.from_numpy(maps)
-    frame = preview_shader.from_numpy(maps)
+    frame = preview_shader.Frame(preview_shader.from_numpy(maps))
     images = [bpy.data.images.new(name, 2048, 2048, alpha=True) for name in ("edit", "learned")]
     for image in images:
         image.colorspace_settings.name = "Non-Color"

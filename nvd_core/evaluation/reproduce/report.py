@@ -20,6 +20,7 @@ from nvd_core.runtime.inside import inside
 from nvd_core.settings import PRESETS, to_dict
 
 SCHEMA, VERSION = "nvd.reproduction", 1
+REPORTS = "report.json", "report.html"
 
 COLUMNS = {
     "psnr": ("PSNR", ".2f"),
@@ -59,9 +60,7 @@ def write_report(out: Path, records: list[dict], planned: int) -> None:
         "planned": planned,
     }
     rows = [dataclasses.asdict(row) for clip in published.values() for row in clip]
-    write_json(
-        inside(out, "report.json"), without_nan(facts | {"runs": records, "published": rows})
-    )
+    write_json(inside(out, REPORTS[0]), without_nan(facts | {"runs": records, "published": rows}))
     parts = [_head(facts, records), _over_clips(records)]
     for clip, theirs in published.items():
         parts.append(_clip(out, clip, [r for r in records if r["clip"] == clip], theirs))
@@ -69,7 +68,7 @@ def write_report(out: Path, records: list[dict], planned: int) -> None:
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>nvd reproduce</title>'
         f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
     )
-    with written_beside(inside(out, "report.html")) as temporary:
+    with written_beside(inside(out, REPORTS[1])) as temporary:
         temporary.write_text(page, "utf-8")
 
 

@@ -8,18 +8,20 @@ What is to be measured against something else is only measured again.
 import dataclasses
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from nvd_core.begun import check_same
 from nvd_core.evaluation.report import evaluate
-from nvd_core.evaluation.reproduce.report import flat, write_report
+from nvd_core.evaluation.reproduce.report import REPORTS, flat, write_report
 from nvd_core.evaluation.reproduce.run_list import Run, load_run_list
 from nvd_core.pipeline import decompose, resume
 from nvd_core.runtime.declared import JSON, Fault, read
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import Cancelled, NvdError
-from nvd_core.runtime.files import without_nan, write_json
+from nvd_core.runtime.files import remove_temporaries_of, without_nan, write_json
 from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.reading import reason
@@ -67,6 +69,8 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
     out = Path(out)
     runs = load_run_list(path)
     check_links(out)
+    reports = [out / name for name in REPORTS]
+    remove_temporaries_of(reports + [_record_path(out, run) for run in runs])
     records: dict[tuple[str, str], RunRecord] = {}
     for number, run in enumerate(runs):
         progress.message(f"run {number + 1} of {len(runs)}: {run.clip}, {run.variant}")
@@ -90,7 +94,7 @@ def reproduce(path: Path | str, out: Path | str, progress: Progress | None = Non
 
 def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
     """One run, as far as it is not done yet; its record is on disk, also after a Cancelled."""
-    path = inside(out, f"{run.clip}/{run.variant}.json")
+    path = _record_path(out, run)
     folder = inside(out, f"{run.clip}/{run.variant}.nvd")
     request = _request(run)
     try:
@@ -133,6 +137,10 @@ def _run(run: Run, out: Path, progress: Progress) -> RunRecord:
         record.curve = [[*row] for row in heard.curve]
         _save(record, path)
     return record
+
+
+def _record_path(out: Path, run: Run) -> Path:
+    return inside(out, f"{run.clip}/{run.variant}.json")
 
 
 def _check_there(against: dict[str, Path]) -> None:
@@ -242,3 +250,8 @@ class Heard(Progress):
     @property
     def cancelled(self) -> bool:
         return self._outer.cancelled
+
+    @contextmanager
+    def unsaved(self) -> Iterator[None]:
+        with self._outer.unsaved():
+            yield

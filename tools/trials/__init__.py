@@ -1,0 +1,1 @@
+"""Parts of the tools that stop and kill the program: clips, real processes, folders compared."""
