@@ -119,7 +119,7 @@ def _begin(journal: Path, kept: dict[Path, Path | None], durable: bool) -> None:
     except OSError as error:
         with suppress(OSError):
             journal.unlink()
-        raise cannot_write(journal, error) from error
+        raise cannot_write(next(iter(kept)), error) from error  # a name that the user knows
 
 
 def _read(journal: Path) -> tuple[dict[Path, Path | None], int | None]:
