@@ -1,9 +1,11 @@
 """Masks belong to the frames of their numbers; ids and ! say what of a picture is the object."""
 
+import struct
+import zlib
+
 import av
 import numpy as np
 import pytest
-from test_masks import palette_png
 
 from nvd_core.media.clip import open_clip
 from nvd_core.media.images import write_image
@@ -75,20 +77,22 @@ def indexed(numbers, folder):
     for number in numbers:
         ids = (shape(number) > 0).astype(np.uint8)
         ids[25:35, 30:40] = 2
-        png = palette_png(ids).replace(b"\x00\x00\x00\x80\x00\x00", b"\x00\x00\x00\x80\x00\x00")
-        (folder / f"m.{number:04d}.png").write_bytes(with_palette(png))
+        (folder / f"m.{number:04d}.png").write_bytes(indexed_png(ids))
     return folder
 
 
-def with_palette(png):
-    """The PNG with a third colour."""
-    import struct
-    import zlib
+def indexed_png(ids):
+    """A PNG whose pixels are indices of black, dark red and dark green, as data sets have them."""
 
-    data = b"PLTE" + bytes([0, 0, 0, 128, 0, 0, 0, 128, 0])
-    a = png.index(b"PLTE") - 4
-    new = struct.pack(">I", len(data) - 4) + data + struct.pack(">I", zlib.crc32(data))
-    return png[:a] + new + png[a + 4 + 4 + 6 + 4 :]
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    rows = np.pad(ids, ((0, 0), (1, 0)))  # each row begins with its filter, 0
+    header = struct.pack(">IIBBBBB", ids.shape[1], ids.shape[0], 8, 3, 0, 0, 0)
+    palette = bytes([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    chunks = [(b"IHDR", header), (b"PLTE", palette), (b"IDAT", zlib.compress(rows.tobytes()))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*c) for c in [*chunks, (b"IEND", b"")])
 
 
 def test_indexed_pictures_by_id(tmp_path, info):

@@ -62,8 +62,8 @@ def inputs(tmp_path_factory, tiny_clip, synthetic) -> Path:
     for t in range(tiny_clip.FRAMES):
         for name, value in (("black", 0), ("white", 255)):
             write_image(folder / name / f"{t:04d}.png", np.full_like(frame[..., :1], value))
-    for t in range(3):
-        write_image(folder / "fewer" / f"{t:04d}.png", np.full_like(frame[..., :1], 255))
+    for name in "abc":
+        write_image(folder / "fewer" / f"{name}.png", np.full_like(frame[..., :1], 255))
     synthetic.make_shot(folder / "shot.nvd")
     return folder
 
