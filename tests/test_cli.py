@@ -289,10 +289,6 @@ class TestBadInput:
         (sequence[0] / "0005.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
         refused(self.decompose(tmp_path, sequence[0]), "0005.png")
 
-    def test_mask_of_another_length(self, sequence, tmp_path):
-        (sequence[1] / "0007.png").unlink()
-        refused(self.decompose(tmp_path, sequence[0], "--mask", f"disc={sequence[1]}"), "disc", "7")
-
     def test_mask_of_another_size(self, sequence, tmp_path):
         for path in sequence[1].iterdir():
             write_image(path, np.full((48, 200, 1), 255, np.uint8))

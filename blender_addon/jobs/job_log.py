@@ -189,6 +189,7 @@ def last_words(path: Path) -> str:
     except OSError:
         return ""
     lines = ["(what came before is left out)"] if start else []
+    text = text.replace("\r\n", "\n")
     return "\n".join(lines + [visible(line) for line in text.split("\n")])
 
 

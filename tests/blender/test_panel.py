@@ -148,10 +148,10 @@ class TestMasks:
         job = decompose_strip(strip, tmp_path / "shot.nvd", [thing])
         words = job.plan["first_steps"][-1]["command"]
         path = Path(words[words.index("--mask") + 1].partition("=")[2])
-        assert path.name == "mask_00003.png"
+        assert path.name == "half"
         assert words[words.index("--frames") + 1] == "0-7"
         prepared(tiny_job, job)
-        mask = reference.load(path)[..., 0]
+        mask = reference.load(path / "mask_00003.png")[..., 0]
         assert mask.shape == (48, 80)
         assert mask[:, :36].min() > 0.99 and mask[:, 44:].max() < 0.01
 
@@ -292,7 +292,7 @@ class TestPanel:
 
     def test_preview_picture_is_an_icon_that_follows_the_file(self, clip, tmp_path):
         picture = tmp_path / "preview.png"
-        job = type("Job", (), {"log": type("Log", (), {"preview": str(picture)})})
+        job = type("Job", (), {"id": "a", "log": type("Log", (), {"preview": str(picture)})})
         assert panel_decompose._picture(job) == 0 and not panel_decompose._pictures
         picture.write_bytes((clip / "frames" / "0000.png").read_bytes())
         panel_decompose._picture(job)  # 0 without a window, which has no icons
