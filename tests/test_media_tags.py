@@ -166,7 +166,7 @@ def test_png_tags_are_the_same_in_all_frames_that_are_rendered(tmp_path, media_f
         own = chunks | ({"tEXt": b"Comment\0x"} if t else {})
         media_files.write_png(tmp_path / "in" / f"{t}.png", image, **own)
     shot = media_files.shot_of(tmp_path / "in", tmp_path / "shot.nvd")
-    said = " ".join(shot.manifest.cautions)
+    said = " ".join(beside_the_rate(shot.manifest.cautions))
     assert caution in said if caution else not said
     media_files.paint_dog(shot)
     render(shot, tmp_path / "out" / "%d.png", frames=(1, 1))
