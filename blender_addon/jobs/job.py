@@ -157,7 +157,8 @@ class Job:
 
     def full_log(self) -> str:
         """What the job said at last, for people: its log, then its errors."""
-        return "\n".join(last_words(path) for path in (self.files.log, self.files.errors))
+        words = (last_words(path) for path in (self.files.log, self.files.errors))
+        return "\n".join(filter(None, words))
 
     def cancel(self) -> None:
         """Ask the job to stop; it does so within two seconds. A pending one is not begun."""

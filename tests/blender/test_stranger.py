@@ -228,7 +228,7 @@ def test_what_a_log_says_is_visible(tmp_path):
 def test_the_log_as_a_text_is_visible(tmp_path, script_job):
     job = script_job(tmp_path, "print()")
     (job.folder / "errors.txt").write_text("one\x1b[31m\ntwo\r\n")
-    assert job.full_log() == "one\\x1b[31m\ntwo\n"  # read_text takes \\r\\n for one line end
+    assert job.full_log() == "one\\x1b[31m\ntwo\n"
 
 
 @pytest.mark.parametrize("reads", [None, [], "text", {"a": 1}, [1, None]])
