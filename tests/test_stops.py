@@ -124,7 +124,6 @@ def tool(name: str, *words: object) -> str:
     return done.stdout
 
 
-@pytest.mark.xfail(reason="a `nvd reproduce` that was stopped as it began is refused afterwards")
 @pytest.mark.long
 def test_every_stage_of_every_command_answers():
     # 3 s: other tests share this machine's cores; what is promised is measured with the tool alone

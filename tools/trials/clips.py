@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import yaml
 
 from nvd_core.media.images import write_image
 from nvd_core.media.writer import open_writer
@@ -46,10 +47,11 @@ def write_clip(folder: Path, frames: int, steps: int) -> None:
     paint = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     paint[4:-4, 8:-8] = 200, 90, 60, 255
     write_image(folder / "paint.png", paint)
-    (folder / "runs.yaml").write_text(
-        "clips:\n  - {name: disc, source: clip.mkv, masks: {disc: mask.mkv}}\n"
-        "variants:\n  - {name: small, settings: settings.yaml}\n"
-    )
+    runs = {
+        "clips": {"disc": {"source": "clip.mkv", "masks": {"disc": "mask.mkv"}}},
+        "variants": {"small": yaml.safe_load(SETTINGS.format(steps=steps))},
+    }
+    (folder / "runs.yaml").write_text(yaml.safe_dump(runs))
 
 
 def _texture(height: int, width: int, seed: int) -> np.ndarray:  # uint8 [h, w, 3]
