@@ -63,14 +63,14 @@ def check_same(folder: Path, job: Job, settings: Settings) -> Job:
     The error names what differs, with both values.
     """
     known = Job.load(folder)
-    there = _comparable(known, load_settings(inside(folder, SETTINGS)))
+    standing = _comparable(known, load_settings(inside(folder, SETTINGS)))
     asked = _comparable(job, settings)
-    differing = [k for k in there | asked if there.get(k) != asked.get(k)]
+    differing = [k for k in standing | asked if standing.get(k) != asked.get(k)]
     if not differing:
         return known
     state = "a finished" if is_finished(folder) else "an unfinished"
     go_on = "" if is_finished(folder) else f"go on with it by `nvd resume {folder}`, "
-    named = [_shown(k, there.get(k), asked.get(k)) for k in differing[:_MOST_NAMED]]
+    named = [_shown(k, standing.get(k), asked.get(k)) for k in differing[:_MOST_NAMED]]
     more = [f"{len(differing) - len(named)} more"] if len(differing) > len(named) else []
     raise NvdError(
         f"{folder} holds {state} decomposition, of another job",

@@ -289,6 +289,13 @@ class TestBadInput:
         (sequence[0] / "0005.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
         refused(self.decompose(tmp_path, sequence[0]), "0005.png")
 
+    def test_masks_of_other_frames(self, sequence, tmp_path):
+        (sequence[1] / "0007.png").unlink()
+        for path in sequence[1].iterdir():
+            path.rename(path.with_name(f"1{path.name}"))
+        words = "the masks of disc are of other frames", "10000-10006"
+        refused(self.decompose(tmp_path, sequence[0], "--mask", f"disc={sequence[1]}"), *words)
+
     def test_mask_of_another_size(self, sequence, tmp_path):
         for path in sequence[1].iterdir():
             write_image(path, np.full((48, 200, 1), 255, np.uint8))

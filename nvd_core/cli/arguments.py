@@ -1,4 +1,7 @@
-"""How the command line reads an argument: named paths, ranges, sizes; errors as NvdError."""
+"""How the command line reads an argument: named paths, ranges, sizes; errors as NvdError.
+
+And the arguments that several commands take.
+"""
 
 import argparse
 import re
@@ -95,3 +98,30 @@ def size(text: str) -> tuple[int, int]:
             f"expected WIDTHxHEIGHT with sides from 16 to 16384, found {shown(text)}"
         )
     return int(match[1]), int(match[2])
+
+
+def add_edits(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--edit",
+        type=named_path,
+        action="append",
+        default=[],
+        metavar="LAYER=IMAGE",
+        help="edited texture in place of the folder's own edits/LAYER.png",
+    )
+
+
+def add_frames(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--frames", type=frame_range, metavar="A-B", help="counted from 0, or as --start says"
+    )
+
+
+def add_image_numbers(command: argparse.ArgumentParser) -> None:
+    """`--start` of a command that writes numbered images."""
+    command.add_argument(
+        "--start",
+        type=start_number,
+        metavar="source|N",
+        help="numbers of the images: the source's own (default, where it has some) or from N",
+    )

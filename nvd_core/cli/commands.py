@@ -3,7 +3,12 @@
 import argparse
 from pathlib import Path
 
-from nvd_core.cli.arguments import frame_range, named_path, size, start_number
+from nvd_core.cli.arguments import (
+    add_edits,
+    add_frames,
+    add_image_numbers,
+    size,
+)
 from nvd_core.runtime.progress import Progress
 
 
@@ -21,23 +26,9 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
         "--hold", type=int, metavar="FRAME", help="keep the background where it is in that frame"
     )
     camera.add_argument("--size", type=size, metavar="WxH", help="of the picture, in pixels")
-    camera.add_argument(
-        "--edit",
-        type=named_path,
-        action="append",
-        default=[],
-        metavar="LAYER=IMAGE",
-        help="edited texture in place of the folder's own edits/LAYER.png",
-    )
-    camera.add_argument(
-        "--frames", type=frame_range, metavar="A-B", help="counted from 0, or as --start says"
-    )
-    camera.add_argument(
-        "--start",
-        type=start_number,
-        metavar="source|N",
-        help="numbers of the images: the source's own (default, where it has some) or from N",
-    )
+    add_edits(camera)
+    add_frames(camera)
+    add_image_numbers(camera)
     camera.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
     camera.set_defaults(command=_camera)
 

@@ -13,8 +13,10 @@ from nvd_core import __version__
 from nvd_core.begun import is_begun
 from nvd_core.cli.arguments import (
     Parser,
+    add_edits,
+    add_frames,
+    add_image_numbers,
     assignment,
-    frame_range,
     frame_rate,
     named_path,
     pixels,
@@ -278,9 +280,7 @@ def _parser() -> argparse.ArgumentParser:
         help="an object, front to back: mask sequence, some of its frames, movie, one "
         "image, PATH#ID of indexed images, !PATH for white around it, or maskrcnn:CLASS",
     )
-    decompose.add_argument(
-        "--frames", type=frame_range, metavar="A-B", help="counted from 0, or as --start says"
-    )
+    add_frames(decompose)
     decompose.add_argument(
         "--start",
         type=start_number,
@@ -345,24 +345,10 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument(
         "--out", required=True, help="movie (.mp4 .mov) or pattern such as %%05d.png"
     )
-    render.add_argument(
-        "--edit",
-        type=named_path,
-        action="append",
-        default=[],
-        metavar="LAYER=IMAGE",
-        help="edited texture in place of the folder's own edits/LAYER.png",
-    )
+    add_edits(render)
     render.add_argument("--mode", choices=("delta", "full"), default="delta")
-    render.add_argument(
-        "--frames", type=frame_range, metavar="A-B", help="counted from 0, or as --start says"
-    )
-    render.add_argument(
-        "--start",
-        type=start_number,
-        metavar="source|N",
-        help="numbers of the images: the source's own (default, where it has some) or from N",
-    )
+    add_frames(render)
+    add_image_numbers(render)
     render.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
     render.add_argument(
         "--again", action="store_true", help="also numbered images that would come out the same"

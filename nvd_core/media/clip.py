@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -30,7 +30,7 @@ from nvd_core.media.images import (
     write_image,
 )
 from nvd_core.media.movies import Movie, is_animated_png
-from nvd_core.media.numbering import as_text, from_text
+from nvd_core.media.numbering import as_text, counted_from, from_text, range_of
 from nvd_core.media.picture import PLAIN, Picture
 from nvd_core.media.sequences import ImageSequence, is_movie
 from nvd_core.media.working import as_display_bytes, working_colours
@@ -260,7 +260,9 @@ def open_clip(
     """
     opened = open_source(source, True, reading.missing, reading.deinterlace)
     numbers = opened.numbers if isinstance(opened, ImageSequence) else None
-    first, last = _range(source, opened.frames, numbers, frames, reading.start)
+    own = f"its own numbers, {as_text(numbers)}" if numbers else ""
+    counted = counted_from(reading.start, numbers, opened.frames)
+    first, last = range_of(frames, counted, source, own, reading.start is not None)
     if first == last:
         raise NvdError(
             "a clip needs at least 2 frames",
@@ -286,47 +288,6 @@ def open_clip(
         numbers=as_text(numbers[first : last + 1]) if numbers else None,
     )
     return Clip(opened, info)
-
-
-def _range(
-    source: Path | str,
-    count: int,
-    numbers: list[int] | None,
-    frames: tuple[int, int] | None,
-    start: int | str | None,
-) -> tuple[int, int]:
-    """First and last frame from 0 of the range `frames`; NvdError where it is not there."""
-    if frames is None:
-        return 0, count - 1
-    counted = counted_from(start, numbers, count)
-    known = {number: index for index, number in enumerate(counted)}
-    if frames[0] <= frames[1] and frames[0] in known and frames[1] in known:
-        return known[frames[0]], known[frames[1]]
-    remedy = "choose first and last frame within the clip, counted from 0"
-    if start is not None:
-        remedy = f"choose first and last frame within {as_text(counted)}"
-    elif numbers:
-        remedy += f", or by its own numbers, {as_text(numbers)}, with --start source"
-    raise NvdError(
-        f"frames {frames[0]}-{frames[1]} are not in {source}",
-        expected=f"a range within {counted[0]}-{counted[-1]}",
-        found=f"{frames[0]}-{frames[1]}",
-        remedy=remedy,
-    )
-
-
-def counted_from(
-    start: int | str | None, numbers: list[int] | None, count: int, first: int = 0
-) -> Sequence[int]:
-    """The numbers by which `count` frames count.
-
-    `start` is the first one, or "source": their own `numbers`, or from `first` on where there are
-    none. None: from 0.
-    """
-    if start == "source":
-        return numbers or range(first, first + count)
-    start = int(start or 0)
-    return range(start, start + count)
 
 
 def _uneven(movie: Movie, asked: Fraction | None) -> str:

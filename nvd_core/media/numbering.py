@@ -155,3 +155,43 @@ def from_text(text: str, count: int) -> list[int] | None:
     rising = all(a < b for a, b in pairwise(numbers))
     fits = len(numbers) == count and rising and max(map(abs, numbers), default=0) <= FARTHEST
     return numbers if fits else None
+
+
+def counted_from(
+    start: int | str | None, numbers: list[int] | None, count: int, first: int = 0
+) -> Sequence[int]:
+    """The numbers by which `count` frames count.
+
+    `start` is the first one, or "source": their own `numbers`, or from `first` on where there are
+    none. None: from 0.
+    """
+    if start == "source":
+        return numbers or range(first, first + count)
+    start = int(start or 0)
+    return range(start, start + count)
+
+
+def range_of(
+    frames: tuple[int, int] | None, counted: Sequence[int], where: object, own: str, asked: bool
+) -> tuple[int, int]:
+    """First and last frame from 0 of the range `frames`, all where None.
+
+    The frames count by `counted`, which was `asked` for or is from 0. NvdError, of what is not in
+    `where`, for a range that is not there; it names the `own` numbers, "" where there are none.
+    """
+    if frames is None:
+        return 0, len(counted) - 1
+    known = {number: index for index, number in enumerate(counted)}
+    if frames[0] <= frames[1] and frames[0] in known and frames[1] in known:
+        return known[frames[0]], known[frames[1]]
+    remedy = "choose first and last frame within the clip, counted from 0"
+    if asked:
+        remedy = f"choose first and last frame within {as_text(counted)}"
+    elif own:
+        remedy += f", or by {own}, with --start source"
+    raise NvdError(
+        f"frames {frames[0]}-{frames[1]} are not in {where}",
+        expected=f"a range within {counted[0]}-{counted[-1]}",
+        found=f"{frames[0]}-{frames[1]}",
+        remedy=remedy,
+    )

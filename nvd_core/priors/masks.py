@@ -33,10 +33,6 @@ _ASPECT_TOLERANCE = 0.03
 _WHITE = "paint the object white on black (or into alpha), one mask for each object"
 
 
-class NoMask(NvdError, IndexError):
-    """A frame of the clip without a mask."""
-
-
 class MaskSource:
     """The mask of one object, read from its files frame by frame.
 
@@ -77,10 +73,7 @@ class MaskSource:
         """
         index = self._index.get(t)
         if index is None:
-            raise NoMask(
-                f"the mask of {self.name} has no frame {t}",
-                remedy="see that its file is there and is a picture, and run the command again",
-            )
+            raise IndexError(f"the mask of {self.name} has no frame {t}")
         if self._frames is None or index != self._next:
             self._frames = self._source.read(index, self._stop)
         self._next = index + 1

@@ -6,12 +6,16 @@ import sys
 ASKED = "OMP_NUM_THREADS"
 
 
-def cores() -> int:
-    """The cores that the system gives this process, and at most what OMP_NUM_THREADS says."""
+def usable_cores() -> int:
+    """The cores that the system gives this process."""
     if hasattr(os, "sched_getaffinity"):
-        given = len(os.sched_getaffinity(0))
-    else:
-        given = os.cpu_count() or 1
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cores() -> int:
+    """Those cores, and at most what OMP_NUM_THREADS says."""
+    given = usable_cores()
     asked = os.environ.get(ASKED, "").split(",")[0].strip()
     return min(given, max(int(asked), 1)) if asked.isdecimal() else given
 

@@ -31,7 +31,7 @@ from nvd_core.media.movies import Movie
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow_files import file_source
 from nvd_core.priors.flow_size import flow_size
-from nvd_core.priors.masks import load_masks
+from nvd_core.priors.masks import frames_of, load_masks
 from nvd_core.runtime.errors import NvdError
 from nvd_core.settings import load_settings, to_dict
 from nvd_core.shot.maps import read_maps
@@ -133,7 +133,7 @@ def _masks(base: Path, path: Path, chosen: random.Random) -> Any:
     info = open_clip(base / "frames").info
     given = path if chosen.random() < 0.2 else base / "masks"
     (source,) = load_masks([("disc", given)], info)
-    return [source.read(t) for t in ([source.frame] if source.single else range(FRAMES))]
+    return [source.read(t) for t in frames_of(source, FRAMES)]
 
 
 def _frames(base: Path, path: Path, chosen: random.Random) -> Any:

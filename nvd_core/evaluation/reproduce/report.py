@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import os
 import platform
 from html import escape
 from pathlib import Path
@@ -15,6 +14,7 @@ from nvd_core.evaluation import pictures
 from nvd_core.evaluation.plots import bars, lines
 from nvd_core.evaluation.reproduce.published import PublishedRow, rows_of
 from nvd_core.media.images import read_image, write_image
+from nvd_core.runtime.cores import usable_cores
 from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.inside import inside
 from nvd_core.settings import PRESETS, to_dict
@@ -74,11 +74,9 @@ def write_report(out: Path, records: list[dict], planned: int) -> None:
 
 def machine() -> str:
     """What the runs ran on, in words."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no GPU"
-    return (
-        f"{platform.system()} {platform.machine()}, {usable} cores{gpu}, torch {torch.__version__}"
-    )
+    on = f"{platform.system()} {platform.machine()}, {usable_cores()} cores{gpu}"
+    return f"{on}, torch {torch.__version__}"
 
 
 def figure(report: dict, name: str) -> float | None:
