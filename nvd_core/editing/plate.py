@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.media.alpha import NONE
+from nvd_core.media.alpha import NONE, PREMULTIPLIED
 from nvd_core.media.clip import OVERSCAN
 from nvd_core.media.colour_tags import FileTags
 from nvd_core.media.images import Stored, at_depth, image_layout, image_size, read_stored
@@ -78,7 +78,7 @@ def edited(
     new = stored_colours(after, stored[..., 3:], clip.picture)
     same = (after == before) | (np.isnan(after) & np.isnan(before))
     changed = ~same.all(2, keepdims=True)
-    if clip.picture.alpha == "premultiplied":
+    if clip.picture.alpha == PREMULTIPLIED:
         changed &= stored[..., 3:] != 0
     return np.where(changed, new, stored)
 

@@ -196,11 +196,12 @@ def render_frames(
     """
     first, last = checked_range(shot, frames)
     numbers = range(first, last + 1)
+    shot.check((first, last))
     return _Rendering(shot, edits, mode, numbers, bit_depth, device).colours(numbers)
 
 
 class _Rendering:
-    """Renders frames of a shot with its edits; all is checked when it is made."""
+    """Renders frames of a shot with its edits, which are checked when it is made."""
 
     def __init__(
         self,
@@ -213,7 +214,6 @@ class _Rendering:
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode is one of {MODES}, got {mode!r}")
-        shot.check((numbers[0], numbers[-1]))
         clip = shot.manifest.clip
         self._shot, self._mode, self._bit_depth = shot, mode, bit_depth
         self._depth = rendered_depth(clip, bit_depth)

@@ -59,6 +59,13 @@ _PROGRESSIVE = (0, 1)  # unknown, progressive
 _UNSPECIFIED, _BT709, _BT601 = 2, 1, 6  # AVColorSpace
 _BT2020, _PQ, _HLG = 9, 16, 18
 _MATRICES = (0, 1, 4, 5, 6, 7, 9)  # those that swscale computes; 0: RGB
+RGB_LAYOUTS = {
+    (False, False): "rgb24",
+    (False, True): "rgb48le",
+    (True, False): "rgba",
+    (True, True): "rgba64le",
+}
+"""FFmpeg's names of our arrays, by whether they have alpha and 16 bits"""
 # FFmpeg's own VP8 and VP9 leave the alpha out that libvpx decodes
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
@@ -240,8 +247,8 @@ class Movie:
         try:
             _, frame = next(frames)
         except (StopIteration, av.FFmpegError) as error:
-            reason = getattr(error, "strerror", None) or "the movie ends there"
-            raise self._undecodable(0, reason) from error
+            why = getattr(error, "strerror", None) or "the movie ends there"
+            raise self._undecodable(0, why) from error
         finally:
             frames.close()
         with self._opened() as (_, stream):
@@ -279,13 +286,9 @@ class Movie:
         set_source_colours(frame)
         deep = max(component.bits for component in frame.format.components) > 8
         alpha = any(component.is_alpha for component in frame.format.components)
-        target = ("rgba" if alpha else "rgb") + {
-            (False, False): "24",
-            (False, True): "48le",
-            (True, False): "",
-            (True, True): "64le",
-        }[alpha, deep]
-        converted = frame.reformat(format=target, interpolation=SCALING, threads=_THREADS)
+        converted = frame.reformat(
+            format=RGB_LAYOUTS[alpha, deep], interpolation=SCALING, threads=_THREADS
+        )
         pixels = upright(converted.to_ndarray(), _orientation(frame) or UPRIGHT)
         # A copy: the buffer may be one the decoder still predicts from.
         return np.array(pixels, order="C")

@@ -15,7 +15,7 @@ from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
 from nvd_core.media.colour_tags import FileTags
 from nvd_core.media.images import decode_srgb, encode_srgb, to_float, to_integers, write_image
 from nvd_core.media.movie_tags import MovieTags
-from nvd_core.media.movies import SCALING
+from nvd_core.media.movies import RGB_LAYOUTS, SCALING
 from nvd_core.media.output_tags import image_cautions, image_tags, movie_cautions
 from nvd_core.media.overscan import Window
 from nvd_core.media.picture import PLAIN, Picture
@@ -35,18 +35,17 @@ _WITH_ALPHA = {".mov": "yuva444p10le", ".webm": "yuva420p"}
 _IMAGES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg")
 
 
+Placed = tuple[Window, tuple[int, int]]
+"""where an EXR's pixels lie, and width and height of the display that they lie in"""
+
+
 class FrameWriter:
     """A context manager that takes frames one by one; see `open_writer`."""
 
     cautions: Sequence[str] = ()
     """what of the picture the format does not hold, in words"""
 
-    def write(
-        self,
-        index: int,
-        frame: np.ndarray,
-        window: tuple[Window, tuple[int, int]] | None = None,
-    ) -> None:
+    def write(self, index: int, frame: np.ndarray, window: Placed | None = None) -> None:
         """Write `frame` [H, W, C] as number `index`.
 
         An EXR may lie in a `window` of a display of that width and height, and have its size.
@@ -131,12 +130,7 @@ class _ImageWriter(FrameWriter):
         self._tags = image_tags(pattern, self._dtype, encoding, picture, tags)
         self.cautions = image_cautions(pattern, picture, self._dtype)
 
-    def write(
-        self,
-        index: int,
-        frame: np.ndarray,
-        window: tuple[Window, tuple[int, int]] | None = None,
-    ) -> None:
+    def write(self, index: int, frame: np.ndarray, window: Placed | None = None) -> None:
         """As `FrameWriter`."""
         _check_shape(frame, self._shape if window is None else frame.shape[:2])
         picture = _picture_of(frame, self._picture)
@@ -186,12 +180,7 @@ class _MovieWriter(FrameWriter):
             self._stack = stack.pop_all()
         return self
 
-    def write(
-        self,
-        index: int,
-        frame: np.ndarray,
-        window: tuple[Window, tuple[int, int]] | None = None,
-    ) -> None:
+    def write(self, index: int, frame: np.ndarray, window: Placed | None = None) -> None:
         """As `FrameWriter`; frames lie in no window."""
         _check_shape(frame, self._shape)
         if self._first is None:
@@ -206,9 +195,7 @@ class _MovieWriter(FrameWriter):
         kind = STRAIGHT if self._alpha else NONE
         display = _converted(frame, dtype, self._encoding, picture, kind)
         padded = np.ascontiguousarray(np.pad(display, self._padding, mode="edge"))
-        layout = ("rgba" if self._alpha else "rgb") + (
-            ("64le" if self._alpha else "48le") if self._deep else "" if self._alpha else "24"
-        )
+        layout = RGB_LAYOUTS[self._alpha, self._deep]
         video = av.VideoFrame.from_ndarray(padded, layout).reformat(
             format=self._format,
             dst_colorspace=self._tags.matrix,

@@ -44,10 +44,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception of any library says that memory did not suffice."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
+    kinds = RuntimeError | ImportError | OSError | SystemError
+    if not isinstance(error, kinds) and not type(error).__module__.startswith("cv2"):
+        return False
     text = str(error).lower()
-    return isinstance(error, RuntimeError | ImportError | OSError | SystemError) | (
-        type(error).__module__.startswith("cv2")
-    ) and any(words in text for words in _WORDS)
+    return any(words in text for words in _WORDS)
 
 
 def out_of_memory(error: BaseException, doing: str = "") -> NvdError:
