@@ -87,6 +87,7 @@ class Fuzzer:
             "job value": self.job_value,
             "job text": self.job_text,
             "job log": self.job_log,
+            "job files": self.job_files,
         }
 
     def run(self, seconds: float) -> None:
@@ -164,20 +165,13 @@ class Fuzzer:
 
     def files(self, draw: random.Random) -> Callable[[], object]:
         folder = self.shot()
-        path = draw.choice([p for p in sorted(folder.rglob("*")) if p.is_file()])
-        how = draw.randrange(5)
-        other = draw.choice([p for p in sorted(folder.rglob("*")) if p.is_file()])
-        content = other.read_bytes()
-        path.unlink()
-        if how == 1:
-            path.mkdir()
-        elif how == 2:
-            path.symlink_to(draw.choice(["/etc/hostname", path.name, "..", "../gone"]))
-        elif how == 3:
-            path.write_bytes(content)
-        elif how == 4:
-            os.mkfifo(path)
+        _replace_file(folder, draw)
         return self.opening(folder)
+
+    def job_files(self, draw: random.Random) -> Callable[[], object]:
+        folder = self.copied_job()
+        _replace_file(folder, draw)
+        return self.polling(folder)
 
     def journal(self, draw: random.Random) -> Callable[[], object]:
         folder = self.shot()
@@ -235,12 +229,16 @@ class Fuzzer:
 
     def polling(self, folder: Path) -> Callable[[], object]:
         from blender_addon.jobs.job import Job
+        from blender_addon.jobs.lanes import as_problem
         from blender_addon.jobs.runner import describe
 
         def read() -> None:
-            job = Job(folder)
-            for _ in range(60):
-                job.poll()
+            try:  # what cannot be read is told so by the runner, and by the queue
+                job = Job(folder)
+                for _ in range(60):
+                    job.poll()
+            except OSError as error:
+                raise as_problem(error, f"{folder} cannot be read") from error
             for text in (describe(job), job.log.message, job.log.preview, *job.log.cautions):
                 text.encode("utf-8", "surrogateescape")
             job.full_log()
@@ -310,6 +308,23 @@ def _spoilt(value: object, draw: random.Random) -> object:
             value = [value]
         return value
     return draw.choice(NASTY)
+
+
+def _replace_file(folder: Path, draw: random.Random) -> None:
+    """Put nothing, a folder, a link, another file or a pipe in the place of one of the files."""
+    path = draw.choice([p for p in sorted(folder.rglob("*")) if p.is_file()])
+    how = draw.randrange(5)
+    other = draw.choice([p for p in sorted(folder.rglob("*")) if p.is_file()])
+    content = other.read_bytes()
+    path.unlink()
+    if how == 1:
+        path.mkdir()
+    elif how == 2:
+        path.symlink_to(draw.choice(["/etc/hostname", path.name, "..", "../gone"]))
+    elif how == 3:
+        path.write_bytes(content)
+    elif how == 4:
+        os.mkfifo(path)
 
 
 def _write(path: Path, value: object) -> None:

@@ -3,11 +3,13 @@
 A small copy of the engine's nvd_core/runtime/inside.py, which says more. Plain Python, no bpy.
 """
 
+import errno
 import os
 import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
+from typing import BinaryIO
 
 from ..errors import AddonError
 
@@ -48,6 +50,14 @@ def inside_path(folder: Path, path: Path, error: type[AddonError] = AddonError) 
     if not path.is_relative_to(folder):
         raise error(f"{path} does not lie in the folder {folder}", "open the folder again")
     return inside(folder, path.relative_to(folder).as_posix(), error)
+
+
+def open_file(path: Path) -> BinaryIO:
+    """`path` opened for reading; OSError where it is no file: a pipe would be waited for."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        kind = errno.EISDIR if Path(path).is_dir() else errno.EINVAL
+        raise OSError(kind, "it is no file", os.fspath(path))
+    return Path(path).open("rb")
 
 
 def check_links(folder: Path, error: type[AddonError] = AddonError) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..blender.inside import open_file
 from ..errors import visible
 
 TEXT_LIMIT = 4000  # letters of a text for people
@@ -36,7 +37,7 @@ def parse(text: str) -> dict:
 def read(path: Path, limit: int) -> dict | None:
     """The object in the file at `path`, None where there is none; `Odd` for over `limit` bytes."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(limit + 1)
     except FileNotFoundError:
         return None

@@ -6,6 +6,7 @@ is passed over, and counted in `unread`.
 
 from pathlib import Path
 
+from ..blender.inside import open_file
 from ..errors import AddonError, visible
 from . import checked_json
 from .checked_json import Odd
@@ -74,7 +75,7 @@ class JobLog:
         OSError where the file is there and cannot be read.
         """
         try:
-            with self.path.open("rb") as file:
+            with open_file(self.path) as file:
                 file.seek(self._place)
                 new = file.read(READ_LIMIT)
         except FileNotFoundError:
@@ -182,7 +183,7 @@ def _reads(values: object) -> list[str]:
 def last_words(path: Path) -> str:
     """The end of a text file, all of it visible; "" where there is none."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             start = max(0, path.stat().st_size - WORDS_LIMIT)
             file.seek(start)
             text = file.read(WORDS_LIMIT).decode("utf-8", "replace")
@@ -196,7 +197,7 @@ def last_words(path: Path) -> str:
 def last_line(path: Path) -> str:
     """The last line of a text file, "" where there is none."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(max(0, path.stat().st_size - 4096))
             lines = file.read().decode("utf-8", "replace").strip().splitlines()
     except OSError:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..blender.inside import open_file
+
 _LINES = {0: 1, 2: 1, 3: 16, 5: 16}  # compression: lines a block
 _PXR24 = 5
 _HALF, _FLOAT = 1, 2
@@ -42,7 +44,7 @@ def read_channels(
     with _as_exr_errors(path):
         if Path(path).stat().st_size > _MOST_BYTES:
             raise ValueError("it is too large")
-        data = Path(path).read_bytes()
+        data = _whole(path)
         header, place = _header(data)
         found = header["width"], header["height"]
         if size is not None and found != tuple(size):
@@ -58,13 +60,18 @@ def read_channels(
 def read_size(path: str | Path) -> tuple[int, int]:
     """Width and height that a file claims, of any compression; ExrError for nonsense."""
     with _as_exr_errors(path):
-        with Path(path).open("rb") as file:
+        with open_file(Path(path)) as file:
             head = file.read(1 << 12)
             try:
                 attributes, _ = _attributes(head)
             except (IndexError, struct.error, ValueError):  # a long header, or a damaged one
                 attributes, _ = _attributes(head + file.read(_MOST_HEADER))
         return _window(attributes)[2:]
+
+
+def _whole(path: str | Path) -> bytes:
+    with open_file(Path(path)) as file:
+        return file.read()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..blender.inside import NAME, check_links, inside
+from ..blender.inside import NAME, check_links, inside, open_file
 from ..errors import AddonError, visible
 
 SCHEMA = "nvd.decomposition"
@@ -176,7 +176,7 @@ def _shown(value: object) -> str:
 
 def _read_json(path: Path) -> dict:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             data = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise ShotError(

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from ..blender.inside import open_file
 from .folder import Shot, ShotError
 
 JOURNAL = ".nvd.replacing.json"
@@ -52,10 +53,11 @@ def _read(journal: Path) -> tuple[dict[str, str | None], int]:
     Nothing for a journal that is cut off, before any file was replaced, or is a stranger's.
     """
     try:
-        with journal.open("rb") as file:
+        with open_file(journal) as file:
             words = json.loads(file.read(_MOST_BYTES))
         kept = dict(words["kept"])
         for name, copy in kept.items():
+            f"{name}{copy}".encode()  # ValueError for what no file is called
             if not _NAME.fullmatch(name) or not (copy is None or _KEPT.fullmatch(copy)):
                 return {}, 0
         writer = words["pid"] if words["host"] == socket.gethostname() else 0

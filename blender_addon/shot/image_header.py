@@ -6,6 +6,7 @@ A damaged header may claim 2^31 pixels, and Blender believes it. Plain Python, n
 import struct
 from pathlib import Path
 
+from ..blender.inside import open_file
 from ..errors import AddonError
 from .exr import MAGIC as EXR
 from .exr import ExrError, read_size
@@ -16,14 +17,18 @@ MOST_SIDE = 1 << 15
 _READ = 1 << 16
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _TIFF = {b"II*\0": "<", b"MM\0*": ">"}
+_KINDS = {".png": _PNG, ".exr": EXR, ".jpg": _JPEG, ".jpeg": _JPEG}
 _AGAIN = "copy it again; it may be damaged"
 
 
 def check_image(path: Path, error: type[AddonError], size: tuple[int, int] | None = None) -> None:
     """`error` where `path` is no image Blender can be given, or not of `size` (width, height)."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             head = file.read(_READ)
+        begins = _KINDS.get(path.suffix.lower())
+        if begins and head and not head.startswith(begins):
+            raise ValueError(f"it does not begin as {path.suffix[1:].upper()} does")
         width, height = _size(head, path)
     except OSError as reason:
         raise error(f"{path} cannot be read ({reason.strerror})", _AGAIN) from reason
@@ -68,7 +73,7 @@ def _size_of_jpeg(head: bytes) -> tuple[int, int]:
 
 
 def _size_of_tiff(path: Path, order: str) -> tuple[int, int]:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         (start,) = struct.unpack(order + "I", file.read(8)[4:])
         file.seek(start)
         (count,) = struct.unpack(order + "H", file.read(2))

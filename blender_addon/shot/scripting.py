@@ -91,7 +91,7 @@ def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
         check_image(layer.edit, ShotError)
         images[layer.texture] = _load(layer.texture, f"{layer.name} learned")
         images[layer.edit] = _load(layer.edit, f"{layer.name} edit")
-    images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", STORED)
+    images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", STORED, layered=True)
     images[shot.frame(0)] = _load(shot.frame(0), f"{shot.name} frames", frames_space(shot))
     return images
 
@@ -127,11 +127,22 @@ def image_of(path: Path) -> bpy.types.Image | None:
     return next((i for i in bpy.data.images if i.get("nvd_path") == str(path)), None)
 
 
-def _load(path: Path, name: str, sequence_space: str = "") -> bpy.types.Image:
+def _load(
+    path: Path, name: str, sequence_space: str = "", layered: bool = False
+) -> bpy.types.Image:
     """The image of `path`. One opened before is used again, with any paint not yet saved.
 
     sequence_space: it is the first of a sequence, in that colour space; else it is a texture.
+    layered: it is an EXR with a layer for each of the shot's; else one picture.
     """
+    image = _loaded(path, name, sequence_space)
+    if (image.type == "MULTILAYER") != layered:
+        found, expected = ("layers", "one picture") if not layered else ("no layers", "layers")
+        raise ShotError(f"{path} holds {found}, not {expected}", "copy it again from where it was")
+    return image
+
+
+def _loaded(path: Path, name: str, sequence_space: str) -> bpy.types.Image:
     image = image_of(path)
     if image is not None:
         if not image.is_dirty and image.packed_file is None:

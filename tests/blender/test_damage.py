@@ -171,6 +171,14 @@ class TestImages:
         (folder / name).mkdir()
         refused(folder, str(folder / name))
 
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+    @pytest.mark.parametrize("name", ["manifest.json", "textures/toy.png", "maps/00001.exr"])
+    def test_a_pipe_where_a_file_belongs(self, folder, name):
+        """Whoever opens it waits until someone writes into it, which is for ever."""
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+        refused(folder, str(folder / name), "no file" if name == "manifest.json" else "neither")
+
     @pytest.mark.parametrize(
         "window",
         [(0, 0, 2**31 - 1, 0), (0, 0, 32767, 32767), (0, 0, -5, 5), (-(2**31), 0, 2**31 - 1, 9)],
@@ -183,6 +191,26 @@ class TestImages:
     def test_files_in_each_others_place(self, folder):
         shutil.copy(folder / "textures/toy.png", folder / "frames/00001.png")
         refused(folder, "frames/00001.png", "as the manifest says")
+
+    @pytest.mark.parametrize(
+        "name", ["frames/00000.png", "frames/00002.png", "textures/toy.png", "edits/toy.png"]
+    )
+    def test_maps_under_the_name_of_a_picture(self, folder, name):
+        shutil.copy(folder / "maps/00000.exr", folder / name)
+        refused(folder, name, "does not begin as PNG does")
+
+    def test_a_picture_under_the_name_of_maps(self, folder):
+        shutil.copy(folder / "frames/00000.png", folder / "maps/00001.exr")
+        refused(folder, "maps/00001.exr", "does not begin as EXR does")
+
+    def test_layers_where_one_picture_belongs(self, folder):
+        """All is in order by their names: EXR for EXR, of the right size."""
+        for index in range(3):
+            shutil.copy(folder / f"maps/{index:05d}.exr", folder / f"frames/{index:05d}.exr")
+        for path in (folder / "frames").glob("*.png"):
+            path.unlink()
+        change(folder, "frames", "frames/%05d.exr")
+        refused(folder, "frames/00000.exr", "holds layers, not one picture")
 
 
 class TestMaps:
@@ -300,7 +328,9 @@ class TestHalfPainted:
         open_shot(folder)
         assert edit.read_bytes() == now
 
-    @pytest.mark.parametrize("kept", [{"../manifest.json": None}, {"toy.png": "../a.1.tmp.png"}, 7])
+    @pytest.mark.parametrize(
+        "kept", [{"../manifest.json": None}, {"toy.png": "../a.1.tmp.png"}, 7, {"\ud800": None}]
+    )
     def test_a_strangers_reaches_nothing(self, folder, kept):
         self.leave(folder, kept=kept)
         open_shot(folder)
