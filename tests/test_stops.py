@@ -134,5 +134,5 @@ def test_every_stage_of_every_command_answers():
 
 @pytest.mark.long
 def test_kills_cost_nothing():
-    printed = tool("kills.py", "--kills", 12, "--seed", int(time.time()) % 1000)
+    printed = tool("kills.py", "--kills", 12, "--seed", 4)
     assert " 0 lost, 0 left over, 0 half painted" in printed

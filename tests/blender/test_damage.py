@@ -426,7 +426,7 @@ def test_a_job_on_a_full_disk(tmp_path, monkeypatch):
 def test_fuzz():
     """10 s of what tools/fuzz_extension.py does by hand for as long as one likes."""
     program = [sys.executable, str(ROOT / "tools" / "fuzz_extension.py"), "--seconds", "10"]
-    program += ["--seed", str(int(time.time()))]
+    program += ["--seed", "3"]
     done = subprocess.run(program, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert " 0 escapes, 0 hangs, 0 over 2 GB" in done.stdout
