@@ -56,3 +56,13 @@ def test_other_files_are_refused(tmp_path):
     for name in ("text.pth", "other.pth", "absent.pth"):
         with pytest.raises(NvdError, match="AlexNet"):
             Lpips(tmp_path / name)
+
+
+def test_weights_that_are_finite_but_overflow_are_refused(weights):
+    """One weight of 2e38 made a distance of NaN, and a report that holds it."""
+    state = torch.load(weights, weights_only=True)
+    state["features.0.weight"][0, 0, 0, 0] = 2e38
+    torch.save(state, weights)
+    image, noisy = images()
+    with pytest.raises(NvdError, match=r"alexnet\.pth.*too large to count with"):
+        Lpips(weights)(image, noisy)

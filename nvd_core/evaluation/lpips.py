@@ -29,6 +29,7 @@ class Lpips:
     """The distance of two images, 0 for equal ones. NvdError where the weights cannot be read."""
 
     def __init__(self, weights: Path | str):
+        self._path = weights
         learned = files("torchmetrics.functional.image") / "lpips_models" / "alex.pth"
         with _reading(weights):
             backbone, compared = load_weights(weights), load_weights(str(learned))
@@ -48,7 +49,10 @@ class Lpips:
 
     @torch.no_grad()
     def __call__(self, image: np.ndarray, true: np.ndarray) -> float:
-        """Of two images [H, W, 3], display-encoded 0..1, at least 64 pixels a side."""
+        """Of two images [H, W, 3], display-encoded 0..1, at least 64 pixels a side.
+
+        NvdError where the weights, each finite, are so large that no number comes of them.
+        """
         pair = np.stack([image, true]).astype(np.float32) * 2 - 1
         x = torch.from_numpy(pair).permute(0, 3, 1, 2)
         x = (x - torch.tensor(_SHIFT)[:, None, None]) / torch.tensor(_SCALE)[:, None, None]
@@ -57,6 +61,9 @@ class Lpips:
             unit = features / (features.square().sum(1, keepdim=True).sqrt() + 1e-8)
             squared = (unit[:1] - unit[1:]).square()
             total += F.conv2d(squared, weight).mean()
+        if not total.isfinite():
+            with _reading(self._path):
+                raise Unreadable("weights that are too large to count with")
         return float(total)
 
     def _features(self, x: Tensor) -> list[Tensor]:

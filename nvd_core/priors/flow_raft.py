@@ -54,12 +54,16 @@ def load_raft(weights: Path | str | None) -> "RaftSmall":
     problem = f"{weights} does not hold the weights of RAFT-small"
     with reading(weights, "the weights", remedy, problem=problem):
         state = load_weights(weights)
+        model.weights = weights
         model.load_state_dict({k.removeprefix("module."): v for k, v in state.items()})
     return model.eval()
 
 
 class RaftSmall(nn.Module):
     """Images [B, 3, H, W] of 0..255 twice -> flow of the first in the second, [B, 2, H, W]."""
+
+    weights: Path | str = "none"
+    """the file they are from"""
 
     def __init__(self):
         super().__init__()
@@ -84,6 +88,11 @@ class RaftSmall(nn.Module):
             found = _look_up(pyramid, grid + flow)
             hidden, change = self.update_block(hidden, context, found, flow)
             flow = flow + change
+        if not flow.isfinite().all():
+            raise NvdError(
+                f"{self.weights} gives no motion, its weights are too large to count with",
+                remedy="give the path of RAFT-small's weights, or use the flow method dis",
+            )
         flow = 8 * F.interpolate(flow, scale_factor=8, mode="bilinear", align_corners=True)
         return flow[..., padding[2] : padding[2] + height, padding[0] : padding[0] + width]
 
