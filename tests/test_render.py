@@ -190,7 +190,7 @@ def test_torch_kernel_equals_the_compiled_one(shot, monkeypatch, synthetic, rend
     frame = at_depth(read_frame(shot, 1), depth)
     maps = read_maps(shot.map_path(1), synthetic.NAMES)
     for mode in ("delta", "full"):
-        fast = make_kernel(deltas, mode, linear, torch.device("cpu"))(frame, maps)
+        fast = make_kernel(deltas, mode, linear, "cpu")(frame, maps)
         plain = module._cuda_kernel(deltas, mode, linear, torch.device("cpu"))(frame, maps)
         assert fast.dtype == plain.dtype == frame.dtype
         tolerance = 1 if frame.dtype.kind == "u" else 1e-5

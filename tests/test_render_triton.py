@@ -105,7 +105,7 @@ def test_equals_the_renderer_of_the_cpu(depth, tmp_path, render_cases, synthetic
     for mode in ("delta", "full"):
         kernels = (
             triton_kernel(deltas, mode, linear),
-            make_kernel(deltas, mode, linear, torch.device("cpu")),
+            make_kernel(deltas, mode, linear, "cpu"),
         )
         rendered = []
         for index in range(2):
@@ -153,6 +153,6 @@ def test_choice_on_cuda(monkeypatch, works):
     monkeypatch.setattr(kernel_module, "triton_works", lambda device: works)
     monkeypatch.setattr(kernel_triton, "make_kernel", lambda *_: chosen.append("triton"))
     monkeypatch.setattr(kernel_module, "_cuda_kernel", lambda *_: chosen.append("torch"))
-    make_kernel({}, "delta", False, torch.device("cuda"))
+    make_kernel({}, "delta", False, "cuda")
     assert chosen == ["triton" if works else "torch"]
     assert importlib.import_module("nvd_core.editing.kernel_triton") is kernel_triton

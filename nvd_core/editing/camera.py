@@ -101,7 +101,7 @@ def render_camera(
     model = load_model(shot.folder).to(on)
     _check_same(shot, model)
     linear = clip.encoding == "linear"
-    kernel = make_kernel(textures, "full", linear, on)
+    kernel = make_kernel(textures, "full", linear, on.type)
     layout = _layout(shot)
     views = _views(
         model, keys, range(first, last + 1), (width, height), hold, float(clip.picture.aspect)

@@ -2,37 +2,41 @@
 
 import importlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from nvd_core.editing import kernel_numba, kernel_torch
+from nvd_core.editing import kernel_numba
 from nvd_core.media.images import decode_srgb, to_integers
 from nvd_core.runtime.devices import triton_works
 from nvd_core.shot.maps import FrameMaps
+
+if TYPE_CHECKING:
+    import torch
 
 Kernel = Callable[[np.ndarray, FrameMaps], np.ndarray]
 """from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype"""
 
 
-def make_kernel(
-    textures: dict[int, np.ndarray], mode: str, linear: bool, device: torch.device
-) -> Kernel:
+def make_kernel(textures: dict[int, np.ndarray], mode: str, linear: bool, device: str) -> Kernel:
     """The function that renders a frame with these textures (deltas in the mode "delta").
 
     Textures are numbered as the layers of the maps that the function will be given.
-    `linear` says what floating-point frames hold; integers are display-encoded. On CUDA it is a
-    Triton kernel where Triton works, else plain torch; on the CPU Numba's.
+    `linear` says what floating-point frames hold; integers are display-encoded. On the `device`
+    "cuda" it is a Triton kernel where Triton works, else plain torch; on "cpu" Numba's.
     """
-    if device.type != "cuda":
-        return _cpu_kernel(textures, mode, linear, device)
-    if triton_works(device):
+    if device != "cuda":
+        return _cpu_kernel(textures, mode, linear)
+    import torch
+
+    on = torch.device(device)
+    if triton_works(on):
         kernel_triton = importlib.import_module("nvd_core.editing.kernel_triton")
-        return kernel_triton.make_kernel(textures, mode, linear, device)
-    return _cuda_kernel(textures, mode, linear, device)
+        return kernel_triton.make_kernel(textures, mode, linear, on)
+    return _cuda_kernel(textures, mode, linear, on)
 
 
-def _cpu_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -> Kernel:
+def _cpu_kernel(textures: dict, mode: str, linear: bool) -> Kernel:
     packed = kernel_numba.pack_textures(textures, crop=mode == "delta")
 
     def kernel(frame: np.ndarray, maps: FrameMaps) -> np.ndarray:
@@ -50,7 +54,11 @@ def _cpu_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -
     return kernel
 
 
-def _cuda_kernel(textures: dict, mode: str, linear: bool, device: torch.device) -> Kernel:
+def _cuda_kernel(textures: dict, mode: str, linear: bool, device: "torch.device") -> Kernel:
+    import torch
+
+    from nvd_core.editing import kernel_torch
+
     if mode == "delta":
         textures = {n: delta for n, delta in textures.items() if delta.any()}
     tensors = kernel_torch.to_device(textures, device)

@@ -14,7 +14,6 @@ from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
 from nvd_core.media.images import at_depth, to_float, to_integers
 from nvd_core.media.picture import Picture
 from nvd_core.media.working import stored_colours
-from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot.maps import iter_maps
 from nvd_core.shot.shot import Shot
@@ -37,7 +36,7 @@ class LayerAlone:
         path = edit_paths(shot, edits or {}).get(name)
         texture = load_edit(shot, name, path).full if path else load_texture(shot, name)
         linear = self._clip.encoding == "linear"
-        self._kernel = make_kernel({0: texture}, "full", linear, choose_device("cpu"))
+        self._kernel = make_kernel({0: texture}, "full", linear, "cpu")
         self._name = name
 
     @property

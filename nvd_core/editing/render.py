@@ -38,7 +38,7 @@ from nvd_core.media.images import image_layout
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.working import working_colours
 from nvd_core.media.writer import FrameWriter, open_writer
-from nvd_core.runtime.devices import choose_device
+from nvd_core.runtime.devices import choose_kind
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file, remove_temporaries_of
 from nvd_core.runtime.folder_lock import writing_if_inside
@@ -224,7 +224,7 @@ class _Rendering:
             deltas = {name: load_edit(shot, name, path).delta for name, path in paths.items()}
             self._names = [name for name in deltas if deltas[name].any()]
             textures = {n: deltas[name] for n, name in enumerate(self._names)}
-        on = choose_device(device)
+        on = choose_kind(device)
         self._kernel = make_kernel(textures, mode, clip.encoding == "linear", on)
         named = {name: textures[n] for n, name in enumerate(self._names)}
         self._reach = ChangedFrames(shot, named, numbers)
@@ -233,7 +233,7 @@ class _Rendering:
             "rendering": RENDERING,
             "mode": mode,
             "bit_depth": bit_depth,
-            "device": on.type,
+            "device": on,
             "clip": dataclasses.asdict(clip),
         }
 

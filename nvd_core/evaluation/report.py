@@ -27,7 +27,7 @@ from nvd_core.media.images import (
     to_integers,
     write_image,
 )
-from nvd_core.runtime.devices import choose_device
+from nvd_core.runtime.devices import choose_kind
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import without_nan, write_json
 from nvd_core.runtime.folder_lock import writing
@@ -162,7 +162,7 @@ def _prepared(shot: Shot) -> tuple[Kernels, dict[str, np.ndarray]]:
         alpha = np.ones((*colours.shape[:2], 1), np.float32) if alpha is None else alpha
         small = pictures.shrunk(np.dstack([colours, alpha]), _PICTURE_SIZE)
         shown[name] = pictures.on_checker(small[..., :3], small[..., 3:])
-    device = choose_device("auto")
+    device = choose_kind("auto")
     full = make_kernel(learned, "full", False, device)
     return Kernels(full, make_kernel(checkerboards, "delta", False, device)), shown
 

@@ -1,45 +1,80 @@
-"""Which device torch works on, and what runs there."""
+"""Which device torch works on, and what runs there.
 
+torch takes longer to import than a few frames take to render, so it is imported only where a
+device is asked for that cannot be told without it.
+"""
+
+import ctypes
 import importlib
 import importlib.util
+import sys
 import warnings
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from nvd_core.runtime.errors import NvdError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 DEVICES = ("auto", "cpu", "cuda")
 PROBE = "nvd_core.runtime.triton_probe"
 
 
-def choose_device(device: str) -> torch.device:
+_DRIVERS = {"linux": "libcuda.so.1", "win32": "nvcuda.dll"}
+
+
+def choose_device(device: str) -> "torch.device":
     """The device named `device`; "auto" takes CUDA where there is one."""
+    import torch
+
+    return torch.device(choose_kind(device))
+
+
+def choose_kind(device: str) -> str:
+    """What `choose_device` takes, "cpu" or "cuda"; without torch where there is no CUDA driver."""
     if device not in DEVICES:
         raise NvdError(
             f"there is no device {device}",
             expected=" or ".join(DEVICES),
             remedy="choose one of these, or leave it out",
         )
-    if device == "cuda" and not torch.cuda.is_available():
+    if device == "cpu" or (device == "auto" and not _has_driver()):
+        return "cpu"
+    import torch
+
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
         raise NvdError(
             "CUDA was asked for, but torch finds no CUDA device",
             remedy="choose the device cpu or auto, or install a driver and torch with CUDA",
         )
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
+    return "cuda" if available else "cpu"
 
 
-def wants_bfloat16(choice: str, device: torch.device) -> bool:
+def _has_driver() -> bool:
+    """Whether CUDA's driver is installed. Without it torch finds no device either."""
+    if "torch" in sys.modules:  # it is the one to say
+        return True
+    try:
+        ctypes.CDLL(_DRIVERS[sys.platform])
+    except (KeyError, OSError):
+        return False
+    return True
+
+
+def wants_bfloat16(choice: str, device: "torch.device") -> bool:
     """Whether the setting mixed_precision ("auto", "on" or "off") means bfloat16 on `device`.
 
     "auto" takes it where the hardware multiplies it: CPUs with AVX-512 BF16 or AMX, GPUs from
     compute capability 8.0 (Ampere) on. Asked for on another GPU it is an NvdError; another CPU
     does it slowly.
     """
+    import torch
+
     if choice == "off":
         return False
     if device.type == "cpu":
@@ -57,12 +92,14 @@ def wants_bfloat16(choice: str, device: torch.device) -> bool:
     return major >= 8
 
 
-def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+def to_device(array: np.ndarray, device: "torch.device") -> "Tensor":
     """An array as a tensor on `device`.
 
     To CUDA it travels through page-locked memory, so that nobody waits for the device: the copy is
     ordered before what the device is asked for next.
     """
+    import torch
+
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     if device.type == "cuda":
         tensor = tensor.pin_memory()
@@ -70,7 +107,7 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def triton_works(device: torch.device) -> bool:
+def triton_works(device: "torch.device") -> bool:
     """Whether Triton's kernels run on `device`, found out by running one.
 
     Where triton is installed and fails all the same, a warning says why: it needs a C compiler to

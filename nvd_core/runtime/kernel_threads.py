@@ -1,9 +1,9 @@
 """Numba's parallel kernels and torch, which share one pool of OpenMP's threads."""
 
+import sys
 from collections.abc import Callable
 
 import numba
-import torch
 
 
 def parallel_njit(kernel: Callable) -> Callable:
@@ -12,9 +12,12 @@ def parallel_njit(kernel: Callable) -> Callable:
     torch's number of threads stays as it is. Left to itself Numba starts its pool at the first
     parallel kernel and sets OpenMP's number of threads, which is torch's as well, to its own: a
     process that was given one thread, or torch that took only the physical cores, then goes on with
-    another number, and a sum that is shared out otherwise is rounded otherwise.
+    another number, and a sum that is shared out otherwise is rounded otherwise. Where torch is not
+    imported yet it is not imported for this: rendering does without.
     """
-    threads = torch.get_num_threads()
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else 0
     numba.get_num_threads()  # starts the pool
-    torch.set_num_threads(threads)
+    if torch:
+        torch.set_num_threads(threads)
     return numba.njit(cache=True, parallel=True, nogil=True)(kernel)

@@ -14,7 +14,6 @@ from collections.abc import Generator
 
 import numba
 import numpy as np
-import torch
 
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.shot.maps import FrameMaps
@@ -34,16 +33,15 @@ def main() -> None:
     numba.set_num_threads(options.threads)
     size = f"{options.width} x {options.height}, {options.layers} layers, {options.device}"
     print(f"{platform.processor() or platform.machine()}, {options.threads} threads, {size}")
-    device = torch.device(options.device)
     for name, best, median, processor in cases(
-        options.width, options.height, options.layers, device
+        options.width, options.height, options.layers, options.device
     ):
         print(f"{name:<28} {1 / best:7.1f} fps best  {1 / median:7.1f} median", end="")
         print(f"  {1000 * processor:6.1f} ms of processor time a frame", flush=True)
 
 
 def cases(
-    width: int, height: int, layers: int, device: torch.device
+    width: int, height: int, layers: int, device: str
 ) -> Generator[tuple[str, float, float, float], None, None]:
     """Each case's name and what `measured` says of it."""
     clip = [maps_of(t, layers, width, height) for t in range(FRAMES)]

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from bench import bench_render
 from bench.parts.commands import nvd
@@ -35,12 +34,13 @@ OUTPUTS = {"H.264": "out.mp4", "PNG": "%05d.png"}
 def measure(bench: Bench) -> list[Figure]:
     """Kernel alone and whole command, at each size and number of layers of the plan."""
     figures = []
-    device = torch.device(bench.subject.device)
     shot = Shot.open(bench.any_decomposed().shot)
     for width, height in bench.plan.sizes:
         for layers in bench.plan.layers:
             case = f"kernel alone, {width}x{height}, {label(layers)}"
-            for name, _, median, _ in bench_render.cases(width, height, layers, device):
+            for name, _, median, _ in bench_render.cases(
+                width, height, layers, bench.subject.device
+            ):
                 figures.append(
                     Figure(PART, case, name, 1 / median, "fps", "median, maps in memory")
                 )
