@@ -21,6 +21,7 @@ from nvd_core.training.checkpoint import checkpoint_step, save_checkpoint
 from nvd_core.training.gpu_clip import gpu_clip_if_it_fits
 from nvd_core.training.grid_adam import GridAdam
 from nvd_core.training.loss_monitor import STEPS_UNREAD, LossMonitor, check_weights
+from nvd_core.training.no_compiler import Adam, leave_the_compiler_out
 from nvd_core.training.objective import Objective
 from nvd_core.training.preview import write_preview
 from nvd_core.training.sampling import Sampler
@@ -78,6 +79,7 @@ class Trainer:
             {"params": model.grid_tables(), "lr": settings.learning_rate_grid},
             {"params": model.deformation_tables(), "lr": settings.learning_rate_deformation},
         ]  # a group may be empty
+        leave_the_compiler_out()
         self.grid_optimiser = GridAdam(tables)
         groups = [
             {"params": model.network_parameters(), "lr": settings.learning_rate_mlp},
@@ -87,7 +89,7 @@ class Trainer:
             groups.append(
                 {"params": model.motion_parameters(), "lr": settings.learning_rate_motion}
             )
-        self.network_optimiser = torch.optim.Adam(groups, fused=True)
+        self.network_optimiser = Adam(groups, fused=True)
         self.optimisers = [self.grid_optimiser, self.network_optimiser]
         self.rates = [[group["lr"] for group in o.param_groups] for o in self.optimisers]
         self.device = device
@@ -174,7 +176,7 @@ class Trainer:
         """Pull identity-start mappings towards the frame (Layered Neural Atlases does so too)."""
         steps = self.settings.pretrain_iterations
         progress.stage("pre-training", steps)
-        optimiser = torch.optim.Adam(self.model.mappings.parameters(), lr=1e-4)
+        optimiser = Adam(self.model.mappings.parameters(), lr=1e-4)
         frames, height, width = self.data.shape
         for step in range(steps * frames // 10 + 1):
             random = np.random.default_rng((self.sampler.seed, step, 3))
