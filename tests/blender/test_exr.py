@@ -7,6 +7,8 @@ import pytest
 
 from blender_addon.shot.exr import ExrError, read_channels
 
+pytestmark = pytest.mark.once
+
 CHANNELS = ("Map.X", "Map.Y", "Map.Z", "Residual.R", "Residual.G", "Residual.B")
 
 WRITE = """

@@ -12,7 +12,10 @@ import pytest
 from blender_addon.jobs import claim, process
 from blender_addon.jobs.claim import Claimed, claimed, read_holder
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes as POSIX has them")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="processes as POSIX has them"),
+]
 
 
 class TestClaim:

@@ -13,7 +13,10 @@ from blender_addon.jobs.job import Job
 from blender_addon.jobs.job_files import read_mark
 from blender_addon.jobs.lanes import Queue
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes as POSIX has them")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="processes as POSIX has them"),
+]
 
 
 def test_resume_waits_until_the_engine_has_gone(tmp_path, script_job, tick_until):

@@ -19,6 +19,8 @@ from blender_addon.jobs.runner import INTERVAL, describe, runner, timer
 from blender_addon.strip import render_job
 from blender_addon.ui import panel_decompose
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture
 def extension(tick_until):

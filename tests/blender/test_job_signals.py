@@ -11,7 +11,10 @@ from blender_addon.jobs import process
 from blender_addon.jobs.job import Job
 from blender_addon.jobs.job_files import Mark, read_mark
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes as POSIX has them")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="processes as POSIX has them"),
+]
 
 
 class TestSignals:

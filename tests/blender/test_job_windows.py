@@ -15,6 +15,8 @@ from blender_addon.jobs import claim, process, supervise
 from blender_addon.jobs.claim import claimed
 from blender_addon.jobs.supervise import Steps
 
+pytestmark = pytest.mark.once
+
 NO_WINDOW = 0x08000000
 SIGNALS = pytest.mark.skipif(sys.platform == "win32", reason="the other half of this file's fakes")
 

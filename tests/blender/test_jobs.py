@@ -267,7 +267,10 @@ def child_of(job: Job) -> int:
     return int(child)
 
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them"),
+]
 
 
 def test_a_listener_that_fails_does_not_stop_the_queue(monkeypatch, capsys):

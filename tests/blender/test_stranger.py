@@ -26,6 +26,8 @@ from blender_addon.strip.render_job import queue_render
 from blender_addon.strip.strips import render_pattern
 from blender_addon.ui import panel_decompose
 
+pytestmark = pytest.mark.once
+
 PARTS = (
     "manifest.json", "frames", "frames/00002.png", "maps", "maps/00001.exr", "textures",
     "textures/toy.png", "edits", "edits/toy.png", "render", "render/00000.png", "paint",

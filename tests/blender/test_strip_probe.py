@@ -15,6 +15,8 @@ from blender_addon.strip import strip_probe, strips, timing
 from blender_addon.strip.render_job import queue_render
 from blender_addon.strip.sources import Source, read_around, read_strip
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(autouse=True)
 def extension():

@@ -11,6 +11,8 @@ from scenes.truth.scenes import SCENES
 from scenes.truth.stage import GREY, Stage
 from scenes.truth.writing import write_picture
 
+pytestmark = pytest.mark.once
+
 WIDTH, HEIGHT = 96, 54
 
 
