@@ -74,9 +74,9 @@ def build_group(
             column += 200
     if plate:
         total, column = plate.passing(total, column), column + 200
-    opaque = tree.nodes.new("CompositorNodeSetAlpha")
-    compat.feed(tree, total, opaque.inputs[0])
-    total = _place(opaque, "Opaque", (column, 0)).outputs[0]
+    # Replaced, not applied: full mode sums premultiplied shares, whose alpha is the first layer's
+    total = compat.set_alpha(tree, total, 1.0, apply=False)
+    _place(total.node, "Opaque", (column, 0))
     if not raw:
         total = _convert(tree, total, DISPLAY, LINEAR, (column + 200, 0))
     if plate:

@@ -138,3 +138,28 @@ def test_equals_engine_renderer(made, tmp_path, mode, engine, reference):
 def group_node(group):
     tree = compat.compositor_tree(bpy.context.scene)
     return next(node for node in tree.nodes if getattr(node, "node_tree", None) == group)
+
+
+@pytest.mark.parametrize("mode", ["delta", "full"])
+def test_the_picture_is_opaque(made, tmp_path, mode, reference):
+    """As a window shows it: alpha below 1 at soft edges was an outline over whatever lay below.
+
+    Pictures are premultiplied, so a straight picture of them would also have other colours.
+    """
+    open_shot(made / "shot.nvd", mode)
+    scene = bpy.context.scene
+    settings = scene.render.image_settings
+    truth = reference.Truth(made)
+    for t in range(3):
+        settings.file_format, settings.color_mode, settings.color_depth = "PNG", "RGBA", "16"
+        scene.render.filepath = str(tmp_path / f"rgba_{t}.png")
+        scene.frame_set(t + 1)
+        bpy.ops.render.render(write_still=True)
+        image = bpy.data.images.load(scene.render.filepath)
+        image.colorspace_settings.name, image.alpha_mode = "Non-Color", "CHANNEL_PACKED"
+        pixels = np.empty(len(image.pixels), np.float32)
+        image.pixels.foreach_get(pixels)
+        pixels = pixels.reshape(image.size[1], image.size[0], 4)[::-1]
+        assert pixels[..., 3].min() == 1
+        wanted = np.clip(truth.picture(t, mode), 0, 1)
+        assert np.abs(pixels[..., :3] - wanted).max() < 1.5 / 255
