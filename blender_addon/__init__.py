@@ -16,7 +16,7 @@ from .blender import undo
 from .decompose import properties
 from .jobs import runner
 from .paint import frame_canvas, preview
-from .shot import painting, shot_events, shots
+from .shot import edit_files, painting, shot_events, shots
 from .strip import render_job
 from .ui import (
     frame_operators,
@@ -37,6 +37,7 @@ _parts = (  # each has register() and unregister()
     shots,
     shot_events,
     painting,
+    edit_files,
     preview,
     render_job,
     frame_canvas,

@@ -26,7 +26,7 @@ from ..errors import AddonError
 from ..jobs.job import DONE, INTERRUPTED, Job
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
-from ..shot import painting
+from ..shot import file_stamps, painting
 from ..shot.folder import Shot, ShotError
 from ..shot.shots import NVD_PG_layer, NVD_PG_shot, all_shots, listed_shot, stored_path
 from ..strip.strips import render_command, strip_named
@@ -276,6 +276,7 @@ def _put_on(layer: NVD_PG_layer, made: Path, file: Path) -> None:
     new.buffers_free()
     put_in_place(old, new)
     layer.edit = new
+    file_stamps.note(new)
 
 
 def _close(entry: NVD_PG_shot, layer: NVD_PG_layer | None) -> None:

@@ -23,6 +23,7 @@ from ..blender.handlers import register_handlers_factory
 from ..blender.inside import inside_path
 from ..blender.pixels import read_pixels, write_pixels
 from ..blender.undo import keep_packed, put_in_place, watch
+from . import file_stamps
 from .folder import ShotError
 from .patterns import kind_of, pattern
 from .resample import DEAD_ZONE
@@ -59,12 +60,21 @@ def save_edits(entry: NVD_PG_shot) -> list[Path]:
     """Write every edit that was painted on since; returns the files written.
 
     Each is written beside and renamed, so that a crash or a full disk leaves the old one whole,
-    and the paint in Blender. ShotError where that happens.
+    and the paint in Blender. ShotError where that happens, and where another program has changed a
+    file since; the other layers are written all the same.
     """
     unsaved = [layer for layer in entry.layers if is_unsaved(layer)]
     if unsaved and entry.missing:
         entry.read()  # raises, and says what to do
-    return [save_image(layer.edit, entry) for layer in unsaved]
+    files, refusals = [], []
+    for layer in unsaved:
+        try:
+            files.append(save_image(layer.edit, entry))
+        except ShotError as error:
+            refusals.append(error)
+    if refusals:
+        raise refusals[0]
+    return files
 
 
 def is_unsaved(layer: NVD_PG_layer) -> bool:
@@ -137,10 +147,24 @@ def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
         if link.from_node.bl_idname == "CompositorNodeImage":
             link.from_node.image = layer.image
     compare(entry, layer)
-    for space in image_editors().values():
+    for place, space in image_editors().items():
         if space.image == before:
             space.image = layer.image
+            _look_only(place, space, layer.shown is not None)
     return layer.image
+
+
+_painted_in: set[tuple[int, int]] = set()  # editors that are to paint again when an edit is shown
+
+
+def _look_only(place: tuple[int, int], space: bpy.types.SpaceImageEditor, reference: bool) -> None:
+    """Take an editor out of painting while it shows what is only to be looked at, and back."""
+    if reference and space.ui_mode == "PAINT":
+        space.ui_mode = "VIEW"
+        _painted_in.add(place)
+    elif not reference and place in _painted_in:
+        space.ui_mode = "PAINT"
+        _painted_in.discard(place)
 
 
 def shown(layer: NVD_PG_layer) -> str:
@@ -171,10 +195,16 @@ def edit_of(layer: NVD_PG_layer) -> bpy.types.Image:
 def save_image(image: bpy.types.Image, entry: NVD_PG_shot) -> Path:
     """Write the image to its file in the shot's folder, beside and renamed.
 
-    ShotError where the disk refuses, and where the file, which a .blend from elsewhere may name as
-    it likes, does not lie in that folder.
+    ShotError where the disk refuses, where another program has changed the file since Blender read
+    it, and where the file, which a .blend from elsewhere may name as it likes, does not lie in that
+    folder.
     """
     path = inside_path(entry.path, Path(image["nvd_path"]), ShotError)
+    if file_stamps.changed_elsewhere(image):
+        raise ShotError(
+            f"{path} was changed by another program since Blender read it",
+            "choose Take the File or Keep My Paint in the tab Layers; both are kept until then",
+        )
     beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     packed = image.packed_file is not None
     try:
@@ -191,6 +221,7 @@ def save_image(image: bpy.types.Image, entry: NVD_PG_shot) -> Path:
         watch(image)
         image.unpack(method="REMOVE")
     image.reload()
+    file_stamps.note(image)
     return path
 
 

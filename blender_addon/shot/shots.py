@@ -24,7 +24,7 @@ from bpy.props import (
 
 from ..blender import compat
 from ..blender.undo import watch
-from . import nodes
+from . import file_stamps, nodes
 from .folder import Shot, ShotError, read_shot
 from .patterns import kind_of, pattern
 from .resample import learned_at
@@ -184,6 +184,7 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
         if not known.startswith(old + os.sep):
             continue
         path = str(shot.folder / os.path.relpath(known, old))
+        file_stamps.moved(known, path)
         if image.is_dirty or image.packed_file:
             watch(image)
         image["nvd_path"], image.filepath_raw = path, stored_path(path)
@@ -239,6 +240,11 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
     for made, layer in zip(entry.layers, shot.layers, strict=True):
         made.edit, made.learned = image_of(layer.edit), image_of(layer.texture)
         made.base, made.shown = learned_at(made.learned, made.edit.size), None
+        has_unsaved = made.edit.is_dirty or made.edit.packed_file is not None
+        if has_unsaved:
+            file_stamps.note_if_new(made.edit, has_unsaved)
+        else:
+            file_stamps.note(made.edit)
     for image in bpy.data.images:
         if "nvd_path" in image:
             if image.is_dirty or image.packed_file:

@@ -9,7 +9,7 @@ from bpy.props import EnumProperty, StringProperty
 from ..blender import compat
 from ..engine.find import find_engine
 from ..paint import preview
-from ..shot import painting, shots
+from ..shot import edit_files, painting, shots
 from ..strip import strips
 from ..strip.render_job import queue_render
 from .frame_operators import draw_canvas
@@ -65,6 +65,26 @@ class NVD_OT_bring_back(OnLayer, bpy.types.Operator):
 
     def work_on(self, _context, _entry, layer):
         painting.bring_back(layer)
+
+
+class NVD_OT_take_file(OnLayer, bpy.types.Operator):
+    """Take what another program wrote; your paint is kept for Bring Back Paint"""
+
+    bl_idname = "nvd.take_file"
+    bl_label = "Take the File"
+
+    def work_on(self, _context, _entry, layer):
+        edit_files.take_file(layer)
+
+
+class NVD_OT_keep_paint(OnLayer, bpy.types.Operator):
+    """Keep your paint. The file is written over when you save; Bring Back Paint has what it held"""
+
+    bl_idname = "nvd.keep_paint"
+    bl_label = "Keep My Paint"
+
+    def work_on(self, _context, _entry, layer):
+        edit_files.keep_paint(layer)
 
 
 class NVD_OT_save_edits(OnShot, bpy.types.Operator):
@@ -144,6 +164,8 @@ class NVD_UL_layers(bpy.types.UIList):
     def draw_item(self, _context, layout, _data, item, _icon, _active, _name):
         image = item.learned
         layout.label(text=item.name, icon_value=layout.icon(image) if image else 0)
+        if edit_files.in_conflict(item):
+            layout.label(text="", icon="ERROR")
         if painting.is_unsaved(item):
             layout.label(text="", icon="GREASEPENCIL")
         if item.shown is not None:
@@ -194,6 +216,12 @@ def _draw_layer(layout, entry, layer) -> None:
     for what in painting.VIEWS:
         text = what.capitalize()
         row.operator("nvd.show_layer", text=text, depress=now == what).what = what
+    if edit_files.in_conflict(layer):
+        box = layout.box()
+        box.label(text="Another program has changed its file too", icon="ERROR")
+        row = box.row(align=True)
+        row.operator("nvd.take_file")
+        row.operator("nvd.keep_paint")
     row = layout.row(align=True)
     row.operator("nvd.restore_learned")
     if layer.taken_back is not None:
@@ -223,6 +251,8 @@ _CLASSES = (
     NVD_OT_show_layer,
     NVD_OT_restore_learned,
     NVD_OT_bring_back,
+    NVD_OT_take_file,
+    NVD_OT_keep_paint,
     NVD_OT_save_edits,
     NVD_OT_preview,
     NVD_OT_find_again,
