@@ -164,7 +164,8 @@ def _read(shot: Shot, path: Path | str) -> tuple[np.ndarray, np.ndarray | None, 
             found="infinite values or NaN",
             remedy="clamp the image and save it again",
         )
-    return *display_colours(_of_clip(clip, Path(path), image)), image.dtype.kind != "f"
+    image = _of_clip(clip, Path(path), image)
+    return *display_colours(image), image.dtype.kind != "f"
 
 
 def _of_clip(clip: ClipRecord, path: Path, image: np.ndarray) -> np.ndarray:

@@ -163,7 +163,7 @@ def _function(text: str, name: str) -> Callable[[np.ndarray], np.ndarray]:
     try:
         config = lib.Config.CreateFromConfigIOProxy(files.proxy)
         processor = config.getProcessor(lib.FileTransform(src=name))
-    except lib.Exception as error:
+    except (lib.Exception, lib.ExceptionMissingFile) as error:
         raise ValueError(str(error)) from error
     return applied(processor, lib)
 

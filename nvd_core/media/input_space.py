@@ -98,7 +98,7 @@ def space_of_file_rules(config: str, path: Path) -> str | None:
         if opened.getMajorVersion() < 2 or opened.filepathOnlyMatchesDefaultRule(str(path)):
             return None
         return str(opened.getColorSpaceFromFilepath(str(path))[0])
-    except (lib.Exception, ValueError, TypeError):
+    except (lib.Exception, lib.ExceptionMissingFile, ValueError, TypeError):
         return None
 
 
