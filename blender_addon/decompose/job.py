@@ -41,7 +41,8 @@ def decompose(
     frames: first and last frame of the source, counted from 0. height: in pixels; the source's.
     mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
     space: a colour space and the OpenColorIO configuration (a file) that has it; None: what the
-    source says. settings: a YAML file for the training. python: the engine's; `find_engine` finds it.
+    source says. settings: a YAML file for the training.
+    python: the engine's; `find_engine` finds it.
     """
     job = decompose_job(
         source,

@@ -11,7 +11,7 @@ import pytest
 import blender_addon
 from blender_addon.blender import compat
 from blender_addon.blender.primaries import space_called
-from blender_addon.decompose.strip_job import decompose_strip
+from blender_addon.decompose.strip_job import Object, decompose_strip
 from blender_addon.errors import AddonError
 from blender_addon.jobs.runner import runner
 from blender_addon.paint import frame_canvas
@@ -143,9 +143,10 @@ def test_a_strip_is_decomposed_in_its_space(tmp_path, made, engine, tiny_job, sp
     )
     strip = strip_of(folder, suffix, space)
     out = tmp_path / "shot.nvd"
-    job = decompose_strip(strip, out, settings=settings, device="cpu")
+    dog = Object("dog", path=str(folder / "masks"))
+    job = decompose_strip(strip, out, [dog], settings=settings, device="cpu")
     tiny_job.tick_until(lambda: job.ended, runner.tick, 200)
-    assert job.state == "done", job.log
+    assert job.state == "done", f"{job.log.error} {job.log.message}"
     known = json.loads((out / "manifest.json").read_text())["clip"]["picture"]["space"]
     assert known["name"] == space
     engine.run(SCRIPT, "colours", out, tmp_path / "colours.npz")

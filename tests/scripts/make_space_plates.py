@@ -40,6 +40,9 @@ def write_files(out: Path, config: str, space: str, suffix: str) -> Path:
             dtype = "uint8" if suffix == "png8" else "uint16"
             out.mkdir(parents=True, exist_ok=True)
             write_image(path, media_files.integers(values.clip(0, 1), dtype))
+        y, x = np.mgrid[0 : media_files.HEIGHT, 0 : media_files.WIDTH]
+        disc = np.hypot(x - 24, y - 16)[..., None] < 9
+        write_image(out / "masks" / f"{t:04d}.png", (255 * disc).astype(np.uint8))
     return out / f"in.%04d.{suffix[:3]}"
 
 
