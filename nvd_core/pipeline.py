@@ -83,7 +83,9 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
         with writing(folder, DECOMPOSE, progress):
             return _go_on(folder, job, settings, progress)
     check_free(folder)
-    named = input_space(job.ocio, job.input_space) if job.input_space and job.ocio else None
+    named = None
+    if job.input_space and job.ocio:
+        named = input_space(job.ocio, job.input_space, job.hdr_white)
     clip = open_clip(job.source, _range(job), job.height, _reading(job, named and named.space))
     if named and _is_its_own(clip.info, named.conversion):
         clip.info = replace(clip.info, picture=replace(clip.info.picture, space=None))

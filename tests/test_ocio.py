@@ -251,6 +251,20 @@ def test_a_pq_movie_gives_linear_exr(tmp_path, media_files):
     assert media_files.movie_tags(tmp_path / "out.mp4")["tags"] == (9, 16, 9, 1)
 
 
+@pytest.mark.parametrize("name", [PQ, HLG])
+def test_white_of_an_hdr_space(name):
+    """As Blender takes it, 203 nits are 1; no other space has such a white."""
+    codes = np.linspace(0, 1, 20)[:, None].repeat(3, 1)
+    usual, other = (input_space(BUILT_IN, name, white).conversion for white in (None, 203))
+    np.testing.assert_allclose(
+        other.to_linear(codes), usual.to_linear(codes) * 100 / 203, rtol=1e-5
+    )
+    light = np.linspace(0, 4, 20)[:, None].repeat(3, 1)
+    np.testing.assert_allclose(other.to_linear(other.from_linear(light)), light, atol=1e-3)
+    same = {input_space(BUILT_IN, LOGC, white).conversion.digest for white in (None, 100, 203)}
+    assert len(same) == 1
+
+
 def test_alpha_stays_in_a_space(tmp_path, media_files):
     for t in range(2):
         image = media_files.ramp(t, alpha=True)

@@ -16,6 +16,8 @@ from ..jobs.job import Job, new_name
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
 
+HDR_WHITE = 203
+"""nits that Blender 5 makes 1 of PQ and HLG; before it had no such spaces"""
 PRESETS = ("fast", "fine", "paper")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -102,7 +104,7 @@ def decompose_job(
     if mask_margin:
         words += ["--mask-margin", mask_margin]
     if space:
-        words += ["--input-space", space[0], "--ocio", space[1]]
+        words += ["--input-space", space[0], "--ocio", space[1], "--hdr-white", HDR_WHITE]
     if settings:
         words += ["--settings", settings]
     command = engine_command(python, *words, "--preset", preset, "--device", device)

@@ -173,6 +173,7 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         deinterlace=parsed.deinterlace,
         input_space=parsed.input_space,
         ocio=_configuration(parsed) if parsed.input_space else None,
+        hdr_white=parsed.hdr_white if parsed.input_space else None,
     )
     return decompose(parsed.out, job, settings, progress)
 
@@ -327,6 +328,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CONFIG",
         help="OpenColorIO configuration that has the space: a file or ocio://...; by itself that "
         "of the variable OCIO, else OpenColorIO's own for ACES",
+    )
+    decompose.add_argument(
+        "--hdr-white",
+        type=whole(1, 10000),
+        metavar="NITS",
+        help="what is 1 of an input space of HDR displays (PQ, HLG): by itself 100, as "
+        "OpenColorIO has it; Blender takes 203",
     )
     decompose.add_argument("--height", type=whole(16, 16384), help="working height in pixels")
     decompose.add_argument("--preset", choices=("fast", "fine", "paper"), help="default: fast")

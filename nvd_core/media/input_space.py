@@ -35,6 +35,7 @@ _OWN = (
     *("Utility - Linear - sRGB", "Utility - Linear - Rec.709", "lin_srgb"),
 )
 """what configurations call linear Rec.709; theirs is taken before that of OpenColorIO's own"""
+_HDR, _OCIO_WHITE = "hdr-video", 100  # nits
 _TOLERANCE = 0.01
 """display-encoded: by how much a painted colour may come back as another"""
 _MOST_OFF = 0.1
@@ -53,10 +54,11 @@ class Found:
     cautions: tuple[str, ...] = ()
 
 
-def input_space(config: str, name: str) -> Found:
+def input_space(config: str, name: str, white: float | None = None) -> Found:
     """The space called `name` (or by an alias, or a role) of a configuration; NvdError.
 
-    `config` is a file (.ocio, .ocioz) or one of OpenColorIO's own (`ocio://...`).
+    `config` is a file (.ocio, .ocioz) or one of OpenColorIO's own (`ocio://...`). Of a space of HDR
+    displays `white`, in nits, becomes 1; by itself the configuration's, which is 100.
     """
     lib = ocio()
     opened = _opened(lib, config)
@@ -68,7 +70,9 @@ def input_space(config: str, name: str) -> Found:
             found="isdata: true",
             remedy="name the space of the clip, or leave out --input-space",
         )
-    conversion = _made(lib, opened, config, space.getName())
+    hdr = space.getEncoding() == _HDR
+    shares = _OCIO_WHITE / white if hdr and white else 1.0
+    conversion = _made(lib, opened, config, space.getName(), shares)
     cautions = _about_paint(conversion, config, space.getName())
     named = opened.getName() or Path(config).name
     made = InputSpace(space.getName()[:200], named[:1000], conversion.digest)
@@ -132,7 +136,8 @@ def _named(opened: Any, config: str, name: str) -> Any:
     )
 
 
-def _made(lib: Any, opened: Any, config: str, name: str) -> Conversion:
+def _made(lib: Any, opened: Any, config: str, name: str, scale: float) -> Conversion:
+    """`scale` is what the linear values are multiplied by."""
     ours = lib.Config.CreateFromFile(_OURS)
     between = lib.Config.GetProcessorFromConfigs
     problem = f"cannot convert {name} of {config} to linear Rec.709"
@@ -148,20 +153,28 @@ def _made(lib: Any, opened: Any, config: str, name: str) -> Conversion:
         else:  # an older one: OpenColorIO looks for a space that it knows by its values
             there_ = lib.Config.GetProcessorToBuiltinColorSpace(opened, name, _REC709)
             back = lib.Config.GetProcessorFromBuiltinColorSpace(_REC709, opened, name)
-        texts = [_text(lib, opened, processor) for processor in (there_, back)]
+        forward, inverse = (_steps(lib, processor) for processor in (there_, back))
+        if scale != 1:
+            forward.appendTransform(_scaling(lib, scale))
+            inverse.prependTransform(_scaling(lib, 1 / scale))
+        groups = forward, inverse
+        texts = [group.write(FORMAT, opened) for group in groups]
         conversion = Conversion(*texts)
         for text in texts:
             check_self_contained(text.encode())
             if len(text) > MOST_BYTES:
                 raise ValueError(f"its tables take more than {MOST_BYTES >> 20} MB")
-        _check_kept(lib, conversion, there_, back)
+        _check_kept(lib, conversion, *(opened.getProcessor(group) for group in groups))
     return conversion
 
 
-def _text(lib: Any, opened: Any, processor: Any) -> str:
+def _steps(lib: Any, processor: Any) -> Any:
     """All that a processor does, its tables included."""
-    lossless = processor.getOptimizedProcessor(lib.OPTIMIZATION_LOSSLESS)
-    return lossless.createGroupTransform().write(FORMAT, opened)
+    return processor.getOptimizedProcessor(lib.OPTIMIZATION_LOSSLESS).createGroupTransform()
+
+
+def _scaling(lib: Any, scale: float) -> Any:
+    return lib.MatrixTransform(matrix=list(np.diag([scale, scale, scale, 1.0]).ravel()))
 
 
 def _check_kept(lib: Any, conversion: Conversion, to_linear: Any, from_linear: Any) -> None:

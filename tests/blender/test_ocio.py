@@ -27,7 +27,7 @@ SPACES = [("ACEScg", "exr"), ("Rec.1886", "png"), ("Rec.1886", "png8")]
 if CAMERAS:
     SPACES += [("ARRI LogC3 (EI800)", "png"), ("S-Log3 S-Gamut3.Cine", "exr")]
 if bpy.app.version >= (5, 0):
-    SPACES += [("Rec.2100-PQ", "png")]
+    SPACES += [("Rec.2100-PQ", "png"), ("Rec.2100-HLG", "png")]
 _made = {}
 
 

@@ -30,7 +30,7 @@ def light(t: int) -> np.ndarray:
 
 
 def write_files(out: Path, config: str, space: str, suffix: str) -> Path:
-    conversion = input_space(config, space).conversion
+    conversion = input_space(config, space, 203).conversion
     for t in range(8):
         values = conversion.from_linear(light(t))
         path = out / f"in.{t:04d}.{suffix[:3]}"
@@ -47,7 +47,7 @@ def write_files(out: Path, config: str, space: str, suffix: str) -> Path:
 
 
 def make_shot(out: Path, config: str, space: str, suffix: str) -> None:
-    found = input_space(config, space)
+    found = input_space(config, space, 203)  # nits, as Blender has it
     source = write_files(out / "source", config, space, suffix)
     found.conversion.save(out / "shot.nvd")
     reading = Reading(named=True, space=found.space)
