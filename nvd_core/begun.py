@@ -15,10 +15,10 @@ from nvd_core.runtime.reading import reading, there
 from nvd_core.settings import Settings, load_settings, to_dict
 
 JOB, SETTINGS, MANIFEST = "job.json", "settings.yaml", "manifest.json"
-ERROR_LOG = "nvd-error.log"
+ERROR_LOG, COLOUR = "nvd-error.log", "colour"
 _SAME = (
     *("source", "masks", "frames", "height", "seed"),
-    *("missing", "rate", "start", "deinterlace"),
+    *("missing", "rate", "start", "deinterlace", "input_space", "ocio", "hdr_white"),
 )
 """what two jobs must have in common to be the same, beside the settings"""
 _MOST_NAMED = 5
@@ -39,7 +39,8 @@ def check_free(folder: Path) -> None:
     """NvdError where a folder without a decomposition holds what is not ours.
 
     What a run leaves that was killed before it noted its job counts as nothing: the lock, the
-    settings, and files half written. settings.yaml alone, without our lock, is somebody else's.
+    settings, a colour space's conversion, and files half written. settings.yaml alone, without our
+    lock, is somebody else's.
     """
     if not there(folder.exists):
         return
@@ -48,7 +49,7 @@ def check_free(folder: Path) -> None:
     with reading(folder, "the folder", "choose another --out, or one that you may read"):
         names = {path.name for path in folder.iterdir() if not is_temporary(path.name)}
     if LOCK in names:
-        names -= {LOCK, OWNER, SETTINGS, ERROR_LOG}
+        names -= {LOCK, OWNER, SETTINGS, ERROR_LOG, COLOUR}
     if names:
         raise NvdError(
             f"{folder} is not empty",

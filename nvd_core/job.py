@@ -69,8 +69,14 @@ class Job(Declared):
     """what frames count from; None: 0; older files lack it"""
     deinterlace: bool = False
     """whether whole frames are made of a movie's fields; older files lack it"""
+    input_space: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+    """name of the source's colour space; None: as the source says; older files lack it"""
+    ocio: PathText | None = None
+    """the OpenColorIO configuration that has it, absolute path or ocio://; older files lack it"""
+    hdr_white: Annotated[float, within(1, 10000)] | None = None
+    """nits that are 1 of a space of HDR displays; None: OpenColorIO's 100; older files lack it"""
     said: list[str] = field(default_factory=list)
-    """what is to be said of the masks, in words; older files lack it"""
+    """what is to be said of masks and colour space, in words; older files lack it"""
     id: Annotated[str, text_like("[0-9a-f]{32}", "32 digits, 0 to f")] | None = None
     """what the user who began it knows it by (origin.py); older files lack it"""
 

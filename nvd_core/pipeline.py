@@ -4,8 +4,10 @@ Every stage reads what the stage before wrote and is repeated whole if it was in
 training alone goes on from its last checkpoint. `job.json` says which stages are done.
 """
 
+import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,8 +20,11 @@ from nvd_core.begun import SETTINGS, check_free, check_same, is_begun, is_finish
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.saved_model import save_architecture
 from nvd_core.job import Job
-from nvd_core.media.clip import OVERSCAN, ClipInfo, Reading, import_clip, open_clip
+from nvd_core.media.clip import OVERSCAN, Clip, ClipInfo, Reading, import_clip, open_clip
+from nvd_core.media.conversion import Conversion, known_in
 from nvd_core.media.images import write_image
+from nvd_core.media.input_space import input_space, says_nothing_new, space_of_file_rules
+from nvd_core.media.picture import InputSpace
 from nvd_core.origin import check_origin, note_begun
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
@@ -78,7 +83,12 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
         with writing(folder, DECOMPOSE, progress):
             return _go_on(folder, job, settings, progress)
     check_free(folder)
-    clip = open_clip(job.source, _range(job), job.height, _reading(job))
+    named = None
+    if job.input_space and job.ocio:
+        named = input_space(job.ocio, job.input_space, job.hdr_white)
+    clip = open_clip(job.source, _range(job), job.height, _reading(job, named and named.space))
+    if named and _is_its_own(clip.info, named.conversion):
+        clip.info = replace(clip.info, picture=replace(clip.info.picture, space=None))
     masks = load_masks([tuple(mask) for mask in job.masks], clip.info)
     _detector(job, settings)
     wants_bfloat16(settings.mixed_precision, choose_device(job.device))
@@ -98,6 +108,9 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
         check_free(folder)
         job.clip, job.mask_frames = clip.info.to_json(), single_frames(masks)
         job.said = [caution for mask in masks if mask for caution in mask.cautions]
+        job.said += named.cautions if named else _about_file_rules(job, clip)
+        if named and clip.info.picture.space:
+            named.conversion.save(folder)
         note_begun(folder, job, settings)
         save_settings(settings, inside(folder, SETTINGS))
         job.save(folder)  # last: from here on the folder can be resumed
@@ -162,9 +175,33 @@ def _finished(folder: Path, progress: Progress) -> dict:
     }
 
 
-def _reading(job: Job) -> Reading:
+def _reading(job: Job, space: InputSpace | None) -> Reading:
     rate = Fraction(*job.rate) if job.rate else None
-    return Reading(job.missing, rate, job.start, job.deinterlace)
+    named = job.input_space is not None
+    return Reading(job.missing, rate, job.start, job.deinterlace, named, space)
+
+
+def _is_its_own(info: ClipInfo, conversion: Conversion) -> bool:
+    """Whether the space that was named is what the clip is taken for without it."""
+    return says_nothing_new(conversion, info.picture, info.encoding == "linear")
+
+
+def _about_file_rules(job: Job, clip: Clip) -> list[str]:
+    """What the configuration that OCIO names would have said, as other programs go by it.
+
+    It is only said: a render on another machine must not depend on a variable there.
+    """
+    config = os.environ.get("OCIO")
+    try:
+        name = space_of_file_rules(config, clip.first_file) if config else None
+        if not name or _is_its_own(clip.info, input_space(config, name).conversion):
+            return []
+    except NvdError:
+        return []
+    return [
+        f"by the file rules of {config} (OCIO) the clip is {name}, and it is not taken for that: "
+        f'--input-space "{name}" does'
+    ]
 
 
 def _range(job: Job) -> tuple[int, int] | None:
@@ -239,7 +276,12 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     if "frames" in job.done and job.clip:
         info = ClipInfo.from_json(job.clip | {"source": job.source})  # which is not read any more
     else:
-        clip = open_clip(job.source, _range(job), job.height, _reading(job))
+        space = None
+        if job.input_space and job.clip:  # the folder has its conversion since it was begun
+            space = ClipInfo.from_json(job.clip | {"source": job.source}).picture.space
+        if space:
+            known_in(folder, space.digest)
+        clip = open_clip(job.source, _range(job), job.height, _reading(job, space))
         info, job.clip = clip.info, clip.info.to_json()
         written = ("frames", OVERSCAN, "work")
         stages.run("frames", lambda: import_clip(clip, folder, progress), *written)

@@ -8,7 +8,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
-from nvd_core.media.picture import Picture
+from nvd_core.media.picture import InputSpace, Picture
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot import manifest as module
 from nvd_core.shot.manifest import (
@@ -226,10 +226,11 @@ def test_docs_list_every_key_with_its_type():
         (Manifest, ""),
         (ClipRecord, "clip."),
         (Picture, "clip.picture."),
+        (InputSpace, "clip.picture.space."),
         (LayerRecord, "layers[]."),
     ):
         for key, kind in get_type_hints(record).items():
-            if kind not in (ClipRecord, Picture):
+            if kind not in (ClipRecord, Picture, InputSpace | None):
                 expected[prefix + key] = described(kind)
     documented = {row[0].strip("`"): row[1] for row in documented_rows("key")}
     assert documented == expected

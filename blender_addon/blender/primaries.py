@@ -1,4 +1,4 @@
-"""Blender's linear colour spaces by their primaries."""
+"""Blender's colour spaces by their primaries, and by the names that others have for them."""
 
 from collections.abc import Sequence
 
@@ -33,12 +33,33 @@ _SPACES = (
 )
 
 
+_OTHER_NAMES = (
+    ("sRGB", "sRGB - Display", "sRGB Encoded Rec.709 (sRGB)", "sRGB - Texture"),
+    ("Rec.1886", "Rec.1886 Rec.709 - Display"),
+    ("Rec.2100-PQ", "Rec.2100-PQ - Display"),
+    ("Rec.2100-HLG", "Rec.2100-HLG - Display"),
+)
+
+
+def space_called(name: str) -> str | None:
+    """Blender's name of a colour space that another configuration calls `name`; None without it."""
+    known = _known()
+    if name in known:
+        return name
+    alike = (names for names in (*(n for _, n in _SPACES), *_OTHER_NAMES) if name in names)
+    return next((one for names in alike for one in names if one in known), None)
+
+
+def _known() -> list[str]:
+    settings = bpy.types.ColorManagedInputColorspaceSettings.bl_rna.properties["name"]
+    return [item.identifier for item in settings.enum_items]
+
+
 def linear_space(primaries: Sequence[float] | None) -> str | None:
     """The name of the linear colour space of these primaries (None: Rec.709), None without one."""
     if primaries is None:
         return LINEAR
-    settings = bpy.types.ColorManagedInputColorspaceSettings.bl_rna.properties["name"]
-    known = [item.identifier for item in settings.enum_items]
+    known = _known()
     for numbers, names in _SPACES:
         if all(abs(a - b) < CLOSE for a, b in zip(numbers, primaries, strict=True)):
             return next((name for name in names if name in known), None)

@@ -16,6 +16,8 @@ from ..jobs.job import Job, new_name
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
 
+HDR_WHITE = 203
+"""nits that Blender 5 makes 1 of PQ and HLG; before it had no such spaces"""
 PRESETS = ("fast", "fine", "paper")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -32,6 +34,7 @@ def decompose(
     device: str = "auto",
     settings: str | Path = "",
     python: Path | None = None,
+    space: tuple[str, str | Path] | None = None,
 ) -> Job:
     """Queue the decomposition of `source` into the new folder `out`; returns its job at once.
 
@@ -39,7 +42,9 @@ def decompose(
     masks: (name, path) an object, front to back; none: what moves is found by itself.
     frames: first and last frame of the source, counted from 0. height: in pixels; the source's.
     mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
-    settings: a YAML file for the training. python: the engine's; `find_engine` finds it.
+    space: a colour space and the OpenColorIO configuration (a file) that has it; None: what the
+    source says. settings: a YAML file for the training.
+    python: the engine's; `find_engine` finds it.
     """
     job = decompose_job(
         source,
@@ -52,6 +57,7 @@ def decompose(
         device=device,
         settings=settings,
         python=python,
+        space=space,
     )
     return runner.queue_job(job)
 
@@ -68,6 +74,7 @@ def decompose_job(
     device: str = "auto",
     settings: str | Path = "",
     python: Path | None = None,
+    space: tuple[str, str | Path] | None = None,
     before: Sequence[dict] = (),
     copies: Sequence[tuple[str, str]] = (),
     name: str = "",
@@ -96,6 +103,8 @@ def decompose_job(
         words += ["--height", height]
     if mask_margin:
         words += ["--mask-margin", mask_margin]
+    if space:
+        words += ["--input-space", space[0], "--ocio", space[1], "--hdr-white", HDR_WHITE]
     if settings:
         words += ["--settings", settings]
     command = engine_command(python, *words, "--preset", preset, "--device", device)

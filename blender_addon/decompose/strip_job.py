@@ -22,6 +22,7 @@ from ..errors import AddonError
 from ..jobs.job import Job, new_name
 from ..jobs.runner import runner
 from ..strip.sources import Source, image_files, read_strip
+from ..strip.space import named_space
 from .job import decompose_job
 
 
@@ -54,7 +55,7 @@ def decompose_strip(
 
     objects: front to back; none: what moves is found by itself. `options` are those of
     `decompose`: height, preset, device, settings, python. `scene` remembers the job. `layer` is
-    that of EXR files to take; empty: the picture.
+    that of EXR files to take; empty: the picture. The clip is in the strip's colour space.
     """
     source = read_strip(strip)
     name = new_name()
@@ -87,6 +88,7 @@ def decompose_strip(
         copies=copies,
         name=name,
         about={"strip": strip.name, "first_frame": source.first},
+        space=named_space(strip),
         **options,
     )
     return runner.queue_job(job, scene)

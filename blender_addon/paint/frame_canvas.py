@@ -141,8 +141,9 @@ def _check_plate(shot: Shot) -> None:
     """Blender's brushes mix alpha and colours in one stroke, and what it saves of other primaries
     does not say which: neither could be told from paint.
     """
-    if shot.has_alpha or shot.primaries is not None:
+    if shot.has_alpha or shot.primaries is not None or shot.space:
         what = "with alpha" if shot.has_alpha else "of other primaries than Rec.709"
+        what = "in another colour space" if shot.space else what
         raise AddonError(
             f"Paint on Frame does not know plates {what}",
             "paint on the layers, or paint elsewhere and take that in by `nvd paint --image`",

@@ -62,7 +62,7 @@ class Preview:
         frame = None
         if self.mode == "delta" or self.shot.has_alpha:
             texture = shader.from_image(bpy.data.images[self._frame_name])
-            frame = shader.Frame(texture, self.shot.encoding == "linear", self.shot.alpha)
+            frame = shader.Frame(texture, self.shot.is_linear, self.shot.alpha)
         uploaded = time.perf_counter()
         if self._picture is None:
             self._picture = shader.Picture(self.shot.width, self.shot.height)
@@ -97,12 +97,13 @@ class Preview:
         return f".NVD preview {self.shot.name}"
 
     def _load_frame(self, index: int) -> None:
-        path, of_others = str(self.shot.frame(index)), self.shot.primaries is not None
+        path = str(self.shot.frame(index))
+        of_others = self.shot.primaries is not None or bool(self.shot.space)
         image = bpy.data.images.get(self._frame_name)
         if image is None:
             image = bpy.data.images.load(path)
             image.name = self._frame_name
-            # of other primaries Blender makes its own, Rec.709
+            # of other primaries, or a space, Blender makes its own, Rec.709
             image.colorspace_settings.name = frames_space(self.shot) if of_others else STORED
             image.alpha_mode = "CHANNEL_PACKED"
         else:

@@ -20,6 +20,7 @@ MOST_SIDE = 1 << 15  # pixels
 MOST_LAYERS = 100
 LONGEST_NAME = 200
 MOST_CAUTIONS, LONGEST_CAUTION = 40, 1000
+LONGEST_SPACE = 200
 SLOWEST, FASTEST = 0.001, 32767  # frames a second; the latter is Blender's
 
 
@@ -54,6 +55,12 @@ class Shot:
     cautions: tuple[str, ...]
     alpha: str = "none"  # of the frames, or "straight" or "premultiplied"
     primaries: tuple[float, ...] | None = None  # of linear frames; None: Rec.709
+    space: str = ""  # the colour space of the frames, whatever else is said of them
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether Blender hands the frames on as light: it converts them from their space."""
+        return self.encoding == "linear" or bool(self.space)
 
     @property
     def has_alpha(self) -> bool:
@@ -231,19 +238,22 @@ def _picture(manifest: _Manifest) -> dict:
         return {}
     alpha = manifest.choice("clip.picture.alpha", ("none", "straight", "premultiplied"))
     picture = manifest.values["clip"]["picture"]
+    known = {"alpha": alpha}
+    if picture.get("space") is not None:
+        known["space"] = manifest.get("clip.picture.space.name", str)[:LONGEST_SPACE]
     if manifest.get("clip.encoding", str) == "display":
         if alpha == "premultiplied":
             raise ShotError("manifest.json: integer frames are said to be premultiplied", AGAIN)
-        return {"alpha": alpha}
+        return known
     if picture.get("primaries") is None:
-        return {"alpha": alpha}
+        return known
     values = manifest.get("clip.picture.primaries", list)
     if len(values) != 8 or not all(map(_is_coordinate, values)):
         shown = ", ".join(map(_shown, values[:8]))
         raise ShotError(
             f"manifest.json: `clip.picture.primaries` should be 8 numbers, is {shown}", AGAIN
         )
-    return {"alpha": alpha, "primaries": tuple(map(float, values))}
+    return known | {"primaries": tuple(map(float, values))}
 
 
 def _is_coordinate(value: object) -> bool:

@@ -9,8 +9,9 @@ import bpy
 
 from ..blender import compat
 from ..blender.pixels import STORED, is_light, set_space
-from ..blender.primaries import linear_space
+from ..blender.primaries import linear_space, space_called
 from ..blender.undo import keep_packed
+from ..errors import visible
 from . import nodes
 from .folder import Layer, Shot, ShotError, is_file, read_shot
 from .half_replaced import mend
@@ -52,7 +53,7 @@ def open_shot(
             images[shot.map(0)],
             frames=shot.frames,
             mode=mode,
-            linear_frames=shot.encoding == "linear",
+            linear_frames=shot.is_linear,
             raw=raw,
             alpha=shot.alpha,
         )
@@ -97,7 +98,16 @@ def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
 
 
 def frames_space(shot: Shot) -> str:
-    """The colour space of the frames' image; ShotError where Blender lacks their primaries."""
+    """The colour space of the frames' image; ShotError where Blender lacks it."""
+    if shot.space:
+        space = space_called(shot.space)
+        if space is None:
+            raise ShotError(
+                f"this Blender has no colour space {visible(shot.space)}, which the plate is in",
+                "render with `nvd render`, or start Blender with the configuration that has it "
+                "(the variable OCIO)",
+            )
+        return space
     if shot.encoding != "linear":
         return STORED
     space = linear_space(shot.primaries)

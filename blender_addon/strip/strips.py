@@ -286,7 +286,7 @@ def _colour_space(shot: Shot, source) -> str:
     """That of the source, whose values the rendered files hold; a movie's are sRGB or Rec.709."""
     if _is_alike(shot, source):
         return source.colorspace_settings.name
-    return frames_space(shot) if shot.encoding == "linear" else "sRGB"
+    return frames_space(shot) if shot.is_linear else "sRGB"
 
 
 def _alpha_mode(shot: Shot, source) -> str:

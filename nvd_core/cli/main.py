@@ -142,6 +142,12 @@ def _folder_of(parsed: argparse.Namespace) -> Path | None:
 def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.settings import PRESETS, load_settings, set_settings
 
+    if parsed.ocio and not parsed.input_space:
+        raise NvdError(
+            "--ocio says where a colour space is found, and none is named",
+            expected="--input-space NAME with it",
+            remedy="name the source's space, or leave out --ocio",
+        )
     if parsed.settings:
         settings = load_settings(parsed.settings, parsed.preset)
     else:
@@ -165,8 +171,19 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         rate=parsed.rate.as_integer_ratio() if parsed.rate else None,
         start=parsed.start,
         deinterlace=parsed.deinterlace,
+        input_space=parsed.input_space,
+        ocio=_configuration(parsed) if parsed.input_space else None,
+        hdr_white=parsed.hdr_white if parsed.input_space else None,
     )
     return decompose(parsed.out, job, settings, progress)
+
+
+def _configuration(parsed: argparse.Namespace) -> str:
+    """The OpenColorIO configuration that has the space which is named."""
+    from nvd_core.media.input_space import BUILT_IN
+
+    given = parsed.ocio or os.environ.get("OCIO") or BUILT_IN
+    return given if "://" in given else os.path.abspath(given)
 
 
 def _absolute_mask(path: str) -> str:
@@ -226,6 +243,7 @@ def _info(parsed: argparse.Namespace, progress: Progress) -> dict:
         "numbers": clip.numbers or "from 0",
         "size": f"{clip.width}x{clip.height}",
         "rate": round(clip.rate[0] / clip.rate[1], 3),
+        **({"space": f"{space.name} of {space.config}"} if (space := clip.picture.space) else {}),
         "layers": {r.name: f"{r.texture_width}x{r.texture_height}" for r in manifest.layers},
         "program": manifest.program,
         "cautions": manifest.cautions,
@@ -298,6 +316,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     decompose.add_argument(
         "--deinterlace", action="store_true", help="make whole frames of a movie's fields"
+    )
+    decompose.add_argument(
+        "--input-space",
+        metavar="NAME",
+        help='the source\'s colour space, such as ACEScg or "ARRI LogC3 (EI800)"; by itself what '
+        "the files say",
+    )
+    decompose.add_argument(
+        "--ocio",
+        metavar="CONFIG",
+        help="OpenColorIO configuration that has the space: a file or ocio://...; by itself that "
+        "of the variable OCIO, else OpenColorIO's own for ACES",
+    )
+    decompose.add_argument(
+        "--hdr-white",
+        type=whole(1, 10000),
+        metavar="NITS",
+        help="what is 1 of an input space of HDR displays (PQ, HLG): by itself 100, as "
+        "OpenColorIO has it; Blender takes 203",
     )
     decompose.add_argument("--height", type=whole(16, 16384), help="working height in pixels")
     decompose.add_argument("--preset", choices=("fast", "fine", "paper"), help="default: fast")

@@ -100,7 +100,7 @@ def render_camera(
     on = choose_device(device)
     model = load_model(shot.folder).to(on)
     _check_same(shot, model)
-    linear = clip.encoding == "linear"
+    linear = clip.is_linear
     kernel = make_kernel(textures, "full", linear, on.type)
     layout = _layout(shot)
     views = _views(

@@ -24,7 +24,7 @@ class LayerAlone:
 
     The alpha is that of the maps, so that what stands in front is cut out and the layers' alphas
     sum to 1; it is multiplied by the picture's own. Linear frames are premultiplied, in the clip's
-    primaries; integers straight, black where alpha is 0.
+    primaries or space; integers straight, black where alpha is 0.
     """
 
     def __init__(
@@ -35,8 +35,7 @@ class LayerAlone:
         self._depth = rendered_depth(self._clip, depth)
         path = edit_paths(shot, edits or {}).get(name)
         texture = load_edit(shot, name, path).full if path else load_texture(shot, name)
-        linear = self._clip.encoding == "linear"
-        self._kernel = make_kernel({0: texture}, "full", linear, "cpu")
+        self._kernel = make_kernel({0: texture}, "full", self._clip.is_linear, "cpu")
         self._name = name
 
     @property
@@ -72,9 +71,13 @@ class LayerAlone:
     def _frame(self, colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
         if colours.dtype.kind == "u":
             return np.concatenate([colours, to_integers(opacity, colours.dtype)], axis=2)
-        if self._clip.encoding != "linear":
+        picture = self._clip.picture
+        if self._clip.encoding != "linear" and not picture.space:
             return np.concatenate([colours, opacity], axis=2)
-        plain = stored_colours(colours, opacity[..., :0], _without_alpha(self._clip.picture))
+        plain = stored_colours(colours, opacity[..., :0], _without_alpha(picture))
+        if self._clip.encoding != "linear":
+            plain = np.where(opacity > 0, plain, 0)  # black is no 0 in a logarithmic space
+            return np.concatenate([plain, opacity], axis=2)
         return with_alpha(np.concatenate([plain, opacity], axis=2), STRAIGHT, PREMULTIPLIED)
 
 

@@ -6,7 +6,7 @@ finds the texels; here the picture is read, and what was found is laid over what
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +17,22 @@ from nvd_core.editing.edits import DEAD_ZONE, display_colours, edit_paths, load_
 from nvd_core.editing.kernel_torch import lookup
 from nvd_core.editing.own_files import check_output
 from nvd_core.editing.render import checked_range, render_frames
-from nvd_core.media.images import decode_srgb, encode_image, image_size, read_image, to_integers
+from nvd_core.media.alpha import NONE
+from nvd_core.media.images import (
+    decode_srgb,
+    encode_image,
+    image_size,
+    read_image,
+    to_float,
+    to_integers,
+)
+from nvd_core.media.output_tags import keeps_space
+from nvd_core.media.working import working_colours
 from nvd_core.runtime.all_or_none import all_or_none, tidy
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
+from nvd_core.shot.manifest import ClipRecord
 from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
 
@@ -153,7 +164,25 @@ def _read(shot: Shot, path: Path | str) -> tuple[np.ndarray, np.ndarray | None, 
             found="infinite values or NaN",
             remedy="clamp the image and save it again",
         )
+    image = _of_clip(clip, Path(path), image)
     return *display_colours(image), image.dtype.kind != "f"
+
+
+def _of_clip(clip: ClipRecord, path: Path, image: np.ndarray) -> np.ndarray:
+    """A read image in Rec.709: where `nvd render` writes such files in the clip's own space, it is
+    taken to be in that.
+    """
+    floats = image.dtype.kind == "f"
+    if not clip.picture.space or not keeps_space(
+        path.with_name(f"%d{path.suffix}"), clip.picture, floats, clip.encoding
+    ):
+        return image
+    colours, alpha = image, image[..., :0]
+    if image.shape[2] in (2, 4):
+        colours, alpha = image[..., :-1], to_float(image[..., -1:])
+    colours = colours.repeat(3, axis=2) if colours.shape[2] == 1 else colours
+    linear = working_colours(colours, replace(clip.picture, alpha=NONE))
+    return np.concatenate([linear, alpha.astype(np.float32)], axis=2)
 
 
 def _rendered(shot: Shot, frame: int) -> np.ndarray:

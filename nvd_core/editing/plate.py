@@ -33,9 +33,13 @@ def read_stored_frame(shot: Shot, index: int) -> np.ndarray:
 
 
 def read_frame(shot: Shot, index: int) -> np.ndarray:
-    """Frame `index` as [H, W, 3], straight Rec.709 in the clip's own depth; NvdError as above."""
-    frame = read_stored_frame(shot, index)
-    return working_colours(frame, shot.manifest.clip.picture).astype(frame.dtype, copy=False)
+    """Frame `index` as [H, W, 3], straight Rec.709 in the clip's own depth; NvdError as above.
+
+    Linear float32 where the clip has a space of its own.
+    """
+    frame, picture = read_stored_frame(shot, index), shot.manifest.clip.picture
+    colours = working_colours(frame, picture)
+    return colours if picture.space else colours.astype(frame.dtype, copy=False)
 
 
 def check_frame(shot: Shot, path: Path, layout: tuple[int, int, int, str]) -> None:
@@ -60,7 +64,7 @@ def channels_of(clip: ClipRecord) -> int:
 
 def rendered_depth(clip: ClipRecord, bit_depth: int | str | None) -> int | str:
     """The depth that kernels work at: linear clips at "float", others as asked or as they are."""
-    return "float" if clip.encoding == "linear" else bit_depth or clip.bit_depth
+    return "float" if clip.is_linear else bit_depth or clip.bit_depth
 
 
 def edited(
@@ -75,12 +79,24 @@ def edited(
     after = change(before)
     if before is stored:
         return after
-    new = stored_colours(after, stored[..., 3:], clip.picture)
     same = (after == before) | (np.isnan(after) & np.isnan(before))
     changed = ~same.all(2, keepdims=True)
     if clip.picture.alpha == PREMULTIPLIED:
         changed &= stored[..., 3:] != 0
-    return np.where(changed, new, stored)
+    if clip.picture.space:  # a conversion costs more than to pick the pixels out
+        return _changed_back(clip, stored, after, changed[..., 0])
+    return np.where(changed, stored_colours(after, stored[..., 3:], clip.picture), stored)
+
+
+def _changed_back(
+    clip: ClipRecord, stored: np.ndarray, after: np.ndarray, changed: np.ndarray
+) -> np.ndarray:
+    """Stored frame of floats, the pixels where it is `changed` [H, W] converted back."""
+    result = stored.copy()
+    result[changed] = stored_colours(
+        after[changed][None], stored[..., 3:][changed][None], clip.picture
+    )[0]
+    return result
 
 
 def frame_tags(shot: Shot) -> FileTags:

@@ -225,7 +225,7 @@ class _Rendering:
             self._names = [name for name in deltas if deltas[name].any()]
             textures = {n: deltas[name] for n, name in enumerate(self._names)}
         on = choose_kind(device)
-        self._kernel = make_kernel(textures, mode, clip.encoding == "linear", on)
+        self._kernel = make_kernel(textures, mode, clip.is_linear, on)
         named = {name: textures[n] for n, name in enumerate(self._names)}
         self._reach = ChangedFrames(shot, named, numbers)
         self._settings = {

@@ -31,7 +31,7 @@ from nvd_core.media.images import (
 )
 from nvd_core.media.movies import Movie, is_animated_png
 from nvd_core.media.numbering import as_text, counted_from, from_text, range_of
-from nvd_core.media.picture import PLAIN, Picture
+from nvd_core.media.picture import PLAIN, InputSpace, Picture, as_json
 from nvd_core.media.sequences import ImageSequence, is_movie
 from nvd_core.media.working import as_display_bytes, working_colours
 from nvd_core.runtime.declared import JSON, Fault, read, within
@@ -78,7 +78,7 @@ class ClipInfo:
     def to_json(self) -> dict:
         """What `from_json` makes it of again."""
         rate = [self.rate.numerator, self.rate.denominator]
-        return dataclasses.asdict(self) | {"rate": rate}
+        return dataclasses.asdict(self) | {"rate": rate, "picture": as_json(self.picture)}
 
     @classmethod
     def from_json(cls, values: dict) -> "ClipInfo":
@@ -136,6 +136,10 @@ class Reading:
     start: int | str | None = None
     """what `frames` count from: the number of the first frame, or "source" for its own; None: 0"""
     deinterlace: bool = False
+    named: bool = False
+    """whether the user named the colour space, so that what the source says counts for nothing"""
+    space: InputSpace | None = None
+    """what was named, where that is another than the source's own"""
 
 
 class Clip:
@@ -174,6 +178,16 @@ class Clip:
             elif kind != NONE:
                 colours = np.concatenate([colours, alpha], axis=2)
             yield _resized_picture(np.ascontiguousarray(colours), info)
+
+    @property
+    def first_file(self) -> Path:
+        """The movie, or the image of its first frame."""
+        source = self._source
+        return (
+            source.files[self.info.first_frame]
+            if isinstance(source, ImageSequence)
+            else source.path
+        )
 
     @cached_property
     def tags(self) -> FileTags:
@@ -270,7 +284,9 @@ def open_clip(
             remedy="give a movie, a folder of frames, or a wider range of frames",
         )
     width, height = _working_size(opened.width, opened.height, height)
-    picture, cautions = described(str(source), opened, height != opened.height)
+    picture, cautions = described(
+        str(source), opened, height != opened.height, reading.space, reading.named
+    )
     info = ClipInfo(
         source=str(source),
         first_frame=first,

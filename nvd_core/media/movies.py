@@ -273,7 +273,8 @@ class Movie:
             pixel_aspect=shape[::-1] if on_its_side(turned) else shape,
             movie=tuple(int(number) for number in numbers),
         )
-        cautions = _cautions(self.path.name, frame, picture)
+        self.about_colours = _about_colours(self.path.name, picture)
+        cautions = [*self.about_colours, *_cautions(self.path.name, frame, picture)]
         if frame.interlaced_frame and not self._deinterlace:
             cautions.append(
                 f"{self.path.name} is interlaced: its fields are taken as they are, with combs "
@@ -388,10 +389,10 @@ def _orientation(frame: av.VideoFrame) -> int | None:
     return UPRIGHT if matrix is None else of_matrix(matrix)
 
 
-def _cautions(name: str, frame: av.VideoFrame, picture: Picture) -> list[str]:
-    """What the user should know of a movie's colours, in words."""
+def _about_colours(name: str, picture: Picture) -> list[str]:
+    """What the user should know of a movie's colours where nothing else was said of them."""
     texts = []
-    primaries, transfer, matrix, _ = picture.movie or (2, 2, 2, 0)
+    primaries, transfer, _, _ = picture.movie or (2, 2, 2, 0)
     curve = {_PQ: "PQ", _HLG: "HLG"}.get(transfer)
     if curve or primaries == _BT2020:
         space = " ".join(filter(None, ["BT.2020" if primaries == _BT2020 else "", curve]))
@@ -399,6 +400,13 @@ def _cautions(name: str, frame: av.VideoFrame, picture: Picture) -> list[str]:
             f"{name} is {space}: its values are used as they stand, so that textures look "
             "flat where they are shown as sRGB; rendered movies are tagged as it is"
         )
+    return texts
+
+
+def _cautions(name: str, frame: av.VideoFrame, picture: Picture) -> list[str]:
+    """What of a movie is read otherwise than it says, or not carried, in words."""
+    texts = []
+    matrix = picture.movie[2] if picture.movie else _UNSPECIFIED
     if not frame.format.is_rgb and matrix not in (*_MATRICES, _UNSPECIFIED):
         texts.append(f"{name} has a colour matrix (number {matrix}) that is read as BT.709")
     lost = [

@@ -8,6 +8,7 @@ import numpy as np
 from nvd_core.media.alpha import NONE
 from nvd_core.media.colour_tags import FileTags, picture_chunks
 from nvd_core.media.picture import Picture
+from nvd_core.media.sequences import is_pattern
 from nvd_core.runtime.errors import NvdError
 
 _JPEG = (".jpg", ".jpeg")
@@ -22,6 +23,8 @@ def image_tags(
     """
     tags = tags or FileTags(pixel_aspect=picture.pixel_aspect)
     wide = picture_chunks(picture.movie)
+    if picture.space and not keeps_space(pattern, picture, dtype.kind == "f", encoding):
+        return FileTags(pixel_aspect=picture.pixel_aspect)
     if dtype.kind == "f" and encoding == "display":
         if wide:
             raise NvdError(
@@ -43,24 +46,50 @@ def image_tags(
     return replace(tags, chunks=tags.chunks if tags.chunks is not None else wide)
 
 
+def keeps_space(out: Path, picture: Picture, floats: bool, encoding: str) -> bool:
+    """Whether an output holds the values of a picture's space, as the source does.
+
+    Files of the source's own kind do: movies of a movie, integer images of integers, floating-point
+    ones of floating point. All others, and JPEG, are Rec.709: linear, or of the sRGB curve.
+    """
+    if out.suffix.lower() in _JPEG or floats != (encoding == "linear"):
+        return False
+    return is_pattern(out) or picture.movie is not None
+
+
+def _about_space(out: Path, picture: Picture, floats: bool, encoding: str) -> list[str]:
+    """Into what the values of the picture's space are converted for this output, in words."""
+    if not picture.space or keeps_space(out, picture, floats, encoding):
+        return []
+    made = "linear Rec.709" if floats else "sRGB, and what lies beyond its range is cut off"
+    return [f"{out.suffix.lower()} is converted from {picture.space.name} to {made}"]
+
+
 def _unlabelled(picture: Picture, tags: FileTags) -> tuple[float, ...] | None:
     """Primaries that are known of the clip, but of which its files say nothing any more."""
     return None if tags.colour_id else picture.primaries
 
 
-def image_cautions(pattern: Path, picture: Picture, dtype: np.dtype) -> list[str]:
+def image_cautions(
+    pattern: Path, picture: Picture, dtype: np.dtype, encoding: str = "display"
+) -> list[str]:
     """What these image files do not hold of the picture."""
-    suffix, texts = pattern.suffix.lower(), []
+    suffix = pattern.suffix.lower()
+    texts = _about_space(pattern, picture, dtype.kind == "f", encoding)
     if suffix in _JPEG and picture.alpha != NONE:
         texts.append(f"{suffix} holds no alpha: it is left out; .png, .tif and .exr have it")
+    if texts:
+        return texts
     if suffix not in (".png", ".exr") and dtype.kind == "u" and picture_chunks(picture.movie):
         texts.append(f"{suffix} cannot say that its values are BT.2020, P3, PQ or HLG; .png can")
     return texts
 
 
-def movie_cautions(path: Path, picture: Picture, alpha: bool, deep: bool) -> list[str]:
+def movie_cautions(
+    path: Path, picture: Picture, alpha: bool, deep: bool, encoding: str = "display"
+) -> list[str]:
     """What this movie does not hold of the picture."""
-    suffix, texts = path.suffix.lower(), []
+    suffix, texts = path.suffix.lower(), _about_space(path, picture, False, encoding)
     if picture.alpha != NONE and not alpha:
         texts.append(f"{suffix} holds no alpha: it is left out; .mov and .webm have it")
     if picture.aspect != 1 and suffix == ".webm":

@@ -16,7 +16,12 @@ from nvd_core.media.colour_tags import FileTags
 from nvd_core.media.images import decode_srgb, encode_srgb, to_float, to_integers, write_image
 from nvd_core.media.movie_tags import MovieTags
 from nvd_core.media.movies import RGB_LAYOUTS, SCALING
-from nvd_core.media.output_tags import image_cautions, image_tags, movie_cautions
+from nvd_core.media.output_tags import (
+    image_cautions,
+    image_tags,
+    keeps_space,
+    movie_cautions,
+)
 from nvd_core.media.overscan import Window
 from nvd_core.media.picture import PLAIN, Picture
 from nvd_core.media.sequences import frame_path, is_pattern
@@ -128,14 +133,15 @@ class _ImageWriter(FrameWriter):
             self._dtype = np.dtype(np.uint8 if bit_depth == 8 or jpeg else np.uint16)
         self._kind = NONE if jpeg else PREMULTIPLIED if self._suffix == ".exr" else STRAIGHT
         self._tags = image_tags(pattern, self._dtype, encoding, picture, tags)
-        self.cautions = image_cautions(pattern, picture, self._dtype)
+        self.cautions = image_cautions(pattern, picture, self._dtype, encoding)
+        self._keeps = keeps_space(pattern, picture, self._dtype.kind == "f", encoding)
 
     def write(self, index: int, frame: np.ndarray, window: Placed | None = None) -> None:
         """As `FrameWriter`."""
         _check_shape(frame, self._shape if window is None else frame.shape[:2])
         picture = _picture_of(frame, self._picture)
         kind = NONE if picture.alpha == NONE else self._kind
-        values = _converted(frame, self._dtype, self._encoding, picture, kind)
+        values = _converted(frame, self._dtype, self._encoding, picture, kind, self._keeps)
         path = frame_path(self._pattern, index)
         write_image(path, values, tags=self._tags, as_stored=True, window=window)
 
@@ -162,7 +168,8 @@ class _MovieWriter(FrameWriter):
             self._options = self._options | ({"alpha_bits": "16"} if suffix == ".mov" else {})
         self._deep = self._format.endswith("10le")
         self._tags = MovieTags.of(picture.movie, full_range=suffix != ".mov")
-        self.cautions = movie_cautions(path, picture, self._alpha, self._deep)
+        self.cautions = movie_cautions(path, picture, self._alpha, self._deep, encoding)
+        self._keeps = keeps_space(path, picture, False, encoding)
         # The chroma has half the size
         even = 2 if self._format in ("yuv420p", "yuva420p") else 1
         self._padding = ((0, height % even), (0, width % even), (0, 0))
@@ -193,7 +200,7 @@ class _MovieWriter(FrameWriter):
         dtype = np.dtype(np.uint16 if self._deep else np.uint8)
         picture = _picture_of(frame, self._picture)
         kind = STRAIGHT if self._alpha else NONE
-        display = _converted(frame, dtype, self._encoding, picture, kind)
+        display = _converted(frame, dtype, self._encoding, picture, kind, self._keeps)
         padded = np.ascontiguousarray(np.pad(display, self._padding, mode="edge"))
         layout = RGB_LAYOUTS[self._alpha, self._deep]
         video = av.VideoFrame.from_ndarray(padded, layout).reformat(
@@ -303,22 +310,25 @@ def _picture_of(frame: np.ndarray, picture: Picture) -> Picture:
 
 
 def _converted(
-    frame: np.ndarray, dtype: np.dtype, encoding: str, picture: Picture, kind: str
+    frame: np.ndarray, dtype: np.dtype, encoding: str, picture: Picture, kind: str, keeps: bool
 ) -> np.ndarray:
     """The frame in `dtype`, with alpha of a `kind`: display-encoded integers or linear floats.
 
-    Linear values keep their primaries in floating-point files; others become Rec.709.
+    Linear values keep their primaries in floating-point files; others become Rec.709. Values of a
+    space of their own are converted where the file does not keep it.
     """
     linear = frame.dtype.kind == "f" and encoding == "linear"
     to_linear = dtype.kind == "f"
-    if linear == to_linear:
+    linear, same = (True, keeps) if picture.space else (linear, linear == to_linear)
+    if same:
         if frame.dtype == dtype:
             return with_alpha(frame, picture.alpha, kind)
         values = with_alpha(to_float(frame), picture.alpha, kind)
         return values.astype(dtype) if to_linear else to_integers(values, dtype)
     colours, alpha = frame[..., :3], to_float(frame[..., 3:])
     if linear:
-        colours = encode_srgb(working_colours(frame, picture))
+        colours = working_colours(frame, picture)
+        colours = colours if to_linear else encode_srgb(colours)
     else:
         colours = decode_srgb(to_float(colours))
     straight = np.concatenate([colours, alpha], axis=-1)

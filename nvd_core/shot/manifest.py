@@ -14,8 +14,9 @@ from msgspec import Meta
 
 import nvd_core
 from nvd_core.media import primaries
+from nvd_core.media.conversion import known_in
 from nvd_core.media.numbering import from_text
-from nvd_core.media.picture import PLAIN, Picture
+from nvd_core.media.picture import PLAIN, Picture, as_json
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.declared import JSON, Fault, Name, read, within
 from nvd_core.runtime.documents import Unreadable, read_json
@@ -43,7 +44,7 @@ def _with_picture(value: dict) -> dict:
     clip = value.get("clip")
     if not isinstance(clip, dict):
         return value
-    return value | {"clip": clip | {"picture": dataclasses.asdict(PLAIN)}}
+    return value | {"clip": clip | {"picture": as_json(PLAIN)}}
 
 
 def _with_numbers(value: dict) -> dict:
@@ -74,6 +75,11 @@ class ClipRecord:
     encoding: str
     picture: Picture = PLAIN
     numbers: Annotated[str, Meta(max_length=MOST_TEXT)] | None = None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether renderers work on linear floating point: `media.working` makes it of frames."""
+        return self.encoding == "linear" or self.picture.space is not None
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,8 @@ def read_manifest(folder: Path | str) -> Manifest:
     with reading(folder / MANIFEST, "the manifest", _AGAIN):
         manifest = _read(_upgraded(value, folder), f"{folder / MANIFEST}")
         _check(manifest, folder)
+    if manifest.clip.picture.space:
+        known_in(folder, manifest.clip.picture.space.digest)
     return manifest
 
 
@@ -129,6 +137,7 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     folder = Path(folder)
     first = ("schema", "version", "program", "clip", "frames", "maps")  # easier to read this way
     value = dict.fromkeys(first) | dataclasses.asdict(manifest)
+    value["clip"]["picture"] = as_json(manifest.clip.picture)
     _check(_read(value, "the new manifest"), folder)
     write_json(inside(folder, MANIFEST), value, durable=True)
 

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import OpenImageIO as oiio
 
-from nvd_core.media.clip import import_clip, open_clip
+from nvd_core.media.clip import Reading, import_clip, open_clip
 from nvd_core.media.images import write_image
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
@@ -202,9 +202,11 @@ def movie_tags(path: Path) -> dict:
         }
 
 
-def shot_of(source: Path | str, folder: Path, height: int | None = None) -> Shot:
+def shot_of(
+    source: Path | str, folder: Path, height: int | None = None, reading: Reading | None = None
+) -> Shot:
     """A folder as `nvd decompose` leaves it, with maps by formula: a dog in the middle."""
-    clip = open_clip(source, height=height)
+    clip = open_clip(source, height=height, reading=reading or Reading())
     import_clip(clip, folder, Progress())
     info = clip.info
     y, x = np.mgrid[0 : info.height, 0 : info.width].astype(np.float32)

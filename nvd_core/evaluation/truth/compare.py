@@ -50,7 +50,7 @@ def measure_truth(shot: Shot, folder: Path, progress: Progress) -> dict:
     pictured = sorted({0, truth.frames // 2, truth.frames - 1})
     rows, previous = [], None
     progress.stage("truth", truth.frames)
-    linear = shot.manifest.clip.encoding == "linear"
+    linear = shot.manifest.clip.is_linear
     with (
         closing(iter_maps(shot, range(shot.frames))) as all_maps,
         closing(render_frames(shot, edits, bit_depth="float")) as rendered,
