@@ -94,6 +94,19 @@ def separate_colour(tree, colour):
     return node.outputs
 
 
+def fcurves(block: bpy.types.ID) -> list[bpy.types.FCurve]:
+    """The keyframes and drivers of a block, of all slots of its action."""
+    data = block.animation_data
+    if data is None:
+        return []
+    curves, action = list(data.drivers), data.action
+    if action is not None and hasattr(action, "layers"):  # from Blender 4.4
+        strips = [strip for layer in action.layers for strip in layer.strips]
+        bags = [bag for strip in strips for bag in strip.channelbags]
+        return curves + [curve for bag in bags for curve in bag.fcurves]
+    return curves + list(action.fcurves if action is not None else ())
+
+
 def set_alpha(tree, colour, alpha, *, apply: bool):
     """`colour` with another alpha; to `apply` it multiplies all four channels by it."""
     node = tree.nodes.new("CompositorNodeSetAlpha")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import bpy
 
-from ..blender import compat
 from ..blender.pixels import STORED, is_light, set_space
 from ..blender.primaries import linear_space, space_called
 from ..blender.undo import keep_packed
@@ -16,6 +15,7 @@ from . import nodes
 from .folder import Layer, Shot, ShotError, is_file, read_shot
 from .half_replaced import mend
 from .image_header import check_image
+from .placing import place
 from .resample import learned_at
 
 MODES = ("delta", "full")
@@ -32,7 +32,8 @@ def open_shot(
 
     "delta" adds what was painted to the frames as shot; "full" puts the picture together from the
     layers alone. `raw` keeps the result display-encoded, for view transform Raw. What the scene's
-    compositor held stays there; opening the same folder again replaces what was opened before.
+    compositor held stays there. Opening the same folder again builds its group anew, in the node of
+    the one before: values, keyframes and links of that stay (placing.py).
     """
     if mode not in MODES:
         raise ValueError(f"mode should be one of {MODES}, not {mode!r}")
@@ -57,10 +58,9 @@ def open_shot(
             raw=raw,
             alpha=shot.alpha,
         )
-    _close(shot, scene)
+    place(shot, scene, group, images)
     group.name = f"NVD {shot.name}"  # the old one may have held the name until now
     group["nvd_folder"] = str(shot.folder)
-    _place_in_scene(shot, scene, group, images, mode)
     _set_up_scene(shot, scene, raw)
     return group
 
@@ -181,43 +181,6 @@ def _loaded(path: Path, name: str, sequence_space: str) -> bpy.types.Image:
         set_space(image)
     image.alpha_mode = "CHANNEL_PACKED"
     return image
-
-
-def _close(shot: Shot, scene: bpy.types.Scene) -> None:
-    """Remove what an earlier open_shot of the same folder put into the scene's compositor."""
-    tree = compat.compositor_tree(scene)
-    for node in [node for node in tree.nodes if node.get("nvd_folder") == str(shot.folder)]:
-        tree.nodes.remove(node)
-    for group in list(bpy.data.node_groups):
-        if group.get("nvd_folder") == str(shot.folder) and group.users == 0:
-            bpy.data.node_groups.remove(group)
-
-
-def _place_in_scene(shot: Shot, scene, group, images, mode: str) -> None:
-    """The group's node with its images to the left, and the scene's output to the right."""
-    tree = compat.compositor_tree(scene)
-    output = compat.compositor_output(tree)
-    others = [node for node in tree.nodes if node != output.node and node.parent is None]
-    top = min((node.location.y for node in others), default=500.0) - 500
-    node = tree.nodes.new("CompositorNodeGroup")
-    node.node_tree = group
-    node.label, node.location, node.width = group.name, (320, top), 240
-    made = [node]
-    if "Frame" in node.inputs:
-        plate = images[shot.frame(0)]
-        frame = nodes.image_node(tree, plate, "Frames", (0, top), frames=shot.frames)
-        tree.links.new(frame.outputs["Image"], node.inputs["Frame"])
-        made.append(frame)
-    for row, layer in enumerate(shot.layers, start=1):
-        edit = images[layer.edit]
-        image = nodes.image_node(tree, edit, f"{layer.name} edit", (0, top - 260 * row))
-        tree.links.new(image.outputs["Image"], node.inputs[f"{layer.name} Edit"])
-        made.append(image)
-    made.append(nodes.frame_around(tree, group.name, made))
-    for part in made:
-        part["nvd_folder"] = str(shot.folder)
-    tree.links.new(node.outputs[0], output)
-    output.node.location = (700, top)
 
 
 def _set_up_scene(shot: Shot, scene: bpy.types.Scene, raw: bool) -> None:

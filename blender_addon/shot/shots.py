@@ -113,17 +113,22 @@ def add_shot(
     own_scene: bool = True,
     strip: str = "",
     first_frame: int | None = None,
+    rebuild: bool = True,
 ) -> NVD_PG_shot:
     """Open a decomposition folder and list it in `scene` (the current one).
 
     It is composited in a scene of its own, so that the size, rate and range of the artist's own
     stay; `own_scene` False composites it in `scene`. `strip` names the strip that it was made
     from and `first_frame` the frame of that strip's source that is frame 0 of the shot. A folder
-    that is listed already is opened again, with what was said of it and any paint not yet saved.
+    that is listed already is gone to: its nodes stay as they are, unless its files are not those of
+    its entry any more, or `rebuild` asks for the group to be built anew. Paint not yet saved stays.
     """
     scene = scene or bpy.context.scene
     shot = read_shot(folder)
     entry = next((entry for entry in scene.nvd_shots if entry.path == shot.folder), None)
+    if entry is not None and not rebuild and _is_open(entry, shot):
+        scene.nvd_shot = list(scene.nvd_shots).index(entry)
+        return entry
     target = scene if not own_scene else entry.scene if entry else None
     fresh = target is None
     if fresh:
@@ -144,6 +149,16 @@ def add_shot(
     _take_images(entry, shot)
     scene.nvd_shot = list(scene.nvd_shots).index(entry)
     return entry
+
+
+def _is_open(entry: NVD_PG_shot, shot: Shot) -> bool:
+    """Whether the entry shows the folder as it is: its nodes and images are there."""
+    if entry.group_node() is None or [la.name for la in entry.layers] != [
+        la.name for la in shot.layers
+    ]:
+        return False
+    images = [image for layer in entry.layers for image in (layer.edit, layer.learned)]
+    return all(image is not None and image.size[0] for image in images)
 
 
 def current_shot(scene: bpy.types.Scene) -> NVD_PG_shot | None:

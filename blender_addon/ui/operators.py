@@ -5,7 +5,12 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..errors import AddonError
 from ..shot.shots import add_shot
-from .on_shot import shot_scene
+from .on_shot import OnShot, shot_scene
+
+MODES = [
+    ("delta", "Delta", "Add the paint to the frames as shot"),
+    ("full", "Full", "Put the picture together from the layers alone"),
+]
 
 
 class NVD_OT_open_shot(bpy.types.Operator):
@@ -19,10 +24,7 @@ class NVD_OT_open_shot(bpy.types.Operator):
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
     mode: EnumProperty(
         name="Composite",
-        items=[
-            ("delta", "Delta", "Add the paint to the frames as shot"),
-            ("full", "Full", "Put the picture together from the layers alone"),
-        ],
+        items=MODES,
     )
 
     def invoke(self, context, _event):
@@ -32,12 +34,30 @@ class NVD_OT_open_shot(bpy.types.Operator):
     def execute(self, context):
         folder = bpy.path.abspath(self.directory)
         try:
-            entry = add_shot(folder, shot_scene(context), mode=self.mode)
+            entry = add_shot(folder, shot_scene(context), mode=self.mode, rebuild=False)
         except AddonError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         self.report({"INFO"}, f"Opened {entry.name}; paint on it in the tab Layers")
         return {"FINISHED"}
+
+
+class NVD_OT_rebuild_nodes(OnShot, bpy.types.Operator):
+    """Build the shot's node group anew. Its node keeps values, keyframes and links"""
+
+    bl_idname = "nvd.rebuild_nodes"
+    bl_label = "Rebuild Nodes"
+
+    mode: EnumProperty(name="Composite", items=MODES)
+
+    def invoke(self, _context, _event):
+        _, _, entry = self.subject(bpy.context)
+        node = entry.group_node()
+        self.mode = "delta" if node is None or "Frame" in node.inputs else "full"
+        return self.execute(bpy.context)
+
+    def work(self, _context, scene, entry):
+        return f"Built the nodes of {add_shot(entry.path, scene, mode=self.mode).name}"
 
 
 def _draw_menu(menu, _context):
@@ -46,9 +66,11 @@ def _draw_menu(menu, _context):
 
 def register():
     bpy.utils.register_class(NVD_OT_open_shot)
+    bpy.utils.register_class(NVD_OT_rebuild_nodes)
     bpy.types.TOPBAR_MT_file_import.append(_draw_menu)
 
 
 def unregister():
     bpy.types.TOPBAR_MT_file_import.remove(_draw_menu)
+    bpy.utils.unregister_class(NVD_OT_rebuild_nodes)
     bpy.utils.unregister_class(NVD_OT_open_shot)

@@ -183,7 +183,9 @@ class _Layers:
         layout, scene = self.layout, shot_scene(context)
         row = layout.row()
         row.template_list("NVD_UL_shots", "", scene, "nvd_shots", scene, "nvd_shot", rows=2)
+        row = row.column(align=True)
         row.operator("nvd.open_shot", text="", icon="ADD")
+        row.operator("nvd.rebuild_nodes", text="", icon="FILE_REFRESH")
         entry = shots.current_shot(scene)
         if entry is None:
             return

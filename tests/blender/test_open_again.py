@@ -1,0 +1,94 @@
+"""A listed shot is gone to when it is opened again; building its nodes anew loses nothing."""
+
+import shutil
+
+import bpy
+import pytest
+
+import blender_addon
+from blender_addon.blender import compat
+from blender_addon.shot import shots
+
+
+@pytest.fixture
+def entry(made, tmp_path, empty_file):
+    blender_addon.register()
+    yield shots.add_shot(shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd"))
+    blender_addon.unregister()
+
+
+@pytest.fixture
+def work(entry):
+    """What an artist does around the group: a value, keys, a node before and one after it."""
+    tree, node = compat.compositor_tree(entry.scene), entry.group_node()
+    node.inputs["toy Visibility"].default_value = 0.25
+    relight = node.inputs["background Relight"]
+    for frame, value in ((1, 0.5), (3, 2.0)):
+        relight.default_value = value
+        relight.keyframe_insert("default_value", frame=frame)
+    blur = tree.nodes.new("CompositorNodeBlur")
+    tree.links.new(node.inputs["toy Edit"].links[0].from_socket, blur.inputs[0])
+    tree.links.new(blur.outputs[0], node.inputs["toy Edit"])
+    after = tree.nodes.new("CompositorNodeBlur")
+    tree.links.new(node.outputs[0], after.inputs[0])
+    tree.links.new(after.outputs[0], compat.compositor_output(tree))
+    return blur.name, after.name
+
+
+def check(entry, work):
+    tree, node = compat.compositor_tree(entry.scene), entry.group_node()
+    assert node.inputs["toy Visibility"].default_value == 0.25
+    assert node.inputs["toy Edit"].links[0].from_node.name == work[0]
+    assert node.outputs[0].links[0].to_node.name == work[1]
+    assert compat.compositor_output(tree).links[0].from_node.name == work[1]
+    (curve,) = compat.fcurves(tree)
+    number = [socket.name for socket in node.inputs].index("background Relight")
+    assert curve.data_path == f'nodes["{node.name}"].inputs[{number}].default_value'
+    assert [curve.evaluate(frame) for frame in (1, 3)] == pytest.approx([0.5, 2.0])
+    assert len([n for n in tree.nodes if getattr(n, "node_tree", None)]) == 1
+    assert node.inputs["leaf-2 Edit"].is_linked
+
+
+def press(name, **values):
+    assert getattr(bpy.ops.nvd, name)("EXEC_DEFAULT", **values) == {"FINISHED"}
+
+
+def test_open_goes_there(entry, work):
+    groups = [group.name for group in bpy.data.node_groups]
+    nodes = [node.name for node in compat.compositor_tree(entry.scene).nodes]
+    bpy.context.scene.nvd_shot = -1
+    press("open_shot", directory=str(entry.path))
+    assert bpy.context.scene.nvd_shot == 0 and len(bpy.context.scene.nvd_shots) == 1
+    assert [group.name for group in bpy.data.node_groups] == groups
+    assert [node.name for node in compat.compositor_tree(entry.scene).nodes] == nodes
+    check(entry, work)
+
+
+def test_rebuilt_nodes_keep_what_is_around_them(entry, work):
+    group = entry.group_node().node_tree
+    group.nodes.remove(group.nodes[0])  # somebody has spoilt it
+    count = len(group.nodes)
+    press("rebuild_nodes", mode="delta")
+    assert len(entry.group_node().node_tree.nodes) == count + 1
+    check(entry, work)
+    press("rebuild_nodes", mode="delta")
+    check(entry, work)
+    assert len([g for g in bpy.data.node_groups if "nvd_folder" in g]) == 1
+
+
+def test_another_mode_has_other_inputs(entry, work):
+    """Full mode has no Frame, so every input has another place."""
+    press("rebuild_nodes", mode="full")
+    assert "Frame" not in entry.group_node().inputs
+    check(entry, work)
+    press("rebuild_nodes", mode="delta")
+    assert entry.group_node().inputs["Frame"].is_linked
+    check(entry, work)
+
+
+def test_what_is_missing_is_put_in(entry):
+    tree, node = compat.compositor_tree(entry.scene), entry.group_node()
+    tree.nodes.remove(node.inputs["toy Edit"].links[0].from_node)
+    press("rebuild_nodes", mode="delta")
+    socket = entry.group_node().inputs["toy Edit"]
+    assert socket.links[0].from_node.image == entry.layers["toy"].edit
