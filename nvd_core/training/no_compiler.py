@@ -16,7 +16,7 @@ class Adam(torch.optim.Adam):
     """torch's Adam, bit for bit."""
 
     @torch.no_grad()
-    def step(self, closure=None):  # type: ignore[override]
+    def step(self, closure=None):
         """As torch's own, without the compiler's marks about it."""
         return _STEP(self, closure)
 
