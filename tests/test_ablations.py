@@ -19,6 +19,8 @@ from nvd_core.shot.shot import Shot
 from nvd_core.training import losses, objective
 from nvd_core.training.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 SMALL = """
 iterations: {steps}
 points: 400

@@ -22,6 +22,8 @@ from nvd_core.fields.hash_grid.grid import HashGrid
 from nvd_core.fields.networks import Mlp
 from nvd_core.settings import PRESETS, Settings, paper
 
+pytestmark = pytest.mark.slow
+
 SMALL = """
 points: 400
 texture_grid: {levels: 6, log2_table: 12}
@@ -85,6 +87,7 @@ def of(values: dict, part: str, case: str) -> dict[str, float]:
     return {name: v for (p, c, name), v in values.items() if (p, c) == (part, case)}
 
 
+@pytest.mark.long
 def test_it_says_what_was_measured_on_what(found, tiny_clip):
     assert found["schema"] == "nvd.bench" and not found["failed"]
     assert found["clip"] == f"{Path(found['command'][4]).parent.name}, 80x48, 8 frames"

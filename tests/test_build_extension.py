@@ -7,6 +7,8 @@ from pathlib import Path
 import build_extension
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

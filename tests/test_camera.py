@@ -19,6 +19,8 @@ from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.shot import Shot
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def shot(trained) -> Shot:
@@ -189,6 +191,7 @@ class TestPictures:
 
 
 class TestHold:
+    @pytest.mark.long
     def test_places_undo_the_pan(self, steady, tiny_clip):
         hold = Hold(load_model(steady.folder), 3)
         points = camera_points(

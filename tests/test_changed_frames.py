@@ -15,6 +15,8 @@ from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.tile_index import NAME, TileIndex, changed_tiles, grid_of, looked_up
 
+pytestmark = pytest.mark.slow
+
 FRAMES, WIDTH, HEIGHT = 6, 96, 64
 TEXTURE = 600, 150  # width and height of the background's texture
 

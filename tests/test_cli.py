@@ -24,6 +24,8 @@ from nvd_core.settings import load_settings
 from nvd_core.shot.maps import iter_maps, read_maps
 from nvd_core.shot.shot import Shot
 
+pytestmark = pytest.mark.slow
+
 STEPS = 150
 SETTINGS = f"""
 iterations: {STEPS}
@@ -34,6 +36,7 @@ alpha_grid: {{levels: 4, log2_table: 12}}
 """
 
 
+HOWS = ("interrupt", "close stdin")
 SHORT = 60
 """steps of a job that is interrupted and compared, however well it has learned"""
 
@@ -187,7 +190,10 @@ class TestInterruption:
         decompose(shot, job, load_settings(clip / "short.yaml"), Progress())
         return shot
 
-    @pytest.mark.parametrize("how", ["terminate", "interrupt", "close stdin"])
+    @pytest.mark.parametrize(
+        "how",
+        ["terminate", *(pytest.param(h, marks=pytest.mark.long) for h in HOWS)],
+    )
     def test_stopped_and_resumed_gives_the_same_result(self, how, uninterrupted, clip, tmp_path):
         shot = tmp_path / "shot.nvd"
         command = [

@@ -27,6 +27,8 @@ from nvd_core.runtime.files import make_durable, written_beside
 from nvd_core.runtime.progress import RichProgress
 from nvd_core.training.checkpoint import checkpoint_step, save_checkpoint
 
+pytestmark = pytest.mark.slow
+
 
 class Disk:
     """Notes in which order files are flushed and renamed."""

@@ -13,6 +13,8 @@ from nvd_core.priors.motion_fit import Matches, apply, chain, fit_pair, generato
 from nvd_core.priors.motion_refine import refine
 from nvd_core.runtime.progress import Progress
 
+pytestmark = pytest.mark.slow
+
 
 def gap(moving_clips, found: np.ndarray, true: np.ndarray) -> float:
     """Largest distance in px between two motions, relative to the middle frame."""

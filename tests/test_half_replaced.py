@@ -55,7 +55,10 @@ KILLED = """
         if code == 0:
             break
 """
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="kills with SIGKILL"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +80,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in sorted(folder.iterdir())} if folder.exists() else {}
 
 
-@pytest.mark.parametrize("out", [False, True])
+@pytest.mark.parametrize("out", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_killed_at_any_moment_it_is_all_or_none(out, words, tmp_path, capsys):
     folder = Path(words[1])
     old = contents(folder / "edits")

@@ -26,10 +26,13 @@ from nvd_core.training import sampling
 from nvd_core.training.sampling import Sampler
 from nvd_core.work import ClipData
 
+pytestmark = pytest.mark.slow
+
 FRAME, MASK, FLOW, OK = 3, 2, 8, 2
 """bytes a pixel of frames.npy, of masks.npy and its weights, and of both ways of the flow"""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="asks Linux for the memory")
 def test_no_stage_holds_the_clip_in_memory():
     """What a stage needs more for a longer clip is a small part of what that clip has more."""

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CODE = """
 import resource, sys
 from nvd_core.runtime.malloc import keep_freed_memory

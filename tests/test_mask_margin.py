@@ -10,6 +10,8 @@ from nvd_core.priors.mask_margin import doubt_edges
 from nvd_core.shot.maps import iter_maps
 from nvd_core.shot.shot import Shot
 
+pytestmark = pytest.mark.slow
+
 
 def weights_of(folder, mask: np.ndarray, margin: float) -> np.ndarray:
     """What doubt_edges leaves of full weights for the one mask [H, W]."""

@@ -7,6 +7,8 @@ from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.runtime.progress import Cancelled, Progress
 
+pytestmark = pytest.mark.slow
+
 
 def draw_only(work, key: int) -> np.ndarray:
     """Keep the mask of one frame; returns what stood there."""

@@ -10,6 +10,8 @@ from bench import measure_truth
 from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import read_image
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def truth(truth_shots) -> Truth:
@@ -35,6 +37,7 @@ def test_one_mask_is_drawn_where_the_object_is_whole(truth, tmp_path):
     assert truth.alpha(t)[0].sum() > 0.88 * largest
 
 
+@pytest.mark.long
 def test_a_scene_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, capsys):
     """bending holds no uv, so the truth cannot stand for a decomposition; turning does."""
     words = ["measure_truth.py", "bending", "turning", "--masks", "truth", "--out", str(tmp_path)]

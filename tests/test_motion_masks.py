@@ -8,6 +8,8 @@ from nvd_core.priors.motion_masks import masks_from_motion
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
 
+pytestmark = pytest.mark.slow
+
 
 def test_moving_square_is_found(tmp_path, moving_clips):
     places = np.array([[20 + 5 * t, 40 + t] for t in range(10)])

@@ -13,6 +13,8 @@ from nvd_core.priors.motion_refine import refine
 from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.progress import Progress
 
+pytestmark = pytest.mark.slow
+
 
 def case(model: str, frames: int, seed: int = 3) -> tuple:
     """Noisy motions, and matches of neighbours and of frames farther apart, some of them wrong."""

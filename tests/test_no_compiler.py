@@ -3,9 +3,12 @@
 import subprocess
 import sys
 
+import pytest
 import torch
 
 from nvd_core.training.no_compiler import Adam
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import sys

@@ -25,6 +25,8 @@ from nvd_core.runtime.folder_lock import LOCK, OWNER, writing
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import load_settings, settings_from
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = """
 iterations: 12
 points: 200

@@ -20,6 +20,8 @@ pytest.importorskip("triton", reason="Triton is not installed: its kernels are N
 
 from nvd_core.editing import kernel_triton
 
+pytestmark = pytest.mark.slow
+
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

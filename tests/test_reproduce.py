@@ -20,6 +20,8 @@ from nvd_core.media.images import read_image
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
 
+pytestmark = pytest.mark.slow
+
 LIST = """
 clips:
   bear: {source: one/frames, masks: {disc: one/masks}, frames: 0-5}

@@ -31,6 +31,8 @@ from nvd_core.settings import (
 )
 from nvd_core.shot.manifest import read_manifest
 
+pytestmark = pytest.mark.slow
+
 often = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -49,7 +49,10 @@ BUSY = """
     sys.argv[0] = "nvd"
     sys.exit(cli.main(["info", "nowhere", "--json", *sys.argv[2:]]))
 """
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="sends signals"),
+]
 
 
 def busy(how: str, *words: str) -> subprocess.Popen:

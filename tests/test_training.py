@@ -25,6 +25,8 @@ from nvd_core.training.sampling import Sampler
 from nvd_core.training.trainer import Trainer, automatic_steps, rate_factor
 from nvd_core.work import ClipData, mask_boxes
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

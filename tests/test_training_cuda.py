@@ -25,6 +25,8 @@ from nvd_core.training.sampling import Sampler
 from nvd_core.training.trainer import Trainer
 from nvd_core.work import ClipData
 
+pytestmark = pytest.mark.slow
+
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 DEVICE = CUDA if torch.cuda.is_available() else CPU
 FRAMES, HEIGHT, WIDTH = 6, 40, 56

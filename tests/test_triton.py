@@ -11,6 +11,8 @@ import torch
 
 from nvd_core.runtime.devices import PROBE, triton_works
 
+pytestmark = pytest.mark.slow
+
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None,
     reason="Triton is not installed: its kernels are NOT tested",

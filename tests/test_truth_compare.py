@@ -22,6 +22,8 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import read_maps
 from nvd_core.shot.shot import Shot
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("object", "background")
 
 
@@ -46,6 +48,7 @@ def measured(truth_shots, perfect, tmp_path, change) -> dict:
     )
 
 
+@pytest.mark.long
 def test_the_truth_itself_scores_at_the_top(best):
     assert best["alpha_iou"]["toy"] > 0.99 and best["alpha_error"]["toy"] < 0.003
     assert best["tracks"]["toy"]["OA"] > 0.97 and best["tracks"]["background"]["OA"] > 0.97

@@ -12,6 +12,8 @@ import pytest
 
 from blender_addon import headless
 
+pytestmark = pytest.mark.slow
+
 
 def batch(engine, *words, **options) -> subprocess.CompletedProcess:
     command = [sys.executable, engine.ROOT / "blender_addon" / "batch.py", "--", *words]

@@ -14,6 +14,8 @@ from blender_addon.shot import painting, shots
 from blender_addon.shot.resample import resized
 from blender_addon.shot.scripting import open_shot
 
+pytestmark = pytest.mark.slow
+
 EXACT = 90.0  # dB, as in test_compositor.py
 
 

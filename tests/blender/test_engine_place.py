@@ -21,7 +21,10 @@ from blender_addon.engine.torch_build import TORCH, VERSION, choose_build
 from blender_addon.errors import AddonError
 from blender_addon.ui import job_operators
 
-pytestmark = pytest.mark.once
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.once,
+]
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links as POSIX has them")
 EXTENSION = Path("/blender/extensions/.user/neural_video_layers")

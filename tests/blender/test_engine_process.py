@@ -18,7 +18,10 @@ from blender_addon.engine.install import TORCH, bundled_source, find_base_python
 from blender_addon.errors import AddonError
 from blender_addon.shot.folder import read_shot
 
-pytestmark = pytest.mark.once
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.once,
+]
 
 test_engine.__test__ = test_job.__test__ = False  # pytest takes them for tests
 

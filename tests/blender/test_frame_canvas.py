@@ -15,6 +15,10 @@ from blender_addon.jobs.waiting import wait
 from blender_addon.paint import frame_canvas
 from blender_addon.shot import painting, shots
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.once,
+]
 FRAME = 1
 
 

@@ -14,6 +14,7 @@ from blender_addon.jobs.lanes import Queue
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(sys.platform == "win32", reason="processes as POSIX has them"),
+    pytest.mark.slow,
 ]
 
 

@@ -270,6 +270,7 @@ def child_of(job: Job) -> int:
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them"),
+    pytest.mark.slow,
 ]
 
 

@@ -18,6 +18,8 @@ from blender_addon.shot.folder import ShotError
 from blender_addon.shot.scripting import open_shot
 from blender_addon.strip import strips
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parents[1] / "scripts" / "make_plates.py"
 CLOSE = 60.0  # dB
 

@@ -26,7 +26,10 @@ from blender_addon.strip.render_job import queue_render
 from blender_addon.strip.strips import render_pattern
 from blender_addon.ui import panel_decompose
 
-pytestmark = pytest.mark.once
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.once,
+]
 
 PARTS = (
     "manifest.json", "frames", "frames/00002.png", "maps", "maps/00001.exr", "textures",

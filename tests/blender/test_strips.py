@@ -10,6 +10,8 @@ from blender_addon.shot import painting, shots
 from blender_addon.shot.folder import ShotError
 from blender_addon.strip import strips
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def extension():

@@ -11,7 +11,10 @@ from scenes.truth.scenes import SCENES
 from scenes.truth.stage import GREY, Stage
 from scenes.truth.writing import write_picture
 
-pytestmark = pytest.mark.once
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.once,
+]
 
 WIDTH, HEIGHT = 96, 54
 
