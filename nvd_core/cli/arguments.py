@@ -154,3 +154,6 @@ def add_output_format(command: argparse.ArgumentParser) -> None:
         metavar="1-100",
         help="of h264, hevc, vp9, ProRes and .jpg; default: visually lossless",
     )
+    command.add_argument(
+        "--no-audio", dest="audio", action="store_false", help="a movie without the source's sound"
+    )

@@ -99,6 +99,7 @@ def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
         bit_depth=parsed.bits,
         codec=parsed.codec,
         quality=parsed.quality,
+        audio=parsed.audio,
         start=parsed.start,
         progress=progress,
     )

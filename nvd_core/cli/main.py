@@ -198,6 +198,7 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         bit_depth=parsed.bits,
         codec=parsed.codec,
         quality=parsed.quality,
+        audio=parsed.audio,
         progress=progress,
         again=parsed.again,
         start=parsed.start,

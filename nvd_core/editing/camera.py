@@ -24,6 +24,7 @@ from nvd_core.editing.edits import edit_paths, read_texture
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.output_depth import check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, output_numbers
+from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import frame_tags, rendered_depth
 from nvd_core.editing.render import full_textures
@@ -60,6 +61,7 @@ def render_camera(
     start: int | str | None = None,
     codec: str | None = None,
     quality: int | None = None,
+    audio: bool = True,
     progress: Progress | None = None,
     device: str = "auto",
 ) -> dict:
@@ -67,9 +69,9 @@ def render_camera(
 
     `keys` move the camera from where the clip was shot, or, with `hold`, from where frame `hold`
     was shot, whose background then stays still. `size` (width, height) of the picture; None: the
-    clip's. `edits`, `start`, `codec` and `quality` as in `editing.render.render`. What no frame saw
-    of the background is black. Returns how many `frames`, in how many `seconds`, and `out`.
-    NvdError where the user has to do something, such as for a folder without its networks.
+    clip's. `edits`, `start`, `codec`, `quality` and `audio` as in `editing.render.render`. What no
+    frame saw of the background is black. Returns how many `frames`, in how many `seconds`, and
+    `out`. NvdError where the user has to do something, such as for a folder without its networks.
     """
     started = time.perf_counter()
     progress = progress or Progress()
@@ -82,6 +84,7 @@ def render_camera(
     width, height = size or (clip.width, clip.height)
     check_bits(out, bit_depth)
     depth = depth_for(out, bit_depth or clip.bit_depth, codec)
+    timing, lost = timing_of(shot, out, range(first, last + 1), named, audio)
     writer = open_writer(
         out,
         width,
@@ -93,8 +96,9 @@ def render_camera(
         tags=frame_tags(shot),
         codec=codec,
         quality=quality,
+        timing=timing,
     )
-    for caution in writer.cautions:
+    for caution in (*writer.cautions, *lost):
         progress.caution(caution)
     files = files_of_output(out, named[first : last + 1])
     check_output(shot, files, named_edits(edits))

@@ -23,6 +23,7 @@ from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.output_depth import check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, numbers_of_output, output_numbers
+from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import (
     check_frame,
@@ -37,6 +38,7 @@ from nvd_core.editing.plate import (
 )
 from nvd_core.media.images import image_layout
 from nvd_core.media.sequences import frame_path, is_pattern
+from nvd_core.media.timeline import Timeline
 from nvd_core.media.working import working_colours
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.devices import choose_kind
@@ -68,12 +70,13 @@ def render(
     start: int | str | None = None,
     codec: str | None = None,
     quality: int | None = None,
+    audio: bool = True,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
     `edits` are images by layer; a layer without one takes what is painted in the folder.
     `bit_depth` 8, 10, 16, "half" or "float" of numbered images; by itself that of the clip, and 10
-    of DPX. `codec` and `quality` as in `media.writer.open_writer`.
+    of DPX. `codec` and `quality` as in `media.writer.open_writer`. `audio`: movies get the sound.
     `layer` is rendered alone, with its alpha (`editing.layer_alone`), whatever the mode.
     `start` numbers the images (`output_numbers`), and where it is given `frames` count by it.
     Numbered images that stand there and would come out the same are left, but for `again`.
@@ -89,6 +92,8 @@ def render(
     depth = depth_for(out, bit_depth or clip.bit_depth, codec)
     alone = LayerAlone(shot, layer, edits, depth) if layer else None
     picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
+    numbers = range(first, last + 1)
+    timing, lost = timing_of(shot, out, numbers, named, audio)
     writer = open_writer(
         out,
         clip.width,
@@ -100,10 +105,10 @@ def render(
         tags=frame_tags(shot),
         codec=codec,
         quality=quality,
+        timing=timing,
     )
-    for caution in writer.cautions:
+    for caution in (*writer.cautions, *lost):
         progress.caution(caution)
-    numbers = range(first, last + 1)
     shot.check((first, last))  # before so many names are listed
     files = files_of_output(out, [named[t] for t in numbers])
     check_output(shot, files, named_edits(edits))
@@ -243,7 +248,8 @@ class _Rendering:
             "bit_depth": bit_depth,
             "quality": quality,
             "device": on,
-            "clip": dataclasses.asdict(clip),
+            "clip": dataclasses.asdict(replace(clip, timeline=None)),
+            "time": dataclasses.asdict(replace(clip.timeline or Timeline(), at=None)),
         }
 
     def key(self, t: int, out: Path) -> str | None:

@@ -176,6 +176,15 @@ def image_window(path: Path | str, layer: str | None = None) -> Window | None:
             image_input.close()
 
 
+def image_words(path: Path | str, *names: str) -> dict[str, object]:
+    """What `path` says under these names of OpenImageIO's, as far as it does."""
+    with _reading(path):
+        image_input = _open(Path(path))
+        spec = image_input.spec()
+        image_input.close()
+    return {name: value for name in names if (value := spec.getattribute(name)) is not None}
+
+
 def image_rate(path: Path | str) -> Fraction | None:
     """Frames a second as `path` itself says (EXR and DPX can), None where it does not."""
     with _reading(path):
@@ -187,7 +196,9 @@ def image_rate(path: Path | str) -> Fraction | None:
         if isinstance(value, tuple) and len(value) == 2 and rate_fits(*map(int, value)):
             return Fraction(int(value[0]), int(value[1]))
         if isinstance(value, int | float) and 1 <= value <= 1000:
-            return Fraction(value).limit_denominator(1001)
+            near = Fraction(round(value) * 1000, 1001)  # a float of 23.976 is meant so
+            close = abs(value - near) < 1e-3
+            return near if close else Fraction(value).limit_denominator(1001)
     return None
 
 

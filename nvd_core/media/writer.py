@@ -1,7 +1,7 @@
 """Writing frames: a movie, or numbered images, each complete or not there at all."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -29,6 +29,7 @@ from nvd_core.media.output_tags import image_cautions, image_tags, movie_caution
 from nvd_core.media.overscan import Window
 from nvd_core.media.picture import PLAIN, Picture
 from nvd_core.media.sequences import frame_path, is_pattern
+from nvd_core.media.timeline import UNTIMED, Timing
 from nvd_core.media.working import working_colours
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
@@ -71,6 +72,7 @@ def open_writer(
     tags: FileTags | None = None,
     codec: str | None = None,
     quality: int | None = None,
+    timing: Timing = UNTIMED,
 ) -> FrameWriter:
     """A writer of frames of `width` x `height` to a movie or to numbered images.
 
@@ -84,7 +86,7 @@ def open_writer(
     16-bit; .tif too, but linear floating point for a `bit_depth` of float; .jpg is 8-bit; a
     .dpx may have a `bit_depth` of 10; .exr is linear, `float` where `bit_depth` says so, else
     `half`. They say what `tags` say, where the format can. `quality`, 1 to 100, is for codecs that
-    lose something, and for JPEG.
+    lose something, and for JPEG. `timing` is what the output says of its time, and its sound.
 
     Frames are uint8, uint16 or floating point [H, W, 3 or 4]; `picture` says what their alpha and
     their linear values are (RGBA of a picture without alpha is straight). Integers are always
@@ -98,11 +100,13 @@ def open_writer(
     if encoding not in ("display", "linear"):
         raise ValueError(f"encoding is 'display' or 'linear', got {encoding!r}")
     if suffix in DEFAULTS and not is_pattern(out) and not out.is_dir():
-        return _MovieWriter(out, width, height, rate, encoding, picture, codec, quality, bit_depth)
+        return _MovieWriter(
+            out, width, height, rate, encoding, picture, codec, quality, bit_depth, timing
+        )
     if suffix in _IMAGES and is_pattern(out):
         frame_path(out, 0)  # a pattern with two places for the number fails here
-        _check_images(suffix, codec, quality, bit_depth)
-        return _ImageWriter(out, width, height, bit_depth, encoding, picture, tags, quality)
+        _check_images(suffix, codec, quality)
+        return _ImageWriter(out, width, height, bit_depth, encoding, picture, tags, quality, timing)
     raise NvdError(
         f"cannot write to {out}",
         expected=f"a movie ({', '.join(DEFAULTS)}) or numbered images ({', '.join(_IMAGES)})",
@@ -111,9 +115,7 @@ def open_writer(
     )
 
 
-def _check_images(
-    suffix: str, codec: str | None, quality: int | None, bit_depth: int | str
-) -> None:
+def _check_images(suffix: str, codec: str | None, quality: int | None) -> None:
     """NvdError for what is asked of images and these have not."""
     if codec is not None:
         raise NvdError(
@@ -141,7 +143,9 @@ class _ImageWriter(FrameWriter):
         picture: Picture,
         tags: FileTags | None,
         quality: int | None,
+        timing: Timing,
     ):
+        self._timing = timing
         self._compression = None if quality is None else f"jpeg:{quality}"
         self._pattern, self._shape, self._encoding = pattern, (height, width), encoding
         self._picture, self._suffix = picture, pattern.suffix.lower()
@@ -156,7 +160,11 @@ class _ImageWriter(FrameWriter):
         else:
             self._dtype = np.dtype(np.uint8 if bit_depth == 8 or jpeg else np.uint16)
         self._kind = NONE if jpeg or dpx else PREMULTIPLIED if self._suffix == ".exr" else STRAIGHT
-        self._tags = image_tags(pattern, self._dtype, encoding, picture, tags)
+        self._tags = replace(
+            image_tags(pattern, self._dtype, encoding, picture, tags),
+            rate=timing.rate,
+            reel=timing.reel,
+        )
         self.cautions = image_cautions(pattern, picture, self._dtype)
 
     def write(self, index: int, frame: np.ndarray, window: Placed | None = None) -> None:
@@ -170,7 +178,7 @@ class _ImageWriter(FrameWriter):
             path,
             values,
             self._compression,
-            tags=self._tags,
+            tags=replace(self._tags, timecode=self._timing.codes.get(index)),
             as_stored=True,
             window=window,
             bits=self._bits,
@@ -189,7 +197,9 @@ class _MovieWriter(FrameWriter):
         codec: str | None,
         quality: int | None,
         bit_depth: int | str,
+        timing: Timing,
     ):
+        self._timing = timing
         self._path, self._shape, self._encoding = path, (height, width), encoding
         self._picture, self._suffix = picture, path.suffix.lower()
         self._rate = Fraction(rate).limit_denominator(65535)
@@ -206,6 +216,9 @@ class _MovieWriter(FrameWriter):
         self._padding = ((0, -height % down), (0, -width % across), (0, 0))
         self._first: int | None = None
         self._count = 0
+        self._durations: dict[int, int] = {}
+        self._packets: Generator[tuple[Fraction, list[av.Packet]], None, None] | None = None
+        self._sounded = Fraction(-1)
 
     def __enter__(self) -> "FrameWriter":
         with ExitStack() as stack:
@@ -215,6 +228,10 @@ class _MovieWriter(FrameWriter):
                 self._container = av.open(self._file, "w", format=CONTAINERS[self._suffix])
             stack.push(self._close)
             self._stream = self._new_stream()
+            if self._timing.sound:
+                self._packets = self._timing.sound.packets(self._container)
+                stack.callback(self._packets.close)
+                next(self._packets)  # adds the tracks
             self._stack = stack.pop_all()
         return self
 
@@ -246,15 +263,35 @@ class _MovieWriter(FrameWriter):
                 threads=2,
             )
         self._tags.put(video)
-        video.pts, video.time_base = self._count, 1 / self._rate
+        video.time_base = self._timing.unit or 1 / self._rate
+        video.pts, end = self._shown(self._count), self._shown(self._count + 1)
+        self._durations[video.pts] = end - video.pts
         self._count += 1
+        self._mux_sound(end * video.time_base)
         self._mux(video)
+
+    def _shown(self, count: int) -> int:
+        """When the frame of that count shows, in the unit of the stream."""
+        return self._timing.at[count] if self._timing.unit else count
+
+    def _mux_sound(self, until: Fraction | None) -> None:
+        """Write the sound up to that second, or all that is left."""
+        while self._packets is not None and (until is None or self._sounded < until):
+            seconds, packets = next(self._packets, (None, []))
+            if seconds is None:
+                self._packets = None
+                return
+            self._sounded = max(self._sounded, seconds)
+            with _as_os_errors():
+                self._container.mux(packets)
+            self._file.check()
 
     def __exit__(self, *exception: object) -> None:
         error = exception[1]
         with self._stack:  # closes the file, then renames it, or removes it after an exception
             if isinstance(error, BaseException):
                 raise error
+            self._mux_sound(None)
             self._mux(None)
 
     def _close(self, kind: type | None, *_: object) -> None:
@@ -271,13 +308,19 @@ class _MovieWriter(FrameWriter):
         stream.height = self._shape[0] + self._padding[0][1]
         stream.width = self._shape[1] + self._padding[1][1]
         stream.pix_fmt = self._format
-        stream.time_base = 1 / self._rate
+        stream.time_base = self._timing.unit or 1 / self._rate
         context = stream.codec_context
         self._tags.put(context)
         if self._codec.tag and self._suffix in (".mp4", ".mov"):
             context.codec_tag = self._codec.tag
         if self._picture.aspect != 1:
             context.sample_aspect_ratio = self._picture.aspect
+        if self._timing.unit:
+            context.time_base = self._timing.unit
+        if self._timing.timecode:
+            self._container.metadata["timecode"] = self._timing.timecode
+        if self._timing.reel:
+            stream.metadata["reel_name"] = self._timing.reel
         return stream
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
@@ -285,6 +328,10 @@ class _MovieWriter(FrameWriter):
             packets = self._stream.encode(frame)
             if self._codec.encoder == "dnxhd":
                 packets = [with_matrix(packet, self._tags.matrix) for packet in packets]
+            for packet in packets:
+                unit = self._timing.unit or 1 / self._rate
+                if packet.pts is not None and packet.time_base == unit:
+                    packet.duration = self._durations.pop(packet.pts, packet.duration)
             self._container.mux(packets)
         self._file.check()
 

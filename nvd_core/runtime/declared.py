@@ -38,6 +38,8 @@ def text_like(pattern: str, expected: str) -> Meta:
     return Meta(pattern=rf"^(?:{pattern})\Z", extra={"expected": expected})
 
 
+OPTIONAL = {"optional": True}
+"""metadata of a field that may be missing even where a record is to be complete"""
 PathText = Annotated[str, text_like(r"[^\0]+", "a path")]
 Name = Annotated[str, text_like(NAME, "letters, digits, _ and - only")]
 """what can be part of a file's name on any system, and nothing that leads out of a folder"""
@@ -121,7 +123,7 @@ def read(
 ) -> Any:
     """`value` as the annotation `kind`: records, lists, numbers and text; Fault.
 
-    `complete` demands every field of a record, those with a default too.
+    `complete` demands every field of a record, those with a default too but for OPTIONAL ones.
     """
     arms, _ = parts_of(kind)
     if value is None and type(None) in arms:
@@ -149,7 +151,8 @@ def _record(kind: type, value: dict, notation: Notation, key: str, complete: boo
             raise unknown(prefix, name, kinds)
     for field in dataclasses.fields(kind):
         default = field.default is not field.default_factory  # one of them is not MISSING
-        if field.name not in value and (complete or not default):
+        needed = not default or (complete and "optional" not in field.metadata)
+        if field.name not in value and needed:
             raise Fault(f"{prefix}{field.name}", "missing", described(kinds[field.name], notation))
     parts = {
         name: read(kinds[name], part, notation, f"{prefix}{name}", complete)

@@ -202,9 +202,9 @@ def movie_tags(path: Path) -> dict:
         }
 
 
-def shot_of(source: Path | str, folder: Path, height: int | None = None) -> Shot:
+def shot_of(source: Path | str, folder: Path, height: int | None = None, **how) -> Shot:
     """A folder as `nvd decompose` leaves it, with maps by formula: a dog in the middle."""
-    clip = open_clip(source, height=height)
+    clip = open_clip(source, height=height, **how)
     import_clip(clip, folder, Progress())
     info = clip.info
     y, x = np.mgrid[0 : info.height, 0 : info.width].astype(np.float32)
@@ -234,6 +234,8 @@ def shot_of(source: Path | str, folder: Path, height: int | None = None) -> Shot
         bit_depth=info.bit_depth,
         encoding=info.encoding,
         picture=info.picture,
+        numbers=info.numbers,
+        timeline=info.timeline,
     )
     frames = "frames/%05d." + ("exr" if info.encoding == "linear" else "png")
     write_manifest(folder, Manifest(record, tuple(records), info.cautions, frames=frames))
