@@ -118,7 +118,7 @@ def test_sound_is_in_step(tmp_path, media_files, codec, source, out, expected):
             codec,
             codec.removeprefix("lib").removesuffix("lame"),
         )
-        assert any("encoded anew" in text for text in cautions) != copied
+        assert any("encoded anew" in text for text in cautions) != copied, cautions
 
 
 def test_pcm_is_cut_to_the_sample(tmp_path, media_files):

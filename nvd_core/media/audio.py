@@ -66,9 +66,8 @@ class Sound:
         self._path, self._span, self._suffix = path, (start, stop), suffix
         self._options = _ALONE if folder else None
         with self._opened() as container:
-            names = [
-                (s.codec_context.name, s.codec_context.sample_rate) for s in _streams(container)
-            ]
+            contexts = [stream.codec_context for stream in _streams(container)]
+            names = [(c.codec.canonical_name, c.sample_rate) for c in contexts]
         self.encoded = {n: _ENCODERS[suffix] for n, rate in names if not _copied(n, rate, suffix)}
         self.tracks = len(names)
 

@@ -20,6 +20,7 @@ from nvd_core.media.colour_tags import (
     picture_chunks,
     png_chunks,
 )
+from nvd_core.media.conformed import Conformed
 from nvd_core.media.described import described
 from nvd_core.media.found_timeline import timeline_of
 from nvd_core.media.images import (
@@ -149,7 +150,7 @@ class Reading:
 class Clip:
     """Frames in order, [H, W, 3] at working size, read anew by each iteration."""
 
-    def __init__(self, source: Movie | ImageSequence, info: ClipInfo):
+    def __init__(self, source: Movie | Conformed | ImageSequence, info: ClipInfo):
         self._source = source
         self.info = info
 
@@ -205,7 +206,7 @@ class Clip:
     def copy_sound(self, folder: Path, progress: Progress) -> None:
         """Write the movie's sound into `folder`, where it has some."""
         line, source = self.info.timeline, self._source
-        if line is None or line.audio is None or not isinstance(source, Movie):
+        if line is None or line.audio is None or isinstance(source, ImageSequence):
             return
         first, stop = self.info.first_frame, self.info.first_frame + self.info.frames
         try:
@@ -290,6 +291,8 @@ def open_clip(
     has fewer than two frames, or the range or height is not possible.
     """
     opened = open_source(source, True, reading.missing, reading.deinterlace)
+    if isinstance(opened, Movie) and reading.rate is not None and not opened.even:
+        opened = Conformed(opened, reading.rate)
     numbers = opened.numbers if isinstance(opened, ImageSequence) else None
     own = f"its own numbers, {as_text(numbers)}" if numbers else ""
     counted = counted_from(reading.start, numbers, opened.frames)
@@ -334,8 +337,10 @@ def _uneven(movie: Movie) -> str:
     )
 
 
-def _about_rate(opened: Movie | ImageSequence, asked: Fraction | None) -> list[str]:
+def _about_rate(opened: Movie | Conformed | ImageSequence, asked: Fraction | None) -> list[str]:
     """What has to be said of the rate that is taken."""
+    if isinstance(opened, Conformed):
+        return []  # it says so itself
     if isinstance(opened, Movie):
         return [] if opened.even else [_uneven(opened)]
     if asked is None and opened.own_rate is None:

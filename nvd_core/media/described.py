@@ -1,16 +1,17 @@
 """What a source's values mean, and what of it is not honoured or not carried, in words."""
 
 from nvd_core.media.colour_tags import cautions_about, linear_primaries, movie_of_chunks
+from nvd_core.media.conformed import Conformed
 from nvd_core.media.movies import Movie
 from nvd_core.media.picture import Picture
 from nvd_core.media.sequences import ImageSequence
 
 
 def described(
-    source: str, opened: Movie | ImageSequence, resizes: bool
+    source: str, opened: Movie | Conformed | ImageSequence, resizes: bool
 ) -> tuple[Picture, list[str]]:
     """What the source's values mean, and what of it is not honoured or not carried."""
-    if isinstance(opened, Movie):
+    if not isinstance(opened, ImageSequence):
         return opened.picture, opened.cautions
     tags, name, linear = opened.tags, opened.files[0].name, opened.dtype.kind == "f"
     cautions = [*opened.cautions, *cautions_about(name, tags, linear)]

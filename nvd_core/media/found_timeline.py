@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 from nvd_core.media import timecode
+from nvd_core.media.conformed import Conformed
 from nvd_core.media.images import image_rate, image_words
 from nvd_core.media.movies import Movie
 from nvd_core.media.sequences import ImageSequence
@@ -11,23 +12,33 @@ from nvd_core.media.timeline import AUDIO, Timeline
 
 _SMPTE, _REEL = "smpte:TimeCode", "reelName"
 _LONGEST = 200
+Times = tuple[tuple[int, int], tuple[int, ...]]
+"""unit in seconds, as a fraction, and times in it"""
 
 
 def timeline_of(
-    opened: Movie | ImageSequence, first: int, last: int, rate: Fraction, asked: bool
+    opened: Movie | Conformed | ImageSequence, first: int, last: int, rate: Fraction, asked: bool
 ) -> tuple[Timeline, list[str]]:
     """The timeline of frames `first` to `last` at a `rate`, which was `asked` for or not.
 
     And what of it is not carried, in words.
     """
+    if isinstance(opened, Conformed):
+        seconds = opened.time_of(first) - opened.time_of(0)
+        return _of_movie(opened.movie, round(seconds * opened.movie.rate), rate, None)
     if isinstance(opened, Movie):
-        return _of_movie(opened, first, last, rate, asked)
+        passed, even = first, opened.even
+        if not even:
+            passed = round((opened.time_of(first) - opened.time_of(0)) * opened.rate)
+        timed = None if even else opened.times(first, last)
+        return _of_movie(opened, passed, rate, timed)
     return _of_images(opened, first, last, rate, asked)
 
 
 def _of_movie(
-    movie: Movie, first: int, last: int, rate: Fraction, asked: bool
+    movie: Movie, passed: int, rate: Fraction, timed: Times | None
 ) -> tuple[Timeline, list[str]]:
+    """That of a movie's frames at a `rate`, the first of which is `passed` of its timecode's."""
     name, texts = movie.path.name, []
     restated = movie.even and rate != movie.rate
     words = movie.metadata.get("timecode")
@@ -44,13 +55,12 @@ def _of_movie(
         texts.append(f"{name} has a timecode that drops frames, of another rate: it is not carried")
         code = None
     if code:
-        code = code.counted_on(_passed(movie, first), rate)
+        code = code.counted_on(passed, rate)
     if restated and movie.sounds:
         texts.append(
             f"{name} has sound, which is not carried: at {float(rate):.6g} frames a second in "
             f"place of {float(movie.rate):.6g} the frames would run away from it"
         )
-    timed = None if restated else movie.times(first, last)
     return Timeline(
         timecode=str(code) if code else None,
         reel=(movie.metadata.get("reel_name") or "")[:_LONGEST] or None,
@@ -59,13 +69,6 @@ def _of_movie(
         unit=timed[0] if timed else None,
         at=timed[1] if timed else None,
     ), texts
-
-
-def _passed(movie: Movie, index: int) -> int:
-    """Numbers of the timecode from the first frame to one."""
-    if movie.even:
-        return index
-    return round((movie.time_of(index) - movie.time_of(0)) * movie.rate)
 
 
 def _of_images(

@@ -145,6 +145,11 @@ class Movie:
             return []
         return [(b - a) * self._seconds for a, b in pairwise(self._times)]
 
+    @property
+    def unit(self) -> Fraction:
+        """Seconds in which the file counts time."""
+        return self._base
+
     def time_of(self, index: int) -> Fraction:
         """Second of the file at which frame `index` shows, or the last one ends."""
         if not self._timed or not self._base:
