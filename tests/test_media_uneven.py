@@ -142,3 +142,16 @@ def test_mxf_says_by_how_much_times_differ(tmp_path, media_files):
     timing, texts = timing_of(shot, tmp_path / "a.mxf", range(8), range(8), True)
     assert timing.unit is None
     assert any("seconds off" in text for text in texts)
+
+
+def test_a_jitter_of_a_few_milliseconds_is_kept_too(tmp_path, media_files):
+    steps = [40, 46, 34, 40, 47, 33]
+    source = movie(tmp_path / "in.mp4", media_files, steps)
+    shot = media_files.shot_of(source, tmp_path / "shot.nvd")
+    assert not any("variable" in text for text in shot.manifest.cautions)
+    render(shot, tmp_path / "a.mp4")
+    assert np.allclose(np.diff(shown(tmp_path / "a.mp4")[0]), steps[:-1], atol=1)
+    even = media_files.shot_of(
+        movie(tmp_path / "b.mkv", media_files, [40, 41, 39, 40]), tmp_path / "b"
+    )
+    assert even.manifest.clip.timeline.at is None

@@ -69,7 +69,7 @@ def _of_images(
         code = line.timecode_of(_offset(shot, t), Fraction(*clip.rate))
         if code:
             codes[named[t]] = code.bits(Fraction(*clip.rate))
-    rate = tuple(clip.rate) if line.named_rate and line.at is None else None
+    rate = tuple(clip.rate) if line.named_rate else None
     return Timing(codes=codes, rate=rate, reel=line.reel or ""), texts
 
 

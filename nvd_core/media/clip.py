@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
+from nvd_core.media.animated_webp import AnimatedWebp, is_animated_webp
 from nvd_core.media.audio import copy_sound
 from nvd_core.media.colour_tags import (
     FileTags,
@@ -274,6 +275,8 @@ def open_source(
     """
     if is_movie(source) or is_animated_png(source):
         return Movie(source, deinterlace)
+    if is_animated_webp(source):
+        return AnimatedWebp(source)
     return ImageSequence(source, alike, missing)
 
 

@@ -30,7 +30,7 @@ def timeline_of(
         passed, even = first, opened.even
         if not even:
             passed = round((opened.time_of(first) - opened.time_of(0)) * opened.rate)
-        timed = None if even else opened.times(first, last)
+        timed = None if even and rate != opened.rate else opened.times(first, last)
         return _of_movie(opened, passed, rate, timed)
     return _of_images(opened, first, last, rate, asked)
 

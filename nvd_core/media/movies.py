@@ -56,6 +56,8 @@ NOTHING_ELSE = {
     "use_absolute_path": "0",
 }
 """what FFmpeg is told, so that a movie opens no other file"""
+_SAME_TIME = 0.0025
+"""seconds by which frames of a constant rate may be off"""
 _PROGRESSIVE = (0, 1)  # unknown, progressive
 _UNSPECIFIED, _BT709, _BT601 = 2, 1, 6  # AVColorSpace
 _BT2020, _PQ, _HLG = 9, 16, 18
@@ -164,7 +166,7 @@ class Movie:
 
         None where the rate says as much, or the file says nothing.
         """
-        if self.even or not self._base:
+        if not self._base or self.off(self.rate) <= max(2 * self._seconds, _SAME_TIME):
             return None
         start = self.time_of(first)
         at = [(self.time_of(n) - start) / self._base for n in range(first, last + 2)]
