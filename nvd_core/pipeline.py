@@ -361,6 +361,7 @@ def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:
         encoding=info.encoding,
         picture=info.picture,
         numbers=info.numbers,
+        timeline=info.timeline,
     )
     return Manifest(
         program=__version__,

@@ -9,7 +9,7 @@ import pytest
 
 from nvd_core.media.clip import open_clip
 from nvd_core.media.images import read_image
-from nvd_core.media.movies import _NOTHING_ELSE, Movie
+from nvd_core.media.movies import NOTHING_ELSE, Movie
 from nvd_core.media.sequences import MOVIE_SUFFIXES
 from nvd_core.runtime.errors import NvdError
 
@@ -144,7 +144,7 @@ def test_a_mov_that_refers_to_another_file(tmp_path):
     data[start:end] = bytes(end - start)
     (tmp_path / "refers.mov").write_bytes(data)
     path = f"file:{tmp_path / 'refers.mov'}"
-    loose = _NOTHING_ELSE | {"enable_drefs": "1", "use_absolute_path": "1"}
+    loose = NOTHING_ELSE | {"enable_drefs": "1", "use_absolute_path": "1"}
     with av.open(path, options=loose) as followed:
         assert len([frame for frame in followed.decode(video=0)]) == 3
     with pytest.raises(NvdError):

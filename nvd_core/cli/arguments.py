@@ -9,6 +9,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import NoReturn
 
+from nvd_core.media.codecs import CODECS
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import rate_fits
@@ -124,4 +125,35 @@ def add_image_numbers(command: argparse.ArgumentParser) -> None:
         type=start_number,
         metavar="source|N",
         help="numbers of the images: the source's own (default, where it has some) or from N",
+    )
+
+
+def bits(text: str) -> int | str:
+    if text not in ("8", "10", "16", "half", "float"):
+        raise argparse.ArgumentTypeError(f"expected 8, 10, 16, half or float, found {shown(text)}")
+    return int(text) if text.isdigit() else text
+
+
+def add_output_format(command: argparse.ArgumentParser) -> None:
+    """`--bits`, `--codec` and `--quality` of a command that writes images or a movie."""
+    command.add_argument(
+        "--bits",
+        type=bits,
+        metavar="8|10|16|half|float",
+        help="of image files: 10 for .dpx, half for .exr, float for .exr and .tif",
+    )
+    command.add_argument(
+        "--codec",
+        choices=tuple(CODECS),
+        help="of a movie; default: prores-4444 in .mov, h264 in .mp4 and .mkv, vp9 in .webm, "
+        "dnxhr-hqx in .mxf",
+    )
+    command.add_argument(
+        "--quality",
+        type=whole(1, 100),
+        metavar="1-100",
+        help="of h264, hevc, vp9, ProRes and .jpg; default: visually lossless",
+    )
+    command.add_argument(
+        "--no-audio", dest="audio", action="store_false", help="a movie without the source's sound"
     )

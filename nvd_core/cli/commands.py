@@ -7,6 +7,7 @@ from nvd_core.cli.arguments import (
     add_edits,
     add_frames,
     add_image_numbers,
+    add_output_format,
     size,
 )
 from nvd_core.runtime.progress import Progress
@@ -17,7 +18,9 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     camera = commands.add_parser("camera", help="render the clip with another camera motion")
     camera.add_argument("shot", type=Path)
     camera.add_argument(
-        "--out", required=True, help="movie (.mp4 .mov) or pattern such as %%05d.png"
+        "--out",
+        required=True,
+        help="movie (.mp4 .mov .mkv .webm .mxf) or pattern such as %%05d.png",
     )
     camera.add_argument(
         "--keys", type=Path, help="YAML file: keys: [{frame, scale, x, y, rotation}, ...]"
@@ -29,7 +32,7 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     add_edits(camera)
     add_frames(camera)
     add_image_numbers(camera)
-    camera.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
+    add_output_format(camera)
     camera.set_defaults(command=_camera)
 
     paint = commands.add_parser("paint", help="take paint on a frame onto the layers' edits")
@@ -94,6 +97,9 @@ def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
         edits=dict(parsed.edit),
         frames=parsed.frames,
         bit_depth=parsed.bits,
+        codec=parsed.codec,
+        quality=parsed.quality,
+        audio=parsed.audio,
         start=parsed.start,
         progress=progress,
     )

@@ -16,6 +16,7 @@ from nvd_core.cli.arguments import (
     add_edits,
     add_frames,
     add_image_numbers,
+    add_output_format,
     assignment,
     frame_rate,
     named_path,
@@ -212,6 +213,9 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         mode=parsed.mode,
         frames=parsed.frames,
         bit_depth=parsed.bits,
+        codec=parsed.codec,
+        quality=parsed.quality,
+        audio=parsed.audio,
         progress=progress,
         again=parsed.again,
         start=parsed.start,
@@ -380,13 +384,15 @@ def _parser() -> argparse.ArgumentParser:
     render = commands.add_parser("render", help="render the edited clip")
     render.add_argument("shot", type=Path)
     render.add_argument(
-        "--out", required=True, help="movie (.mp4 .mov) or pattern such as %%05d.png"
+        "--out",
+        required=True,
+        help="movie (.mp4 .mov .mkv .webm .mxf) or pattern such as %%05d.png",
     )
     add_edits(render)
     render.add_argument("--mode", choices=("delta", "full"), default="delta")
     add_frames(render)
     add_image_numbers(render)
-    render.add_argument("--bits", type=int, choices=(8, 16), help="bits of integer image files")
+    add_output_format(render)
     render.add_argument(
         "--again", action="store_true", help="also numbered images that would come out the same"
     )

@@ -22,13 +22,12 @@ from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
 from nvd_core.editing.edits import edit_paths, read_texture
 from nvd_core.editing.kernel import make_kernel
+from nvd_core.editing.output_depth import check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, output_numbers
+from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import frame_tags, rendered_depth
-from nvd_core.editing.render import (
-    depth_for,
-    full_textures,
-)
+from nvd_core.editing.render import full_textures
 from nvd_core.fields.inference import TRANSPARENT, layers_at
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.networks import layer_alphas
@@ -58,8 +57,11 @@ def render_camera(
     size: tuple[int, int] | None = None,
     edits: dict[str, Path] | None = None,
     frames: tuple[int, int] | None = None,
-    bit_depth: int | None = None,
+    bit_depth: int | str | None = None,
     start: int | str | None = None,
+    codec: str | None = None,
+    quality: int | None = None,
+    audio: bool = True,
     progress: Progress | None = None,
     device: str = "auto",
 ) -> dict:
@@ -67,9 +69,9 @@ def render_camera(
 
     `keys` move the camera from where the clip was shot, or, with `hold`, from where frame `hold`
     was shot, whose background then stays still. `size` (width, height) of the picture; None: the
-    clip's. `edits` and `start` as in `editing.render.render`. What no frame saw of the background
-    is black. Returns how many `frames`, in how many `seconds`, and `out`. NvdError where the user
-    has to do something, such as for a folder without its networks.
+    clip's. `edits`, `start`, `codec`, `quality` and `audio` as in `editing.render.render`. What no
+    frame saw of the background is black. Returns how many `frames`, in how many `seconds`, and
+    `out`. NvdError where the user has to do something, such as for a folder without its networks.
     """
     started = time.perf_counter()
     progress = progress or Progress()
@@ -80,18 +82,23 @@ def render_camera(
     clip = shot.manifest.clip
     picture = replace(clip.picture, alpha=NONE)
     width, height = size or (clip.width, clip.height)
-    depth = bit_depth if bit_depth is not None else depth_for(out, clip.bit_depth)
+    check_bits(out, bit_depth)
+    depth = depth_for(out, bit_depth or clip.bit_depth, codec)
+    timing, lost = timing_of(shot, out, range(first, last + 1), named, audio)
     writer = open_writer(
         out,
         width,
         height,
         Fraction(*clip.rate),
-        bit_depth=depth,
+        bit_depth=written_depth(out, bit_depth, depth),
         encoding=clip.encoding,
         picture=picture,
         tags=frame_tags(shot),
+        codec=codec,
+        quality=quality,
+        timing=timing,
     )
-    for caution in writer.cautions:
+    for caution in (*writer.cautions, *lost):
         progress.caution(caution)
     files = files_of_output(out, named[first : last + 1])
     check_output(shot, files, named_edits(edits))

@@ -16,7 +16,7 @@ def output_numbers(shot: Shot, out: Path | str, start: int | str | None) -> Sequ
     """
     if not is_pattern(out):
         return range(shot.frames)
-    return _counted(shot, "source" if start is None and _own(shot) else start)
+    return _counted(shot, "source" if start is None and source_numbers(shot) else start)
 
 
 def numbers_of_output(out: Path | str, named: Sequence[int], frames: range) -> dict[str, str]:
@@ -39,10 +39,10 @@ def checked_range(
 def _counted(shot: Shot, start: int | str | None) -> Sequence[int]:
     """The numbers of the shot's frames, counted as `start` has it."""
     clip = shot.manifest.clip
-    return counted_from(start, _own(shot), clip.frames, clip.first_frame)
+    return counted_from(start, source_numbers(shot), clip.frames, clip.first_frame)
 
 
-def _own(shot: Shot) -> list[int] | None:
+def source_numbers(shot: Shot) -> list[int] | None:
     """The source's own numbers of the shot's frames, where it has some."""
     clip = shot.manifest.clip
     return None if clip.numbers is None else from_text(clip.numbers, clip.frames)

@@ -21,7 +21,9 @@ from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore, rende
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
 from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.layer_alone import LayerAlone
+from nvd_core.editing.output_depth import check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, numbers_of_output, output_numbers
+from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import (
     check_frame,
@@ -36,6 +38,7 @@ from nvd_core.editing.plate import (
 )
 from nvd_core.media.images import image_layout
 from nvd_core.media.sequences import frame_path, is_pattern
+from nvd_core.media.timeline import Timeline
 from nvd_core.media.working import working_colours
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.devices import choose_kind
@@ -65,11 +68,15 @@ def render(
     again: bool = False,
     layer: str | None = None,
     start: int | str | None = None,
+    codec: str | None = None,
+    quality: int | None = None,
+    audio: bool = True,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
     `edits` are images by layer; a layer without one takes what is painted in the folder.
-    `bit_depth` 8, 16, "half" or "float" of numbered images; by itself that of the clip.
+    `bit_depth` 8, 10, 16, "half" or "float" of numbered images; by itself that of the clip, and 10
+    of DPX. `codec` and `quality` as in `media.writer.open_writer`. `audio`: movies get the sound.
     `layer` is rendered alone, with its alpha (`editing.layer_alone`), whatever the mode.
     `start` numbers the images (`output_numbers`), and where it is given `frames` count by it.
     Numbered images that stand there and would come out the same are left, but for `again`.
@@ -81,26 +88,31 @@ def render(
     first, last = checked_range(shot, frames, start)
     named = output_numbers(shot, out, start)
     clip = shot.manifest.clip
-    depth = bit_depth if bit_depth is not None else depth_for(out, clip.bit_depth)
+    check_bits(out, bit_depth)
+    depth = depth_for(out, bit_depth or clip.bit_depth, codec)
     alone = LayerAlone(shot, layer, edits, depth) if layer else None
     picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
+    numbers = range(first, last + 1)
+    timing, lost = timing_of(shot, out, numbers, named, audio)
     writer = open_writer(
         out,
         clip.width,
         clip.height,
         Fraction(*clip.rate),
-        bit_depth=depth,
+        bit_depth=written_depth(out, bit_depth, depth),
         encoding=clip.encoding,
         picture=picture,
         tags=frame_tags(shot),
+        codec=codec,
+        quality=quality,
+        timing=timing,
     )
-    for caution in writer.cautions:
+    for caution in (*writer.cautions, *lost):
         progress.caution(caution)
-    numbers = range(first, last + 1)
     shot.check((first, last))  # before so many names are listed
     files = files_of_output(out, [named[t] for t in numbers])
     check_output(shot, files, named_edits(edits))
-    rendering = None if alone else _Rendering(shot, edits, mode, numbers, depth, device)
+    rendering = None if alone else _Rendering(shot, edits, mode, numbers, depth, device, quality)
     remove_temporaries_of([*files, rendered_path(out)])
     with writing_if_inside(out, shot.folder, "nvd render", progress):
         if rendering is None:
@@ -211,6 +223,7 @@ class _Rendering:
         numbers: range,
         bit_depth: int | str | None,
         device: str,
+        quality: int | None = None,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode is one of {MODES}, got {mode!r}")
@@ -233,8 +246,10 @@ class _Rendering:
             "rendering": RENDERING,
             "mode": mode,
             "bit_depth": bit_depth,
+            "quality": quality,
             "device": on,
-            "clip": dataclasses.asdict(clip),
+            "clip": dataclasses.asdict(replace(clip, timeline=None)),
+            "time": dataclasses.asdict(replace(clip.timeline or Timeline(), at=None)),
         }
 
     def key(self, t: int, out: Path) -> str | None:
@@ -302,13 +317,3 @@ def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
         n: load_edit(shot, name, paths[name]).full if name in paths else load_texture(shot, name)
         for n, name in enumerate(shot.names)
     }
-
-
-def depth_for(out: Path | str, bit_depth: int | str) -> int | str:
-    """The depth to render for the file `out` of a clip of `bit_depth`."""
-    suffix = Path(out).suffix.lower()
-    if suffix == ".mov" and bit_depth == 8:
-        return 16  # ProRes holds 10 bits
-    if suffix == ".exr" and bit_depth in (8, 16):
-        return "half"
-    return bit_depth

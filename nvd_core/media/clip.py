@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Generator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +14,16 @@ import cv2
 import numpy as np
 
 from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
+from nvd_core.media.animated_webp import AnimatedWebp, is_animated_webp
+from nvd_core.media.audio import copy_sound
 from nvd_core.media.colour_tags import (
     FileTags,
     picture_chunks,
     png_chunks,
 )
+from nvd_core.media.conformed import Conformed
 from nvd_core.media.described import described
+from nvd_core.media.found_timeline import timeline_of
 from nvd_core.media.images import (
     Stored,
     image_window,
@@ -33,6 +37,7 @@ from nvd_core.media.movies import Movie, is_animated_png
 from nvd_core.media.numbering import as_text, counted_from, from_text, range_of
 from nvd_core.media.picture import PLAIN, InputSpace, Picture, as_json
 from nvd_core.media.sequences import ImageSequence, is_movie
+from nvd_core.media.timeline import Timeline
 from nvd_core.media.working import as_display_bytes, working_colours
 from nvd_core.runtime.declared import JSON, Fault, read, within
 from nvd_core.runtime.errors import NvdError
@@ -69,6 +74,7 @@ class ClipInfo:
     picture: Picture = PLAIN
     cautions: tuple[str, ...] = ()  # what is not carried or not honoured, in words
     numbers: str | None = None  # the source's own, as `media.numbering.as_text` has them
+    timeline: Timeline | None = None  # what is known of its time beyond the rate
 
     @property
     def own_numbers(self) -> list[int] | None:
@@ -95,6 +101,9 @@ class ClipInfo:
                 raise Fault("numbers", "range", f"{noted.frames} numbers", noted.numbers)
             known: dict[str, object] = {"rate": Fraction(*noted.rate)}
             known |= {"cautions": noted.cautions, "picture": noted.picture}
+            known |= {"timeline": noted.timeline}
+            if noted.timeline and not noted.timeline.fits(noted.frames):
+                raise Fault("timeline", "range", f"times of {noted.frames} frames", "others")
             return cls(**values | known)
         except Fault as fault:
             raise NvdError(
@@ -123,6 +132,7 @@ class _Noted:
     picture: Picture = PLAIN
     cautions: tuple[str, ...] = ()
     numbers: str | None = None
+    timeline: Timeline | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +155,7 @@ class Reading:
 class Clip:
     """Frames in order, [H, W, 3] at working size, read anew by each iteration."""
 
-    def __init__(self, source: Movie | ImageSequence, info: ClipInfo):
+    def __init__(self, source: Movie | Conformed | ImageSequence, info: ClipInfo):
         self._source = source
         self.info = info
 
@@ -196,6 +206,29 @@ class Clip:
             return self._source.tags
         picture = self.info.picture
         return FileTags(pixel_aspect=picture.pixel_aspect, chunks=picture_chunks(picture.movie))
+
+    def tags_of(self, index: int) -> FileTags:
+        """The same with the time of frame `index`."""
+        info, line = self.info, self.info.timeline
+        if line is None:
+            return self.tags
+        own = info.own_numbers
+        code = line.timecode_of(own[index] - own[0] if own else index, info.rate)
+        rate = (info.rate.numerator, info.rate.denominator) if line.named_rate else None
+        bits = code.bits(info.rate) if code else None
+        return replace(self.tags, timecode=bits, rate=rate, reel=line.reel or "")
+
+    def copy_sound(self, folder: Path, progress: Progress) -> None:
+        """Write the movie's sound into `folder`, where it has some."""
+        line, source = self.info.timeline, self._source
+        if line is None or line.audio is None or isinstance(source, ImageSequence):
+            return
+        first, stop = self.info.first_frame, self.info.first_frame + self.info.frames
+        try:
+            with written_beside(inside(folder, line.audio)) as temporary:
+                copy_sound(source.path, source.time_of(first), source.time_of(stop), temporary)
+        except NvdError as error:
+            progress.caution(f"the sound of {source.path.name} is not carried: {error.found}")
 
     def file_of(self, index: int) -> Path | None:
         """The PNG file that holds frame `index` as it is, None where there is none."""
@@ -256,6 +289,8 @@ def open_source(
     """
     if is_movie(source) or is_animated_png(source):
         return Movie(source, deinterlace)
+    if is_animated_webp(source):
+        return AnimatedWebp(source)
     return ImageSequence(source, alike, missing)
 
 
@@ -273,6 +308,8 @@ def open_clip(
     has fewer than two frames, or the range or height is not possible.
     """
     opened = open_source(source, True, reading.missing, reading.deinterlace)
+    if isinstance(opened, Movie) and reading.rate is not None and not opened.even:
+        opened = Conformed(opened, reading.rate)
     numbers = opened.numbers if isinstance(opened, ImageSequence) else None
     own = f"its own numbers, {as_text(numbers)}" if numbers else ""
     counted = counted_from(reading.start, numbers, opened.frames)
@@ -287,6 +324,9 @@ def open_clip(
     picture, cautions = described(
         str(source), opened, height != opened.height, reading.space, reading.named
     )
+    rate = reading.rate or opened.rate
+    asked = reading.rate is not None
+    timeline, lost = timeline_of(opened, first, last, rate, asked)
     info = ClipInfo(
         source=str(source),
         first_frame=first,
@@ -296,29 +336,32 @@ def open_clip(
         height=height,
         source_width=opened.width,
         source_height=opened.height,
-        rate=reading.rate or opened.rate,
+        rate=rate,
         bit_depth=_BIT_DEPTHS[opened.dtype.name],
         encoding="linear" if opened.dtype.kind == "f" else "display",
         picture=picture,
-        cautions=(*cautions, *_about_rate(opened, reading.rate)),
+        cautions=(*cautions, *_about_rate(opened, reading.rate), *lost),
         numbers=as_text(numbers[first : last + 1]) if numbers else None,
+        timeline=None if timeline == Timeline() else timeline,
     )
     return Clip(opened, info)
 
 
-def _uneven(movie: Movie, asked: Fraction | None) -> str:
-    rate = asked or movie.rate
+def _uneven(movie: Movie) -> str:
     return (
         f"{movie.path.name} has a variable frame rate, with pictures from {movie.shortest:.3g} to "
-        f"{movie.longest:.3g} seconds long: a rendered movie shows them at a constant "
-        f"{float(rate):.6g} a second, so that times differ by up to {movie.off(rate):.3g} seconds"
+        f"{movie.longest:.3g} seconds long: rendered movies show them at the same times, but "
+        f"numbered images at a constant {float(movie.rate):.6g} a second differ by up to "
+        f"{movie.off(movie.rate):.3g} seconds (--rate takes pictures by time)"
     )
 
 
-def _about_rate(opened: Movie | ImageSequence, asked: Fraction | None) -> list[str]:
+def _about_rate(opened: Movie | Conformed | ImageSequence, asked: Fraction | None) -> list[str]:
     """What has to be said of the rate that is taken."""
+    if isinstance(opened, Conformed):
+        return []  # it says so itself
     if isinstance(opened, Movie):
-        return [] if opened.even else [_uneven(opened, asked)]
+        return [] if opened.even else [_uneven(opened)]
     if asked is None and opened.own_rate is None:
         return ["the images name no rate: 24 frames a second are taken (--rate says another)"]
     return []
@@ -352,6 +395,7 @@ def import_clip(clip: Clip, folder: Path, progress: Progress) -> None:
         _remove_old_frames(inside(folder, name))
     suffix = ".exr" if info.encoding == "linear" else ".png"
     shape = (info.frames, info.height, info.width, 3)
+    clip.copy_sound(folder, progress)
     progress.stage("frames", info.frames)
     with written_beside(work_folder(folder) / FRAMES) as temporary:
         frames = new_array(temporary, shape)
@@ -372,12 +416,12 @@ def _import_frames(
         if source:
             copy_file(source, target)
         else:
-            write_image(target, frame, tags=clip.tags, as_stored=True)
+            write_image(target, frame, tags=clip.tags_of(index), as_stored=True)
         if suffix == ".exr" and (whole := clip.overscan_of(index)):
             write_image(
                 overscan / f"{index:05d}.exr",
                 _colours_first(whole.pixels),
-                tags=clip.tags,
+                tags=clip.tags_of(index),
                 as_stored=True,
                 window=(whole.window, whole.display),
             )

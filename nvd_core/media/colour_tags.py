@@ -33,6 +33,9 @@ class FileTags:
     icc: bytes = b""
     chunks: tuple[tuple[bytes, bytes], ...] | None = None  # of a PNG; None: what its writer says
     origin: tuple[int, int] = (0, 0)  # of an EXR's display window
+    timecode: int | None = None  # of an EXR or DPX that is written: SMPTE's bits
+    rate: tuple[int, int] | None = None  # likewise, frames a second
+    reel: str = ""  # of an EXR that is written
 
     @property
     def meaning(self) -> tuple:
@@ -101,6 +104,8 @@ def put_into_spec(spec: oiio.ImageSpec, suffix: str, tags: FileTags) -> None:
     width, height = tags.pixel_aspect
     if width != height:
         spec.attribute("PixelAspectRatio", width / height)
+    if suffix in (".exr", ".dpx"):
+        _put_time(spec, suffix, tags)
     if suffix == ".exr":
         for name, shift in zip(("x", "y"), tags.origin, strict=True):
             setattr(spec, name, getattr(spec, name) + shift)
@@ -117,6 +122,18 @@ def put_into_spec(spec: oiio.ImageSpec, suffix: str, tags: FileTags) -> None:
             spec.attribute("ResolutionUnit", "none")
             spec.attribute("XResolution", 72.0)
             spec.attribute("YResolution", 72.0 * width / height)
+
+
+def _put_time(spec: oiio.ImageSpec, suffix: str, tags: FileTags) -> None:
+    if tags.timecode is not None:
+        spec.attribute("smpte:TimeCode", oiio.TypeTimeCode, (tags.timecode, 0))
+    if tags.rate and suffix == ".exr":
+        spec.attribute("FramesPerSecond", oiio.TypeRational, tags.rate)
+    elif tags.rate:
+        for name in ("dpx:FrameRate", "dpx:TemporalFrameRate"):
+            spec.attribute(name, tags.rate[0] / tags.rate[1])
+    if tags.reel and suffix == ".exr":
+        spec.attribute("reelName", tags.reel)
 
 
 def put_into_png(path: Path, tags: FileTags) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from nvd_core.media.colour_tags import cautions_about, linear_primaries, movie_of_chunks
+from nvd_core.media.conformed import Conformed
 from nvd_core.media.movies import Movie
 from nvd_core.media.picture import InputSpace, Picture
 from nvd_core.media.sequences import ImageSequence
@@ -10,7 +11,7 @@ from nvd_core.media.sequences import ImageSequence
 
 def described(
     source: str,
-    opened: Movie | ImageSequence,
+    opened: Movie | Conformed | ImageSequence,
     resizes: bool,
     space: InputSpace | None = None,
     named: bool = False,
@@ -19,7 +20,7 @@ def described(
 
     They are of a `space`, whatever the source says; the user has `named` it.
     """
-    if isinstance(opened, Movie):
+    if not isinstance(opened, ImageSequence):
         said = opened.about_colours if named else ()
         cautions = [text for text in opened.cautions if text not in said]
         return replace(opened.picture, space=space), cautions

@@ -176,6 +176,15 @@ def image_window(path: Path | str, layer: str | None = None) -> Window | None:
             image_input.close()
 
 
+def image_words(path: Path | str, *names: str) -> dict[str, object]:
+    """What `path` says under these names of OpenImageIO's, as far as it does."""
+    with _reading(path):
+        image_input = _open(Path(path))
+        spec = image_input.spec()
+        image_input.close()
+    return {name: value for name in names if (value := spec.getattribute(name)) is not None}
+
+
 def image_rate(path: Path | str) -> Fraction | None:
     """Frames a second as `path` itself says (EXR and DPX can), None where it does not."""
     with _reading(path):
@@ -187,7 +196,9 @@ def image_rate(path: Path | str) -> Fraction | None:
         if isinstance(value, tuple) and len(value) == 2 and rate_fits(*map(int, value)):
             return Fraction(int(value[0]), int(value[1]))
         if isinstance(value, int | float) and 1 <= value <= 1000:
-            return Fraction(value).limit_denominator(1001)
+            near = Fraction(round(value) * 1000, 1001)  # a float of 23.976 is meant so
+            close = abs(value - near) < 1e-3
+            return near if close else Fraction(value).limit_denominator(1001)
     return None
 
 
@@ -200,19 +211,22 @@ def write_image(
     tags: FileTags | None = None,
     as_stored: bool = False,
     window: tuple[Window, tuple[int, int]] | None = None,
+    bits: int | None = None,
 ) -> None:
     """Write `array` [H, W, C] or [H, W] in the format of the suffix, beside and renamed into place.
 
-    .png takes uint8 and uint16, .exr float16 and float32, .tif any of these, .jpg uint8 of 1 or 3
-    channels; anything else is a ValueError. Alpha comes in straight: EXR stores it premultiplied,
-    PNG and TIFF as it is; `as_stored` leaves the values alone. `compression` is OpenImageIO's
-    ("zip", "pxr24", "jpeg:90"). What is `durable` survives a power cut. The file says what `tags`
-    say, as far as its format can. An EXR's pixels may lie in a `window` of a display of a width
-    and height.
+    .png and .dpx take uint8 and uint16, .exr float16 and float32, .tif any of these, .jpg uint8 of
+    1 or 3 channels; anything else is a ValueError. Of uint16 a .dpx keeps so many `bits`. Alpha
+    comes in straight: EXR stores it premultiplied, PNG and TIFF as it is; `as_stored` leaves the
+    values alone. `compression` is OpenImageIO's ("zip", "pxr24", "jpeg:90"). What is `durable`
+    survives a power cut. The file says what `tags` say, as far as its format can. An EXR's pixels
+    may lie in a `window` of a display of a width and height.
     NvdError where the disk refuses.
     """
     with written_beside(Path(path), durable) as temporary:
-        encode_image(temporary, array, compression, tags=tags, as_stored=as_stored, window=window)
+        encode_image(
+            temporary, array, compression, tags=tags, as_stored=as_stored, window=window, bits=bits
+        )
 
 
 def encode_image(
@@ -223,6 +237,7 @@ def encode_image(
     tags: FileTags | None = None,
     as_stored: bool = False,
     window: tuple[Window, tuple[int, int]] | None = None,
+    bits: int | None = None,
 ) -> None:
     """Write what `write_image` writes straight to `path`, the temporary one of `written_beside`.
 
@@ -237,6 +252,9 @@ def encode_image(
         return
     height, width, channels = array.shape
     spec = oiio.ImageSpec(width, height, channels, _NUMPY_TO_OIIO[array.dtype.name])
+    if bits:
+        spec.attribute("oiio:BitsPerSample", bits)
+        array = _rounded(array, bits)
     spec.channelnames = {1: ("Y",), 2: ("Y", "A"), 3: ("R", "G", "B")}.get(channels, tuple("RGBA"))
     if channels in (2, 4):
         spec.alpha_channel = channels - 1
@@ -257,6 +275,13 @@ def encode_image(
     write_pixels(path, spec, np.ascontiguousarray(array))
     if tags and suffix == ".png":
         put_into_png(path, tags)
+
+
+def _rounded(array: np.ndarray, bits: int) -> np.ndarray:
+    """uint16 whose upper `bits` are the nearest ones, as OpenImageIO cuts off the others."""
+    most = 2**bits - 1
+    nearest = (array.astype(np.uint32) * most + 32767) // 65535
+    return (nearest * 65535 // most).astype(np.uint16)
 
 
 def is_plain_png(path: Path, channels: int = 3) -> bool:
@@ -338,7 +363,13 @@ def _turned_tags(tags: FileTags, orientation: int) -> FileTags:
 
 def _check_writable(suffix: str, array: np.ndarray) -> None:
     integers, floats = {"uint8", "uint16"}, {"float16", "float32"}
-    kinds = {".png": integers, ".exr": floats, ".jpg": {"uint8"}, ".jpeg": {"uint8"}}
+    kinds = {
+        ".png": integers,
+        ".dpx": integers,
+        ".exr": floats,
+        ".jpg": {"uint8"},
+        ".jpeg": {"uint8"},
+    }
     kinds |= dict.fromkeys((".tif", ".tiff"), integers | floats)
     if suffix not in kinds:
         raise ValueError(f"expected a suffix of {sorted(kinds)}, got {suffix!r}")

@@ -9,7 +9,7 @@ import av
 
 from nvd_core.media.picture import Code
 
-UNSPECIFIED, BT709, BT2020 = 2, 1, 9
+RGB, UNSPECIFIED, BT709, BT2020 = 0, 2, 1, 9
 LIMITED, FULL = 1, 2
 _MATRICES = (1, 4, 5, 6, 7, 9)
 """what RGB can be made into by swscale"""

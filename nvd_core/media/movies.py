@@ -49,12 +49,15 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mxf,mxf_opatom,mpeg,mpegvideo,mpegts,mpegtsraw,"
     "m4v,h264,hevc,vvc,av1,obu,ivf,mjpeg,flv,asf,ogg,nut,dv,gxf,yuv4mpegpipe,gif,apng"
 )
-_NOTHING_ELSE = {
+NOTHING_ELSE = {
     "format_whitelist": _FORMATS,
     "protocol_whitelist": "file",
     "enable_drefs": "0",
     "use_absolute_path": "0",
 }
+"""what FFmpeg is told, so that a movie opens no other file"""
+_SAME_TIME = 0.0025
+"""seconds by which frames of a constant rate may be off"""
 _PROGRESSIVE = (0, 1)  # unknown, progressive
 _UNSPECIFIED, _BT709, _BT601 = 2, 1, 6  # AVColorSpace
 _BT2020, _PQ, _HLG = 9, 16, 18
@@ -89,13 +92,16 @@ class Movie:
                 remedy="check the path for a typing error, or restore the file",
             )
         with reading(self.path, "the movie", _REMEDY, also=(av.FFmpegError,)):
-            self._times, self._keys, self._timed = self._count()
+            self._times, self._keys, self._timed = self._count()  # and self._last
             self.frames = len(self._times)
             if not self.frames:
                 raise _not_a_movie(self.path, "no frames")
-            with self._opened() as (_, stream):
+            with self._opened() as (container, stream):
+                self.metadata = _metadata(container)
+                self.sounds = sum(s.codec_context is not None for s in container.streams.audio)
                 rates = stream.average_rate, stream.guessed_rate, Fraction(24)
-                self._seconds = float(stream.time_base or 0)
+                self._base = stream.time_base or Fraction(0)
+                self._seconds = float(self._base)
             fitting = (r for r in rates if r and rate_fits(r.numerator, r.denominator))
             self.rate = next(fitting)
         self.height = self.width = 0  # of the first frame, known once it is decoded
@@ -142,6 +148,32 @@ class Movie:
         return [(b - a) * self._seconds for a, b in pairwise(self._times)]
 
     @property
+    def unit(self) -> Fraction:
+        """Seconds in which the file counts time."""
+        return self._base
+
+    def time_of(self, index: int) -> Fraction:
+        """Second of the file at which frame `index` shows, or the last one ends."""
+        if not self._timed or not self._base:
+            return index / self.rate
+        if index < self.frames:
+            return self._times[index] * self._base
+        last = self._last * self._base or 1 / self.rate
+        return self._times[-1] * self._base + last
+
+    def times(self, first: int, last: int) -> tuple[tuple[int, int], tuple[int, ...]] | None:
+        """Unit and times of the frames from `first` to `last`, and of its end; from 0.
+
+        None where the rate says as much, or the file says nothing.
+        """
+        if not self._base or self.off(self.rate) <= max(2 * self._seconds, _SAME_TIME):
+            return None
+        start = self.time_of(first)
+        at = [(self.time_of(n) - start) / self._base for n in range(first, last + 2)]
+        unit = self._base.numerator, self._base.denominator
+        return unit, tuple(round(value) for value in at)
+
+    @property
     def even(self) -> bool:
         """Whether all pictures are equally long, but for the rounding of their times."""
         return self.off(self.rate) <= max(0.5 / float(self.rate), 2 * self._seconds)
@@ -169,7 +201,7 @@ class Movie:
         """Yield the container and its video stream, closed afterwards."""
         try:
             # "file:", as FFmpeg takes the 12: of 12:30.mp4 for a protocol
-            container = av.open(f"file:{self.path}", options=_NOTHING_ELSE)
+            container = av.open(f"file:{self.path}", options=NOTHING_ELSE)
         except _DAMAGE as error:
             why = reason(error)
             if isinstance(error, av.ArgumentError):  # so it says that a format is not on the list
@@ -198,7 +230,7 @@ class Movie:
                 and stream.codec_context.field_order in _PROGRESSIVE
                 and container.format.name != "avi"  # knows no presentation times
             )
-            times, keys = [], []
+            times, keys, ends = [], [], []
             try:
                 for packet in container.demux(stream):
                     if by_packet:
@@ -206,11 +238,13 @@ class Movie:
                     else:
                         shown = packet.decode()
                     times += [item.pts for item in shown]
+                    ends += [(item.pts or 0, item.duration or 0) for item in shown]
                     if len(times) > MOST_FRAMES:
                         raise _not_a_movie(self.path, f"more than {MOST_FRAMES} frames")
                     keys += [item.pts for item in shown if by_packet and packet.is_keyframe]
             except av.FFmpegError:
                 pass  # the frames up to here are counted; reading on will say what is wrong
+        self._last = max(ends, default=(0, 0))[1]  # how long the last frame shows
         # Decoded frames come in the order shown: times that do not are not to be trusted
         if (
             None in times
@@ -326,6 +360,15 @@ def _whole_frames(
         return frames
 
     return whole
+
+
+def _metadata(container: av.container.InputContainer) -> dict[str, str]:
+    """What the file and its streams say in words, by names in small letters."""
+    said: dict[str, str] = {}
+    for words in (container.metadata, *(stream.metadata for stream in container.streams)):
+        for key, value in words.items():
+            said.setdefault(key.lower(), value)
+    return said
 
 
 def is_animated_png(path: Path | str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.media.alpha import NONE
+from nvd_core.media.codecs import Codec
 from nvd_core.media.colour_tags import FileTags, picture_chunks
 from nvd_core.media.picture import Picture
 from nvd_core.media.sequences import is_pattern
@@ -76,7 +77,7 @@ def image_cautions(
     """What these image files do not hold of the picture."""
     suffix = pattern.suffix.lower()
     texts = _about_space(pattern, picture, dtype.kind == "f", encoding)
-    if suffix in _JPEG and picture.alpha != NONE:
+    if suffix in (*_JPEG, ".dpx") and picture.alpha != NONE:
         texts.append(f"{suffix} holds no alpha: it is left out; .png, .tif and .exr have it")
     if texts:
         return texts
@@ -86,14 +87,28 @@ def image_cautions(
 
 
 def movie_cautions(
-    path: Path, picture: Picture, alpha: bool, deep: bool, encoding: str = "display"
+    path: Path,
+    picture: Picture,
+    codec: Codec,
+    alpha: bool,
+    deep: bool,
+    encoding: str = "display",
 ) -> list[str]:
     """What this movie does not hold of the picture."""
     suffix, texts = path.suffix.lower(), _about_space(path, picture, False, encoding)
     if picture.alpha != NONE and not alpha:
-        texts.append(f"{suffix} holds no alpha: it is left out; .mov and .webm have it")
-    if picture.aspect != 1 and suffix == ".webm":
-        texts.append(f"{suffix} does not say that pixels are {float(picture.aspect):.3g} wide")
+        texts.append(
+            f"{suffix} holds no alpha as {codec.title}: it is left out; ProRes 4444 in .mov, VP9 "
+            "in .webm and FFV1 in .mkv have it"
+        )
+    if picture.aspect != 1 and suffix not in codec.keeps_aspect:
+        texts.append(
+            f"{suffix} does not say as {codec.title} that pixels are "
+            f"{float(picture.aspect):.3g} wide"
+        )
     if picture_chunks(picture.movie) and not deep:
-        texts.append(f"{suffix} holds 8 bits, few for BT.2020, P3, PQ or HLG; .mov has 10")
+        texts.append(
+            f"{suffix} holds 8 bits as {codec.title}, few for BT.2020, P3, PQ or HLG; ProRes, "
+            "DNxHR and HEVC have 10"
+        )
     return texts

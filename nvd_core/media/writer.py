@@ -1,7 +1,7 @@
 """Writing frames: a movie, or numbered images, each complete or not there at all."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -12,9 +12,18 @@ import av
 import numpy as np
 
 from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
+from nvd_core.media.codecs import (
+    CONTAINERS,
+    DEFAULTS,
+    codec_for,
+    holds_alpha,
+    layout_of,
+    options_of,
+    with_matrix,
+)
 from nvd_core.media.colour_tags import FileTags
 from nvd_core.media.images import decode_srgb, encode_srgb, to_float, to_integers, write_image
-from nvd_core.media.movie_tags import MovieTags
+from nvd_core.media.movie_tags import FULL, RGB, MovieTags
 from nvd_core.media.movies import RGB_LAYOUTS, SCALING
 from nvd_core.media.output_tags import (
     image_cautions,
@@ -25,19 +34,12 @@ from nvd_core.media.output_tags import (
 from nvd_core.media.overscan import Window
 from nvd_core.media.picture import PLAIN, Picture
 from nvd_core.media.sequences import frame_path, is_pattern
+from nvd_core.media.timeline import UNTIMED, Timing
 from nvd_core.media.working import working_colours
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 
-_VP9 = {"crf": "15", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
-_CODECS = {
-    ".mp4": ("mp4", "libx264", "yuv420p", {"crf": "12", "preset": "medium"}),
-    ".mkv": ("matroska", "libx264", "yuv420p", {"crf": "12", "preset": "medium"}),
-    ".mov": ("mov", "prores_ks", "yuv444p10le", {"profile": "4444", "vendor": "apl0"}),
-    ".webm": ("webm", "libvpx-vp9", "yuv420p", _VP9),
-}
-_WITH_ALPHA = {".mov": "yuva444p10le", ".webm": "yuva420p"}
-_IMAGES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg")
+_IMAGES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg", ".dpx")
 
 
 Placed = tuple[Window, tuple[int, int]]
@@ -73,18 +75,23 @@ def open_writer(
     encoding: str = "display",
     picture: Picture = PLAIN,
     tags: FileTags | None = None,
+    codec: str | None = None,
+    quality: int | None = None,
+    timing: Timing = UNTIMED,
 ) -> FrameWriter:
     """A writer of frames of `width` x `height` to a movie or to numbered images.
 
-    .mp4 and .mkv hold H.264 (8-bit, an odd size is padded by one repeated row or column), .mov
-    holds ProRes 4444 (10-bit) and .webm VP9 (8-bit), these two with alpha. Movies are tagged as
-    `picture.movie` says, BT.709 where it says nothing. Their frames come in order, and a movie
-    appears under its name when the writer closes without an exception.
+    Movies hold the `codec` (`codecs.CODECS`), by itself H.264 in .mp4 and .mkv, ProRes 4444 in
+    .mov, VP9 in .webm and DNxHR HQX in .mxf. Where the chroma is halved, an odd size is padded by
+    one repeated row or column. Movies are tagged as `picture.movie` says, BT.709 where it says
+    nothing. Their frames come in order, and a movie appears under its name when the writer closes
+    without an exception.
 
     Image patterns (%05d or ####) take any order. .png is 8-bit where `bit_depth` is 8, otherwise
-    16-bit; .tif too, but floating point for linear frames and a `bit_depth` of float; .jpg is
-    8-bit; .exr is linear, `float` where `bit_depth` says so, else `half`. They say what `tags`
-    say, where the format can.
+    16-bit; .tif too, but linear floating point for a `bit_depth` of float; .jpg is 8-bit; a
+    .dpx may have a `bit_depth` of 10; .exr is linear, `float` where `bit_depth` says so, else
+    `half`. They say what `tags` say, where the format can. `quality`, 1 to 100, is for codecs that
+    lose something, and for JPEG. `timing` is what the output says of its time, and its sound.
 
     Frames are uint8, uint16 or floating point [H, W, 3 or 4]; `picture` says what their alpha and
     their linear values are (RGBA of a picture without alpha is straight). Integers are always
@@ -97,17 +104,37 @@ def open_writer(
     suffix = out.suffix.lower()
     if encoding not in ("display", "linear"):
         raise ValueError(f"encoding is 'display' or 'linear', got {encoding!r}")
-    if suffix in _CODECS and not is_pattern(out) and not out.is_dir():
-        return _MovieWriter(out, width, height, rate, encoding, picture)
+    if suffix in DEFAULTS and not is_pattern(out) and not out.is_dir():
+        return _MovieWriter(
+            out, width, height, rate, encoding, picture, codec, quality, bit_depth, timing
+        )
     if suffix in _IMAGES and is_pattern(out):
         frame_path(out, 0)  # a pattern with two places for the number fails here
-        return _ImageWriter(out, width, height, bit_depth, encoding, picture, tags)
+        _check_images(suffix, codec, quality)
+        return _ImageWriter(out, width, height, bit_depth, encoding, picture, tags, quality, timing)
     raise NvdError(
         f"cannot write to {out}",
-        expected=f"a movie ({', '.join(_CODECS)}) or numbered images ({', '.join(_IMAGES)})",
+        expected=f"a movie ({', '.join(DEFAULTS)}) or numbered images ({', '.join(_IMAGES)})",
         found="an image without a number" if suffix in _IMAGES else suffix or "no suffix",
         remedy="give an output such as result.mp4 or frames/%05d.png",
     )
+
+
+def _check_images(suffix: str, codec: str | None, quality: int | None) -> None:
+    """NvdError for what is asked of images and these have not."""
+    if codec is not None:
+        raise NvdError(
+            f"numbered {suffix} files have no codec",
+            found=f"--codec {codec}",
+            remedy="leave out --codec, or give a movie as the output",
+        )
+    if quality is not None and suffix not in (".jpg", ".jpeg"):
+        raise NvdError(
+            f"{suffix} has no quality to choose",
+            expected="--quality for .jpg or a movie",
+            found=f"--quality {quality}",
+            remedy="leave out --quality; --bits says how deep images are",
+        )
 
 
 class _ImageWriter(FrameWriter):
@@ -120,19 +147,29 @@ class _ImageWriter(FrameWriter):
         encoding: str,
         picture: Picture,
         tags: FileTags | None,
+        quality: int | None,
+        timing: Timing,
     ):
+        self._timing = timing
+        self._compression = None if quality is None else f"jpeg:{quality}"
         self._pattern, self._shape, self._encoding = pattern, (height, width), encoding
         self._picture, self._suffix = picture, pattern.suffix.lower()
         jpeg = self._suffix in (".jpg", ".jpeg")
         deep = self._suffix in (".tif", ".tiff") and bit_depth == "float"
+        dpx = self._suffix == ".dpx"
+        self._bits = 10 if dpx and bit_depth == 10 else None
         if self._suffix == ".exr":
             self._dtype = np.dtype(np.float32 if bit_depth == "float" else np.float16)
-        elif deep and encoding == "linear":
+        elif deep:
             self._dtype = np.dtype(np.float32)
         else:
             self._dtype = np.dtype(np.uint8 if bit_depth == 8 or jpeg else np.uint16)
-        self._kind = NONE if jpeg else PREMULTIPLIED if self._suffix == ".exr" else STRAIGHT
-        self._tags = image_tags(pattern, self._dtype, encoding, picture, tags)
+        self._kind = NONE if jpeg or dpx else PREMULTIPLIED if self._suffix == ".exr" else STRAIGHT
+        self._tags = replace(
+            image_tags(pattern, self._dtype, encoding, picture, tags),
+            rate=timing.rate,
+            reel=timing.reel,
+        )
         self.cautions = image_cautions(pattern, picture, self._dtype, encoding)
         self._keeps = keeps_space(pattern, picture, self._dtype.kind == "f", encoding)
 
@@ -143,7 +180,15 @@ class _ImageWriter(FrameWriter):
         kind = NONE if picture.alpha == NONE else self._kind
         values = _converted(frame, self._dtype, self._encoding, picture, kind, self._keeps)
         path = frame_path(self._pattern, index)
-        write_image(path, values, tags=self._tags, as_stored=True, window=window)
+        write_image(
+            path,
+            values,
+            self._compression,
+            tags=replace(self._tags, timecode=self._timing.codes.get(index)),
+            as_stored=True,
+            window=window,
+            bits=self._bits,
+        )
 
 
 class _MovieWriter(FrameWriter):
@@ -155,35 +200,47 @@ class _MovieWriter(FrameWriter):
         rate: Fraction,
         encoding: str,
         picture: Picture,
+        codec: str | None,
+        quality: int | None,
+        bit_depth: int | str,
+        timing: Timing,
     ):
+        self._timing = timing
         self._path, self._shape, self._encoding = path, (height, width), encoding
-        self._picture, suffix = picture, path.suffix.lower()
-        self._alpha = picture.alpha != NONE and suffix in _WITH_ALPHA
+        self._picture, self._suffix = picture, path.suffix.lower()
         self._rate = Fraction(rate).limit_denominator(65535)
-        self._container_format, self._codec, self._format, self._options = _CODECS[
-            path.suffix.lower()
-        ]
-        if self._alpha:
-            self._format = _WITH_ALPHA[suffix]
-            self._options = self._options | ({"alpha_bits": "16"} if suffix == ".mov" else {})
-        self._deep = self._format.endswith("10le")
-        self._tags = MovieTags.of(picture.movie, full_range=suffix != ".mov")
-        self.cautions = movie_cautions(path, picture, self._alpha, self._deep, encoding)
+        self._codec = codec_for(path, codec, width, height, self._rate, quality)
+        self._alpha = picture.alpha != NONE and holds_alpha(self._codec, self._suffix)
+        self._deep = self._codec.deep and not (self._codec.is_rgb and bit_depth == 8)
+        self._format = layout_of(self._codec, self._alpha, self._deep)
+        self._options = options_of(self._codec, self._alpha, quality)
+        self._tags = MovieTags.of(picture.movie, self._codec.full_range)
+        if self._codec.is_rgb:
+            self._tags = replace(self._tags, matrix=RGB, range=FULL)
+        self.cautions = movie_cautions(
+            path, picture, self._codec, self._alpha, self._deep, encoding
+        )
         self._keeps = keeps_space(path, picture, False, encoding)
-        # The chroma has half the size
-        even = 2 if self._format in ("yuv420p", "yuva420p") else 1
-        self._padding = ((0, height % even), (0, width % even), (0, 0))
+        across, down = self._codec.halves
+        self._padding = ((0, -height % down), (0, -width % across), (0, 0))
         self._first: int | None = None
         self._count = 0
+        self._durations: dict[int, int] = {}
+        self._packets: Generator[tuple[Fraction, list[av.Packet]], None, None] | None = None
+        self._sounded = Fraction(-1)
 
     def __enter__(self) -> "FrameWriter":
         with ExitStack() as stack:
             temporary = stack.enter_context(written_beside(self._path))
             self._file = stack.enter_context(_OutputFile(temporary))
             with _as_os_errors():
-                self._container = av.open(self._file, "w", format=self._container_format)
+                self._container = av.open(self._file, "w", format=CONTAINERS[self._suffix])
             stack.push(self._close)
             self._stream = self._new_stream()
+            if self._timing.sound:
+                self._packets = self._timing.sound.packets(self._container)
+                stack.callback(self._packets.close)
+                next(self._packets)  # adds the tracks
             self._stack = stack.pop_all()
         return self
 
@@ -203,23 +260,47 @@ class _MovieWriter(FrameWriter):
         display = _converted(frame, dtype, self._encoding, picture, kind, self._keeps)
         padded = np.ascontiguousarray(np.pad(display, self._padding, mode="edge"))
         layout = RGB_LAYOUTS[self._alpha, self._deep]
-        video = av.VideoFrame.from_ndarray(padded, layout).reformat(
-            format=self._format,
-            dst_colorspace=self._tags.matrix,
-            dst_color_range=self._tags.range,
-            interpolation=SCALING,
-            threads=2,
-        )
+        video = av.VideoFrame.from_ndarray(padded, layout)
+        if self._codec.is_rgb:
+            video = video.reformat(format=self._format)
+        else:
+            video = video.reformat(
+                format=self._format,
+                dst_colorspace=self._tags.matrix,
+                dst_color_range=self._tags.range,
+                interpolation=SCALING,
+                threads=2,
+            )
         self._tags.put(video)
-        video.pts, video.time_base = self._count, 1 / self._rate
+        video.time_base = self._timing.unit or 1 / self._rate
+        video.pts, end = self._shown(self._count), self._shown(self._count + 1)
+        self._durations[video.pts] = end - video.pts
         self._count += 1
+        self._mux_sound(end * video.time_base)
         self._mux(video)
+
+    def _shown(self, count: int) -> int:
+        """When the frame of that count shows, in the unit of the stream."""
+        return self._timing.at[count] if self._timing.unit else count
+
+    def _mux_sound(self, until: Fraction | None) -> None:
+        """Write the sound up to that second, or all that is left."""
+        while self._packets is not None and (until is None or self._sounded < until):
+            seconds, packets = next(self._packets, (None, []))
+            if seconds is None:
+                self._packets = None
+                return
+            self._sounded = max(self._sounded, seconds)
+            with _as_os_errors():
+                self._container.mux(packets)
+            self._file.check()
 
     def __exit__(self, *exception: object) -> None:
         error = exception[1]
         with self._stack:  # closes the file, then renames it, or removes it after an exception
             if isinstance(error, BaseException):
                 raise error
+            self._mux_sound(None)
             self._mux(None)
 
     def _close(self, kind: type | None, *_: object) -> None:
@@ -229,21 +310,38 @@ class _MovieWriter(FrameWriter):
             self._file.check()
 
     def _new_stream(self) -> av.VideoStream:
-        added = self._container.add_stream(self._codec, rate=self._rate, options=self._options)
+        added = self._container.add_stream(
+            self._codec.encoder, rate=self._rate, options=self._options
+        )
         stream = cast(av.VideoStream, added)
         stream.height = self._shape[0] + self._padding[0][1]
         stream.width = self._shape[1] + self._padding[1][1]
         stream.pix_fmt = self._format
-        stream.time_base = 1 / self._rate
+        stream.time_base = self._timing.unit or 1 / self._rate
         context = stream.codec_context
         self._tags.put(context)
+        if self._codec.tag and self._suffix in (".mp4", ".mov"):
+            context.codec_tag = self._codec.tag
         if self._picture.aspect != 1:
             context.sample_aspect_ratio = self._picture.aspect
+        if self._timing.unit:
+            context.time_base = self._timing.unit
+        if self._timing.timecode:
+            self._container.metadata["timecode"] = self._timing.timecode
+        if self._timing.reel:
+            stream.metadata["reel_name"] = self._timing.reel
         return stream
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         with _as_os_errors():
-            self._container.mux(self._stream.encode(frame))
+            packets = self._stream.encode(frame)
+            if self._codec.encoder == "dnxhd":
+                packets = [with_matrix(packet, self._tags.matrix) for packet in packets]
+            for packet in packets:
+                unit = self._timing.unit or 1 / self._rate
+                if packet.pts is not None and packet.time_base == unit:
+                    packet.duration = self._durations.pop(packet.pts, packet.duration)
+            self._container.mux(packets)
         self._file.check()
 
 

@@ -160,6 +160,28 @@ def _mkv(file: BinaryIO, size: int) -> None:
     _require(known and file.tell() + length == size, "the movie was not finished")
 
 
+def _mxf(file: BinaryIO, size: int) -> None:
+    """Key and length of one part after another, to the very end, with a footer among them."""
+    end, footer = 0, False
+    while end < size:
+        file.seek(end)
+        key = file.read(16)
+        _require(key[:4] == b"\x06\x0e\x2b\x34", "the movie was not finished")
+        footer = footer or key[13:14] == b"\x04"
+        first = file.read(1)[0]
+        more = first & 0x7F if first & 0x80 else 0
+        length = int.from_bytes(file.read(more)) if more else first
+        end = file.tell() + length
+    _require(end == size and footer, "the movie was not finished")
+
+
+def _dpx(file: BinaryIO, size: int) -> None:
+    """The file has the size that its header says."""
+    order = {b"SDPX": ">", b"XPDS": "<"}[file.read(4)]
+    file.seek(16)
+    _require(_unpack(file, order + "I")[0] <= size, "pixels of the DPX are missing")
+
+
 def _ebml_length(file: BinaryIO) -> tuple[int, bool]:
     """A length of 1 to 8 bytes, and whether it is known: all ones say that it is not."""
     first = file.read(1)[0]
@@ -206,6 +228,10 @@ _CHECKS: dict[str, Callable[[BinaryIO, int], None]] = {
     ".mp4": _mp4,
     ".mov": _mp4,
     ".mkv": _mkv,
+    ".mka": _mkv,
+    ".webm": _mkv,
+    ".mxf": _mxf,
+    ".dpx": _dpx,
     ".npy": _npy,
     ".npz": _zip,
     ".safetensors": _safetensors,

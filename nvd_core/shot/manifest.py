@@ -18,7 +18,8 @@ from nvd_core.media.conversion import known_in
 from nvd_core.media.numbering import from_text
 from nvd_core.media.picture import PLAIN, Picture, as_json
 from nvd_core.media.sequences import frame_path
-from nvd_core.runtime.declared import JSON, Fault, Name, read, within
+from nvd_core.media.timeline import Timeline
+from nvd_core.runtime.declared import JSON, OPTIONAL, Fault, Name, read, within
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
@@ -75,6 +76,7 @@ class ClipRecord:
     encoding: str
     picture: Picture = PLAIN
     numbers: Annotated[str, Meta(max_length=MOST_TEXT)] | None = None
+    timeline: Timeline | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def is_linear(self) -> bool:
@@ -138,6 +140,8 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     first = ("schema", "version", "program", "clip", "frames", "maps")  # easier to read this way
     value = dict.fromkeys(first) | dataclasses.asdict(manifest)
     value["clip"]["picture"] = as_json(manifest.clip.picture)
+    if manifest.clip.timeline is None:
+        del value["clip"]["timeline"]
     _check(_read(value, "the new manifest"), folder)
     write_json(inside(folder, MANIFEST), value, durable=True)
 
@@ -227,6 +231,7 @@ def _check(manifest: Manifest, folder: Path) -> None:
     known = clip.picture.primaries
     fits = known is None or primaries.sensible(known)
     _require(fits, folder, "clip.picture.primaries", "primaries that span a plane", known)
+    _check_timeline(manifest, folder)
     _check_layers(manifest, folder)
     for n, layer in enumerate(manifest.layers):
         for key in ("texture", "edit"):
@@ -238,6 +243,20 @@ def _check(manifest: Manifest, folder: Path) -> None:
     for layer in manifest.layers:
         inside(folder, layer.texture)
         inside(folder, layer.edit)
+
+
+def _check_timeline(manifest: Manifest, folder: Path) -> None:
+    line = manifest.clip.timeline
+    if line is None:
+        return
+    fits = line.fits(manifest.clip.frames)
+    times = f"{manifest.clip.frames + 1} rising numbers from 0, with a unit"
+    _require(fits, folder, "clip.timeline.at", times, line.at and line.at[:3])
+    if line.audio is not None:
+        fits = line.audio.endswith(".mka")
+        _require(fits, folder, "clip.timeline.audio", "a name that ends in .mka", line.audio)
+        _check_short(folder, "clip.timeline.audio", line.audio)
+        inside(folder, line.audio)
 
 
 def _check_layers(manifest: Manifest, folder: Path) -> None:

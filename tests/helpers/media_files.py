@@ -13,7 +13,7 @@ import av
 import numpy as np
 import OpenImageIO as oiio
 
-from nvd_core.media.clip import Reading, import_clip, open_clip
+from nvd_core.media.clip import import_clip, open_clip
 from nvd_core.media.images import write_image
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest, write_manifest
@@ -202,11 +202,9 @@ def movie_tags(path: Path) -> dict:
         }
 
 
-def shot_of(
-    source: Path | str, folder: Path, height: int | None = None, reading: Reading | None = None
-) -> Shot:
+def shot_of(source: Path | str, folder: Path, height: int | None = None, **how) -> Shot:
     """A folder as `nvd decompose` leaves it, with maps by formula: a dog in the middle."""
-    clip = open_clip(source, height=height, reading=reading or Reading())
+    clip = open_clip(source, height=height, **{k: v for k, v in how.items() if v is not None})
     import_clip(clip, folder, Progress())
     info = clip.info
     y, x = np.mgrid[0 : info.height, 0 : info.width].astype(np.float32)
@@ -236,6 +234,8 @@ def shot_of(
         bit_depth=info.bit_depth,
         encoding=info.encoding,
         picture=info.picture,
+        numbers=info.numbers,
+        timeline=info.timeline,
     )
     frames = "frames/%05d." + ("exr" if info.encoding == "linear" else "png")
     write_manifest(folder, Manifest(record, tuple(records), info.cautions, frames=frames))
