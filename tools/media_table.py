@@ -19,9 +19,11 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import OpenImageIO as oiio
 
@@ -31,6 +33,7 @@ sys.path += [str(ROOT), str(ROOT / "tests")]  # the makers of small files are th
 from helpers import media_files as files  # noqa: E402
 
 from nvd_core.cli.main import main as nvd  # noqa: E402
+from nvd_core.media.images import decode_srgb  # noqa: E402
 from nvd_core.media.primaries import IDS  # noqa: E402
 
 COLUMNS = ("picture", "alpha", "colour", "shape", "time", "said")
@@ -56,6 +59,10 @@ class Row:
     part: int = 0
     prefix: str = ""
     """of the channels that are the picture"""
+    options: tuple[str, ...] = ()
+    """of `nvd render`"""
+    linear: bool = False
+    """whether display-encoded values come back linear"""
 
 
 ROWS: list[Row] = []
@@ -82,6 +89,66 @@ def pngs(folder: Path, dtype: str, alpha: bool = False, **chunks: bytes) -> str:
         image = files.integers(picture(t, alpha), dtype)
         files.write_png(folder / f"in.{t:04d}.png", image, **chunks)
     return str(folder / "in.%04d.png")
+
+
+def large(folder: Path, alpha: bool = False) -> str:
+    """A sequence of 16-bit PNGs, large enough for every codec."""
+    for t in range(FRAMES):
+        image = files.integers(files.ramp(t, 128, 256, alpha), "uint16")
+        files.write_png(folder / f"in.{t:04d}.png", image)
+    return str(folder / "in.%04d.png")
+
+
+def timed(folder: Path) -> str:
+    """A movie with sound, a timecode that drops numbers, and a reel."""
+    path, rate = folder / "in.mov", Fraction(30000, 1001)
+    with av.open(str(path), "w") as container:
+        container.metadata["timecode"] = "00:00:59;29"
+        stream = container.add_stream("prores_ks", rate=rate, options=_P4444)
+        stream.height, stream.width, stream.pix_fmt = files.HEIGHT, files.WIDTH, "yuv444p10le"
+        stream.metadata["reel_name"] = "A001"
+        sound = container.add_stream("pcm_s16le", rate=48000, layout="stereo")
+        for t in range(FRAMES):
+            pixels = files.integers(picture(t), "uint16")
+            frame = av.VideoFrame.from_ndarray(pixels, "rgb48le").reformat(format="yuv444p10le")
+            frame.pts, frame.time_base = t, 1 / rate
+            container.mux(stream.encode(frame))
+        samples = np.zeros((1, 2 * 4805), np.int16)
+        noise = av.AudioFrame.from_ndarray(samples, "s16", "stereo")
+        noise.sample_rate, noise.pts, noise.time_base = 48000, 0, Fraction(1, 48000)
+        container.mux(sound.encode(noise))
+        container.mux(stream.encode())
+        container.mux(sound.encode())
+    return str(path)
+
+
+def uneven(folder: Path) -> str:
+    """A movie whose pictures show 40, 200 and 20 milliseconds."""
+    with av.open(str(folder / "in.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = files.HEIGHT, files.WIDTH, "bgr0"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for t, at in enumerate((0, 40, 240)):
+            pixels = files.integers(picture(t), "uint8")
+            frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format="bgr0")
+            frame.pts, frame.time_base = at, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return str(folder / "in.mkv")
+
+
+def webp(folder: Path) -> str:
+    """An animated WebP, lossless."""
+    with av.open(str(folder / "in.webp"), "w", format="webp") as container:
+        stream = container.add_stream("libwebp_anim", rate=25, options={"lossless": "1"})
+        stream.height, stream.width, stream.pix_fmt = files.HEIGHT, files.WIDTH, "bgra"
+        for t in range(FRAMES):
+            pixels = files.integers(picture(t, alpha=True), "uint8")
+            frame = av.VideoFrame.from_ndarray(pixels, "rgba").reformat(format="bgra")
+            frame.pts, frame.time_base = t, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return str(folder / "in.webp")
 
 
 def exrs(folder: Path, dtype: str = "float16", alpha: bool = False, windows=None, **said) -> str:
@@ -212,6 +279,32 @@ row("movie, pixels 16:11", "out.mp4")(
     lambda f: movie(f, "in.mp4", "libx264", "yuv420p", tags=_601, aspect=Fraction(16, 11), **_CRF)
 )
 
+for _name, _out, _codec in (
+    ("H.264", "out.mov", "h264"),
+    ("10-bit HEVC", "out.mp4", "hevc"),
+    ("VP9", "out.mkv", "vp9"),
+    ("ProRes 422 HQ", "out.mov", "prores-422-hq"),
+    ("ProRes 4444", "out.mov", "prores-4444"),
+    ("DNxHR HQX", "out.mov", "dnxhr-hqx"),
+    ("DNxHR HQX", "out.mxf", "dnxhr-hqx"),
+    ("FFV1", "out.mkv", "ffv1"),
+):
+    row(f"PNG 16 as {_name}, {_out[3:]}", _out, options=("--codec", _codec))(large)
+for _name, _out, _codec in (
+    ("ProRes 422 HQ", "out.mov", "prores-422-hq"),
+    ("FFV1", "out.mkv", "ffv1"),
+):
+    row(f"PNG 16, alpha, as {_name}", _out, options=("--codec", _codec))(lambda f: large(f, True))
+row("PNG 16 as DPX 10", "%04d.dpx")(large)
+row("PNG 16 as DPX 16", "%04d.dpx", options=("--bits", "16"))(large)
+row("PNG 16 as float TIFF", "%04d.tif", options=("--bits", "float"), linear=True)(large)
+row("movie, timecode, reel, sound, as .mov", "out.mov")(timed)
+row("movie, timecode, reel, sound, as .mp4", "out.mp4")(timed)
+row("movie, timecode, reel, sound, as EXR", "%04d.exr", linear=True)(timed)
+row("movie, variable frame rate", "out.mkv", options=("--codec", "ffv1"))(uneven)
+row("movie, variable frame rate, as PNG", "%04d.png")(uneven)
+row("WebP, animated, as FFV1", "out.mkv", options=("--codec", "ffv1"))(webp)
+
 
 def measured(entry: Row, folder: Path) -> dict[str, str]:
     """The cells of a row."""
@@ -229,7 +322,7 @@ def measured(entry: Row, folder: Path) -> dict[str, str]:
     if "problem" in made:
         return {"picture": f"refused: {made['problem'].replace(str(folder) + '/', '')}"}
     out = str(folder / "out" / entry.out)
-    rendered = said(["render", str(shot), "--out", out])
+    rendered = said(["render", str(shot), "--out", out, *entry.options])
     if "problem" in rendered:
         return {"picture": f"refused: {rendered['problem'].replace(str(folder) + '/', '')}"}
     back, tags = shown(out, Row("", "", entry.make))
@@ -237,7 +330,8 @@ def measured(entry: Row, folder: Path) -> dict[str, str]:
     cells = {"said": "; ".join(about(text) for text in texts if about(text))}
     if first.shape[:2] != back.shape[:2]:
         return cells | {"picture": "another size", "shape": f"{back.shape[1]} x {back.shape[0]}"}
-    cells["picture"] = error(first[..., :3], back[..., :3])
+    wanted = decode_srgb(first[..., :3].astype(np.float32)) if entry.linear else first[..., :3]
+    cells["picture"] = error(wanted, back[..., :3])
     alpha = first.shape[2] == 4, back.shape[2] == 4
     cells["alpha"] = error(first[..., 3], back[..., 3]) if all(alpha) else "lost" * alpha[0]
     cells["shape"] = kept(kinds, tags, "shape")
@@ -249,7 +343,9 @@ def measured(entry: Row, folder: Path) -> dict[str, str]:
 def about(text: str) -> str:
     """A caution about the file, shortened; those about so small a clip do not count."""
     words = ("layers", "data window", "profile", "gAMA", "cICP", "BT.2020", "holds", "says")
-    return text.split(": ")[0] if any(word in text for word in words) else ""
+    words += ("does not hold", "encoded anew", "variable frame rate")
+    told = any(word in text for word in words) and "name no rate" not in text
+    return text.split(": ")[0] if told else ""
 
 
 def said(arguments: list[str]) -> dict:
@@ -265,7 +361,7 @@ def said(arguments: list[str]) -> dict:
 def error(theirs: np.ndarray, ours: np.ndarray) -> str:
     """The largest and the mean difference, of 1.0."""
     difference = np.abs(theirs - ours)
-    if not difference.any():
+    if difference.max() < 1e-7:  # the two sides divide in another precision
         return "exact"
     return f"{difference.max():.2g}, mean {difference.mean():.1g}"
 
@@ -311,10 +407,33 @@ def _of_image(path: Path, entry: Row) -> tuple[np.ndarray, dict]:
     count = len(list(path.parent.glob(path.name.replace("0000", "????"))))
     if windows != display:
         known["display"] = display[3], display[2]
-    return pixels, known | {"time": f"{count} frames"}
+    words = [
+        str(spec.getattribute("dpx:TimeCode") or timecode(spec)),
+        spec.getattribute("reelName"),
+    ]
+    return pixels, known | {"time": ", ".join([f"{count} frames", *filter(None, words)])}
+
+
+def timecode(spec: oiio.ImageSpec) -> str:
+    """An EXR's timecode, from SMPTE's bits."""
+    word = spec.getattribute("smpte:TimeCode")
+    if word is None:
+        return ""
+    text = f"{word[0] & ~(1 << 6):08x}"
+    drop = bool(word[0] & 1 << 6)
+    return f"{text[:2]}:{text[2:4]}:{text[4:6]}{':;'[drop]}{text[6:]}"
+
+
+def _of_webp(path: Path) -> tuple[np.ndarray, dict]:
+    animation = cv2.imreadanimation(str(path))[1]
+    rate = Fraction(1000, animation.durations[0])
+    time = f"{len(animation.frames)} frames at {rate}"
+    return animation.frames[0][..., [2, 1, 0, 3]] / 255, {"shape": "", "colour": "", "time": time}
 
 
 def _of_movie(path: Path) -> tuple[np.ndarray, dict]:
+    if path.suffix == ".webp":
+        return _of_webp(path)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         if stream.codec.canonical_name == "vp9":
@@ -330,15 +449,28 @@ def _of_movie(path: Path) -> tuple[np.ndarray, dict]:
         primaries = frame.color_primaries if frame.color_primaries != 2 else context.color_primaries
         transfer = frame.color_trc if frame.color_trc != 2 else context.color_trc
         numbers = primaries, transfer, frame.colorspace, frame.color_range
-        pixels = frame.to_ndarray(format="rgba64le" if alpha else "rgb48le") / 65535
+        if frame.format.is_rgb and max(part.bits for part in frame.format.components) == 8:
+            pixels = frame.to_ndarray(format="rgba" if alpha else "rgb24") / 255
+        else:
+            pixels = frame.to_ndarray(format="rgba64le" if alpha else "rgb48le") / 65535
         matrix = frame.side_data.get("DISPLAYMATRIX")
         aspect = stream.sample_aspect_ratio or Fraction(1)
         rate = stream.average_rate
+        words = dict(container.metadata)
+        for one in container.streams:
+            words |= one.metadata
+        words = {key.lower(): value for key, value in words.items()}
+        said_too = [words.get("timecode"), words.get("reel_name")]
+        said_too += [one.codec_context.codec.canonical_name for one in container.streams.audio]
+        steps = [round(float((b.pts - a.pts) * a.time_base), 3) for a, b in pairwise(frames)]
+        even = max(steps) - min(steps) < 0.003
+        pace = f"at {rate}" if even else "after " + ", ".join(f"{step:g}" for step in steps)
     if matrix is not None and bytes(matrix)[:36] == struct.pack("=9i", *_TURNED):
         pixels = pixels.swapaxes(0, 1)
     shape = f"pixels {aspect}" if aspect != 1 else ""
     colour = "/".join(str(int(n)) for n in numbers)
-    return pixels, {"shape": shape, "colour": colour, "time": f"{len(frames)} frames at {rate}"}
+    time = ", ".join([f"{len(frames)} frames {pace}", *filter(None, said_too)])
+    return pixels, {"shape": shape, "colour": colour, "time": time}
 
 
 def table(words: list[str]) -> str:

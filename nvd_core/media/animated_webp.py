@@ -100,5 +100,9 @@ def _read_chunks(path: Path) -> tuple[int, int, int, list[int]]:
                 durations.append(int.from_bytes(frame[12:15], "little") or _NO_DURATION)
             file.seek(end)
     if len(durations) > MOST_FRAMES:
-        raise NvdError(f"{path} has too many frames", expected=f"{MOST_FRAMES} at the most")
+        raise NvdError(
+            f"{path} has too many frames",
+            expected=f"{MOST_FRAMES} at the most",
+            remedy="convert it to numbered PNGs in several folders",
+        )
     return head[20], width, height, durations
