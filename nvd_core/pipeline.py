@@ -79,6 +79,8 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
             return _go_on(folder, job, settings, progress)
     check_free(folder)
     clip = open_clip(job.source, _range(job), job.height, _reading(job))
+    for note in clip.notes:
+        progress.message(note)
     masks = load_masks([tuple(mask) for mask in job.masks], clip.info)
     _detector(job, settings)
     wants_bfloat16(settings.mixed_precision, choose_device(job.device))

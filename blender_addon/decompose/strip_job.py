@@ -22,7 +22,7 @@ from ..errors import AddonError
 from ..jobs.job import Job, new_name
 from ..jobs.runner import runner
 from ..strip.sources import Source, image_files, read_strip
-from .job import decompose_job
+from .job import decompose_job, scene_rate
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ def decompose_strip(
     """Queue the decomposition of what `strip` shows; returns its job at once.
 
     objects: front to back; none: what moves is found by itself. `options` are those of
-    `decompose`: height, preset, device, settings, python. `scene` remembers the job. `layer` is
+    `decompose`: height, preset, device, settings, rate, python. Pictures have the rate of the
+    timeline unless `rate` says another. `scene` remembers the job. `layer` is
     that of EXR files to take; empty: the picture.
     """
     source = read_strip(strip)
@@ -74,6 +75,8 @@ def decompose_strip(
     for thing in objects:
         target = folder / "masks" / thing.name
         masks.append((thing.name, _mask(thing, source, target, plan, blocks, copies)))
+    if source.kind != "MOVIE" and not options.get("rate"):
+        options["rate"] = scene_rate(strip.id_data)
     before = []
     if blocks:
         folder.mkdir(parents=True)

@@ -141,9 +141,13 @@ class Reading:
 class Clip:
     """Frames in order, [H, W, 3] at working size, read anew by each iteration."""
 
-    def __init__(self, source: Movie | ImageSequence, info: ClipInfo):
+    def __init__(
+        self, source: Movie | ImageSequence, info: ClipInfo, notes: tuple[str, ...] = ()
+    ) -> None:
+        """`notes` are good to know when the clip is imported, and no reason for caution later."""
         self._source = source
         self.info = info
+        self.notes = notes
 
     def __len__(self) -> int:
         return self.info.frames
@@ -284,28 +288,29 @@ def open_clip(
         bit_depth=_BIT_DEPTHS[opened.dtype.name],
         encoding="linear" if opened.dtype.kind == "f" else "display",
         picture=picture,
-        cautions=(*cautions, *_about_rate(opened, reading.rate)),
+        cautions=(*cautions, *_uneven(opened, reading.rate)),
         numbers=as_text(numbers[first : last + 1]) if numbers else None,
     )
-    return Clip(opened, info)
+    return Clip(opened, info, _about_rate(opened, reading.rate))
 
 
-def _uneven(movie: Movie, asked: Fraction | None) -> str:
+def _uneven(movie: Movie | ImageSequence, asked: Fraction | None) -> tuple[str, ...]:
+    """The caution about a movie of a variable rate."""
+    if not isinstance(movie, Movie) or movie.even:
+        return ()
     rate = asked or movie.rate
     return (
         f"{movie.path.name} has a variable frame rate, with pictures from {movie.shortest:.3g} to "
         f"{movie.longest:.3g} seconds long: a rendered movie shows them at a constant "
-        f"{float(rate):.6g} a second, so that times differ by up to {movie.off(rate):.3g} seconds"
+        f"{float(rate):.6g} a second, so that times differ by up to {movie.off(rate):.3g} seconds",
     )
 
 
-def _about_rate(opened: Movie | ImageSequence, asked: Fraction | None) -> list[str]:
-    """What has to be said of the rate that is taken."""
-    if isinstance(opened, Movie):
-        return [] if opened.even else [_uneven(opened, asked)]
-    if asked is None and opened.own_rate is None:
-        return ["the images name no rate: 24 frames a second are taken (--rate says another)"]
-    return []
+def _about_rate(opened: Movie | ImageSequence, asked: Fraction | None) -> tuple[str, ...]:
+    """The note about images that are given a rate because they name none."""
+    if isinstance(opened, Movie) or asked is not None or opened.own_rate is not None:
+        return ()
+    return ("the images name no rate: 24 frames a second are taken (--rate says another)",)
 
 
 def resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
