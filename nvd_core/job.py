@@ -70,7 +70,7 @@ class Job(Declared):
     deinterlace: bool = False
     """whether whole frames are made of a movie's fields; older files lack it"""
     said: list[str] = field(default_factory=list)
-    """what is to be said of the masks, in words; older files lack it"""
+    """what is to be said of masks and cuts, in words; older files lack it"""
     id: Annotated[str, text_like("[0-9a-f]{32}", "32 digits, 0 to f")] | None = None
     """what the user who began it knows it by (origin.py); older files lack it"""
 

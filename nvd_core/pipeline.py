@@ -18,10 +18,12 @@ from nvd_core.begun import SETTINGS, check_free, check_same, is_begun, is_finish
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.saved_model import save_architecture
 from nvd_core.job import Job
-from nvd_core.media.clip import OVERSCAN, ClipInfo, Reading, import_clip, open_clip
+from nvd_core.media.clip import OVERSCAN, Clip, ClipInfo, Reading, import_clip, open_clip
 from nvd_core.media.images import write_image
 from nvd_core.origin import check_origin, note_begun
 from nvd_core.priors.cautions import find_cautions
+from nvd_core.priors.cut_cautions import about_cuts
+from nvd_core.priors.cuts import find_cuts
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import layer_starts
@@ -35,12 +37,13 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import cannot_write, make_durable
 from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.inside import check_links, inside
-from nvd_core.runtime.mapped_arrays import release
+from nvd_core.runtime.mapped_arrays import release, streamed
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
 from nvd_core.shot.manifest import ClipRecord, Manifest, read_manifest, write_manifest
 from nvd_core.training.trainer import Trainer
 from nvd_core.work import (
+    FRAMES,
     MASK_WEIGHT,
     MASKS,
     MOTION,
@@ -78,7 +81,7 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
         with writing(folder, DECOMPOSE, progress):
             return _go_on(folder, job, settings, progress)
     check_free(folder)
-    clip = open_clip(job.source, _range(job), job.height, _reading(job))
+    clip = clip_of(job)
     for note in clip.notes:
         progress.message(note)
     masks = load_masks([tuple(mask) for mask in job.masks], clip.info)
@@ -164,13 +167,15 @@ def _finished(folder: Path, progress: Progress) -> dict:
     }
 
 
+def clip_of(job: Job) -> Clip:
+    """The clip that a job is about, opened; NvdError where it cannot be read."""
+    frames = (job.frames[0], job.frames[1]) if job.frames else None
+    return open_clip(job.source, frames, job.height, _reading(job))
+
+
 def _reading(job: Job) -> Reading:
     rate = Fraction(*job.rate) if job.rate else None
     return Reading(job.missing, rate, job.start, job.deinterlace)
-
-
-def _range(job: Job) -> tuple[int, int] | None:
-    return tuple(job.frames) if job.frames else None
 
 
 class _Stages:
@@ -241,16 +246,25 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     if "frames" in job.done and job.clip:
         info = ClipInfo.from_json(job.clip | {"source": job.source})  # which is not read any more
     else:
-        clip = open_clip(job.source, _range(job), job.height, _reading(job))
+        clip = clip_of(job)
         info, job.clip = clip.info, clip.info.to_json()
         written = ("frames", OVERSCAN, "work")
-        stages.run("frames", lambda: import_clip(clip, folder, progress), *written)
+        stages.run("frames", lambda: _frames(clip, job, settings, folder, progress), *written)
     aspect = float(info.picture.aspect)
     stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
     stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
     stages.run("motion", lambda: estimate_global_motion(work, progress, aspect), "work")
     cautions = [*info.cautions, *job.said, *find_cautions(work, motion_facts(work))]
     return info, cautions
+
+
+def _frames(clip: Clip, job: Job, settings: Settings, folder: Path, progress: Progress) -> None:
+    """Import the clip, and look through it for cuts; what is to be said of them is kept."""
+    import_clip(clip, folder, progress)
+    frames = open_array(work_folder(folder), FRAMES)
+    progress.stage("cuts", len(frames))
+    cuts = find_cuts(streamed(frames), progress.update)
+    job.said = job.said + about_cuts(cuts, job, settings, clip.info, folder)
 
 
 def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:

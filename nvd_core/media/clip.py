@@ -152,6 +152,11 @@ class Clip:
     def __len__(self) -> int:
         return self.info.frames
 
+    @property
+    def source_numbers(self) -> list[int] | None:
+        """The numbers of all frames of its source; None where that has none."""
+        return self._source.numbers if isinstance(self._source, ImageSequence) else None
+
     def __iter__(self) -> Generator[np.ndarray, None, None]:
         """Yield frames in the source's depth (uint8, uint16, float16, float32).
 
