@@ -126,7 +126,7 @@ def _find(job: Job, progress: Progress) -> list[_Shot]:
     for n, (first, last) in enumerate(long):
         ends = [number[info.first_frame + t] for t in (first, last)]
         own = _masks_of(job, masks, first, last)
-        shots.append(_Shot(f"shot-{n + 1:0{digits}d}", *ends, own))
+        shots.append(_Shot(f"shot-{n + 1:0{digits}d}", ends[0], ends[1], own))
         _check_masks(replace(job, frames=ends, masks=own), masks, job, first)
     several = f"{len(shots)} shots" if len(shots) > 1 else "one shot, without a cut"
     listed = ", ".join(f"{shot.first}-{shot.last}" for shot in shots)

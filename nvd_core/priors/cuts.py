@@ -170,7 +170,7 @@ def _compared(one: Seen, other: Seen) -> _Pair:
 
 def _found_in(one: np.ndarray, other: np.ndarray) -> float:
     """Share of what has contrast in `one` [h, w] that is found in `other`, 0 to 1."""
-    dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     height, width = one.shape
     if min(height, width) < 16:  # DIS has no patch that small
         return 1.0
