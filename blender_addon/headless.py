@@ -11,7 +11,7 @@ import bpy
 from .blender import compat
 from .blender.pixels import set_space
 from .blender.storage import jobs_folder
-from .decompose.job import DEVICES, PRESETS, decompose_job
+from .decompose.job import DEVICES, PRESETS, decompose_job, scene_rate
 from .decompose.prepare import prepare
 from .engine.find import find_engine, probe_command
 from .errors import AddonError, visible
@@ -85,10 +85,18 @@ def decompose(given, say: Say) -> dict:
             preset=given.preset,
             device=given.device,
             settings=Path(given.settings).resolve() if given.settings else "",
+            rate=given.rate or _rate_for(given.source),
             python=python,
         )
     _run(job, say)
     return {"folder": str(out), "layers": job.log.result.get("layers", [])}
+
+
+def _rate_for(source: str) -> str:
+    """The rate of the .blend that is open, for pictures; movies have their own."""
+    suffix = Path(source).suffix.lower().partition(":")[0]  # a layer stands behind a colon
+    pictures = Path(source).is_dir() or suffix in bpy.path.extensions_image
+    return scene_rate(bpy.context.scene) if bpy.data.filepath and pictures else ""
 
 
 def import_shot(given, say: Say) -> dict:
@@ -267,6 +275,11 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--preset", choices=PRESETS, default="fast")
         added.add_argument("--device", choices=DEVICES, default="auto")
         added.add_argument("--settings", help="YAML file for the training")
+        added.add_argument(
+            "--rate",
+            metavar="FPS",
+            help="frames a second of pictures; default: those of the .blend that is open",
+        )
         added.add_argument(
             "--yes", action="store_true", help="go on in a folder that you did not begin here"
         )

@@ -76,7 +76,7 @@ class Job(Declared):
     hdr_white: Annotated[float, within(1, 10000)] | None = None
     """nits that are 1 of a space of HDR displays; None: OpenColorIO's 100; older files lack it"""
     said: list[str] = field(default_factory=list)
-    """what is to be said of masks and colour space, in words; older files lack it"""
+    """what is to be said of masks, cuts and colour space, in words; older files lack it"""
     id: Annotated[str, text_like("[0-9a-f]{32}", "32 digits, 0 to f")] | None = None
     """what the user who began it knows it by (origin.py); older files lack it"""
 

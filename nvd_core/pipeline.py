@@ -27,6 +27,8 @@ from nvd_core.media.input_space import input_space, says_nothing_new, space_of_f
 from nvd_core.media.picture import InputSpace
 from nvd_core.origin import check_origin, note_begun
 from nvd_core.priors.cautions import find_cautions
+from nvd_core.priors.cut_cautions import about_cuts
+from nvd_core.priors.cuts import find_cuts
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import layer_starts
@@ -40,12 +42,13 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import cannot_write, make_durable
 from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.inside import check_links, inside
-from nvd_core.runtime.mapped_arrays import release
+from nvd_core.runtime.mapped_arrays import release, streamed
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
 from nvd_core.shot.manifest import ClipRecord, Manifest, read_manifest, write_manifest
 from nvd_core.training.trainer import Trainer
 from nvd_core.work import (
+    FRAMES,
     MASK_WEIGHT,
     MASKS,
     MOTION,
@@ -86,9 +89,11 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
     named = None
     if job.input_space and job.ocio:
         named = input_space(job.ocio, job.input_space, job.hdr_white)
-    clip = open_clip(job.source, _range(job), job.height, _reading(job, named and named.space))
+    clip = clip_of(job, named and named.space)
     if named and _is_its_own(clip.info, named.conversion):
         clip.info = replace(clip.info, picture=replace(clip.info.picture, space=None))
+    for note in clip.notes:
+        progress.message(note)
     masks = load_masks([tuple(mask) for mask in job.masks], clip.info)
     _detector(job, settings)
     wants_bfloat16(settings.mixed_precision, choose_device(job.device))
@@ -175,6 +180,12 @@ def _finished(folder: Path, progress: Progress) -> dict:
     }
 
 
+def clip_of(job: Job, space: InputSpace | None = None) -> Clip:
+    """The clip that a job is about, opened in a `space`; NvdError where it cannot be read."""
+    frames = (job.frames[0], job.frames[1]) if job.frames else None
+    return open_clip(job.source, frames, job.height, _reading(job, space))
+
+
 def _reading(job: Job, space: InputSpace | None) -> Reading:
     rate = Fraction(*job.rate) if job.rate else None
     named = job.input_space is not None
@@ -202,10 +213,6 @@ def _about_file_rules(job: Job, clip: Clip) -> list[str]:
         f"by the file rules of {config} (OCIO) the clip is {name}, and it is not taken for that: "
         f'--input-space "{name}" does'
     ]
-
-
-def _range(job: Job) -> tuple[int, int] | None:
-    return tuple(job.frames) if job.frames else None
 
 
 class _Stages:
@@ -281,16 +288,25 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
             space = ClipInfo.from_json(job.clip | {"source": job.source}).picture.space
         if space:
             known_in(folder, space.digest)
-        clip = open_clip(job.source, _range(job), job.height, _reading(job, space))
+        clip = clip_of(job, space)
         info, job.clip = clip.info, clip.info.to_json()
         written = ("frames", OVERSCAN, "work")
-        stages.run("frames", lambda: import_clip(clip, folder, progress), *written)
+        stages.run("frames", lambda: _frames(clip, job, settings, folder, progress), *written)
     aspect = float(info.picture.aspect)
     stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
     stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
     stages.run("motion", lambda: estimate_global_motion(work, progress, aspect), "work")
     cautions = [*info.cautions, *job.said, *find_cautions(work, motion_facts(work))]
     return info, cautions
+
+
+def _frames(clip: Clip, job: Job, settings: Settings, folder: Path, progress: Progress) -> None:
+    """Import the clip, and look through it for cuts; what is to be said of them is kept."""
+    import_clip(clip, folder, progress)
+    frames = open_array(work_folder(folder), FRAMES)
+    progress.stage("cuts", len(frames))
+    cuts = find_cuts(streamed(frames), progress.update)
+    job.said = job.said + about_cuts(cuts, job, settings, clip.info, folder)
 
 
 def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:

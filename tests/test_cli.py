@@ -76,7 +76,8 @@ class TestDecompose:
         _, lines = decomposed
         stages = [line["stage"] for line in lines if line["event"] == "progress"]
         assert list(dict.fromkeys(stages)) == [
-            "frames", "flow", "masks", "motion", "training", "survey", "maps", "textures", "fit",
+            "frames", "cuts", "flow", "masks", "motion", "training", "survey", "maps",
+            "textures", "fit",
         ]  # fmt: skip
         training = [line for line in lines if line.get("stage") == "training"]
         assert training[-1]["done"] == training[-1]["total"] == STEPS and "psnr" in training[-1]

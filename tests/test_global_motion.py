@@ -160,7 +160,7 @@ class TestCautions:
         estimate_global_motion(tmp_path, Progress())
         assert find_cautions(tmp_path, json.loads((tmp_path / "motion.json").read_text())) == []
 
-    def test_cut_small_object_and_light(self, tmp_path, moving_clips):
+    def test_small_object_and_light(self, tmp_path, moving_clips):
         places = np.array([[20 + 2 * t, 40] for t in range(8)])
         moving_clips.warped_clip(tmp_path, moving_clips.camera(8), (8, places))
         frames = np.load(tmp_path / "frames.npy")
@@ -168,7 +168,6 @@ class TestCautions:
         np.save(tmp_path / "frames.npy", frames)
         compute_flow(tmp_path, Progress())
         text = "\n".join(find_cautions(tmp_path, []))
-        assert "frames 3 and 4 look like two different shots" in text
         assert "very small" in text
         assert "brightness jumps between frames 3 and 4" in text
 

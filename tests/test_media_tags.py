@@ -20,11 +20,6 @@ AP1 = (0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767)
 PQ, HLG, SDR_2020 = (9, 16, 9, 1), (9, 18, 9, 1), (9, 14, 9, 1)
 
 
-def beside_the_rate(cautions) -> list[str]:
-    """Cautions but for the one that images name no rate."""
-    return [text for text in cautions if "name no rate" not in text]
-
-
 def exr_clip(media_files, folder, **said):
     for t in range(2):
         channels = media_files.named(media_files.ramp(t), dtype="float32")
@@ -45,7 +40,7 @@ def test_exr_primaries_are_honoured_and_stay(tmp_path, media_files, name):
     said, expected = SPACES[name]
     shot = media_files.shot_of(exr_clip(media_files, tmp_path / "in", **said), tmp_path / "s.nvd")
     np.testing.assert_allclose(shot.manifest.clip.picture.primaries, expected, atol=1e-4)
-    assert not beside_the_rate(shot.manifest.cautions)
+    assert not shot.manifest.cautions
     media_files.paint_dog(shot)
     render(shot, tmp_path / "painted" / "%d.exr")
     shot.edit_path("dog").unlink()
@@ -123,7 +118,7 @@ def test_what_an_exr_says_and_is_not_honoured_is_said(tmp_path, media_files):
     spec = media_files.spec_of(tmp_path / "out" / "0.exr")
     assert spec.getattribute("colorInteropID") == "srgb_rec709_scene"
     plain = exr_clip(media_files, tmp_path / "c")
-    assert not beside_the_rate(open_clip(plain).info.cautions)
+    assert not open_clip(plain).info.cautions
     render(media_files.shot_of(plain, tmp_path / "t.nvd"), tmp_path / "plain" / "%d.exr")
     spec = media_files.spec_of(tmp_path / "plain" / "0.exr")
     assert spec.getattribute("colorInteropID") is spec.getattribute("chromaticities") is None
@@ -166,7 +161,7 @@ def test_png_tags_are_the_same_in_all_frames_that_are_rendered(tmp_path, media_f
         own = chunks | ({"tEXt": b"Comment\0x"} if t else {})
         media_files.write_png(tmp_path / "in" / f"{t}.png", image, **own)
     shot = media_files.shot_of(tmp_path / "in", tmp_path / "shot.nvd")
-    said = " ".join(beside_the_rate(shot.manifest.cautions))
+    said = " ".join(shot.manifest.cautions)
     assert caution in said if caution else not said
     media_files.paint_dog(shot)
     render(shot, tmp_path / "out" / "%d.png", frames=(1, 1))
@@ -243,7 +238,7 @@ def test_an_untagged_movie_is_tagged_709(tmp_path, media_files):
     shot = media_files.shot_of(path, tmp_path / "shot.nvd")
     render(shot, tmp_path / "out.mov")
     assert media_files.movie_tags(tmp_path / "out.mov")["tags"] == (1, 1, 1, 1)
-    assert not beside_the_rate(shot.manifest.cautions)
+    assert not shot.manifest.cautions
 
 
 def test_a_pq_movie_as_png_says_so_and_is_no_linear_exr(tmp_path, media_files):

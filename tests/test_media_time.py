@@ -49,9 +49,10 @@ def test_images_without_a_rate_take_one(tmp_path):
     for t in range(2):
         write_image(tmp_path / f"{t}.png", np.zeros((H, W, 3), np.uint8))
     clip = open_clip(tmp_path)
-    assert clip.info.rate == 24 and "24 frames" in about_rate(clip)[0]
+    assert clip.info.rate == 24 and "24 frames" in clip.notes[0]
+    assert not about_rate(clip)  # nothing to be said again at every rendering
     asked = open_clip(tmp_path, reading=Reading(rate=Fraction(30000, 1001)))
-    assert asked.info.rate == Fraction(30000, 1001) and not about_rate(asked)
+    assert asked.info.rate == Fraction(30000, 1001) and not asked.notes
 
 
 @pytest.mark.parametrize(

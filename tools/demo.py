@@ -64,6 +64,8 @@ def main() -> int:
 def options(arguments: argparse.Namespace) -> list[object]:
     """Options of `nvd decompose`."""
     words = [f"--height={arguments.height}"] if arguments.height else []
+    if not arguments.clip:
+        words.append("--rate=24")  # pictures, which name none
     mask = arguments.mask or (None if arguments.clip else SAMPLE / "masks")
     name = "object" if arguments.clip else "tumbler"
     return [*words, f"--mask={name}={mask}"] if mask else words

@@ -7,7 +7,10 @@ open_shot(job.out)
 
 import os
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
+
+import bpy
 
 from ..blender.storage import jobs_folder
 from ..engine.find import find_engine, probe_command
@@ -22,6 +25,16 @@ PRESETS = ("fast", "fine", "paper")
 DEVICES = ("auto", "cpu", "cuda")
 
 
+def scene_rate(scene: bpy.types.Scene) -> str:
+    """Frames a second of a scene, as `nvd decompose --rate` reads them."""
+    render = scene.render
+    # Blender keeps the base in single precision: 1.001 comes out as 1.00100004673
+    rate = render.fps / Fraction(render.fps_base).limit_denominator(10_000)
+    if max(rate.numerator, rate.denominator) > 999_999:  # six digits each
+        rate = rate.limit_denominator(1_000)
+    return f"{rate.numerator}/{rate.denominator}" if rate.denominator > 1 else f"{rate.numerator}"
+
+
 def decompose(
     source: str | Path,
     out: str | Path,
@@ -33,6 +46,7 @@ def decompose(
     preset: str = "fast",
     device: str = "auto",
     settings: str | Path = "",
+    rate: str = "",
     python: Path | None = None,
     space: tuple[str, str | Path] | None = None,
 ) -> Job:
@@ -43,8 +57,9 @@ def decompose(
     frames: first and last frame of the source, counted from 0. height: in pixels; the source's.
     mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
     space: a colour space and the OpenColorIO configuration (a file) that has it; None: what the
-    source says. settings: a YAML file for the training.
-    python: the engine's; `find_engine` finds it.
+    source says. settings: a YAML file for the training. rate: frames a second, such as 25 or
+    30000/1001, where the source names none (`scene_rate`). python: the engine's; `find_engine`
+    finds it.
     """
     job = decompose_job(
         source,
@@ -56,6 +71,7 @@ def decompose(
         preset=preset,
         device=device,
         settings=settings,
+        rate=rate,
         python=python,
         space=space,
     )
@@ -73,6 +89,7 @@ def decompose_job(
     preset: str = "fast",
     device: str = "auto",
     settings: str | Path = "",
+    rate: str = "",
     python: Path | None = None,
     space: tuple[str, str | Path] | None = None,
     before: Sequence[dict] = (),
@@ -107,6 +124,8 @@ def decompose_job(
         words += ["--input-space", space[0], "--ocio", space[1], "--hdr-white", HDR_WHITE]
     if settings:
         words += ["--settings", settings]
+    if rate:
+        words += ["--rate", rate]
     command = engine_command(python, *words, "--preset", preset, "--device", device)
     probe = {"title": "engine", "command": probe_command(python)}
     resume = engine_command(python, "resume", out)

@@ -23,7 +23,7 @@ from ..jobs.job import Job, new_name
 from ..jobs.runner import runner
 from ..strip.sources import Source, image_files, read_strip
 from ..strip.space import named_space
-from .job import decompose_job
+from .job import decompose_job, scene_rate
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,9 @@ def decompose_strip(
     """Queue the decomposition of what `strip` shows; returns its job at once.
 
     objects: front to back; none: what moves is found by itself. `options` are those of
-    `decompose`: height, preset, device, settings, python. `scene` remembers the job. `layer` is
-    that of EXR files to take; empty: the picture. The clip is in the strip's colour space.
+    `decompose`: height, preset, device, settings, rate, python. Pictures have the rate of the
+    timeline unless `rate` says another. `scene` remembers the job. `layer` is that of EXR files to
+    take; empty: the picture. The clip is in the strip's colour space.
     """
     source = read_strip(strip)
     name = new_name()
@@ -75,6 +76,8 @@ def decompose_strip(
     for thing in objects:
         target = folder / "masks" / thing.name
         masks.append((thing.name, _mask(thing, source, target, plan, blocks, copies)))
+    if source.kind != "MOVIE" and not options.get("rate"):
+        options["rate"] = scene_rate(strip.id_data)
     before = []
     if blocks:
         folder.mkdir(parents=True)

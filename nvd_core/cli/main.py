@@ -123,6 +123,8 @@ def _cancelled(parsed: argparse.Namespace) -> str:
     folder = _folder_of(parsed)
     if parsed.command in (_decompose, _resume) and folder and is_begun(folder):
         return f"cancelled; go on with: nvd resume {folder}"
+    if getattr(parsed, "shots", False):
+        return "cancelled; the same command goes on where it stopped"
     return "cancelled"
 
 
@@ -176,6 +178,10 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         ocio=_configuration(parsed) if parsed.input_space else None,
         hdr_white=parsed.hdr_white if parsed.input_space else None,
     )
+    if parsed.shots:
+        from nvd_core.shots import decompose_shots
+
+        return decompose_shots(parsed.out, job, settings, progress)
     return decompose(parsed.out, job, settings, progress)
 
 
@@ -303,6 +309,12 @@ def _parser() -> argparse.ArgumentParser:
         "image, PATH#ID of indexed images, !PATH for white around it, or maskrcnn:CLASS",
     )
     add_frames(decompose)
+    decompose.add_argument(
+        "--shots",
+        action="store_true",
+        help="where the clip has cuts, decompose each shot into a folder of its own: "
+        "OUT/shot-01.nvd, OUT/shot-02.nvd, ...",
+    )
     decompose.add_argument(
         "--start",
         type=start_number,

@@ -155,12 +155,24 @@ class Reading:
 class Clip:
     """Frames in order, [H, W, 3] at working size, read anew by each iteration."""
 
-    def __init__(self, source: Movie | Conformed | ImageSequence, info: ClipInfo):
+    def __init__(
+        self,
+        source: Movie | Conformed | ImageSequence,
+        info: ClipInfo,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        """`notes` are good to know when the clip is imported, and no reason for caution later."""
         self._source = source
         self.info = info
+        self.notes = notes
 
     def __len__(self) -> int:
         return self.info.frames
+
+    @property
+    def source_numbers(self) -> list[int] | None:
+        """The numbers of all frames of its source; None where that has none."""
+        return self._source.numbers if isinstance(self._source, ImageSequence) else None
 
     def __iter__(self) -> Generator[np.ndarray, None, None]:
         """Yield frames in the source's depth (uint8, uint16, float16, float32).
@@ -340,31 +352,32 @@ def open_clip(
         bit_depth=_BIT_DEPTHS[opened.dtype.name],
         encoding="linear" if opened.dtype.kind == "f" else "display",
         picture=picture,
-        cautions=(*cautions, *_about_rate(opened, reading.rate), *lost),
+        cautions=(*cautions, *_uneven(opened), *lost),
         numbers=as_text(numbers[first : last + 1]) if numbers else None,
         timeline=None if timeline == Timeline() else timeline,
     )
-    return Clip(opened, info)
+    return Clip(opened, info, _about_rate(opened, reading.rate))
 
 
-def _uneven(movie: Movie) -> str:
+def _uneven(movie: Movie | Conformed | ImageSequence) -> tuple[str, ...]:
+    """The caution about a movie of a variable rate."""
+    if not isinstance(movie, Movie) or movie.even:
+        return ()
     return (
         f"{movie.path.name} has a variable frame rate, with pictures from {movie.shortest:.3g} to "
         f"{movie.longest:.3g} seconds long: rendered movies show them at the same times, but "
         f"numbered images at a constant {float(movie.rate):.6g} a second differ by up to "
-        f"{movie.off(movie.rate):.3g} seconds (--rate takes pictures by time)"
+        f"{movie.off(movie.rate):.3g} seconds (--rate takes pictures by time)",
     )
 
 
-def _about_rate(opened: Movie | Conformed | ImageSequence, asked: Fraction | None) -> list[str]:
-    """What has to be said of the rate that is taken."""
-    if isinstance(opened, Conformed):
-        return []  # it says so itself
-    if isinstance(opened, Movie):
-        return [] if opened.even else [_uneven(opened)]
-    if asked is None and opened.own_rate is None:
-        return ["the images name no rate: 24 frames a second are taken (--rate says another)"]
-    return []
+def _about_rate(
+    opened: Movie | Conformed | ImageSequence, asked: Fraction | None
+) -> tuple[str, ...]:
+    """The note about images that are given a rate because they name none."""
+    if not isinstance(opened, ImageSequence) or asked is not None or opened.own_rate is not None:
+        return ()
+    return ("the images name no rate: 24 frames a second are taken (--rate says another)",)
 
 
 def resized(image: np.ndarray, width: int, height: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from nvd_core.runtime.mapped_arrays import streamed
@@ -10,8 +9,6 @@ from nvd_core.work import FLOW_OK, FRAMES, MASKS, open_array
 
 INCONSISTENT = 0.2
 """Share of the flow that does not agree with itself, above which it is worth a word."""
-CUT = 0.35
-"""Share of consistent flow below which a pair of frames may be a cut."""
 SMALL = 0.01
 """An object that covers less of the frame than this on average is small."""
 BRIGHTNESS = 0.12
@@ -26,23 +23,16 @@ def find_cautions(work: Path, motion_facts: list[dict]) -> list[str]:
     work = Path(work)
     frames, masks, ok = (open_array(work, name) for name in (FRAMES, MASKS, FLOW_OK))
     return [
-        *_about_flow(frames, ok),
+        *_about_flow(ok),
         *(text for n, mask in enumerate(masks) for text in _about_object(n, len(masks), mask)),
         *_about_light(frames),
         *_about_motion(motion_facts),
     ]
 
 
-def _about_flow(frames: np.ndarray, ok: np.ndarray) -> list[str]:
+def _about_flow(ok: np.ndarray) -> list[str]:
     share = np.array([pair.mean() for pair in streamed(ok.swapaxes(0, 1))])
-    typical = float(np.median(share))
     texts = []
-    for t in np.flatnonzero((share < CUT) & (share < 0.6 * typical)):
-        if _histogram_change(frames[t], frames[t + 1]) > 0.4:
-            texts.append(
-                f"frames {t} and {t + 1} look like two different shots: decompose each shot alone, "
-                "with --frames"
-            )
     lost = 1 - float(share.mean())
     if lost > INCONSISTENT:
         texts.append(
@@ -50,16 +40,6 @@ def _about_flow(frames: np.ndarray, ok: np.ndarray) -> list[str]:
             "or water do that): edits may slide there"
         )
     return texts
-
-
-def _histogram_change(first: np.ndarray, second: np.ndarray) -> float:
-    """0 for the same colours, 1 for none in common."""
-    both = []
-    for frame in (first, second):
-        image = np.ascontiguousarray(frame)
-        histogram = cv2.calcHist([image], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3)
-        both.append(cv2.GaussianBlur(histogram.reshape(8, 64), (3, 3), 0) / image[..., 0].size)
-    return 1 - float(np.minimum(both[0], both[1]).sum())
 
 
 def _about_object(number: int, count: int, masks: np.ndarray) -> list[str]:

@@ -87,6 +87,10 @@ class MaskSource:
         mask = 255 - mask if self._inverted else mask
         return resized(np.ascontiguousarray(mask), self._width, self._height)
 
+    def index_of(self, t: int) -> int | None:
+        """The frame of its source that is the mask of working frame `t`; None: there is none."""
+        return self._index.get(t)
+
     def _look_through(self) -> None:
         """Decide for the whole sequence what its values mean; NvdError for an empty or full mask.
 

@@ -35,6 +35,7 @@ class Progress:
         self._stop = threading.Event()
         self._unsaved = 0
         self._stage = ""
+        self._shot: str | None = None
         self._total = 0
         self._started = 0.0
         self._first_done = 0
@@ -55,6 +56,15 @@ class Progress:
 
     def message(self, text: str) -> None:
         """Say something that is good to know."""
+
+    @contextmanager
+    def of_shot(self, name: str) -> Iterator[None]:
+        """Within, what is said is about this shot of several."""
+        before, self._shot = self._shot, name
+        try:
+            yield
+        finally:
+            self._shot = before
 
     def cancel(self) -> None:
         """Ask for a stop; safe to call from any thread or signal handler."""
@@ -114,6 +124,7 @@ class JsonProgress(Progress):
 
     def emit(self, event: str, **values: object) -> None:
         """Print one event; None values are left out."""
+        values = values | {"shot": self._shot}
         line = {"event": event} | {k: v for k, v in values.items() if v is not None}
         print(json.dumps(without_nan(line), allow_nan=False), file=self._stream, flush=True)
 
@@ -163,14 +174,18 @@ class RichProgress(Progress):
     def stage(self, name: str, total: int, done: int = 0) -> None:
         for task in self._bars.task_ids[: 1 - MOST_BARS]:  # the newest must stay in sight
             self._bars.remove_task(task)
-        self._task = self._bars.add_task(visible(name), total=total, completed=done, quality="")
+        shown = f"{self._shot} {name}" if self._shot else name
+        self._task = self._bars.add_task(visible(shown), total=total, completed=done, quality="")
         super().stage(name, total, done)
 
     def caution(self, text: str) -> None:
-        self._print(Text.assemble(("caution:", "yellow"), " ", visible(text)))
+        self._print(Text.assemble(("caution:", "yellow"), " ", visible(self._about(text))))
 
     def message(self, text: str) -> None:
-        self._print(Text(visible(text)))
+        self._print(Text(visible(self._about(text))))
+
+    def _about(self, text: str) -> str:
+        return f"{self._shot}: {text}" if self._shot else text
 
     def _print(self, text: Text) -> None:
         """As it is: a name with brackets or colons is no markup, and no emoji."""
