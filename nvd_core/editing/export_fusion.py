@@ -109,7 +109,8 @@ def _lookup(node: Lookup, at: int) -> str:
     rgba = []
     for c in "rgb":
         rows = [
-            f"(get{c}2d(i3, {y}) * (1 - i1 + floor(i1)) + get{c}2d(i3 + s1, {y}) * (i1 - floor(i1)))"
+            f"(get{c}2d(i3, {y}) * (1 - i1 + floor(i1))"
+            f" + get{c}2d(i3 + s1, {y}) * (i1 - floor(i1)))"
             for y in ("i4", "i4 + s2")
         ]
         rgba.append(f"{rows[0]} * (1 - i2 + floor(i2)) + {rows[1]} * (i2 - floor(i2))")

@@ -126,8 +126,8 @@ def _lookup(text: _Text, node: Lookup) -> None:
     for down in (0, 1):
         for right in (0, 1):
             at = f"{node.name}_{right}{down}"
-            x, u, u_weight = _tap("r", node.width, right)
-            y, v, v_weight = _tap("g", node.height, down)
+            u, u_weight = _tap("r", node.width, right)
+            v, v_weight = _tap("g", node.height, down)
             _expression(text, f"{at}_place", (node.place,), (_in_a(u), _in_a(v), "0", "1"))
             text.push(node.image, f"{at}_place")
             text.node("STMap", inputs=2, channels="rgb", uv="rgb", filter="Impulse", name=at)
@@ -144,12 +144,12 @@ def _lookup(text: _Text, node: Lookup) -> None:
                 total = f"{at}_share"
 
 
-def _tap(channel: str, size: int, step: int) -> tuple[str, str, str]:
-    """Along one side of the texture: the place in texels, where to look, and the weight."""
+def _tap(channel: str, size: int, step: int) -> tuple[str, str]:
+    """Along one side of the texture: where to look, and the weight of what is there."""
     place = f"max(min(@{channel} * {size} - 0.5, {size - 1}), 0)"
     texel = f"min(floor({place}) + {step}, {size - 1})"
     part = f"({place} - floor({place}))"
-    return place, f"({texel} + 0.5) / {size}", part if step else f"1 - {part}"
+    return f"({texel} + 0.5) / {size}", part if step else f"1 - {part}"
 
 
 def _in_a(formula: str) -> str:

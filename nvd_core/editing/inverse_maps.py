@@ -10,7 +10,6 @@ import numpy as np
 from numba import njit
 
 from nvd_core.shot.maps import LayerMaps
-from nvd_core.shot.texel_lookup import texel_place
 
 MOST_SPAN = 64.0
 """texels that a triangle may be wide: one that is wider lies across a break in the map"""
@@ -41,8 +40,8 @@ def _turn_round(u, v, alpha, out):
                 if not alpha[row, column] > 0.0:
                     shown = False
                     break
-                at = np.float64(u[row, column]), np.float64(v[row, column])
-                corner[k, 0], corner[k, 1] = texel_place(at[0], at[1], width, height)
+                corner[k, 0] = np.float64(u[row, column]) * width - 0.5
+                corner[k, 1] = (1.0 - np.float64(v[row, column])) * height - 0.5
                 corner[k, 2] = (column + 0.5) / columns
                 corner[k, 3] = 1.0 - (row + 0.5) / rows
                 corner[k, 4] = alpha[row, column]
@@ -59,8 +58,9 @@ def _fill(a, b, c, out):
     area = (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
     if area == 0.0 or right - left > MOST_SPAN or bottom - top > MOST_SPAN:
         return
-    for y in range(math.ceil(top), math.floor(bottom) + 1):
-        for x in range(math.ceil(left), math.floor(right) + 1):
+    height, width = out.shape[:2]
+    for y in range(max(math.ceil(top), 0), min(math.floor(bottom), height - 1) + 1):
+        for x in range(max(math.ceil(left), 0), min(math.floor(right), width - 1) + 1):
             second = ((x - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (y - a[1])) / area
             third = ((b[0] - a[0]) * (y - a[1]) - (x - a[0]) * (b[1] - a[1])) / area
             first = 1.0 - second - third

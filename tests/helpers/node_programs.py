@@ -1,4 +1,4 @@
-"""The few nodes of Nuke, Fusion and Natron that `nvd export` writes, as their manuals describe them.
+"""The few nodes of Nuke, Fusion and Natron that `nvd export` writes, as their manuals have them.
 
 `nuke(path, frame)`, `fusion(path, frame)` and `natron(path, frame)` read a written script and
 return every node's picture in it, float64 [H, W, 4] with the TOP row first. Nothing here comes from
@@ -200,7 +200,7 @@ def _nuke_node(kind, knobs, inputs, folder, frame):
 
 def fusion(path: Path, frame: int) -> dict[str, np.ndarray]:
     """A .comp: tools in a table, joined by SourceOp."""
-    comp, at = _lua(path.read_text("utf-8"), 0)
+    comp, _ = _lua(path.read_text("utf-8"), 0)
     tools, made = comp["Tools"], {}
 
     def picture(name: str) -> np.ndarray:
