@@ -92,7 +92,7 @@ def test_a_program_makes_what_is_rendered(handed, node_programs, program):
         made = getattr(node_programs, program)(out / NAME[program], t)["result"]
         (wanted,) = (node_programs.read(path) for path in out.glob(f"result/result.{t:04d}.*"))
         (plate,) = (node_programs.read(path) for path in out.glob(f"plate/plate.{t:04d}.*"))
-        assert np.abs(wanted - plate).max() > 0.2, "the paint shows"
+        assert np.abs(wanted - plate).max() > 0.1, "the paint shows"
         assert np.abs(made - wanted).max() <= off * max(1, np.abs(wanted).max())
         unpainted = (wanted == plate).all(2)
         assert unpainted.any() and np.abs(made - plate)[unpainted].max() <= off
