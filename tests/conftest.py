@@ -131,3 +131,9 @@ def render_cases():
 def motion_reference():
     """The joint refinement of motions match by match: `refine`."""
     return _helper("motion_reference")
+
+
+@pytest.fixture(scope="session")
+def node_programs():
+    """Nodes of other programs, as their manuals have them: `nuke`, `fusion`, `natron`, `read`."""
+    return _helper("node_programs")

@@ -9,6 +9,7 @@ from nvd_core.cli.arguments import (
     add_image_numbers,
     add_output_format,
     size,
+    start_number,
 )
 from nvd_core.runtime.progress import Progress
 
@@ -69,11 +70,36 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     )
     paint.set_defaults(command=_paint)
 
+    export = commands.add_parser("export", help="hand the decomposition over to other programs")
+    export.add_argument("shot", type=Path)
+    export.add_argument(
+        "--to",
+        action="append",
+        required=True,
+        metavar="PROGRAM",
+        help="nuke, fusion, natron, blender, otio or all; may be given again",
+    )
+    export.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of images and node scripts"
+    )
+    add_edits(export)
+    add_frames(export)
+    export.add_argument(
+        "--start",
+        type=start_number,
+        metavar="source|N",
+        help="numbers of the frames: the source's own (default) or from N",
+    )
+    export.add_argument(
+        "--no-inverse", action="store_true", help="no maps from the textures to the frames"
+    )
+    export.set_defaults(command=_export)
+
     reproduce = commands.add_parser("reproduce", help="run a list of clips and settings, report")
     reproduce.add_argument("list", type=Path, help="YAML file: clips and variants")
     reproduce.add_argument("--out", type=Path, required=True, help="folder of runs and report")
     reproduce.set_defaults(command=_reproduce)
-    return [camera, paint, reproduce]
+    return [camera, paint, export, reproduce]
 
 
 def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
@@ -117,6 +143,22 @@ def _paint(parsed: argparse.Namespace, progress: Progress) -> dict:
         layers=parsed.layer,
         lit=parsed.lit,
         out=parsed.out,
+        progress=progress,
+    )
+
+
+def _export(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.editing.hand_over import hand_over
+    from nvd_core.shot.shot import Shot
+
+    return hand_over(
+        Shot.open(parsed.shot),
+        parsed.out,
+        parsed.to,
+        dict(parsed.edit),
+        frames=parsed.frames,
+        start=parsed.start,
+        inverse=not parsed.no_inverse,
         progress=progress,
     )
 

@@ -66,6 +66,25 @@ def check_output(shot: Shot, files: list[Path], given: dict[str, Path | str]) ->
             )
 
 
+def check_outside(shot: Shot, out: Path | str) -> None:
+    """NvdError where the folder `out` is the decomposition, lies in it, or is no folder."""
+    place = Path(os.path.abspath(out))
+    if any(_same(parent, shot.folder) for parent in (place, *place.parents)) or Path(
+        out
+    ).resolve().is_relative_to(shot.folder.resolve()):
+        raise NvdError(
+            f"{out} lies in the decomposition {shot.folder}",
+            expected="a folder of its own",
+            remedy="choose another folder for the result",
+        )
+    if place.exists() and not place.is_dir():
+        raise NvdError(
+            f"{out} is a file",
+            expected="a folder, there or not",
+            remedy="choose another folder for the result",
+        )
+
+
 def _own_folders(shot: Shot) -> list[Path]:
     folders = {shot.frame_path(0).parent, shot.map_path(0).parent, work_folder(shot.folder)}
     folders.add(shot.folder / OVERSCAN)

@@ -1,0 +1,130 @@
+"""The plain images of a hand-over: maps, mattes, light, textures, edits and the plate."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nvd_core.editing.edits import edit_paths, load_edit, load_texture, read_texture
+from nvd_core.editing.export_graph import HandOver, Layer
+from nvd_core.editing.inverse_maps import inverse_map
+from nvd_core.editing.plate import check_frame
+from nvd_core.media.images import image_layout, read_image, to_float, to_integers, write_image
+from nvd_core.media.sequences import frame_path
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import copy_file
+from nvd_core.shot.maps import FrameMaps, LayerMaps
+from nvd_core.shot.shot import Shot
+
+COMPRESSION = "zip"
+"""of EXRs: without loss, and known everywhere"""
+
+
+def textures_of(shot: Shot, name: str, edits: dict[str, Path]) -> dict[str, np.ndarray]:
+    """The images of a layer that do not move, by their paths in the hand-over.
+
+    `edits/` holds the texture as it is painted, of one size with that in `textures/` and both
+    without alpha, so that edit minus texture is the paint, and no program has an alpha to multiply
+    by. Values are display-encoded in every format: PNG of the texture's depth where that holds them
+    exactly, otherwise of 16 bits; EXR where they leave 0 to 1. What the folder's texture has as
+    alpha is `coverage/`.
+    """
+    path = edit_paths(shot, edits).get(name)
+    stored = read_texture(shot, name)
+    if path is None:
+        learned = full = load_texture(shot, name)
+    else:
+        edit = load_edit(shot, name, path)
+        learned, full = edit.learned, edit.full
+    suffix, dtype = ".png", stored.dtype if stored.dtype.kind == "u" else np.dtype(np.uint16)
+    if min(learned.min(), full.min()) < 0 or max(learned.max(), full.max()) > 1:
+        suffix, dtype = ".exr", np.dtype(np.float32)
+    elif not all(_exact(image, dtype) for image in (learned, full)):
+        dtype = np.dtype(np.uint16)
+    images = {
+        f"{kind}/{name}{suffix}": to_integers(image, dtype) if dtype.kind == "u" else image
+        for kind, image in (("textures", learned), ("edits", full))
+    }
+    if stored.shape[2] in (2, 4):
+        images[f"coverage/{name}.png"] = to_integers(to_float(stored[..., -1:]), np.uint8)
+    return images
+
+
+def check_painted(out: Path, images: dict[str, np.ndarray]) -> None:
+    """NvdError where an edit in `out` is not the one that would replace it: it may be someone's."""
+    for relative, image in images.items():
+        path = out / relative
+        if not relative.startswith("edits/") or not path.is_file():
+            continue
+        there = read_image(path)
+        if there.shape != image.shape or there.dtype != image.dtype or (there != image).any():
+            raise NvdError(
+                f"{path} is not what would be written, and would be lost",
+                expected="the paint of the decomposition, or no such file",
+                remedy="choose another folder, or move that file away; to take its paint over, "
+                f"give it as --edit {path.stem}=IMAGE",
+            )
+
+
+def layer_of(name: str, images: dict[str, np.ndarray]) -> Layer:
+    """The record of the layer whose images `textures_of` made."""
+    texture, edit = (
+        next(path for path in images if path.startswith(kind)) for kind in ("textures/", "edits/")
+    )
+    height, width = images[texture].shape[:2]
+    return Layer(name, texture, edit, width, height)
+
+
+def files_of_frame(over: HandOver, out: Path, t: int) -> list[Path]:
+    """What is written of frame `t`, from 0."""
+    number = over.numbers[t]
+    kinds = ("stmap", "matte", "light", "inverse")
+    patterns = [over.pattern(kind, layer) for kind in kinds for layer in over.layers]
+    return [frame_path(out / pattern, number) for pattern in (over.plate, *patterns)]
+
+
+def write_plate(shot: Shot, t: int, path: Path) -> None:
+    """Copy frame `t`; NvdError where it is not the one that was decomposed."""
+    source = shot.frame_path(t)
+    check_frame(shot, source, image_layout(source))
+    copy_file(source, path)
+
+
+def write_frame(over: HandOver, out: Path, number: int, maps: FrameMaps, inverse: bool) -> None:
+    """Write the maps of a frame, all layers, as images that any program takes."""
+    for n, layer in enumerate(over.layers):
+        one = maps.layer(n)
+        images = {
+            "stmap": _stmap(one),
+            "matte": np.repeat(one.alpha[..., None], 3, axis=2),
+            "light": one.residual.astype(np.float16),
+        }
+        if inverse:
+            images["inverse"] = inverse_map(one, layer.width, layer.height)
+        for kind, image in images.items():
+            path = frame_path(out / over.pattern(kind, layer), number)
+            write_image(path, np.ascontiguousarray(image), COMPRESSION)
+
+
+def _stmap(maps: LayerMaps) -> np.ndarray:
+    """float32 [H, W, 3]: u, v and 0.
+
+    Where the layer does not show, the place of the nearest pixel that shows it goes on: a program
+    that judges by its neighbours how much a place is stretched finds no break at the matte's edge.
+    """
+    shown = maps.alpha > 0
+    places = np.stack([maps.u, maps.v, np.zeros_like(maps.u)], axis=2)
+    if shown.any() and not shown.all():
+        hidden = (~shown).astype(np.uint8)
+        kind = cv2.DIST_LABEL_PIXEL
+        _, labels = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, 5, labelType=kind)
+        of_label = np.zeros((labels.max() + 1, 3), np.float32)
+        of_label[labels[shown]] = places[shown]
+        places = of_label[labels]
+    return places
+
+
+def _exact(image: np.ndarray, dtype: np.dtype) -> bool:
+    """Whether integers of `dtype` hold these values, but for what float32 rounds."""
+    scaled = image * np.float32(np.iinfo(dtype).max)
+    return bool(np.abs(scaled - np.rint(scaled)).max() < 0.01)

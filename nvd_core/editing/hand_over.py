@@ -1,0 +1,187 @@
+"""Handing a decomposition over to other programs: the command `nvd export`.
+
+Plain images first, then one file for every program that composites them as `nvd render` does.
+"""
+
+import re
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+
+from nvd_core.editing.export_blender import blender_script
+from nvd_core.editing.export_files import (
+    check_painted,
+    files_of_frame,
+    layer_of,
+    textures_of,
+    write_frame,
+    write_plate,
+)
+from nvd_core.editing.export_fusion import fusion_comp
+from nvd_core.editing.export_graph import HandOver
+from nvd_core.editing.export_natron import natron_script
+from nvd_core.editing.export_nuke import nuke_script
+from nvd_core.editing.export_otio import otio_timeline
+from nvd_core.editing.export_words import words
+from nvd_core.editing.output_numbers import checked_range, output_numbers
+from nvd_core.editing.own_files import check_output, check_outside, named_edits
+from nvd_core.editing.plate import overscan_path
+from nvd_core.editing.render import render
+from nvd_core.media.images import write_image
+from nvd_core.media.numbering import as_text
+from nvd_core.media.sequences import frame_path
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import remove_temporaries_of, write_json, written_beside
+from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.progress import Progress
+from nvd_core.shot.maps import frames_ahead, iter_maps
+from nvd_core.shot.shot import Shot
+
+FILES = {
+    "nuke": "{}.nk",
+    "fusion": "{}.comp",
+    "natron": "{}_natron.py",
+    "blender": "{}_blender.py",
+    "otio": "{}.otio",
+}
+"""by program: the file that is written for it"""
+PROGRAMS = tuple(FILES)
+WORDS = "hand-over.txt"
+
+
+def hand_over(
+    shot: Shot,
+    out: Path | str,
+    programs: Iterable[str],
+    edits: dict[str, Path] | None = None,
+    *,
+    frames: tuple[int, int] | None = None,
+    start: int | str | None = None,
+    inverse: bool = True,
+    progress: Progress | None = None,
+) -> dict:
+    """Write what the `programs` (of PROGRAMS, or "all") need into the folder `out`.
+
+    `edits`, `frames` and `start` are as in `render`, but that frames have the source's own numbers
+    also where it was a movie. Without `inverse`, no maps from textures to frames are written.
+    Everything is checked before anything is written; the programs' files are written last.
+    Returns how many `frames`, in how many `seconds`, their `numbers`, the `files` and `out`.
+    NvdError where the user has to do something.
+    """
+    started = time.perf_counter()
+    progress, out, edits = progress or Progress(), Path(out), edits or {}
+    wanted = _programs(programs)
+    check_outside(shot, out)
+    first, last = checked_range(shot, frames, start)
+    shot.check((first, last))
+    suffix = Path(shot.manifest.frames).suffix
+    pattern = out / f"plate/plate.%04d{suffix}"
+    named = output_numbers(shot, pattern, "source" if start is None else start)
+    named = named[first : last + 1]
+    images = {name: textures_of(shot, name, edits) for name in shot.names}
+    over = HandOver(
+        title=re.sub(r"[^\w-]+", "_", shot.folder.resolve().stem) or "shot",
+        clip=shot.manifest.clip,
+        plate=f"plate/plate.%04d{suffix}",
+        result=f"result/result.%04d{suffix}",
+        layers=tuple(layer_of(name, images[name]) for name in shot.names),
+        numbers=named,
+    )
+    still = {path: image for made in images.values() for path, image in made.items()}
+    last_files = [FILES[program].format(over.title) for program in wanted] + [WORDS]
+    files = [out / name for name in [*still, *last_files]]
+    for t in range(len(named)):
+        files += [*files_of_frame(over, out, t), frame_path(out / over.result, named[t])]
+    check_output(shot, files, named_edits(edits))
+    check_painted(out, still)
+    for caution in _cautions(shot, over, range(first, last + 1)):
+        progress.caution(caution)
+    remove_temporaries_of(files)
+    for path, image in still.items():
+        write_image(out / path, image)
+    _write_frames(shot, over, out, first, inverse, progress)
+    counted = "source" if start is None else start
+    span = named[0], named[-1]
+    render(shot, out / over.result, edits, frames=span, start=counted, progress=progress)
+    for program, name in zip(wanted, last_files, strict=False):
+        _write_program(over, program, out / name)
+    _write_text(out / WORDS, words(over, last_files[:-1], inverse))
+    return {
+        "frames": len(named),
+        "seconds": round(time.perf_counter() - started, 3),
+        "numbers": as_text(named),
+        "files": last_files,
+        "out": str(out),
+    }
+
+
+def _programs(asked: Iterable[str]) -> list[str]:
+    asked = list(asked)
+    for program in asked:
+        if program != "all" and program not in PROGRAMS:
+            raise NvdError(
+                f"there is no hand-over to {program}",
+                expected=", ".join((*PROGRAMS, "all")),
+                found=program,
+                remedy="choose one of those; the plain images serve any program",
+            )
+    return [program for program in PROGRAMS if "all" in asked or program in asked]
+
+
+def _write_frames(
+    shot: Shot, over: HandOver, out: Path, first: int, inverse: bool, progress: Progress
+) -> None:
+    """The plate and the maps, frame by frame."""
+    clip = over.clip
+    numbers = range(first, first + len(over.numbers))
+
+    def write(item: tuple) -> None:
+        t, number, maps = item
+        write_plate(shot, t, frame_path(out / over.plate, number))
+        write_frame(over, out, number, maps, inverse)
+
+    progress.stage("export", len(numbers))
+    workers = frames_ahead(len(over.layers), clip.height, clip.width)
+    with closing(iter_maps(shot, numbers)) as maps:
+        items = zip(numbers, over.numbers, maps, strict=True)
+        with closing(in_order(write, items, workers)) as written:
+            for done, _ in enumerate(written):
+                progress.update(done + 1)
+
+
+def _write_program(over: HandOver, program: str, path: Path) -> None:
+    match program:
+        case "nuke":
+            _write_text(path, nuke_script(over))
+        case "fusion":
+            _write_text(path, fusion_comp(over))
+        case "natron":
+            _write_text(path, natron_script(over, path.name))
+        case "blender":
+            _write_text(path, blender_script(over))
+        case "otio":
+            write_json(path, otio_timeline(over))
+
+
+def _write_text(path: Path, text: str) -> None:
+    with written_beside(path) as temporary:
+        temporary.write_text(text, "utf-8", newline="\n")
+
+
+def _cautions(shot: Shot, over: HandOver, frames: Sequence[int]) -> list[str]:
+    """What is not handed over as it is, in plain words."""
+    cautions = []
+    if any(b - a != 1 for a, b in pairwise(over.numbers)):
+        cautions.append(
+            f"the source's numbers have gaps ({as_text(over.numbers)}): in the programs the frames "
+            "between show the frame before, or nothing in Blender"
+        )
+    if over.first < 0:
+        cautions.append("some frames have negative numbers, which not every program reads")
+    if any(overscan_path(shot, t).is_file() for t in frames):
+        cautions.append(
+            "the source holds pixels beyond its display window: they are in the result alone"
+        )
+    return cautions
