@@ -9,6 +9,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from nvd_core.media.picture import Picture
+from nvd_core.media.timeline import Timeline
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot import manifest as module
 from nvd_core.shot.manifest import (
@@ -207,7 +208,8 @@ def documented_rows(first_heading):
 def described(kind):
     """The docs' word for an annotation."""
     words = {str: "string", int: "integer", int | str: "integer or string"}
-    words |= {str | None: "string, or null"}
+    words |= {str | None: "string, or null", bool: "boolean"}
+    words |= {tuple[int, int] | None: "[integer, integer], or null"}
     words |= {tuple[float, ...] | None: "list of 8 numbers, or null"}
     words |= {tuple[int, ...] | None: "list of 4 integers, or null"}
     if kind in words:
@@ -226,11 +228,15 @@ def test_docs_list_every_key_with_its_type():
         (Manifest, ""),
         (ClipRecord, "clip."),
         (Picture, "clip.picture."),
+        (Timeline, "clip.timeline."),
         (LayerRecord, "layers[]."),
     ):
         for key, kind in get_type_hints(record).items():
-            if kind not in (ClipRecord, Picture):
-                expected[prefix + key] = described(kind)
+            if kind == Timeline | None:
+                expected[prefix + key] = "object"
+            elif kind not in (ClipRecord, Picture):
+                integers = "list of integers, or null" if key == "at" else None
+                expected[prefix + key] = integers or described(kind)
     documented = {row[0].strip("`"): row[1] for row in documented_rows("key")}
     assert documented == expected
     assert f"version {module.VERSION}\n" in DOCS.read_text("utf-8")
