@@ -39,6 +39,7 @@ def test_it_makes_what_is_rendered(request, empty_file, engine, tmp_path, kind, 
         plate = values(tmp_path / f"plate/plate.{number}.{suffix}")
         assert np.abs(wanted - plate).max() > 0.1, "the paint shows"
         off = np.abs(made - wanted)
-        # a step of 8 bits, where a value lies on the border of two; the last bit of a half
-        most = 1.01 / 255 if suffix == "png" else 2**-10 * max(1, np.abs(wanted).max())
-        assert off.max() <= most and off.mean() < 1e-4
+        if suffix == "png":  # a step, where a value lies on the border of two
+            assert off.max() <= 1.01 / 255 and off.mean() < 1e-4
+        else:  # what is rendered is rounded to halves, what Blender writes is not
+            assert (off <= 2**-10 * np.maximum(np.abs(wanted), 0.1)).all()

@@ -6,6 +6,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import OpenImageIO as oiio
 import torch
@@ -13,6 +14,7 @@ import torch
 from nvd_core.editing.render import render
 from nvd_core.job import Job
 from nvd_core.media.images import write_image
+from nvd_core.media.input_space import input_space
 from nvd_core.media.writer import open_writer
 from nvd_core.pipeline import decompose, resume
 from nvd_core.runtime.errors import Cancelled
@@ -21,6 +23,7 @@ from nvd_core.settings import fast, save_settings, update_settings
 from nvd_core.shot.shot import Shot
 
 FRAMES, HEIGHT, WIDTH = 4, 32, 48
+RATE = 16000  # of sound
 SETTINGS = {
     "iterations": 3,
     "points": 100,
@@ -70,6 +73,21 @@ def make_base(folder: Path) -> None:
             for t, frame in enumerate(frames):
                 writer.write(t, frame)
     _truth(folder / "truth")
+    input_space("ocio://studio-config-latest", "ARRI LogC3 (EI800)").conversion.save(folder)
+    for codec in ("aac", "pcm_s16le"):
+        _sound(folder / f"{codec}.mka", codec)
+
+
+def _sound(path: Path, codec: str) -> None:
+    tone = (8000 * np.sin(np.arange(3 * RATE) / 20)).astype(np.int16)
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = container.add_stream(codec, rate=RATE)
+        for start in range(0, len(tone), 1024):
+            part = np.ascontiguousarray(tone[None, start : start + 1024])
+            frame = av.AudioFrame.from_ndarray(part, "s16", "mono")
+            frame.sample_rate, frame.pts = RATE, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
 
 
 def _clip(folder: Path) -> list[np.ndarray]:

@@ -4,14 +4,17 @@ A reader is called in the folder that base.py filled, after one file was damaged
 NvdError; what it returns is looked through for numbers that are not finite.
 """
 
+import hashlib
 import json
 import random
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from fuzz_parts.base import FRAMES, HEIGHT, WIDTH
@@ -25,7 +28,9 @@ from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.evaluation.truth.tracks import read_tracks
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.job import Job
+from nvd_core.media.audio import Sound
 from nvd_core.media.clip import ClipInfo, open_clip
+from nvd_core.media.conversion import FROM_WORKING, TO_WORKING, load_conversion
 from nvd_core.media.images import image_layout, image_rate, read_image
 from nvd_core.media.movies import Movie
 from nvd_core.priors.cautions import find_cautions
@@ -176,6 +181,24 @@ def _weights(base: Path, path: Path, chosen: random.Random) -> Any:
     return np.array([Lpips(path)(image, image + np.float32(0.5))])
 
 
+def _colour(base: Path, path: Path, chosen: random.Random) -> Any:
+    """As of a stranger, whose manifest has the digest of what is there."""
+    content = b"\0".join((base / name).read_bytes() for name in (TO_WORKING, FROM_WORKING))
+    conversion = load_conversion(base, hashlib.sha256(content).hexdigest())
+    colours = np.linspace(-0.5, 4, 30, dtype=np.float32).reshape(10, 3)
+    return [conversion.to_linear(colours), conversion.from_linear(colours)]
+
+
+def _sound(base: Path, path: Path, chosen: random.Random) -> Any:
+    """Into a container that takes its codec, and into one that does not."""
+    made = base / "made.tmp"
+    for suffix, kind in ((".mkv", "matroska"), (".webm", "webm")):
+        with av.open(str(made), "w", format=kind) as target:
+            for _, packets in Sound(path, Fraction(1), Fraction(3), suffix).packets(target):
+                target.mux(packets)
+    made.unlink(missing_ok=True)
+
+
 def _commands(base: Path, path: Path, chosen: random.Random) -> Any:
     """A whole command on a copy: exit code 0 or 2, and two lines where it is not 0."""
     out = base / "made"
@@ -251,6 +274,8 @@ KINDS = {
     "movies": Kind(("movie.*",), _movies),
     "rendered": Kind(("out/.*.json",), _rendered),
     "weights": Kind(("alexnet.pth",), _weights),
+    "colour": Kind(("colour/*.ctf",), _colour),
+    "sound": Kind(("*.mka",), _sound),
     "commands": Kind(
         ("shot.nvd/*.*", "shot.nvd/*/*.*", "work.nvd/*.*", "work.nvd/work/*", "*.yaml", "*.npz"),
         _commands,
