@@ -183,7 +183,8 @@ def _weights(base: Path, path: Path, chosen: random.Random) -> Any:
 
 def _colour(base: Path, path: Path, chosen: random.Random) -> Any:
     """As of a stranger, whose manifest has the digest of what is there."""
-    content = b"\0".join((base / name).read_bytes() for name in (TO_WORKING, FROM_WORKING))
+    places = [base / name for name in (TO_WORKING, FROM_WORKING)]
+    content = b"\0".join(place.read_bytes() if place.is_file() else b"" for place in places)
     conversion = load_conversion(base, hashlib.sha256(content).hexdigest())
     colours = np.linspace(-0.5, 4, 30, dtype=np.float32).reshape(10, 3)
     return [conversion.to_linear(colours), conversion.from_linear(colours)]
