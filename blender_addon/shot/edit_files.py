@@ -10,6 +10,7 @@ lands there is taken back, or saving all images would write it over the texture.
 """
 
 import os
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,18 +30,27 @@ _waiting: dict[str, tuple[int, int]] = {}  # files that change: their date and s
 _conflicts: set[str] = set()
 
 
-def follow() -> float:
-    """Look once whether files have changed and references were painted on; seconds to the next."""
-    if not under_way():
-        for image in _edits():
-            if not file_stamps.changed_elsewhere(image):
-                _conflicts.discard(image["nvd_path"])
-            elif _is_settled(image["nvd_path"]):
-                _take_notice(image)
-        for image in _references():
-            if image.is_dirty:
-                image.reload()
-                _say(f"{image.name} is only to be looked at: choose Edit, and paint on that")
+def follow() -> None:
+    """Look once whether files have changed and references were painted on."""
+    if under_way():
+        return
+    for image in _edits():
+        if not file_stamps.changed_elsewhere(image):
+            _conflicts.discard(image["nvd_path"])
+        elif _is_settled(image["nvd_path"]):
+            _take_notice(image)
+    for image in _references():
+        if image.is_dirty:
+            image.reload()
+            _say(f"{image.name} is only to be looked at: choose Edit, and paint on that")
+
+
+def _tick() -> float:
+    """`follow` as Blender's timer calls it: one that raises would never be called again."""
+    try:
+        follow()
+    except Exception:
+        traceback.print_exc()
     return INTERVAL
 
 
@@ -170,11 +180,11 @@ def register():
     bpy.app.handlers.load_post.append(_after_load)
     # Before shot_events.py makes the folders relative to where the .blend is going to lie
     bpy.app.handlers.save_pre.insert(0, _before_save)
-    bpy.app.timers.register(follow, first_interval=INTERVAL, persistent=True)
+    bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
 
 
 def unregister():
     bpy.app.handlers.load_post.remove(_after_load)
     bpy.app.handlers.save_pre.remove(_before_save)
-    if bpy.app.timers.is_registered(follow):
-        bpy.app.timers.unregister(follow)
+    if bpy.app.timers.is_registered(_tick):
+        bpy.app.timers.unregister(_tick)

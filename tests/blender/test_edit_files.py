@@ -80,6 +80,17 @@ def test_a_file_that_was_changed_is_read_again(layer, folder):
     assert not painting.is_unsaved(layer) and not edit_files.in_conflict(layer)
 
 
+def test_a_look_that_fails_is_not_the_last(layer, folder, monkeypatch, capfd):
+    assert bpy.app.timers.is_registered(edit_files._tick)
+    monkeypatch.setattr(edit_files, "_take_notice", lambda _: 1 / 0)
+    theirs = by_another_program(folder / "edits/toy.png", (1, 0, 0, 1))
+    assert [edit_files._tick(), edit_files._tick()] == [edit_files.INTERVAL] * 2
+    assert "ZeroDivisionError" in capfd.readouterr().err
+    monkeypatch.undo()
+    tick()
+    assert np.array_equal(read_pixels(layer.edit), theirs)
+
+
 def test_another_date_is_no_change(layer, folder):
     path = folder / "edits/toy.png"
     mine = paint(layer.edit, (0, 1, 0, 1))
