@@ -190,15 +190,15 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
             f"{folder} has the layers {', '.join(found)}, not {', '.join(names)}",
             "choose the folder of this shot, or open that one as a new shot",
         )
-    old = str(entry.path)
+    roots = _roots(entry)
     for image in bpy.data.images:
-        base = image.get("nvd_base", "")
-        if base.startswith(old + os.sep):
-            image["nvd_base"] = str(shot.folder / os.path.relpath(base, old))
+        base = _moved(image.get("nvd_base", ""), roots, shot.folder)
+        if base:
+            image["nvd_base"] = base
         known = image.get("nvd_path", "")
-        if not known.startswith(old + os.sep):
+        path = _moved(known, roots, shot.folder)
+        if not path:
             continue
-        path = str(shot.folder / os.path.relpath(known, old))
         file_stamps.moved(known, path)
         if image.is_dirty or image.packed_file:
             watch(image)
@@ -206,10 +206,32 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
         if not image.is_dirty and image.packed_file is None:
             image.reload()
     for block in (*bpy.data.node_groups, *compat.compositor_nodes(entry.scene)):
-        if block.get("nvd_folder") == old:
+        if block.get("nvd_folder") in roots:
             block["nvd_folder"] = str(shot.folder)
     entry.folder = stored_path(shot.folder)
     follow_sizes(entry)
+
+
+def _roots(entry: NVD_PG_shot) -> set[str]:
+    """Where the shot's folder has been: by the entry's path, and by those that its images know.
+
+    They differ in a .blend that was copied elsewhere, where a relative path leads to nothing.
+    """
+    found = {str(entry.path)}
+    for layer in entry.layers:
+        for image in (layer.edit, layer.learned):
+            known = image.get("nvd_path", "") if image else ""
+            if known:
+                found.add(str(Path(known).parent.parent))
+    return found
+
+
+def _moved(path: str, roots: set[str], folder: Path) -> str:
+    """`path` in `folder`, where it lay in one of the roots; "" for a path elsewhere."""
+    for root in roots:
+        if path.startswith(root + os.sep):
+            return str(folder / os.path.relpath(path, root))
+    return ""
 
 
 def follow_sizes(entry: NVD_PG_shot) -> None:

@@ -3,6 +3,7 @@
 import shutil
 
 import bpy
+import numpy as np
 import pytest
 
 import blender_addon
@@ -92,3 +93,37 @@ def test_what_is_missing_is_put_in(entry):
     press("rebuild_nodes", mode="delta")
     socket = entry.group_node().inputs["toy Edit"]
     assert socket.links[0].from_node.image == entry.layers["toy"].edit
+
+
+@pytest.mark.parametrize("painted", [False, True])
+def test_a_blend_that_was_copied_elsewhere_finds_its_folder_again(
+    entry, tmp_path, reference, painted
+):
+    """Its relative paths lead to nothing, while the shot lies where it always did."""
+    folder, before = entry.path, tmp_path / "work" / "a.blend"
+    if painted:
+        pixels = np.full(len(entry.layers["toy"].edit.pixels), 0.5, np.float32)
+        entry.layers["toy"].edit.pixels.foreach_set(pixels)
+        entry.layers["toy"].edit.update()
+    before.parent.mkdir()
+    bpy.context.preferences.filepaths.use_relative_paths = True
+    bpy.ops.wm.save_as_mainfile(filepath=str(before))
+    bpy.context.window.scene = entry.scene
+    shown = reference.render(tmp_path, 2)
+    copy = tmp_path / "far" / "away" / "b.blend"
+    copy.parent.mkdir(parents=True)
+    shutil.copy(before, copy)
+    bpy.ops.wm.open_mainfile(filepath=str(copy))
+    entry = shots.all_shots()[0]
+    assert entry.missing
+    bpy.context.scene.nvd_shot = 0
+    press("find_again", directory=str(folder))
+    assert not entry.missing and entry.path == folder
+    images = [i for i in bpy.data.images if "nvd_path" in i]
+    assert len(images) == 2 * len(entry.layers) + 2
+    assert all(i.size[0] or i.type == "MULTILAYER" for i in images)
+    assert entry.group_node() is not None
+    bpy.context.window.scene = entry.scene
+    assert np.array_equal(reference.render(tmp_path, 2), shown)
+    press("rebuild_nodes", mode="delta")
+    assert np.array_equal(reference.render(tmp_path, 2), shown)
