@@ -13,6 +13,7 @@ import PyOpenColorIO as ocio
 import pytest
 
 from nvd_core.cli.main import main
+from nvd_core.editing.hand_over import hand_over
 from nvd_core.editing.paint_frame import read_paint
 from nvd_core.editing.render import render, render_frames
 from nvd_core.job import Job
@@ -453,6 +454,13 @@ def logged(tmp_path, media_files, cineon):
     """A shot whose conversion is a table."""
     config, _ = written(media_files, "a table", cineon, tmp_path / "in")
     return shot_in(media_files, tmp_path / "in", tmp_path / "s.nvd", config, "Tabled")
+
+
+def test_it_is_not_handed_over_in_colours_of_another_space(tmp_path, logged):
+    """A graph that takes log values for display-encoded ones would composite a wrong picture."""
+    with pytest.raises(NvdError, match="colour space Tabled.*do not convert"):
+        hand_over(logged, tmp_path / "out", ["all"])
+    assert not (tmp_path / "out").exists()
 
 
 def rewritten(shot, texts):

@@ -34,7 +34,8 @@ class NVD_OT_open_shot(bpy.types.Operator):
     def execute(self, context):
         folder = bpy.path.abspath(self.directory)
         try:
-            entry = add_shot(folder, shot_scene(context), mode=self.mode, rebuild=False)
+            asked = self.properties.is_property_set("mode")
+            entry = add_shot(folder, shot_scene(context), mode=self.mode, rebuild=asked)
         except AddonError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -74,6 +74,7 @@ def hand_over(
     progress, out, edits = progress or Progress(), Path(out), edits or {}
     wanted = _programs(programs)
     check_outside(shot, out)
+    _check_space(shot)
     first, last = checked_range(shot, frames, start)
     shot.check((first, last))
     suffix = Path(shot.manifest.frames).suffix
@@ -115,6 +116,17 @@ def hand_over(
         "files": last_files,
         "out": str(out),
     }
+
+
+def _check_space(shot: Shot) -> None:
+    """NvdError for a plate in a space that was named: no node of the scripts converts from it."""
+    space = shot.manifest.clip.picture.space
+    if space is not None:
+        raise NvdError(
+            f"the plate is in the colour space {space.name}, which the node scripts do not convert",
+            expected="a plate that was decomposed without --input-space",
+            remedy="hand over the pictures of `nvd render`, which keep the plate's colour space",
+        )
 
 
 def _programs(asked: Iterable[str]) -> list[str]:
