@@ -458,7 +458,7 @@ def logged(tmp_path, media_files, cineon):
 
 def test_it_is_not_handed_over_in_colours_of_another_space(tmp_path, logged):
     """A graph that takes log values for display-encoded ones would composite a wrong picture."""
-    with pytest.raises(NvdError, match="colour space Tabled.*do not convert"):
+    with pytest.raises(NvdError, match=r"colour space Tabled.*do not convert"):
         hand_over(logged, tmp_path / "out", ["all"])
     assert not (tmp_path / "out").exists()
 
