@@ -6,11 +6,14 @@ without one, and frames whose maps are no longer those that were indexed, count 
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.documents import Unreadable, read_json
@@ -20,6 +23,7 @@ from nvd_core.shot.shot import Shot
 from nvd_core.shot.tile_index import TileIndex, changed_tiles, checksum, texels_of
 
 _DIGEST = 16  # bytes
+_PATIENCE = 10.0  # seconds for others to note what they rendered
 
 
 class ChangedFrames:
@@ -106,13 +110,8 @@ class RenderedBefore:
     def __init__(self, pattern: Path | str) -> None:
         self._pattern = Path(pattern)
         self._path = rendered_path(pattern)
-        self._frames: dict[str, list] = {}
-        try:
-            stored = read_json(self._path)
-        except Unreadable:
-            stored = None
-        if isinstance(stored, dict):
-            self._frames = stored
+        self._frames = self._stored()
+        self._written: set[str] = set()
 
     def has(self, t: int, key: str | None) -> bool:
         """Whether the image of frame `t` is there as it was rendered with this key."""
@@ -121,12 +120,38 @@ class RenderedBefore:
     def add(self, t: int, key: str | None) -> None:
         """The image of frame `t` has been written."""
         self._frames.pop(str(t), None)
+        self._written.add(str(t))
         if key is not None:
             self._frames[str(t)] = [key, *self._state(t)]
 
     def save(self) -> None:
-        """Write what is known; NvdError where the disk refuses."""
-        write_json(self._path, self._frames)
+        """Write what is known; NvdError where the disk refuses.
+
+        Others may have rendered other frames into the same pattern meanwhile: what they noted
+        stays. The lock is among the machine's temporary files, so that it is not left beside the
+        images; two machines that save at the same instant may forget some frames of one of them.
+        """
+        digest = hashlib.sha256(str(self._path.absolute()).encode()).hexdigest()[:24]
+        place = Path(tempfile.gettempdir()) / f"nvd-rendered-{digest}.lock"
+        lock = FileLock(place, mode=0o666, poll_interval=0.05)
+        with suppress(Timeout, OSError, NotImplementedError):  # then it goes on without
+            lock.acquire(timeout=_PATIENCE)
+        try:
+            known = self._stored()
+            for number in self._written:
+                known.pop(number, None)
+                if number in self._frames:
+                    known[number] = self._frames[number]
+            write_json(self._path, known)
+        finally:
+            lock.release()
+
+    def _stored(self) -> dict[str, list]:
+        try:
+            stored = read_json(self._path)
+        except Unreadable:
+            stored = None
+        return stored if isinstance(stored, dict) else {}
 
     def _state(self, t: int) -> list[int]:
         try:
