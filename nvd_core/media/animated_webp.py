@@ -40,10 +40,10 @@ class AnimatedWebp(Movie):
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        if not hasattr(cv2, "imreadanimation"):
+        if not hasattr(cv2, "imdecodeanimation"):
             raise NvdError(
                 f"cannot read the animation {self.path}",
-                expected="OpenCV of version 4.11 or newer for animated WebP",
+                expected="OpenCV of version 4.12 or newer for animated WebP",
                 found=cv2.__version__,
                 remedy="update opencv-python-headless, or convert it to numbered PNGs",
             )
@@ -67,10 +67,12 @@ class AnimatedWebp(Movie):
     def read(self, start: int, stop: int) -> Generator[np.ndarray, None, None]:
         """As `Movie.read`; uint8."""
         channels = [2, 1, 0] if self.picture.alpha == NONE else [2, 1, 0, 3]
+        with reading(self.path, "the animation", _REMEDY):
+            content = np.frombuffer(self.path.read_bytes(), np.uint8)
         for first in range(start, stop, _AT_ONCE):
             count = min(_AT_ONCE, stop - first)
             try:
-                done, animation = cv2.imreadanimation(str(self.path), start=first, count=count)
+                done, animation = cv2.imdecodeanimation(content, start=first, count=count)
             except cv2.error as error:
                 raise self._damaged(f"frame {first} cannot be decoded") from error
             frames = animation.frames if done else ()
