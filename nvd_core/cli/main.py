@@ -29,11 +29,13 @@ from nvd_core.cli.stopping import CANCELLED, end_at_once, stop_with_stdin, stopp
 from nvd_core.cli.unexpected import DEBUG, foreseen, unexpected
 from nvd_core.runtime.cores import limit_threads
 from nvd_core.runtime.errors import Cancelled, NvdError, Unconfirmed
+from nvd_core.runtime.log_file import LogFile
 from nvd_core.runtime.memory import check_start
 from nvd_core.runtime.progress import JsonProgress, Progress, RichProgress
 from nvd_core.runtime.shown import visible
 
 BAD_INPUT = 2
+LONGEST_RESULT = 4000  # characters of a line of the log
 UNEXPECTED = 70
 """EX_SOFTWARE of sysexits.h"""
 
@@ -51,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _main(arguments: list[str] | None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
-    parsed = argparse.Namespace()
+    parsed, log = argparse.Namespace(), None
     if hasattr(sys.stdout, "reconfigure"):  # a name that the console's encoding lacks is no fault
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -59,10 +61,13 @@ def _main(arguments: list[str] | None) -> int:
         check_start()
         if parsed.threads:
             limit_threads(parsed.threads)
-        return _run(parsed)
+        if parsed.log:
+            log = LogFile(parsed.log)
+            log.begin(given)
+        return _ended(log, _run(parsed, log))
     except NvdError as error:
-        _print_error(error, "--json" in given)
-        return BAD_INPUT
+        _print_error(error, "--json" in given, log)
+        return _ended(log, BAD_INPUT)
     except BrokenPipeError:  # whoever read our output is gone
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter closes it
         return CANCELLED
@@ -72,21 +77,30 @@ def _main(arguments: list[str] | None) -> int:
         if os.environ.get(DEBUG) == "1":
             raise
         if told := foreseen(error):
-            _print_error(told, "--json" in given)
-            return BAD_INPUT
-        _print_error(unexpected(error, _folder_of(parsed)), "--json" in given)
-        return UNEXPECTED
+            _print_error(told, "--json" in given, log)
+            return _ended(log, BAD_INPUT)
+        _print_error(unexpected(error, _folder_of(parsed)), "--json" in given, log)
+        return _ended(log, UNEXPECTED)
+    finally:
+        if log:
+            log.close()
 
 
-def _run(parsed: argparse.Namespace) -> int:
+def _ended(log: LogFile | None, code: int) -> int:
+    if log:
+        log.write(f"ends with exit code {code}")
+    return code
+
+
+def _run(parsed: argparse.Namespace, log: LogFile | None) -> int:
     """Run the parsed command; where it needs the user's word and there is a terminal, ask."""
     try:
-        return _run_once(parsed)
+        return _run_once(parsed, log)
     except Unconfirmed as error:
         if not _agrees(error, parsed):
             raise
         parsed.yes = True
-        return _run_once(parsed)
+        return _run_once(parsed, log)
 
 
 def _agrees(error: Unconfirmed, parsed: argparse.Namespace) -> bool:
@@ -100,9 +114,10 @@ def _agrees(error: Unconfirmed, parsed: argparse.Namespace) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _run_once(parsed: argparse.Namespace) -> int:
+def _run_once(parsed: argparse.Namespace, log: LogFile | None) -> int:
     """Run the parsed command with progress shown and cancellation wired up."""
     with JsonProgress() if parsed.json else RichProgress() as progress:
+        progress.log = log
         try:
             with stopping(progress, lambda: _last_words(parsed)) as watcher:
                 if parsed.stop_with_stdin and watcher:
@@ -111,9 +126,13 @@ def _run_once(parsed: argparse.Namespace) -> int:
         except Cancelled:
             if parsed.json:
                 progress.emit("cancelled", text=_cancelled(parsed))
+                if log:
+                    log.write(_cancelled(parsed))
             else:
                 progress.message(_cancelled(parsed))
             return CANCELLED
+    if log:
+        log.write("; ".join(f"{name} {value}" for name, value in result.items())[:LONGEST_RESULT])
     _print_result(result, parsed.json)
     return 0
 
@@ -273,7 +292,9 @@ def _print_result(result: dict, as_json: bool) -> None:
         print(visible(f"{name.replace('_', ' ')}: {value}"))
 
 
-def _print_error(error: NvdError, as_json: bool) -> None:
+def _print_error(error: NvdError, as_json: bool, log: LogFile | None = None) -> None:
+    if log:
+        log.write(f"error: {error}; what to do: {error.remedy}")
     if as_json:
         JsonProgress().emit(
             "error",
@@ -429,6 +450,12 @@ def _parser() -> argparse.ArgumentParser:
             "--stop-with-stdin",
             action="store_true",
             help="stop when standard input, a pipe, is closed: for a program that starts this one",
+        )
+        command.add_argument(
+            "--log",
+            type=Path,
+            metavar="FILE",
+            help="also write what is said to FILE, with the time, after what stands there",
         )
         command.add_argument(
             "--threads",

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.files import without_nan
+from nvd_core.runtime.log_file import EVERY, LogFile
 from nvd_core.runtime.shown import visible
 
 MOST_BARS = 12
@@ -39,23 +40,37 @@ class Progress:
         self._total = 0
         self._started = 0.0
         self._first_done = 0
+        self.log: LogFile | None = None
+        """where it also goes, for people"""
+        self._logged_at = 0.0
 
     def stage(self, name: str, total: int, done: int = 0) -> None:
         """Begin the stage `name` of `total` steps, of which `done` were done in an earlier run."""
         self._stage, self._total = name, total
         self._started, self._first_done = time.monotonic(), done
+        self._log(f"{name}: {done} of {total}")
         self.update(done)
 
     def update(self, done: int, *, psnr: float | None = None, preview: Path | None = None) -> None:
         """Say that `done` steps are done; raises Cancelled if a stop was asked for."""
         self._show(done, psnr, preview)
+        if self.log and time.monotonic() - self._logged_at > EVERY:
+            quality = "" if psnr is None else f", PSNR {psnr:.2f} dB"
+            self._log(f"{self._stage}: {done} of {self._total}{quality}")
         self.check()
 
     def caution(self, text: str) -> None:
         """Say in plain words what may go wrong on this clip."""
+        self._log(f"caution: {text}")
 
     def message(self, text: str) -> None:
         """Say something that is good to know."""
+        self._log(text)
+
+    def _log(self, text: str) -> None:
+        if self.log:
+            self._logged_at = time.monotonic()
+            self.log.write(f"{self._shot}: {text}" if self._shot else text)
 
     @contextmanager
     def of_shot(self, name: str) -> Iterator[None]:
@@ -129,9 +144,11 @@ class JsonProgress(Progress):
         print(json.dumps(without_nan(line), allow_nan=False), file=self._stream, flush=True)
 
     def caution(self, text: str) -> None:
+        super().caution(text)
         self.emit("caution", text=text)
 
     def message(self, text: str) -> None:
+        super().message(text)
         self.emit("message", text=text)
 
     def _show(self, done: int, psnr: float | None, preview: Path | None) -> None:
@@ -179,9 +196,11 @@ class RichProgress(Progress):
         super().stage(name, total, done)
 
     def caution(self, text: str) -> None:
+        super().caution(text)
         self._print(Text.assemble(("caution:", "yellow"), " ", visible(self._about(text))))
 
     def message(self, text: str) -> None:
+        super().message(text)
         self._print(Text(visible(self._about(text))))
 
     def _about(self, text: str) -> str:
