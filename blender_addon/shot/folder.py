@@ -30,6 +30,9 @@ class ShotError(AddonError):
 
 AGAIN = "make the folder again with `nvd decompose`"
 
+MOST_ASPECT = 200
+"""of a pixel, as Blender's scenes have it"""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -56,6 +59,7 @@ class Shot:
     alpha: str = "none"  # of the frames, or "straight" or "premultiplied"
     primaries: tuple[float, ...] | None = None  # of linear frames; None: Rec.709
     space: str = ""  # the colour space of the frames, whatever else is said of them
+    pixel_aspect: tuple[int, int] = (1, 1)  # a pixel's width by its height
 
     @property
     def is_linear(self) -> bool:
@@ -232,13 +236,28 @@ def _rate(manifest: _Manifest) -> tuple[int, int]:
     return rate[0], rate[1]
 
 
+def _pixel_aspect(manifest: _Manifest) -> tuple[int, int]:
+    aspect = manifest.get("clip.picture.pixel_aspect", list)
+    whole = len(aspect) == 2 and all(type(part) is int and 0 < part < 2**31 for part in aspect)
+    if not (
+        whole and aspect[0] <= MOST_ASPECT * aspect[1] and aspect[1] <= MOST_ASPECT * aspect[0]
+    ):
+        shown = ", ".join(map(_shown, aspect[:3]))
+        raise ShotError(
+            "manifest.json: `clip.picture.pixel_aspect` should be two whole numbers, of which one "
+            f"is at most {MOST_ASPECT} times the other, is {shown}",
+            AGAIN,
+        )
+    return aspect[0], aspect[1]
+
+
 def _picture(manifest: _Manifest) -> dict:
     """Alpha and primaries of the frames, as far as `nodes.py` can do with them."""
     if manifest.values["version"] < 2:  # opaque Rec.709
         return {}
     alpha = manifest.choice("clip.picture.alpha", ("none", "straight", "premultiplied"))
     picture = manifest.values["clip"]["picture"]
-    known = {"alpha": alpha}
+    known = {"alpha": alpha, "pixel_aspect": _pixel_aspect(manifest)}
     if picture.get("space") is not None:
         known["space"] = manifest.get("clip.picture.space.name", str)[:LONGEST_SPACE]
     if manifest.get("clip.encoding", str) == "display":

@@ -188,6 +188,9 @@ def _set_up_scene(shot: Shot, scene: bpy.types.Scene, raw: bool) -> None:
     render = scene.render
     render.resolution_x, render.resolution_y = shot.width, shot.height
     render.resolution_percentage = 100
+    across, down = shot.pixel_aspect  # of which Blender wants the lesser to be 1
+    render.pixel_aspect_x = max(across / down, 1.0)
+    render.pixel_aspect_y = max(down / across, 1.0)
     render.fps = max(1, round(shot.rate[0] / shot.rate[1]))
     render.fps_base = render.fps * shot.rate[1] / shot.rate[0]
     render.use_compositing = True

@@ -122,3 +122,28 @@ def test_edit_that_cannot_be_made_is_an_error(folder):
 def test_unknown_mode(folder):
     with pytest.raises(ValueError, match="both"):
         open_shot(folder, "both")
+
+
+def with_pixels(folder, aspect):
+    picture = {"alpha": "none", "primaries": None, "colour_id": "", "movie": None}
+    change(folder, "version", 2)
+    change(folder, "clip.picture", picture | ({} if aspect is None else {"pixel_aspect": aspect}))
+
+
+@pytest.mark.parametrize(
+    ("aspect", "sides"), [([2, 1], (2, 1)), ([8, 9], (1, 1.125)), ([1, 1], (1, 1))]
+)
+def test_pixels_that_are_not_square(folder, aspect, sides):
+    """The scene shows them as wide as they are; the picture's own pixels stay."""
+    with_pixels(folder, aspect)
+    open_shot(folder)
+    render = bpy.context.scene.render
+    assert (render.pixel_aspect_x, render.pixel_aspect_y) == pytest.approx(sides)
+    assert (render.resolution_x, render.resolution_y) == (160, 90)
+
+
+@pytest.mark.parametrize("aspect", [[0, 1], [1000, 1], [1, 2**31], [1], ["a", 1], None])
+def test_a_pixel_aspect_that_is_none(folder, aspect):
+    with_pixels(folder, aspect)
+    with pytest.raises(ShotError, match="pixel_aspect"):
+        open_shot(folder)
