@@ -119,6 +119,13 @@ class Sound:
             except _DAMAGE as error:
                 raise self._unreadable(reason(error)) from error
 
+    def mux(self, target: av.container.OutputContainer, packets: list[av.Packet]) -> None:
+        """Write packets of `packets`; NvdError where they are so damaged that `target` has none."""
+        try:
+            target.mux(packets)
+        except (av.ArgumentError, av.InvalidDataError) as error:
+            raise self._unreadable(f"packets that cannot be written ({reason(error)})") from error
+
     def _unreadable(self, why: str) -> NvdError:
         return NvdError(
             f"cannot read the sound in {self._path}",

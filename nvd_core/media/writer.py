@@ -292,7 +292,7 @@ class _MovieWriter(FrameWriter):
                 return
             self._sounded = max(self._sounded, seconds)
             with _as_os_errors():
-                self._container.mux(packets)
+                self._timing.sound.mux(self._container, packets)
             self._file.check()
 
     def __exit__(self, *exception: object) -> None:

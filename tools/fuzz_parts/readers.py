@@ -195,8 +195,9 @@ def _sound(base: Path, path: Path, chosen: random.Random) -> Any:
     made = base / "made.tmp"
     for suffix, kind in ((".mkv", "matroska"), (".webm", "webm")):
         with av.open(str(made), "w", format=kind) as target:
-            for _, packets in Sound(path, Fraction(1), Fraction(3), suffix).packets(target):
-                target.mux(packets)
+            sound = Sound(path, Fraction(1), Fraction(3), suffix)
+            for _, packets in sound.packets(target):
+                sound.mux(target, packets)
     made.unlink(missing_ok=True)
 
 
