@@ -7,6 +7,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from ..blender.inside import NAME, check_links, inside, open_file
@@ -224,31 +225,28 @@ def _check_schema(manifest: _Manifest) -> None:
 
 
 def _rate(manifest: _Manifest) -> tuple[int, int]:
-    rate = manifest.get("clip.rate", list)
-    whole = len(rate) == 2 and all(type(part) is int and 0 < part < 2**31 for part in rate)
-    if not (whole and SLOWEST * rate[1] <= rate[0] <= FASTEST * rate[1]):
-        shown = ", ".join(map(_shown, rate[:3]))
-        raise ShotError(
-            "manifest.json: `clip.rate` should be two whole numbers, frames in so many seconds, of "
-            f"{SLOWEST} to {FASTEST} frames a second, is {shown}",
-            AGAIN,
-        )
-    return rate[0], rate[1]
+    what = f"frames in so many seconds, of {SLOWEST} to {FASTEST} frames a second"
+    return _fraction(manifest, "clip.rate", (SLOWEST, FASTEST), what)
 
 
 def _pixel_aspect(manifest: _Manifest) -> tuple[int, int]:
-    aspect = manifest.get("clip.picture.pixel_aspect", list)
-    whole = len(aspect) == 2 and all(type(part) is int and 0 < part < 2**31 for part in aspect)
-    if not (
-        whole and aspect[0] <= MOST_ASPECT * aspect[1] and aspect[1] <= MOST_ASPECT * aspect[0]
-    ):
-        shown = ", ".join(map(_shown, aspect[:3]))
+    bounds = Fraction(1, MOST_ASPECT), MOST_ASPECT
+    what = f"of which one is at most {MOST_ASPECT} times the other"
+    return _fraction(manifest, "clip.picture.pixel_aspect", bounds, what)
+
+
+def _fraction(
+    manifest: _Manifest, key: str, bounds: tuple[float | Fraction, int], what: str
+) -> tuple[int, int]:
+    """Two whole numbers whose ratio lies within the bounds; ShotError says that they are `what`."""
+    parts = manifest.get(key, list)
+    whole = len(parts) == 2 and all(type(part) is int and 0 < part < 2**31 for part in parts)
+    if not (whole and bounds[0] * parts[1] <= parts[0] <= bounds[1] * parts[1]):
+        shown = ", ".join(map(_shown, parts[:3]))
         raise ShotError(
-            "manifest.json: `clip.picture.pixel_aspect` should be two whole numbers, of which one "
-            f"is at most {MOST_ASPECT} times the other, is {shown}",
-            AGAIN,
+            f"manifest.json: `{key}` should be two whole numbers, {what}, is {shown}", AGAIN
         )
-    return aspect[0], aspect[1]
+    return parts[0], parts[1]
 
 
 def _picture(manifest: _Manifest) -> dict:

@@ -60,7 +60,7 @@ def open_shot(
         )
     place(shot, scene, group, images)
     group.name = f"NVD {shot.name}"  # the old one may have held the name until now
-    group["nvd_folder"] = str(shot.folder)
+    group["nvd_folder"], group["nvd_mode"] = str(shot.folder), mode
     _set_up_scene(shot, scene, raw)
     return group
 

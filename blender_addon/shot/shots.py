@@ -99,6 +99,15 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
                 return node
         return None
 
+    @property
+    def mode(self) -> str:
+        """How the shot is composited, "delta" or "full"."""
+        node = self.group_node()
+        if node is None:
+            return "delta"
+        by_inputs = "delta" if "Frame" in node.inputs else "full"  # groups of older versions
+        return node.node_tree.get("nvd_mode", by_inputs)
+
     def amount(self, layer: str, what: str) -> bpy.types.NodeSocket | None:
         """The input "Visibility" or "Relight" of a layer, to be shown, set or animated."""
         node = self.group_node()
@@ -120,8 +129,9 @@ def add_shot(
     It is composited in a scene of its own, so that the size, rate and range of the artist's own
     stay; `own_scene` False composites it in `scene`. `strip` names the strip that it was made
     from and `first_frame` the frame of that strip's source that is frame 0 of the shot. A folder
-    that is listed already is gone to: its nodes stay as they are, unless its files are not those of
-    its entry any more, or `rebuild` asks for the group to be built anew. Paint not yet saved stays.
+    that is listed already is opened again, with what was said of it and any paint not yet saved,
+    and its group is built anew. Without `rebuild` it is only gone to, where its nodes and images
+    are there.
     """
     scene = scene or bpy.context.scene
     shot = read_shot(folder)
@@ -153,9 +163,8 @@ def add_shot(
 
 def _is_open(entry: NVD_PG_shot, shot: Shot) -> bool:
     """Whether the entry shows the folder as it is: its nodes and images are there."""
-    if entry.group_node() is None or [la.name for la in entry.layers] != [
-        la.name for la in shot.layers
-    ]:
+    names = [layer.name for layer in entry.layers]
+    if entry.group_node() is None or names != [layer.name for layer in shot.layers]:
         return False
     images = [image for layer in entry.layers for image in (layer.edit, layer.learned)]
     return all(image is not None and image.size[0] for image in images)
@@ -277,9 +286,8 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
     for made, layer in zip(entry.layers, shot.layers, strict=True):
         made.edit, made.learned = image_of(layer.edit), image_of(layer.texture)
         made.base, made.shown = learned_at(made.learned, made.edit.size), None
-        has_unsaved = made.edit.is_dirty or made.edit.packed_file is not None
-        if has_unsaved:
-            file_stamps.note_if_new(made.edit, has_unsaved)
+        if made.edit.is_dirty or made.edit.packed_file is not None:
+            file_stamps.note_if_new(made.edit, True)
         else:
             file_stamps.note(made.edit)
     for image in bpy.data.images:

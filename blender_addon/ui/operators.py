@@ -22,10 +22,7 @@ class NVD_OT_open_shot(bpy.types.Operator):
 
     directory: StringProperty(name="Folder", subtype="DIR_PATH")
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
-    mode: EnumProperty(
-        name="Composite",
-        items=MODES,
-    )
+    mode: EnumProperty(name="Composite", items=MODES, options={"SKIP_SAVE"})
 
     def invoke(self, context, _event):
         context.window_manager.fileselect_add(self)
@@ -49,16 +46,11 @@ class NVD_OT_rebuild_nodes(OnShot, bpy.types.Operator):
     bl_idname = "nvd.rebuild_nodes"
     bl_label = "Rebuild Nodes"
 
-    mode: EnumProperty(name="Composite", items=MODES)
-
-    def invoke(self, _context, _event):
-        _, _, entry = self.subject(bpy.context)
-        node = entry.group_node()
-        self.mode = "delta" if node is None or "Frame" in node.inputs else "full"
-        return self.execute(bpy.context)
+    mode: EnumProperty(name="Composite", items=MODES, options={"SKIP_SAVE"})
 
     def work(self, _context, scene, entry):
-        return f"Built the nodes of {add_shot(entry.path, scene, mode=self.mode).name}"
+        mode = self.mode if self.properties.is_property_set("mode") else entry.mode
+        return f"Built the nodes of {add_shot(entry.path, scene, mode=mode).name}"
 
 
 def _draw_menu(menu, _context):

@@ -97,6 +97,22 @@ def engine():
     return _engine
 
 
+@pytest.fixture
+def extension(empty_file, monkeypatch, engine, tiny_job):
+    """The extension switched on, with the tests' engine; its jobs are ended with the test."""
+    import blender_addon
+    from blender_addon.jobs.runner import runner
+
+    monkeypatch.setenv("NVD_PYTHON", str(engine.PYTHON))
+    blender_addon.register()
+    yield
+    for job in runner.queue.jobs:
+        job.cancel()
+    tiny_job.tick_until(lambda: not runner.queue.busy, runner.tick)
+    runner.queue.jobs.clear()
+    blender_addon.unregister()
+
+
 @pytest.fixture(scope="session")
 def reference():
     """The formulas in numpy and Blender's pictures: `Truth`, `encode`, `psnr`, `render`, `load`."""

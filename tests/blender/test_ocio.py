@@ -8,7 +8,6 @@ import bpy
 import numpy as np
 import pytest
 
-import blender_addon
 from blender_addon.blender import compat
 from blender_addon.blender.primaries import space_called
 from blender_addon.decompose.strip_job import Object, decompose_strip
@@ -21,6 +20,8 @@ from blender_addon.shot.scripting import open_shot
 from blender_addon.strip import strips
 from blender_addon.strip.space import configuration, named_space
 
+pytestmark = pytest.mark.usefixtures("extension")
+
 SCRIPT = Path(__file__).parents[1] / "scripts" / "make_space_plates.py"
 CAMERAS = bpy.app.version >= (5, 1)
 SPACES = [("ACEScg", "exr"), ("Rec.1886", "png"), ("Rec.1886", "png8")]
@@ -32,16 +33,8 @@ _made = {}
 
 
 @pytest.fixture(autouse=True)
-def extension(monkeypatch, engine, tiny_job):
-    monkeypatch.setenv("NVD_PYTHON", str(engine.PYTHON))
+def no_variable(monkeypatch):
     monkeypatch.delenv("OCIO", raising=False)
-    blender_addon.register()
-    yield
-    for job in runner.queue.jobs:
-        job.cancel()
-    tiny_job.tick_until(lambda: not runner.queue.busy, runner.tick)
-    runner.queue.jobs.clear()
-    blender_addon.unregister()
 
 
 @pytest.fixture

@@ -127,3 +127,13 @@ def test_a_blend_that_was_copied_elsewhere_finds_its_folder_again(
     assert np.array_equal(reference.render(tmp_path, 2), shown)
     press("rebuild_nodes", mode="delta")
     assert np.array_equal(reference.render(tmp_path, 2), shown)
+
+
+def test_it_is_built_anew_in_the_mode_that_it_has(entry):
+    """Full mode has a Frame too where the plate has alpha: the inputs do not tell the mode."""
+    press("rebuild_nodes", mode="full")
+    assert entry.mode == "full"
+    press("rebuild_nodes")
+    assert entry.mode == "full" and "Frame" not in entry.group_node().inputs
+    del entry.group_node().node_tree["nvd_mode"]  # as older versions left it
+    assert entry.mode == "full"

@@ -18,6 +18,8 @@ from blender_addon.jobs.runner import runner, timer
 from blender_addon.strip.sources import read_strip
 from blender_addon.ui import panel_decompose
 
+pytestmark = pytest.mark.usefixtures("extension")
+
 OURS = ("blender_addon", "bl_ext.user_default.neural_video_layers")
 
 
@@ -38,18 +40,6 @@ def clip(tmp_path_factory, engine, tiny_job) -> Path:
     )
     engine.run("-c", code, folder, folder / "clip.mp4")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def extension(monkeypatch, engine, tiny_job):
-    monkeypatch.setenv("NVD_PYTHON", str(engine.PYTHON))
-    blender_addon.register()
-    yield
-    for job in runner.queue.jobs:
-        job.cancel()
-    tiny_job.tick_until(lambda: not runner.queue.busy, runner.tick)
-    runner.queue.jobs.clear()
-    blender_addon.unregister()
 
 
 @pytest.fixture

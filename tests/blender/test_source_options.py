@@ -3,24 +3,12 @@
 import bpy
 import pytest
 
-import blender_addon
 from blender_addon import headless
 from blender_addon.blender import compat
 from blender_addon.decompose.job import scene_rate
 from blender_addon.decompose.strip_job import decompose_strip
-from blender_addon.jobs.runner import runner
 
-
-@pytest.fixture(autouse=True)
-def extension(monkeypatch, engine, tiny_job):
-    monkeypatch.setenv("NVD_PYTHON", str(engine.PYTHON))
-    blender_addon.register()
-    yield
-    for job in runner.queue.jobs:
-        job.cancel()
-    tiny_job.tick_until(lambda: not runner.queue.busy, runner.tick)
-    runner.queue.jobs.clear()
-    blender_addon.unregister()
+pytestmark = pytest.mark.usefixtures("extension")
 
 
 @pytest.fixture
