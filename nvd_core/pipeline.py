@@ -261,7 +261,7 @@ def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) 
     begun = time.monotonic()  # baked anew if it was interrupted: the manifest says that it is done
     depth = 8 if info.bit_depth == 8 else 16
     clip_colours = trainer.data.frames if settings.fit_textures else None
-    layers = bake(trainer.model, folder, settings.texels_per_pixel, depth, clip_colours, progress)
+    layers = bake(trainer.model, folder, settings, depth, clip_colours, progress)
     make_durable(*(folder / part for part in ("maps", "textures", "edits")))
     stages.seconds["baking"] = round(time.monotonic() - begun, 1)
     write_manifest(folder, _manifest(info, layers, cautions))

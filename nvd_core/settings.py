@@ -226,6 +226,9 @@ class Settings(Declared):
     """seconds between two preview pictures"""
     texels_per_pixel: Annotated[float, within(0.05, 16)] = 1.25
     """density of the baked textures, texels for the clip's typical pixel"""
+    bake: Literal["nodes", "exact"] = "nodes"
+    """nodes: the networks are asked where their fields bend, and what lies between is
+    interpolated, within 0.03 texels and 1/255; exact: they are asked at every pixel"""
     fit_textures: bool = True
     """whether the baked textures are fitted to all frames; if not, they are the networks'"""
 
@@ -254,6 +257,7 @@ def paper() -> Settings:
     return Settings(
         preset="paper",
         fit_textures=False,
+        bake="exact",
         mixed_precision="off",
         iterations=50_000,
         points=10_000,

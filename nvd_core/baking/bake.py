@@ -13,15 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
+from nvd_core.baking.map_errors import MapErrors
 from nvd_core.baking.texture_fit import fit_textures
 from nvd_core.fields.inference import FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
+from nvd_core.fields.node_layers import frame_layers_by_nodes
 from nvd_core.fields.saved_model import save_texture_boxes
 from nvd_core.media.images import write_image
 from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.runtime.progress import Progress
+from nvd_core.settings import Settings
 from nvd_core.shot.manifest import LayerRecord
 from nvd_core.shot.map_writer import MapWriter
 from nvd_core.shot.maps import MOST_TEXELS, FrameMaps, LayerMaps, read_ahead
@@ -46,6 +49,11 @@ class TextureFrame:
     width: int
     height: int
 
+    @property
+    def texels_per_unit(self) -> float:
+        """Texels for 1 of the networks' coordinates, along the axis that has more."""
+        return float((np.array([self.width, self.height]) / (self.high - self.low)).max())
+
     def to_uv(self, network_uv: np.ndarray) -> np.ndarray:
         """Network coordinates [..., 2] to u right, v UP, both clamped to 0..1."""
         uv = (network_uv - self.low.astype(np.float32)) / (self.high - self.low).astype(np.float32)
@@ -57,7 +65,7 @@ class TextureFrame:
 def bake(
     model: LayeredVideo,
     folder: Path,
-    texels_per_pixel: float,
+    settings: Settings,
     bit_depth: int,
     clip: np.ndarray | None,
     progress: Progress,
@@ -69,14 +77,21 @@ def bake(
     """
     frames = model.shape.frames
     progress.stage("survey", frames)
-    layout = survey(model, texels_per_pixel, progress)
+    layout = survey(model, settings.texels_per_pixel, progress)
+    texels_per_unit = [frame.texels_per_unit for frame in layout]
+    errors = MapErrors(model, texels_per_unit)
     coverage = Coverage([(frame.width, frame.height) for frame in layout])
     progress.stage("maps", frames)
     with MapWriter(inside(folder, "maps"), model.names) as writer:
         for t in range(frames):
-            layers = frame_layers(model, t)
+            if settings.bake == "exact":
+                layers = frame_layers(model, t)
+            else:
+                layers = frame_layers_by_nodes(model, t, texels_per_unit)
+                errors.add(t, layers)
             writer.write(t, _layer_maps(layers, layout, coverage), layers.added)
             progress.update(t + 1)
+    errors.save(folder)
     progress.stage("textures", model.layers)
     colours = []
     for n, frame in enumerate(layout):
@@ -115,7 +130,7 @@ def survey(model: LayeredVideo, texels_per_pixel: float, progress: Progress) -> 
     shape = model.shape
     stride = max(SURVEY_STRIDE, round(max(shape.height, shape.width) / SURVEY_COLUMNS))
     for t in range(shape.frames):
-        layers = frame_layers(model, t, stride)
+        layers = frame_layers(model, t, stride, light=False)
         for n in range(model.layers):
             shown = layers.alpha[n] > VISIBLE
             if not shown.any():

@@ -23,11 +23,14 @@ class FrameLayers:
     added: np.ndarray | None  # float32 [H, W, 3], sum of alpha * residual if that is additive
 
 
-def frame_layers(model: LayeredVideo, t: int, stride: int = 1) -> FrameLayers:
-    """Mapping, alpha and residual of every layer at every `stride`-th pixel of frame t."""
+def frame_layers(model: LayeredVideo, t: int, stride: int = 1, light: bool = True) -> FrameLayers:
+    """Mapping, alpha and residual of every layer at every `stride`-th pixel of frame t.
+
+    Without `light` the residual is not asked for and changes nothing.
+    """
     xs = np.arange(0, model.shape.width, stride, dtype=np.float32)
     ys = np.arange(0, model.shape.height, stride, dtype=np.float32)
-    return layers_at(model, np.stack(np.meshgrid(xs, ys), -1), t)
+    return layers_at(model, np.stack(np.meshgrid(xs, ys), -1), t, light=light)
 
 
 @torch.inference_mode()
@@ -37,6 +40,7 @@ def layers_at(
     t: int,
     alpha: np.ndarray | None = None,  # float32 [L, H, W], sums to 1; None: from the network
     background_uv: np.ndarray | None = None,  # float32 [H, W, 2] in place of the mapping's
+    light: bool = True,
 ) -> FrameLayers:
     """All layers at the places `xy` of frame t."""
     device = next(model.parameters()).device
@@ -48,7 +52,8 @@ def layers_at(
     given = None if background_uv is None else torch.from_numpy(background_uv.reshape(count, 2))
     uv = torch.zeros(model.layers, count, 2)
     shares = torch.zeros(model.layers, count)
-    light = torch.full((model.layers, count, 3), 0.0 if model.kind == "additive" else 1.0)
+    lit = light and model.kind != "none"
+    residuals = torch.full((model.layers, count, 3), 0.0 if model.kind == "additive" else 1.0)
     for first in range(0, count, CHUNK):
         part = slice(first, min(first + CHUNK, count))
         when = torch.full((part.stop - part.start,), t, device=device)
@@ -65,15 +70,21 @@ def layers_at(
             else:
                 at = model.mappings[n](xy[part][shown], when[shown])
             uv[n, part].index_copy_(0, shown.cpu(), at.cpu())
-            if model.kind != "none":
+            if lit:
                 residual = model.residuals[n](at, when[shown])
-                light[n, part].index_copy_(0, shown.cpu(), residual.cpu())
-    uv, alpha, light = uv.view(*size, 2).numpy(), shares.view(size).numpy(), light.view(*size, 3)
-    light = light.numpy()
+                residuals[n, part].index_copy_(0, shown.cpu(), residual.cpu())
+    uv, alpha = uv.view(*size, 2).numpy(), shares.view(size).numpy()
+    return with_light(model, uv, alpha, residuals.view(*size, 3).numpy())
+
+
+def with_light(
+    model: LayeredVideo, uv: np.ndarray, alpha: np.ndarray, residual: np.ndarray
+) -> FrameLayers:
+    """Layers whose light multiplies, or is added where the model's is additive."""
     if model.kind == "additive":
-        added = (alpha[..., None] * light).sum(0)
-        return FrameLayers(uv, alpha, np.ones_like(light), added)
-    return FrameLayers(uv, alpha, light, None)
+        added = (alpha[..., None] * residual).sum(0)
+        return FrameLayers(uv, alpha, np.ones_like(residual), added)
+    return FrameLayers(uv, alpha, residual, None)
 
 
 @torch.inference_mode()

@@ -7,15 +7,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import OpenImageIO as oiio
+import OpenEXR
 
-from nvd_core.media.images import write_pixels
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.frame_threads import worker_count
 from nvd_core.shot import tile_index
 from nvd_core.shot.maps import ADDED, CHANNELS, FINE, LayerMaps, frames_ahead
 
-COMPRESSION = "pxr24"
 MAP_BITS = 16
 """PXR24 holds multiples of 2 ** -16 from 0 to 1, and drops what is finer"""
 MOST_ERROR = 0.02
@@ -67,19 +65,16 @@ def _coarse(place: np.ndarray) -> np.ndarray:
 
 def _write(path: Path, planes: dict[str, tuple[np.ndarray, str]]) -> None:
     """Write channels [H, W] of the kinds half or float by their names."""
-    height, width = next(iter(planes.values()))[0].shape
-    pixels = np.empty((height, width, len(planes)), np.float32)
-    for y in range(height):  # line by line: each is written while it is in the cache
-        for c, (plane, _) in enumerate(planes.values()):
-            pixels[y, :, c] = plane[y]
-    count = len(planes)
-    spec = oiio.ImageSpec(width, height, count, "float")
-    spec.channelnames = tuple(planes)
-    spec.channelformats = tuple(oiio.TypeDesc(kind) for _, kind in planes.values())
-    spec.attribute("compression", COMPRESSION)
-    spec.alpha_channel = -1
+    header = {"compression": OpenEXR.PXR24_COMPRESSION, "type": OpenEXR.scanlineimage}
+    types = {"half": np.float16, "float": np.float32}
+    channels = {
+        name: np.ascontiguousarray(plane, types[kind]) for name, (plane, kind) in planes.items()
+    }
     with written_beside(path) as temporary:
-        write_pixels(temporary, spec, pixels)
+        try:
+            OpenEXR.File(header, channels).write(str(temporary))
+        except RuntimeError as error:
+            raise OSError(None, "the maps could not be written") from error
 
 
 class MapWriter:

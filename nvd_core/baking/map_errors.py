@@ -1,0 +1,65 @@
+"""How far maps that were made from nodes are off, measured where no node was chosen for it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from nvd_core.fields.inference import FrameLayers, layers_at
+from nvd_core.fields.model import LayeredVideo
+from nvd_core.runtime.files import write_json
+from nvd_core.runtime.inside import inside
+
+FILE = "maps/errors.json"
+VERSION = 1
+PIXELS = 2000
+"""of a frame at which the networks are asked again"""
+MOST = 2_000_000
+"""of all frames: of a long clip, fewer a frame"""
+KINDS = {"place": "texels", "alpha": "1/255", "light": "1/255"}
+
+
+class MapErrors:
+    """Compares frames with the networks themselves at random pixels."""
+
+    def __init__(self, model: LayeredVideo, texels_per_unit: list[float]) -> None:
+        self._model, self._texels = model, texels_per_unit
+        self._count = min(PIXELS, max(MOST // model.shape.frames, 1))
+        self._found: list[dict[str, list[np.ndarray]]] = [
+            {kind: [] for kind in KINDS} for _ in range(model.layers)
+        ]
+
+    def add(self, t: int, layers: FrameLayers) -> None:
+        """Look at frame t, whose `layers` [L, H, W] came from nodes."""
+        model = self._model
+        random = np.random.default_rng(t)
+        ys = random.integers(0, model.shape.height, self._count)
+        xs = random.integers(0, model.shape.width, self._count)
+        exact = layers_at(model, np.stack([xs, ys], -1).astype(np.float32)[None], t)
+        for n, found in enumerate(self._found):
+            alpha = layers.alpha[n, ys, xs]
+            both = (alpha > 0) & (exact.alpha[n, 0] > 0)
+            place = np.abs(layers.uv[n, ys, xs] - exact.uv[n, 0]).max(-1) * self._texels[n]
+            light = np.abs(layers.residual[n, ys, xs] - exact.residual[n, 0]).max(-1)
+            found["place"].append(place[both])
+            found["alpha"].append(np.abs(alpha - exact.alpha[n, 0]) * 255)
+            found["light"].append(light[both] * 255)
+
+    def save(self, folder: Path) -> None:
+        """Write maps/errors.json, if any frame was looked at."""
+        if not self._found[0]["alpha"]:
+            inside(folder, FILE).unlink(missing_ok=True)
+            return
+        layers = {}
+        for name, found in zip(self._model.names, self._found, strict=True):
+            errors = {kind: np.concatenate(parts) for kind, parts in found.items()}
+            layers[name] = {
+                kind: {"max": _rounded(values.max()), "p99.9": _rounded(np.quantile(values, 0.999))}
+                for kind, values in errors.items()
+                if len(values)
+            }
+        value = {"version": VERSION, "units": KINDS, "pixels_a_frame": self._count}
+        write_json(inside(folder, FILE), value | {"layers": layers}, durable=True)
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)

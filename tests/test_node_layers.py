@@ -1,0 +1,72 @@
+"""Maps from few questions to the networks against maps from all pixels."""
+
+import json
+
+import numpy as np
+import pytest
+
+from nvd_core.baking.map_errors import FILE, MapErrors
+from nvd_core.fields.inference import frame_layers
+from nvd_core.fields.node_layers import ALPHA, LIGHT, PLACE, frame_layers_by_nodes
+from nvd_core.fields.saved_model import load_model, load_texture_boxes
+from nvd_core.shot.maps import read_maps
+
+
+def _densities(shot, folder):
+    boxes = load_texture_boxes(folder)
+    layers = shot.manifest.layers
+    return [
+        max(layer.texture_width / (high - low)[0], layer.texture_height / (high - low)[1])
+        for layer, (low, high) in zip(layers, boxes, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["multiplicative", "additive", "none"])
+def test_nodes_give_what_every_pixel_gives(trained, kind):
+    shot = trained(residual=kind)
+    model = load_model(shot.folder)
+    densities = _densities(shot, shot.folder)
+    for t in (0, model.shape.frames - 1):
+        exact, found = frame_layers(model, t), frame_layers_by_nodes(model, t, densities)
+        np.testing.assert_allclose(found.alpha.sum(0), 1, atol=1e-5)
+        assert np.quantile(np.abs(found.alpha - exact.alpha), 0.999) <= 2 * ALPHA
+        if kind == "additive":
+            assert np.abs(found.added - exact.added).max() <= 4 * LIGHT
+        for n in range(model.layers):
+            both = (found.alpha[n] > 0) & (exact.alpha[n] > 0)
+            place = np.abs(found.uv[n] - exact.uv[n]).max(-1)[both] * densities[n]
+            assert np.quantile(place, 0.999) <= 2 * PLACE
+            light = np.abs(found.residual[n] - exact.residual[n]).max(-1)[both]
+            assert np.quantile(light, 0.999) <= 2 * LIGHT
+            assert not found.uv[n][found.alpha[n] == 0].any()
+
+
+def test_the_folder_says_how_far_its_maps_are_off(trained):
+    folder = trained().folder
+    said = json.loads((folder / FILE).read_text("utf-8"))
+    assert said["version"] == 1 and set(said["layers"]) == {"disc", "background"}
+    for errors in said["layers"].values():
+        assert 0 <= errors["place"]["p99.9"] <= 0.05
+        assert errors["place"]["max"] >= errors["place"]["p99.9"]
+        assert errors["alpha"]["p99.9"] <= 2 and errors["light"]["p99.9"] <= 2
+
+
+def test_errors_are_found_where_maps_are_wrong(trained):
+    shot = trained()
+    model = load_model(shot.folder)
+    densities = _densities(shot, shot.folder)
+    layers = frame_layers(model, 1)
+    layers.uv[1] += np.float32(0.5 / densities[1])
+    errors = MapErrors(model, densities)
+    errors.add(1, layers)
+    (shot.folder / "nowhere").exists()
+    found = [np.concatenate(of["place"]).max() for of in errors._found]
+    assert found[0] < 1e-3 and abs(found[1] - 0.5) < 1e-2
+
+
+def test_exact_is_exact_and_says_nothing(trained):
+    shot = trained(bake="exact")
+    assert not (shot.folder / FILE).exists()
+    model = load_model(shot.folder)
+    maps, exact = read_maps(shot.map_path(2), shot.names), frame_layers(model, 2)
+    np.testing.assert_allclose(maps.uva[..., 2], exact.alpha, atol=2**-16)
