@@ -54,6 +54,10 @@ def test_translations_have_the_same_values_and_say_something(language):
         assert said.strip() and (said != text or text in SAME or language == "de_DE"), text
 
 
+def _fields(text):
+    return sorted(field for _, field, _, _ in string.Formatter().parse(text) if field)
+
+
 def test_blender_shows_them(german):
     interface = bpy.app.translations.pgettext_iface
     assert interface("Save Paint", "Operator") == "Farbe sichern"
