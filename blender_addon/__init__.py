@@ -12,7 +12,7 @@ of what scripting.py offers). The folder is described in the engine's docs.
 """
 
 from . import headless
-from .blender import undo
+from .blender import undo, words
 from .decompose import properties
 from .jobs import runner
 from .paint import frame_canvas, preview
@@ -28,6 +28,7 @@ from .ui import (
 )
 
 _parts = (  # each has register() and unregister()
+    words,
     preferences,
     runner,
     properties,

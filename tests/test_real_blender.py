@@ -74,6 +74,31 @@ def test_blender_validates_the_zip(work):
     assert package.stat().st_size < 1_000_000
 
 
+@pytest.mark.parametrize(
+    ("language", "save", "strip"),
+    [
+        ("de_DE", "Farbe sichern", "a: 8 Bilder ab 11"),
+        ("ja_JP", "ペイントを保存", "a: 11 から 8 フレーム"),
+    ],
+)
+def test_blender_speaks_the_language_of_its_preferences(work, language, save, strip):
+    """bpy as a module knows no languages; a Blender with a window does."""
+    code = (
+        "import bpy, sys\n"
+        "view = bpy.context.preferences.view\n"
+        f"view.language = {language!r}\n"
+        "view.use_translate_interface = view.use_translate_tooltips = True\n"
+        "from bl_ext.user_default.neural_video_layers.blender.words import translated\n"
+        "interface = bpy.app.translations.pgettext_iface\n"
+        "words = dict(strip='a', count=8, start=11)\n"
+        "said = [interface('Save Paint', 'Operator'),\n"
+        "        translated('{strip}: {count} frames from {start}', **words)]\n"
+        "sys.stdout.buffer.write(('SAID ' + '|'.join(said) + '\\n').encode())\n"
+    )
+    done = run(work, "-b", "--python-exit-code", 3, "--python-expr", code)
+    assert f"SAID {save}|{strip}" in done.stdout, done.stdout
+
+
 def test_the_whole_batch_is_one_command(work, clip):
     """`blender --command nvd all`; then `blender -b FILE --python batch.py` as `nvd render`."""
     shot, painted = work / "shot.nvd", work / "painted.png"

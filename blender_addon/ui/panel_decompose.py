@@ -7,6 +7,7 @@ import bpy.utils.previews
 
 from ..blender.compat import sequencer_scene, strip_span
 from ..blender.problems import draw_problem
+from ..blender.words import translated
 from ..decompose.strip_job import shows_exr
 from ..engine.find import find_engine
 from ..errors import AddonError
@@ -47,7 +48,9 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
             layout.label(text="Select a movie, image or scene strip", icon="INFO")
             return
         start, shown = strip_span(strip)
-        layout.label(text=f"{strip.name}: {shown} frames from {start}", icon="SEQUENCE")
+        words = {"strip": strip.name, "count": shown, "start": start}
+        said = translated("{strip}: {count} frames from {start}", **words)
+        layout.label(text=said, icon="SEQUENCE")
         settings = scene.nvd_decompose
         for name in ("out", "preset", "device", "height"):
             layout.prop(settings, name)
@@ -90,7 +93,9 @@ class NVD_PT_jobs(_InSequencer, bpy.types.Panel):
             _draw_job(self.layout, job)
         others = sum(not job.ended for job in runner.queue.jobs if job not in mine)
         if others:
-            self.layout.label(text=f"Of other scenes and files: {others}", icon="INFO")
+            self.layout.label(
+                text=translated("Of other scenes and files: {count}", count=others), icon="INFO"
+            )
 
 
 def _draw_objects(layout, scene, settings) -> None:
@@ -149,7 +154,8 @@ def _draw_job(layout, job: Job) -> None:
     if job.id in runner.queue.troubles:
         draw_problem(box, runner.queue.troubles[job.id], job.id)
     if job.log.unread:
-        box.label(text=f"{job.log.unread} lines of its log were not understood", icon="ERROR")
+        said = translated("{count} lines of its log were not understood", count=job.log.unread)
+        box.label(text=said, icon="ERROR")
     if job.ended and job.state != DONE:
         box.operator("nvd.resume_job", icon="PLAY").job = job.id
     for caution in job.log.cautions:

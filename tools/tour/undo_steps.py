@@ -1,0 +1,302 @@
+"""The random steps of undo_trial.py, in the Blender with a window that it starts."""
+
+import hashlib
+import json
+import random
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+State = tuple
+"""the listed shots, each with its layers' edits: names and digests of their pixels"""
+
+
+class Trial:
+    """Random steps, and what the state was after each that Blender can undo."""
+
+    def __init__(self, work: Path, steps: int, seed: int):
+        self.work, self.steps = work, steps
+        self.draw = random.Random(seed)
+        self.states: list[State] = []  # one after the other, as far as undo and redo reach
+        self.at = 0  # which of them it is
+        self.faults: list[str] = []
+        self.done: Counter = Counter()
+
+    def walk(self) -> Generator[float, None, None]:
+        yield from self.begin()
+        for number in range(self.steps):
+            name = self.choose()
+            try:
+                yield from getattr(self, name)()
+            except RuntimeError as error:  # what an operator refuses
+                self.done[f"{name}, refused"] += 1
+                print(f"step {number} {name}: {str(error).strip()[:160]}", flush=True)
+            self.done[name] += 1
+            yield 0.02
+        yield from self.back_and_forth()
+        self.save()
+        facts = {"steps": dict(self.done), "undoable": len(self.states), "faults": self.faults}
+        print(f"UNDO {json.dumps(facts)}", flush=True)
+
+    def begin(self) -> Generator[float, None, None]:
+        (package,) = self.work.glob("*.zip")
+        bpy.ops.extensions.package_install_files(filepath=str(package), repo="user_default")
+        yield 1.0
+        area = max(bpy.context.window_manager.windows[0].screen.areas, key=lambda a: a.width)
+        area.type = "IMAGE_EDITOR"
+        yield 0.5
+        bpy.context.preferences.edit.undo_steps = 256
+        bpy.ops.wm.save_as_mainfile(filepath=str(self.work / "trial.blend"))
+        self.press("open_shot", directory=str(self.work / "one.nvd"))
+        yield 0.5
+        bpy.ops.ed.undo_push(message="begin")
+        self.states = [self.state()]
+
+    def choose(self) -> str:
+        weights = {"stroke": 34, "undo": 22, "redo": 14, "restore": 6, "bring_back": 5}
+        weights |= {"open": 4, "remove": 3, "duplicate": 3, "frame": 4, "save_paint": 3}
+        return self.draw.choices(list(weights), weights.values())[0]
+
+    # The steps
+
+    def stroke(self) -> Generator[float, None, None]:
+        layer = self.layer()
+        if layer is None:
+            return
+        self.press("paint_layer", layer=layer.name)
+        self.note()  # the canvas is another one: a step of its own
+        yield 0.05
+        self.draw_line()
+        self.note()
+
+    def draw_line(self) -> None:
+        settings = bpy.context.scene.tool_settings.image_paint
+        brush = getattr(settings, "unified_paint_settings", None)
+        brush = brush or bpy.context.scene.tool_settings.unified_paint_settings
+        brush.color, brush.size = [self.draw.random() for _ in range(3)], 20
+        region = next(r for r in self.area.regions if r.type == "WINDOW")
+        places = [(self.draw.uniform(0.2, 0.8), self.draw.uniform(0.2, 0.8)) for _ in range(2)]
+        with self.context():
+            view = region.view2d
+            points = [view.view_to_region(x, y, clip=False) for x, y in places]
+            line = [
+                {"name": "", "mouse": point, "mouse_event": point, "pen_flip": False,
+                 "is_start": n == 0, "location": (0, 0, 0), "pressure": 1.0, "size": 20,
+                 "time": float(n), "x_tilt": 0.0, "y_tilt": 0.0}
+                for n, point in enumerate(points)
+            ]  # fmt: skip
+            bpy.ops.paint.image_paint("EXEC_DEFAULT", True, stroke=line, mode="NORMAL")
+
+    def restore(self) -> Generator[float, None, None]:
+        yield from self.on_layer("restore_learned")
+
+    def bring_back(self) -> Generator[float, None, None]:
+        layer = self.layer()
+        if layer is not None and layer.taken_back is not None:
+            yield from self.on_layer("bring_back", layer)
+
+    def on_layer(self, name: str, layer=None) -> Generator[float, None, None]:
+        layer = layer or self.layer()
+        if layer is not None:
+            self.press(name, layer=layer.name)
+            self.note()
+        yield 0.02
+
+    def open(self) -> Generator[float, None, None]:
+        self.press("open_shot", directory=str(self.work / self.draw.choice(("one.nvd", "two.nvd"))))
+        yield 0.1
+        self.note()
+
+    def remove(self) -> Generator[float, None, None]:
+        if len(bpy.context.scene.nvd_shots) > 1:
+            self.press("remove_shot")
+            yield 0.1
+            self.note()
+
+    def duplicate(self) -> Generator[float, None, None]:
+        if len(bpy.context.scene.nvd_shots) < 4:
+            self.press("duplicate_shot")
+            yield 0.1
+            self.note()
+
+    def frame(self) -> Generator[float, None, None]:
+        """Paint on a frame, and take it to the layers."""
+        scene = bpy.context.scene
+        if not len(scene.nvd_shots):
+            return
+        entry = scene.nvd_shots[scene.nvd_shot]
+        scene.frame_set(self.draw.randint(1, 3))
+        job_of = self.module("frame_canvas").job_of
+        earlier = job_of(entry)
+        self.press("paint_frame")
+        yield from self.until(lambda: entry.canvas is not None and self.idle(job_of(entry)))
+        self.note()
+        self.draw_line()
+        self.note()
+        earlier = job_of(entry)
+        self.press("canvas_to_layers")
+        yield from self.until(lambda: job_of(entry) is not earlier and self.idle(job_of(entry)))
+        yield from self.until(lambda: entry.canvas is None, 5)
+        yield 0.3
+        self.note()
+
+    def save_paint(self) -> Generator[float, None, None]:
+        if len(bpy.context.scene.nvd_shots):
+            self.press("save_edits")
+            yield 0.05
+            self.note()
+
+    def undo(self) -> Generator[float, None, None]:
+        if self.idle_everywhere():
+            self.turn("undo")
+            yield 0.05
+
+    def redo(self) -> Generator[float, None, None]:
+        if self.idle_everywhere():
+            self.turn("redo")
+            yield 0.05
+
+    def back_and_forth(self) -> Generator[float, None, None]:
+        """All the way back, and all the way forth: what was last has to be there again."""
+        last = self.state()
+        for name in ("undo", "redo"):
+            for _ in range(300):
+                try:
+                    yield from getattr(self, name)()
+                except RuntimeError:  # there is no more
+                    break
+        for _ in range(len(self.states)):
+            if self.state() == last:
+                return
+            self.turn("redo")
+        self.faults.append(f"redone to the end: {self.differs(last, self.state())}")
+
+    # What holds after each
+
+    def turn(self, name: str) -> None:
+        """One undo or redo; what it left has to be a state from before, or from behind.
+
+        Not necessarily the next one: some steps change nothing that is looked at here.
+        """
+        with self.context():
+            getattr(bpy.ops.ed, name)()
+        now = self.state()
+        places = range(self.at, -1, -1) if name == "undo" else range(self.at, len(self.states))
+        found = next((n for n in places if self.states[n] == now), None)
+        if found is None:
+            known = self.states[places[min(1, len(places) - 1)]]
+            self.faults.append(f"{name} from {self.at}: {self.differs(known, now)}")
+            self.states[self.at] = now
+        else:
+            self.at = found
+
+    @staticmethod
+    def differs(known: State, now: State) -> str:
+        if [shot[0] for shot in known] != [shot[0] for shot in now]:
+            return f"shots {[shot[0] for shot in known]} are {[shot[0] for shot in now]}"
+        pairs = zip(known, now, strict=True)
+        layers = [
+            f"{a[0]}/{x[0]}" for a, b in pairs for x, y in zip(a[1], b[1], strict=False) if x != y
+        ]
+        return f"other pixels in {layers}"
+
+    def note(self) -> None:
+        """What a step has left; a new step ends what could be redone."""
+        now = self.state()
+        del self.states[self.at + 1 :]
+        if now != self.states[self.at]:
+            self.states.append(now)
+            self.at += 1
+
+    def state(self) -> State:
+        return tuple(
+            (entry.name, tuple((layer.name, self.digest(layer.edit)) for layer in entry.layers))
+            for entry in bpy.context.scene.nvd_shots
+        )
+
+    @staticmethod
+    def digest(image) -> str:
+        if image is None or not image.has_data and not image.size[0]:
+            return "none"
+        pixels = np.empty(len(image.pixels), np.float32)
+        image.pixels.foreach_get(pixels)
+        return hashlib.sha1((pixels * 255 + 0.5).astype(np.uint8).tobytes()).hexdigest()[:12]
+
+    def save(self) -> None:
+        """Saving brings what is seen into the files, of every shot once."""
+        before = self.state()
+        bpy.ops.wm.save_mainfile()
+        bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+        if self.state() != before:
+            self.faults.append(f"saved and opened: {self.differs(before, self.state())}")
+
+    # How a person would
+
+    def press(self, name: str, **values) -> None:
+        with self.context():
+            getattr(bpy.ops.nvd, name)("EXEC_DEFAULT", True, **values)
+
+    def context(self):
+        region = next(r for r in self.area.regions if r.type == "WINDOW")
+        window = bpy.context.window_manager.windows[0]
+        return bpy.context.temp_override(window=window, area=self.area, region=region)
+
+    @property
+    def area(self):
+        areas = bpy.context.window_manager.windows[0].screen.areas
+        return next(area for area in areas if area.type == "IMAGE_EDITOR")
+
+    def layer(self):
+        scene = bpy.context.scene
+        if not len(scene.nvd_shots):
+            return None
+        if self.draw.random() < 0.3:
+            scene.nvd_shot = self.draw.randrange(len(scene.nvd_shots))
+        entry = scene.nvd_shots[min(scene.nvd_shot, len(scene.nvd_shots) - 1)]
+        return self.draw.choice(list(entry.layers)) if len(entry.layers) else None
+
+    def idle(self, job) -> bool:
+        return job is None or job.ended
+
+    def idle_everywhere(self) -> bool:
+        job_of = self.module("frame_canvas").job_of
+        return all(self.idle(job_of(entry)) for entry in bpy.context.scene.nvd_shots)
+
+    def until(self, done, seconds: float = 120) -> Generator[float, None, None]:
+        end = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > end:
+                raise RuntimeError(f"not done in {seconds} s")
+            yield 0.1
+
+    def module(self, name: str):
+        ours = (m for k, m in sys.modules.items() if "neural_video_layers" in k)
+        return next(m for m in ours if m.__name__.endswith(f".{name}"))
+
+
+def main() -> None:
+    work, steps, seed = sys.argv[sys.argv.index("--") + 1 :]
+    bpy.context.preferences.view.show_splash = False
+    walk = Trial(Path(work), int(steps), int(seed)).walk()
+
+    def step() -> float | None:
+        try:
+            return next(walk)
+        except StopIteration:
+            pass
+        except Exception:
+            traceback.print_exc()
+        sys.stdout.flush()
+        bpy.ops.wm.quit_blender()
+        return None
+
+    bpy.app.timers.register(step, first_interval=2.0, persistent=True)
+
+
+main()

@@ -1,0 +1,72 @@
+"""Undo, tried hard: hundreds of random steps in a Blender with a window, and back and forth.
+
+    python3 tools/undo_trial.py SHOT --steps 500 --seed 1
+
+SHOT is a decomposition folder; copies of it are worked on. The steps are strokes on layers, Restore
+Learned and Bring Back Paint, painting on a frame and To Layers, shots opened, removed and
+duplicated, and undo and redo between them. After every undo and redo the shots and the pixels of
+all edits have to be what they were at that step. At the end everything is undone, and redone, and
+saved, and the files have to hold what Blender showed. The last line is JSON; the exit code is 1
+where a state was not the right one, a step failed, or Blender ended before.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from build_extension import build
+from environments import ROOT, Failed, all_environments, ensure
+from tour import window
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("shot", type=Path)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--limit", type=float, default=3600, help="seconds")
+    given = parser.parse_args()
+    engine = next(made for made in all_environments() if made.name == "engine")
+    ensure(engine)
+    window.ensure()
+    with tempfile.TemporaryDirectory(prefix="nvd-undo-") as folder:
+        work = Path(folder)
+        build(work)
+        for name in ("one", "two"):
+            shutil.copytree(given.shot, work / f"{name}.nvd")
+        words = ["--factory-startup", "--window-geometry", 0, 0, 1280, 720]
+        words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "tour" / "undo_steps.py"]
+        process = window.start_blender(
+            [*words, "--", work, given.steps, given.seed],
+            work,
+            engine.python,
+            before=["xvfb-run", "-a", "-s", "-screen 0 1280x720x24"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            output, _ = process.communicate(timeout=given.limit)
+        except subprocess.TimeoutExpired:
+            subprocess.run(["pkill", "-9", "-s", str(process.pid)])
+            output, _ = process.communicate()
+    said = [line.removeprefix("UNDO ") for line in output.splitlines() if line.startswith("UNDO ")]
+    if not said:
+        print(output[-6000:])
+        print(f"Blender ended with {process.returncode} before it was done")
+        return 1
+    for line in output.splitlines():
+        if "Traceback" in line or line.startswith("step "):
+            print(line)
+    print(said[-1])
+    return int(bool(json.loads(said[-1])["faults"]))
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failed as error:
+        sys.exit(f"undo_trial: {error}")
