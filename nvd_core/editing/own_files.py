@@ -106,6 +106,7 @@ def _inputs(shot: Shot) -> list[tuple[str, Path]]:
         job = Job.load(shot.folder)
         found.append(("the clip's source", job.source))
         found += [(f"the mask of {name}", path.removeprefix(INVERTED)) for name, path in job.masks]
+        found.append(("the garbage matte", (job.garbage or "").removeprefix(INVERTED)))
     return [(name, Path(path)) for name, path in found if path and isinstance(path, str)]
 
 
