@@ -32,7 +32,7 @@ ALWAYS = 0.95
 """share of the frames in which it is"""
 FEWEST = 12
 """pixels of such edges that make a finding"""
-REACH = 1 / 60
+REACH = 1 / 30
 """share of the longer side over which letters and lines are taken together"""
 LARGEST_HOLE = 0.05
 """share of the picture up to which a frame's inside, as that of a timecode, belongs to it"""
@@ -133,6 +133,7 @@ def _marks(
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     joined = cv2.morphologyEx(edges.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
     count, labels = cv2.connectedComponents(joined)
+    still = np.ptp(lumas, axis=0) <= 2 * FLAT
     matte = np.zeros(edges.shape, bool)
     for label in range(1, count):
         mark = labels == label
@@ -143,7 +144,8 @@ def _marks(
         around = near & ~filled & ~bars & (labels == 0)
         if around.any() and np.median(travel[around]) > least:
             wide = 2 * AROUND + 1
-            matte |= cv2.dilate(filled.astype(np.uint8), np.ones((wide, wide))) > 0
+            whole = _joined_by(still, filled, size)
+            matte |= cv2.dilate(whole.astype(np.uint8), np.ones((wide, wide))) > 0
     return matte
 
 
@@ -159,6 +161,16 @@ def _edges_that_stay(lumas: np.ndarray) -> np.ndarray:  # uint8 [S, h, w] -> boo
         share = np.einsum("hwc,hwc->hw", gradient(luma), mean) / np.maximum(square, 1e-6)
         holds += (share > HOLDS[0]) & (share < HOLDS[1])
     return (square > EDGE**2) & (holds >= ALWAYS * len(lumas))
+
+
+def _joined_by(still: np.ndarray, mark: np.ndarray, reach: int) -> np.ndarray:
+    """A mark with the pixels that hang together with it and stay, up to `reach` of them away.
+
+    A plain margin has no edge that stays: what it borders on moves.
+    """
+    near = cv2.dilate(mark.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1))) > 0
+    _, labels = cv2.connectedComponents(((still & near) | mark).astype(np.uint8))
+    return np.isin(labels, np.unique(labels[mark]))
 
 
 def _filled(mark: np.ndarray) -> np.ndarray:  # bool [h, w]
