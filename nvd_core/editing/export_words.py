@@ -13,6 +13,13 @@ _RUN = {
 }
 
 
+_CLEAN = (
+    "clean_plate/  the background as it is painted, lit and opaque, in the plate's encoding: what",
+    "    objects hide comes from other frames; what no frame saw is filled in smoothly (see",
+    "    coverage/). In the node scripts it is an image that nothing takes yet",
+)
+
+
 def words(over: HandOver, files: list[str], inverse: bool) -> str:
     """What lies in the folder, and what its numbers mean."""
     clip = over.clip
@@ -38,6 +45,7 @@ def words(over: HandOver, files: list[str], inverse: bool) -> str:
             "",
             f"plate/   the clip as it was decomposed: {plate}",
             "result/  what nvd render makes of it, in the plate's encoding: compare with this",
+            *(_CLEAN if over.clean_plate else []),
             "stmap/LAYER/LAYER.####.exr    from frame to texture: R is u to the right, G is v UP,",
             "    0 to 1, texel centres at (i + 0.5) / size, as Nuke's STMap has it; data, not",
             "    colour. Beyond the matte the nearest place goes on",
@@ -57,8 +65,7 @@ def words(over: HandOver, files: list[str], inverse: bool) -> str:
             "",
             "To paint on: replace edits/LAYER, at the same size; or give it back to",
             "nvd render as --edit LAYER=IMAGE.",
-            "Left out: a clean plate; what one frame hides is not known in its maps.",
-            "",
+            *([] if over.clean_plate else ["Left out: a clean plate.", ""]),
         ]
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nvd_core.editing.export_blender import blender_script
 from nvd_core.editing.export_files import (
@@ -39,6 +40,9 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import frames_ahead, iter_maps
 from nvd_core.shot.shot import Shot
 
+if TYPE_CHECKING:
+    from nvd_core.editing.clean_plate import CleanPlate
+
 FILES = {
     "nuke": "{}.nk",
     "fusion": "{}.comp",
@@ -49,6 +53,7 @@ FILES = {
 """by program: the file that is written for it"""
 PROGRAMS = tuple(FILES)
 WORDS = "hand-over.txt"
+CLEAN = "clean_plate/clean_plate.%04d"
 
 
 def hand_over(
@@ -60,12 +65,14 @@ def hand_over(
     frames: tuple[int, int] | None = None,
     start: int | str | None = None,
     inverse: bool = True,
+    clean_plate: bool = True,
     progress: Progress | None = None,
 ) -> dict:
     """Write what the `programs` (of PROGRAMS, or "all") need into the folder `out`.
 
     `edits`, `frames` and `start` are as in `render`, but that frames have the source's own numbers
-    also where it was a movie. Without `inverse`, no maps from textures to frames are written.
+    also where it was a movie. Without `inverse`, no maps from textures to frames are written, and
+    without `clean_plate` no background alone, which wants the folder's networks.
     Everything is checked before anything is written; the programs' files are written last.
     Returns how many `frames`, in how many `seconds`, their `numbers`, the `files` and `out`.
     NvdError where the user has to do something.
@@ -81,6 +88,7 @@ def hand_over(
     pattern = out / f"plate/plate.%04d{suffix}"
     named = output_numbers(shot, pattern, "source" if start is None else start)
     named = named[first : last + 1]
+    clean = _clean_plate(shot, edits, progress) if clean_plate else None
     images = {name: textures_of(shot, name, edits) for name in shot.names}
     over = HandOver(
         title=re.sub(r"[^\w-]+", "_", shot.folder.resolve().stem) or "shot",
@@ -89,12 +97,14 @@ def hand_over(
         result=f"result/result.%04d{suffix}",
         layers=tuple(layer_of(name, images[name]) for name in shot.names),
         numbers=named,
+        clean_plate=f"{CLEAN}{suffix}" if clean else None,
     )
     still = {path: image for made in images.values() for path, image in made.items()}
     last_files = [FILES[program].format(over.title) for program in wanted] + [WORDS]
     files = [out / name for name in [*still, *last_files]]
     for t in range(len(named)):
         files += [*files_of_frame(over, out, t), frame_path(out / over.result, named[t])]
+        files += [frame_path(out / over.clean_plate, named[t])] if over.clean_plate else []
     check_output(shot, files, named_edits(edits))
     check_painted(out, still)
     for caution in _cautions(shot, over, range(first, last + 1)):
@@ -103,6 +113,8 @@ def hand_over(
     for path, image in still.items():
         write_image(out / path, image)
     _write_frames(shot, over, out, first, inverse, progress)
+    if clean and over.clean_plate:
+        _write_clean_plate(clean, over, out, first, progress)
     counted = "source" if start is None else start
     span = named[0], named[-1]
     render(shot, out / over.result, edits, frames=span, start=counted, progress=progress)
@@ -161,6 +173,28 @@ def _write_frames(
         with closing(in_order(write, items, workers)) as written:
             for done, _ in enumerate(written):
                 progress.update(done + 1)
+
+
+def _clean_plate(shot: Shot, edits: dict[str, Path], progress: Progress) -> "CleanPlate | None":
+    """The background alone; None, with a caution, where the folder does not have it."""
+    from nvd_core.editing.clean_plate import CleanPlate  # torch takes seconds to import
+
+    try:
+        return CleanPlate(shot, edits)
+    except NvdError as error:
+        progress.caution(f"no clean plate is handed over: {error}")
+        return None
+
+
+def _write_clean_plate(
+    clean: "CleanPlate", over: HandOver, out: Path, first: int, progress: Progress
+) -> None:
+    numbers = range(first, first + len(over.numbers))
+    progress.stage("clean plate", len(numbers))
+    with closing(clean.frames(numbers)) as frames, clean.writer(out / over.clean_plate) as writer:
+        for done, (number, frame) in enumerate(zip(over.numbers, frames, strict=True)):
+            writer.write(number, frame)
+            progress.update(done + 1)
 
 
 def _write_program(over: HandOver, program: str, path: Path) -> None:

@@ -9,8 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from nvd_core.editing.kernel import Kernel
-from nvd_core.media.images import encode_srgb, to_float
+from nvd_core.media.images import encode_srgb, read_image, to_float
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.inside import inside
 from nvd_core.shot.maps import FrameMaps
+from nvd_core.shot.shot import Shot
 
 COVERED = 1 / 512
 """what may be missing from an alpha of 1: half a step of the matte, and more than maps round"""
@@ -20,6 +23,26 @@ def uncovered(maps: FrameMaps) -> np.ndarray:
     """How much of each pixel no layer covers, float32 [H, W], 0 to 1; `maps` has all layers."""
     rest = 1 - maps.uva[..., 2].sum(0)
     return np.where(rest > COVERED, rest, 0).clip(0, 1)
+
+
+def garbage_of(shot: Shot, t: int) -> np.ndarray | None:
+    """The garbage matte of frame `t`, float32 [H, W], 0 to 1; None where the folder has none.
+
+    NvdError where its file is missing, damaged or of another size.
+    """
+    path = shot.manifest.garbage
+    if path is None:
+        return None
+    file = inside(shot.folder, path % t if "%" in path else path)
+    matte, clip = to_float(read_image(file))[..., 0], shot.manifest.clip
+    if matte.shape != (clip.height, clip.width):
+        raise NvdError(
+            f"the garbage matte {file} has another size than the clip",
+            expected=f"{clip.width} x {clip.height}",
+            found="{1} x {0}".format(*matte.shape),
+            remedy="copy the folder again, or make it again with `nvd decompose`",
+        )
+    return matte
 
 
 def over_frame(kernel: Kernel, linear: bool) -> Kernel:
