@@ -25,18 +25,20 @@ from nvd_core.media.images import at_depth
 from nvd_core.media.working import stored_colours
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.errors import NvdError
+from nvd_core.shot.manifest import ClipRecord
 from nvd_core.shot.maps import FrameMaps, iter_maps
 from nvd_core.shot.shot import Shot
 
 
 class CleanPlate:
-    """Frames of the background of `shot`, opaque, in the clip's own depth, encoding and primaries.
+    """Frames of the background of `shot`, opaque, in the depth, encoding and primaries of `clip`.
 
     NvdError where the folder came without its networks, or light is added to all layers at once.
     """
 
-    def __init__(self, shot: Shot, edits: dict[str, Path] | None = None) -> None:
-        self._shot, self._clip = shot, shot.manifest.clip
+    def __init__(self, shot: Shot, edits: dict[str, Path], clip: ClipRecord) -> None:
+        """`clip` is the shot's own, or that of its plate as light."""
+        self._shot, self._clip = shot, clip
         self._model = trained_model(shot)
         if self._model.kind == "additive":
             raise NvdError(
@@ -46,7 +48,7 @@ class CleanPlate:
             )
         self._layout = texture_frames(shot)[-1]
         name = shot.names[-1]
-        path = edit_paths(shot, edits or {}).get(name)
+        path = edit_paths(shot, edits).get(name)
         texture = load_edit(shot, name, path).full if path else load_texture(shot, name)
         self._kernel = make_kernel({0: texture}, "full", self._clip.is_linear, "cpu")
         self._picture = replace(self._clip.picture, alpha=NONE)

@@ -79,6 +79,8 @@ class HandOver:
     layers: tuple[Layer, ...]
     numbers: Sequence[int]
     """of the frames that were written, rising"""
+    space: str | None = None
+    """the colour space that the plate was in before it was made light; None: it is as it was"""
     clean_plate: str | None = None
     """None where there is none"""
 

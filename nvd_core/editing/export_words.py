@@ -13,6 +13,10 @@ _RUN = {
 }
 
 
+_BACK = (
+    "    (OpenColorIO's own format, as a file transform of any program with it, such as Nuke's",
+    "    OCIOFileTransform, takes it) brings a result back; divide by the alpha before",
+)
 _CLEAN = (
     "clean_plate/  the background as it is painted, lit and opaque, in the plate's encoding: what",
     "    objects hide comes from other frames; what no frame saw is filled in smoothly (see",
@@ -30,6 +34,8 @@ def words(over: HandOver, files: list[str], inverse: bool) -> str:
         plate = f"light (scene-linear), {space}; read it raw (no conversion)"
     if clip.picture.alpha != NONE:
         plate += f"; alpha is {clip.picture.alpha}"
+    if over.space:
+        plate += f". It was in {over.space}: colour/from_rec709.ctf"
     programs = [f"  {name}: {_about(name)}" for name in files]
     turned = [
         "inverse/LAYER/LAYER.####.exr  from texture to frame, of the texture's size: R, G as in",
@@ -44,6 +50,7 @@ def words(over: HandOver, files: list[str], inverse: bool) -> str:
             *programs,
             "",
             f"plate/   the clip as it was decomposed: {plate}",
+            *(_BACK if over.space else []),
             "result/  what nvd render makes of it, in the plate's encoding: compare with this",
             *(_CLEAN if over.clean_plate else []),
             "stmap/LAYER/LAYER.####.exr    from frame to texture: R is u to the right, G is v UP,",

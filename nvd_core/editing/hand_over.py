@@ -18,13 +18,20 @@ from nvd_core.editing.export_files import (
     layer_of,
     textures_of,
     write_frame,
-    write_plate,
 )
 from nvd_core.editing.export_fusion import fusion_comp
 from nvd_core.editing.export_graph import HandOver
 from nvd_core.editing.export_natron import natron_script
 from nvd_core.editing.export_nuke import nuke_script
 from nvd_core.editing.export_otio import otio_timeline
+from nvd_core.editing.export_space import (
+    COMPRESSION,
+    handed_clip,
+    results_as_light,
+    write_conversions,
+    write_plate,
+)
+from nvd_core.editing.export_space import FILES as COLOUR
 from nvd_core.editing.export_words import words
 from nvd_core.editing.output_numbers import checked_range, output_numbers
 from nvd_core.editing.own_files import check_output, check_outside, named_edits
@@ -81,10 +88,10 @@ def hand_over(
     progress, out, edits = progress or Progress(), Path(out), edits or {}
     wanted = _programs(programs)
     check_outside(shot, out)
-    _check_space(shot)
     first, last = checked_range(shot, frames, start)
     shot.check((first, last))
-    suffix = Path(shot.manifest.frames).suffix
+    clip, space = handed_clip(shot.manifest.clip), shot.manifest.clip.picture.space
+    suffix = ".exr" if space else Path(shot.manifest.frames).suffix
     pattern = out / f"plate/plate.%04d{suffix}"
     named = output_numbers(shot, pattern, "source" if start is None else start)
     named = named[first : last + 1]
@@ -92,16 +99,17 @@ def hand_over(
     images = {name: textures_of(shot, name, edits) for name in shot.names}
     over = HandOver(
         title=re.sub(r"[^\w-]+", "_", shot.folder.resolve().stem) or "shot",
-        clip=shot.manifest.clip,
+        clip=clip,
         plate=f"plate/plate.%04d{suffix}",
         result=f"result/result.%04d{suffix}",
         layers=tuple(layer_of(name, images[name]) for name in shot.names),
         numbers=named,
+        space=space and space.name,
         clean_plate=f"{CLEAN}{suffix}" if clean else None,
     )
     still = {path: image for made in images.values() for path, image in made.items()}
     last_files = [FILES[program].format(over.title) for program in wanted] + [WORDS]
-    files = [out / name for name in [*still, *last_files]]
+    files = [out / name for name in [*still, *(COLOUR if space else ()), *last_files]]
     for t in range(len(named)):
         files += [*files_of_frame(over, out, t), frame_path(out / over.result, named[t])]
         files += [frame_path(out / over.clean_plate, named[t])] if over.clean_plate else []
@@ -115,9 +123,13 @@ def hand_over(
     _write_frames(shot, over, out, first, inverse, progress)
     if clean and over.clean_plate:
         _write_clean_plate(clean, over, out, first, progress)
-    counted = "source" if start is None else start
-    span = named[0], named[-1]
-    render(shot, out / over.result, edits, frames=span, start=counted, progress=progress)
+    if space:
+        write_conversions(shot, out)
+        _write_light(shot, over, out, edits, first, progress)
+    else:
+        counted = "source" if start is None else start
+        span = named[0], named[-1]
+        render(shot, out / over.result, edits, frames=span, start=counted, progress=progress)
     for program, name in zip(wanted, last_files, strict=False):
         _write_program(over, program, out / name)
     _write_text(out / WORDS, words(over, last_files[:-1], inverse))
@@ -128,17 +140,6 @@ def hand_over(
         "files": last_files,
         "out": str(out),
     }
-
-
-def _check_space(shot: Shot) -> None:
-    """NvdError for a plate in a space that was named: no node of the scripts converts from it."""
-    space = shot.manifest.clip.picture.space
-    if space is not None:
-        raise NvdError(
-            f"the plate is in the colour space {space.name}, which the node scripts do not convert",
-            expected="a plate that was decomposed without --input-space",
-            remedy="hand over the pictures of `nvd render`, which keep the plate's colour space",
-        )
 
 
 def _programs(asked: Iterable[str]) -> list[str]:
@@ -175,12 +176,24 @@ def _write_frames(
                 progress.update(done + 1)
 
 
+def _write_light(
+    shot: Shot, over: HandOver, out: Path, edits: dict[str, Path], first: int, progress: Progress
+) -> None:
+    """The result of a plate that is handed over as light."""
+    numbers = range(first, first + len(over.numbers))
+    progress.stage("render", len(numbers))
+    with closing(results_as_light(shot, edits, numbers)) as frames:
+        for done, (number, frame) in enumerate(zip(over.numbers, frames, strict=True)):
+            write_image(frame_path(out / over.result, number), frame, COMPRESSION)
+            progress.update(done + 1)
+
+
 def _clean_plate(shot: Shot, edits: dict[str, Path], progress: Progress) -> "CleanPlate | None":
     """The background alone; None, with a caution, where the folder does not have it."""
     from nvd_core.editing.clean_plate import CleanPlate  # torch takes seconds to import
 
     try:
-        return CleanPlate(shot, edits)
+        return CleanPlate(shot, edits, handed_clip(shot.manifest.clip))
     except NvdError as error:
         progress.caution(f"no clean plate is handed over: {error}")
         return None
@@ -219,6 +232,11 @@ def _write_text(path: Path, text: str) -> None:
 def _cautions(shot: Shot, over: HandOver, frames: Sequence[int]) -> list[str]:
     """What is not handed over as it is, in plain words."""
     cautions = []
+    if over.space:
+        cautions.append(
+            f"the plate is in {over.space}, which the scripts do not convert: it is handed over as "
+            "light (linear Rec.709), and colour/from_rec709.ctf brings it back"
+        )
     if any(b - a != 1 for a, b in pairwise(over.numbers)):
         cautions.append(
             f"the source's numbers have gaps ({as_text(over.numbers)}): in the programs the frames "

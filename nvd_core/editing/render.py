@@ -213,6 +213,16 @@ def render_frames(
     return _Rendering(shot, edits, mode, numbers, bit_depth, device).colours(numbers)
 
 
+def render_stored(
+    shot: Shot, edits: dict[str, Path], numbers: range
+) -> Generator[np.ndarray, None, None]:
+    """The frames `numbers` in the mode "delta" as the clip stores them, but that integers of a
+    colour space are not rounded. Everything is checked before the first frame.
+    """
+    shot.check((numbers[0], numbers[-1]))
+    return _Rendering(shot, edits, "delta", numbers, None, "auto").frames(numbers)
+
+
 class _Rendering:
     """Renders frames of a shot with its edits, which are checked when it is made."""
 
