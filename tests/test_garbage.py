@@ -323,3 +323,20 @@ class TestAround:
         assert f"the garbage matte {os.sep}home{os.sep}me{os.sep}secret.png" in said
         job.garbage = "auto"
         assert not [text for text in reads_outside(tmp_path, job, fast()) if "garbage" in text]
+
+    def test_run_lists_and_the_command_name_it_as_a_mask(self, tmp_path, monkeypatch):
+        from nvd_core.cli import main as command
+        from nvd_core.evaluation.reproduce.run_list import load_run_list
+
+        written = {"a": "auto", "b": "m/matte.png", "c": "!m/matte.png#2"}
+        clips = "".join(
+            f"  {name}: {{source: x, garbage: '{given}', masks: {{dog: '{given}'}}}}\n"
+            for name, given in written.items()
+        )
+        (tmp_path / "list.yaml").write_text(f"clips:\n{clips}")
+        jobs = {run.clip: run.job for run in load_run_list(tmp_path / "list.yaml")}
+        monkeypatch.chdir(tmp_path)
+        beside = f"{tmp_path / 'm' / 'matte.png'}"
+        for name, wanted in (("a", "auto"), ("b", beside), ("c", f"!{beside}#2")):
+            assert jobs[name].garbage == wanted == command._garbage(written[name])
+            assert jobs[name].masks[0][1] == (wanted if name != "a" else str(tmp_path / "auto"))
