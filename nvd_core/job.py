@@ -32,6 +32,8 @@ INVERTED = "!"
 """what a mask begins with whose white is all but the object; a path follows"""
 DETECTED = "maskrcnn:"
 """what a mask begins with that is no path but a class, to be found"""
+AUTO = "auto"
+"""the garbage matte that is no path: what `priors.garbage_search` finds"""
 
 Frame = Annotated[int, within(-MOST_FRAMES, MOST_FRAMES)]
 Stage = Literal["frames", "flow", "masks", "motion", "training"]
@@ -75,6 +77,8 @@ class Job(Declared):
     """the OpenColorIO configuration that has it, absolute path or ocio://; older files lack it"""
     hdr_white: Annotated[float, within(1, 10000)] | None = None
     """nits that are 1 of a space of HDR displays; None: OpenColorIO's 100; older files lack it"""
+    garbage: PathText | None = None
+    """absolute path of the garbage matte, or auto; None: none; lacking where there is none"""
     said: list[str] = field(default_factory=list)
     """what is to be said of masks, cuts and colour space, in words; older files lack it"""
     id: Annotated[str, text_like("[0-9a-f]{32}", "32 digits, 0 to f")] | None = None
@@ -105,8 +109,9 @@ class Job(Declared):
     def save(self, folder: Path) -> None:
         """Write `folder`/job.json."""
         values = dataclasses.asdict(self)
-        if self.id is None:
-            del values["id"]
+        for name in ("id", "garbage"):
+            if values[name] is None:
+                del values[name]
         write_json(
             inside(folder, "job.json"),
             {"schema": SCHEMA, "version": VERSION} | values,
@@ -122,6 +127,8 @@ def _check(job: Job) -> None:
     names = [name.lower() for name, _ in job.masks]
     if len(set(names)) < len(names) or "background" in names:
         raise Fault("masks", "range", "objects of different names, none background", names)
+    if job.garbage and "garbage" in names:
+        raise Fault("masks", "range", "no object called garbage beside a garbage matte", names)
     if job.frames and job.frames[0] > job.frames[1]:
         raise Fault("frames", "range", "the first frame, then the last", job.frames)
     if len(set(job.done)) < len(job.done):

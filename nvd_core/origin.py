@@ -15,7 +15,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path, PurePath
 
-from nvd_core.job import DETECTED, INVERTED, Job
+from nvd_core.job import AUTO, DETECTED, INVERTED, Job
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError, Unconfirmed
 from nvd_core.runtime.files import write_json
@@ -71,6 +71,8 @@ def reads_outside(folder: Path, job: Job, settings: Settings) -> tuple[str, ...]
                 reads[f"the mask of {name}"] = source.removeprefix(INVERTED)
                 if frame is None:  # its frame may be told by the names of the source's files
                     reads["the source"] = job.source
+        if job.garbage and job.garbage != AUTO:
+            reads["the garbage matte"] = job.garbage.removeprefix(INVERTED)
         if detects:
             reads["Mask R-CNN"] = settings.maskrcnn_weights
     return tuple(
@@ -101,6 +103,7 @@ def _is_ours(job: Job, settings: Settings) -> bool:
 def _digest(job: Job, settings: Settings) -> str:
     """Of everything that a resumed decomposition may read."""
     named = [job.source, job.masks, settings.flow_method, settings.flow_path]
+    named += [job.garbage] if job.garbage else []  # records without one stay what they were
     text = json.dumps([*named, settings.maskrcnn_weights])
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 

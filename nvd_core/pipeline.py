@@ -30,6 +30,7 @@ from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.cut_cautions import about_cuts
 from nvd_core.priors.cuts import find_cuts
 from nvd_core.priors.flow import compute_flow
+from nvd_core.priors.garbage import load_garbage, manifest_path, write_garbage
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import layer_starts
 from nvd_core.priors.mask_margin import doubt_edges
@@ -95,6 +96,7 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
     for note in clip.notes:
         progress.message(note)
     masks = load_masks([tuple(mask) for mask in job.masks], clip.info)
+    garbage = load_garbage(job.garbage, clip.info, [name for name, _ in job.masks])
     _detector(job, settings)
     wants_bfloat16(settings.mixed_precision, choose_device(job.device))
     if settings.flow_method != "dis" and not Path(settings.flow_path).exists():
@@ -112,7 +114,7 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
             return _go_on(folder, job, settings, progress)
         check_free(folder)
         job.clip, job.mask_frames = clip.info.to_json(), single_frames(masks)
-        job.said = [caution for mask in masks if mask for caution in mask.cautions]
+        job.said = [said for mask in (*masks, garbage) if mask for said in mask.cautions]
         job.said += named.cautions if named else _about_file_rules(job, clip)
         if named and clip.info.picture.space:
             named.conversion.save(folder)
@@ -261,10 +263,11 @@ def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) 
     begun = time.monotonic()  # baked anew if it was interrupted: the manifest says that it is done
     depth = 8 if info.bit_depth == 8 else 16
     clip_colours = trainer.data.frames if settings.fit_textures else None
-    layers = bake(trainer.model, folder, settings, depth, clip_colours, progress)
+    garbage = trainer.data.garbage
+    layers = bake(trainer.model, folder, settings, depth, clip_colours, progress, garbage)
     make_durable(*(folder / part for part in ("maps", "textures", "edits")))
     stages.seconds["baking"] = round(time.monotonic() - begun, 1)
-    write_manifest(folder, _manifest(info, layers, cautions))
+    write_manifest(folder, _manifest(info, layers, cautions, manifest_path(garbage)))
     return {
         "folder": str(folder),
         "layers": trainer.model.names,
@@ -339,8 +342,12 @@ def _detector(job: Job, settings: Settings) -> Detector | None:
 
 
 def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress: Progress) -> None:
-    """Fill work/masks.npy; keep the masks as they were given in masks/<name>/."""
+    """Fill work/masks.npy; keep the masks as they were given in masks/<name>/.
+
+    The garbage matte comes first: where there is one, no motion is seen.
+    """
     work = work_folder(folder)
+    job.said = job.said + write_garbage(job.garbage, info, folder, progress)
     if not job.masks:
         masks_from_motion(work, progress)
         return
@@ -364,7 +371,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
         doubt_edges(work, settings.mask_margin, float(info.picture.aspect))
 
 
-def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:
+def _manifest(info: ClipInfo, layers: list, cautions: list[str], garbage: str | None) -> Manifest:
     suffix = "png" if info.encoding == "display" else "exr"
     clip = ClipRecord(
         source=info.source,
@@ -386,4 +393,5 @@ def _manifest(info: ClipInfo, layers: list, cautions: list[str]) -> Manifest:
         maps="maps/%05d.exr",
         layers=layers,
         cautions=cautions,
+        garbage=garbage,
     )

@@ -25,6 +25,7 @@ MASK_WEIGHT = "mask_weight.npy"  # uint8 [N, T, H, W], how far to believe the ma
 FLOW_FORWARD = "flow_forward.npy"  # float16 [T-1, h, w, 2], pixels of the frames
 FLOW_BACKWARD = "flow_backward.npy"  # float16 [T-1, h, w, 2]
 FLOW_OK = "flow_ok.npy"  # uint8 [2, T-1, h, w], 1 where the two directions agree
+GARBAGE = "garbage.npy"  # uint8 [G, H, W], 255 = left out; G is 1 or T; there only with a matte
 MOTION = "motion.npy"  # float64 [L, T, 3, 3], frame -> the layer's reference frame
 MOTION_FACTS = "motion.json"  # what is known of each layer's motion, background last
 
@@ -51,11 +52,13 @@ _FORMS = {
     FLOW_FORWARD: ("float16", ("T-1", "h", "w", "2")),
     FLOW_BACKWARD: ("float16", ("T-1", "h", "w", "2")),
     FLOW_OK: ("uint8", ("2", "T-1", "h", "w")),
+    GARBAGE: ("uint8", ("G", "H", "W")),
     MOTION: ("float64", ("L", "T", "3", "3")),
 }
 _RESTS_ON = {
     FRAMES: (),
     MASKS: (FRAMES,),
+    GARBAGE: (FRAMES,),
     MASK_WEIGHT: (FRAMES, MASKS),
     FLOW_OK: (FRAMES,),
     FLOW_FORWARD: (FRAMES, FLOW_OK),
@@ -107,6 +110,18 @@ def _sizes(work: Path, name: str) -> dict[str, int]:
     return sizes
 
 
+def open_garbage(work: Path) -> np.memmap | None:
+    """The garbage matte, uint8 [1 or T, H, W]; None where the clip has none."""
+    if not (Path(work) / GARBAGE).is_file():
+        return None
+    garbage = open_array(work, GARBAGE)
+    frames = npy_layout(Path(work) / FRAMES)[0][0]
+    with reading(inside(work, GARBAGE), "the array", _REMEDY):
+        if len(garbage) not in (1, frames):
+            raise ValueError(f"{len(garbage)} mattes, neither 1 nor {frames}")
+    return garbage
+
+
 def motion_facts(work: Path) -> list[dict]:
     """What `global_motion` noted of each layer, the background last."""
     path = inside(work, MOTION_FACTS)
@@ -141,12 +156,23 @@ class ClipData:
         self.mask_weight = open_array(work, MASK_WEIGHT)
         self.flow = (open_array(work, FLOW_FORWARD), open_array(work, FLOW_BACKWARD))
         self.flow_ok = open_array(work, FLOW_OK)
+        self.garbage = open_garbage(work)
         self.boxes = mask_boxes(self.masks)
 
     @property
     def arrays(self) -> list[np.ndarray]:
         """All of them."""
-        return [self.frames, self.masks, self.mask_weight, *self.flow, self.flow_ok]
+        more = [] if self.garbage is None else [self.garbage]
+        return [self.frames, self.masks, self.mask_weight, *self.flow, self.flow_ok, *more]
+
+    def touches_garbage(self, t: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Whether pixels, or those right of them or below, lie in the garbage matte, bool [P]."""
+        if self.garbage is None:
+            return np.zeros(len(t), bool)
+        t = t if len(self.garbage) > 1 else np.zeros_like(t)
+        right, below = (x + 1).clip(max=self.shape[2] - 1), (y + 1).clip(max=self.shape[1] - 1)
+        places = ((y, x), (y, right), (below, x))
+        return np.any([self.garbage[t, row, column] > 0 for row, column in places], axis=0)
 
     def flow_pixels(self, y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Row and column of the flow's pixel in which each pixel of a frame lies."""

@@ -61,6 +61,12 @@ def tiny_clip():
 
 
 @pytest.fixture(scope="session")
+def marked_clip():
+    """A clip with bars and a logo burnt in: `write`(folder), `marks`, FRAMES, GREEN, ..."""
+    return _helper("marked_clip")
+
+
+@pytest.fixture(scope="session")
 def snapshot():
     """`snapshot`(name).check(texts by case) compares with tests/snapshots/`name`.txt."""
     return _helper("snapshots").Snapshot

@@ -76,7 +76,7 @@ class TestDecompose:
         _, lines = decomposed
         stages = [line["stage"] for line in lines if line["event"] == "progress"]
         assert list(dict.fromkeys(stages)) == [
-            "frames", "cuts", "flow", "masks", "motion", "training", "survey", "maps",
+            "frames", "cuts", "flow", "garbage", "masks", "motion", "training", "survey", "maps",
             "textures", "fit",
         ]  # fmt: skip
         training = [line for line in lines if line.get("stage") == "training"]

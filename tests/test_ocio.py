@@ -15,7 +15,7 @@ import pytest
 from nvd_core.cli.main import main
 from nvd_core.editing.hand_over import hand_over
 from nvd_core.editing.paint_frame import read_paint
-from nvd_core.editing.render import render, render_frames
+from nvd_core.editing.render import render, render_frames, render_stored
 from nvd_core.job import Job
 from nvd_core.media.clip import ClipInfo, Reading, open_clip
 from nvd_core.media.conversion import FROM_WORKING, TO_WORKING, load_conversion
@@ -456,11 +456,33 @@ def logged(tmp_path, media_files, cineon):
     return shot_in(media_files, tmp_path / "in", tmp_path / "s.nvd", config, "Tabled")
 
 
-def test_it_is_not_handed_over_in_colours_of_another_space(tmp_path, logged):
-    """A graph that takes log values for display-encoded ones would composite a wrong picture."""
-    with pytest.raises(NvdError, match=r"colour space Tabled.*do not convert"):
-        hand_over(logged, tmp_path / "out", ["all"])
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize("kind", ["LogC3", "a table", "LogC3 as float"])
+def test_it_is_handed_over_as_light(tmp_path, media_files, node_programs, cineon, kind):
+    """The scripts make light of light, and the conversion beside them brings it back."""
+    config, _ = written(media_files, kind, cineon, tmp_path / "in")
+    shot = shot_in(media_files, tmp_path / "in", tmp_path / "s.nvd", config, CASES[kind][1])
+    media_files.paint_dog(shot)
+    out = tmp_path / "out"
+    hand_over(shot, out, ["nuke", "fusion", "natron", "otio"], start=0)
+    rendered = list(render_frames(shot))
+    back = load_conversion(out, shot.manifest.clip.picture.space.digest).from_linear
+    for t in (0, 1):
+        result, plate = (
+            node_programs.read(out / f"{name}/{name}.{t:04d}.exr") for name in ("result", "plate")
+        )
+        np.testing.assert_allclose(result[..., :3], rendered[t], rtol=1e-5, atol=1e-6)
+        painted = (result != plate).any(2)
+        assert painted.any() and not painted.all()
+        for program, file in (("nuke", "s.nk"), ("fusion", "s.comp"), ("natron", "s_natron.py")):
+            made = getattr(node_programs, program)(out / file, t)["result"]
+            if kind == "a table":  # a space that holds no more; light does
+                made = made.clip(0, 1)
+            np.testing.assert_allclose(made, result, rtol=2e-3, atol=2e-5)
+            np.testing.assert_array_equal(made[~painted], plate[~painted])
+        (wanted,) = render_stored(shot, {}, range(t, t + 1))
+        np.testing.assert_allclose(back(result[..., :3]), wanted, rtol=1e-3, atol=1e-3)
+    said = (out / "hand-over.txt").read_text()
+    assert CASES[kind][1] in said and "colour/from_rec709.ctf" in said
 
 
 def rewritten(shot, texts):

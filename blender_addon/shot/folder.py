@@ -61,6 +61,7 @@ class Shot:
     primaries: tuple[float, ...] | None = None  # of linear frames; None: Rec.709
     space: str = ""  # the colour space of the frames, whatever else is said of them
     pixel_aspect: tuple[int, int] = (1, 1)  # a pixel's width by its height
+    has_garbage: bool = False  # whether there is a matte in which no layer shows
 
     @property
     def is_linear(self) -> bool:
@@ -103,6 +104,7 @@ def read_shot(folder: str | Path) -> Shot:
         map_pattern=_pattern(manifest, "maps", folder),
         layers=_layers(manifest, folder),
         cautions=_cautions(manifest),
+        has_garbage=manifest.values.get("garbage") is not None,
         **_picture(manifest),
     )
     check_links(folder, ShotError)

@@ -9,6 +9,9 @@ layer's place in it:
     full:           sum of  visibility * alpha * light * lookup(c + a (e - c))
     light = 1 + relight * (residual - 1)
 
+The layers' alphas sum to 1, but in a garbage matte, which is no layer's: there full mode adds
+frame * (1 - sum of alpha).
+
 Of a plate with alpha, `frame` are its straight colours. The picture is multiplied by that alpha in
 the end, which is the group's; before that integers are clamped to 0..1, as their files will be.
 Where a premultiplied plate's alpha is 0 the plate passes.
@@ -29,6 +32,7 @@ from .resample import DEAD_ZONE
 LOOKUP = "NVD Bilinear"
 FADE = "NVD Fade"
 ROW = 740  # height given to one layer
+COVERED = 1 / 512  # what may be missing from an alpha of 1: the maps round it
 
 
 def build_group(
@@ -42,26 +46,29 @@ def build_group(
     linear_frames: bool,
     raw: bool,
     alpha: str = "none",
+    garbage: bool = False,
 ) -> bpy.types.NodeTree:
-    """The node group of a shot. Inputs: Frame (in delta, and where there is alpha), then Edit,
-    Visibility and Relight of every layer. Output: Image. `textures` are of each layer what was
-    learned, as large as the edit, and the edit. `alpha` is that of the frames as their image hands
-    them on: "none", "straight" or "premultiplied".
+    """The node group of a shot. Inputs: Frame (in delta, and where there is alpha or a matte), then
+    Edit, Visibility and Relight of every layer. Output: Image. `textures` are of each layer what
+    was learned, as large as the edit, and the edit. `alpha` is that of the frames as their image
+    hands them on: "none", "straight" or "premultiplied". With `garbage` there is a matte in which
+    full mode shows the frame.
 
     `raw` leaves the result display-encoded; otherwise it is scene-linear Rec.709. With alpha it is
     premultiplied, as the compositor's pictures are.
     """
     tree = bpy.data.node_groups.new(name, "CompositorNodeTree")
     has_alpha = alpha != "none"
-    _interface(tree, layers, mode, mode == "delta" or has_alpha)
-    total = plate = None
+    _interface(tree, layers, mode, mode == "delta" or has_alpha or garbage)
+    frame = plate = None
     if has_alpha:
         plate = _Plate(tree, alpha, linear_frames)
-        total = plate.colours if mode == "delta" else None
-    elif mode == "delta":
-        (total,) = _inputs(tree, (1640, 200), "Frame")
+        frame = plate.colours
+    elif mode == "delta" or garbage:
+        (frame,) = _inputs(tree, (1640, 200), "Frame")
         if linear_frames:
-            total = _convert(tree, total, LINEAR, DISPLAY, (1840, 200))
+            frame = _convert(tree, frame, LINEAR, DISPLAY, (1840, 200))
+    total = frame if mode == "delta" else None
     column = 2040
     for row, layer in enumerate(layers):
         share = _layer(tree, layer, textures[layer][0], maps, frames, mode, row)
@@ -72,6 +79,8 @@ def build_group(
             total = compat.mix(tree, "ADD", total, share)
             _place(total.node, f"Add {layer}", (column, 0))
             column += 200
+    if garbage and mode == "full":
+        total, column = _over_frame(tree, layers, total, frame, column), column + 400
     if plate:
         total, column = plate.passing(total, column), column + 200
     # Replaced, not applied: full mode sums premultiplied shares, whose alpha is the first layer's
@@ -85,6 +94,25 @@ def build_group(
         total, _place(tree.nodes.new("NodeGroupOutput"), "", (column + 420, 0)).inputs[0]
     )
     return tree
+
+
+def _over_frame(tree, layers, total, frame, column: int):
+    """`total` and, where no layer covers the frame, the frame."""
+    rest = 1.0
+    for row, layer in enumerate(layers):
+        place = compat.separate_xyz(tree, tree.nodes[f"{layer} maps"].outputs["Map"])
+        _place(place[2].node, f"Alpha {layer}", (1000, -ROW * row - 600))
+        rest = compat.math(tree, "SUBTRACT", rest, place[2])
+        _place(rest.node, "Not covered", (1200, -ROW * row - 600))
+    shows = compat.math(tree, "GREATER_THAN", rest, COVERED)
+    _place(shows.node, "More than rounding", (column, 400))
+    rest = compat.math(tree, "MULTIPLY", rest, shows)
+    _place(rest.node, "Left to the frame", (column, 600))
+    share = compat.mix(tree, "MULTIPLY", frame, rest)
+    _place(share.node, "Frame in the matte", (column + 200, 400))
+    total = compat.mix(tree, "ADD", total, share)
+    _place(total.node, "Add the frame", (column + 200, 0))
+    return total
 
 
 class _Plate:
@@ -224,6 +252,7 @@ def _layer(tree, layer, texture, maps, frames, mode, row):
     learned_node = image_node(tree, texture, f"{layer} learned", (-600, top))
     learned_node.name = f"{layer} learned"
     map_node = image_node(tree, maps, f"{layer} maps", (600, top - 260), frames=frames, layer=layer)
+    map_node.name = f"{layer} maps"
     learned = _encoded(tree, learned_node.outputs["Image"], f"{layer} learned", (-400, top))
     (edit,) = _inputs(tree, (-600, top - 260), f"{layer} Edit")
     names = f"{layer} Visibility", f"{layer} Relight"

@@ -57,6 +57,7 @@ def open_shot(
             linear_frames=shot.is_linear,
             raw=raw,
             alpha=shot.alpha,
+            garbage=shot.has_garbage,
         )
     place(shot, scene, group, images)
     group.name = f"NVD {shot.name}"  # the old one may have held the name until now

@@ -69,15 +69,17 @@ def bake(
     bit_depth: int,
     clip: np.ndarray | None,
     progress: Progress,
+    garbage: np.ndarray | None = None,
 ) -> list[LayerRecord]:
     """Write textures/, edits/ and maps/ into `folder`; returns the manifest's layers.
 
     `bit_depth` of the textures: 8 or 16. `clip` uint8 [T, H, W, 3], display-encoded, is what the
     textures are fitted to; None: they are the networks'. An edit that stands there is not touched.
+    In `garbage`, uint8 [1 or T, H, W], no layer shows, and no texel is seen or fitted.
     """
     frames = model.shape.frames
     progress.stage("survey", frames)
-    layout = survey(model, settings.texels_per_pixel, progress)
+    layout = survey(model, settings.texels_per_pixel, progress, garbage)
     texels_per_unit = [frame.texels_per_unit for frame in layout]
     errors = MapErrors(model, texels_per_unit)
     coverage = Coverage([(frame.width, frame.height) for frame in layout])
@@ -89,7 +91,9 @@ def bake(
             else:
                 layers = frame_layers_by_nodes(model, t, texels_per_unit)
                 errors.add(t, layers)
-            writer.write(t, _layer_maps(layers, layout, coverage), layers.added)
+            matte = _matte(garbage, t)
+            hide_garbage(layers, matte)
+            writer.write(t, _layer_maps(layers, layout, coverage, matte), layers.added)
             progress.update(t + 1)
     errors.save(folder)
     progress.stage("textures", model.layers)
@@ -98,7 +102,7 @@ def bake(
         colours.append(texture_colours(model, n, frame.low, frame.high, frame.width, frame.height))
         progress.update(n + 1)
     if clip is not None:
-        seen_by = partial(_seen, folder, model, clip)
+        seen_by = partial(_seen, folder, model, clip, garbage)
         colours = fit_textures(colours, coverage.mixed(), seen_by, frames, progress)
     records = []
     for n, (name, seen) in enumerate(zip(model.names, coverage.seen(), strict=True)):
@@ -109,9 +113,9 @@ def bake(
 
 
 def _seen(
-    folder: Path, model: LayeredVideo, clip: np.ndarray
+    folder: Path, model: LayeredVideo, clip: np.ndarray, garbage: np.ndarray | None
 ) -> Generator[tuple[np.ndarray, FrameMaps], None, None]:
-    """Every frame of the clip with its maps as they were written."""
+    """Every frame of the clip with its maps as they were written, without what is garbage."""
     shape = model.shape
     numbers = range(shape.frames)
 
@@ -119,10 +123,34 @@ def _seen(
         return inside(folder, f"maps/{t:05d}.exr")
 
     with closing(read_ahead(path, numbers, model.names, shape.height, shape.width)) as maps:
-        yield from zip(streamed(clip), maps, strict=True)
+        for t, (frame, seen) in enumerate(zip(streamed(clip), maps, strict=True)):
+            if garbage is not None:
+                seen.uva[:, _matte(garbage, t) > 0, 2] = 0
+            yield frame, seen
 
 
-def survey(model: LayeredVideo, texels_per_pixel: float, progress: Progress) -> list[TextureFrame]:
+def hide_garbage(layers: FrameLayers, matte: np.ndarray | None) -> None:
+    """Take the layers of a frame back where its matte, uint8 [H, W], has garbage; in place."""
+    if matte is None or not matte.any():
+        return
+    kept = 1 - matte.astype(np.float32) / 255
+    layers.alpha *= kept
+    layers.residual[layers.alpha == 0] = 1
+    if layers.added is not None:
+        layers.added *= kept[..., None]
+
+
+def _matte(garbage: np.ndarray | None, t: int) -> np.ndarray | None:
+    """The matte of frame `t`, uint8 [H, W]."""
+    return None if garbage is None else np.array(garbage[t if len(garbage) > 1 else 0])
+
+
+def survey(
+    model: LayeredVideo,
+    texels_per_pixel: float,
+    progress: Progress,
+    garbage: np.ndarray | None = None,
+) -> list[TextureFrame]:
     """Crop and texel density of every layer, from a coarse look at all frames."""
     low = np.full((model.layers, 2), np.inf)
     high = np.full((model.layers, 2), -np.inf)
@@ -131,6 +159,8 @@ def survey(model: LayeredVideo, texels_per_pixel: float, progress: Progress) -> 
     stride = max(SURVEY_STRIDE, round(max(shape.height, shape.width) / SURVEY_COLUMNS))
     for t in range(shape.frames):
         layers = frame_layers(model, t, stride, light=False)
+        if garbage is not None:
+            hide_garbage(layers, _matte(garbage, t)[::stride, ::stride])
         for n in range(model.layers):
             shown = layers.alpha[n] > VISIBLE
             if not shown.any():
@@ -174,7 +204,10 @@ def _texture_frame(
 
 
 def _layer_maps(
-    layers: FrameLayers, layout: list[TextureFrame], coverage: Coverage
+    layers: FrameLayers,
+    layout: list[TextureFrame],
+    coverage: Coverage,
+    matte: np.ndarray | None,
 ) -> list[LayerMaps]:
     """The frame's maps; counts what they look up in `coverage`."""
     uva = np.empty((*layers.alpha.shape, 3), np.float32)
@@ -185,6 +218,9 @@ def _layer_maps(
         uva[n, ..., :2] = np.where(shown[..., None], frame.to_uv(layers.uv[n]), 0)
         u, v, alpha = np.moveaxis(uva[n], -1, 0)
         maps.append(LayerMaps(u, v, alpha, layers.residual[n], (frame.width, frame.height)))
+    if matte is not None:
+        uva = uva.copy()  # the maps are parts of it
+        uva[:, matte > 0, 2] = 0
     coverage.add(uva)
     return maps
 

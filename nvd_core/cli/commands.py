@@ -93,6 +93,9 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     export.add_argument(
         "--no-inverse", action="store_true", help="no maps from the textures to the frames"
     )
+    export.add_argument(
+        "--no-clean-plate", action="store_true", help="no pictures of the background alone"
+    )
     export.set_defaults(command=_export)
 
     reproduce = commands.add_parser("reproduce", help="run a list of clips and settings, report")
@@ -159,6 +162,7 @@ def _export(parsed: argparse.Namespace, progress: Progress) -> dict:
         frames=parsed.frames,
         start=parsed.start,
         inverse=not parsed.no_inverse,
+        clean_plate=not parsed.no_clean_plate,
         progress=progress,
     )
 

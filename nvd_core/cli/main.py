@@ -196,6 +196,7 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         input_space=parsed.input_space,
         ocio=_configuration(parsed) if parsed.input_space else None,
         hdr_white=parsed.hdr_white if parsed.input_space else None,
+        garbage=_garbage(parsed.garbage),
     )
     if parsed.shots:
         from nvd_core.shots import decompose_shots
@@ -210,6 +211,12 @@ def _configuration(parsed: argparse.Namespace) -> str:
 
     given = parsed.ocio or os.environ.get("OCIO") or BUILT_IN
     return given if "://" in given else os.path.abspath(given)
+
+
+def _garbage(given: str | None) -> str | None:
+    from nvd_core.job import AUTO
+
+    return given if given in (None, AUTO) else _absolute_mask(given)
 
 
 def _absolute_mask(path: str) -> str:
@@ -328,6 +335,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=PATH",
         help="an object, front to back: mask sequence, some of its frames, movie, one "
         "image, PATH#ID of indexed images, !PATH for white around it, or maskrcnn:CLASS",
+    )
+    decompose.add_argument(
+        "--garbage",
+        metavar="PATH|auto",
+        help="what is stuck to the lens or burnt into the picture and is to be left out: as a "
+        "mask; one image is for all frames; auto: what is found by itself",
     )
     add_frames(decompose)
     decompose.add_argument(

@@ -28,6 +28,7 @@ from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import frame_tags, rendered_depth
 from nvd_core.editing.render import full_textures
+from nvd_core.editing.uncovered import garbage_of
 from nvd_core.fields.inference import TRANSPARENT, layers_at
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.networks import layer_alphas
@@ -105,11 +106,10 @@ def render_camera(
     seen = SeenBackground(shot)
     textures = full_textures(shot, edit_paths(shot, edits or {}))
     on = choose_device(device)
-    model = load_model(shot.folder).to(on)
-    _check_same(shot, model)
+    model = trained_model(shot).to(on)
     linear = clip.is_linear
     kernel = make_kernel(textures, "full", linear, on.type)
-    layout = _layout(shot)
+    layout = texture_frames(shot)
     views = _views(
         model, keys, range(first, last + 1), (width, height), hold, float(clip.picture.aspect)
     )
@@ -119,12 +119,20 @@ def render_camera(
     with closing(views), lock, writer:
         progress.stage("camera", last - first + 1)
         for done, (t, places, background_uv) in enumerate(views):
-            maps = view_maps(model, layout, seen, t, places, background_uv)
+            garbage = garbage_of(shot, t)
+            maps = view_maps(model, layout, seen, t, places, background_uv, garbage)
             picture_of_t = stored_colours(kernel(blank, maps), blank[..., :0], picture)
             writer.write(named[t], picture_of_t)
             progress.update(done + 1)
     seconds = time.perf_counter() - started
     return {"frames": last - first + 1, "seconds": round(seconds, 3), "out": str(out)}
+
+
+def trained_model(shot: Shot) -> LayeredVideo:
+    """The networks of a folder, on the CPU; NvdError where they are missing or another clip's."""
+    model = load_model(shot.folder)
+    _check_same(shot, model)
+    return model
 
 
 def _check_same(shot: Shot, model: LayeredVideo) -> None:
@@ -158,7 +166,7 @@ class SeenBackground:
         return cv2.remap(self.seen, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
 
 
-def _layout(shot: Shot) -> list[TextureFrame]:
+def texture_frames(shot: Shot) -> list[TextureFrame]:
     """Which part of each layer's texture square was baked."""
     boxes = load_texture_boxes(shot.folder)
     records = shot.manifest.layers
@@ -203,9 +211,11 @@ def view_maps(
     t: int,
     places: np.ndarray,  # float32 [H, W, 2]
     background_uv: np.ndarray | None = None,  # float32 [H, W, 2]
+    garbage: np.ndarray | None = None,  # float32 [H, W] of frame t, in which no object is known
 ) -> FrameMaps:
     """What the renderer needs of the view, as if it had been baked."""
-    opacity = [carried_opacity(model, n, t, places).ravel() for n in range(model.layers - 1)]
+    objects = range(model.layers - 1)
+    opacity = [carried_opacity(model, n, t, places, garbage).ravel() for n in objects]
     alphas = layer_alphas(torch.from_numpy(np.stack(opacity, -1))).numpy()  # [P, L]
     alpha = np.ascontiguousarray(alphas.T).reshape(-1, *places.shape[:2])
     layers = layers_at(model, places, t, alpha, background_uv)
@@ -227,11 +237,13 @@ def carried_opacity(
     n: int,
     t: int,
     places: np.ndarray,  # float32 [H, W, 2]
+    garbage: np.ndarray | None = None,  # float32 [H, W] of frame t
 ) -> np.ndarray:  # float32 [H, W]
     """Object n's opacity at places p' of frame t, from the frame's pixels p.
 
     Pairs M_n(p) -> a_n(p) are triangulated and interpolated linearly at M_n(p'). The pixels one
-    step out of the frame count as empty: what the frame cuts off ends there.
+    step out of the frame count as empty: what the frame cuts off ends there. So does what a garbage
+    matte hides: nothing was learned of it.
     """
     device = next(model.parameters()).device
     height, width = model.shape.height, model.shape.width
@@ -245,6 +257,8 @@ def carried_opacity(
     opacity = np.zeros(x.shape, np.float32)
     own = evaluated(lambda xy, t: model.alpha.opacity(xy, t)[:, n], _pixels(width, height))
     opacity[1:-1, 1:-1] = own.reshape(height, width)
+    if garbage is not None:
+        opacity[1:-1, 1:-1] *= 1 - garbage
     shows = opacity > TRANSPARENT
     if not shows.any():
         return result

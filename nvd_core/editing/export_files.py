@@ -8,11 +8,9 @@ import numpy as np
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture, read_texture
 from nvd_core.editing.export_graph import HandOver, Layer
 from nvd_core.editing.inverse_maps import inverse_map
-from nvd_core.editing.plate import check_frame
-from nvd_core.media.images import image_layout, read_image, to_float, to_integers, write_image
+from nvd_core.media.images import read_image, to_float, to_integers, write_image
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import copy_file
 from nvd_core.shot.maps import FrameMaps, LayerMaps
 from nvd_core.shot.shot import Shot
 
@@ -81,13 +79,6 @@ def files_of_frame(over: HandOver, out: Path, t: int) -> list[Path]:
     kinds = ("stmap", "matte", "light", "inverse")
     patterns = [over.pattern(kind, layer) for kind in kinds for layer in over.layers]
     return [frame_path(out / pattern, number) for pattern in (over.plate, *patterns)]
-
-
-def write_plate(shot: Shot, t: int, path: Path) -> None:
-    """Copy frame `t`; NvdError where it is not the one that was decomposed."""
-    source = shot.frame_path(t)
-    check_frame(shot, source, image_layout(source))
-    copy_file(source, path)
 
 
 def write_frame(over: HandOver, out: Path, number: int, maps: FrameMaps, inverse: bool) -> None:

@@ -79,6 +79,10 @@ class HandOver:
     layers: tuple[Layer, ...]
     numbers: Sequence[int]
     """of the frames that were written, rising"""
+    space: str | None = None
+    """the colour space that the plate was in before it was made light; None: it is as it was"""
+    clean_plate: str | None = None
+    """None where there is none"""
 
     @property
     def first(self) -> int:
@@ -96,8 +100,13 @@ class HandOver:
 
 
 def graph(over: HandOver) -> list[Node]:
-    """The nodes, each behind those that it takes; `RESULT` and `LIGHT` are among them."""
+    """The nodes, each behind those that it takes; `RESULT` and `LIGHT` are among them.
+
+    Nothing takes the clean plate: it lies there to be put in the plate's place.
+    """
     nodes: list[Node] = [Read("plate", over.plate)]
+    if over.clean_plate:
+        nodes.append(Read("clean_plate", over.clean_plate))
     total = ""
     for n, layer in enumerate(over.layers):
         # names of layers may begin with a digit or hold a minus, which no program takes

@@ -13,6 +13,17 @@ _RUN = {
 }
 
 
+_BACK = (
+    "    (OpenColorIO's own format, as a file transform of any program with it, such as Nuke's",
+    "    OCIOFileTransform, takes it) brings a result back; divide by the alpha before",
+)
+_CLEAN = (
+    "clean_plate/  the background as it is painted, lit and opaque, in the plate's encoding: what",
+    "    objects hide comes from other frames; what no frame saw is filled in smoothly (see",
+    "    coverage/). In the node scripts it is an image that nothing takes yet",
+)
+
+
 def words(over: HandOver, files: list[str], inverse: bool) -> str:
     """What lies in the folder, and what its numbers mean."""
     clip = over.clip
@@ -23,6 +34,8 @@ def words(over: HandOver, files: list[str], inverse: bool) -> str:
         plate = f"light (scene-linear), {space}; read it raw (no conversion)"
     if clip.picture.alpha != NONE:
         plate += f"; alpha is {clip.picture.alpha}"
+    if over.space:
+        plate += f". It was in {over.space}: colour/from_rec709.ctf"
     programs = [f"  {name}: {_about(name)}" for name in files]
     turned = [
         "inverse/LAYER/LAYER.####.exr  from texture to frame, of the texture's size: R, G as in",
@@ -37,7 +50,9 @@ def words(over: HandOver, files: list[str], inverse: bool) -> str:
             *programs,
             "",
             f"plate/   the clip as it was decomposed: {plate}",
+            *(_BACK if over.space else []),
             "result/  what nvd render makes of it, in the plate's encoding: compare with this",
+            *(_CLEAN if over.clean_plate else []),
             "stmap/LAYER/LAYER.####.exr    from frame to texture: R is u to the right, G is v UP,",
             "    0 to 1, texel centres at (i + 0.5) / size, as Nuke's STMap has it; data, not",
             "    colour. Beyond the matte the nearest place goes on",
@@ -57,8 +72,7 @@ def words(over: HandOver, files: list[str], inverse: bool) -> str:
             "",
             "To paint on: replace edits/LAYER, at the same size; or give it back to",
             "nvd render as --edit LAYER=IMAGE.",
-            "Left out: a clean plate; what one frame hides is not known in its maps.",
-            "",
+            *([] if over.clean_plate else ["Left out: a clean plate.", ""]),
         ]
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nvd_core.editing.export_blender import blender_script
 from nvd_core.editing.export_files import (
@@ -17,13 +18,20 @@ from nvd_core.editing.export_files import (
     layer_of,
     textures_of,
     write_frame,
-    write_plate,
 )
 from nvd_core.editing.export_fusion import fusion_comp
 from nvd_core.editing.export_graph import HandOver
 from nvd_core.editing.export_natron import natron_script
 from nvd_core.editing.export_nuke import nuke_script
 from nvd_core.editing.export_otio import otio_timeline
+from nvd_core.editing.export_space import (
+    COMPRESSION,
+    handed_clip,
+    results_as_light,
+    write_conversions,
+    write_plate,
+)
+from nvd_core.editing.export_space import FILES as COLOUR
 from nvd_core.editing.export_words import words
 from nvd_core.editing.output_numbers import checked_range, output_numbers
 from nvd_core.editing.own_files import check_output, check_outside, named_edits
@@ -39,6 +47,9 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import frames_ahead, iter_maps
 from nvd_core.shot.shot import Shot
 
+if TYPE_CHECKING:
+    from nvd_core.editing.clean_plate import CleanPlate
+
 FILES = {
     "nuke": "{}.nk",
     "fusion": "{}.comp",
@@ -49,6 +60,7 @@ FILES = {
 """by program: the file that is written for it"""
 PROGRAMS = tuple(FILES)
 WORDS = "hand-over.txt"
+CLEAN = "clean_plate/clean_plate.%04d"
 
 
 def hand_over(
@@ -60,12 +72,14 @@ def hand_over(
     frames: tuple[int, int] | None = None,
     start: int | str | None = None,
     inverse: bool = True,
+    clean_plate: bool = True,
     progress: Progress | None = None,
 ) -> dict:
     """Write what the `programs` (of PROGRAMS, or "all") need into the folder `out`.
 
     `edits`, `frames` and `start` are as in `render`, but that frames have the source's own numbers
-    also where it was a movie. Without `inverse`, no maps from textures to frames are written.
+    also where it was a movie. Without `inverse`, no maps from textures to frames are written, and
+    without `clean_plate` no background alone, which wants the folder's networks.
     Everything is checked before anything is written; the programs' files are written last.
     Returns how many `frames`, in how many `seconds`, their `numbers`, the `files` and `out`.
     NvdError where the user has to do something.
@@ -74,27 +88,31 @@ def hand_over(
     progress, out, edits = progress or Progress(), Path(out), edits or {}
     wanted = _programs(programs)
     check_outside(shot, out)
-    _check_space(shot)
     first, last = checked_range(shot, frames, start)
     shot.check((first, last))
-    suffix = Path(shot.manifest.frames).suffix
+    clip, space = handed_clip(shot.manifest.clip), shot.manifest.clip.picture.space
+    suffix = ".exr" if space else Path(shot.manifest.frames).suffix
     pattern = out / f"plate/plate.%04d{suffix}"
     named = output_numbers(shot, pattern, "source" if start is None else start)
     named = named[first : last + 1]
+    clean = _clean_plate(shot, edits, progress) if clean_plate else None
     images = {name: textures_of(shot, name, edits) for name in shot.names}
     over = HandOver(
         title=re.sub(r"[^\w-]+", "_", shot.folder.resolve().stem) or "shot",
-        clip=shot.manifest.clip,
+        clip=clip,
         plate=f"plate/plate.%04d{suffix}",
         result=f"result/result.%04d{suffix}",
         layers=tuple(layer_of(name, images[name]) for name in shot.names),
         numbers=named,
+        space=space and space.name,
+        clean_plate=f"{CLEAN}{suffix}" if clean else None,
     )
     still = {path: image for made in images.values() for path, image in made.items()}
     last_files = [FILES[program].format(over.title) for program in wanted] + [WORDS]
-    files = [out / name for name in [*still, *last_files]]
+    files = [out / name for name in [*still, *(COLOUR if space else ()), *last_files]]
     for t in range(len(named)):
         files += [*files_of_frame(over, out, t), frame_path(out / over.result, named[t])]
+        files += [frame_path(out / over.clean_plate, named[t])] if over.clean_plate else []
     check_output(shot, files, named_edits(edits))
     check_painted(out, still)
     for caution in _cautions(shot, over, range(first, last + 1)):
@@ -103,9 +121,15 @@ def hand_over(
     for path, image in still.items():
         write_image(out / path, image)
     _write_frames(shot, over, out, first, inverse, progress)
-    counted = "source" if start is None else start
-    span = named[0], named[-1]
-    render(shot, out / over.result, edits, frames=span, start=counted, progress=progress)
+    if clean and over.clean_plate:
+        _write_clean_plate(clean, over, out, first, progress)
+    if space:
+        write_conversions(shot, out)
+        _write_light(shot, over, out, edits, first, progress)
+    else:
+        counted = "source" if start is None else start
+        span = named[0], named[-1]
+        render(shot, out / over.result, edits, frames=span, start=counted, progress=progress)
     for program, name in zip(wanted, last_files, strict=False):
         _write_program(over, program, out / name)
     _write_text(out / WORDS, words(over, last_files[:-1], inverse))
@@ -116,17 +140,6 @@ def hand_over(
         "files": last_files,
         "out": str(out),
     }
-
-
-def _check_space(shot: Shot) -> None:
-    """NvdError for a plate in a space that was named: no node of the scripts converts from it."""
-    space = shot.manifest.clip.picture.space
-    if space is not None:
-        raise NvdError(
-            f"the plate is in the colour space {space.name}, which the node scripts do not convert",
-            expected="a plate that was decomposed without --input-space",
-            remedy="hand over the pictures of `nvd render`, which keep the plate's colour space",
-        )
 
 
 def _programs(asked: Iterable[str]) -> list[str]:
@@ -163,6 +176,40 @@ def _write_frames(
                 progress.update(done + 1)
 
 
+def _write_light(
+    shot: Shot, over: HandOver, out: Path, edits: dict[str, Path], first: int, progress: Progress
+) -> None:
+    """The result of a plate that is handed over as light."""
+    numbers = range(first, first + len(over.numbers))
+    progress.stage("render", len(numbers))
+    with closing(results_as_light(shot, edits, numbers)) as frames:
+        for done, (number, frame) in enumerate(zip(over.numbers, frames, strict=True)):
+            write_image(frame_path(out / over.result, number), frame, COMPRESSION)
+            progress.update(done + 1)
+
+
+def _clean_plate(shot: Shot, edits: dict[str, Path], progress: Progress) -> "CleanPlate | None":
+    """The background alone; None, with a caution, where the folder does not have it."""
+    from nvd_core.editing.clean_plate import CleanPlate  # torch takes seconds to import
+
+    try:
+        return CleanPlate(shot, edits, handed_clip(shot.manifest.clip))
+    except NvdError as error:
+        progress.caution(f"no clean plate is handed over: {error}")
+        return None
+
+
+def _write_clean_plate(
+    clean: "CleanPlate", over: HandOver, out: Path, first: int, progress: Progress
+) -> None:
+    numbers = range(first, first + len(over.numbers))
+    progress.stage("clean plate", len(numbers))
+    with closing(clean.frames(numbers)) as frames, clean.writer(out / over.clean_plate) as writer:
+        for done, (number, frame) in enumerate(zip(over.numbers, frames, strict=True)):
+            writer.write(number, frame)
+            progress.update(done + 1)
+
+
 def _write_program(over: HandOver, program: str, path: Path) -> None:
     match program:
         case "nuke":
@@ -185,6 +232,11 @@ def _write_text(path: Path, text: str) -> None:
 def _cautions(shot: Shot, over: HandOver, frames: Sequence[int]) -> list[str]:
     """What is not handed over as it is, in plain words."""
     cautions = []
+    if over.space:
+        cautions.append(
+            f"the plate is in {over.space}, which the scripts do not convert: it is handed over as "
+            "light (linear Rec.709), and colour/from_rec709.ctf brings it back"
+        )
     if any(b - a != 1 for a, b in pairwise(over.numbers)):
         cautions.append(
             f"the source's numbers have gaps ({as_text(over.numbers)}): in the programs the frames "

@@ -15,6 +15,7 @@ from nvd_core.media.clip import OVERSCAN
 from nvd_core.media.images import IMAGE_SUFFIXES
 from nvd_core.media.sequences import frame_path, is_pattern, numbered_files, split_layer
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.inside import inside
 from nvd_core.shot.shot import Shot
 from nvd_core.work import work_folder
 
@@ -91,6 +92,8 @@ def _own_folders(shot: Shot) -> list[Path]:
     for name in shot.names:
         folders |= {shot.texture_path(name).parent, shot.edit_path(name).parent}
         folders.add(shot.mask_path(name, 0).parent)
+    if shot.manifest.garbage:
+        folders.add(inside(shot.folder, shot.manifest.garbage).parent)
     return sorted(folders)
 
 
@@ -106,6 +109,7 @@ def _inputs(shot: Shot) -> list[tuple[str, Path]]:
         job = Job.load(shot.folder)
         found.append(("the clip's source", job.source))
         found += [(f"the mask of {name}", path.removeprefix(INVERTED)) for name, path in job.masks]
+        found.append(("the garbage matte", (job.garbage or "").removeprefix(INVERTED)))
     return [(name, Path(path)) for name, path in found if path and isinstance(path, str)]
 
 

@@ -36,6 +36,7 @@ from nvd_core.editing.plate import (
     rendered_depth,
     with_overscan,
 )
+from nvd_core.editing.uncovered import over_frame
 from nvd_core.media.images import image_layout
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.timeline import Timeline
@@ -212,6 +213,16 @@ def render_frames(
     return _Rendering(shot, edits, mode, numbers, bit_depth, device).colours(numbers)
 
 
+def render_stored(
+    shot: Shot, edits: dict[str, Path], numbers: range
+) -> Generator[np.ndarray, None, None]:
+    """The frames `numbers` in the mode "delta" as the clip stores them, but that integers of a
+    colour space are not rounded. Everything is checked before the first frame.
+    """
+    shot.check((numbers[0], numbers[-1]))
+    return _Rendering(shot, edits, "delta", numbers, None, "auto").frames(numbers)
+
+
 class _Rendering:
     """Renders frames of a shot with its edits, which are checked when it is made."""
 
@@ -239,6 +250,8 @@ class _Rendering:
             textures = {n: deltas[name] for n, name in enumerate(self._names)}
         on = choose_kind(device)
         self._kernel = make_kernel(textures, mode, clip.is_linear, on)
+        if mode == "full" and shot.manifest.garbage:
+            self._kernel = over_frame(self._kernel, clip.is_linear)
         named = {name: textures[n] for n, name in enumerate(self._names)}
         self._reach = ChangedFrames(shot, named, numbers)
         self._settings = {
@@ -249,6 +262,7 @@ class _Rendering:
             "quality": quality,
             "device": on,
             "clip": dataclasses.asdict(replace(clip, timeline=None)),
+            **({"garbage": True} if shot.manifest.garbage else {}),
             "time": dataclasses.asdict(replace(clip.timeline or Timeline(), at=None)),
         }
 

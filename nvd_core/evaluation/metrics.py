@@ -52,9 +52,9 @@ class PsnrMeter:
 
     errors: list[float] = field(default_factory=list)  # of every frame
 
-    def add(self, image: np.ndarray, true: np.ndarray) -> float:
-        """Take in a frame; returns its own PSNR."""
-        self.errors.append(squared_error(image, true))
+    def add(self, image: np.ndarray, true: np.ndarray, share: float = 1.0) -> float:
+        """Take in a frame, of which a `share` is measured and the rest equal; returns its PSNR."""
+        self.errors.append(squared_error(image, true) / share)
         return psnr(self.errors[-1])
 
     @property

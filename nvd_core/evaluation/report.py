@@ -13,6 +13,7 @@ import numpy as np
 from nvd_core.editing.edits import display_colours, read_texture
 from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.plate import check_frame, read_frame
+from nvd_core.editing.uncovered import over_frame, uncovered
 from nvd_core.evaluation import pictures
 from nvd_core.evaluation.lpips import Lpips
 from nvd_core.evaluation.metrics import FoldMeter, IouMeter, PsnrMeter, ssim
@@ -124,8 +125,11 @@ def _evaluate(
         for index, (maps, true) in enumerate(zip(all_maps, frames, strict=True)):
             image = _shown(kernels.full(true, maps))
             unlit = _shown(kernels.full(true, FrameMaps(maps.uva, ones)))
-            measured.full.add(image, true)
-            measured.without_residual.add(unlit, true)
+            share = 1.0
+            if shot.manifest.garbage:
+                share = max(1 - float(uncovered(maps).mean()), 1e-3)
+            measured.full.add(image, true, share)
+            measured.without_residual.add(unlit, true, share)
             measured.ssims.append(ssim(image, true))
             measured.ssims_without_residual.append(ssim(unlit, true))
             if distance:
@@ -164,6 +168,8 @@ def _prepared(shot: Shot) -> tuple[Kernels, dict[str, np.ndarray]]:
         shown[name] = pictures.on_checker(small[..., :3], small[..., 3:])
     device = choose_kind("auto")
     full = make_kernel(learned, "full", False, device)
+    if shot.manifest.garbage:
+        full = over_frame(full, False)
     return Kernels(full, make_kernel(checkerboards, "delta", False, device)), shown
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nvd_core.priors.garbage import NEAR_GARBAGE, near_garbage
 from nvd_core.runtime.mapped_arrays import streamed
-from nvd_core.work import FLOW_OK, FRAMES, MASKS, open_array
+from nvd_core.work import FLOW_OK, FRAMES, MASKS, open_array, open_garbage
 
 INCONSISTENT = 0.2
 """Share of the flow that does not agree with itself, above which it is worth a word."""
@@ -23,17 +24,21 @@ def find_cautions(work: Path, motion_facts: list[dict]) -> list[str]:
     work = Path(work)
     frames, masks, ok = (open_array(work, name) for name in (FRAMES, MASKS, FLOW_OK))
     return [
-        *_about_flow(ok),
+        *_about_flow(ok, open_garbage(work)),
         *(text for n, mask in enumerate(masks) for text in _about_object(n, len(masks), mask)),
         *_about_light(frames),
         *_about_motion(motion_facts),
     ]
 
 
-def _about_flow(ok: np.ndarray) -> list[str]:
+def _about_flow(ok: np.ndarray, garbage: np.ndarray | None) -> list[str]:
     share = np.array([pair.mean() for pair in streamed(ok.swapaxes(0, 1))])
     texts = []
-    lost = 1 - float(share.mean())
+    left = 1.0  # what is left out is nobody's flow
+    if garbage is not None:
+        near = [near_garbage(matte, NEAR_GARBAGE).mean() for matte in streamed(garbage)]
+        left = max(1 - float(np.mean(near)), 1e-3)
+    lost = 1 - float(share.mean()) / left
     if lost > INCONSISTENT:
         texts.append(
             f"{lost:.0%} of the optical flow does not agree with itself (fast motion, blur, noise "

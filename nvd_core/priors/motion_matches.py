@@ -14,9 +14,10 @@ import numpy as np
 
 from nvd_core.priors.flow import CONSISTENT_PX
 from nvd_core.priors.flow_size import at_flow_size, flow_scale, flow_size, grey, local_contrast
+from nvd_core.priors.garbage import NEAR_GARBAGE, near_garbage
 from nvd_core.priors.motion_fit import Matches, apply, normaliser
 from nvd_core.runtime.mapped_arrays import release
-from nvd_core.work import FLOW_FORWARD, FLOW_OK, FRAMES, MASKS, open_array
+from nvd_core.work import FLOW_FORWARD, FLOW_OK, FRAMES, MASKS, open_array, open_garbage
 
 CELLS = 40
 """Grid cells along the frame's longer side; each gives one match, its best textured pixel."""
@@ -35,6 +36,7 @@ class MatchedClip:
         self.masks = open_array(work, MASKS)
         self.flow = open_array(work, FLOW_FORWARD)
         self.ok = open_array(work, FLOW_OK)
+        self.garbage = open_garbage(work)
         self.count, *size = self.frames.shape[:3]
         self.height, self.width = flow_size(*size)
         self.scale = flow_scale(*size)
@@ -57,7 +59,17 @@ class MatchedClip:
         release(self.frames, self.masks, self.flow, self.ok)
 
     def region(self, layer: int, t: int) -> np.ndarray:  # bool [H, W]
-        """Where frame t shows the layer for certain: masks dilated for the background, eroded."""
+        """Where frame t shows the layer for certain: masks dilated for the background, eroded.
+
+        Never in the garbage matte, nor so near to it that a point's surroundings are.
+        """
+        region = self._region(layer, t)
+        if self.garbage is None:
+            return region
+        garbage = self.garbage[t if len(self.garbage) > 1 else 0]
+        return region & ~near_garbage(garbage, max(self.margin, NEAR_GARBAGE))
+
+    def _region(self, layer: int, t: int) -> np.ndarray:  # bool [H, W]
         size = 2 * self.margin + 1
         if layer == len(self.masks):
             covered = np.zeros((self.height, self.width), np.uint8)

@@ -95,7 +95,10 @@ def _compared(data: ClipData, matrices: np.ndarray, gap: int) -> tuple[np.ndarra
 def _sure(data: ClipData, t: int) -> np.ndarray:  # uint8 [H, W]
     """255 where frame t shows the background for certain, away from its borders too."""
     size = 2 * max(2, round(MARGIN * max(data.shape[1:]))) + 1
-    shown = 255 - (data.masks[:, t] > 64).any(0).astype(np.uint8) * 255
+    covered = (data.masks[:, t] > 64).any(0)
+    if data.garbage is not None:
+        covered |= data.garbage[t if len(data.garbage) > 1 else 0] > 0
+    shown = 255 - covered.astype(np.uint8) * 255
     shown = cv2.erode(shown, np.ones((size, size), np.uint8), borderValue=255)
     shown[:3], shown[-3:], shown[:, :3], shown[:, -3:] = 0, 0, 0, 0
     return shown

@@ -105,6 +105,7 @@ class Manifest:
     cautions: tuple[str, ...] = ()
     frames: str = "frames/%05d.png"
     maps: str = "maps/%05d.exr"
+    garbage: str | None = field(default=None, metadata=OPTIONAL)
     program: str = field(default_factory=lambda: nvd_core.__version__)
     schema: str = SCHEMA
     version: int = VERSION
@@ -142,6 +143,8 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     value["clip"]["picture"] = as_json(manifest.clip.picture)
     if manifest.clip.timeline is None:
         del value["clip"]["timeline"]
+    if manifest.garbage is None:
+        del value["garbage"]
     _check(_read(value, "the new manifest"), folder)
     write_json(inside(folder, MANIFEST), value, durable=True)
 
@@ -238,11 +241,22 @@ def _check(manifest: Manifest, folder: Path) -> None:
             _check_short(folder, f"layers[{n}].{key}", getattr(layer, key))
     for key in ("frames", "maps"):
         _check_short(folder, key, getattr(manifest, key))
+    if manifest.garbage is not None:
+        _check_short(folder, "garbage", manifest.garbage)
+        _check_garbage(manifest.garbage, folder)
     for pattern in (manifest.frames, manifest.maps):
         frame_path(inside(folder, pattern), 0)
     for layer in manifest.layers:
         inside(folder, layer.texture)
         inside(folder, layer.edit)
+
+
+def _check_garbage(garbage: str, folder: Path) -> None:
+    if "%" in garbage:
+        frame_path(inside(folder, garbage), 0)
+        return
+    _require(garbage.endswith(".png"), folder, "garbage", "a name that ends in .png", garbage)
+    inside(folder, garbage)
 
 
 def _check_timeline(manifest: Manifest, folder: Path) -> None:

@@ -5,6 +5,8 @@ place.
 Their texture coordinates are taken at other times t2 at which the frame does not see them.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,14 +15,26 @@ from nvd_core.fields.model import ClipShape, LayeredVideo, frame_outline
 from nvd_core.settings import Settings
 from nvd_core.training import losses
 
+LeftOut = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""whether pixels, given by t, x and y [K] each, are none of the picture, bool [K]"""
+
 
 def residual_consistency(
-    model: LayeredVideo, settings: Settings, random: np.random.Generator
+    model: LayeredVideo,
+    settings: Settings,
+    random: np.random.Generator,
+    left_out: LeftOut | None = None,
 ) -> Tensor:
-    """Eq. 10 summed over the layers, unweighted, for freshly drawn patches and times."""
+    """Eq. 10 summed over the layers, unweighted, for freshly drawn patches and times.
+
+    Patches whose centre is `left_out` do not count: no light was learned there.
+    """
     shape = model.shape
     device = next(model.parameters()).device
     centres, t1 = border_patches(shape, settings.consistency_patches, random)
+    hidden = None
+    if left_out:
+        hidden = torch.from_numpy(left_out(t1, *centres.T.astype(np.int64))).to(device)
     offsets = np.stack(np.meshgrid((-1, 0, 1), (-1, 0, 1)), -1).reshape(9, 2)
     xy = torch.from_numpy((centres[:, None] + offsets).astype(np.float32)).to(device)  # [K, 9, 2]
     t1 = torch.from_numpy(t1).to(device)
@@ -32,6 +46,8 @@ def residual_consistency(
     total = xy.new_zeros(())
     with torch.no_grad():
         visible = model.alpha(xy[:, 4], t1) > 0.5
+    if hidden is not None:
+        visible &= ~hidden[:, None]
     for n in range(model.layers):
         shown = torch.nonzero(visible[:, n]).squeeze(1)
         if len(shown) == 0:

@@ -15,7 +15,7 @@ from torch import Tensor
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.settings import Settings
 from nvd_core.training import losses
-from nvd_core.training.border_patches import residual_consistency
+from nvd_core.training.border_patches import LeftOut, residual_consistency
 from nvd_core.training.sampling import Points
 
 VISIBLE = 0.004
@@ -41,8 +41,16 @@ class Terms(dict[str, Tensor]):
 class Objective:
     """Computes the loss of a step; holds no state that a checkpoint would need."""
 
-    def __init__(self, model: LayeredVideo, settings: Settings, steps: int, seed: int) -> None:
+    def __init__(
+        self,
+        model: LayeredVideo,
+        settings: Settings,
+        steps: int,
+        seed: int,
+        left_out: LeftOut | None = None,
+    ) -> None:
         self.model = model
+        self.left_out = left_out
         self.settings = settings
         self.steps = steps
         self.seed = seed
@@ -86,7 +94,7 @@ class Objective:
             terms.add(
                 "residual_consistency",
                 weight,
-                lambda: residual_consistency(model, self.settings, drawn),
+                lambda: residual_consistency(model, self.settings, drawn, self.left_out),
             )
         return cast(Tensor, sum(terms.values())), terms, p.detach()
 

@@ -17,6 +17,8 @@ from nvd_core.work import ClipData
 
 POINTS_AHEAD = 1 << 20
 """points that are looked up in one pass over the clip, at about 40 bytes each"""
+REDRAWN = 16
+"""how often points that fall into the garbage matte are drawn anew"""
 
 
 @dataclass
@@ -121,6 +123,26 @@ class Sampler:
         return Places(t, x, y, order >= self.in_masks, backward)
 
     def _places_of(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Frames and pixels outside the garbage; the first `in_masks` within the objects' boxes."""
+        places = self._places_anywhere(random)
+        if self.data.garbage is None:
+            return places
+        bad = self.data.touches_garbage(*places)
+        for _ in range(REDRAWN):
+            if not bad.any():
+                break
+            for kept, other in zip(places, self._places_anywhere(random), strict=True):
+                kept[bad] = other[bad]
+            bad = self.data.touches_garbage(*places)
+        if bad.any() and not bad.all():  # an object that the matte covers
+            others = random.choice(np.flatnonzero(~bad), np.count_nonzero(bad))
+            for kept in places:
+                kept[bad] = kept[others]
+        return places
+
+    def _places_anywhere(
+        self, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Frames and pixels; the first `in_masks` of them within the objects' boxes."""
         frames, height, width = self.data.shape
         t = random.integers(0, frames, self.points)

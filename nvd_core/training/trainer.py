@@ -74,7 +74,8 @@ class Trainer:
         shares = settings.share_in_masks, settings.flow_share
         gpu_clip = gpu_clip_if_it_fits(data, device)
         self.sampler = Sampler(data, settings.points, *shares, seed, device, self.steps, gpu_clip)
-        self.objective = Objective(model, settings, self.steps, seed)
+        left_out = None if data.garbage is None else data.touches_garbage
+        self.objective = Objective(model, settings, self.steps, seed, left_out)
         tables = [
             {"params": model.grid_tables(), "lr": settings.learning_rate_grid},
             {"params": model.deformation_tables(), "lr": settings.learning_rate_deformation},

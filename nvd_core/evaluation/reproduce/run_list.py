@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from nvd_core.job import MOST_HEIGHT, MOST_SEED, Job
+from nvd_core.job import AUTO, INVERTED, MOST_HEIGHT, MOST_SEED, Job
 from nvd_core.priors.mask_rcnn import wanted_class
 from nvd_core.runtime.declared import Fault, Name, PathText, kinds_of, read, text_like, within
 from nvd_core.runtime.documents import Unreadable, read_yaml
@@ -20,6 +20,8 @@ class ClipEntry:
     source: PathText
     masks: dict[str, PathText] | None = None
     """a mask sequence, movie, image or maskrcnn:CLASS an object, front to back"""
+    garbage: PathText | None = None
+    """as a mask, or auto: what is stuck to the lens or burnt in"""
     frames: Annotated[str, text_like(r"\d{1,9}-\d{1,9}", "A-B with A < B")] | None = None
     height: Annotated[int, within(1, MOST_HEIGHT)] | None = None
     truth: PathText | None = None
@@ -104,14 +106,26 @@ def _job(path: Path, clip: str, entry: ClipEntry, listed: RunList) -> Job:
     return Job(
         source=str(folder / entry.source),
         masks=[
-            [name, mask if wanted_class(mask) else str(folder / mask)]
+            [name, mask if wanted_class(mask) else _mask_path(folder, mask)]
             for name, mask in (entry.masks or {}).items()
         ],
+        garbage=_garbage(folder, entry.garbage),
         frames=frames,
         height=entry.height,
         device=listed.device,
         seed=listed.seed,
     )
+
+
+def _garbage(folder: Path, given: str | None) -> str | None:
+    return given if given in (None, AUTO) else _mask_path(folder, given)
+
+
+def _mask_path(folder: Path, given: str) -> str:
+    """A mask's path made absolute, behind the ! that may stand before it."""
+    if given.startswith(INVERTED) and not (folder / given).exists():
+        return INVERTED + str(folder / given.removeprefix(INVERTED))
+    return str(folder / given)
 
 
 def _bad(path: Path, expected: str, found: str) -> NvdError:

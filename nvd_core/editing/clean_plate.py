@@ -1,0 +1,97 @@
+"""The clean plate: the background without what stands before it, as painted and lit.
+
+Maps know of a pixel only what shows there. Where something hides the background, or a garbage
+matte the picture, the networks say which place of its texture lies behind, and in which light.
+What no frame saw of it is filled in smoothly, as the texture is.
+"""
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from nvd_core.baking.bake import TextureFrame
+from nvd_core.editing.camera import texture_frames, trained_model
+from nvd_core.editing.edits import edit_paths, load_edit, load_texture
+from nvd_core.editing.kernel import make_kernel
+from nvd_core.editing.plate import frame_tags, rendered_depth
+from nvd_core.fields.inference import layers_at
+from nvd_core.fields.model import LayeredVideo
+from nvd_core.media.alpha import NONE
+from nvd_core.media.images import at_depth
+from nvd_core.media.working import stored_colours
+from nvd_core.media.writer import FrameWriter, open_writer
+from nvd_core.runtime.errors import NvdError
+from nvd_core.shot.manifest import ClipRecord
+from nvd_core.shot.maps import FrameMaps, iter_maps
+from nvd_core.shot.shot import Shot
+
+
+class CleanPlate:
+    """Frames of the background of `shot`, opaque, in the depth, encoding and primaries of `clip`.
+
+    NvdError where the folder came without its networks, or light is added to all layers at once.
+    """
+
+    def __init__(self, shot: Shot, edits: dict[str, Path], clip: ClipRecord) -> None:
+        """`clip` is the shot's own, or that of its plate as light."""
+        self._shot, self._clip = shot, clip
+        self._model = trained_model(shot)
+        if self._model.kind == "additive":
+            raise NvdError(
+                f"{shot.folder} has light that is added to all layers at once",
+                expected="light that multiplies (the setting residual: multiplicative)",
+                remedy="go without a clean plate, or decompose with the default settings",
+            )
+        self._layout = texture_frames(shot)[-1]
+        name = shot.names[-1]
+        path = edit_paths(shot, edits).get(name)
+        texture = load_edit(shot, name, path).full if path else load_texture(shot, name)
+        self._kernel = make_kernel({0: texture}, "full", self._clip.is_linear, "cpu")
+        self._picture = replace(self._clip.picture, alpha=NONE)
+
+    def writer(self, out: Path) -> FrameWriter:
+        """What writes the frames into the pattern `out`."""
+        clip = self._clip
+        return open_writer(
+            out,
+            clip.width,
+            clip.height,
+            Fraction(*clip.rate),
+            bit_depth=clip.bit_depth,
+            encoding=clip.encoding,
+            picture=self._picture,
+            tags=frame_tags(self._shot),
+        )
+
+    def frames(self, numbers: range) -> Generator[np.ndarray, None, None]:
+        """The frames `numbers`, [H, W, 3] as the writer takes them."""
+        shape = self._clip.height, self._clip.width, 3
+        blank = at_depth(
+            np.zeros(shape, np.uint8), rendered_depth(self._clip, self._clip.bit_depth)
+        )
+        with closing(iter_maps(self._shot, numbers, self._shot.names[-1:])) as all_maps:
+            for t, maps in zip(numbers, all_maps, strict=True):
+                uncover(maps, self._model, self._layout, t)
+                yield stored_colours(self._kernel(blank, maps), blank[..., :0], self._picture)
+
+
+def uncover(maps: FrameMaps, model: LayeredVideo, layout: TextureFrame, t: int) -> None:
+    """Fill in the places and light of the background where `maps`, of it alone, have none.
+
+    Its alpha becomes 1 everywhere; in place.
+    """
+    hidden = maps.uva[0, ..., 2] == 0
+    maps.uva[0, ..., 2] = 1
+    if not hidden.any():
+        return
+    y, x = np.nonzero(hidden)
+    xy = np.stack([x, y], -1).astype(np.float32)[None]
+    alpha = np.zeros((model.layers, 1, len(x)), np.float32)
+    alpha[-1] = 1
+    layers = layers_at(model, xy, t, alpha)
+    maps.uva[0, hidden, :2] = layout.to_uv(layers.uv[-1, 0])
+    maps.residual[0, hidden] = layers.residual[-1, 0]
