@@ -70,7 +70,7 @@ class PsnrMeter:
 
 @dataclass
 class LayerPsnrMeter:
-    """PSNR over the pixels of a layer alone, of all frames: those where its alpha is above OPAQUE."""
+    """PSNR over a layer's own pixels of all frames: those where its alpha is above OPAQUE."""
 
     error: float = 0.0  # sum of squares
     values: int = 0

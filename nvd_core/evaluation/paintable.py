@@ -93,7 +93,7 @@ MEASURES = (
         "dB",
         22.0,
         17.0,
-        "the texture alone shows the surface roughly: fine paint may drift from the detail under it",
+        "the texture alone shows the surface roughly: fine paint may drift from what is under it",
         "the texture does not look like the surface: paint slides over it",
         "PSNR inside the layer from its texture without the light.",
     ),

@@ -27,8 +27,8 @@ REMEDIES = (
         "poor",
         r"reproduce the clip poorly",
         "Train longer (--set steps_factor=2, or --preset fine), mark every thing that moves by "
-        "itself with a mask, and take cuts apart. Until then render in the mode delta, which leaves "
-        "unpainted pixels as they were shot.",
+        "itself with a mask, and take cuts apart. Until then render in the mode delta, which "
+        "leaves unpainted pixels as they were shot.",
     ),
     Remedy(
         "light",
@@ -44,8 +44,8 @@ REMEDIES = (
     Remedy(
         "folded",
         r"of the layer .* is folded",
-        "Keep paint away from the places marked as folds, or decompose again with a mask that holds "
-        "one object only, turned less; --preset fine helps.",
+        "Keep paint away from the places marked as folds, or decompose again with a mask that "
+        "holds one object only, turned less; --preset fine helps.",
     ),
     Remedy(
         "outline",
@@ -85,14 +85,14 @@ REMEDIES = (
     Remedy(
         "jump of brightness",
         r"the brightness jumps between frames",
-        "Step through these two frames with the paint on. If it flickers, take the clip apart there "
-        "(--frames), or remove the flash before you decompose.",
+        "Step through these two frames with the paint on. If it flickers, take the clip apart "
+        "there (--frames), or remove the flash before you decompose.",
     ),
     Remedy(
         "changing brightness",
         r"the brightness changes a lot over the clip",
-        "Compare an edit in the first frame and in the last. If the light on it is uneven, decompose "
-        "shorter ranges (--frames).",
+        "Compare an edit in the first frame and in the last. If the light on it is uneven, "
+        "decompose shorter ranges (--frames).",
     ),
     Remedy(
         "background's plane",
@@ -142,7 +142,8 @@ REMEDIES = (
     Remedy(
         "rate made even",
         r"has a variable frame rate: of its",
-        "Nothing, if the rate is the one you asked for. Without --rate every picture is taken once.",
+        "Nothing, if the rate is the one you asked for. Without --rate every picture is taken "
+        "once.",
     ),
     Remedy(
         "variable rate",

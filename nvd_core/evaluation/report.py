@@ -86,7 +86,8 @@ def evaluate(
 ) -> dict:
     """Measure `shot` and write its `report/`; returns what report.json holds.
 
-    `page`: write index.html too, to look at it in a browser. `truth` is a folder as docs/reference/truth-folder.md describes, `tracks` a file of points,
+    `page`: write index.html too, to look at it in a browser.
+    `truth` is a folder as docs/reference/truth-folder.md describes, `tracks` a file of points,
     `lpips` a file with AlexNet's weights. NvdError where files are missing or damaged, and where
     another process writes into the folder.
     """

@@ -105,7 +105,7 @@ def _context(shot: Shot, report: dict, pictured: Pictured) -> dict:
             {
                 "name": layer.name,
                 "kind": layer.kind,
-                "size": f"{layer.texture_width} × {layer.texture_height}",
+                "size": (layer.texture_width, layer.texture_height),
                 "verdict": verdicts[layer.name],
                 "coverage": report["coverage"][layer.name],
                 "pictures": {k: Markup(uri) for k, uri in pictured.textures[layer.name].items()},
