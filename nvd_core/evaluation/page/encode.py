@@ -15,7 +15,7 @@ _MOST_SIDE = 16383  # pixels along a side of a WebP
 class Encoder:
     """Encodes pictures of one kind, each into at most `share` bytes of WebP.
 
-    It begins a little better than the last picture came out, since the next is likely the same.
+    It begins as the last picture came out, since the next is likely the same.
     """
 
     def __init__(self, share: int) -> None:
@@ -27,13 +27,18 @@ class Encoder:
 
         What does not even fit at its smallest comes out that small.
         """
-        level = max(self._level - 1, 0)
-        while True:
-            data, smallest = _webp(picture, level)
-            if len(data) <= self.share or smallest:
-                self._level = level
-                return data
+        level = self._level
+        data, smallest = _webp(picture, level)
+        while len(data) > self.share and not smallest:
             level += 1
+            data, smallest = _webp(picture, level)
+        while 0 < level <= self._level:
+            better, _ = _webp(picture, level - 1)
+            if len(better) > self.share:
+                break
+            data, level = better, level - 1
+        self._level = level
+        return data
 
 
 def data_uri(data: bytes) -> str:

@@ -93,11 +93,10 @@ class Gatherer:
         """All pictures, those of the textures made last."""
         layers = self.shot.names
         share = TEXTURES_BYTES // (4 * len(layers))
-        encoder = Encoder(share)
         textures = {}
         for n, name in enumerate(layers):
             made = self._texture(n, name)
-            textures[name] = {kind: data_uri(encoder.encode(p)) for kind, p in made.items()}
+            textures[name] = {kind: data_uri(Encoder(share).encode(p)) for kind, p in made.items()}
         painted = [layers[n] for n in self._deltas]
         return Pictured(self.numbers, self._frames, textures, painted, self.problems)
 

@@ -27,9 +27,14 @@ _LONGEST_TEXT = 2000  # letters of a caution or a name; what cuts a clip has may
 
 def write_page(shot: Shot, report: dict, pictured: Pictured) -> None:
     """Write the page on `shot` beside report.json, from what that holds and the pictures."""
-    text = render("page.html.j2", script="page.js", **_context(shot, report, pictured))
+    text = page_text(shot, report, pictured)
     with written_beside(inside(shot.report, PAGE)) as temporary:
         temporary.write_text(text, "utf-8")
+
+
+def page_text(shot: Shot, report: dict, pictured: Pictured) -> str:
+    """The page itself."""
+    return render("page.html.j2", script="page.js", **_context(shot, report, pictured))
 
 
 def render(template: str, *, script: str | None = None, **context: Any) -> str:
