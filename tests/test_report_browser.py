@@ -107,7 +107,6 @@ def test_it_plays_and_pauses(page):
 
 
 def test_the_wipe_shows_the_edit_on_its_right(page, seen):
-    page.key("2")
     half = seen()
     middle = half.shape[1] // 2
     left, right = half[:, : middle - 30], half[:, middle + 30 :]
@@ -131,6 +130,7 @@ def test_the_wipe_shows_the_edit_on_its_right(page, seen):
 
 
 def test_difference_and_overlays(page, seen):
+    page.key("1")
     plain = seen()
     page.key("d")
     assert seen().mean() < 0.3 * plain.mean()  # the reconstruction is next to the shot

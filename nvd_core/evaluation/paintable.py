@@ -81,7 +81,7 @@ MEASURES = (
         "alpha_iou",
         "Outline",
         "",
-        0.80,
+        0.85,
         0.60,
         "the edge of the layer misses its mask in places, so paint may spill or be cut off there",
         "the layer is not the object that its mask marks",
@@ -91,8 +91,8 @@ MEASURES = (
         "psnr_without_residual_by_layer",
         "Texture",
         "dB",
-        22.0,
-        17.0,
+        20.0,
+        15.0,
         "the texture alone shows the surface roughly: fine paint may drift from what is under it",
         "the texture does not look like the surface: paint slides over it",
         "PSNR inside the layer from its texture without the light.",
@@ -135,8 +135,11 @@ class Verdict:
         return WORDS[self.light]
 
 
-def judge(report: Mapping, name: str) -> Verdict:
-    """The verdict on the layer `name` by the figures of a `report`, the worst of them."""
+def judge(report: Mapping, name: str, is_object: bool = True) -> Verdict:
+    """The verdict on the layer `name` by the figures of a `report`, the worst of them.
+
+    Of an object that had no masks it is said that its outline was not checked.
+    """
     rows = []
     for measure in MEASURES:
         value = report.get(measure.key, {}).get(name)
@@ -148,7 +151,8 @@ def judge(report: Mapping, name: str) -> Verdict:
     worst = max((light for _, _, light in rows), key=_ORDER.index)
     found = [row for row in rows if row[2] == worst]
     if worst in (GREEN, GREY):
-        return Verdict(worst, _good(rows), (*rows,))
+        unchecked = is_object and report["alpha_iou"].get(name) is None
+        return Verdict(worst, _good(rows, unchecked), (*rows,))
     measure, value, _ = found[0]
     text = measure.red if worst == RED else measure.amber
     more = [m.title.lower() for m, _, _ in found[1:]]
@@ -158,14 +162,15 @@ def judge(report: Mapping, name: str) -> Verdict:
     )
 
 
-def _good(rows: list[tuple[Measure, float | None, str]]) -> str:
+def _good(rows: list[tuple[Measure, float | None, str]], unchecked: bool) -> str:
     values = {measure.key: (measure, value) for measure, value, _ in rows if value is not None}
     told = [
         _named(*values[key])
         for key in ("flicker_by_layer", "folded_by_layer", "psnr_without_residual_by_layer")
         if key in values
     ]
-    return f"Its coordinates are steady and without folds ({', '.join(told)})."
+    outline = "; its outline was not checked, as it had no masks" if unchecked else ""
+    return f"Its coordinates are steady and without folds ({', '.join(told)}){outline}."
 
 
 def _named(measure: Measure, value: float | None) -> str:

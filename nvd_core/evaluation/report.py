@@ -265,7 +265,10 @@ def _figures(shot: Shot, measured: Measured) -> dict:
             round(value, 3) for value in measured.without_residual.per_frame
         ],
     }
-    verdicts = {name: judge(report, name) for name in layers}
+    verdicts = {
+        layer.name: judge(report, layer.name, layer.kind == "object")
+        for layer in shot.manifest.layers
+    }
     report["paintable"] = {
         name: {"light": verdict.light, "reason": verdict.reason}
         for name, verdict in verdicts.items()

@@ -6,7 +6,7 @@
   const stage = id("stage"), scrub = id("scrub"), wipe = id("wipe"), tip = id("tip");
   const count = data.numbers.length;
   const titles = { reconstruction: "Reconstruction", edit: "Edit" };
-  const state = { at: 0, lower: "reconstruction", over: "", difference: false, timer: 0 };
+  const state = { at: 0, lower: data.frames.edit ? "edit" : "reconstruction", over: "", difference: false, timer: 0 };
 
   stage.style.setProperty("--ratio", data.ratio);
   for (const tick of all(".tick")) tick.style.top = tick.dataset.share + "%";
@@ -107,6 +107,11 @@
     id("ramped").hidden = kind !== "heat";
   }
 
+  function fill() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else id("full").closest(".viewer").querySelector(".stagebox").requestFullscreen();
+  }
+
   // the wipe: dragged on the picture, or moved by its own slider
   const drag = (event) => {
     const box = stage.getBoundingClientRect();
@@ -150,6 +155,7 @@
 
   scrub.addEventListener("input", () => go(Number(scrub.value)));
   id("play").addEventListener("click", () => play(!state.timer));
+  id("full").addEventListener("click", fill);
   id("difference").addEventListener("click", () => difference(!state.difference));
   for (const button of all("[data-lower]"))
     button.addEventListener("click", () => compare(button.dataset.lower));
@@ -172,6 +178,7 @@
     2: () => compare("edit"),
     d: () => difference(!state.difference),
     m: () => overlay(state.over === "mattes" ? "" : "mattes"),
+    f: fill,
     h: () => overlay(state.over === "heat" ? "" : "heat"),
   };
   document.addEventListener("keydown", (event) => {

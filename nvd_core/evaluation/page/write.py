@@ -85,7 +85,8 @@ def _digest(text: str) -> str:
 
 def _context(shot: Shot, report: dict, pictured: Pictured) -> dict:
     clip, drawn = shot.manifest.clip, chart(*_curves(report))
-    verdicts = {name: judge(report, name) for name in shot.names}
+    layers = shot.manifest.layers
+    verdicts = {layer.name: judge(report, layer.name, layer.kind == "object") for layer in layers}
     aspect = clip.picture.pixel_aspect
     own = from_text(clip.numbers, clip.frames) if clip.numbers else None
     data = {
@@ -116,7 +117,7 @@ def _context(shot: Shot, report: dict, pictured: Pictured) -> dict:
                 "pictures": {k: Markup(uri) for k, uri in pictured.textures[layer.name].items()},
                 "painted": layer.name in pictured.painted,
             }
-            for layer in shot.manifest.layers
+            for layer in layers
         ],
         "measures": MEASURES,
         "pictured": pictured,
