@@ -1,11 +1,10 @@
 """The report's page in a real browser: its script runs, and does what the page offers.
 
-Skipped, with the reason, where no Chromium is installed.
+Skipped, with the reason, where no Chromium is installed; failed where one is promised.
 """
 
 import numpy as np
 import pytest
-from helpers import chromium
 
 from nvd_core.evaluation.report import evaluate
 from nvd_core.media.images import read_image, write_image
@@ -18,10 +17,8 @@ AT = "document.body.dataset.frame"
 
 
 @pytest.fixture(scope="module")
-def shot(tmp_path_factory, synthetic):
+def shot(tmp_path_factory, synthetic, chromium):
     """A painted shot with its report."""
-    if chromium.found() is None:
-        pytest.skip(f"no browser: none of {', '.join(chromium.NAMES)} is installed")
     shot = synthetic.make_shot(
         tmp_path_factory.mktemp("page") / "shot <b>.nvd", frames=COUNT, width=96, height=72
     )
@@ -33,7 +30,7 @@ def shot(tmp_path_factory, synthetic):
 
 
 @pytest.fixture
-def page(shot, tmp_path):
+def page(shot, tmp_path, chromium):
     with chromium.Page(tmp_path / "profile") as page:
         page.open(shot.report / "index.html")
         yield page
