@@ -98,6 +98,15 @@ def synthetic():
 
 
 @pytest.fixture(scope="session")
+def chromium():
+    """A browser: `Page`(empty folder), with what that says and asks for. Skips without one."""
+    helper = _helper("chromium")
+    names = ", ".join(helper.NAMES)
+    promises.need("browser", None if helper.found() else f"no browser: none of {names} is there")
+    return helper
+
+
+@pytest.fixture(scope="session")
 def full_disk():
     """Disks that are full when one wants: `small_disk`(folder, size), `files_up_to`(size)."""
     return _helper("full_disk")

@@ -31,6 +31,14 @@ def test_the_wheel_says_that_it_has_types(package):
     assert "nvd_core/py.typed" in engine_of(package).namelist()
 
 
+def test_the_wheel_has_all_that_the_reports_page_is_made_of(package):
+    page = ROOT / "nvd_core" / "evaluation" / "page"
+    made_of = {path.name for path in page.iterdir() if path.is_file()}
+    assert {"page.html.j2", "runs.html.j2", "look.css", "page.js"} <= made_of
+    inside = set(engine_of(package).namelist())
+    assert {f"nvd_core/evaluation/page/{name}" for name in made_of} <= inside
+
+
 def engine_of(package: zipfile.ZipFile) -> zipfile.ZipFile:
     (name,) = [name for name in package.namelist() if name.startswith("engine_package/")]
     return zipfile.ZipFile(io.BytesIO(package.read(name)))

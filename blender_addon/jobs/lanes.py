@@ -17,6 +17,7 @@ LANES = {
     "strip": "render",
     "render": "render",
     "paint": "render",
+    "evaluate": "render",
     "frame canvas": "render",
     "install": "engine",
     "test": "engine",

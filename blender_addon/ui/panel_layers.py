@@ -12,6 +12,7 @@ from ..paint import preview
 from ..shot import edit_files, painting, shots
 from ..strip import strips
 from ..strip.render_job import queue_render
+from ..strip.report_job import open_report, queue_evaluate, report_page
 from .frame_operators import draw_canvas
 from .on_shot import OnLayer, OnShot, shot_scene
 
@@ -151,6 +152,29 @@ class NVD_OT_to_strip(OnShot, bpy.types.Operator):
         return "Rendering; see Jobs in the Sequencer's sidebar"
 
 
+class NVD_OT_evaluate(OnShot, bpy.types.Operator):
+    """Measure how well the shot was decomposed, and make a report to look at"""
+
+    bl_idname = "nvd.evaluate"
+    bl_label = "Evaluate"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    def work(self, _context, scene, entry):
+        queue_evaluate(entry, scene, find_engine().python)
+        return "Evaluating; see Jobs in the Sequencer's sidebar"
+
+
+class NVD_OT_open_report(OnShot, bpy.types.Operator):
+    """Open the report in the browser: frames, textures, and what can be painted on"""
+
+    bl_idname = "nvd.open_report"
+    bl_label = "Open Report"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    def work(self, _context, _scene, entry):
+        open_report(entry)
+
+
 class NVD_UL_shots(bpy.types.UIList):
     """The shots of the scene."""
 
@@ -201,6 +225,10 @@ class _Layers:
         row.operator("nvd.save_edits", icon="FILE_TICK")
         if preview.message():
             layout.label(text=preview.message(), icon="INFO")
+        row = layout.row(align=True)
+        if report_page(entry) is not None:
+            row.operator("nvd.open_report", icon="URL")
+        row.operator("nvd.evaluate", icon="VIEWZOOM")
         draw_canvas(layout, entry)
         _draw_strips(layout, scene, entry)
 
@@ -259,6 +287,8 @@ _CLASSES = (
     NVD_OT_preview,
     NVD_OT_find_again,
     NVD_OT_to_strip,
+    NVD_OT_evaluate,
+    NVD_OT_open_report,
     NVD_UL_shots,
     NVD_UL_layers,
     NVD_PT_layers_sequencer,

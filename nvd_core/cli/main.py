@@ -265,6 +265,7 @@ def _evaluate(parsed: argparse.Namespace, progress: Progress) -> dict:
         truth=parsed.truth,
         tracks=parsed.tracks,
         lpips=parsed.lpips,
+        page=parsed.page,
     )
 
 
@@ -450,6 +451,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--truth", type=Path, metavar="DIR", help="folder of a clip's truth")
     evaluate.add_argument("--tracks", type=Path, metavar="FILE", help=".npz of points to follow")
     evaluate.add_argument("--lpips", type=Path, metavar="FILE", help="AlexNet weights for LPIPS")
+    evaluate.add_argument(
+        "--no-page", dest="page", action="store_false", help="figures and pictures, no index.html"
+    )
     evaluate.set_defaults(command=_evaluate)
 
     info = commands.add_parser("info", help="say what a decomposition folder holds")

@@ -69,6 +69,26 @@ class PsnrMeter:
 
 
 @dataclass
+class LayerPsnrMeter:
+    """PSNR over a layer's own pixels of all frames: those where its alpha is above OPAQUE."""
+
+    error: float = 0.0  # sum of squares
+    values: int = 0
+
+    def add(self, image: np.ndarray, true: np.ndarray, alpha: np.ndarray) -> None:
+        """Take in a frame [H, W, 3], what it should be, and the layer's alpha [H, W]."""
+        inside = alpha > OPAQUE
+        difference = image[inside].astype(np.float64) - true[inside]
+        self.error += float(np.sum(difference * difference))
+        self.values += difference.size
+
+    @property
+    def value(self) -> float | None:
+        """dB; None for a layer without pixels."""
+        return psnr(self.error / self.values) if self.values else None
+
+
+@dataclass
 class IouMeter:
     """Agreement of a layer's alpha with its mask: intersections by unions, both summed up."""
 

@@ -15,9 +15,12 @@ from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.plate import check_frame, read_frame
 from nvd_core.editing.uncovered import over_frame, uncovered
 from nvd_core.evaluation import pictures
+from nvd_core.evaluation.layer_meters import LayerMeters
 from nvd_core.evaluation.lpips import Lpips
-from nvd_core.evaluation.metrics import FoldMeter, IouMeter, PsnrMeter, ssim
-from nvd_core.evaluation.stretch import StretchMeter
+from nvd_core.evaluation.metrics import PsnrMeter, ssim
+from nvd_core.evaluation.page.gather import Gatherer
+from nvd_core.evaluation.page.write import write_page
+from nvd_core.evaluation.paintable import judge
 from nvd_core.evaluation.truth.compare import measure_tracks, measure_truth
 from nvd_core.media.images import (
     encode_srgb,
@@ -62,10 +65,7 @@ class Measured:
     ssims: list[float] = field(default_factory=list)
     ssims_without_residual: list[float] = field(default_factory=list)
     lpips: list[float] = field(default_factory=list)
-    stretches: dict[str, StretchMeter] = field(default_factory=dict)
-    coverage: dict[str, float] = field(default_factory=dict)
-    folds: dict[str, FoldMeter] = field(default_factory=dict)
-    ious: dict[str, IouMeter] = field(default_factory=dict)
+    layers: dict[str, LayerMeters] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,11 @@ def evaluate(
     truth: Path | None = None,
     tracks: Path | None = None,
     lpips: Path | None = None,
+    page: bool = True,
 ) -> dict:
     """Measure `shot` and write its `report/`; returns what report.json holds.
 
+    `page`: write index.html too, to look at it in a browser.
     `truth` is a folder as docs/reference/truth-folder.md describes, `tracks` a file of points,
     `lpips` a file with AlexNet's weights. NvdError where files are missing or damaged, and where
     another process writes into the folder.
@@ -95,24 +97,23 @@ def evaluate(
     first = shot.frame_path(0)
     check_frame(shot, first, image_layout(first))  # before arrays of the clip's size are made
     with writing(shot.folder, "nvd evaluate", progress):
-        return _evaluate(shot, progress, truth, tracks, lpips)
+        return _evaluate(shot, progress, truth, tracks, lpips, page)
 
 
 def _evaluate(
-    shot: Shot, progress: Progress, truth: Path | None, tracks: Path | None, lpips: Path | None
+    shot: Shot,
+    progress: Progress,
+    truth: Path | None,
+    tracks: Path | None,
+    lpips: Path | None,
+    page: bool,
 ) -> dict:
     distance = Lpips(lpips) if lpips else None
     compared = measure_truth(shot, truth, progress) if truth else None
     tracked = measure_tracks(shot, tracks, progress) if tracks else None
     kernels, textures = _prepared(shot)
-    measured = Measured(
-        folds={name: FoldMeter() for name in shot.names},
-        stretches={
-            layer.name: StretchMeter((layer.texture_width, layer.texture_height))
-            for layer in shot.manifest.layers
-        },
-        coverage={name: _coverage(shot, name) for name in shot.names},
-    )
+    measured = Measured(layers={layer.name: LayerMeters(layer) for layer in shot.manifest.layers})
+    gatherer = Gatherer(shot) if page else None
     pictured = sorted({0, shot.frames // 2, shot.frames - 1})
     rows, labels = [], []
     numbers = range(shot.frames)
@@ -134,7 +135,10 @@ def _evaluate(
             measured.ssims_without_residual.append(ssim(unlit, true))
             if distance:
                 measured.lpips.append(distance(image, true))
-            _measure_layers(shot, index, maps, measured)
+            for n, (name, meters) in enumerate(measured.layers.items()):
+                meters.add(maps, n, true, image, unlit, _mask(shot, name, index))
+            if gatherer:
+                gatherer.add(index, true, image, maps)
             if index in pictured:
                 edited = kernels.checkerboard(true, maps)
                 row = _frame_pictures(true, image, maps, edited)
@@ -151,6 +155,8 @@ def _evaluate(
     report |= {} if tracked is None else {"tracks": tracked}
     report = without_nan(report)
     write_json(inside(shot.report, "report.json"), report)
+    if gatherer:
+        write_page(shot, report, gatherer.done())
     for text in report["cautions"]:
         progress.caution(text)
     return report
@@ -181,22 +187,20 @@ def _checkerboard(colours: np.ndarray, n: int) -> np.ndarray:
     return (0.6 * (tint * (0.25 + 0.75 * board) - colours)).astype(np.float32)
 
 
-def _measure_layers(shot: Shot, index: int, maps: FrameMaps, measured: Measured) -> None:
-    for n, name in enumerate(shot.names):
-        measured.folds[name].add(maps, n)
-        measured.stretches[name].add(maps, n)
-        path = shot.mask_path(name, index)
-        if there(path.is_file):
-            size = image_size(path)
-            if size != _size(shot):
-                raise NvdError(
-                    f"the mask {path} has another size than the clip",
-                    expected="{1} x {0}".format(*_size(shot)),
-                    found="{1} x {0}".format(*size),
-                    remedy=f"restore it, or remove {path.parent} to go without",
-                )
-            mask = to_integers(to_float(read_image(path))[..., 0], np.uint8)
-            measured.ious.setdefault(name, IouMeter()).add(maps.uva[n, ..., 2], mask)
+def _mask(shot: Shot, name: str, index: int) -> np.ndarray | None:
+    """The coarse mask of a layer in a frame, uint8 [H, W]; None where there is none."""
+    path = shot.mask_path(name, index)
+    if not there(path.is_file):
+        return None
+    size = image_size(path)
+    if size != _size(shot):
+        raise NvdError(
+            f"the mask {path} has another size than the clip",
+            expected="{1} x {0}".format(*_size(shot)),
+            found="{1} x {0}".format(*size),
+            remedy=f"restore it, or remove {path.parent} to go without",
+        )
+    return to_integers(to_float(read_image(path))[..., 0], np.uint8)
 
 
 def _size(shot: Shot) -> tuple[int, int]:
@@ -239,8 +243,9 @@ def _write_pictures(shot: Shot, shown: dict[str, np.ndarray]) -> None:
 
 
 def _figures(shot: Shot, measured: Measured) -> dict:
-    folded = {name: meter.value for name, meter in measured.folds.items()}
-    total = sum(meter.total for meter in measured.folds.values())
+    layers = measured.layers
+    folds = [meters.folds for meters in layers.values()]
+    total = sum(meter.total for meter in folds)
     report = {
         "schema": SCHEMA,
         "version": VERSION,
@@ -251,12 +256,28 @@ def _figures(shot: Shot, measured: Measured) -> dict:
         "ssim_without_residual": _mean(measured.ssims_without_residual),
         "lpips": _mean(measured.lpips),
         "lpips_note": "AlexNet" if measured.lpips else NO_LPIPS,
-        "alpha_iou": {n: _rounded(meter.value) for n, meter in measured.ious.items()},
-        "folded": _rounded(sum(m.folded for m in measured.folds.values()) / max(total, 1)),
-        "folded_by_layer": {name: _rounded(share) for name, share in folded.items()},
-        "stretched_by_layer": {n: _rounded(m.value) for n, m in measured.stretches.items()},
-        "coverage": {name: _rounded(share) for name, share in measured.coverage.items()},
+        "alpha_iou": {n: _rounded(m.iou.value) for n, m in layers.items() if m.masks},
+        "folded": _rounded(sum(meter.folded for meter in folds) / max(total, 1)),
+        "folded_by_layer": {n: _rounded(m.folds.value) for n, m in layers.items()},
+        "stretched_by_layer": {n: _rounded(m.stretch.value) for n, m in layers.items()},
+        "flicker_by_layer": {n: _rounded(m.flicker.value) for n, m in layers.items()},
+        "psnr_by_layer": {n: _rounded(m.full.value) for n, m in layers.items()},
+        "psnr_without_residual_by_layer": {
+            n: _rounded(m.without_residual.value) for n, m in layers.items()
+        },
+        "coverage": {name: _rounded(_coverage(shot, name)) for name in layers},
         "psnr_per_frame": [round(value, 3) for value in measured.full.per_frame],
+        "psnr_without_residual_per_frame": [
+            round(value, 3) for value in measured.without_residual.per_frame
+        ],
+    }
+    verdicts = {
+        layer.name: judge(report, layer.name, layer.kind == "object")
+        for layer in shot.manifest.layers
+    }
+    report["paintable"] = {
+        name: {"light": verdict.light, "reason": verdict.reason}
+        for name, verdict in verdicts.items()
     }
     return report | {"cautions": [*shot.manifest.cautions, *cautions(report)]}
 

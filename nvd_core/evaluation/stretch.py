@@ -27,11 +27,7 @@ class StretchMeter:
 
     def add(self, maps: FrameMaps, n: int) -> None:
         """Take in layer `n` of a frame."""
-        texels = maps.uva[n, ..., :2].astype(np.float64) * self.size
-        inside = maps.uva[n, ..., 2] > OPAQUE
-        inside = inside[:-1, :-1] & inside[:-1, 1:] & inside[1:, :-1]
-        right = (texels[:-1, 1:] - texels[:-1, :-1])[inside]
-        below = (texels[1:, :-1] - texels[:-1, :-1])[inside]
+        _, right, below = jacobians(maps, n, self.size)
         largest, smallest = singular_values(right, below)
         self.extreme += int(np.count_nonzero((largest > EXTREME) | (smallest < 1 / EXTREME)))
         self.total += len(right)
@@ -40,6 +36,20 @@ class StretchMeter:
     def value(self) -> float | None:
         """The extreme share, 0 at best; None for a layer without pixels."""
         return self.extreme / self.total if self.total else None
+
+
+def jacobians(
+    maps: FrameMaps, n: int, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # bool [H-1, W-1], [N, 2], [N, 2]
+    """Which pixels belong to layer `n` with their right and lower neighbours, and what of texels,
+    counted right and up, a step to the right and one below is at each. `size` is the texture's.
+    """
+    texels = maps.uva[n, ..., :2].astype(np.float64) * size
+    inside = maps.uva[n, ..., 2] > OPAQUE
+    inside = inside[:-1, :-1] & inside[:-1, 1:] & inside[1:, :-1]
+    right = (texels[:-1, 1:] - texels[:-1, :-1])[inside]
+    below = (texels[1:, :-1] - texels[:-1, :-1])[inside]
+    return inside, right, below
 
 
 def singular_values(

@@ -1,6 +1,7 @@
 """What a machine may lack, and what was promised: then to lack it is a failure, not a skip.
 
-Set NVD_GPU_PROMISED=1 where there is a GPU, NVD_CLIPS_PROMISED=1 where the real clips lie: a test
+Set NVD_GPU_PROMISED=1 where there is a GPU, NVD_CLIPS_PROMISED=1 where the real clips lie,
+NVD_BROWSER_PROMISED=1 where a Chromium is installed: a test
 marked `gpu` or `clips` that would be skipped there for want of them fails in its place.
 """
 

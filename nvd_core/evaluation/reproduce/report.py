@@ -1,4 +1,4 @@
-"""The report of `nvd reproduce`: report.json, and report.html with pictures and plots."""
+"""The report of `nvd reproduce`: report.json, report.html with pictures and plots, index.html."""
 
 import dataclasses
 import datetime
@@ -11,7 +11,9 @@ import torch
 
 import nvd_core
 from nvd_core.evaluation import pictures
+from nvd_core.evaluation.page.write import PAGE
 from nvd_core.evaluation.plots import bars, lines
+from nvd_core.evaluation.reproduce.index import write_index
 from nvd_core.evaluation.reproduce.published import PublishedRow, rows_of
 from nvd_core.media.images import read_image, write_image
 from nvd_core.runtime.cores import usable_cores
@@ -20,7 +22,7 @@ from nvd_core.runtime.inside import inside
 from nvd_core.settings import PRESETS, to_dict
 
 SCHEMA, VERSION = "nvd.reproduction", 1
-REPORTS = "report.json", "report.html"
+REPORTS = "report.json", "report.html", PAGE
 
 COLUMNS = {
     "psnr": ("PSNR", ".2f"),
@@ -49,7 +51,10 @@ tr.published { color: #777 } tr.failed { color: #b03030 } img { max-width: 100% 
 
 
 def write_report(out: Path, records: list[dict], planned: int) -> None:
-    """Write `out`/report.json and report.html of the run records so far, of `planned` runs."""
+    """Write report.json, report.html and index.html into `out`.
+
+    They are of the run records so far, of `planned` runs.
+    """
     published = {record["clip"]: rows_of(record["clip"]) for record in records}
     facts = {
         "schema": SCHEMA,
@@ -70,6 +75,7 @@ def write_report(out: Path, records: list[dict], planned: int) -> None:
     )
     with written_beside(inside(out, REPORTS[1])) as temporary:
         temporary.write_text(page, "utf-8")
+    write_index(out, facts, records, COLUMNS, figure)
 
 
 def machine() -> str:

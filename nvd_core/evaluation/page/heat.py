@@ -1,0 +1,101 @@
+"""Stretch and folds as colours: over a frame, and gathered over a texture."""
+
+import cv2
+import numpy as np
+
+from nvd_core.evaluation.pictures import to_bytes
+from nvd_core.evaluation.stretch import EXTREME, jacobians, singular_values
+from nvd_core.shot.maps import FrameMaps
+
+RAMP = np.array(
+    [[0.99, 0.91, 0.51], [0.99, 0.68, 0.28], [0.91, 0.33, 0.22], [0.62, 0.09, 0.25]], np.float32
+)
+"""from no strain worth a colour to EXTREME; page.css shows the same"""
+FOLD = np.array([0.13, 0.78, 0.95], np.float32)
+FAINT = 0.35
+"""strain, as a share of EXTREME's, below which nothing is drawn"""
+_LONGEST = 320
+"""cells along the longer side of a texture"""
+
+
+class LayerHeat:
+    """Strain and folds of one layer over the frames that are pictured.
+
+    Strain is |log2| of the texels that a pixel spans in the worst direction, as a share of
+    EXTREME: 0 where a texel is a pixel wide, 1 where it is stretched or squeezed EXTREME times.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        """`size`: width and height of the texture."""
+        self.size = size
+        factor = min(1.0, _LONGEST / max(size))
+        self._shape = max(round(size[1] * factor), 1), max(round(size[0] * factor), 1)
+        cells = self._shape[0] * self._shape[1]
+        self._strain, self._folds = np.zeros(cells), np.zeros(cells)
+        self._count = np.zeros(cells)
+        self._signs = [0, 0]  # pixels whose mapping keeps its side, and turns it over
+
+    def add(self, maps: FrameMaps, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Take in layer `n` of a frame; which pixels [H-1, W-1] are the layer's, and of these [N]
+        the strain and whether they are folded.
+        """
+        inside, right, below = jacobians(maps, n, self.size)
+        strain = _strain(*singular_values(right, below))
+        determinant = right[:, 0] * below[:, 1] - right[:, 1] * below[:, 0]
+        counts = np.count_nonzero(determinant > 0), np.count_nonzero(determinant < 0)
+        self._signs = [known + new for known, new in zip(self._signs, counts, strict=True)]
+        # the rarer side is the folded one, as in FoldMeter
+        folded = determinant < 0 if self._signs[0] >= self._signs[1] else determinant > 0
+        height, width = self._shape
+        u, v = (maps.uva[n, :-1, :-1, c][inside] for c in (0, 1))
+        column = (u * width).astype(int).clip(0, width - 1)
+        row = ((1 - v) * height).astype(int).clip(0, height - 1)
+        cell = row * width + column
+        for sums, values in (
+            (self._strain, strain), (self._folds, folded), (self._count, np.ones(len(cell))),
+        ):  # fmt: skip
+            sums += np.bincount(cell, values, len(sums))
+        return inside, strain, folded
+
+    def over_texture(self, colours: np.ndarray) -> np.ndarray:
+        """The layer's texture [h, w, 3], 0..1, in grey with its strain and folds: uint8."""
+        height, width = colours.shape[:2]
+        count = np.maximum(self._count, 1)
+        heat = (
+            _coloured((self._strain / count).clip(0, 1), self._folds / count > 0.5)
+            * (self._count > 0)[:, None]
+        )
+        heat = heat.reshape(*self._shape, 4).astype(np.float32)
+        heat = cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR)
+        grey = np.repeat(colours.mean(2, keepdims=True), 3, axis=2) * 0.55 + 0.1
+        return to_bytes(grey * (1 - heat[..., 3:]) + heat[..., :3])
+
+
+def over_frame(
+    shape: tuple[int, int], parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    """What LayerHeat.add returned of every layer, as one picture uint8 RGBA [H, W, 4]."""
+    heat = np.zeros((*shape, 4), np.float32)
+    for inside, strain, folded in parts:
+        heat[:-1, :-1][inside] = _coloured(strain, folded)
+    colours = heat[..., :3] / np.maximum(heat[..., 3:], 1e-6)
+    return np.dstack([to_bytes(colours), to_bytes(heat[..., 3:])[..., 0]])
+
+
+def _strain(largest: np.ndarray, smallest: np.ndarray) -> np.ndarray:
+    least = EXTREME**-2  # what is beyond is all the same
+    worst = np.maximum(np.log2(np.maximum(largest, least)), -np.log2(np.maximum(smallest, least)))
+    return (worst / np.log2(EXTREME)).clip(0, 1)
+
+
+def _coloured(strain: np.ndarray, folded: np.ndarray) -> np.ndarray:
+    """RGBA [N, 4], premultiplied, of strain [N] and folds [N]."""
+    share = ((strain - FAINT) / (1 - FAINT)).clip(0, 1)
+    place = share * (len(RAMP) - 1)
+    low = place.astype(int).clip(0, len(RAMP) - 2)
+    mix = (place - low)[:, None]
+    colours = RAMP[low] * (1 - mix) + RAMP[low + 1] * mix
+    alpha = np.where(strain > FAINT, 0.35 + 0.5 * share, 0)
+    colours = np.where(folded[:, None], FOLD, colours)
+    alpha = np.where(folded, 0.95, alpha)[:, None]
+    return np.concatenate([colours * alpha, alpha], 1)

@@ -1,0 +1,85 @@
+"""Flicker of coordinates, and PSNR inside a layer: on maps whose answer is known."""
+
+import numpy as np
+import pytest
+
+from nvd_core.evaluation.flicker import FlickerMeter
+from nvd_core.evaluation.metrics import LayerPsnrMeter
+from nvd_core.shot.maps import FrameMaps
+
+HEIGHT, WIDTH = 60, 80
+TEXTURE = 160, 120
+"""a texel is half a pixel wide: what is measured is pixels, not texels"""
+
+
+def maps_of(x: np.ndarray, y: np.ndarray) -> FrameMaps:
+    """Maps that show the place (x, y) of a surface, pixels [H, W], at every pixel."""
+    u, v = (x + 20) / (WIDTH + 40), 1 - (y + 20) / (HEIGHT + 40)
+    return FrameMaps(np.stack([u, v, np.ones_like(u)], -1)[None].astype(np.float32), None)
+
+
+def measured(places) -> float | None:
+    meter = FlickerMeter(TEXTURE)
+    for t in range(12):
+        y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
+        meter.add(maps_of(*places(t, x, y)), 0)
+    return meter.value
+
+
+def test_steady_motion_does_not_flicker():
+    assert measured(lambda t, x, y: (x + 1.5 * t, y - 0.3 * t)) < 0.01
+
+
+def test_a_camera_that_shakes_and_zooms_does_not_flicker():
+    jolts = np.random.default_rng(0).normal(0, 2, (12, 2))
+
+    def places(t, x, y):
+        zoom = 1 + 0.02 * (-1) ** t
+        return zoom * x + jolts[t, 0], zoom * y + jolts[t, 1]
+
+    assert measured(places) < 0.01
+
+
+@pytest.mark.parametrize("size", [0.2, 1.0])
+def test_trembling_is_measured_in_pixels(size):
+    def places(t, x, y):
+        return x + size * np.sin(2.1 * t) * np.sin(y / 3), y
+
+    # second differences of sin(2.1 t) are 4 sin(1.05)^2 as large
+    wanted = size * 4 * np.sin(1.05) ** 2 / 2
+    assert 0.5 * wanted < measured(places) < 1.3 * wanted
+
+
+def test_a_few_torn_pixels_do_not_decide():
+    def places(t, x, y):
+        torn = (x > 74) & (t % 2 == 0)
+        return np.where(torn, x + 15, x), y
+
+    assert measured(places) < 0.2
+
+
+def test_too_little_is_nothing():
+    meter = FlickerMeter(TEXTURE)
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
+    for t in range(2):
+        meter.add(maps_of(x + t, y), 0)
+    assert meter.value is None
+    hidden = maps_of(x, y)
+    hidden.uva[..., 2] = 0
+    for _ in range(3):
+        meter.add(hidden, 0)
+    assert meter.value is None
+
+
+def test_psnr_of_a_layer_is_of_its_own_pixels():
+    meter = LayerPsnrMeter()
+    true = np.full((4, 6, 3), 0.5, np.float32)
+    image, alpha = true.copy(), np.zeros((4, 6), np.float32)
+    image[:, :3] += 0.1
+    image[:, 3:] += 0.4
+    assert meter.value is None
+    alpha[:, :3] = 1
+    meter.add(image, true, alpha)
+    assert meter.value == pytest.approx(20, abs=1e-3)
+    meter.add(true, true, np.zeros_like(alpha))  # a frame without the layer changes nothing
+    assert meter.value == pytest.approx(20, abs=1e-3)
