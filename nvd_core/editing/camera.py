@@ -43,6 +43,7 @@ from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import Values, check_values, lay_on_maps, read_values
 
 BORDER = 2
 """pixels around an object that count as known to be empty"""
@@ -62,6 +63,7 @@ def render_camera(
     codec: str | None = None,
     quality: int | None = None,
     audio: bool = True,
+    values: Values | None = None,
     progress: Progress | None = None,
     device: str = "auto",
 ) -> dict:
@@ -69,9 +71,10 @@ def render_camera(
 
     `keys` move the camera from where the clip was shot, or, with `hold`, from where frame `hold`
     was shot, whose background then stays still. `size` (width, height) of the picture; None: the
-    clip's. `edits`, `start`, `codec`, `quality` and `audio` as in `editing.render.render`. What no
-    frame saw of the background is black. Returns how many `frames`, in how many `seconds`, and
-    `out`. NvdError where the user has to do something, such as for a folder without its networks.
+    clip's. `edits`, `start`, `codec`, `quality`, `audio` and `values` as in
+    `editing.render.render`. What no frame saw of the background is black. Returns how many
+    `frames`, in how many `seconds`, and `out`. NvdError where the user has to do something, such as
+    for a folder without its networks.
     """
     started = time.perf_counter()
     progress = progress or Progress()
@@ -102,6 +105,8 @@ def render_camera(
         progress.caution(caution)
     files = files_of_output(out, named[first : last + 1])
     check_output(shot, files, named_edits(edits))
+    values = read_values(shot) if values is None else values
+    check_values(shot, values, "the values given")
     seen = SeenBackground(shot)
     textures = full_textures(shot, edit_paths(shot, edits or {}))
     on = choose_device(device)
@@ -120,6 +125,7 @@ def render_camera(
         progress.stage("camera", last - first + 1)
         for done, (t, places, background_uv) in enumerate(views):
             maps = view_maps(model, layout, seen, t, places, background_uv)
+            lay_on_maps(maps, shot.names, values, t)
             picture_of_t = stored_colours(kernel(blank, maps), blank[..., :0], picture)
             writer.write(named[t], picture_of_t)
             progress.update(done + 1)

@@ -36,8 +36,9 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import remove_temporaries_of, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.maps import frames_ahead, iter_maps
+from nvd_core.shot.maps import FrameMaps, frames_ahead, iter_maps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import Values, read_values, relight
 
 FILES = {
     "nuke": "{}.nk",
@@ -81,6 +82,7 @@ def hand_over(
     pattern = out / f"plate/plate.%04d{suffix}"
     named = output_numbers(shot, pattern, "source" if start is None else start)
     named = named[first : last + 1]
+    values = read_values(shot)
     images = {name: textures_of(shot, name, edits) for name in shot.names}
     over = HandOver(
         title=re.sub(r"[^\w-]+", "_", shot.folder.resolve().stem) or "shot",
@@ -102,10 +104,18 @@ def hand_over(
     remove_temporaries_of(files)
     for path, image in still.items():
         write_image(out / path, image)
-    _write_frames(shot, over, out, first, inverse, progress)
+    _write_frames(shot, over, out, first, inverse, values, progress)
     counted = "source" if start is None else start
     span = named[0], named[-1]
-    render(shot, out / over.result, edits, frames=span, start=counted, progress=progress)
+    render(
+        shot,
+        out / over.result,
+        edits,
+        frames=span,
+        start=counted,
+        values=values,
+        progress=progress,
+    )
     for program, name in zip(wanted, last_files, strict=False):
         _write_program(over, program, out / name)
     _write_text(out / WORDS, words(over, last_files[:-1], inverse))
@@ -143,7 +153,13 @@ def _programs(asked: Iterable[str]) -> list[str]:
 
 
 def _write_frames(
-    shot: Shot, over: HandOver, out: Path, first: int, inverse: bool, progress: Progress
+    shot: Shot,
+    over: HandOver,
+    out: Path,
+    first: int,
+    inverse: bool,
+    values: Values,
+    progress: Progress,
 ) -> None:
     """The plate and the maps, frame by frame."""
     clip = over.clip
@@ -152,7 +168,7 @@ def _write_frames(
     def write(item: tuple) -> None:
         t, number, maps = item
         write_plate(shot, t, frame_path(out / over.plate, number))
-        write_frame(over, out, number, maps, inverse)
+        write_frame(over, out, number, _with_values(over, maps, values, t), inverse)
 
     progress.stage("export", len(numbers))
     workers = frames_ahead(len(over.layers), clip.height, clip.width)
@@ -161,6 +177,18 @@ def _write_frames(
         with closing(in_order(write, items, workers)) as written:
             for done, _ in enumerate(written):
                 progress.update(done + 1)
+
+
+def _with_values(over: HandOver, maps: FrameMaps, values: Values, t: int) -> FrameMaps:
+    """The maps with the layers' values in their light, which multiplies the paint as visibility
+    does: so that mattes stay whole, for whatever else they are used for.
+    """
+    for n, layer in enumerate(over.layers):
+        visibility, light = values.at(layer.name, t)
+        relight(maps.residual[n], light)
+        if visibility != 1:
+            maps.residual[n] *= visibility
+    return maps
 
 
 def _write_program(over: HandOver, program: str, path: Path) -> None:
