@@ -206,18 +206,18 @@ def _painted_edit(
     path = shot.edit_path(name)
     below = read_image(path if path.is_file() else shot.texture_path(name))
     light, of_shot = None if lit else own.residual.copy(), own.residual
-    if light is not None:
+    shift: np.ndarray | float = 0.0
+    if light is not None and gain != 1:
+        # The frame below has the shot's own light, and only the paint another: a (e - c) is lit
         relight(light, gain)
+        shift = (light - of_shot) * _looked_up(load_texture(shot, name), own)
     added = None if lit else maps.added
     given = paint.colours
     if paint.base is not None:
-        given = _surface_kept(paint, _shown(shot, name, own, light, added))
+        given = _surface_kept(paint, _shown(shot, name, own, light, added) - shift)
     if added is not None:  # an additive residual: light that comes on top of any paint
         given = given - added
-    if gain != 1 and light is not None:
-        # The frame below has the shot's own light, and only the paint another: a (e - c) is lit
-        given = given + (light - of_shot) * _looked_up(load_texture(shot, name), own)
-    given = np.dstack([given, paint.opacity])
+    given = np.dstack([given + shift, paint.opacity])
     size = below.shape[1], below.shape[0]
     return _laid_over(below, paint_to_texture(given, own, size, light))
 
