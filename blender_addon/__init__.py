@@ -16,8 +16,8 @@ from .blender import undo
 from .decompose import properties
 from .jobs import runner
 from .paint import frame_canvas, preview
-from .shot import edit_files, painting, shot_events, shots
-from .strip import render_job
+from .shot import edit_files, painting, shot_events, shots, value_events
+from .strip import render_job, shot_frames
 from .ui import (
     frame_operators,
     job_operators,
@@ -36,6 +36,8 @@ _parts = (  # each has register() and unregister()
     undo,  # before the others: its handlers give the images back first
     shots,
     shot_events,
+    shot_frames,
+    value_events,
     painting,
     edit_files,
     preview,

@@ -107,6 +107,18 @@ def fcurves(block: bpy.types.ID) -> list[bpy.types.FCurve]:
     return curves + list(action.fcurves if action is not None else ())
 
 
+def remove_fcurve(block: bpy.types.ID, curve: bpy.types.FCurve) -> None:
+    """Delete keyframes of a block, whatever slot of its action has them."""
+    action = block.animation_data.action
+    if hasattr(action, "layers"):
+        strips = [strip for layer in action.layers for strip in layer.strips]
+        for bag in [bag for strip in strips for bag in strip.channelbags]:
+            if curve in list(bag.fcurves):
+                bag.fcurves.remove(curve)
+                return
+    action.fcurves.remove(curve)
+
+
 def set_alpha(tree, colour, alpha, *, apply: bool):
     """`colour` with another alpha; to `apply` it multiplies all four channels by it."""
     node = tree.nodes.new("CompositorNodeSetAlpha")
@@ -241,6 +253,14 @@ def start_gpu() -> None:
 
 # 5.0.1 has the modifier too, but crashes without a window
 STRIP_COMPOSITOR = bpy.app.version >= (5, 1, 0)
+
+
+def modifier_trees(scene: bpy.types.Scene) -> list[bpy.types.NodeTree]:
+    """The node trees of the scene's strip modifiers."""
+    editor = scene.sequence_editor if STRIP_COMPOSITOR else None
+    strips = editor.strips_all if editor else ()
+    trees = [getattr(m, "node_group", None) for strip in strips for m in strip.modifiers]
+    return [tree for tree in trees if tree is not None]
 
 
 def make_strips(scene: bpy.types.Scene):

@@ -210,10 +210,8 @@ def _draw_layer(layout, entry, layer) -> None:
     if layer.learned is not None:
         row.template_icon(icon_value=layout.icon(layer.learned), scale=2.6)
     column = row.column(align=True)
-    for what in ("Visibility", "Relight"):
-        socket = entry.amount(layer.name, what)
-        if socket is not None:
-            column.prop(socket, "default_value", text=what)
+    for what in ("visibility", "light"):
+        column.prop(layer, what)
     row, now = layout.row(align=True), painting.shown(layer)
     for what in painting.VIEWS:
         text = what.capitalize()
