@@ -25,6 +25,7 @@ from .ui import (
     panel_decompose,
     panel_layers,
     preferences,
+    value_operators,
 )
 
 _parts = (  # each has register() and unregister()
@@ -44,6 +45,7 @@ _parts = (  # each has register() and unregister()
     render_job,
     frame_canvas,
     frame_operators,
+    value_operators,
     panel_layers,
     operators,
     headless,

@@ -63,6 +63,30 @@ def values_of(entry) -> dict[tuple[str, str], Value]:
     return values
 
 
+def playhead(entry, scene: bpy.types.Scene) -> float:
+    """The frame of the shot's timeline that the window's `scene` stands at."""
+    if scene == entry.scene and scene != entry.id_data:
+        return timeline_frames(entry)[min(max(scene.frame_current - 1, 0), entry.frames - 1)]
+    return entry.id_data.frame_current
+
+
+def insert_key(entry, layer, what: str, frame: float) -> None:
+    """Key the value that the layer has now, at `frame` of the shot's timeline."""
+    layer.keyframe_insert(what, frame=frame)
+    follow(entry)
+
+
+def delete_key(entry, layer, what: str, frame: float) -> None:
+    """Delete the key at that frame; with the last one the value stands still as it is."""
+    if is_keyed(layer, what):
+        layer.keyframe_delete(what, frame=frame)
+        follow(entry)
+
+
+def is_keyed(layer, what: str) -> bool:
+    return _curve(layer.id_data, layer.path_from_id(what)) is not None
+
+
 def follow(entry) -> None:
     """Bring what is set at the shot's node to its layers, and the layers' values to all nodes."""
     if _state.busy or not entry.frames:

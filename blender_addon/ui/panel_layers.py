@@ -14,6 +14,7 @@ from ..strip import strips
 from ..strip.render_job import queue_render
 from .frame_operators import draw_canvas
 from .on_shot import OnLayer, OnShot, shot_scene
+from .value_operators import draw_values
 
 
 class NVD_OT_paint_layer(OnLayer, bpy.types.Operator):
@@ -210,8 +211,7 @@ def _draw_layer(layout, entry, layer) -> None:
     if layer.learned is not None:
         row.template_icon(icon_value=layout.icon(layer.learned), scale=2.6)
     column = row.column(align=True)
-    for what in ("visibility", "light"):
-        column.prop(layer, what)
+    draw_values(column, layer)
     row, now = layout.row(align=True), painting.shown(layer)
     for what in painting.VIEWS:
         text = what.capitalize()

@@ -327,3 +327,24 @@ def test_the_folder_s_own_door(folder, tmp_path):
     (folder / "edits/values.json").symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(ShotError):
         read_shot(folder)
+
+
+def test_the_button_keys_in_the_strip_s_timeline(entry):
+    """From the strip's scene, and from the one that composites it."""
+    scene, layer = entry.id_data, entry.layers["background"]
+    scene.frame_set(START + 1)
+    layer.light = 0.5
+    assert bpy.ops.nvd.key_value(layer="background", what="light") == {"FINISHED"}
+    bpy.context.window.scene = entry.scene
+    entry.scene.frame_set(3)
+    layer.light = 0.25
+    assert bpy.ops.nvd.key_value(layer="background", what="light") == {"FINISHED"}
+    (curve,) = compat.fcurves(scene)
+    keys = [tuple(p.co) for p in curve.keyframe_points]
+    assert keys == [(START + 1, 0.5), (START + 2, 0.25)]
+    relight = entry.group_node().inputs["background Relight"].path_from_id("default_value")
+    (curve,) = compat.fcurves(compat.compositor_tree(entry.scene))
+    assert curve.data_path == relight
+    assert [curve.evaluate(f) for f in (1, 2, 3)] == pytest.approx([0.5, 0.5, 0.25])
+    assert bpy.ops.nvd.key_value(layer="background", what="light", delete=True) == {"FINISHED"}
+    assert layer_values.values_of(entry)["background", "light"] == pytest.approx([0.5] * 3)
