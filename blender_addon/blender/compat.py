@@ -142,6 +142,20 @@ def straight(tree, colour):
     return node.outputs[0]
 
 
+def scale_to_size(tree, image):
+    """`image` brought to the size that the node's X and Y say, pixels; of that size it is kept."""
+    node = tree.nodes.new("CompositorNodeScale")
+    if "Type" in node.inputs:
+        node.inputs["Type"].default_value = "Absolute"
+    else:
+        node.space = "ABSOLUTE"
+    for side in ("Extension X", "Extension Y"):
+        if side in node.inputs:
+            node.inputs[side].default_value = "Extend"
+    feed(tree, image, node.inputs[0])
+    return node.outputs[0]
+
+
 def map_uv(tree, image, vector):
     """Look `image` up at `vector`, and multiply by its third value.
 
