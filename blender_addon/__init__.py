@@ -17,7 +17,7 @@ from .decompose import properties
 from .jobs import runner
 from .paint import frame_canvas, preview
 from .shot import edit_files, painting, shot_events, shots, value_events
-from .strip import render_job, shot_frames
+from .strip import refresh, render_job, shot_frames
 from .ui import (
     frame_operators,
     job_operators,
@@ -39,6 +39,7 @@ _parts = (  # each has register() and unregister()
     shot_events,
     shot_frames,
     value_events,
+    refresh,
     painting,
     edit_files,
     preview,

@@ -156,6 +156,21 @@ def scale_to_size(tree, image):
     return node.outputs[0]
 
 
+def scale_to_fill(tree, image):
+    """`image` stretched to all of the picture that is composited."""
+    node = tree.nodes.new("CompositorNodeScale")
+    if "Type" in node.inputs:
+        node.inputs["Type"].default_value = "Render Size"
+        node.inputs["Frame Type"].default_value = "Stretch"
+    else:
+        node.space, node.frame_method = "RENDER_SIZE", "STRETCH"
+    for side in ("Extension X", "Extension Y"):
+        if side in node.inputs:
+            node.inputs[side].default_value = "Extend"
+    feed(tree, image, node.inputs[0])
+    return node.outputs[0]
+
+
 def map_uv(tree, image, vector):
     """Look `image` up at `vector`, and multiply by its third value.
 
@@ -192,6 +207,12 @@ def strips(scene: bpy.types.Scene):
     if editor is None:
         return ()
     return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def all_strips(scene: bpy.types.Scene):
+    """The scene's strips, those in meta strips too."""
+    editor = scene.sequence_editor
+    return getattr(editor, STRIPS) if editor is not None else ()
 
 
 def strip_span(strip) -> tuple[int, int]:
@@ -271,8 +292,7 @@ STRIP_COMPOSITOR = bpy.app.version >= (5, 1, 0)
 
 def modifier_trees(scene: bpy.types.Scene) -> list[bpy.types.NodeTree]:
     """The node trees of the scene's strip modifiers."""
-    editor = scene.sequence_editor if STRIP_COMPOSITOR else None
-    strips = editor.strips_all if editor else ()
+    strips = all_strips(scene) if STRIP_COMPOSITOR else ()
     trees = [getattr(m, "node_group", None) for strip in strips for m in strip.modifiers]
     return [tree for tree in trees if tree is not None]
 

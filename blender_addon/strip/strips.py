@@ -200,7 +200,9 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
             part.frame_start = start
     output = tree.nodes.new("NodeGroupOutput")
     output.location = (640, 0)
-    tree.links.new(node.outputs[0], output.inputs[0])
+    filling = compat.scale_to_fill(tree, node.outputs[0])  # the shot may be smaller than the source
+    filling.node.location = (480, 0)
+    tree.links.new(filling, output.inputs[0])
     modifier = source.modifiers.new("Painted", "COMPOSITOR")
     modifier.node_group = tree
     layer_values.follow(entry)
