@@ -9,7 +9,7 @@ import pytest
 import blender_addon
 from blender_addon.blender import compat
 from blender_addon.shot import painting, shots
-from blender_addon.strip import strips
+from blender_addon.strip import refresh, strips
 
 pytestmark = pytest.mark.slow
 START = 10
@@ -91,3 +91,25 @@ def test_new_paint_shows_without_refresh_all(folder, tmp_path, timeline, way, re
     found = [reference.psnr(a, b) for a, b in pairwise(pictures)]
     print(found)
     assert max(found) < 20
+
+
+def test_refreshing_comes_to_rest(folder, timeline, monkeypatch):
+    """Asking strips for new pictures is no reason to ask them again."""
+    scene = scene_of(160, 90)
+    strip = timeline.image_strip(scene, folder, START)
+    entry = shots.add_shot(folder, scene, strip=strip.name)
+    strips.add_scene_strip(entry, scene)
+    if compat.STRIP_COMPOSITOR:
+        strips.add_modifier(entry, scene)
+    for _ in range(3):
+        bpy.context.view_layer.update()
+    calls, real = [], refresh.refresh
+    monkeypatch.setattr(refresh, "refresh", lambda: (calls.append(1), real()))
+    paint(entry, (1, 0, 1))
+    for _ in range(4):
+        bpy.context.view_layer.update()
+    assert 1 <= len(calls) <= 2
+    entry.layers["background"].light = 0.5
+    for _ in range(4):
+        bpy.context.view_layer.update()
+    assert len(calls) <= 4
