@@ -16,8 +16,8 @@ from .blender import undo, words
 from .decompose import properties
 from .jobs import runner
 from .paint import frame_canvas, preview
-from .shot import edit_files, painting, shot_events, shots
-from .strip import render_job
+from .shot import edit_files, painting, shot_events, shots, value_events
+from .strip import refresh, render_job, shot_frames
 from .ui import (
     frame_operators,
     job_operators,
@@ -25,6 +25,7 @@ from .ui import (
     panel_decompose,
     panel_layers,
     preferences,
+    value_operators,
 )
 
 _parts = (  # each has register() and unregister()
@@ -37,12 +38,16 @@ _parts = (  # each has register() and unregister()
     undo,  # before the others: its handlers give the images back first
     shots,
     shot_events,
+    shot_frames,
+    value_events,
+    refresh,
     painting,
     edit_files,
     preview,
     render_job,
     frame_canvas,
     frame_operators,
+    value_operators,
     panel_layers,
     operators,
     headless,

@@ -107,6 +107,18 @@ def fcurves(block: bpy.types.ID) -> list[bpy.types.FCurve]:
     return curves + list(action.fcurves if action is not None else ())
 
 
+def remove_fcurve(block: bpy.types.ID, curve: bpy.types.FCurve) -> None:
+    """Delete keyframes of a block, whatever slot of its action has them."""
+    action = block.animation_data.action
+    if hasattr(action, "layers"):
+        strips = [strip for layer in action.layers for strip in layer.strips]
+        for bag in [bag for strip in strips for bag in strip.channelbags]:
+            if curve in list(bag.fcurves):
+                bag.fcurves.remove(curve)
+                return
+    action.fcurves.remove(curve)
+
+
 def set_alpha(tree, colour, alpha, *, apply: bool):
     """`colour` with another alpha; to `apply` it multiplies all four channels by it."""
     node = tree.nodes.new("CompositorNodeSetAlpha")
@@ -127,6 +139,35 @@ def straight(tree, colour):
     else:
         node.mapping = "PREMUL_TO_STRAIGHT"
     feed(tree, colour, node.inputs[0])
+    return node.outputs[0]
+
+
+def scale_to_size(tree, image):
+    """`image` brought to the size that the node's X and Y say, pixels; of that size it is kept."""
+    node = tree.nodes.new("CompositorNodeScale")
+    if "Type" in node.inputs:
+        node.inputs["Type"].default_value = "Absolute"
+    else:
+        node.space = "ABSOLUTE"
+    for side in ("Extension X", "Extension Y"):
+        if side in node.inputs:
+            node.inputs[side].default_value = "Extend"
+    feed(tree, image, node.inputs[0])
+    return node.outputs[0]
+
+
+def scale_to_fill(tree, image):
+    """`image` stretched to all of the picture that is composited."""
+    node = tree.nodes.new("CompositorNodeScale")
+    if "Type" in node.inputs:
+        node.inputs["Type"].default_value = "Render Size"
+        node.inputs["Frame Type"].default_value = "Stretch"
+    else:
+        node.space, node.frame_method = "RENDER_SIZE", "STRETCH"
+    for side in ("Extension X", "Extension Y"):
+        if side in node.inputs:
+            node.inputs[side].default_value = "Extend"
+    feed(tree, image, node.inputs[0])
     return node.outputs[0]
 
 
@@ -166,6 +207,12 @@ def strips(scene: bpy.types.Scene):
     if editor is None:
         return ()
     return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def all_strips(scene: bpy.types.Scene):
+    """The scene's strips, those in meta strips too."""
+    editor = scene.sequence_editor
+    return getattr(editor, STRIPS) if editor is not None else ()
 
 
 def strip_span(strip) -> tuple[int, int]:
@@ -241,6 +288,13 @@ def start_gpu() -> None:
 
 # 5.0.1 has the modifier too, but crashes without a window
 STRIP_COMPOSITOR = bpy.app.version >= (5, 1, 0)
+
+
+def modifier_trees(scene: bpy.types.Scene) -> list[bpy.types.NodeTree]:
+    """The node trees of the scene's strip modifiers."""
+    strips = all_strips(scene) if STRIP_COMPOSITOR else ()
+    trees = [getattr(m, "node_group", None) for strip in strips for m in strip.modifiers]
+    return [tree for tree in trees if tree is not None]
 
 
 def make_strips(scene: bpy.types.Scene):

@@ -16,7 +16,9 @@ from bpy.app.handlers import persistent
 from ..blender import compat
 from ..blender.handlers import register_handlers_factory
 from ..blender.pixels import STORED
+from ..blender.redraw import redraw
 from ..errors import AddonError
+from ..shot import layer_values
 from ..shot.exr import ExrError
 from ..shot.folder import ShotError
 from ..shot.painting import is_unsaved
@@ -135,8 +137,8 @@ class Preview:
             maps = self.cache.get(index, layer.name)
             place, light = shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:])
             known = self._uploaded[layer.name] = index, place, light
-        sockets = [entry.amount(layer.name, what) for what in ("Visibility", "Relight")]
-        amounts = [1.0 if socket is None else socket.default_value for socket in sockets]
+        kinds = ("visibility", "light")
+        amounts = [layer_values.value_at(entry, layer, what, index) for what in kinds]
         images = layer.image, layer.base
         edit, base = map(shader.from_image, images)
         dead_zone = DEAD_ZONE if layer.base != layer.learned else 0.0
@@ -197,7 +199,7 @@ def stop() -> None:
         _live.preview.close()
     _live.preview, _live.message = None, ""
     shader.forget_shaders()
-    _redraw()
+    redraw()
 
 
 def running() -> Preview | None:
@@ -237,7 +239,7 @@ def _follow(scene, _depsgraph=None) -> None:
         _live.message = ""
     except AddonError as error:
         _live.message = str(error)
-    _redraw()
+    redraw()
 
 
 @persistent
@@ -283,7 +285,7 @@ def _draw(where: str) -> None:
         if scale > 0:
             corner = right - scale * width - 8, bottom + 8
             shader.draw(picture, corner, scale * width, scale * height, power=True)
-        _redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
+        redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
         return
     scene = compat.sequencer_scene(bpy.context)
     if not 0 <= _live.frame < _live.preview.shot.frames:
@@ -303,13 +305,6 @@ def _free_corner(area, region) -> tuple[int, int]:
         elif other.alignment == "BOTTOM":
             bottom = max(bottom, other.y + other.height - region.y)
     return right, bottom
-
-
-def _redraw(*kinds: str) -> None:
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in (kinds or ("IMAGE_EDITOR", "SEQUENCE_EDITOR")):
-                area.tag_redraw()
 
 
 def register():

@@ -18,6 +18,7 @@ Where a premultiplied plate's alpha is 0 the plate passes.
 
 An edit of another size than the texture is compared with the texture brought to that size
 (resample.py), and small differences fade out: `set_texture` follows an edit that changes its size.
+Whatever else is linked to a layer's Edit, a movie or another picture, is brought to that size.
 """
 
 from collections.abc import Mapping
@@ -181,6 +182,9 @@ def set_texture(
     for side, value in zip(("Width", "Height"), texture.size, strict=True):
         if side in lookup.inputs:
             lookup.inputs[side].default_value = value
+    fit = tree.nodes.get(f"{layer} fit")  # groups of older versions have none
+    if fit is not None:
+        fit.inputs["X"].default_value, fit.inputs["Y"].default_value = texture.size
 
 
 def image_node(tree, image, label: str, at, *, frames: int = 0, layer: str = ""):
@@ -232,6 +236,11 @@ def _interface(tree, layers, mode, has_frame: bool) -> None:
         declare(f"{layer} Relight", "NodeSocketFloat", 1.0, falls)
 
 
+def _place_socket(socket, label: str, at):
+    _place(socket.node, label, at)
+    return socket
+
+
 def _inputs(tree, at, *names):
     """A Group Input node that shows only the sockets `names`, which are returned."""
     node = _place(tree.nodes.new("NodeGroupInput"), "", at)
@@ -257,9 +266,15 @@ def _layer(tree, layer, texture, maps, frames, mode, row):
     (edit,) = _inputs(tree, (-600, top - 260), f"{layer} Edit")
     names = f"{layer} Visibility", f"{layer} Relight"
     visibility, relight = _inputs(tree, (800, top - 440), *names)
+    edit = _place_socket(
+        compat.scale_to_size(tree, edit), "To the texture's size", (-500, top - 360)
+    )
+    edit.node.name = f"{layer} fit"
     painted = step(compat.separate_colour(tree, edit)["Alpha"], "Edit's alpha", 1, 260)
     edit = _encoded(tree, edit, f"{layer} edit", (-400, top - 260))
-    paint = step(compat.mix(tree, "SUBTRACT", edit, learned), "Edit - learned", 1, 0)
+    # In this order the size is that of what was learned, to the pixel, whatever is linked
+    less = _place_socket(compat.mix(tree, "SUBTRACT", learned, edit), "Learned - edit", (0, top))
+    paint = step(compat.mix(tree, "SUBTRACT", (0, 0, 0, 1), less), "Edit - learned", 1, 0)
     fade = tree.nodes.new("CompositorNodeGroup")
     fade.node_tree, fade.name = _fade_group(), f"{layer} fade"
     compat.feed(tree, paint, fade.inputs[0])

@@ -23,7 +23,8 @@ from ..blender.handlers import register_handlers_factory
 from ..blender.inside import inside_path
 from ..blender.pixels import read_pixels, write_pixels
 from ..blender.undo import keep_packed, put_in_place, watch
-from . import file_stamps
+from ..errors import AddonError
+from . import file_stamps, layer_values
 from .folder import ShotError
 from .patterns import kind_of, pattern
 from .resample import DEAD_ZONE
@@ -61,7 +62,8 @@ def save_edits(entry: NVD_PG_shot) -> list[Path]:
 
     Each is written beside and renamed, so that a crash or a full disk leaves the old one whole,
     and the paint in Blender. ShotError where that happens, and where another program has changed a
-    file since; the other layers are written all the same.
+    file since; the other layers are written all the same. Visibility and relight are written too,
+    into the folder's edits/values.json.
     """
     unsaved = [layer for layer in entry.layers if is_unsaved(layer)]
     if unsaved and entry.missing:
@@ -72,6 +74,10 @@ def save_edits(entry: NVD_PG_shot) -> list[Path]:
             files.append(save_image(layer.edit, entry))
         except ShotError as error:
             refusals.append(error)
+    try:
+        layer_values.save(entry)
+    except AddonError as error:
+        refusals.append(error)
     if refusals:
         raise refusals[0]
     return files
@@ -231,7 +237,7 @@ def _before_save(_path) -> None:
     for entry in all_shots():
         try:
             save_edits(entry)
-        except ShotError as error:
+        except AddonError as error:
             print(f"Neural Video Layers: {error}; the paint is kept in the .blend")
             for layer in entry.layers:
                 if layer.edit is not None and layer.edit.is_dirty:

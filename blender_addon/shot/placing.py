@@ -22,8 +22,10 @@ def place(
     scene: bpy.types.Scene,
     group: bpy.types.NodeTree,
     images: dict[Path, bpy.types.Image],
-) -> None:
-    """Let the scene's compositor use `group`, in the node of the one before where there is one."""
+) -> bpy.types.Node:
+    """Let the scene's compositor use `group`, in the node of the one before where there is one;
+    returns that node.
+    """
     tree = compat.compositor_tree(scene)
     node = next((n for n in _made_for(tree, shot) if getattr(n, "node_tree", None)), None)
     fresh = node is None
@@ -44,6 +46,7 @@ def place(
     for old in list(bpy.data.node_groups):
         if old.get("nvd_folder") == str(shot.folder) and old.users == 0:
             bpy.data.node_groups.remove(old)
+    return node
 
 
 def _made_for(tree: bpy.types.NodeTree, shot: Shot) -> list[bpy.types.Node]:

@@ -11,26 +11,59 @@ loads and undoes.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import bpy
 from bpy.props import (
     BoolProperty,
     CollectionProperty,
+    FloatProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
 )
 
 from ..blender import compat
+from ..blender.redraw import redraw
 from ..blender.undo import watch
-from . import file_stamps, nodes
+from ..errors import AddonError
+from . import file_stamps, layer_values, nodes
 from .folder import Shot, ShotError, read_shot
 from .patterns import kind_of, pattern
 from .resample import learned_at
 from .scripting import image_of, open_shot
+from .values_file import MOST, read_values
 
 CHOOSE = "press Find Again and choose where it is now"
+
+
+def _after_set(layer: "NVD_PG_layer", _context) -> None:
+    """A value that was set shows at once."""
+    path = layer.path_from_id().rpartition(".layers[")[0]
+    with suppress(AddonError):  # the timer comes back to it
+        layer_values.follow(layer.id_data.path_resolve(path))
+    redraw()
+
+
+class Amount:
+    """A layer's value as scripts of older versions know it, by the name of the node's input."""
+
+    def __init__(self, layer: "NVD_PG_layer", what: str):
+        self._layer, self._what = layer, what
+
+    @property
+    def default_value(self) -> float:
+        return getattr(self._layer, self._what)
+
+    @default_value.setter
+    def default_value(self, value: float) -> None:
+        setattr(self._layer, self._what, value)
+
+    def keyframe_insert(self, _name: str = "default_value", frame: float | None = None) -> bool:
+        """Key it, in the timeline of the scene that lists the shot."""
+        at = self._layer.id_data.frame_current if frame is None else frame
+        return self._layer.keyframe_insert(self._what, frame=at)
 
 
 class NVD_PG_layer(bpy.types.PropertyGroup):
@@ -40,6 +73,25 @@ class NVD_PG_layer(bpy.types.PropertyGroup):
     learned: PointerProperty(type=bpy.types.Image)
     base: PointerProperty(type=bpy.types.Image, description="What was learned, at the edit's size")
     shown: PointerProperty(type=bpy.types.Image, description="In place of the edit, if any")
+    visibility: FloatProperty(
+        name="Visibility",
+        description="How much of the layer's paint shows; of the layer itself where the shot is "
+        "composited in full",
+        default=1.0,
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        update=_after_set,
+    )
+    light: FloatProperty(
+        name="Relight",
+        description="How much of the shot's changing light falls on the layer",
+        default=1.0,
+        min=0.0,
+        max=MOST["light"],
+        soft_max=2.0,
+        update=_after_set,
+    )
     taken_back: PointerProperty(type=bpy.types.Image, description="Paint that was taken off")
 
     @property
@@ -65,6 +117,9 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
     active_layer: IntProperty(name="Layer")
     strip: StringProperty(name="Strip", description="The strip that it was made from")
     first_frame: IntProperty(name="First Frame", description="Frame of the strip's source, from 0")
+    frames: IntProperty(name="Frames", description="How many the clip has; 0: not known")
+    values_seen: StringProperty(description="What visibility and relight were in the folder")
+    values_saved: StringProperty(description="What they were here when that was read or written")
     canvas: PointerProperty(type=bpy.types.Image, description="A frame that is painted on")
     canvas_frame: IntProperty(name="Canvas Frame", description="Which of the shot's, from 0")
     canvas_lit: BoolProperty(
@@ -108,10 +163,13 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
         by_inputs = "delta" if "Frame" in node.inputs else "full"  # groups of older versions
         return node.node_tree.get("nvd_mode", by_inputs)
 
-    def amount(self, layer: str, what: str) -> bpy.types.NodeSocket | None:
-        """The input "Visibility" or "Relight" of a layer, to be shown, set or animated."""
-        node = self.group_node()
-        return node.inputs.get(f"{layer} {what}") if node else None
+    def amount(self, layer: str, what: str) -> Amount | None:
+        """The "Visibility" or "Relight" of a layer, to be set or keyed: its `visibility` or
+        `light`, under the names of the node's inputs.
+        """
+        own = self.layers.get(layer)
+        kinds = {called: kind for kind, called in layer_values.INPUTS.items()}
+        return Amount(own, kinds[what]) if own else None
 
 
 def add_shot(
@@ -135,9 +193,11 @@ def add_shot(
     """
     scene = scene or bpy.context.scene
     shot = read_shot(folder)
+    values = read_values(shot)
     entry = next((entry for entry in scene.nvd_shots if entry.path == shot.folder), None)
     if entry is not None and not rebuild and _is_open(entry, shot):
         scene.nvd_shot = list(scene.nvd_shots).index(entry)
+        layer_values.take_up(entry, shot, values)
         return entry
     target = scene if not own_scene else entry.scene if entry else None
     fresh = target is None
@@ -157,8 +217,17 @@ def add_shot(
     if first_frame is not None:
         entry.first_frame = first_frame
     _take_images(entry, shot)
+    layer_values.take_up(entry, shot, values)
     scene.nvd_shot = list(scene.nvd_shots).index(entry)
     return entry
+
+
+def take_up_file(entry: NVD_PG_shot) -> None:
+    """Set visibility and relight as the shot's folder has them, where others changed them there;
+    and take over what an older version kept at the node. ShotError where the folder refuses.
+    """
+    shot = entry.read()
+    layer_values.take_up(entry, shot, read_values(shot))
 
 
 def _is_open(entry: NVD_PG_shot, shot: Shot) -> bool:

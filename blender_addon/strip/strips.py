@@ -21,7 +21,7 @@ import bpy
 from ..blender import compat
 from ..blender.inside import inside
 from ..jobs.process import clean_environment, engine_command, hidden
-from ..shot import nodes
+from ..shot import layer_values, nodes
 from ..shot.folder import Shot, ShotError
 from ..shot.painting import save_edits
 from ..shot.scripting import frames_space
@@ -80,6 +80,9 @@ def render_to_strip(
 
     `progress` is called with frames done and in all. ShotError where the engine fails.
     """
+    source = strip_named(scene, entry.strip)
+    if source is not None:
+        alignment(entry, entry.read(), source)  # keys lie where the strip shows the shot
     save_edits(entry)
     shot, pattern = entry.read(), render_pattern(entry)
     process = subprocess.Popen(
@@ -197,9 +200,12 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
             part.frame_start = start
     output = tree.nodes.new("NodeGroupOutput")
     output.location = (640, 0)
-    tree.links.new(node.outputs[0], output.inputs[0])
+    filling = compat.scale_to_fill(tree, node.outputs[0])  # the shot may be smaller than the source
+    filling.node.location = (480, 0)
+    tree.links.new(filling, output.inputs[0])
     modifier = source.modifiers.new("Painted", "COMPOSITOR")
     modifier.node_group = tree
+    layer_values.follow(entry)
     return modifier
 
 

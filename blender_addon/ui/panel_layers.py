@@ -15,6 +15,7 @@ from ..strip.render_job import queue_render
 from ..strip.report_job import open_report, queue_evaluate, report_page
 from .frame_operators import draw_canvas
 from .on_shot import OnLayer, OnShot, shot_scene
+from .value_operators import draw_values
 
 
 class NVD_OT_paint_layer(OnLayer, bpy.types.Operator):
@@ -238,10 +239,7 @@ def _draw_layer(layout, entry, layer) -> None:
     if layer.learned is not None:
         row.template_icon(icon_value=layout.icon(layer.learned), scale=2.6)
     column = row.column(align=True)
-    for what in ("Visibility", "Relight"):
-        socket = entry.amount(layer.name, what)
-        if socket is not None:
-            column.prop(socket, "default_value", text=what)
+    draw_values(column, layer)
     row, now = layout.row(align=True), painting.shown(layer)
     for what in painting.VIEWS:
         text = what.capitalize()

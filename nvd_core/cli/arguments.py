@@ -112,6 +112,46 @@ def add_edits(command: argparse.ArgumentParser) -> None:
     )
 
 
+def named_number(text: str) -> tuple[str, float]:
+    name, separator, value = text.partition("=")
+    match = re.fullmatch(r"[0-9]{1,9}(?:\.[0-9]{0,15})?|\.[0-9]{1,15}", value)
+    if not (name and separator and match):
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=NUMBER, such as bear=0.5, found {shown(text)}"
+        )
+    return name, float(value)
+
+
+def add_values(command: argparse.ArgumentParser) -> None:
+    """`--hide`, `--visibility` and `--light`: the layers' values in place of the folder's own."""
+    command.add_argument(
+        "--hide",
+        action="append",
+        default=[],
+        metavar="LAYER",
+        help="leave this layer's paint out (--mode full: the layer); may be given again",
+    )
+    for what, text in (
+        ("visibility", "how much of the layer's paint shows, 0 to 1"),
+        ("light", "how much of the shot's changing light falls on the layer, 0 to 100"),
+    ):
+        command.add_argument(
+            f"--{what}",
+            type=named_number,
+            action="append",
+            default=[],
+            metavar="LAYER=VALUE",
+            help=text,
+        )
+
+
+def given_values(parsed: argparse.Namespace) -> list[tuple[str, str, float]]:
+    """What `add_values` has read: layer, visibility or light, value."""
+    hidden = [(name, "visibility", 0.0) for name in parsed.hide]
+    visible = [(name, "visibility", value) for name, value in parsed.visibility]
+    return hidden + visible + [(name, "light", value) for name, value in parsed.light]
+
+
 def add_frames(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--frames", type=frame_range, metavar="A-B", help="counted from 0, or as --start says"

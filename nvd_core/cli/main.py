@@ -17,6 +17,7 @@ from nvd_core.cli.arguments import (
     add_frames,
     add_image_numbers,
     add_output_format,
+    add_values,
     assignment,
     frame_rate,
     named_path,
@@ -24,7 +25,7 @@ from nvd_core.cli.arguments import (
     start_number,
     whole,
 )
-from nvd_core.cli.commands import add_commands
+from nvd_core.cli.commands import add_commands, changed_values
 from nvd_core.cli.stopping import CANCELLED, end_at_once, stop_with_stdin, stopping
 from nvd_core.cli.unexpected import DEBUG, foreseen, unexpected
 from nvd_core.runtime.cores import limit_threads
@@ -238,8 +239,9 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.editing.render import render
     from nvd_core.shot.shot import Shot
 
+    shot = Shot.open(parsed.shot)
     return render(
-        Shot.open(parsed.shot),
+        shot,
         parsed.out,
         dict(parsed.edit),
         mode=parsed.mode,
@@ -252,6 +254,7 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         again=parsed.again,
         start=parsed.start,
         layer=parsed.layer,
+        values=changed_values(shot, parsed),
     )
 
 
@@ -436,6 +439,7 @@ def _parser() -> argparse.ArgumentParser:
         help="movie (.mp4 .mov .mkv .webm .mxf) or pattern such as %%05d.png",
     )
     add_edits(render)
+    add_values(render)
     render.add_argument("--mode", choices=("delta", "full"), default="delta")
     add_frames(render)
     add_image_numbers(render)

@@ -44,6 +44,7 @@ from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import Values, check_values, lay_on_maps, read_values
 
 BORDER = 2
 """pixels around an object that count as known to be empty"""
@@ -63,6 +64,7 @@ def render_camera(
     codec: str | None = None,
     quality: int | None = None,
     audio: bool = True,
+    values: Values | None = None,
     progress: Progress | None = None,
     device: str = "auto",
 ) -> dict:
@@ -70,9 +72,10 @@ def render_camera(
 
     `keys` move the camera from where the clip was shot, or, with `hold`, from where frame `hold`
     was shot, whose background then stays still. `size` (width, height) of the picture; None: the
-    clip's. `edits`, `start`, `codec`, `quality` and `audio` as in `editing.render.render`. What no
-    frame saw of the background is black. Returns how many `frames`, in how many `seconds`, and
-    `out`. NvdError where the user has to do something, such as for a folder without its networks.
+    clip's. `edits`, `start`, `codec`, `quality`, `audio` and `values` as in
+    `editing.render.render`. What no frame saw of the background is black. Returns how many
+    `frames`, in how many `seconds`, and `out`. NvdError where the user has to do something, such as
+    for a folder without its networks.
     """
     started = time.perf_counter()
     progress = progress or Progress()
@@ -103,6 +106,8 @@ def render_camera(
         progress.caution(caution)
     files = files_of_output(out, named[first : last + 1])
     check_output(shot, files, named_edits(edits))
+    values = read_values(shot) if values is None else values
+    check_values(shot, values, "the values given")
     seen = SeenBackground(shot)
     textures = full_textures(shot, edit_paths(shot, edits or {}))
     on = choose_device(device)
@@ -121,6 +126,7 @@ def render_camera(
         for done, (t, places, background_uv) in enumerate(views):
             garbage = garbage_of(shot, t)
             maps = view_maps(model, layout, seen, t, places, background_uv, garbage)
+            lay_on_maps(maps, shot.names, values, t)
             picture_of_t = stored_colours(kernel(blank, maps), blank[..., :0], picture)
             writer.write(named[t], picture_of_t)
             progress.update(done + 1)

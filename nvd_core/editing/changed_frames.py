@@ -21,6 +21,7 @@ from nvd_core.runtime.files import write_json
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.tile_index import TileIndex, changed_tiles, checksum, texels_of
+from nvd_core.shot.values import PLAIN, Values
 
 _DIGEST = 16  # bytes
 _PATIENCE = 10.0  # seconds for others to note what they rendered
@@ -29,11 +30,18 @@ _PATIENCE = 10.0  # seconds for others to note what they rendered
 class ChangedFrames:
     """What the frames show of `textures` by the layer's name: deltas, or whole textures.
 
-    Where a texture is 0 it does not show.
+    Where a texture is 0 it does not show, nor where the layer's visibility in `values` is.
     """
 
-    def __init__(self, shot: Shot, textures: dict[str, np.ndarray], frames: Iterable[int]) -> None:
+    def __init__(
+        self,
+        shot: Shot,
+        textures: dict[str, np.ndarray],
+        frames: Iterable[int],
+        values: Values = PLAIN,
+    ) -> None:
         self._shot, self._textures, self._frames = shot, textures, list(frames)
+        self._values = values
         self._digests: dict[str, np.ndarray] = {}  # uint8 [rows, columns, _DIGEST]
 
     @cached_property
@@ -60,11 +68,10 @@ class ChangedFrames:
 
     def shows(self, t: int) -> bool:
         """Whether frame `t` may show something of the textures."""
+        visible = [name for name in self._textures if self._values.at(name, t)[0] > 0]
         if t not in self._indexed:
-            return True
-        return any(
-            (self._index.tiles[name][t] & tiles).any() for name, tiles in self._tiles.items()
-        )
+            return bool(visible)
+        return any((self._index.tiles[name][t] & self._tiles[name]).any() for name in visible)
 
     def key(self, t: int, settings: dict) -> str | None:
         """Equal keys and `settings` mean equal frames; None where none is known."""
@@ -75,7 +82,10 @@ class ChangedFrames:
         total.update(json.dumps(files).encode())
         for name, tiles in self._tiles.items():
             seen = self._index.tiles[name][t] & tiles
-            if seen.any():
+            amounts = self._values.at(name, t)
+            if seen.any() and amounts[0] > 0:
+                if amounts != (1, 1):
+                    total.update(json.dumps(amounts).encode())
                 place = name, self._textures[name].shape, self._shot.names
                 total.update(json.dumps(place).encode())
                 total.update(np.packbits(seen).tobytes())

@@ -28,6 +28,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.shot.manifest import ClipRecord
 from nvd_core.shot.maps import FrameMaps, iter_maps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import Values, relight
 
 
 class CleanPlate:
@@ -36,9 +37,11 @@ class CleanPlate:
     NvdError where the folder came without its networks, or light is added to all layers at once.
     """
 
-    def __init__(self, shot: Shot, edits: dict[str, Path], clip: ClipRecord) -> None:
-        """`clip` is the shot's own, or that of its plate as light."""
-        self._shot, self._clip = shot, clip
+    def __init__(
+        self, shot: Shot, edits: dict[str, Path], values: Values, clip: ClipRecord
+    ) -> None:
+        """`values` say how it is lit; `clip` is the shot's own, or that of its plate as light."""
+        self._shot, self._values, self._clip = shot, values, clip
         self._model = trained_model(shot)
         if self._model.kind == "additive":
             raise NvdError(
@@ -76,6 +79,7 @@ class CleanPlate:
         with closing(iter_maps(self._shot, numbers, self._shot.names[-1:])) as all_maps:
             for t, maps in zip(numbers, all_maps, strict=True):
                 uncover(maps, self._model, self._layout, t)
+                relight(maps.residual[0], self._values.at(self._shot.names[-1], t)[1])
                 yield stored_colours(self._kernel(blank, maps), blank[..., :0], self._picture)
 
 

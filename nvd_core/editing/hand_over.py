@@ -44,8 +44,9 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import remove_temporaries_of, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.maps import frames_ahead, iter_maps
+from nvd_core.shot.maps import FrameMaps, frames_ahead, iter_maps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import Values, read_values, relight
 
 if TYPE_CHECKING:
     from nvd_core.editing.clean_plate import CleanPlate
@@ -95,7 +96,8 @@ def hand_over(
     pattern = out / f"plate/plate.%04d{suffix}"
     named = output_numbers(shot, pattern, "source" if start is None else start)
     named = named[first : last + 1]
-    clean = _clean_plate(shot, edits, progress) if clean_plate else None
+    values = read_values(shot)
+    clean = _clean_plate(shot, edits, values, progress) if clean_plate else None
     images = {name: textures_of(shot, name, edits) for name in shot.names}
     over = HandOver(
         title=re.sub(r"[^\w-]+", "_", shot.folder.resolve().stem) or "shot",
@@ -120,7 +122,7 @@ def hand_over(
     remove_temporaries_of(files)
     for path, image in still.items():
         write_image(out / path, image)
-    _write_frames(shot, over, out, first, inverse, progress)
+    _write_frames(shot, over, out, first, inverse, values, progress)
     if clean and over.clean_plate:
         _write_clean_plate(clean, over, out, first, progress)
     if space:
@@ -128,8 +130,15 @@ def hand_over(
         _write_light(shot, over, out, edits, first, progress)
     else:
         counted = "source" if start is None else start
-        span = named[0], named[-1]
-        render(shot, out / over.result, edits, frames=span, start=counted, progress=progress)
+        render(
+            shot,
+            out / over.result,
+            edits,
+            frames=(named[0], named[-1]),
+            start=counted,
+            values=values,
+            progress=progress,
+        )
     for program, name in zip(wanted, last_files, strict=False):
         _write_program(over, program, out / name)
     _write_text(out / WORDS, words(over, last_files[:-1], inverse))
@@ -156,7 +165,13 @@ def _programs(asked: Iterable[str]) -> list[str]:
 
 
 def _write_frames(
-    shot: Shot, over: HandOver, out: Path, first: int, inverse: bool, progress: Progress
+    shot: Shot,
+    over: HandOver,
+    out: Path,
+    first: int,
+    inverse: bool,
+    values: Values,
+    progress: Progress,
 ) -> None:
     """The plate and the maps, frame by frame."""
     clip = over.clip
@@ -165,7 +180,7 @@ def _write_frames(
     def write(item: tuple) -> None:
         t, number, maps = item
         write_plate(shot, t, frame_path(out / over.plate, number))
-        write_frame(over, out, number, maps, inverse)
+        write_frame(over, out, number, _with_values(over, maps, values, t), inverse)
 
     progress.stage("export", len(numbers))
     workers = frames_ahead(len(over.layers), clip.height, clip.width)
@@ -188,12 +203,14 @@ def _write_light(
             progress.update(done + 1)
 
 
-def _clean_plate(shot: Shot, edits: dict[str, Path], progress: Progress) -> "CleanPlate | None":
+def _clean_plate(
+    shot: Shot, edits: dict[str, Path], values: Values, progress: Progress
+) -> "CleanPlate | None":
     """The background alone; None, with a caution, where the folder does not have it."""
     from nvd_core.editing.clean_plate import CleanPlate  # torch takes seconds to import
 
     try:
-        return CleanPlate(shot, edits, handed_clip(shot.manifest.clip))
+        return CleanPlate(shot, edits, values, handed_clip(shot.manifest.clip))
     except NvdError as error:
         progress.caution(f"no clean plate is handed over: {error}")
         return None
@@ -208,6 +225,18 @@ def _write_clean_plate(
         for done, (number, frame) in enumerate(zip(over.numbers, frames, strict=True)):
             writer.write(number, frame)
             progress.update(done + 1)
+
+
+def _with_values(over: HandOver, maps: FrameMaps, values: Values, t: int) -> FrameMaps:
+    """The maps with the layers' values in their light, which multiplies the paint as visibility
+    does: so that mattes stay whole, for whatever else they are used for.
+    """
+    for n, layer in enumerate(over.layers):
+        visibility, light = values.at(layer.name, t)
+        relight(maps.residual[n], light)
+        if visibility != 1:
+            maps.residual[n] *= visibility
+    return maps
 
 
 def _write_program(over: HandOver, program: str, path: Path) -> None:

@@ -17,18 +17,24 @@ from nvd_core.media.working import stored_colours
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot.maps import iter_maps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import PLAIN, Values, lay_on_maps
 
 
 class LayerAlone:
     """Frames [H, W, 4] of the layer `name`: its texture, edited and lit, at the layer's alpha.
 
     The alpha is that of the maps, so that what stands in front is cut out and the layers' alphas
-    sum to 1; it is multiplied by the picture's own. Linear frames are premultiplied, in the clip's
-    primaries or space; integers straight, black where alpha is 0.
+    sum to 1; it is multiplied by the picture's own, and by the layer's visibility. Linear frames
+    are premultiplied, in the clip's primaries or space; integers straight, black where alpha is 0.
     """
 
     def __init__(
-        self, shot: Shot, name: str, edits: dict[str, Path] | None, depth: int | str | None
+        self,
+        shot: Shot,
+        name: str,
+        edits: dict[str, Path] | None,
+        depth: int | str | None,
+        values: Values = PLAIN,
     ) -> None:
         self._shot, self._number = shot, shot.names.index(shot.layer(name).name)
         self._clip = shot.manifest.clip
@@ -36,7 +42,7 @@ class LayerAlone:
         path = edit_paths(shot, edits or {}).get(name)
         texture = load_edit(shot, name, path).full if path else load_texture(shot, name)
         self._kernel = make_kernel({0: texture}, "full", self._clip.is_linear, "cpu")
-        self._name = name
+        self._name, self._values = name, values
 
     @property
     def alpha(self) -> str:
@@ -54,6 +60,7 @@ class LayerAlone:
                         expected="light that multiplies (the setting residual: multiplicative)",
                         remedy="render without --layer, or decompose with the default settings",
                     )
+                lay_on_maps(maps, [self._name], self._values, t)
                 opacity = maps.uva[0, ..., 2:].copy()
                 maps.uva[0, ..., 2] = opacity[..., 0] > 0
                 yield self._frame(self._kernel(self._blank(), maps), opacity * self._cover(t))

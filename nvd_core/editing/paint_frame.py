@@ -35,6 +35,7 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import ClipRecord
 from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import read_values, relight
 
 NOTICED = 0.01
 """share of a layer's painted texels above which colours that had to be clipped are a caution"""
@@ -63,10 +64,10 @@ def paint_frame(
     """Take the paint of `image`, of the clip's size, from `frame` (from 0) onto the layers.
 
     `image` is read as `read_paint` says. A layer takes the paint where it is opaque in that frame;
-    `layers` restricts it to some. The paint looks in that frame as it was painted, or, `lit`, is
-    the surface's colour, on which the shot's light plays. It is laid over edits/<layer>.png, at
-    that image's size and depth; or over a copy of it in the folder `out`. Other texels keep their
-    values, bit for bit.
+    `layers` restricts it to some, and without it none that is hidden takes any. The paint looks in
+    that frame as it was painted, or, `lit`, is the surface's colour, on which the shot's light
+    plays. It is laid over edits/<layer>.png, at that image's size and depth; or over a copy of it
+    in the folder `out`. Other texels keep their values, bit for bit.
 
     Returns the `frame`; `painted`, texels by layer; `clipped`, those of them, by layer, whose
     colour would have to be above what the edit can hold, if any; `images`, the files by layer.
@@ -79,6 +80,9 @@ def paint_frame(
     names = [
         name for name in shot.names if name in {shot.layer(n).name for n in layers or shot.names}
     ]
+    values = read_values(shot)
+    hidden = [] if layers else [name for name in names if values.at(name, frame)[0] == 0]
+    names = [name for name in names if name not in hidden]
     folder = None if out is None else Path(out)
     if folder is not None:
         files = [folder / shot.edit_path(name).name for name in names]
@@ -92,14 +96,15 @@ def paint_frame(
         maps = read_maps(shot.map_path(frame), shot.names, (clip.height, clip.width))
         progress.stage("paint", len(names))
         for done, name in enumerate(names, start=1):
-            edit, texels, too_bright = _painted_edit(shot, name, paint, maps, lit)
+            gain = values.at(name, frame)[1]
+            edit, texels, too_bright = _painted_edit(shot, name, paint, maps, lit, gain)
             if texels:
                 path = shot.edit_path(name)
                 edits[path if folder is None else folder / path.name] = edit
                 painted[name], clipped[name] = texels, too_bright
             progress.update(done)
         if not edits:
-            raise _no_layer(image, frame, names, shot)
+            raise _no_layer(image, frame, names, shot, hidden)
         with all_or_none(edits, durable=True) as temporaries:
             for temporary, edit in zip(temporaries, edits.values(), strict=True):
                 encode_image(temporary, edit)
@@ -192,7 +197,7 @@ def _rendered(shot: Shot, frame: int) -> np.ndarray:
 
 
 def _painted_edit(
-    shot: Shot, name: str, paint: FramePaint, maps: FrameMaps, lit: bool
+    shot: Shot, name: str, paint: FramePaint, maps: FrameMaps, lit: bool, gain: float
 ) -> tuple[np.ndarray | None, int, int]:
     """The layer's edit with the paint on it, texels painted, and how many were clipped."""
     own = maps.layer(shot.names.index(name))
@@ -200,14 +205,19 @@ def _painted_edit(
         return None, 0, 0
     path = shot.edit_path(name)
     below = read_image(path if path.is_file() else shot.texture_path(name))
-    light = None if lit else own.residual
+    light, of_shot = None if lit else own.residual.copy(), own.residual
+    shift: np.ndarray | float = 0.0
+    if light is not None and gain != 1:
+        # The frame below has the shot's own light, and only the paint another: a (e - c) is lit
+        relight(light, gain)
+        shift = (light - of_shot) * _looked_up(load_texture(shot, name), own)
     added = None if lit else maps.added
     given = paint.colours
     if paint.base is not None:
-        given = _surface_kept(paint, _shown(shot, name, own, light, added))
+        given = _surface_kept(paint, _shown(shot, name, own, light, added) - shift)
     if added is not None:  # an additive residual: light that comes on top of any paint
         given = given - added
-    given = np.dstack([given, paint.opacity])
+    given = np.dstack([given + shift, paint.opacity])
     size = below.shape[1], below.shape[0]
     return _laid_over(below, paint_to_texture(given, own, size, light))
 
@@ -233,9 +243,13 @@ def _shown(
     """What the layer with its present edit shows at the frame's pixels, under that light."""
     path = edit_paths(shot, {}).get(name)
     texture = load_texture(shot, name) if path is None else load_edit(shot, name, path).full
-    shown = lookup(*(torch.from_numpy(array) for array in (texture, own.u, own.v))).numpy()
+    shown = _looked_up(texture, own)
     shown = shown if light is None else shown * light
     return shown if added is None else shown + added
+
+
+def _looked_up(texture: np.ndarray, own: LayerMaps) -> np.ndarray:  # float32 [H, W, 3]
+    return lookup(*(torch.from_numpy(array) for array in (texture, own.u, own.v))).numpy()
 
 
 def _laid_over(image: np.ndarray, paint: np.ndarray) -> tuple[np.ndarray, int, int]:
@@ -266,8 +280,17 @@ def _laid_over(image: np.ndarray, paint: np.ndarray) -> tuple[np.ndarray, int, i
     return result, int(touched.sum()), clipped
 
 
-def _no_layer(image: Path | str, frame: int, names: list[str], shot: Shot) -> NvdError:
+def _no_layer(
+    image: Path | str, frame: int, names: list[str], shot: Shot, hidden: list[str]
+) -> NvdError:
     """Why paint goes nowhere: the layers asked for do not show where it lies."""
+    if hidden:
+        return NvdError(
+            f"the paint in {image} reaches no layer that shows in frame {frame}",
+            expected="paint on a layer whose visibility is not 0",
+            found=f"{' and '.join(hidden)} hidden",
+            remedy="show the layer, or name it with --layer",
+        )
     all_asked = names == shot.names
     remedy = "paint in a frame, and at places, where one layer covers the pixels"
     return NvdError(

@@ -50,6 +50,7 @@ from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps, iter_maps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import PLAIN, Values, check_values, lay_on_maps, read_values
 
 MODES = ("delta", "full")
 RENDERING = 2
@@ -72,10 +73,12 @@ def render(
     codec: str | None = None,
     quality: int | None = None,
     audio: bool = True,
+    values: Values | None = None,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
-    `edits` are images by layer; a layer without one takes what is painted in the folder.
+    `edits` are images by layer; a layer without one takes what is painted in the folder. `values`
+    say how much of a layer shows, and how it is lit; None: as the folder has it.
     `bit_depth` 8, 10, 16, "half" or "float" of numbered images; by itself that of the clip, and 10
     of DPX. `codec` and `quality` as in `media.writer.open_writer`. `audio`: movies get the sound.
     `layer` is rendered alone, with its alpha (`editing.layer_alone`), whatever the mode.
@@ -91,7 +94,8 @@ def render(
     clip = shot.manifest.clip
     check_bits(out, bit_depth)
     depth = depth_for(out, bit_depth or clip.bit_depth, codec)
-    alone = LayerAlone(shot, layer, edits, depth) if layer else None
+    values = _values_of(shot, values)
+    alone = LayerAlone(shot, layer, edits, depth, values) if layer else None
     picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
     numbers = range(first, last + 1)
     timing, lost = timing_of(shot, out, numbers, named, audio)
@@ -113,7 +117,9 @@ def render(
     shot.check((first, last))  # before so many names are listed
     files = files_of_output(out, [named[t] for t in numbers])
     check_output(shot, files, named_edits(edits))
-    rendering = None if alone else _Rendering(shot, edits, mode, numbers, depth, device, quality)
+    rendering = None
+    if alone is None:
+        rendering = _Rendering(shot, edits, mode, numbers, depth, device, quality, values)
     remove_temporaries_of([*files, rendered_path(out)])
     with writing_if_inside(out, shot.folder, "nvd render", progress):
         if rendering is None:
@@ -200,17 +206,27 @@ def render_frames(
     frames: tuple[int, int] | None = None,
     bit_depth: int | str | None = None,
     device: str = "auto",
+    values: Values | None = None,
 ) -> Generator[np.ndarray, None, None]:
     """The rendered frames, [H, W, 3] each.
 
     Of a linear clip they are linear float32. Of others they are uint8 or uint16 for a `bit_depth`
-    of 8 or 16 (None: as the clip), else display-encoded float32. Arguments, files and edits are
-    checked here, before the first frame.
+    of 8 or 16 (None: as the clip), else display-encoded float32. `values` as in `render`.
+    Arguments, files and edits are checked here, before the first frame.
     """
     first, last = checked_range(shot, frames)
     numbers = range(first, last + 1)
     shot.check((first, last))
-    return _Rendering(shot, edits, mode, numbers, bit_depth, device).colours(numbers)
+    values = _values_of(shot, values)
+    rendering = _Rendering(shot, edits, mode, numbers, bit_depth, device, None, values)
+    return rendering.colours(numbers)
+
+
+def _values_of(shot: Shot, given: Values | None) -> Values:
+    if given is None:
+        return read_values(shot)
+    check_values(shot, given, "the values given")
+    return given
 
 
 def render_stored(
@@ -235,11 +251,12 @@ class _Rendering:
         bit_depth: int | str | None,
         device: str,
         quality: int | None = None,
+        values: Values = PLAIN,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode is one of {MODES}, got {mode!r}")
         clip = shot.manifest.clip
-        self._shot, self._mode, self._bit_depth = shot, mode, bit_depth
+        self._shot, self._mode, self._bit_depth, self._values = shot, mode, bit_depth, values
         self._depth = rendered_depth(clip, bit_depth)
         paths = edit_paths(shot, edits or {})
         if mode == "full":
@@ -253,7 +270,7 @@ class _Rendering:
         if mode == "full" and shot.manifest.garbage:
             self._kernel = over_frame(self._kernel, clip.is_linear)
         named = {name: textures[n] for n, name in enumerate(self._names)}
-        self._reach = ChangedFrames(shot, named, numbers)
+        self._reach = ChangedFrames(shot, named, numbers, values)
         self._settings = {
             "program": __version__,
             "rendering": RENDERING,
@@ -310,7 +327,8 @@ class _Rendering:
         with closing(maps), closing(in_order(source, numbers)) as frames:
             for t, frame in zip(numbers, frames, strict=True):
                 if t in changed:
-                    frame = edited(clip, frame, partial(_with_maps, self._kernel, next(maps)))
+                    shown = lay_on_maps(next(maps), self._names, self._values, t)
+                    frame = edited(clip, frame, partial(_with_maps, self._kernel, shown))
                 yield frame
 
     def colours(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
