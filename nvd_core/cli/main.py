@@ -191,6 +191,7 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         seed=parsed.seed,
         missing=parsed.missing,
         rate=parsed.rate.as_integer_ratio() if parsed.rate else None,
+        count_at=parsed.count_at.as_integer_ratio() if parsed.count_at else None,
         start=parsed.start,
         deinterlace=parsed.deinterlace,
         input_space=parsed.input_space,
@@ -350,6 +351,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     decompose.add_argument(
         "--rate", type=frame_rate, metavar="FPS", help="frames a second; default: the source's, 24"
+    )
+    decompose.add_argument(
+        "--count-at",
+        type=frame_rate,
+        metavar="FPS",
+        help="count a movie's frames by time, as Blender does: frame N is the picture that shows "
+        "N / FPS seconds in; nothing changes where pictures are equally long",
     )
     decompose.add_argument(
         "--deinterlace", action="store_true", help="make whole frames of a movie's fields"
