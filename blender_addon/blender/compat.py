@@ -168,6 +168,12 @@ def strips(scene: bpy.types.Scene):
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
+def all_strips(scene: bpy.types.Scene):
+    """The scene's strips, those in meta strips too; empty where there are none."""
+    editor = scene.sequence_editor
+    return () if editor is None else getattr(editor, STRIPS)
+
+
 def strip_span(strip) -> tuple[int, int]:
     """The timeline's frame where a strip begins to show, and for how many it does."""
     if hasattr(strip, "left_handle"):
@@ -257,7 +263,8 @@ def trim(strip, before: int, after: int) -> None:
         strip.frame_offset_start, strip.frame_offset_end = before, after
 
 
-# What the sequencer's data calls its strips
+# What strips are to Python, and what the sequencer's data calls them
+STRIP = bpy.types.Strip if bpy.app.version >= (4, 4, 0) else bpy.types.Sequence
 STRIPS = "strips_all" if bpy.app.version >= (4, 4, 0) else "sequences_all"
 
 

@@ -47,6 +47,7 @@ def decompose(
     device: str = "auto",
     settings: str | Path = "",
     rate: str = "",
+    count_at: str = "",
     python: Path | None = None,
     space: tuple[str, str | Path] | None = None,
 ) -> Job:
@@ -58,7 +59,8 @@ def decompose(
     mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
     space: a colour space and the OpenColorIO configuration (a file) that has it; None: what the
     source says. settings: a YAML file for the training. rate: frames a second, such as 25 or
-    30000/1001, where the source names none (`scene_rate`). python: the engine's; `find_engine`
+    30000/1001, where the source names none (`scene_rate`). count_at: the rate at which a movie's
+    frames are counted by time, as Blender does (`movie_rate`). python: the engine's; `find_engine`
     finds it.
     """
     job = decompose_job(
@@ -72,6 +74,7 @@ def decompose(
         device=device,
         settings=settings,
         rate=rate,
+        count_at=count_at,
         python=python,
         space=space,
     )
@@ -90,6 +93,7 @@ def decompose_job(
     device: str = "auto",
     settings: str | Path = "",
     rate: str = "",
+    count_at: str = "",
     python: Path | None = None,
     space: tuple[str, str | Path] | None = None,
     before: Sequence[dict] = (),
@@ -126,6 +130,8 @@ def decompose_job(
         words += ["--settings", settings]
     if rate:
         words += ["--rate", rate]
+    if count_at:
+        words += ["--count-at", count_at]
     command = engine_command(python, *words, "--preset", preset, "--device", device)
     probe = {"title": "engine", "command": probe_command(python)}
     resume = engine_command(python, "resume", out)

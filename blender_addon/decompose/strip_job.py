@@ -17,11 +17,12 @@ from pathlib import Path
 import bpy
 
 from ..blender import compat
+from ..blender.strip_identity import identity
 from ..blender.storage import jobs_folder
 from ..errors import AddonError
 from ..jobs.job import Job, new_name
 from ..jobs.runner import runner
-from ..strip.sources import Source, image_files, read_strip
+from ..strip.sources import Source, image_files, movie_rate, read_strip
 from ..strip.space import named_space
 from .job import decompose_job, scene_rate
 
@@ -78,6 +79,8 @@ def decompose_strip(
         masks.append((thing.name, _mask(thing, source, target, plan, blocks, copies)))
     if source.kind != "MOVIE" and not options.get("rate"):
         options["rate"] = scene_rate(strip.id_data)
+    if source.kind == "MOVIE":
+        options["count_at"] = movie_rate(strip)
     before = []
     if blocks:
         folder.mkdir(parents=True)
@@ -90,7 +93,7 @@ def decompose_strip(
         before=before,
         copies=copies,
         name=name,
-        about={"strip": strip.name, "first_frame": source.first},
+        about={"strip": strip.name, "strip_id": identity(strip), "first_frame": source.first},
         space=named_space(strip),
         **options,
     )
@@ -128,12 +131,10 @@ def _mask(thing: Object, source: Source, target: Path, plan: dict, blocks, copie
         shift = mask.frame_start - round(compat.strip_start(thing.strip))
     if mask is not None:
         blocks.add(mask)
-        pictures = range(source.first, source.last + 1)
-        if thing.frame is not None:
-            pictures = [source.picture_at(thing.frame)]
-        frames = [
-            [source.timeline_frame(n) + shift, f"mask_{source.number_of(n)}.png"] for n in pictures
-        ]
+        at = {n: source.timeline_frame(n) for n in range(source.first, source.last + 1)}
+        if thing.frame is not None:  # where it was drawn, of all frames that show its picture
+            at = {source.picture_at(thing.frame): thing.frame}
+        frames = [[at[n] + shift, f"mask_{source.number_of(n)}.png"] for n in at]
         plan["masks"].append({"name": mask.name, "folder": str(target), "frames": frames})
         return str(target)  # a folder: beside a movie the number of a single picture says nothing
     if thing.strip is not None and thing.strip.type == "IMAGE":

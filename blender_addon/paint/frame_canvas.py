@@ -28,8 +28,15 @@ from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot import file_stamps, painting
 from ..shot.folder import Shot, ShotError
-from ..shot.shots import NVD_PG_layer, NVD_PG_shot, all_shots, listed_shot, stored_path
-from ..strip.strips import render_command, strip_named
+from ..shot.shots import (
+    NVD_PG_layer,
+    NVD_PG_shot,
+    all_shots,
+    listed_shot,
+    stored_path,
+    strip_of,
+)
+from ..strip.strips import render_command
 from ..strip.timing import shown_pictures
 from . import preview
 
@@ -72,7 +79,7 @@ def start_canvas(
 
 def frame_at_playhead(entry: NVD_PG_shot) -> int:
     """The shot's frame at the playhead, from 0; may lie outside it. May render (timing.py)."""
-    strip = strip_named(entry.id_data, entry.strip)
+    strip = strip_of(entry.id_data, entry)
     if strip is not None:
         shown_pictures(strip)
     return preview.frame_of(entry, preview.scene_of(entry))

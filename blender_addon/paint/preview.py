@@ -22,8 +22,8 @@ from ..shot.folder import ShotError
 from ..shot.painting import is_unsaved
 from ..shot.resample import DEAD_ZONE
 from ..shot.scripting import frames_space
-from ..shot.shots import NVD_PG_layer, NVD_PG_shot
-from ..strip.strips import source_frame, strip_named
+from ..shot.shots import NVD_PG_layer, NVD_PG_shot, strip_of
+from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
 from . import preview_shader as shader
 from .preview_cache import MapCache
@@ -171,7 +171,7 @@ def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
     """
     stop()
     scene = entry.id_data
-    strip = strip_named(scene, entry.strip)
+    strip = strip_of(scene, entry)
     if strip is not None:
         shown_pictures(strip)  # may render, which what follows the playhead must not
     _live.preview = Preview(entry, mode)
@@ -212,7 +212,7 @@ def message() -> str:
 
 def frame_of(entry: NVD_PG_shot, scene: bpy.types.Scene) -> int:
     """The shot's frame at the scene's playhead; may lie outside the shot."""
-    strip = None if scene == entry.scene else strip_named(scene, entry.strip)
+    strip = None if scene == entry.scene else strip_of(scene, entry)
     if strip is None:
         return scene.frame_current - 1
     return source_frame(strip, scene.frame_current) - entry.first_frame

@@ -23,6 +23,7 @@ from bpy.props import (
 )
 
 from ..blender import compat
+from ..blender.strip_identity import identity, strip_by
 from ..blender.undo import watch
 from . import file_stamps, nodes
 from .folder import Shot, ShotError, read_shot
@@ -56,6 +57,11 @@ class NVD_PG_layer(bpy.types.PropertyGroup):
         return readable and tuple(self.edit.size) != tuple(self.base.size)
 
 
+def _strip_chosen(entry: "NVD_PG_shot", _context) -> None:
+    strip = strip_by(entry.id_data, "", entry.strip)
+    entry.strip_id = identity(strip) if strip is not None else ""
+
+
 class NVD_PG_shot(bpy.types.PropertyGroup):
     """One decomposition folder; `layers` are front to back."""
 
@@ -63,7 +69,10 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
     scene: PointerProperty(type=bpy.types.Scene, description="The scene that composites it")
     layers: CollectionProperty(type=NVD_PG_layer)
     active_layer: IntProperty(name="Layer")
-    strip: StringProperty(name="Strip", description="The strip that it was made from")
+    strip: StringProperty(
+        name="Strip", description="The strip that it was made from", update=_strip_chosen
+    )
+    strip_id: StringProperty(description="The strip's identity, which a new name leaves as it is")
     first_frame: IntProperty(name="First Frame", description="Frame of the strip's source, from 0")
     canvas: PointerProperty(type=bpy.types.Image, description="A frame that is painted on")
     canvas_frame: IntProperty(name="Canvas Frame", description="Which of the shot's, from 0")
@@ -153,7 +162,8 @@ def add_shot(
     entry = entry or scene.nvd_shots.add()
     entry.name, entry.scene = shot.name, target
     entry.folder = stored_path(shot.folder)
-    entry.strip = strip or entry.strip
+    if strip:
+        entry.strip = strip
     if first_frame is not None:
         entry.first_frame = first_frame
     _take_images(entry, shot)
@@ -182,9 +192,24 @@ def all_shots() -> list[NVD_PG_shot]:
 
 
 def listed_shot(scene: str, folder: str) -> NVD_PG_shot | None:
-    """The shot at `folder` in the list of the scene of that name; None where it is not there."""
-    entries = bpy.data.scenes[scene].nvd_shots if scene in bpy.data.scenes else ()
-    return next((entry for entry in entries if str(entry.path) == folder), None)
+    """The shot at `folder` in the list of the scene of that name, or of one that may have been
+    called so; None where it is in no list.
+    """
+    found = [entry for entry in all_shots() if str(entry.path) == folder]
+    return min(found, key=lambda entry: entry.id_data.name != scene, default=None)
+
+
+def strip_of(scene: bpy.types.Scene, entry: NVD_PG_shot):
+    """The strip of the scene that the shot was made from, whatever its name is now; or None."""
+    return strip_by(scene, entry.strip_id, entry.strip)
+
+
+def follow_strips() -> None:
+    """Let every shot call its strip by the name that it has now."""
+    for entry in all_shots():
+        strip = strip_of(entry.id_data, entry)
+        if strip is not None and (strip.name != entry.strip or not entry.strip_id):
+            entry.strip = strip.name
 
 
 def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:

@@ -12,8 +12,8 @@ from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.runner import runner
 from ..shot.painting import save_edits
-from ..shot.shots import NVD_PG_shot, listed_shot
-from .strips import add_strip, alignment, render_command, render_pattern, strip_named
+from ..shot.shots import NVD_PG_shot, listed_shot, strip_of
+from .strips import add_strip, alignment, render_command, render_pattern
 
 KIND = "strip"
 
@@ -22,7 +22,7 @@ def queue_render(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path)
     """Save the paint and queue the render; AddonError where the folder, the strip or the disk
     refuses.
     """
-    shot, strip = entry.read(), strip_named(scene, entry.strip)
+    shot, strip = entry.read(), strip_of(scene, entry)
     if strip is not None:
         alignment(entry, shot, strip)  # may take a moment, which the timer at the job's end has not
     save_edits(entry)

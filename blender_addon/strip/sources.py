@@ -5,6 +5,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -94,6 +95,21 @@ def read_around(strip, pictures: range) -> Source:
             break
         margin *= 2
     return source
+
+
+def movie_rate(strip) -> str:
+    """Frames a second at which Blender plays the file of a movie strip, as `nvd decompose
+    --count-at` reads them; "" where it does not say.
+
+    Its frame n is the picture that shows n of these after the first one: in a file of a variable
+    rate not its n-th picture.
+    """
+    if not strip.fps:
+        return ""
+    rate = Fraction(strip.fps).limit_denominator(1001)
+    if abs(rate / Fraction(strip.fps) - 1) > 1e-7:  # Blender keeps it in single precision
+        rate = Fraction(strip.fps).limit_denominator(max(1, int(999_999 / strip.fps)))
+    return f"{rate.numerator}/{rate.denominator}" if rate.denominator > 1 else f"{rate.numerator}"
 
 
 def image_files(strip) -> list[Path]:

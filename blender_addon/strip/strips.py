@@ -25,7 +25,7 @@ from ..shot import nodes
 from ..shot.folder import Shot, ShotError
 from ..shot.painting import save_edits
 from ..shot.scripting import frames_space
-from ..shot.shots import NVD_PG_shot
+from ..shot.shots import NVD_PG_shot, strip_of
 from .sources import image_files, read_around, read_strip
 from .timing import check_kind, is_plain, known_pictures
 
@@ -107,7 +107,7 @@ def render_to_strip(
 
 def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
     """Add the rendered frames above the source strip, or as a strip of their own without one."""
-    shot, source = entry.read(), strip_named(scene, entry.strip)
+    shot, source = entry.read(), strip_of(scene, entry)
     if source is None:
         start, shown = scene.frame_current, [0, shot.frames]
         pictures = list(range(shot.frames))
@@ -140,7 +140,7 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
 
 def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
     """Add the scene that composites the shot as a strip above the source: always up to date."""
-    shot, source = entry.read(), strip_named(scene, entry.strip)
+    shot, source = entry.read(), strip_of(scene, entry)
     if entry.scene is None:
         raise ShotError(f"the scene that composites {entry.name} was deleted", AGAIN)
     start, shown = scene.frame_current, [0, shot.frames]
@@ -167,7 +167,7 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     """
     if not compat.STRIP_COMPOSITOR:
         raise ShotError("this Blender has no compositor for strips", "use Composite Strip")
-    shot, source = entry.read(), strip_named(scene, entry.strip)
+    shot, source = entry.read(), strip_of(scene, entry)
     if source is None:
         raise ShotError("the strip of the shot is not in this scene", "choose it in the panel")
     _check_plain(source)

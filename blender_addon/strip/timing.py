@@ -44,7 +44,7 @@ def shown_pictures(strip, margin: int = 0) -> dict[int, int]:
     frames = _frames(strip, margin)
     if is_plain(strip):
         return _count_out(strip, frames)
-    key = _signature(strip)
+    key = signature(strip)
     if key not in _known and len(_known) >= LIMIT:
         _known.clear()
     known = _known.setdefault(key, {})
@@ -58,7 +58,7 @@ def shown_pictures(strip, margin: int = 0) -> dict[int, int]:
 def known_pictures(strip) -> dict[int, int]:
     """The same without rendering: AddonError where the strip's speed has changed since."""
     check_kind(strip)
-    if not is_plain(strip) and not _known.get(_signature(strip)):
+    if not is_plain(strip) and not _known.get(signature(strip)):
         raise AddonError(
             f"the speed of {strip.name} has changed", "switch the live preview off and on again"
         )
@@ -103,7 +103,7 @@ def _frames(strip, margin: int) -> range:
     return range(left - before, left + length + after)
 
 
-def _signature(strip) -> tuple:
+def signature(strip) -> tuple:
     """What decides on a strip's timing, as far as Blender tells."""
     render = strip.id_data.render
     source = strip.scene.name if strip.type == "SCENE" else getattr(strip, "filepath", "")

@@ -48,18 +48,19 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
             return
         start, shown = strip_span(strip)
         layout.label(text=f"{strip.name}: {shown} frames from {start}", icon="SEQUENCE")
-        settings = scene.nvd_decompose
-        for name in ("out", "preset", "device", "height"):
+        settings, own = scene.nvd_decompose, strip.nvd_decompose
+        layout.prop(own, "out")
+        for name in ("preset", "settings", "device", "height"):
             layout.prop(settings, name)
         if shows_exr(strip):
-            layout.prop(settings, "layer")
-        _draw_objects(layout, scene, settings)
+            layout.prop(own, "layer")
+        _draw_objects(layout, scene, own)
         try:
             find_engine()
         except AddonError as error:
             draw_problem(layout, error)
             return
-        if not settings.out and not bpy.data.filepath:
+        if not own.out and not bpy.data.filepath:
             unsaved = AddonError(
                 "the file has not been saved", "save it, or choose a folder", "wm.save_mainfile"
             )

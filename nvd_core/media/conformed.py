@@ -17,8 +17,8 @@ class Conformed:
     """`movie` at `rate` frames a second, as a source of frames like it.
 
     Frame n is the picture that shows n / `rate` seconds after the first one: some come twice, and
-    some not at all. `nearest` goes by that time to the nearest unit in which the file counts, as Blender
-    does; otherwise a picture may begin a unit after its step.
+    some not at all. `nearest` goes by that time to the nearest unit in which the file counts, as
+    Blender does; otherwise a picture may begin a unit after its step.
     """
 
     def __init__(self, movie: Movie, rate: Fraction, *, nearest: bool = False) -> None:

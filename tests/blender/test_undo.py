@@ -256,14 +256,18 @@ def test_to_strip(shot, folder, way):
 
 
 def test_objects_of_the_decompose_panel():
-    settings = bpy.context.scene.nvd_decompose
+    made = compat.make_strips(bpy.context.scene)
+    strip = made.new_scene(name="s", scene=bpy.context.scene.copy(), channel=1, frame_start=1)
+    bpy.context.scene.sequence_editor.active_strip = strip
+    bpy.ops.ed.undo_push(message="strip")
     press("add_object")
     press("add_object")
     press("move_object", by=-1)
     press("remove_object")
 
     def names():
-        return [thing.name for thing in bpy.context.scene.nvd_decompose.objects]
+        (strip,) = compat.strips(bpy.context.scene)
+        return [thing.name for thing in strip.nvd_decompose.objects]
 
     assert names() == ["object"]
     undo()
@@ -274,7 +278,7 @@ def test_objects_of_the_decompose_panel():
     undo()
     assert names() == []
     redo()
-    assert names() == ["object"] and settings is not None
+    assert names() == ["object"]
 
 
 @pytest.mark.gpu
