@@ -6,6 +6,7 @@ from bpy.props import StringProperty
 from ..blender.compat import sequencer_scene
 from ..blender.reporting import Reporting
 from ..blender.storage import preferences
+from ..blender.strip_identity import strip_by
 from ..decompose.mask_drawing import draw_mask
 from ..decompose.properties import active_strip, add_object, output_folder
 from ..decompose.strip_job import decompose_strip
@@ -208,14 +209,23 @@ class NVD_OT_open_job(_OnJob, bpy.types.Operator):
         job = self.found()
         if job.state != DONE:
             raise AddonError(f"{job.title} is {job.state}", "wait until it is done")
-        strip, first = (job.plan["about"].get(name) for name in ("strip", "first_frame"))
+        scene, about = sequencer_scene(context), job.plan["about"]
+        first = about.get("first_frame")
         add_shot(
             job.out,
-            sequencer_scene(context),
-            strip=strip if isinstance(strip, str) else "",
+            scene,
+            strip=_strip_of(about, scene),
             first_frame=first if type(first) is int and abs(first) < 2**31 else None,
         )
         return f"Opened {job.title}"
+
+
+def _strip_of(about: dict, scene: bpy.types.Scene) -> str:
+    """What the strip is called now that a job was started from; "" where it is not there."""
+    words = (about.get(name) for name in ("strip_id", "strip"))
+    id, name = (word if isinstance(word, str) else "" for word in words)
+    strip = strip_by(scene, id, name)
+    return strip.name if strip is not None else ""
 
 
 class NVD_OT_show_log(_OnJob, bpy.types.Operator):
