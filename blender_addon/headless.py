@@ -3,7 +3,8 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
@@ -19,10 +20,12 @@ from .jobs.job import CANCELLED, Job
 from .jobs.process import engine_command
 from .jobs.runner import describe
 from .jobs.waiting import wait_alone
+from .shot import shot_events, shots
 from .shot.folder import read_shot
 from .shot.nodes import set_texture
 from .shot.resample import learned_at
 from .shot.scripting import MODES, image_of, open_shot
+from .shot.shots import add_shot
 
 OK, BAD_INPUT, STOPPED = 0, 2, 130
 MOVIES = (".mp4", ".mov", ".mkv")
@@ -100,14 +103,32 @@ def _rate_for(source: str) -> str:
 
 
 def import_shot(given, say: Say) -> dict:
-    """Open a decomposition folder in the compositor, and save the .blend where asked."""
-    group = open_shot(Path(given.shot).resolve(), given.mode)
-    facts = {"group": group.name}
-    if given.save:
-        path = str(Path(given.save).resolve())
-        bpy.ops.wm.save_as_mainfile(filepath=path, copy=bool(bpy.data.filepath))
-        facts["saved"] = path
+    """Open a decomposition folder in the compositor and in the list of shots, and save the .blend
+    where asked.
+    """
+    with _shots_are_known():
+        entry = add_shot(
+            Path(given.shot).resolve(), bpy.context.scene, mode=given.mode, own_scene=False
+        )
+        facts = {"group": entry.group_node().node_tree.name}
+        if given.save:
+            path = str(Path(given.save).resolve())
+            bpy.ops.wm.save_as_mainfile(filepath=path, copy=bool(bpy.data.filepath))
+            facts["saved"] = path
     return facts
+
+
+@contextmanager
+def _shots_are_known() -> Iterator[None]:
+    """Scenes have their lists of shots, also where the extension is not switched on."""
+    parts = () if hasattr(bpy.types.Scene, "nvd_shots") else (shots, shot_events)
+    for part in parts:
+        part.register()
+    try:
+        yield
+    finally:
+        for part in reversed(parts):
+            part.unregister()
 
 
 def render(given, say: Say) -> dict:

@@ -17,8 +17,8 @@ from pathlib import Path
 import bpy
 
 from ..blender import compat
-from ..blender.strip_identity import identity
 from ..blender.storage import jobs_folder
+from ..blender.strip_identity import identity
 from ..errors import AddonError
 from ..jobs.job import Job, new_name
 from ..jobs.runner import runner

@@ -13,8 +13,8 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..blender.handlers import register_handlers_factory
-from ..blender.undo import under_way
 from ..blender.strip_identity import settle
+from ..blender.undo import under_way
 from .shots import all_shots, find_again, follow_sizes, follow_strips, stored_path
 
 _folders: list[tuple[str, Path]] = []  # of the shots, in their order, while a save is under way

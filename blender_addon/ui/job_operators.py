@@ -8,7 +8,7 @@ from ..blender.reporting import Reporting
 from ..blender.storage import preferences
 from ..blender.strip_identity import strip_by
 from ..decompose.mask_drawing import draw_mask
-from ..decompose.properties import active_strip, add_object, output_folder
+from ..decompose.properties import active_strip, add_object, hand_over, output_folder
 from ..decompose.strip_job import decompose_strip
 from ..engine.find import find_engine, test_job
 from ..engine.install import install_job, plan_install
@@ -109,6 +109,7 @@ class NVD_OT_decompose(Reporting, bpy.types.Operator):
         scene = sequencer_scene(context)
         strip = scene.sequence_editor.active_strip
         check_kind(strip)
+        hand_over(scene)
         settings, own = scene.nvd_decompose, strip.nvd_decompose
         decompose_strip(
             strip,
@@ -255,7 +256,9 @@ class _OnStrip(Reporting):
         return True
 
     def subject(self, context):
-        return context, active_strip(sequencer_scene(context))
+        scene = sequencer_scene(context)
+        hand_over(scene)
+        return context, active_strip(scene)
 
 
 class NVD_OT_add_object(_OnStrip, bpy.types.Operator):
