@@ -21,7 +21,7 @@ from ..jobs.runner import runner
 
 HDR_WHITE = 203
 """nits that Blender 5 makes 1 of PQ and HLG; before it had no such spaces"""
-PRESETS = ("fast", "fine", "paper")
+PRESETS = ("draft", "fast", "fine", "paper")
 DEVICES = ("auto", "cpu", "cuda")
 
 
