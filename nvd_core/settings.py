@@ -241,10 +241,10 @@ def fast() -> Settings:
 
 
 def draft() -> Settings:
-    """`fast` with 500 steps however long the clip is: to see in a minute or so whether masks and
+    """`fast` with 400 steps however long the clip is: to see in a minute or so whether masks and
     layers are right, not to deliver."""
     settings = fast()
-    settings.preset, settings.iterations, settings.points = "draft", 500, 3000
+    settings.preset, settings.iterations, settings.points = "draft", 400, 3000
     settings.preview_seconds = 5.0
     return settings
 

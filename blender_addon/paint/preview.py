@@ -22,7 +22,7 @@ from ..shot.folder import ShotError
 from ..shot.painting import is_unsaved
 from ..shot.resample import DEAD_ZONE
 from ..shot.scripting import frames_space
-from ..shot.shots import NVD_PG_layer, NVD_PG_shot, strip_of
+from ..shot.shots import NVD_PG_layer, NVD_PG_shot, all_shots, strip_of
 from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
 from . import preview_shader as shader
@@ -150,14 +150,13 @@ class _Live:
 
     def __init__(self):
         self.preview: Preview | None = None
-        self.scene = self.index = None
+        self.id = ""  # the shot's
         self.frame = -1  # of the shot, at the playhead
         self.message = ""
         self.handles: list = []
 
     def entry(self) -> NVD_PG_shot | None:
-        shots = bpy.data.scenes[self.scene].nvd_shots if self.scene in bpy.data.scenes else ()
-        return shots[self.index] if self.index is not None and self.index < len(shots) else None
+        return next((entry for entry in all_shots() if self.id and entry.id == self.id), None)
 
 
 _live = _Live()
@@ -175,7 +174,7 @@ def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
     if strip is not None:
         shown_pictures(strip)  # may render, which what follows the playhead must not
     _live.preview = Preview(entry, mode)
-    _live.scene, _live.index = scene.name, list(scene.nvd_shots).index(entry)
+    _live.id = entry.id
     for space, region, where, when in (
         (bpy.types.SpaceImageEditor, "WINDOW", "image", "POST_PIXEL"),
         # In the view's own units, above its picture and below its tools

@@ -11,12 +11,14 @@ loads and undoes.
 """
 
 import os
+import uuid
 from pathlib import Path
 
 import bpy
 from bpy.props import (
     BoolProperty,
     CollectionProperty,
+    FloatProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
@@ -42,6 +44,16 @@ class NVD_PG_layer(bpy.types.PropertyGroup):
     base: PointerProperty(type=bpy.types.Image, description="What was learned, at the edit's size")
     shown: PointerProperty(type=bpy.types.Image, description="In place of the edit, if any")
     taken_back: PointerProperty(type=bpy.types.Image, description="Paint that was taken off")
+    label: StringProperty(
+        name="Name",
+        description="What it is called here; in its folder it keeps its own name",
+        update=lambda layer, _context: name_images(_entry_of(layer)),
+    )
+
+    @property
+    def shown_name(self) -> str:
+        """What the artist calls it."""
+        return self.label or self.name
 
     @property
     def image(self) -> bpy.types.Image | None:
@@ -63,8 +75,13 @@ def _strip_chosen(entry: "NVD_PG_shot", _context) -> None:
 
 
 class NVD_PG_shot(bpy.types.PropertyGroup):
-    """One decomposition folder; `layers` are front to back."""
+    """One decomposition folder; `layers` are front to back.
 
+    `name` is what the artist calls it, `id` what a job knows it by.
+    """
+
+    id: StringProperty()
+    named: StringProperty(description="The name that its images carry")
     folder: StringProperty(name="Folder", description="Relative to the .blend where it can be")
     scene: PointerProperty(type=bpy.types.Scene, description="The scene that composites it")
     layers: CollectionProperty(type=NVD_PG_layer)
@@ -76,6 +93,8 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
     first_frame: IntProperty(name="First Frame", description="Frame of the strip's source, from 0")
     canvas: PointerProperty(type=bpy.types.Image, description="A frame that is painted on")
     canvas_frame: IntProperty(name="Canvas Frame", description="Which of the shot's, from 0")
+    canvas_at: IntProperty(description="The timeline's frame that it was")
+    canvas_start: FloatProperty(description="Where the strip's first picture was then")
     canvas_lit: BoolProperty(
         name="Lit", description="Paint is the surface's colour, and the shot's light plays on it"
     )
@@ -148,7 +167,7 @@ def add_shot(
     if entry is not None and not rebuild and _is_open(entry, shot):
         scene.nvd_shot = list(scene.nvd_shots).index(entry)
         return entry
-    target = scene if not own_scene else entry.scene if entry else None
+    target = scene if not own_scene else entry.scene if entry else _made_for(shot.folder)
     fresh = target is None
     if fresh:
         target = bpy.data.scenes.new(f"NVD {shot.name}")
@@ -159,16 +178,75 @@ def add_shot(
         if fresh:
             bpy.data.scenes.remove(target)
         raise
-    entry = entry or scene.nvd_shots.add()
-    entry.name, entry.scene = shot.name, target
+    if entry is None:
+        entry = scene.nvd_shots.add()
+        entry.name = shot.name
+    entry.id, entry.scene = entry.id or new_id(), target
     entry.folder = stored_path(shot.folder)
     if strip:
         entry.strip = strip
     if first_frame is not None:
         entry.first_frame = first_frame
     _take_images(entry, shot)
+    name_images(entry)
     scene.nvd_shot = list(scene.nvd_shots).index(entry)
     return entry
+
+
+def _made_for(folder: Path) -> bpy.types.Scene | None:
+    """The scene of its own that a shot has left behind which was taken off the list."""
+    for scene in bpy.data.scenes:
+        nodes = compat.compositor_nodes(scene) if scene.name.startswith("NVD ") else ()
+        if any(node.get("nvd_folder") == str(folder) for node in nodes):
+            return scene
+    return None
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def shots_at(folder: Path) -> list[NVD_PG_shot]:
+    """Every shot of the .blend that is of this folder."""
+    return [entry for entry in all_shots() if entry.path == folder]
+
+
+def name_images(entry: NVD_PG_shot | None) -> None:
+    """Let the images of the shot's layers carry its name, and the layers' labels.
+
+    Of several shots of one folder the first one gives the names.
+    """
+    if entry is None or shots_at(entry.path)[0] != entry:
+        return
+    for layer in entry.layers:
+        for what in ("edit", "learned"):
+            image, name = getattr(layer, what), f"{entry.name} {layer.shown_name} {what}"
+            if image is not None and image.name != name:
+                image.name = name
+    entry.named = entry.name
+
+
+def follow_names() -> None:
+    """Let images follow where a shot was renamed."""
+    for entry in all_shots():
+        if entry.name != entry.named:
+            name_images(entry)
+
+
+def _entry_of(layer: NVD_PG_layer) -> NVD_PG_shot | None:
+    shots = layer.id_data.nvd_shots
+    return next((entry for entry in shots if layer in list(entry.layers)), None)
+
+
+def tell_twins(layer: NVD_PG_layer) -> None:
+    """Let the same layer of other shots of the folder show what this one shows."""
+    entry = _entry_of(layer)
+    for twin in shots_at(entry.path) if entry is not None else ():
+        other = twin.layers.get(layer.name)
+        if other is None or other == layer:
+            continue
+        for name in ("edit", "base", "shown", "taken_back"):
+            setattr(other, name, getattr(layer, name))
 
 
 def _is_open(entry: NVD_PG_shot, shot: Shot) -> bool:
@@ -191,11 +269,12 @@ def all_shots() -> list[NVD_PG_shot]:
     return [entry for scene in bpy.data.scenes for entry in scene.nvd_shots]
 
 
-def listed_shot(scene: str, folder: str) -> NVD_PG_shot | None:
-    """The shot at `folder` in the list of the scene of that name, or of one that may have been
-    called so; None where it is in no list.
+def listed_shot(scene: str, folder: str, id: object = "") -> NVD_PG_shot | None:
+    """The shot at `folder` of that identity; else the one in the list of the scene of that name, or
+    of a scene that may have been called so. None where it is in no list.
     """
     found = [entry for entry in all_shots() if str(entry.path) == folder]
+    found = [entry for entry in found if id and entry.id == id] or found
     return min(found, key=lambda entry: entry.id_data.name != scene, default=None)
 
 
@@ -242,6 +321,10 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
     for block in (*bpy.data.node_groups, *compat.compositor_nodes(entry.scene)):
         if block.get("nvd_folder") in roots:
             block["nvd_folder"] = str(shot.folder)
+    for scene in bpy.data.scenes:
+        for strip in compat.all_strips(scene):
+            if strip.get("nvd_folder") in roots:
+                strip["nvd_folder"] = str(shot.folder)
     entry.folder = stored_path(shot.folder)
     follow_sizes(entry)
 
@@ -307,7 +390,8 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
     if [layer.name for layer in entry.layers] != [layer.name for layer in shot.layers]:
         entry.layers.clear()
         for layer in shot.layers:
-            entry.layers.add().name = layer.name
+            made = entry.layers.add()
+            made.name = made.label = layer.name
     for made, layer in zip(entry.layers, shot.layers, strict=True):
         made.edit, made.learned = image_of(layer.edit), image_of(layer.texture)
         made.base, made.shown = learned_at(made.learned, made.edit.size), None

@@ -34,7 +34,12 @@ def queue_render(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path)
         kind=KIND,
         python=python,
         steps=[step],
-        about={"scene": scene.name, "folder": str(entry.path), "pattern": pattern},
+        about={
+            "scene": scene.name,
+            "folder": str(entry.path),
+            "shot": entry.id,
+            "pattern": pattern,
+        },
     )
     return runner.queue_job(job, scene)
 
@@ -48,7 +53,7 @@ def _when_ended(job: Job) -> None:
     if not all(isinstance(value, str) for value in (scene, folder, pattern)):
         job.fail("it is not known what was rendered: plan.json is damaged", "render it again")
         return
-    entry = listed_shot(scene, folder)
+    entry = listed_shot(scene, folder, about.get("shot"))
     if entry is None:
         return
     try:

@@ -106,7 +106,10 @@ def render_to_strip(
 
 
 def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
-    """Add the rendered frames above the source strip, or as a strip of their own without one."""
+    """Add the rendered frames above the source strip, or as a strip of their own without one.
+
+    Where the shot has such a strip already, that shows them, in its place and with its look.
+    """
     shot, source = entry.read(), strip_of(scene, entry)
     if source is None:
         start, shown = scene.frame_current, [0, shot.frames]
@@ -117,29 +120,69 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
     missing = next((path for path in files if not path.is_file()), None)
     if missing is not None:
         raise ShotError(f"the rendered frame {missing} is missing", "render the shot again")
-    channel = _free_channel(scene, source, start + shown[0], shown[1])
-    _mute_below(scene, source, shot)
-    made = compat.make_strips(scene).new_image(
-        name=f"{entry.name} painted",
-        filepath=str(files[0]),
-        channel=channel,
-        frame_start=start,
-        fit_method="ORIGINAL",
-    )
-    for path in files[1:]:
-        made.elements.append(path.name)
-    made.directory = _directory(files[0].parent)
+    made, fresh = _made_before(entry, scene, "IMAGE"), False
+    if made is None:
+        fresh = True
+        channel = _free_channel(scene, source, start + shown[0], shown[1])
+        _mute_below(scene, source, shot)
+        made = compat.make_strips(scene).new_image(
+            name=f"{entry.name} painted",
+            filepath=str(files[0]),
+            channel=channel,
+            frame_start=start,
+            fit_method="ORIGINAL",
+        )
+    elif source is None:
+        start = round(compat.strip_start(made))
+    compat.trim(made, 0, 0)
+    _list_files(made, files)
+    compat.move(made, start - round(compat.strip_start(made)))
     compat.trim(made, shown[0], len(files) - shown[0] - shown[1])
     made.colorspace_settings.name = _colour_space(shot, source)
     made.alpha_mode = _alpha_mode(shot, source)
-    made["nvd_folder"] = str(shot.folder)
-    if source is not None:
+    _sign(made, entry)
+    if source is not None and fresh:
         _take_look(made, source, shot)
+    made.invalidate_cache("RAW")
     return made
 
 
+def _list_files(strip, files: list[Path]) -> None:
+    """Let an image strip show `files`, which lie in one folder."""
+    while len(strip.elements) > len(files):
+        strip.elements.pop(index=len(strip.elements) - 1)
+    for element, path in zip(strip.elements, files, strict=False):
+        element.filename = path.name
+    for path in files[len(strip.elements) :]:
+        strip.elements.append(path.name)
+    strip.directory = _directory(files[0].parent)
+
+
+def _made_before(entry: NVD_PG_shot, scene: bpy.types.Scene, kind: str):
+    """The strip of a kind that was made for the shot before, or None."""
+    found = [
+        strip
+        for strip in compat.strips(scene)
+        if strip.type == kind
+        and (
+            strip.get("nvd_shot") == entry.id
+            if "nvd_shot" in strip
+            else strip.get("nvd_folder") == str(entry.path)  # of an older version
+        )
+    ]
+    return min(found, key=lambda strip: (len(strip.name), strip.name), default=None)
+
+
+def _sign(strip, entry: NVD_PG_shot) -> None:
+    """Let the strip be known for one that was made for the shot."""
+    strip["nvd_folder"], strip["nvd_shot"] = str(entry.path), entry.id
+
+
 def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
-    """Add the scene that composites the shot as a strip above the source: always up to date."""
+    """Add the scene that composites the shot as a strip above the source: always up to date.
+
+    Where the shot has such a strip already, that is brought to its place.
+    """
     shot, source = entry.read(), strip_of(scene, entry)
     if entry.scene is None:
         raise ShotError(f"the scene that composites {entry.name} was deleted", AGAIN)
@@ -147,14 +190,22 @@ def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
     if source is not None:
         _check_plain(source)
         start, shown, _ = alignment(entry, shot, source)
-    channel = _free_channel(scene, source, start + shown[0], shown[1])
-    _mute_below(scene, source, shot)
-    made = compat.make_strips(scene).new_scene(
-        name=f"{entry.name} composite", scene=entry.scene, channel=channel, frame_start=start
-    )
+    made, fresh = _made_before(entry, scene, "SCENE"), False
+    if made is None:
+        fresh = True
+        channel = _free_channel(scene, source, start + shown[0], shown[1])
+        _mute_below(scene, source, shot)
+        made = compat.make_strips(scene).new_scene(
+            name=f"{entry.name} composite", scene=entry.scene, channel=channel, frame_start=start
+        )
+    elif source is None:
+        start = round(compat.strip_start(made))
+    compat.trim(made, 0, 0)
+    made.scene = entry.scene
+    compat.move(made, start - round(compat.strip_start(made)))
     compat.trim(made, shown[0], shot.frames - shown[0] - shown[1])
-    made["nvd_folder"] = str(shot.folder)
-    if source is not None:
+    _sign(made, entry)
+    if source is not None and fresh:
         _take_look(made, source, shot)
     return made
 
@@ -162,7 +213,8 @@ def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
 def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     """Composite the shot on the source strip itself, by a strip modifier of Blender 5.1 and later.
 
-    The edits show live in the sequencer, whatever the layers show just now. ShotError where this
+    The edits show live in the sequencer, whatever the layers show just now. One that the strip has
+    of the shot already is built anew. ShotError where this
     Blender has none, and where the shot's nodes are not as they were opened.
     """
     if not compat.STRIP_COMPOSITOR:
@@ -198,9 +250,20 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     output = tree.nodes.new("NodeGroupOutput")
     output.location = (640, 0)
     tree.links.new(node.outputs[0], output.inputs[0])
-    modifier = source.modifiers.new("Painted", "COMPOSITOR")
-    modifier.node_group = tree
+    modifier = next((known for known in source.modifiers if _is_of(known, entry)), None)
+    if modifier is None:
+        modifier = source.modifiers.new("Painted", "COMPOSITOR")
+    before, modifier.node_group = modifier.node_group, tree
+    if before is not None and not before.users:
+        bpy.data.node_groups.remove(before)
     return modifier
+
+
+def _is_of(modifier, entry: NVD_PG_shot) -> bool:
+    """Whether a strip's modifier composites the shot."""
+    tree = getattr(modifier, "node_group", None)
+    groups = [getattr(node, "node_tree", None) for node in tree.nodes] if tree else []
+    return any(group and group.get("nvd_folder") == str(entry.path) for group in groups)
 
 
 def _images(entry: NVD_PG_shot, node) -> dict[str, bpy.types.Image]:

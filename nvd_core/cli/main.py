@@ -382,7 +382,9 @@ def _parser() -> argparse.ArgumentParser:
         "OpenColorIO has it; Blender takes 203",
     )
     decompose.add_argument("--height", type=whole(16, 16384), help="working height in pixels")
-    decompose.add_argument("--preset", choices=("draft", "fast", "fine", "paper"), help="default: fast")
+    decompose.add_argument(
+        "--preset", choices=("draft", "fast", "fine", "paper"), help="default: fast"
+    )
     decompose.add_argument(
         "--mask-margin",
         type=pixels,

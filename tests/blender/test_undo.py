@@ -100,7 +100,9 @@ def test_all_that_shows_the_edit_follows(shot):
         canvas = bpy.context.scene.tool_settings.image_paint.canvas
         space = bpy.context.window_manager.windows[0].screen.areas[0].spaces.active
         assert node.image == canvas == space.image == toy().edit
-        assert node.image.name == "toy edit" and node.image["nvd_path"].endswith("edits/toy.png")
+        assert node.image.name == "shot toy edit" and node.image["nvd_path"].endswith(
+            "edits/toy.png"
+        )
         assert same(read_pixels(node.image), pixels)
 
     shows(painted)
