@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ import bpy
 from .blender import compat
 from .blender.pixels import set_space
 from .blender.storage import jobs_folder
-from .decompose.job import DEVICES, PRESETS, decompose_job, scene_rate
+from .decompose.job import DEVICES, MISSING, PRESETS, decompose_job, scene_rate
 from .decompose.prepare import prepare
 from .engine.find import find_engine, probe_command
 from .errors import AddonError, visible
@@ -89,10 +90,16 @@ def decompose(given, say: Say) -> dict:
             device=given.device,
             settings=Path(given.settings).resolve() if given.settings else "",
             rate=given.rate or _rate_for(given.source),
+            start=given.start,
+            missing=given.missing,
+            deinterlace=given.deinterlace,
+            garbage=_mask(given.garbage),
+            shots=given.shots,
             python=python,
         )
     _run(job, say)
-    return {"folder": str(out), "layers": job.log.result.get("layers", [])}
+    facts = {"folder": str(out), "layers": job.log.result.get("layers", [])}
+    return facts | ({"shots": job.log.result.get("shots", {})} if given.shots else {})
 
 
 def _rate_for(source: str) -> str:
@@ -290,7 +297,15 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("source", help="movie, folder or pattern such as shot.%%04d.exr")
         added.add_argument("--out", required=True, help="folder to make: SHOT.nvd")
         added.add_argument("--mask", type=_pair, action="append", default=[], metavar="NAME=PATH")
-        added.add_argument("--frames", type=_range, metavar="A-B", help="counted from 0")
+        added.add_argument(
+            "--frames", type=_range, metavar="A-B", help="counted from 0, or as --start says"
+        )
+        added.add_argument(
+            "--start", type=_start, metavar="source|N", help="count --frames by the files' numbers"
+        )
+        added.add_argument("--missing", choices=MISSING, default="error")
+        added.add_argument("--deinterlace", action="store_true")
+        added.add_argument("--garbage", metavar="PATH|auto", help="mask of what is to be ignored")
         added.add_argument("--height", type=int)
         added.add_argument("--mask-margin", type=int, default=0, metavar="PIXELS")
         added.add_argument("--preset", choices=PRESETS, default="fast")
@@ -304,6 +319,10 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument(
             "--yes", action="store_true", help="go on in a folder that you did not begin here"
         )
+    one.add_argument(
+        "--shots", action="store_true", help="decompose each shot of the clip into a folder in OUT"
+    )
+    four.set_defaults(shots=False)
     for added in (two, three):
         added.add_argument("shot")
     for added in (two, three, four):
@@ -327,10 +346,24 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _range(text: str) -> tuple[int, int]:
-    first, _, last = text.partition("-")
-    if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
+    match = re.fullmatch(r"(-?[0-9]{1,9})-(-?[0-9]{1,9})", text)
+    if not match or int(match[1]) > int(match[2]):
         raise argparse.ArgumentTypeError(f"expected A-B with A <= B, found {text!r}")
-    return int(first), int(last)
+    return int(match[1]), int(match[2])
+
+
+def _start(text: str) -> str:
+    if text != "source" and not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"expected source or a number, found {text!r}")
+    return text
+
+
+def _mask(words: str | None) -> str:
+    """A mask's path made absolute; other words are left as they are."""
+    if not words or words == "auto" or words.startswith("maskrcnn:"):
+        return words or ""
+    sign = "!" if words.startswith("!") else ""
+    return sign + str(Path(words.removeprefix(sign)).resolve())
 
 
 _command = None  # what Blender gave for `blender --command nvd`

@@ -263,6 +263,9 @@ def trim(strip, before: int, after: int) -> None:
         strip.frame_offset_start, strip.frame_offset_end = before, after
 
 
+# Of a property that is a path: it may be relative to the .blend, which from 4.5 on has to be said
+RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
+
 # What strips are to Python, and what the sequencer's data calls them
 STRIP = bpy.types.Strip if bpy.app.version >= (4, 4, 0) else bpy.types.Sequence
 STRIPS = "strips_all" if bpy.app.version >= (4, 4, 0) else "sequences_all"

@@ -14,7 +14,7 @@ from ..blender.handlers import register_handlers_factory
 from ..blender.strip_identity import identity, strip_by
 from ..errors import AddonError
 from ..shot.painting import image_editors
-from ..strip.sources import Source, image_files, read_strip
+from ..strip.sources import Source, first_file, holds_missing, read_strip
 from ..strip.timing import known_pictures, signature
 from .properties import NVD_PG_object
 
@@ -45,7 +45,7 @@ def draw_mask(
     if thing.when == "ONE" and scene.frame_current != thing.frame:
         scene.frame_set(thing.frame)
     if space is not None:
-        _known[identity(strip)] = signature(strip), source
+        _known[identity(strip)] = _state(strip), source
         space.image = _image(strip, source)
         space.ui_mode = "MASK"
         space.mask = thing.mask
@@ -55,7 +55,7 @@ def draw_mask(
 
 def _image(strip, source: Source) -> bpy.types.Image:
     """The image of the strip's pictures: its own, as another strip of the file shows another."""
-    path = source.path if source.kind == "MOVIE" else str(image_files(strip)[0])
+    path = source.path if source.kind == "MOVIE" else str(first_file(strip))
     for image in bpy.data.images:
         if image.get(_STRIP) == identity(strip) and bpy.path.abspath(image.filepath) == path:
             break
@@ -77,13 +77,20 @@ def _follow(space: bpy.types.SpaceImageEditor, strip) -> None:
     # A sequence counts by the numbers in its files' names, a movie from 0; Blender begins at 1.
     # One frame long it stays at that, whatever scene's playhead the editor goes by.
     user.frame_start, user.frame_duration = frame, 1
-    user.frame_offset = picture if source.kind == "MOVIE" else int(source.number_of(picture)) - 1
+    if source.kind == "MOVIE":
+        user.frame_offset = picture
+    else:
+        user.frame_offset = source.held(int(source.number_of(picture))) - 1
     user.use_auto_refresh = True
+
+
+def _state(strip) -> tuple:
+    return signature(strip), holds_missing(strip)
 
 
 def _source(strip) -> Source:
     """What `read_strip` says, from memory where nothing has changed since."""
-    key, known = identity(strip), signature(strip)
+    key, known = identity(strip), _state(strip)
     if _known.get(key, (None,))[0] != known:
         _known[key] = known, read_strip(strip, known_pictures)
     return _known[key][1]

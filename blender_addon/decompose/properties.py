@@ -7,7 +7,14 @@ from pathlib import Path
 
 import bpy
 from bpy.app.handlers import persistent
-from bpy.props import CollectionProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from ..blender import compat
 from ..blender.handlers import register_handlers_factory
@@ -49,6 +56,7 @@ class NVD_PG_object(bpy.types.PropertyGroup):
     path: StringProperty(
         name="Files",
         subtype="FILE_PATH",
+        options=compat.RELATIVE,
         description="Folder, pattern such as mask.%04d.png, movie, or one image; a layer of an EXR "
         "stands behind a colon, as in roto.%04d.exr:roto.mask",
     )
@@ -78,6 +86,7 @@ class NVD_PG_strip(bpy.types.PropertyGroup):
     out: StringProperty(
         name="Folder",
         subtype="DIR_PATH",
+        options=compat.RELATIVE,
         description="Where the decomposition goes; empty: beside the .blend, named as the strip",
     )
     layer: StringProperty(
@@ -94,6 +103,40 @@ class NVD_PG_strip(bpy.types.PropertyGroup):
     )
     objects: CollectionProperty(type=NVD_PG_object)
     active: IntProperty(name="Active object")
+    missing: EnumProperty(
+        name="Missing Files",
+        items=[
+            ("error", "Stop", "Say which numbers are missing, and do nothing"),
+            ("hold", "Hold", "Show the picture before again, as for animation on twos"),
+        ],
+        description="What is done where numbers are missing among the files of the sequence",
+    )
+    start: EnumProperty(
+        name="Count Files",
+        items=[
+            ("0", "By Place", "The first file of the folder is 0, whatever its number is"),
+            ("source", "By Number", "By the numbers in their names: files that are added before "
+             "them later change nothing"),
+        ],
+        description="How the files are told to the engine",
+    )  # fmt: skip
+    deinterlace: BoolProperty(
+        name="Deinterlace",
+        description="The movie is from video with fields (combs where something moves): make whole "
+        "frames of them",
+    )
+    shots: BoolProperty(
+        name="Several Shots",
+        description="The strip has hard cuts: decompose each shot by itself, into a folder of its "
+        "own within Folder. All of them are listed when the job is done",
+    )
+    garbage: StringProperty(
+        name="Garbage Mask",
+        subtype="FILE_PATH",
+        options=compat.RELATIVE,
+        description="Files of a mask whose white is to be ignored, such as a rig or a watermark: "
+        "as a mask's files, or the word auto to have it found. Empty: nothing is",
+    )
 
 
 class NVD_PG_decompose(bpy.types.PropertyGroup):
@@ -127,6 +170,7 @@ class NVD_PG_decompose(bpy.types.PropertyGroup):
     settings: StringProperty(
         name="Settings",
         subtype="FILE_PATH",
+        options=compat.RELATIVE,
         description="YAML file with settings of the training, such as the settings.yaml of another "
         "decomposition; empty: the preset's own",
     )
@@ -154,6 +198,30 @@ def active_strip(scene: bpy.types.Scene):
     editor = scene.sequence_editor
     strip = editor.active_strip if editor else None
     return strip if strip is not None and strip.type in KINDS else None
+
+
+def source_options(strip) -> list[str]:
+    """Which options on its source a strip of its kind has."""
+    own = {"IMAGE": ["missing", "start"], "MOVIE": ["deinterlace"]}
+    return [*own.get(strip.type, []), "shots", "garbage"]
+
+
+def source_words(strip) -> dict:
+    """What is chosen of them, as `decompose_strip` takes it."""
+    own, names = strip.nvd_decompose, source_options(strip)
+    chosen = {name: getattr(own, name) for name in names}
+    if chosen.get("start") == "0":
+        del chosen["start"]
+    chosen["garbage"] = mask_words(own.garbage.strip())
+    return chosen
+
+
+def mask_words(words: str) -> str:
+    """A mask as the engine takes it: its path absolute, behind the ! that may stand before it."""
+    if not words or words == "auto" or words.startswith("maskrcnn:"):
+        return words
+    sign = "!" if words.startswith("!") else ""
+    return sign + bpy.path.abspath(words.removeprefix(sign)).rstrip("/\\")
 
 
 def hand_over(scene: bpy.types.Scene) -> None:
@@ -214,7 +282,8 @@ def output_folder(strip) -> str:
             "save the file, or choose another folder",
             "wm.save_mainfile",
         )
-    return bpy.path.abspath(chosen.rstrip("/\\") if chosen else f"//{shot_name(strip)}.nvd")
+    suffix = "_shots" if strip.nvd_decompose.shots else ".nvd"
+    return bpy.path.abspath(chosen.rstrip("/\\") if chosen else f"//{shot_name(strip)}{suffix}")
 
 
 def shot_name(strip) -> str:

@@ -6,9 +6,9 @@ from bpy.props import StringProperty
 from ..blender.compat import sequencer_scene
 from ..blender.reporting import Reporting
 from ..blender.storage import preferences
-from ..blender.strip_identity import strip_by
 from ..decompose.mask_drawing import draw_mask
-from ..decompose.properties import active_strip, add_object, hand_over, output_folder
+from ..decompose.opening import finished_jobs, open_result
+from ..decompose.properties import active_strip, add_object, hand_over, output_folder, source_words
 from ..decompose.strip_job import decompose_strip
 from ..engine.find import find_engine, test_job
 from ..engine.install import install_job, plan_install
@@ -16,7 +16,6 @@ from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.runner import runner
 from ..shot.painting import image_editor
-from ..shot.shots import add_shot
 from ..strip.timing import check_kind
 
 
@@ -122,6 +121,7 @@ class NVD_OT_decompose(Reporting, bpy.types.Operator):
             preset=settings.preset,
             device=settings.device,
             settings=bpy.path.abspath(settings.settings) if settings.settings else "",
+            **source_words(strip),
         )
         return f"{strip.name} is in the queue"
 
@@ -199,6 +199,17 @@ class NVD_OT_forget_job(_OnJob, bpy.types.Operator):
             runner.forget(self.found())
 
 
+class NVD_OT_clear_jobs(Reporting, bpy.types.Operator):
+    """Take all finished jobs off the list; what they made stays"""
+
+    bl_idname = "nvd.clear_jobs"
+    bl_label = "Clear Finished Jobs"
+
+    def work(self, context):
+        for job in finished_jobs(sequencer_scene(context)):
+            runner.forget(job)
+
+
 class NVD_OT_open_job(_OnJob, bpy.types.Operator):
     """Open the finished decomposition: its layers to paint on, and its compositor"""
 
@@ -210,23 +221,8 @@ class NVD_OT_open_job(_OnJob, bpy.types.Operator):
         job = self.found()
         if job.state != DONE:
             raise AddonError(f"{job.title} is {job.state}", "wait until it is done")
-        scene, about = sequencer_scene(context), job.plan["about"]
-        first = about.get("first_frame")
-        add_shot(
-            job.out,
-            scene,
-            strip=_strip_of(about, scene),
-            first_frame=first if type(first) is int and abs(first) < 2**31 else None,
-        )
-        return f"Opened {job.title}"
-
-
-def _strip_of(about: dict, scene: bpy.types.Scene) -> str:
-    """What the strip is called now that a job was started from; "" where it is not there."""
-    words = (about.get(name) for name in ("strip_id", "strip"))
-    id, name = (word if isinstance(word, str) else "" for word in words)
-    strip = strip_by(scene, id, name)
-    return strip.name if strip is not None else ""
+        opened = open_result(job, sequencer_scene(context))
+        return f"Opened {', '.join(entry.name for entry in opened)}"
 
 
 class NVD_OT_show_log(_OnJob, bpy.types.Operator):
@@ -323,6 +319,7 @@ _classes = (
     NVD_OT_resume_anyway,
     NVD_OT_retry_on_cpu,
     NVD_OT_forget_job,
+    NVD_OT_clear_jobs,
     NVD_OT_open_job,
     NVD_OT_show_log,
     NVD_OT_add_object,

@@ -7,6 +7,8 @@ import bpy.utils.previews
 
 from ..blender.compat import sequencer_scene, strip_span
 from ..blender.problems import draw_problem
+from ..decompose.opening import finished_jobs
+from ..decompose.properties import active_strip, source_options
 from ..decompose.strip_job import shows_exr
 from ..engine.find import find_engine
 from ..errors import AddonError
@@ -71,6 +73,24 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
         row.operator("nvd.decompose", icon="RENDERLAYERS")
 
 
+class NVD_PT_source(_InSequencer, bpy.types.Panel):
+    bl_label = "Source"
+    bl_idname = "NVD_PT_source"
+    bl_parent_id = "NVD_PT_decompose"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    @classmethod
+    def poll(cls, context):
+        return active_strip(sequencer_scene(context)) is not None
+
+    def draw(self, context):
+        layout, strip = self.layout, active_strip(sequencer_scene(context))
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for name in source_options(strip):
+            layout.prop(strip.nvd_decompose, name)
+
+
 class NVD_PT_jobs(_InSequencer, bpy.types.Panel):
     bl_label = "Jobs"
     bl_idname = "NVD_PT_jobs"
@@ -86,12 +106,32 @@ class NVD_PT_jobs(_InSequencer, bpy.types.Panel):
             row = self.layout.row()
             draw_problem(row, problem)
             row.operator("nvd.forget_job", text="", icon="X").job = id
-        mine = runner.jobs_of(sequencer_scene(context))
+        scene = sequencer_scene(context)
+        mine, folded = runner.jobs_of(scene), finished_jobs(scene)
         for job in mine:
-            _draw_job(self.layout, job)
+            if job not in folded:
+                _draw_job(self.layout, job)
         others = sum(not job.ended for job in runner.queue.jobs if job not in mine)
         if others:
             self.layout.label(text=f"Of other scenes and files: {others}", icon="INFO")
+
+
+class NVD_PT_finished_jobs(_InSequencer, bpy.types.Panel):
+    bl_label = "Finished"
+    bl_idname = "NVD_PT_finished_jobs"
+    bl_parent_id = "NVD_PT_jobs"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 (Blender wants a set)
+
+    @classmethod
+    def poll(cls, context):
+        return bool(finished_jobs(sequencer_scene(context)))
+
+    def draw_header_preset(self, _context):
+        self.layout.operator("nvd.clear_jobs", text="Clear", emboss=False)
+
+    def draw(self, context):
+        for job in finished_jobs(sequencer_scene(context)):
+            _draw_job(self.layout, job)
 
 
 def _draw_objects(layout, scene, settings) -> None:
@@ -170,7 +210,13 @@ def _picture(job: Job) -> int:
     return _pictures[key].icon_id
 
 
-_classes = (NVD_UL_objects, NVD_PT_decompose, NVD_PT_jobs)
+_classes = (
+    NVD_UL_objects,
+    NVD_PT_decompose,
+    NVD_PT_source,
+    NVD_PT_jobs,
+    NVD_PT_finished_jobs,
+)
 
 
 def register():
