@@ -13,7 +13,7 @@ of what scripting.py offers). The folder is described in the engine's docs.
 
 from . import headless
 from .blender import undo, words
-from .decompose import properties
+from .decompose import mask_drawing, opening, properties
 from .jobs import runner
 from .paint import frame_canvas, preview
 from .shot import edit_files, painting, shot_events, shots, value_events
@@ -33,6 +33,8 @@ _parts = (  # each has register() and unregister()
     preferences,
     runner,
     properties,
+    mask_drawing,
+    opening,
     job_operators,
     panel_decompose,
     undo,  # before the others: its handlers give the images back first

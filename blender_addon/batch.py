@@ -10,6 +10,7 @@ Add --help after a command for its options, --json for one JSON object a line. E
 """
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -20,4 +21,11 @@ if __name__ == "__main__":
     importlib.import_module("bpy")
     headless = importlib.import_module(f"{package.name}.headless")
     words = sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else sys.argv[1:]
-    sys.exit(headless.main(words))
+    code = headless.main(words)
+    bpy = sys.modules["bpy"]
+    if bpy.app.version < (4, 5, 0) and not bpy.app.binary_path:
+        # 4.2 as a module crashes when Python takes itself apart after a property was registered
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

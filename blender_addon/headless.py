@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import bpy
@@ -11,7 +13,7 @@ import bpy
 from .blender import compat
 from .blender.pixels import set_space
 from .blender.storage import jobs_folder
-from .decompose.job import DEVICES, PRESETS, decompose_job, scene_rate
+from .decompose.job import DEVICES, MISSING, PRESETS, decompose_job, scene_rate
 from .decompose.prepare import prepare
 from .engine.find import find_engine, probe_command
 from .errors import AddonError, visible
@@ -19,10 +21,12 @@ from .jobs.job import CANCELLED, Job
 from .jobs.process import engine_command
 from .jobs.runner import describe
 from .jobs.waiting import wait_alone
+from .shot import shot_events, shots
 from .shot.folder import read_shot
 from .shot.nodes import set_texture
 from .shot.resample import learned_at
 from .shot.scripting import MODES, image_of, open_shot
+from .shot.shots import add_shot
 
 OK, BAD_INPUT, STOPPED = 0, 2, 130
 MOVIES = (".mp4", ".mov", ".mkv")
@@ -86,10 +90,16 @@ def decompose(given, say: Say) -> dict:
             device=given.device,
             settings=Path(given.settings).resolve() if given.settings else "",
             rate=given.rate or _rate_for(given.source),
+            start=given.start,
+            missing=given.missing,
+            deinterlace=given.deinterlace,
+            garbage=_mask(given.garbage),
+            shots=given.shots,
             python=python,
         )
     _run(job, say)
-    return {"folder": str(out), "layers": job.log.result.get("layers", [])}
+    facts = {"folder": str(out), "layers": job.log.result.get("layers", [])}
+    return facts | ({"shots": job.log.result.get("shots", {})} if given.shots else {})
 
 
 def _rate_for(source: str) -> str:
@@ -100,14 +110,32 @@ def _rate_for(source: str) -> str:
 
 
 def import_shot(given, say: Say) -> dict:
-    """Open a decomposition folder in the compositor, and save the .blend where asked."""
-    group = open_shot(Path(given.shot).resolve(), given.mode)
-    facts = {"group": group.name}
-    if given.save:
-        path = str(Path(given.save).resolve())
-        bpy.ops.wm.save_as_mainfile(filepath=path, copy=bool(bpy.data.filepath))
-        facts["saved"] = path
+    """Open a decomposition folder in the compositor and in the list of shots, and save the .blend
+    where asked.
+    """
+    with _shots_are_known():
+        entry = add_shot(
+            Path(given.shot).resolve(), bpy.context.scene, mode=given.mode, own_scene=False
+        )
+        facts = {"group": entry.group_node().node_tree.name}
+        if given.save:
+            path = str(Path(given.save).resolve())
+            bpy.ops.wm.save_as_mainfile(filepath=path, copy=bool(bpy.data.filepath))
+            facts["saved"] = path
     return facts
+
+
+@contextmanager
+def _shots_are_known() -> Iterator[None]:
+    """Scenes have their lists of shots, also where the extension is not switched on."""
+    parts = () if hasattr(bpy.types.Scene, "nvd_shots") else (shots, shot_events)
+    for part in parts:
+        part.register()
+    try:
+        yield
+    finally:
+        for part in reversed(parts):
+            part.unregister()
 
 
 def render(given, say: Say) -> dict:
@@ -269,7 +297,15 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("source", help="movie, folder or pattern such as shot.%%04d.exr")
         added.add_argument("--out", required=True, help="folder to make: SHOT.nvd")
         added.add_argument("--mask", type=_pair, action="append", default=[], metavar="NAME=PATH")
-        added.add_argument("--frames", type=_range, metavar="A-B", help="counted from 0")
+        added.add_argument(
+            "--frames", type=_range, metavar="A-B", help="counted from 0, or as --start says"
+        )
+        added.add_argument(
+            "--start", type=_start, metavar="source|N", help="count --frames by the files' numbers"
+        )
+        added.add_argument("--missing", choices=MISSING, default="error")
+        added.add_argument("--deinterlace", action="store_true")
+        added.add_argument("--garbage", metavar="PATH|auto", help="mask of what is to be ignored")
         added.add_argument("--height", type=int)
         added.add_argument("--mask-margin", type=int, default=0, metavar="PIXELS")
         added.add_argument("--preset", choices=PRESETS, default="fast")
@@ -283,6 +319,10 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument(
             "--yes", action="store_true", help="go on in a folder that you did not begin here"
         )
+    one.add_argument(
+        "--shots", action="store_true", help="decompose each shot of the clip into a folder in OUT"
+    )
+    four.set_defaults(shots=False)
     for added in (two, three):
         added.add_argument("shot")
     for added in (two, three, four):
@@ -306,10 +346,24 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _range(text: str) -> tuple[int, int]:
-    first, _, last = text.partition("-")
-    if not (first.isdigit() and last.isdigit() and int(first) <= int(last)):
+    match = re.fullmatch(r"(-?[0-9]{1,9})-(-?[0-9]{1,9})", text)
+    if not match or int(match[1]) > int(match[2]):
         raise argparse.ArgumentTypeError(f"expected A-B with A <= B, found {text!r}")
-    return int(first), int(last)
+    return int(match[1]), int(match[2])
+
+
+def _start(text: str) -> str:
+    if text != "source" and not re.fullmatch(r"-?[0-9]{1,9}", text):
+        raise argparse.ArgumentTypeError(f"expected source or a number, found {text!r}")
+    return text
+
+
+def _mask(words: str | None) -> str:
+    """A mask's path made absolute; other words are left as they are."""
+    if not words or words == "auto" or words.startswith("maskrcnn:"):
+        return words or ""
+    sign = "!" if words.startswith("!") else ""
+    return sign + str(Path(words.removeprefix(sign)).resolve())
 
 
 _command = None  # what Blender gave for `blender --command nvd`

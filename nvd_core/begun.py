@@ -18,7 +18,8 @@ JOB, SETTINGS, MANIFEST = "job.json", "settings.yaml", "manifest.json"
 ERROR_LOG, COLOUR = "nvd-error.log", "colour"
 _SAME = (
     *("source", "masks", "frames", "height", "seed"),
-    *("missing", "rate", "start", "deinterlace", "input_space", "ocio", "hdr_white", "garbage"),
+    *("missing", "rate", "count_at", "start", "deinterlace", "garbage"),
+    *("input_space", "ocio", "hdr_white"),
 )
 """what two jobs must have in common to be the same, beside the settings"""
 _MOST_NAMED = 5

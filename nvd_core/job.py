@@ -67,6 +67,9 @@ class Job(Declared):
     """what is done where the source's numbers have gaps; older files lack it"""
     rate: tuple[int, int] | None = None
     """frames a second as a fraction; None: the source's, or 24; older files lack it"""
+    count_at: tuple[int, int] | None = None
+    """steps a second by which a movie's frames are counted, as a fraction; None: its pictures are
+    counted; older files lack it"""
     start: int | Literal["source"] | None = None
     """what frames count from; None: 0; older files lack it"""
     deinterlace: bool = False

@@ -190,8 +190,9 @@ def clip_of(job: Job, space: InputSpace | None = None) -> Clip:
 
 def _reading(job: Job, space: InputSpace | None) -> Reading:
     rate = Fraction(*job.rate) if job.rate else None
+    steps = Fraction(*job.count_at) if job.count_at else None
     named = job.input_space is not None
-    return Reading(job.missing, rate, job.start, job.deinterlace, named, space)
+    return Reading(job.missing, rate, steps, job.start, job.deinterlace, named, space)
 
 
 def _is_its_own(info: ClipInfo, conversion: Conversion) -> bool:

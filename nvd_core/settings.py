@@ -39,7 +39,7 @@ _CORRECT = "correct the settings file"
 Share = Annotated[float, within(0, 1)]
 Rate = Annotated[float, within(0, 1)]
 Weight = Annotated[float, within(0, 1e6)]
-Preset = Literal["fast", "fine", "paper"]
+Preset = Literal["draft", "fast", "fine", "paper"]
 
 
 @dataclass
@@ -132,7 +132,7 @@ class LossWeights(Declared):
 
 @dataclass
 class Settings(Declared):
-    """Everything that decides how a clip is trained; see `PRESETS` for the two starting points."""
+    """Everything that decides how a clip is trained; see `PRESETS` for where they start."""
 
     preset: Preset = "fast"
     """the preset these settings started from"""
@@ -243,6 +243,15 @@ def fast() -> Settings:
     return settings
 
 
+def draft() -> Settings:
+    """`fast` with 400 steps however long the clip is: to see in a minute or so whether masks and
+    layers are right, not to deliver."""
+    settings = fast()
+    settings.preset, settings.iterations, settings.points = "draft", 400, 3000
+    settings.preview_seconds = 5.0
+    return settings
+
+
 def fine() -> Settings:
     """`fast` with more patience: three times the steps, more points in each, finer light."""
     settings = fast()
@@ -284,7 +293,7 @@ def paper() -> Settings:
     )
 
 
-PRESETS = {"fast": fast, "fine": fine, "paper": paper}
+PRESETS = {"draft": draft, "fast": fast, "fine": fine, "paper": paper}
 
 RENAMED = {"losses.bootstrap": "mask_bootstrap", "residual_reach": "residual_huber_delta"}
 """settings that had another name in files of version 0.1.0"""

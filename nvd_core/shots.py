@@ -186,6 +186,8 @@ def _check_folder(folder: Path) -> None:
 
 def _asked(job: Job) -> dict:
     values = {name: getattr(job, name) for name in _SAME}
+    if job.count_at:  # older files lack it
+        values["count_at"] = list(job.count_at)
     return values | {"masks": [list(mask) for mask in job.masks]}
 
 

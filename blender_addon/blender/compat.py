@@ -210,9 +210,9 @@ def strips(scene: bpy.types.Scene):
 
 
 def all_strips(scene: bpy.types.Scene):
-    """The scene's strips, those in meta strips too."""
+    """The scene's strips, those in meta strips too; empty where there are none."""
     editor = scene.sequence_editor
-    return getattr(editor, STRIPS) if editor is not None else ()
+    return () if editor is None else getattr(editor, STRIPS)
 
 
 def strip_span(strip) -> tuple[int, int]:
@@ -311,7 +311,11 @@ def trim(strip, before: int, after: int) -> None:
         strip.frame_offset_start, strip.frame_offset_end = before, after
 
 
-# What the sequencer's data calls its strips
+# Of a property that is a path: it may be relative to the .blend, which from 4.5 on has to be said
+RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
+
+# What strips are to Python, and what the sequencer's data calls them
+STRIP = bpy.types.Strip if bpy.app.version >= (4, 4, 0) else bpy.types.Sequence
 STRIPS = "strips_all" if bpy.app.version >= (4, 4, 0) else "sequences_all"
 
 

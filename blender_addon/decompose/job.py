@@ -6,6 +6,7 @@ open_shot(job.out)
 """
 
 import os
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +22,8 @@ from ..jobs.runner import runner
 
 HDR_WHITE = 203
 """nits that Blender 5 makes 1 of PQ and HLG; before it had no such spaces"""
-PRESETS = ("fast", "fine", "paper")
+PRESETS = ("draft", "fast", "fine", "paper")
+MISSING = ("error", "hold", "skip")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -47,6 +49,12 @@ def decompose(
     device: str = "auto",
     settings: str | Path = "",
     rate: str = "",
+    count_at: str = "",
+    start: str | int | None = None,
+    missing: str = "error",
+    deinterlace: bool = False,
+    garbage: str | Path = "",
+    shots: bool = False,
     python: Path | None = None,
     space: tuple[str, str | Path] | None = None,
 ) -> Job:
@@ -58,8 +66,12 @@ def decompose(
     mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
     space: a colour space and the OpenColorIO configuration (a file) that has it; None: what the
     source says. settings: a YAML file for the training. rate: frames a second, such as 25 or
-    30000/1001, where the source names none (`scene_rate`). python: the engine's; `find_engine`
-    finds it.
+    30000/1001, where the source names none (`scene_rate`). count_at: the rate at which a movie's
+    frames are counted by time, as Blender does (`movie_rate`). start: what `frames` count from, a
+    number or "source" for the files' own. missing: "error", "hold" or "skip" where numbers are.
+    deinterlace: make whole frames of a movie's fields. garbage: a mask of what is to be ignored, or
+    "auto". shots: decompose each shot of the clip, into folders within `out`. python: the engine's;
+    `find_engine` finds it.
     """
     job = decompose_job(
         source,
@@ -72,6 +84,12 @@ def decompose(
         device=device,
         settings=settings,
         rate=rate,
+        count_at=count_at,
+        start=start,
+        missing=missing,
+        deinterlace=deinterlace,
+        garbage=garbage,
+        shots=shots,
         python=python,
         space=space,
     )
@@ -90,6 +108,12 @@ def decompose_job(
     device: str = "auto",
     settings: str | Path = "",
     rate: str = "",
+    count_at: str = "",
+    start: str | int | None = None,
+    missing: str = "error",
+    deinterlace: bool = False,
+    garbage: str | Path = "",
+    shots: bool = False,
     python: Path | None = None,
     space: tuple[str, str | Path] | None = None,
     before: Sequence[dict] = (),
@@ -108,14 +132,15 @@ def decompose_job(
             "open it, or choose another folder for the new one",
             "nvd.open_shot",
         )
-    for value, choices in ((preset, PRESETS), (device, DEVICES)):
+    for value, choices in ((preset, PRESETS), (device, DEVICES), (missing, MISSING)):
         if value not in choices:
             raise ValueError(f"expected one of {choices}, found {value!r}")
     words = ["decompose", source, "--out", out]
     for mask_name, path in masks:
         words += ["--mask", f"{mask_name}={path}"]
-    if frames:
-        words += ["--frames", f"{frames[0]}-{frames[1]}"]
+    if frames:  # one word, as a negative number would be taken for an option
+        range_ = f"{frames[0]}-{frames[1]}"
+        words += [f"--frames={range_}"] if frames[0] < 0 else ["--frames", range_]
     if height:
         words += ["--height", height]
     if mask_margin:
@@ -126,9 +151,20 @@ def decompose_job(
         words += ["--settings", settings]
     if rate:
         words += ["--rate", rate]
-    command = engine_command(python, *words, "--preset", preset, "--device", device)
+    if count_at:
+        words += ["--count-at", count_at]
+    if start is not None:
+        words += ["--start", start]
+    if missing != "error":
+        words += ["--missing", missing]
+    if garbage:
+        words += ["--garbage", garbage]
+    words += ["--deinterlace"] * deinterlace + ["--shots"] * shots
+    if not (settings and names_preset(settings)):  # two that differ are refused
+        words += ["--preset", preset]
+    command = engine_command(python, *words, "--device", device)
     probe = {"title": "engine", "command": probe_command(python)}
-    resume = engine_command(python, "resume", out)
+    resume = engine_command(python, "resume", out)  # of several shots it is the same command again
     return Job.create(
         jobs_folder(),
         title=out.stem,
@@ -141,6 +177,15 @@ def decompose_job(
         name=name or new_name(),
         about=about,
     )
+
+
+def names_preset(settings: str | Path) -> bool:
+    """Whether a settings file says itself which preset it starts from."""
+    try:
+        with open(settings, encoding="utf-8", errors="replace") as file:
+            return re.search(r"^preset\s*:", file.read(1 << 20), re.MULTILINE) is not None
+    except OSError:  # the engine says what is wrong with it
+        return False
 
 
 def resume_folder(out: str | Path, python: Path | None = None, *, yes: bool = False) -> Job:

@@ -1,12 +1,27 @@
-"""What is set in the panel before a decomposition; kept in the scene."""
+"""What is set in the panel before a decomposition: in the scene how it is computed, in each strip
+what is to be made of it. A strip's own goes along when it is copied.
+"""
 
 import re
 from pathlib import Path
 
 import bpy
-from bpy.props import CollectionProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
+from bpy.app.handlers import persistent
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
+from ..blender import compat
+from ..blender.handlers import register_handlers_factory
+from ..blender.strip_identity import identity, strip_by
+from ..blender.undo import under_way
 from ..errors import AddonError
+from ..strip.timing import KINDS
 from .strip_job import Object
 
 MASKS = [
@@ -14,6 +29,11 @@ MASKS = [
     ("STRIP", "Strip", "A mask, image or movie strip of the Sequencer", "SEQUENCE", 1),
     ("FILE", "Files", "A folder or pattern of images, a movie, or one image", "FILE_FOLDER", 2),
 ]
+
+
+def _strip_chosen(thing: "NVD_PG_object", _context) -> None:
+    strip = strip_by(thing.id_data, "", thing.strip)
+    thing.strip_id = identity(strip) if strip is not None else ""
 
 
 class NVD_PG_object(bpy.types.PropertyGroup):
@@ -29,15 +49,19 @@ class NVD_PG_object(bpy.types.PropertyGroup):
         ],
     )
     frame: IntProperty(name="Frame", description="Frame of the timeline where the mask fits")
-    strip: StringProperty(name="Strip", description="Mask, image or movie strip")
+    strip: StringProperty(
+        name="Strip", description="Mask, image or movie strip", update=_strip_chosen
+    )
+    strip_id: StringProperty(description="The strip's identity, which a new name leaves as it is")
     path: StringProperty(
         name="Files",
         subtype="FILE_PATH",
+        options=compat.RELATIVE,
         description="Folder, pattern such as mask.%04d.png, movie, or one image; a layer of an EXR "
         "stands behind a colon, as in roto.%04d.exr:roto.mask",
     )
 
-    def to_object(self, strips) -> Object:
+    def to_object(self) -> Object:
         """The same for strip_job.py; AddonError where nothing is chosen."""
         missing = AddonError(f"the object {self.name} has no mask", "choose one, or remove it")
         if self.kind == "MASK":
@@ -47,7 +71,7 @@ class NVD_PG_object(bpy.types.PropertyGroup):
                 self.name, mask=self.mask, frame=self.frame if self.when == "ONE" else None
             )
         if self.kind == "STRIP":
-            strip = next((strip for strip in strips if strip.name == self.strip), None)
+            strip = strip_by(self.id_data, self.strip_id, self.strip)
             if strip is None:
                 raise missing
             return Object(self.name, strip=strip)
@@ -56,21 +80,78 @@ class NVD_PG_object(bpy.types.PropertyGroup):
         return Object(self.name, path=self.path)
 
 
-class NVD_PG_decompose(bpy.types.PropertyGroup):
-    """The panel's settings."""
+class NVD_PG_strip(bpy.types.PropertyGroup):
+    """What is to be made of a strip; `objects` are front to back."""
 
     out: StringProperty(
         name="Folder",
         subtype="DIR_PATH",
+        options=compat.RELATIVE,
         description="Where the decomposition goes; empty: beside the .blend, named as the strip",
     )
+    layer: StringProperty(
+        name="Layer",
+        description="Which layer of the EXR files, such as ViewLayer.Combined; empty: the picture",
+    )
+    mask_margin: IntProperty(
+        name="Mask Margin",
+        min=0,
+        soft_max=50,
+        subtype="PIXEL",
+        description="How far the masks' outlines may be off, in pixels of the working size; there "
+        "the picture decides. 0 for exact masks",
+    )
+    objects: CollectionProperty(type=NVD_PG_object)
+    active: IntProperty(name="Active object")
+    missing: EnumProperty(
+        name="Missing Files",
+        items=[
+            ("error", "Stop", "Say which numbers are missing, and do nothing"),
+            ("hold", "Hold", "Show the picture before again, as for animation on twos"),
+        ],
+        description="What is done where numbers are missing among the files of the sequence",
+    )
+    start: EnumProperty(
+        name="Count Files",
+        items=[
+            ("0", "By Place", "The first file of the folder is 0, whatever its number is"),
+            ("source", "By Number", "By the numbers in their names: files that are added before "
+             "them later change nothing"),
+        ],
+        description="How the files are told to the engine",
+    )  # fmt: skip
+    deinterlace: BoolProperty(
+        name="Deinterlace",
+        description="The movie is from video with fields (combs where something moves): make whole "
+        "frames of them",
+    )
+    shots: BoolProperty(
+        name="Several Shots",
+        description="The strip has hard cuts: decompose each shot by itself, into a folder of its "
+        "own within Folder. All of them are listed when the job is done",
+    )
+    garbage: StringProperty(
+        name="Garbage Mask",
+        subtype="FILE_PATH",
+        options=compat.RELATIVE,
+        description="Files of a mask whose white is to be ignored, such as a rig or a watermark: "
+        "as a mask's files, or the word auto to have it found. Empty: nothing is",
+    )
+
+
+class NVD_PG_decompose(bpy.types.PropertyGroup):
+    """The panel's settings of the scene."""
+
     preset: EnumProperty(
         name="Preset",
+        # Numbered: files keep the number, and those of version 0.1.0 have no draft
         items=[
-            ("fast", "Fast", "Minutes; good for most clips"),
-            ("fine", "Fine", "Four times as long; more detail"),
-            ("paper", "Paper", "The published method's own settings; hours"),
+            ("draft", "Draft", "A minute or so, to see whether the masks are right", 3),
+            ("fast", "Fast", "Minutes; good for most clips", 0),
+            ("fine", "Fine", "Four times as long; more detail", 1),
+            ("paper", "Paper", "The published method's own settings; hours", 2),
         ],
+        default="fast",
     )
     device: EnumProperty(
         name="Device",
@@ -86,28 +167,23 @@ class NVD_PG_decompose(bpy.types.PropertyGroup):
         subtype="PIXEL",
         description="Working height in pixels; 0: that of the clip",
     )
-    layer: StringProperty(
-        name="Layer",
-        description="Which layer of the EXR files, such as ViewLayer.Combined; empty: the picture",
-    )
-    mask_margin: IntProperty(
-        name="Mask Margin",
-        min=0,
-        soft_max=50,
-        subtype="PIXEL",
-        description="How far the masks' outlines may be off, in pixels of the working size; there "
-        "the picture decides. 0 for exact masks",
-    )
     settings: StringProperty(
-        name="Settings", subtype="FILE_PATH", description="YAML file with settings of the training"
+        name="Settings",
+        subtype="FILE_PATH",
+        options=compat.RELATIVE,
+        description="YAML file with settings of the training, such as the settings.yaml of another "
+        "decomposition; empty: the preset's own",
     )
-    objects: CollectionProperty(type=NVD_PG_object)
-    active: IntProperty(name="Active object")
+    # Where files of version 0.1.0 have what is the strip's now; see `hand_over`
+    out: StringProperty(subtype="DIR_PATH", options={"HIDDEN"})
+    layer: StringProperty(options={"HIDDEN"})
+    mask_margin: IntProperty(options={"HIDDEN"})
+    objects: CollectionProperty(type=NVD_PG_object, options={"HIDDEN"})
 
 
-def add_object(scene: bpy.types.Scene) -> NVD_PG_object:
-    """A new object at the back of the scene's list, with a name that is free."""
-    settings = scene.nvd_decompose
+def add_object(strip) -> NVD_PG_object:
+    """A new object at the back of the strip's list, with a name that is free."""
+    settings, scene = strip.nvd_decompose, strip.id_data
     taken = {thing.name for thing in settings.objects}
     thing = settings.objects.add()
     names = ["object", *(f"object{number}" for number in range(2, len(taken) + 2))]
@@ -117,9 +193,85 @@ def add_object(scene: bpy.types.Scene) -> NVD_PG_object:
     return thing
 
 
-def output_folder(scene: bpy.types.Scene, strip) -> str:
+def active_strip(scene: bpy.types.Scene):
+    """The strip that the panel is about; None where none is active, or none that has pictures."""
+    editor = scene.sequence_editor
+    strip = editor.active_strip if editor else None
+    return strip if strip is not None and strip.type in KINDS else None
+
+
+def source_options(strip) -> list[str]:
+    """Which options on its source a strip of its kind has."""
+    own = {"IMAGE": ["missing", "start"], "MOVIE": ["deinterlace"]}
+    return [*own.get(strip.type, []), "shots", "garbage"]
+
+
+def source_words(strip) -> dict:
+    """What is chosen of them, as `decompose_strip` takes it."""
+    own, names = strip.nvd_decompose, source_options(strip)
+    chosen = {name: getattr(own, name) for name in names}
+    if chosen.get("start") == "0":
+        del chosen["start"]
+    chosen["garbage"] = mask_words(own.garbage.strip())
+    return chosen
+
+
+def mask_words(words: str) -> str:
+    """A mask as the engine takes it: its path absolute, behind the ! that may stand before it."""
+    if not words or words == "auto" or words.startswith("maskrcnn:"):
+        return words
+    sign = "!" if words.startswith("!") else ""
+    return sign + bpy.path.abspath(words.removeprefix(sign)).rstrip("/\\")
+
+
+def hand_over(scene: bpy.types.Scene) -> None:
+    """Give the scene's list of objects, as files of version 0.1.0 have one, to its active strip,
+    and what belongs with it: once, and not to a strip that has objects of its own.
+    """
+    old, strip = scene.nvd_decompose, active_strip(scene)
+    names = ("out", "layer", "mask_margin")
+    if strip is None or not (old.objects or any(old.is_property_set(name) for name in names)):
+        return
+    new = strip.nvd_decompose
+    if new.objects:
+        return
+    for name in names:
+        if old.is_property_set(name):
+            setattr(new, name, getattr(old, name))
+            old.property_unset(name)
+    for thing in old.objects:
+        made = new.objects.add()
+        for name in ("name", "kind", "mask", "when", "frame", "strip", "path"):
+            setattr(made, name, getattr(thing, name))
+    old.objects.clear()
+
+
+@persistent
+def _after_load(_path) -> None:
+    for scene in bpy.data.scenes:
+        hand_over(scene)
+    _follow_strips()
+
+
+@persistent
+def _after_change(_scene, depsgraph) -> None:
+    if depsgraph.id_type_updated("SCENE") and not under_way():
+        _follow_strips()
+
+
+def _follow_strips() -> None:
+    """Let every object call its strip by the name that it has now."""
+    for scene in bpy.data.scenes:
+        for owner in compat.all_strips(scene):
+            for thing in owner.nvd_decompose.objects if owner.type in KINDS else ():
+                strip = strip_by(scene, thing.strip_id, thing.strip) if thing.strip else None
+                if strip is not None and (strip.name != thing.strip or not thing.strip_id):
+                    thing.strip = strip.name
+
+
+def output_folder(strip) -> str:
     """Where the panel's decomposition goes; AddonError where that is not known yet."""
-    chosen = scene.nvd_decompose.out
+    chosen = strip.nvd_decompose.out
     if not chosen and not bpy.data.filepath:
         raise AddonError(
             "the file has not been saved", "save it, or choose a folder", "wm.save_mainfile"
@@ -130,7 +282,8 @@ def output_folder(scene: bpy.types.Scene, strip) -> str:
             "save the file, or choose another folder",
             "wm.save_mainfile",
         )
-    return bpy.path.abspath(chosen.rstrip("/\\") if chosen else f"//{shot_name(strip)}.nvd")
+    suffix = "_shots" if strip.nvd_decompose.shots else ".nvd"
+    return bpy.path.abspath(chosen.rstrip("/\\") if chosen else f"//{shot_name(strip)}{suffix}")
 
 
 def shot_name(strip) -> str:
@@ -143,16 +296,26 @@ def shot_name(strip) -> str:
     return re.sub(r"[^\w.-]+", "_", name) or "shot"
 
 
-_classes = (NVD_PG_object, NVD_PG_decompose)
+_classes = (NVD_PG_object, NVD_PG_strip, NVD_PG_decompose)
+_watch, _leave = register_handlers_factory(
+    (
+        (bpy.app.handlers.load_post, _after_load),
+        (bpy.app.handlers.depsgraph_update_post, _after_change),
+    )
+)
 
 
 def register():
     for cls in _classes:
         bpy.utils.register_class(cls)
     bpy.types.Scene.nvd_decompose = PointerProperty(type=NVD_PG_decompose)
+    compat.STRIP.nvd_decompose = PointerProperty(type=NVD_PG_strip)
+    _watch()
 
 
 def unregister():
+    _leave()
+    del compat.STRIP.nvd_decompose
     del bpy.types.Scene.nvd_decompose
     for cls in reversed(_classes):
         bpy.utils.unregister_class(cls)

@@ -18,10 +18,18 @@ import bpy
 
 from ..blender import compat
 from ..blender.storage import jobs_folder
+from ..blender.strip_identity import identity
 from ..errors import AddonError
 from ..jobs.job import Job, new_name
 from ..jobs.runner import runner
-from ..strip.sources import Source, image_files, read_strip
+from ..strip.sources import (
+    Source,
+    first_file,
+    holds_missing,
+    image_files,
+    movie_rate,
+    read_strip,
+)
 from ..strip.space import named_space
 from .job import decompose_job, scene_rate
 
@@ -54,7 +62,9 @@ def decompose_strip(
     """Queue the decomposition of what `strip` shows; returns its job at once.
 
     objects: front to back; none: what moves is found by itself. `options` are those of
-    `decompose`: height, preset, device, settings, rate, python. Pictures have the rate of the
+    `decompose`: height, preset, device, settings, rate, python, deinterlace, shots, garbage, and of
+    images start ("source": by the numbers of their files; those that are missing are held where the
+    strip is set to that). Pictures have the rate of the
     timeline unless `rate` says another. `scene` remembers the job. `layer` is that of EXR files to
     take; empty: the picture. The clip is in the strip's colour space.
     """
@@ -70,7 +80,7 @@ def decompose_strip(
         blocks.add(source.scene)
         plan["scene"] = _scene_plan(strip, source, folder / "frames")
     elif source.kind == "IMAGE":
-        plan["like"] = str(image_files(strip)[0])
+        plan["like"] = str(first_file(strip))
     if layer and shows_exr(strip):
         path = f"{path}:{layer}"
     for thing in objects:
@@ -78,6 +88,16 @@ def decompose_strip(
         masks.append((thing.name, _mask(thing, source, target, plan, blocks, copies)))
     if source.kind != "MOVIE" and not options.get("rate"):
         options["rate"] = scene_rate(strip.id_data)
+    if source.kind == "MOVIE":
+        options["count_at"] = movie_rate(strip)
+    by_number = source.kind == "IMAGE" and (
+        options.get("start") == "source" or holds_missing(strip)
+    )
+    counted_from = source.base if by_number else 0
+    if by_number:  # the strip's own range in the sequence, whatever files are there
+        options["start"] = "source"
+        options["missing"] = "hold" if holds_missing(strip) else "error"
+        frames = (source.first + source.base, source.last + source.base)
     before = []
     if blocks:
         folder.mkdir(parents=True)
@@ -90,7 +110,13 @@ def decompose_strip(
         before=before,
         copies=copies,
         name=name,
-        about={"strip": strip.name, "first_frame": source.first},
+        about={
+            "strip": strip.name,
+            "strip_id": identity(strip),
+            "first_frame": source.first,
+            "shots": bool(options.get("shots")),
+            "counted_from": counted_from,
+        },
         space=named_space(strip),
         **options,
     )
@@ -128,12 +154,10 @@ def _mask(thing: Object, source: Source, target: Path, plan: dict, blocks, copie
         shift = mask.frame_start - round(compat.strip_start(thing.strip))
     if mask is not None:
         blocks.add(mask)
-        pictures = range(source.first, source.last + 1)
-        if thing.frame is not None:
-            pictures = [source.picture_at(thing.frame)]
-        frames = [
-            [source.timeline_frame(n) + shift, f"mask_{source.number_of(n)}.png"] for n in pictures
-        ]
+        at = {n: source.timeline_frame(n) for n in range(source.first, source.last + 1)}
+        if thing.frame is not None:  # where it was drawn, of all frames that show its picture
+            at = {source.picture_at(thing.frame): thing.frame}
+        frames = [[at[n] + shift, f"mask_{source.number_of(n)}.png"] for n in at]
         plan["masks"].append({"name": mask.name, "folder": str(target), "frames": frames})
         return str(target)  # a folder: beside a movie the number of a single picture says nothing
     if thing.strip is not None and thing.strip.type == "IMAGE":

@@ -107,6 +107,13 @@ class Runner:
         found = (self.queue.find(record.job_id) for record in scene.nvd_jobs)
         return [job for job in found if job is not None]
 
+    def scene_of(self, job: Job) -> bpy.types.Scene | None:
+        """The scene that remembers `job`, whatever it is called now."""
+        for scene in bpy.data.scenes:
+            if any(record.job_id == job.id for record in scene.nvd_jobs):
+                return scene
+        return None
+
     def find_again(self) -> None:
         """Take in the jobs that the opened file remembers; ended ones of other files go."""
         self.queue.jobs = [job for job in self.queue.jobs if not job.ended]

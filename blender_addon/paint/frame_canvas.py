@@ -17,6 +17,7 @@ from pathlib import Path
 import bpy
 from bpy.app.handlers import persistent
 
+from ..blender import compat
 from ..blender.inside import inside
 from ..blender.pixels import set_space
 from ..blender.storage import jobs_folder
@@ -28,8 +29,17 @@ from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot import file_stamps, painting
 from ..shot.folder import Shot, ShotError
-from ..shot.shots import NVD_PG_layer, NVD_PG_shot, all_shots, listed_shot, stored_path
-from ..strip.strips import render_command, strip_named
+from ..shot.shots import (
+    NVD_PG_layer,
+    NVD_PG_shot,
+    all_shots,
+    listed_shot,
+    shots_at,
+    stored_path,
+    strip_of,
+)
+from ..strip.sources import read_strip
+from ..strip.strips import render_command
 from ..strip.timing import shown_pictures
 from . import preview
 
@@ -51,13 +61,14 @@ def start_canvas(
     with alpha or of other primaries than Rec.709.
     """
     _check_idle(entry)
-    if entry.canvas is not None:
+    if any(twin.canvas is not None for twin in shots_at(entry.path)):  # its files are the folder's
         raise AddonError(
-            f"frame {entry.canvas_frame} is being painted on",
+            f"a frame of {entry.name} is being painted on",
             "take it to the layers, or discard it",
         )
     shot = entry.read()
     _check_plate(shot)
+    at = preview.scene_of(entry).frame_current if frame is None else None
     frame = frame_at_playhead(entry) if frame is None else frame
     if not 0 <= frame < shot.frames:
         raise AddonError(
@@ -67,15 +78,31 @@ def start_canvas(
     painting.save_edits(entry)
     command = render_command(python, shot, _path(shot, "base_%05d"))
     command += ["--frames", f"{frame}-{frame}"]
-    return _queue(entry, python, command, what=RENDER, frame=frame, editor=editor)
+    at = _timeline_frame(entry, frame) if at is None else at
+    return _queue(entry, python, command, what=RENDER, frame=frame, at=at, editor=editor)
 
 
 def frame_at_playhead(entry: NVD_PG_shot) -> int:
     """The shot's frame at the playhead, from 0; may lie outside it. May render (timing.py)."""
-    strip = strip_named(entry.id_data, entry.strip)
+    strip = strip_of(entry.id_data, entry)
     if strip is not None:
         shown_pictures(strip)
     return preview.frame_of(entry, preview.scene_of(entry))
+
+
+def _timeline_frame(entry: NVD_PG_shot, frame: int) -> int:
+    """The timeline's frame that shows the shot's `frame`. May render (timing.py)."""
+    strip = strip_of(entry.id_data, entry)
+    if strip is None:
+        return frame + 1
+    return read_strip(strip).timeline_frame(frame + entry.first_frame)
+
+
+def canvas_at(entry: NVD_PG_shot) -> int:
+    """The timeline's frame that is painted on, where the strip is now."""
+    strip = strip_of(entry.id_data, entry)
+    start = entry.canvas_start if strip is None else compat.strip_start(strip)
+    return entry.canvas_at + round(start - entry.canvas_start)
 
 
 def open_canvas(
@@ -185,7 +212,12 @@ def _queue(entry: NVD_PG_shot, python: str | Path, command: list[str], **about) 
             {"title": "engine", "command": probe_command(Path(python))},
             {"title": about["what"], "command": command},
         ],
-        about={"scene": entry.id_data.name, "folder": str(entry.path), **about},
+        about={
+            "scene": entry.id_data.name,
+            "folder": str(entry.path),
+            "shot": entry.id,
+            **about,
+        },
     )
     return runner.queue_tool(job)
 
@@ -197,7 +229,7 @@ def _when_ended(job: Job) -> None:
     if job.state == INTERRUPTED:
         job.fail(f"{job.title} was interrupted", "try again")
     about = job.plan["about"]
-    entry = listed_shot(about["scene"], about["folder"])
+    entry = listed_shot(about["scene"], about["folder"], about["shot"])
     if job.state != DONE or entry is None:
         return
     try:
@@ -222,11 +254,13 @@ def _show_canvas(entry: NVD_PG_shot, about: dict) -> None:
     except OSError as error:
         raise AddonError(f"{path} could not be written ({error.strerror})", "make room") from error
     image = bpy.data.images.load(str(path))
-    image.name = f"{entry.name} frame {frame}"
+    image.name = f"{entry.name} frame {about['at']}"
     set_space(image)
     image.alpha_mode = "PREMUL" if shot.encoding == "linear" else "CHANNEL_PACKED"
     image["nvd_path"], image.filepath_raw = str(path), stored_path(path)
-    entry.canvas, entry.canvas_frame = image, frame
+    entry.canvas, entry.canvas_frame, entry.canvas_at = image, frame, about["at"]
+    strip = strip_of(entry.id_data, entry)
+    entry.canvas_start = 0 if strip is None else compat.strip_start(strip)
     open_canvas(entry, _editor(about["editor"]))
 
 
@@ -245,7 +279,7 @@ def _take_in(entry: NVD_PG_shot, about: dict, result: dict) -> None:
     layers = [layer for layer in entry.layers if layer.name in made]
     files = {layer.name: layer.edit for layer in entry.read().layers}
     changed = [
-        layer.name
+        layer.shown_name
         for layer in layers
         if painting.is_unsaved(layer) or _stamp(files[layer.name]) != about["edits"][layer.name]
     ]

@@ -24,8 +24,8 @@ from ..shot.folder import ShotError
 from ..shot.painting import is_unsaved
 from ..shot.resample import DEAD_ZONE
 from ..shot.scripting import frames_space
-from ..shot.shots import NVD_PG_layer, NVD_PG_shot
-from ..strip.strips import source_frame, strip_named
+from ..shot.shots import NVD_PG_layer, NVD_PG_shot, all_shots, strip_of
+from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
 from . import preview_shader as shader
 from .preview_cache import MapCache
@@ -152,14 +152,13 @@ class _Live:
 
     def __init__(self):
         self.preview: Preview | None = None
-        self.scene = self.index = None
+        self.id = ""  # the shot's
         self.frame = -1  # of the shot, at the playhead
         self.message = ""
         self.handles: list = []
 
     def entry(self) -> NVD_PG_shot | None:
-        shots = bpy.data.scenes[self.scene].nvd_shots if self.scene in bpy.data.scenes else ()
-        return shots[self.index] if self.index is not None and self.index < len(shots) else None
+        return next((entry for entry in all_shots() if self.id and entry.id == self.id), None)
 
 
 _live = _Live()
@@ -173,11 +172,11 @@ def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
     """
     stop()
     scene = entry.id_data
-    strip = strip_named(scene, entry.strip)
+    strip = strip_of(scene, entry)
     if strip is not None:
         shown_pictures(strip)  # may render, which what follows the playhead must not
     _live.preview = Preview(entry, mode)
-    _live.scene, _live.index = scene.name, list(scene.nvd_shots).index(entry)
+    _live.id = entry.id
     for space, region, where, when in (
         (bpy.types.SpaceImageEditor, "WINDOW", "image", "POST_PIXEL"),
         # In the view's own units, above its picture and below its tools
@@ -214,7 +213,7 @@ def message() -> str:
 
 def frame_of(entry: NVD_PG_shot, scene: bpy.types.Scene) -> int:
     """The shot's frame at the scene's playhead; may lie outside the shot."""
-    strip = None if scene == entry.scene else strip_named(scene, entry.strip)
+    strip = None if scene == entry.scene else strip_of(scene, entry)
     if strip is None:
         return scene.frame_current - 1
     return source_frame(strip, scene.frame_current) - entry.first_frame

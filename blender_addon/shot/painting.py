@@ -28,7 +28,7 @@ from . import file_stamps, layer_values
 from .folder import ShotError
 from .patterns import kind_of, pattern
 from .resample import DEAD_ZONE
-from .shots import CHOOSE, NVD_PG_layer, NVD_PG_shot, all_shots, compare, follow_sizes
+from .shots import CHOOSE, NVD_PG_layer, NVD_PG_shot, all_shots, compare, follow_sizes, tell_twins
 
 VIEWS = ("edit", "learned", "checker", "grid")
 
@@ -101,7 +101,7 @@ def restore_learned(layer: NVD_PG_layer) -> None:
     painted = edit_of(layer)
     _follow(layer)
     if 0 in layer.base.size:
-        raise ShotError(f"what was learned of {layer.name} cannot be read", CHOOSE)
+        raise ShotError(f"what was learned of {layer.shown_name} cannot be read", CHOOSE)
     if not is_painted(layer):
         return
     keep_packed(painted)  # a copy is made from the file, packed or not
@@ -111,6 +111,7 @@ def restore_learned(layer: NVD_PG_layer) -> None:
     if layer.taken_back is not None:
         layer.taken_back.use_fake_user = True
     layer.edit, layer.taken_back = clean, painted
+    tell_twins(layer)
 
 
 def bring_back(layer: NVD_PG_layer) -> None:
@@ -119,12 +120,15 @@ def bring_back(layer: NVD_PG_layer) -> None:
     What was painted since is taken off in its place, and can be brought back in turn.
     """
     if layer.taken_back is None:
-        raise ShotError(f"no paint was taken off {layer.name}", "restore the learned texture first")
+        raise ShotError(
+            f"no paint was taken off {layer.shown_name}", "restore the learned texture first"
+        )
     _follow(layer)
     old, has_paint = edit_of(layer), is_painted(layer)
     put_in_place(old, layer.taken_back)
     layer.edit, layer.taken_back = layer.taken_back, old if has_paint else None
     _follow(layer)
+    tell_twins(layer)
 
 
 def is_painted(layer: NVD_PG_layer) -> bool:
@@ -153,6 +157,7 @@ def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
         if link.from_node.bl_idname == "CompositorNodeImage":
             link.from_node.image = layer.image
     compare(entry, layer)
+    tell_twins(layer)
     for place, space in image_editors().items():
         if space.image == before:
             space.image = layer.image
@@ -194,7 +199,7 @@ def _follow(layer: NVD_PG_layer) -> None:
 def edit_of(layer: NVD_PG_layer) -> bpy.types.Image:
     """The image that is painted on; ShotError where it was deleted."""
     if layer.edit is None:
-        raise ShotError(f"the edit image of {layer.name} was deleted", "open the shot again")
+        raise ShotError(f"the edit image of {layer.shown_name} was deleted", "open the shot again")
     return layer.edit
 
 

@@ -95,8 +95,8 @@ def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
         if not is_file(layer.edit):
             _start_edit(layer)
         check_image(layer.edit, ShotError)
-        images[layer.texture] = _load(layer.texture, f"{layer.name} learned")
-        images[layer.edit] = _load(layer.edit, f"{layer.name} edit")
+        images[layer.texture] = _load(layer.texture, f"{shot.name} {layer.name} learned")
+        images[layer.edit] = _load(layer.edit, f"{shot.name} {layer.name} edit")
     images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", STORED, layered=True)
     images[shot.frame(0)] = _load(shot.frame(0), f"{shot.name} frames", frames_space(shot))
     return images

@@ -13,8 +13,17 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..blender.handlers import register_handlers_factory
+from ..blender.strip_identity import settle
 from ..blender.undo import under_way
-from .shots import all_shots, find_again, follow_sizes, stored_path
+from .shots import (
+    all_shots,
+    find_again,
+    follow_names,
+    follow_sizes,
+    follow_strips,
+    new_id,
+    stored_path,
+)
 
 _folders: list[tuple[str, Path]] = []  # of the shots, in their order, while a save is under way
 
@@ -22,6 +31,7 @@ _folders: list[tuple[str, Path]] = []  # of the shots, in their order, while a s
 @persistent
 def _before_save(path) -> None:
     """Folders relative to where the .blend is going to lie."""
+    _settle()
     _folders[:] = [(entry.name, entry.path) for entry in all_shots()]
     if not (path and bpy.context.preferences.filepaths.use_relative_paths):
         return
@@ -44,6 +54,11 @@ def _after_save(_path) -> None:
 @persistent
 def _after_load(_path) -> None:
     """A folder that moved along with the .blend is followed."""
+    for entry in all_shots():  # older files have no labels and no identities
+        entry.id = entry.id or new_id()
+        for layer in entry.layers:
+            layer.label = layer.label or layer.name
+    _settle()
     for entry in all_shots():
         learned = entry.layers[0].learned if len(entry.layers) else None
         known = learned.get("nvd_path", "") if learned else ""
@@ -62,6 +77,19 @@ def _after_change(_scene, _depsgraph) -> None:
         _follow_all()
     elif not bpy.app.timers.is_registered(_follow_all):
         bpy.app.timers.register(_follow_all, first_interval=0.0)
+
+
+@persistent
+def _after_scene_change(_scene, depsgraph) -> None:
+    """A shot or strip that was renamed is followed, and a strip that was copied."""
+    if depsgraph.id_type_updated("SCENE") and not under_way():
+        _settle()
+
+
+def _settle() -> None:
+    settle()
+    follow_strips()
+    follow_names()
 
 
 def _follow_all() -> None:
@@ -95,6 +123,7 @@ _HANDLERS = (
     (bpy.app.handlers.save_post_fail, _after_save),
     (bpy.app.handlers.load_post, _after_load),
     (bpy.app.handlers.depsgraph_update_post, _after_change),
+    (bpy.app.handlers.depsgraph_update_post, _after_scene_change),
     (bpy.app.handlers.undo_post, _after_undo),
     (bpy.app.handlers.redo_post, _after_undo),
 )

@@ -11,6 +11,7 @@ loads and undoes.
 """
 
 import os
+import uuid
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from bpy.props import (
 
 from ..blender import compat
 from ..blender.redraw import redraw
+from ..blender.strip_identity import identity, strip_by
 from ..blender.undo import watch
 from ..errors import AddonError
 from . import file_stamps, layer_values, nodes
@@ -93,6 +95,16 @@ class NVD_PG_layer(bpy.types.PropertyGroup):
         update=_after_set,
     )
     taken_back: PointerProperty(type=bpy.types.Image, description="Paint that was taken off")
+    label: StringProperty(
+        name="Name",
+        description="What it is called here; in its folder it keeps its own name",
+        update=lambda layer, _context: name_images(_entry_of(layer)),
+    )
+
+    @property
+    def shown_name(self) -> str:
+        """What the artist calls it."""
+        return self.label or self.name
 
     @property
     def image(self) -> bpy.types.Image | None:
@@ -108,20 +120,35 @@ class NVD_PG_layer(bpy.types.PropertyGroup):
         return readable and tuple(self.edit.size) != tuple(self.base.size)
 
 
-class NVD_PG_shot(bpy.types.PropertyGroup):
-    """One decomposition folder; `layers` are front to back."""
+def _strip_chosen(entry: "NVD_PG_shot", _context) -> None:
+    strip = strip_by(entry.id_data, "", entry.strip)
+    entry.strip_id = identity(strip) if strip is not None else ""
 
+
+class NVD_PG_shot(bpy.types.PropertyGroup):
+    """One decomposition folder; `layers` are front to back.
+
+    `name` is what the artist calls it, `id` what a job knows it by.
+    """
+
+    id: StringProperty()
+    named: StringProperty(description="The name that its images carry")
     folder: StringProperty(name="Folder", description="Relative to the .blend where it can be")
     scene: PointerProperty(type=bpy.types.Scene, description="The scene that composites it")
     layers: CollectionProperty(type=NVD_PG_layer)
     active_layer: IntProperty(name="Layer")
-    strip: StringProperty(name="Strip", description="The strip that it was made from")
+    strip: StringProperty(
+        name="Strip", description="The strip that it was made from", update=_strip_chosen
+    )
+    strip_id: StringProperty(description="The strip's identity, which a new name leaves as it is")
     first_frame: IntProperty(name="First Frame", description="Frame of the strip's source, from 0")
     frames: IntProperty(name="Frames", description="How many the clip has; 0: not known")
     values_seen: StringProperty(description="What visibility and relight were in the folder")
     values_saved: StringProperty(description="What they were here when that was read or written")
     canvas: PointerProperty(type=bpy.types.Image, description="A frame that is painted on")
     canvas_frame: IntProperty(name="Canvas Frame", description="Which of the shot's, from 0")
+    canvas_at: IntProperty(description="The timeline's frame that it was")
+    canvas_start: FloatProperty(description="Where the strip's first picture was then")
     canvas_lit: BoolProperty(
         name="Lit", description="Paint is the surface's colour, and the shot's light plays on it"
     )
@@ -199,7 +226,7 @@ def add_shot(
         scene.nvd_shot = list(scene.nvd_shots).index(entry)
         layer_values.take_up(entry, shot, values)
         return entry
-    target = scene if not own_scene else entry.scene if entry else None
+    target = scene if not own_scene else entry.scene if entry else _made_for(shot.folder)
     fresh = target is None
     if fresh:
         target = bpy.data.scenes.new(f"NVD {shot.name}")
@@ -210,14 +237,18 @@ def add_shot(
         if fresh:
             bpy.data.scenes.remove(target)
         raise
-    entry = entry or scene.nvd_shots.add()
-    entry.name, entry.scene = shot.name, target
+    if entry is None:
+        entry = scene.nvd_shots.add()
+        entry.name = shot.name
+    entry.id, entry.scene = entry.id or new_id(), target
     entry.folder = stored_path(shot.folder)
-    entry.strip = strip or entry.strip
+    if strip:
+        entry.strip = strip
     if first_frame is not None:
         entry.first_frame = first_frame
     _take_images(entry, shot)
     layer_values.take_up(entry, shot, values)
+    name_images(entry)
     scene.nvd_shot = list(scene.nvd_shots).index(entry)
     return entry
 
@@ -228,6 +259,62 @@ def take_up_file(entry: NVD_PG_shot) -> None:
     """
     shot = entry.read()
     layer_values.take_up(entry, shot, read_values(shot))
+
+
+def _made_for(folder: Path) -> bpy.types.Scene | None:
+    """The scene of its own that a shot has left behind which was taken off the list."""
+    for scene in bpy.data.scenes:
+        nodes = compat.compositor_nodes(scene) if scene.name.startswith("NVD ") else ()
+        if any(node.get("nvd_folder") == str(folder) for node in nodes):
+            return scene
+    return None
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def shots_at(folder: Path) -> list[NVD_PG_shot]:
+    """Every shot of the .blend that is of this folder."""
+    return [entry for entry in all_shots() if entry.path == folder]
+
+
+def name_images(entry: NVD_PG_shot | None) -> None:
+    """Let the images of the shot's layers carry its name, and the layers' labels.
+
+    Of several shots of one folder the first one gives the names.
+    """
+    if entry is None or shots_at(entry.path)[0] != entry:
+        return
+    for layer in entry.layers:
+        for what in ("edit", "learned"):
+            image, name = getattr(layer, what), f"{entry.name} {layer.shown_name} {what}"
+            if image is not None and image.name != name:
+                image.name = name
+    entry.named = entry.name
+
+
+def follow_names() -> None:
+    """Let images follow where a shot was renamed."""
+    for entry in all_shots():
+        if entry.name != entry.named:
+            name_images(entry)
+
+
+def _entry_of(layer: NVD_PG_layer) -> NVD_PG_shot | None:
+    shots = layer.id_data.nvd_shots
+    return next((entry for entry in shots if layer in list(entry.layers)), None)
+
+
+def tell_twins(layer: NVD_PG_layer) -> None:
+    """Let the same layer of other shots of the folder show what this one shows."""
+    entry = _entry_of(layer)
+    for twin in shots_at(entry.path) if entry is not None else ():
+        other = twin.layers.get(layer.name)
+        if other is None or other == layer:
+            continue
+        for name in ("edit", "base", "shown", "taken_back"):
+            setattr(other, name, getattr(layer, name))
 
 
 def _is_open(entry: NVD_PG_shot, shot: Shot) -> bool:
@@ -250,10 +337,26 @@ def all_shots() -> list[NVD_PG_shot]:
     return [entry for scene in bpy.data.scenes for entry in scene.nvd_shots]
 
 
-def listed_shot(scene: str, folder: str) -> NVD_PG_shot | None:
-    """The shot at `folder` in the list of the scene of that name; None where it is not there."""
-    entries = bpy.data.scenes[scene].nvd_shots if scene in bpy.data.scenes else ()
-    return next((entry for entry in entries if str(entry.path) == folder), None)
+def listed_shot(scene: str, folder: str, id: object = "") -> NVD_PG_shot | None:
+    """The shot at `folder` of that identity; else the one in the list of the scene of that name, or
+    of a scene that may have been called so. None where it is in no list.
+    """
+    found = [entry for entry in all_shots() if str(entry.path) == folder]
+    found = [entry for entry in found if id and entry.id == id] or found
+    return min(found, key=lambda entry: entry.id_data.name != scene, default=None)
+
+
+def strip_of(scene: bpy.types.Scene, entry: NVD_PG_shot):
+    """The strip of the scene that the shot was made from, whatever its name is now; or None."""
+    return strip_by(scene, entry.strip_id, entry.strip)
+
+
+def follow_strips() -> None:
+    """Let every shot call its strip by the name that it has now."""
+    for entry in all_shots():
+        strip = strip_of(entry.id_data, entry)
+        if strip is not None and (strip.name != entry.strip or not entry.strip_id):
+            entry.strip = strip.name
 
 
 def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
@@ -286,6 +389,10 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
     for block in (*bpy.data.node_groups, *compat.compositor_nodes(entry.scene)):
         if block.get("nvd_folder") in roots:
             block["nvd_folder"] = str(shot.folder)
+    for scene in bpy.data.scenes:
+        for strip in compat.all_strips(scene):
+            if strip.get("nvd_folder") in roots:
+                strip["nvd_folder"] = str(shot.folder)
     entry.folder = stored_path(shot.folder)
     follow_sizes(entry)
 
@@ -351,7 +458,8 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
     if [layer.name for layer in entry.layers] != [layer.name for layer in shot.layers]:
         entry.layers.clear()
         for layer in shot.layers:
-            entry.layers.add().name = layer.name
+            made = entry.layers.add()
+            made.name = made.label = layer.name
     for made, layer in zip(entry.layers, shot.layers, strict=True):
         made.edit, made.learned = image_of(layer.edit), image_of(layer.texture)
         made.base, made.shown = learned_at(made.learned, made.edit.size), None

@@ -12,8 +12,8 @@ from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.runner import runner
 from ..shot.painting import save_edits
-from ..shot.shots import NVD_PG_shot, listed_shot
-from .strips import add_strip, alignment, render_command, render_pattern, strip_named
+from ..shot.shots import NVD_PG_shot, listed_shot, strip_of
+from .strips import add_strip, alignment, render_command, render_pattern
 
 KIND = "strip"
 
@@ -22,7 +22,7 @@ def queue_render(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path)
     """Save the paint and queue the render; AddonError where the folder, the strip or the disk
     refuses.
     """
-    shot, strip = entry.read(), strip_named(scene, entry.strip)
+    shot, strip = entry.read(), strip_of(scene, entry)
     if strip is not None:
         alignment(entry, shot, strip)  # may take a moment, which the timer at the job's end has not
     save_edits(entry)
@@ -34,7 +34,12 @@ def queue_render(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path)
         kind=KIND,
         python=python,
         steps=[step],
-        about={"scene": scene.name, "folder": str(entry.path), "pattern": pattern},
+        about={
+            "scene": scene.name,
+            "folder": str(entry.path),
+            "shot": entry.id,
+            "pattern": pattern,
+        },
     )
     return runner.queue_job(job, scene)
 
@@ -48,7 +53,7 @@ def _when_ended(job: Job) -> None:
     if not all(isinstance(value, str) for value in (scene, folder, pattern)):
         job.fail("it is not known what was rendered: plan.json is damaged", "render it again")
         return
-    entry = listed_shot(scene, folder)
+    entry = listed_shot(scene, folder, about.get("shot"))
     if entry is None:
         return
     try:

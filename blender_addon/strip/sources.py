@@ -2,9 +2,10 @@
 
 import os
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ..blender import compat
 from ..errors import AddonError
 from .timing import check_kind, shown_pictures
 
+AGAIN = "make the strip from one numbered sequence"
 MARGIN = 8  # frames first looked at behind a strip's trims
 
 
@@ -34,6 +36,8 @@ class Source:
     start: int
     shows: dict[int, int]
     number_of: Callable[[int], str]
+    base: int = 0  # the number of the sequence's first file
+    held: Callable[[int], int] = int  # the number of the file that shows as the one of a number
     scene: bpy.types.Scene | None = None
     scene_first: int = 0  # the scene's frame that is picture 0
 
@@ -80,7 +84,18 @@ def read_strip(strip, pictures_of: Callable[..., dict[int, int]] = shown_picture
     if strip.type == "IMAGE":
         return _images(strip, first, last, start, shows)
     scene_first = strip.scene.frame_start + compat.strip_skipped(strip)
-    return Source("SCENE", "", first, last, start, shows, "{:05d}".format, strip.scene, scene_first)
+    number_of = "{:05d}".format
+    return Source(
+        "SCENE",
+        "",
+        first,
+        last,
+        start,
+        shows,
+        number_of,
+        scene=strip.scene,
+        scene_first=scene_first,
+    )
 
 
 def read_around(strip, pictures: range) -> Source:
@@ -96,11 +111,35 @@ def read_around(strip, pictures: range) -> Source:
     return source
 
 
+def movie_rate(strip) -> str:
+    """Frames a second at which Blender plays the file of a movie strip, as `nvd decompose
+    --count-at` reads them; "" where it does not say.
+
+    Its frame n is the picture that shows n of these after the first one: in a file of a variable
+    rate not its n-th picture.
+    """
+    if not strip.fps:
+        return ""
+    rate = Fraction(strip.fps).limit_denominator(1001)
+    if abs(rate / Fraction(strip.fps) - 1) > 1e-7:  # Blender keeps it in single precision
+        rate = Fraction(strip.fps).limit_denominator(max(1, int(999_999 / strip.fps)))
+    return f"{rate.numerator}/{rate.denominator}" if rate.denominator > 1 else f"{rate.numerator}"
+
+
 def image_files(strip) -> list[Path]:
     """The files of an image strip in order, hard cuts applied."""
     folder = Path(bpy.path.abspath(strip.directory))
     skipped = compat.strip_skipped(strip)
     return [folder / element.filename for element in strip.elements][skipped:]
+
+
+def first_file(strip) -> Path:
+    """The first file of an image strip that is there; AddonError where there is none."""
+    files = image_files(strip)
+    found = next((path for path in files if path.is_file()), None)
+    if found is None:
+        raise _missing(str(files[0]))
+    return found
 
 
 def _movie(strip, first: int, last: int, start: int, shows: dict[int, int]) -> Source:
@@ -112,26 +151,28 @@ def _movie(strip, first: int, last: int, start: int, shows: dict[int, int]) -> S
     return Source("MOVIE", path, first + skipped, last + skipped, start, shows, "{:05d}".format)
 
 
+def holds_missing(strip) -> bool:
+    """Whether the strip is set to show the picture before where a number is missing."""
+    own = getattr(strip, "nvd_decompose", None)  # not in a script that has not registered it
+    return strip.type == "IMAGE" and own is not None and own.missing == "hold"
+
+
 def _images(strip, first: int, last: int, start: int, shows: dict[int, int]) -> Source:
     """A numbered sequence, with the range counted among all the files of its pattern."""
     files = image_files(strip)
     wanted = files[first : last + 1]
+    if holds_missing(strip):
+        return _held_images(files, first, last, start, shows)
     for path in wanted:
         if not path.is_file():
             raise _missing(str(path))
-    again = "make the strip from one numbered sequence"
-    match = re.fullmatch(r"(.*?)(\d+)(\D*)", wanted[0].name)
-    if match is None:
-        raise AddonError(f"the file {wanted[0].name} has no number", again)
-    before, digits, after = match.groups()
+    before, digits, after = _parts(wanted[0])
     numbers = [int(digits) + n for n in range(len(wanted))]
     expected = [f"{before}{number:0{len(digits)}d}{after}" for number in numbers]
     odd = next((p.name for p, e in zip(wanted, expected, strict=True) if p.name != e), None)
     if odd is not None:
-        raise AddonError(f"the strip's pictures do not follow one another at {odd}", again)
-    pattern = re.compile(re.escape(before) + rf"(\d{{{len(digits)},}})" + re.escape(after))
-    found = map(pattern.fullmatch, os.listdir(wanted[0].parent))
-    all_numbers = sorted(int(name[1]) for name in found if name)
+        raise AddonError(f"the strip's pictures do not follow one another at {odd}", AGAIN)
+    all_numbers = _numbers_there(wanted[0].parent, before, digits, after)
     index = all_numbers.index(numbers[0])
     template = f"{before}%0{len(digits)}d{after}"
     return Source(
@@ -142,7 +183,53 @@ def _images(strip, first: int, last: int, start: int, shows: dict[int, int]) -> 
         start,
         {frame: picture - first + index for frame, picture in shows.items()},
         lambda n: f"{all_numbers[n]:0{len(digits)}d}",
+        base=all_numbers[0],
     )
+
+
+def _held_images(files: list[Path], first: int, last: int, start: int, shows: dict) -> Source:
+    """A numbered sequence with gaps: every number counts from that of the first file on."""
+    before, digits, after = _parts(files[first])
+    pattern = re.compile(re.escape(before) + rf"(\d{{{len(digits)},}})" + re.escape(after))
+    odd = next((path.name for path in files if not pattern.fullmatch(path.name)), None)
+    if odd is not None:
+        raise AddonError(f"the file {odd} is not of the same sequence", AGAIN)
+    there = _numbers_there(files[first].parent, before, digits, after)
+    if not there:
+        raise _missing(str(files[first]))
+    number = [int(pattern.fullmatch(path.name)[1]) for path in files]
+    base, end = there[0], there[-1]
+    pictures = [min(max(n, base), end) - base for n in number]
+    shown = pictures[first : last + 1]
+    return Source(
+        "IMAGE",
+        str(files[first].parent / f"{before}%0{len(digits)}d{after}"),
+        min(shown),
+        max(shown),
+        start,
+        {frame: pictures[picture] for frame, picture in shows.items() if picture < len(pictures)},
+        lambda n: f"{n + base:0{len(digits)}d}",
+        base=base,
+        held=lambda n: there[max(bisect_right(there, n) - 1, 0)],
+    )
+
+
+def _parts(path: Path) -> tuple[str, str, str]:
+    """What stands before the number in a file's name, its digits, and what stands after it."""
+    match = re.fullmatch(r"(.*?)(\d+)(\D*)", path.name)
+    if match is None:
+        raise AddonError(f"the file {path.name} has no number", AGAIN)
+    return match.groups()
+
+
+def _numbers_there(folder: Path, before: str, digits: str, after: str) -> list[int]:
+    """The numbers of all files of a sequence, in their order."""
+    pattern = re.compile(re.escape(before) + rf"(\d{{{len(digits)},}})" + re.escape(after))
+    try:
+        found = map(pattern.fullmatch, os.listdir(folder))
+        return sorted(int(name[1]) for name in found if name)
+    except OSError:
+        return []
 
 
 def _missing(path: str) -> AddonError:

@@ -16,7 +16,7 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from ..blender import compat
+from ..blender import compat, strip_identity
 from ..blender.pixels import read_pixels
 from ..errors import AddonError
 
@@ -37,6 +37,7 @@ def ask(strip, frames: range) -> dict[int, int]:
         raise AddonError(f"{strip.name} lies in a meta strip", "take it out of the meta strip")
     with tempfile.TemporaryDirectory(prefix="nvd-strip-", ignore_cleanup_errors=True) as folder:
         scene = strip.id_data.copy()
+        strip_identity.forget(compat.all_strips(scene))
         try:
             alone, later = _alone(scene, strip.name), max(0, -frames.start)
             compat.move(alone, later)  # Blender renders no frame before 0

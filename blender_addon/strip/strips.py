@@ -25,7 +25,7 @@ from ..shot import layer_values, nodes
 from ..shot.folder import Shot, ShotError
 from ..shot.painting import save_edits
 from ..shot.scripting import frames_space
-from ..shot.shots import NVD_PG_shot
+from ..shot.shots import NVD_PG_shot, strip_of
 from .sources import image_files, read_around, read_strip
 from .timing import check_kind, is_plain, known_pictures
 
@@ -109,8 +109,11 @@ def render_to_strip(
 
 
 def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
-    """Add the rendered frames above the source strip, or as a strip of their own without one."""
-    shot, source = entry.read(), strip_named(scene, entry.strip)
+    """Add the rendered frames above the source strip, or as a strip of their own without one.
+
+    Where the shot has such a strip already, that shows them, in its place and with its look.
+    """
+    shot, source = entry.read(), strip_of(scene, entry)
     if source is None:
         start, shown = scene.frame_current, [0, shot.frames]
         pictures = list(range(shot.frames))
@@ -120,44 +123,92 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
     missing = next((path for path in files if not path.is_file()), None)
     if missing is not None:
         raise ShotError(f"the rendered frame {missing} is missing", "render the shot again")
-    channel = _free_channel(scene, source, start + shown[0], shown[1])
-    _mute_below(scene, source, shot)
-    made = compat.make_strips(scene).new_image(
-        name=f"{entry.name} painted",
-        filepath=str(files[0]),
-        channel=channel,
-        frame_start=start,
-        fit_method="ORIGINAL",
-    )
-    for path in files[1:]:
-        made.elements.append(path.name)
-    made.directory = _directory(files[0].parent)
+    made, fresh = _made_before(entry, scene, "IMAGE"), False
+    if made is None:
+        fresh = True
+        channel = _free_channel(scene, source, start + shown[0], shown[1])
+        _mute_below(scene, source, shot)
+        made = compat.make_strips(scene).new_image(
+            name=f"{entry.name} painted",
+            filepath=str(files[0]),
+            channel=channel,
+            frame_start=start,
+            fit_method="ORIGINAL",
+        )
+    elif source is None:
+        start = round(compat.strip_start(made))
+    compat.trim(made, 0, 0)
+    _list_files(made, files)
+    compat.move(made, start - round(compat.strip_start(made)))
     compat.trim(made, shown[0], len(files) - shown[0] - shown[1])
     made.colorspace_settings.name = _colour_space(shot, source)
     made.alpha_mode = _alpha_mode(shot, source)
-    made["nvd_folder"] = str(shot.folder)
-    if source is not None:
+    _sign(made, entry)
+    if source is not None and fresh:
         _take_look(made, source, shot)
+    made.invalidate_cache("RAW")
     return made
 
 
+def _list_files(strip, files: list[Path]) -> None:
+    """Let an image strip show `files`, which lie in one folder."""
+    while len(strip.elements) > len(files):
+        strip.elements.pop(index=len(strip.elements) - 1)
+    for element, path in zip(strip.elements, files, strict=False):
+        element.filename = path.name
+    for path in files[len(strip.elements) :]:
+        strip.elements.append(path.name)
+    strip.directory = _directory(files[0].parent)
+
+
+def _made_before(entry: NVD_PG_shot, scene: bpy.types.Scene, kind: str):
+    """The strip of a kind that was made for the shot before, or None."""
+    found = [
+        strip
+        for strip in compat.strips(scene)
+        if strip.type == kind
+        and (
+            strip.get("nvd_shot") == entry.id
+            if "nvd_shot" in strip
+            else strip.get("nvd_folder") == str(entry.path)  # of an older version
+        )
+    ]
+    return min(found, key=lambda strip: (len(strip.name), strip.name), default=None)
+
+
+def _sign(strip, entry: NVD_PG_shot) -> None:
+    """Let the strip be known for one that was made for the shot."""
+    strip["nvd_folder"], strip["nvd_shot"] = str(entry.path), entry.id
+
+
 def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
-    """Add the scene that composites the shot as a strip above the source: always up to date."""
-    shot, source = entry.read(), strip_named(scene, entry.strip)
+    """Add the scene that composites the shot as a strip above the source: always up to date.
+
+    Where the shot has such a strip already, that is brought to its place.
+    """
+    shot, source = entry.read(), strip_of(scene, entry)
     if entry.scene is None:
         raise ShotError(f"the scene that composites {entry.name} was deleted", AGAIN)
     start, shown = scene.frame_current, [0, shot.frames]
     if source is not None:
         _check_plain(source)
         start, shown, _ = alignment(entry, shot, source)
-    channel = _free_channel(scene, source, start + shown[0], shown[1])
-    _mute_below(scene, source, shot)
-    made = compat.make_strips(scene).new_scene(
-        name=f"{entry.name} composite", scene=entry.scene, channel=channel, frame_start=start
-    )
+    made, fresh = _made_before(entry, scene, "SCENE"), False
+    if made is None:
+        fresh = True
+        channel = _free_channel(scene, source, start + shown[0], shown[1])
+        _mute_below(scene, source, shot)
+        made = compat.make_strips(scene).new_scene(
+            name=f"{entry.name} composite", scene=entry.scene, channel=channel, frame_start=start
+        )
+    elif source is None:
+        start = round(compat.strip_start(made))
+    compat.trim(made, 0, 0)
+    made.scene = entry.scene
+    compat.move(made, start - round(compat.strip_start(made)))
     compat.trim(made, shown[0], shot.frames - shown[0] - shown[1])
-    made["nvd_folder"] = str(shot.folder)
-    if source is not None:
+    _sign(made, entry)
+    if source is not None and fresh:
         _take_look(made, source, shot)
     return made
 
@@ -165,12 +216,13 @@ def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
 def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     """Composite the shot on the source strip itself, by a strip modifier of Blender 5.1 and later.
 
-    The edits show live in the sequencer, whatever the layers show just now. ShotError where this
+    The edits show live in the sequencer, whatever the layers show just now. One that the strip has
+    of the shot already is built anew. ShotError where this
     Blender has none, and where the shot's nodes are not as they were opened.
     """
     if not compat.STRIP_COMPOSITOR:
         raise ShotError("this Blender has no compositor for strips", "use Composite Strip")
-    shot, source = entry.read(), strip_named(scene, entry.strip)
+    shot, source = entry.read(), strip_of(scene, entry)
     if source is None:
         raise ShotError("the strip of the shot is not in this scene", "choose it in the panel")
     _check_plain(source)
@@ -203,10 +255,21 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     filling = compat.scale_to_fill(tree, node.outputs[0])  # the shot may be smaller than the source
     filling.node.location = (480, 0)
     tree.links.new(filling, output.inputs[0])
-    modifier = source.modifiers.new("Painted", "COMPOSITOR")
-    modifier.node_group = tree
+    modifier = next((known for known in source.modifiers if _is_of(known, entry)), None)
+    if modifier is None:
+        modifier = source.modifiers.new("Painted", "COMPOSITOR")
+    before, modifier.node_group = modifier.node_group, tree
+    if before is not None and not before.users:
+        bpy.data.node_groups.remove(before)
     layer_values.follow(entry)
     return modifier
+
+
+def _is_of(modifier, entry: NVD_PG_shot) -> bool:
+    """Whether a strip's modifier composites the shot."""
+    tree = getattr(modifier, "node_group", None)
+    groups = [getattr(node, "node_tree", None) for node in tree.nodes] if tree else []
+    return any(group and group.get("nvd_folder") == str(entry.path) for group in groups)
 
 
 def _images(entry: NVD_PG_shot, node) -> dict[str, bpy.types.Image]:

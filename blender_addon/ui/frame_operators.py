@@ -57,7 +57,7 @@ def draw_canvas(layout, entry) -> None:
         column.operator("nvd.paint_frame", icon="BRUSH_DATA")
     else:
         row = column.row(align=True)
-        text = f"Frame {entry.canvas_frame}"
+        text = f"Frame {frame_canvas.canvas_at(entry)}"
         row.operator("nvd.paint_frame", text=text, icon="BRUSH_DATA")
         row.operator("nvd.discard_canvas", text="", icon="X")
         row = column.row(align=True)

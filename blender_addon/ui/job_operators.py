@@ -3,11 +3,12 @@
 import bpy
 from bpy.props import StringProperty
 
-from ..blender.compat import sequencer_scene, strips
+from ..blender.compat import sequencer_scene
 from ..blender.reporting import Reporting
 from ..blender.storage import preferences
 from ..decompose.mask_drawing import draw_mask
-from ..decompose.properties import add_object, output_folder
+from ..decompose.opening import finished_jobs, open_result
+from ..decompose.properties import active_strip, add_object, hand_over, output_folder, source_words
 from ..decompose.strip_job import decompose_strip
 from ..engine.find import find_engine, test_job
 from ..engine.install import install_job, plan_install
@@ -15,7 +16,7 @@ from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.runner import runner
 from ..shot.painting import image_editor
-from ..shot.shots import add_shot
+from ..strip.timing import check_kind
 
 
 class _OnJob(Reporting):
@@ -106,18 +107,21 @@ class NVD_OT_decompose(Reporting, bpy.types.Operator):
     def work(self, context):
         scene = sequencer_scene(context)
         strip = scene.sequence_editor.active_strip
-        settings = scene.nvd_decompose
+        check_kind(strip)
+        hand_over(scene)
+        settings, own = scene.nvd_decompose, strip.nvd_decompose
         decompose_strip(
             strip,
-            output_folder(scene, strip),
-            [thing.to_object(strips(scene)) for thing in settings.objects],
+            output_folder(strip),
+            [thing.to_object() for thing in own.objects],
             scene=scene,
             height=settings.height or None,
-            mask_margin=settings.mask_margin if settings.objects else 0,
-            layer=settings.layer.strip(),
+            mask_margin=own.mask_margin if own.objects else 0,
+            layer=own.layer.strip(),
             preset=settings.preset,
             device=settings.device,
             settings=bpy.path.abspath(settings.settings) if settings.settings else "",
+            **source_words(strip),
         )
         return f"{strip.name} is in the queue"
 
@@ -195,6 +199,17 @@ class NVD_OT_forget_job(_OnJob, bpy.types.Operator):
             runner.forget(self.found())
 
 
+class NVD_OT_clear_jobs(Reporting, bpy.types.Operator):
+    """Take all finished jobs off the list; what they made stays"""
+
+    bl_idname = "nvd.clear_jobs"
+    bl_label = "Clear Finished Jobs"
+
+    def work(self, context):
+        for job in finished_jobs(sequencer_scene(context)):
+            runner.forget(job)
+
+
 class NVD_OT_open_job(_OnJob, bpy.types.Operator):
     """Open the finished decomposition: its layers to paint on, and its compositor"""
 
@@ -206,14 +221,8 @@ class NVD_OT_open_job(_OnJob, bpy.types.Operator):
         job = self.found()
         if job.state != DONE:
             raise AddonError(f"{job.title} is {job.state}", "wait until it is done")
-        strip, first = (job.plan["about"].get(name) for name in ("strip", "first_frame"))
-        add_shot(
-            job.out,
-            sequencer_scene(context),
-            strip=strip if isinstance(strip, str) else "",
-            first_frame=first if type(first) is int and abs(first) < 2**31 else None,
-        )
-        return f"Opened {job.title}"
+        opened = open_result(job, sequencer_scene(context))
+        return f"Opened {', '.join(entry.name for entry in opened)}"
 
 
 class NVD_OT_show_log(_OnJob, bpy.types.Operator):
@@ -230,61 +239,74 @@ class NVD_OT_show_log(_OnJob, bpy.types.Operator):
         return f"The log is the text {name!r} in the Text Editor"
 
 
-class NVD_OT_add_object(Reporting, bpy.types.Operator):
-    """Add an object that becomes a layer of its own"""
+class _OnStrip(Reporting):
+    """An operator on the objects of the active strip."""
+
+    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
+
+    @classmethod
+    def poll(cls, context):
+        if active_strip(sequencer_scene(context)) is None:
+            cls.poll_message_set("Select a movie, image or scene strip")
+            return False
+        return True
+
+    def subject(self, context):
+        scene = sequencer_scene(context)
+        hand_over(scene)
+        return context, active_strip(scene)
+
+
+class NVD_OT_add_object(_OnStrip, bpy.types.Operator):
+    """Add an object of this strip that becomes a layer of its own"""
 
     bl_idname = "nvd.add_object"
     bl_label = "Add Object"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
 
-    def work(self, context):
-        add_object(sequencer_scene(context))
+    def work(self, _context, strip):
+        add_object(strip)
 
 
-class NVD_OT_remove_object(Reporting, bpy.types.Operator):
+class NVD_OT_remove_object(_OnStrip, bpy.types.Operator):
     """Remove the active object from the list"""
 
     bl_idname = "nvd.remove_object"
     bl_label = "Remove Object"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
 
-    def work(self, context):
-        settings = sequencer_scene(context).nvd_decompose
+    def work(self, _context, strip):
+        settings = strip.nvd_decompose
         settings.objects.remove(settings.active)
         settings.active = max(0, min(settings.active, len(settings.objects) - 1))
 
 
-class NVD_OT_move_object(Reporting, bpy.types.Operator):
+class NVD_OT_move_object(_OnStrip, bpy.types.Operator):
     """Move the active object to the front or to the back"""
 
     bl_idname = "nvd.move_object"
     bl_label = "Move Object"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
 
     by: bpy.props.IntProperty(default=1, min=-1, max=1)
 
-    def work(self, context):
-        settings = sequencer_scene(context).nvd_decompose
+    def work(self, _context, strip):
+        settings = strip.nvd_decompose
         to = settings.active + self.by
         if 0 <= to < len(settings.objects):
             settings.objects.move(settings.active, to)
             settings.active = to
 
 
-class NVD_OT_draw_mask(Reporting, bpy.types.Operator):
+class NVD_OT_draw_mask(_OnStrip, bpy.types.Operator):
     """Draw the object's mask over the strip in an Image Editor: Ctrl-click adds points"""
 
     bl_idname = "nvd.draw_mask"
     bl_label = "Draw Mask"
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
 
-    def work(self, context):
-        scene = sequencer_scene(context)
-        settings, editor = scene.nvd_decompose, scene.sequence_editor
-        if editor is None or not 0 <= settings.active < len(settings.objects):
+    def work(self, context, strip):
+        settings = strip.nvd_decompose
+        if not 0 <= settings.active < len(settings.objects):
             raise AddonError("there is no object to draw", "add one to the list")
         space = image_editor(context)
-        draw_mask(settings.objects[settings.active], editor.active_strip, space)
+        draw_mask(settings.objects[settings.active], strip, space)
         return "" if space else "Open an Image Editor in the mode Mask, and choose the mask"
 
 
@@ -297,6 +319,7 @@ _classes = (
     NVD_OT_resume_anyway,
     NVD_OT_retry_on_cpu,
     NVD_OT_forget_job,
+    NVD_OT_clear_jobs,
     NVD_OT_open_job,
     NVD_OT_show_log,
     NVD_OT_add_object,

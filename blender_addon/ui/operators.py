@@ -4,6 +4,9 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..errors import AddonError
+from ..paint import preview
+from ..shot import shots
+from ..shot.shot_list import duplicate_shot, remove_shot
 from ..shot.shots import add_shot
 from .on_shot import OnShot, shot_scene
 
@@ -53,17 +56,58 @@ class NVD_OT_rebuild_nodes(OnShot, bpy.types.Operator):
         return f"Built the nodes of {add_shot(entry.path, scene, mode=mode).name}"
 
 
+class NVD_OT_remove_shot(OnShot, bpy.types.Operator):
+    """Take the shot off the list; its folder stays on disk as it is"""
+
+    bl_idname = "nvd.remove_shot"
+    bl_label = "Remove Shot"
+
+    with_data: BoolProperty(
+        name="Nodes and images too",
+        description="Also take its nodes, its scene and its images out of the .blend, as far as no "
+        "other shot and no strip shows them",
+        options={"SKIP_SAVE"},
+    )
+
+    def invoke(self, context, _event):
+        return context.window_manager.invoke_props_dialog(self, confirm_text="Remove")
+
+    def draw(self, context):
+        entry = shots.current_shot(shot_scene(context))
+        self.layout.label(text=f"Take {entry.name} off the list? Its folder stays on disk")
+        self.layout.prop(self, "with_data")
+
+    def work(self, _context, _scene, entry):
+        name = entry.name
+        preview.stop()
+        remove_shot(entry, with_data=self.with_data)
+        return f"Removed {name} from the list; its folder is still there"
+
+
+class NVD_OT_duplicate_shot(OnShot, bpy.types.Operator):
+    """List the shot once more, for another strip: with the same folder, paint and nodes"""
+
+    bl_idname = "nvd.duplicate_shot"
+    bl_label = "Duplicate Shot"
+
+    def work(self, _context, _scene, entry):
+        return f"Added {duplicate_shot(entry).name}; choose its strip"
+
+
 def _draw_menu(menu, _context):
     menu.layout.operator(NVD_OT_open_shot.bl_idname, text="Video Decomposition (.nvd)")
 
 
+_CLASSES = (NVD_OT_open_shot, NVD_OT_rebuild_nodes, NVD_OT_remove_shot, NVD_OT_duplicate_shot)
+
+
 def register():
-    bpy.utils.register_class(NVD_OT_open_shot)
-    bpy.utils.register_class(NVD_OT_rebuild_nodes)
+    for cls in _CLASSES:
+        bpy.utils.register_class(cls)
     bpy.types.TOPBAR_MT_file_import.append(_draw_menu)
 
 
 def unregister():
     bpy.types.TOPBAR_MT_file_import.remove(_draw_menu)
-    bpy.utils.unregister_class(NVD_OT_rebuild_nodes)
-    bpy.utils.unregister_class(NVD_OT_open_shot)
+    for cls in reversed(_CLASSES):
+        bpy.utils.unregister_class(cls)

@@ -8,6 +8,8 @@ import bpy.utils.previews
 from ..blender.compat import sequencer_scene, strip_span
 from ..blender.problems import draw_problem
 from ..blender.words import translated
+from ..decompose.opening import finished_jobs
+from ..decompose.properties import active_strip, source_options
 from ..decompose.strip_job import shows_exr
 from ..engine.find import find_engine
 from ..errors import AddonError
@@ -51,18 +53,19 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
         words = {"strip": strip.name, "count": shown, "start": start}
         said = translated("{strip}: {count} frames from {start}", **words)
         layout.label(text=said, icon="SEQUENCE")
-        settings = scene.nvd_decompose
-        for name in ("out", "preset", "device", "height"):
+        settings, own = scene.nvd_decompose, strip.nvd_decompose
+        layout.prop(own, "out")
+        for name in ("preset", "settings", "device", "height"):
             layout.prop(settings, name)
         if shows_exr(strip):
-            layout.prop(settings, "layer")
-        _draw_objects(layout, scene, settings)
+            layout.prop(own, "layer")
+        _draw_objects(layout, scene, own)
         try:
             find_engine()
         except AddonError as error:
             draw_problem(layout, error)
             return
-        if not settings.out and not bpy.data.filepath:
+        if not own.out and not bpy.data.filepath:
             unsaved = AddonError(
                 "the file has not been saved", "save it, or choose a folder", "wm.save_mainfile"
             )
@@ -71,6 +74,24 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
         row = layout.row()
         row.scale_y = 1.4
         row.operator("nvd.decompose", icon="RENDERLAYERS")
+
+
+class NVD_PT_source(_InSequencer, bpy.types.Panel):
+    bl_label = "Source"
+    bl_idname = "NVD_PT_source"
+    bl_parent_id = "NVD_PT_decompose"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    @classmethod
+    def poll(cls, context):
+        return active_strip(sequencer_scene(context)) is not None
+
+    def draw(self, context):
+        layout, strip = self.layout, active_strip(sequencer_scene(context))
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for name in source_options(strip):
+            layout.prop(strip.nvd_decompose, name)
 
 
 class NVD_PT_jobs(_InSequencer, bpy.types.Panel):
@@ -88,14 +109,34 @@ class NVD_PT_jobs(_InSequencer, bpy.types.Panel):
             row = self.layout.row()
             draw_problem(row, problem)
             row.operator("nvd.forget_job", text="", icon="X").job = id
-        mine = runner.jobs_of(sequencer_scene(context))
+        scene = sequencer_scene(context)
+        mine, folded = runner.jobs_of(scene), finished_jobs(scene)
         for job in mine:
-            _draw_job(self.layout, job)
+            if job not in folded:
+                _draw_job(self.layout, job)
         others = sum(not job.ended for job in runner.queue.jobs if job not in mine)
         if others:
             self.layout.label(
                 text=translated("Of other scenes and files: {count}", count=others), icon="INFO"
             )
+
+
+class NVD_PT_finished_jobs(_InSequencer, bpy.types.Panel):
+    bl_label = "Finished"
+    bl_idname = "NVD_PT_finished_jobs"
+    bl_parent_id = "NVD_PT_jobs"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012 (Blender wants a set)
+
+    @classmethod
+    def poll(cls, context):
+        return bool(finished_jobs(sequencer_scene(context)))
+
+    def draw_header_preset(self, _context):
+        self.layout.operator("nvd.clear_jobs", text="Clear", emboss=False)
+
+    def draw(self, context):
+        for job in finished_jobs(sequencer_scene(context)):
+            _draw_job(self.layout, job)
 
 
 def _draw_objects(layout, scene, settings) -> None:
@@ -175,7 +216,13 @@ def _picture(job: Job) -> int:
     return _pictures[key].icon_id
 
 
-_classes = (NVD_UL_objects, NVD_PT_decompose, NVD_PT_jobs)
+_classes = (
+    NVD_UL_objects,
+    NVD_PT_decompose,
+    NVD_PT_source,
+    NVD_PT_jobs,
+    NVD_PT_finished_jobs,
+)
 
 
 def register():

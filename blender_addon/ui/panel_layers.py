@@ -180,7 +180,8 @@ class NVD_UL_shots(bpy.types.UIList):
     """The shots of the scene."""
 
     def draw_item(self, _context, layout, _data, item, _icon, _active, _name):
-        layout.label(text=item.name, icon="ERROR" if item.missing else "SEQUENCE")
+        icon = "ERROR" if item.missing else "SEQUENCE"
+        layout.prop(item, "name", text="", emboss=False, icon=icon)
 
 
 class NVD_UL_layers(bpy.types.UIList):
@@ -188,7 +189,8 @@ class NVD_UL_layers(bpy.types.UIList):
 
     def draw_item(self, _context, layout, _data, item, _icon, _active, _name):
         image = item.learned
-        layout.label(text=item.name, icon_value=layout.icon(image) if image else 0)
+        icon = layout.icon(image) if image else 0
+        layout.prop(item, "label", text="", emboss=False, icon_value=icon)
         if edit_files.in_conflict(item):
             layout.label(text="", icon="ERROR")
         if painting.is_unsaved(item):
@@ -210,6 +212,9 @@ class _Layers:
         row.template_list("NVD_UL_shots", "", scene, "nvd_shots", scene, "nvd_shot", rows=2)
         row = row.column(align=True)
         row.operator("nvd.open_shot", text="", icon="ADD")
+        if len(scene.nvd_shots):
+            row.operator("nvd.remove_shot", text="", icon="REMOVE")
+            row.operator("nvd.duplicate_shot", text="", icon="DUPLICATE")
         row.operator("nvd.rebuild_nodes", text="", icon="FILE_REFRESH")
         entry = shots.current_shot(scene)
         if entry is None:

@@ -192,6 +192,7 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         seed=parsed.seed,
         missing=parsed.missing,
         rate=parsed.rate.as_integer_ratio() if parsed.rate else None,
+        count_at=parsed.count_at.as_integer_ratio() if parsed.count_at else None,
         start=parsed.start,
         deinterlace=parsed.deinterlace,
         input_space=parsed.input_space,
@@ -369,6 +370,13 @@ def _parser() -> argparse.ArgumentParser:
         "--rate", type=frame_rate, metavar="FPS", help="frames a second; default: the source's, 24"
     )
     decompose.add_argument(
+        "--count-at",
+        type=frame_rate,
+        metavar="FPS",
+        help="count a movie's frames by time, as Blender does: frame N is the picture that shows "
+        "N / FPS seconds in; nothing changes where pictures are equally long",
+    )
+    decompose.add_argument(
         "--deinterlace", action="store_true", help="make whole frames of a movie's fields"
     )
     decompose.add_argument(
@@ -391,7 +399,9 @@ def _parser() -> argparse.ArgumentParser:
         "OpenColorIO has it; Blender takes 203",
     )
     decompose.add_argument("--height", type=whole(16, 16384), help="working height in pixels")
-    decompose.add_argument("--preset", choices=("fast", "fine", "paper"), help="default: fast")
+    decompose.add_argument(
+        "--preset", choices=("draft", "fast", "fine", "paper"), help="default: fast"
+    )
     decompose.add_argument(
         "--mask-margin",
         type=pixels,

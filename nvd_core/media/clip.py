@@ -143,6 +143,8 @@ class Reading:
     """where numbers are missing (`media.sequences.MISSING`)"""
     rate: Fraction | None = None
     """frames a second; None: the source's own, or 24"""
+    count_at: Fraction | None = None
+    """steps a second by which the frames of a movie are counted; None: by its pictures"""
     start: int | str | None = None
     """what `frames` count from: the number of the first frame, or "source" for its own; None: 0"""
     deinterlace: bool = False
@@ -320,7 +322,10 @@ def open_clip(
     has fewer than two frames, or the range or height is not possible.
     """
     opened = open_source(source, True, reading.missing, reading.deinterlace)
-    if isinstance(opened, Movie) and reading.rate is not None and not opened.even:
+    if isinstance(opened, Movie) and reading.count_at is not None:
+        stepped = Conformed(opened, reading.count_at, nearest=True)
+        opened = stepped if stepped.changes else opened
+    elif isinstance(opened, Movie) and reading.rate is not None and not opened.even:
         opened = Conformed(opened, reading.rate)
     numbers = opened.numbers if isinstance(opened, ImageSequence) else None
     own = f"its own numbers, {as_text(numbers)}" if numbers else ""

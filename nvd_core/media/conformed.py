@@ -17,10 +17,11 @@ class Conformed:
     """`movie` at `rate` frames a second, as a source of frames like it.
 
     Frame n is the picture that shows n / `rate` seconds after the first one: some come twice, and
-    some not at all.
+    some not at all. `nearest` goes by that time to the nearest unit in which the file counts, as
+    Blender does; otherwise a picture may begin a unit after its step.
     """
 
-    def __init__(self, movie: Movie, rate: Fraction) -> None:
+    def __init__(self, movie: Movie, rate: Fraction, *, nearest: bool = False) -> None:
         self.movie, self.rate = movie, rate
         start = movie.time_of(0)
         times = [movie.time_of(n) - start for n in range(movie.frames)]
@@ -33,10 +34,20 @@ class Conformed:
                 found=str(int(count)),
                 remedy="give a lower --rate",
             )
-        # Times are rounded to the file's unit, so that a picture may begin just after its step
-        slack = min(movie.unit, Fraction(1, 4) / rate)
-        self.taken = [bisect_right(times, n / rate + slack) - 1 for n in range(int(count))]
+        steps = [n / rate for n in range(int(count))]
+        if nearest and movie.unit:
+            steps = [round(step / movie.unit) * movie.unit for step in steps]
+        elif not nearest:
+            # Times are rounded to the file's unit, so that a picture may begin just after its step
+            slack = min(movie.unit, Fraction(1, 4) / rate)
+            steps = [step + slack for step in steps]
+        self.taken = [bisect_right(times, step) - 1 for step in steps]
         self.off = max(abs(float(n / rate - times[i])) for n, i in enumerate(self.taken))
+
+    @property
+    def changes(self) -> bool:
+        """Whether it gives other pictures than the movie, but for how many there are."""
+        return any(index != n for n, index in enumerate(self.taken[: self.movie.frames]))
 
     @property
     def frames(self) -> int:

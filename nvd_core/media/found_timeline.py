@@ -25,22 +25,25 @@ def timeline_of(
     """
     if isinstance(opened, Conformed):
         seconds = opened.time_of(first) - opened.time_of(0)
-        return _of_movie(opened.movie, round(seconds * opened.movie.rate), rate, None)
+        passed = round(seconds * opened.movie.rate)
+        return _of_movie(opened.movie, passed, rate, None, restated=rate != opened.rate)
     if isinstance(opened, Movie):
         passed, even = first, opened.even
         if not even:
             passed = round((opened.time_of(first) - opened.time_of(0)) * opened.rate)
         timed = None if even and rate != opened.rate else opened.times(first, last)
-        return _of_movie(opened, passed, rate, timed)
+        return _of_movie(opened, passed, rate, timed, restated=even and rate != opened.rate)
     return _of_images(opened, first, last, rate, asked)
 
 
 def _of_movie(
-    movie: Movie, passed: int, rate: Fraction, timed: Times | None
+    movie: Movie, passed: int, rate: Fraction, timed: Times | None, *, restated: bool
 ) -> tuple[Timeline, list[str]]:
-    """That of a movie's frames at a `rate`, the first of which is `passed` of its timecode's."""
+    """That of a movie's frames at a `rate`, the first of which is `passed` of its timecode's.
+
+    `restated`: the rate makes it run faster or slower.
+    """
     name, texts = movie.path.name, []
-    restated = movie.even and rate != movie.rate
     words = movie.metadata.get("timecode")
     code = timecode.from_text(words, movie.rate)
     if words and code is None:

@@ -95,6 +95,8 @@ def _command(
         words += ["--missing", job.missing]
     if job.rate:
         words += ["--rate", "/".join(map(str, job.rate)) if job.rate[1] > 1 else f"{job.rate[0]}"]
+    if job.count_at:
+        words += ["--count-at", "/".join(map(str, job.count_at))]
     words += ["--deinterlace"] * job.deinterlace
     words += ["--seed", f"{job.seed}"] if job.seed else []
     words += _settings(settings, folder)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,25 @@ def test_import_saves_a_file_that_holds_the_shot(made, tmp_path, engine):
     assert events(done)[-1] == {"event": "result", "group": "NVD shot", "saved": str(file)}
     bpy.ops.wm.open_mainfile(filepath=str(file))
     assert bpy.data.node_groups["NVD shot"]
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_an_imported_shot_is_listed(made, tmp_path, engine, beside, request):
+    """In a Blender with the extension, whose list it is; found again where the folder has moved."""
+    folder = shutil.copytree(made / "shot.nvd", tmp_path / "a" / "shot.nvd")
+    file = (folder.parent if beside else tmp_path) / "shot.blend"
+    assert batch(engine, "import", folder, "--mode", "full", "--save", file).returncode == 0
+    if beside:
+        folder = folder.parent.rename(tmp_path / "b") / "shot.nvd"
+        file = folder.parent / "shot.blend"
+    request.getfixturevalue("extension")
+    bpy.ops.wm.open_mainfile(filepath=str(file))
+    scene = bpy.context.scene
+    (entry,) = scene.nvd_shots
+    assert entry.path == folder and not entry.missing and entry.mode == "full"
+    assert [layer.name for layer in entry.layers] == [layer.name for layer in entry.read().layers]
+    assert all(layer.edit and layer.learned for layer in entry.layers)
+    assert entry.scene == scene and entry.group_node() is not None
 
 
 def test_render_through_engine_and_compositor_agree(made, tmp_path, monkeypatch, engine, reference):

@@ -70,7 +70,7 @@ def test_untouched_edit_leaves_frames_as_shot(made, tmp_path, reference):
 def test_unsaved_paint_shows_and_outlives_reopening(made, tmp_path, reference):
     open_shot(made / "shot.nvd", raw=True)
     before = reference.render(tmp_path, 1)
-    edit = next(image for image in bpy.data.images if image.name == "background edit")
+    edit = next(image for image in bpy.data.images if image.name == "shot background edit")
     edit.pixels.foreach_set(np.tile(np.float32([1, 0, 1, 1]), edit.size[0] * edit.size[1]))
     edit.update()
     painted = reference.render(tmp_path, 1)

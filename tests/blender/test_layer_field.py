@@ -35,5 +35,5 @@ def test_the_layer_goes_behind_the_files_name_where_they_are_exr(tmp_path, suffi
     source = command[command.index("decompose") + 1]
     wanted = str(tmp_path / f"%04d{suffix}")
     assert source == (f"{wanted}:ViewLayer.Combined" if suffix == ".exr" else wanted)
-    scene.nvd_decompose.layer = "beauty"
-    assert scene.nvd_decompose.layer == "beauty"
+    strip.nvd_decompose.layer = "beauty"
+    assert strip.nvd_decompose.layer == "beauty"

@@ -202,12 +202,12 @@ class TestPanel:
         bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "file.blend"))
         settings = scene.nvd_decompose
         settings.settings = str(clip / "small.yaml")
-        settings.device = "cpu"
+        settings.device, objects = "cpu", strip.nvd_decompose.objects
         bpy.ops.nvd.add_object()
-        settings.objects[0].name = "disc"
+        objects[0].name = "disc"
         with pytest.raises(RuntimeError, match="disc has no mask"):
             bpy.ops.nvd.decompose()
-        settings.objects[0].kind, settings.objects[0].path = "FILE", str(clip / "masks")
+        objects[0].kind, objects[0].path = "FILE", str(clip / "masks")
         assert bpy.ops.nvd.decompose() == {"FINISHED"}
         (job,) = runner.jobs_of(scene)
         tiny_job.tick_until(lambda: job.ended, timer)
@@ -221,8 +221,10 @@ class TestPanel:
         with pytest.raises(RuntimeError, match="not in the list"):
             bpy.ops.nvd.resume_job(job=job.id)
 
-    def test_objects_are_added_moved_and_removed(self, scene):
-        settings = scene.nvd_decompose
+    def test_objects_are_added_moved_and_removed(self, scene, clip):
+        assert not bpy.ops.nvd.add_object.poll()
+        scene.sequence_editor.active_strip = strip = image_strip(scene, clip)
+        settings = strip.nvd_decompose
         for _ in range(3):
             bpy.ops.nvd.add_object()
         assert [thing.name for thing in settings.objects] == ["object", "object2", "object3"]
@@ -242,7 +244,7 @@ class TestPanel:
         area.type = "IMAGE_EDITOR"
         with bpy.context.temp_override(area=area):
             assert bpy.ops.nvd.draw_mask() == {"FINISHED"}
-        thing, space = scene.nvd_decompose.objects[0], area.spaces.active
+        thing, space = strip.nvd_decompose.objects[0], area.spaces.active
         assert (thing.mask.name, thing.frame, thing.kind) == ("object", 12, "MASK")
         assert (space.ui_mode, space.mask) == ("MASK", thing.mask)
         user, image = space.image_user, space.image

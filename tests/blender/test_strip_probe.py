@@ -264,7 +264,7 @@ def test_a_mask_is_drawn_at_the_frame_of_the_strips_own_timeline(scene, numbered
     )
     edit.frame_set(7)
     scene.frame_set(20)
-    thing = scene.nvd_decompose.objects.add()
+    thing = strip.nvd_decompose.objects.add()
     thing.name = "dog"
     draw_mask(thing, strip)
     assert thing.frame == 7

@@ -100,7 +100,9 @@ def test_all_that_shows_the_edit_follows(shot):
         canvas = bpy.context.scene.tool_settings.image_paint.canvas
         space = bpy.context.window_manager.windows[0].screen.areas[0].spaces.active
         assert node.image == canvas == space.image == toy().edit
-        assert node.image.name == "toy edit" and node.image["nvd_path"].endswith("edits/toy.png")
+        assert node.image.name == "shot toy edit" and node.image["nvd_path"].endswith(
+            "edits/toy.png"
+        )
         assert same(read_pixels(node.image), pixels)
 
     shows(painted)
@@ -256,14 +258,18 @@ def test_to_strip(shot, folder, way):
 
 
 def test_objects_of_the_decompose_panel():
-    settings = bpy.context.scene.nvd_decompose
+    made = compat.make_strips(bpy.context.scene)
+    strip = made.new_scene(name="s", scene=bpy.context.scene.copy(), channel=1, frame_start=1)
+    bpy.context.scene.sequence_editor.active_strip = strip
+    bpy.ops.ed.undo_push(message="strip")
     press("add_object")
     press("add_object")
     press("move_object", by=-1)
     press("remove_object")
 
     def names():
-        return [thing.name for thing in bpy.context.scene.nvd_decompose.objects]
+        (strip,) = compat.strips(bpy.context.scene)
+        return [thing.name for thing in strip.nvd_decompose.objects]
 
     assert names() == ["object"]
     undo()
@@ -274,7 +280,7 @@ def test_objects_of_the_decompose_panel():
     undo()
     assert names() == []
     redo()
-    assert names() == ["object"] and settings is not None
+    assert names() == ["object"]
 
 
 @pytest.mark.gpu

@@ -122,7 +122,7 @@ class Tour:
         settings = bpy.context.scene.nvd_decompose
         with self.at(self.sequencer):
             bpy.ops.nvd.add_object()
-        thing = settings.objects[0]
+        thing = bpy.context.scene.sequence_editor.active_strip.nvd_decompose.objects[0]
         thing.name = "tumbler"
         yield 0.5
         yield from self.draw_mask()

@@ -222,7 +222,7 @@ class Trial:
 
     @staticmethod
     def digest(image) -> str:
-        if image is None or not image.has_data and not image.size[0]:
+        if image is None or (not image.has_data and not image.size[0]):
             return "none"
         pixels = np.empty(len(image.pixels), np.float32)
         image.pixels.foreach_get(pixels)
