@@ -131,11 +131,12 @@ class NVD_PG_strip(bpy.types.PropertyGroup):
         "own within Folder. All of them are listed when the job is done",
     )
     garbage: StringProperty(
-        name="Garbage Mask",
+        name="Garbage Matte",
         subtype="FILE_PATH",
         options=compat.RELATIVE,
-        description="Files of a mask whose white is to be ignored, such as a rig or a watermark: "
-        "as a mask's files, or the word auto to have it found. Empty: nothing is",
+        description="What is stuck to the lens or burnt into the picture, such as a logo, bars or a "
+        "timecode: files of a mask that is white there, or the word auto to have it found. Empty: "
+        "nothing",
     )
 
 

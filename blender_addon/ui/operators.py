@@ -3,6 +3,7 @@
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
+from ..blender.words import translated
 from ..errors import AddonError
 from ..paint import preview
 from ..shot import shots
@@ -74,7 +75,8 @@ class NVD_OT_remove_shot(OnShot, bpy.types.Operator):
 
     def draw(self, context):
         entry = shots.current_shot(shot_scene(context))
-        self.layout.label(text=f"Take {entry.name} off the list? Its folder stays on disk")
+        asked = translated("Take {shot} off the list? Its folder stays on disk", shot=entry.name)
+        self.layout.label(text=asked)
         self.layout.prop(self, "with_data")
 
     def work(self, _context, _scene, entry):
