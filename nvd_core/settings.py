@@ -228,7 +228,7 @@ class Settings(Declared):
     """density of the baked textures, texels for the clip's typical pixel"""
     bake: Literal["nodes", "exact"] = "nodes"
     """nodes: the networks are asked where their fields bend, and what lies between is
-    interpolated, within 0.03 texels and 1/255; exact: they are asked at every pixel"""
+    interpolated, within 0.025 texels and 1/255; exact: they are asked at every pixel"""
     fit_textures: bool = True
     """whether the baked textures are fitted to all frames; if not, they are the networks'"""
 

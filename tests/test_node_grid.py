@@ -87,15 +87,26 @@ def test_an_edge_that_is_symmetrical_about_a_node_is_not_taken_for_a_slope():
 
 
 def test_only_what_is_wanted_is_asked_in_detail():
-    noise = np.random.default_rng(3).normal(size=(65, 65))
+    noise = np.random.default_rng(3).normal(size=(129, 129))
     ask = Asked(lambda x, y: noise[y, x])
-    wanted = np.zeros((64, 64), bool)
-    wanted[10:20, 33:47] = True
-    found = sampled(ask, wanted, 1e-3, 16)[:64, :64, 0]
-    np.testing.assert_array_equal(found[wanted], noise[:64, :64][wanted].astype(np.float32))
-    detail = [(x, y) for x, y in ask.points if x % 16 or y % 16]
-    assert min(x for x, _ in detail) >= 32 - 16 and max(x for x, _ in detail) <= 64
-    assert len(ask.points) < 65 * 65 / 2
+    wanted = np.zeros((128, 128), bool)
+    wanted[40:52, 65:79] = True
+    found = sampled(ask, wanted, 1e-3, 16)[:128, :128, 0]
+    np.testing.assert_array_equal(found[wanted], noise[:128, :128][wanted].astype(np.float32))
+    single = [(x, y) for x, y in ask.points if x % 2 or y % 2]
+    assert min(x for x, _ in single) >= 62 and max(x for x, _ in single) <= 82
+    assert len(ask.points) < 129 * 129 / 8
+
+
+def test_what_lies_beyond_the_wanted_does_not_come_in():
+    """An object's mapping is smooth within, and anything outside."""
+    noise = np.random.default_rng(4).normal(size=(129, 129)) * 100
+    inside = lambda x, y: (x - 64) ** 2 + (y - 64) ** 2 < 40**2  # noqa: E731
+    field = lambda x, y: np.where(inside(x, y), 0.01 * x + 0.02 * y, noise[y, x])  # noqa: E731
+    xs, ys = grid(128, 128)
+    wanted = inside(xs, ys)
+    found = sampled(Asked(field), wanted, 0.03, 16)[:128, :128, 0]
+    assert np.abs(found - field(xs, ys))[wanted].max() < 0.06
 
 
 def test_nan_is_not_settled():

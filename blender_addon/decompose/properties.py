@@ -134,9 +134,9 @@ class NVD_PG_strip(bpy.types.PropertyGroup):
         name="Garbage Matte",
         subtype="FILE_PATH",
         options=compat.RELATIVE,
-        description="What is stuck to the lens or burnt into the picture, such as a logo, bars or a "
-        "timecode: files of a mask that is white there, or the word auto to have it found. Empty: "
-        "nothing",
+        description="What is stuck to the lens or burnt into the picture, such as a logo, bars or "
+        "a timecode: files of a mask that is white there, or the word auto to have it found. "
+        "Empty: nothing",
     )
 
 

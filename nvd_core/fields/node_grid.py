@@ -10,6 +10,7 @@ whose values are the field's own. So no question is put only to test: every answ
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 from numba import njit, prange
 
@@ -59,7 +60,11 @@ def _ask_all(ask: Ask, down: int, across: int, step: int) -> np.ndarray:
 
 
 def _wanted_cells(wanted: np.ndarray, step: int) -> dict[int, np.ndarray]:
-    """By the lattice's step: cells that hold a wanted pixel, if on their border, bool."""
+    """By the lattice's step: cells that hold a wanted pixel, and those around them, bool.
+
+    Those around, because the rule looks one cell farther: were values guessed there that the field
+    does not have, as behind an object's edge, a sixteenth of the difference would come in.
+    """
     down, across = (-(-max(size - 1, 1) // step) for size in wanted.shape)
     nodes = np.zeros((down * step + 1, across * step + 1), bool)
     nodes[: wanted.shape[0], : wanted.shape[1]] = wanted
@@ -69,7 +74,8 @@ def _wanted_cells(wanted: np.ndarray, step: int) -> dict[int, np.ndarray]:
         finer = cells[size // 2]
         rows = finer[::2] | finer[1::2]
         cells[size] = rows[:, ::2] | rows[:, 1::2]
-    return cells
+    around = np.ones((3, 3), np.uint8)
+    return {size: cv2.dilate(of.view(np.uint8), around).view(bool) for size, of in cells.items()}
 
 
 def doubled(coarse: np.ndarray) -> np.ndarray:

@@ -12,14 +12,15 @@ from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.node_grid import Ask, sampled
 from nvd_core.runtime.kernel_threads import parallel_njit
 
-MAPPING_STEP = 16
-LIGHT_STEP = 16
-"""pixels between the nodes of the coarsest lattices"""
-PLACE = 0.03
+MOST_STEP = 16
+"""pixels between the nodes of the coarsest lattice, at most"""
+PLACE = 0.025
 """texels by which a guessed place may be off for its cell to be settled"""
 ALPHA = 1 / 255
 LIGHT = 0.7 / 255
 """the same for alpha and for light, which multiplies display-encoded colour"""
+ALPHA_CELLS = 4
+"""alpha's coarsest nodes may be so many cells apart, since an edge gives itself away by STEEP"""
 STEEP = 0.05
 """a cell over which alpha changes by more is never settled: edges may be symmetrical"""
 
@@ -32,7 +33,8 @@ def frame_layers_by_nodes(model: LayeredVideo, t: int, texels_per_unit: list[flo
     """
     height, width = model.shape.height, model.shape.width
     everywhere = np.ones((height, width), bool)
-    found = sampled(_alpha(model, t), everywhere, ALPHA, _alpha_step(model), STEEP)
+    step = _step(model.alpha.grid, max(height, width), ALPHA_CELLS)
+    found = sampled(_alpha(model, t), everywhere, ALPHA, step, STEEP)
     alpha = np.empty((model.layers, height, width), np.float32)
     _normalise(found, np.float32(TRANSPARENT), alpha)
     uv = np.zeros((model.layers, height, width, 2), np.float32)
@@ -44,23 +46,27 @@ def frame_layers_by_nodes(model: LayeredVideo, t: int, texels_per_unit: list[flo
         part = _bounds(shown)
         shown = shown[part]
         mapping = _mapping(model, n, t, part[1].start, part[0].start)
-        places = sampled(mapping, shown, PLACE / texels_per_unit[n], MAPPING_STEP)
+        across = 2 * model.mappings[n].pixels_per_unit  # of the texture square
+        step = _step(getattr(model.mappings[n], "grid", None), across)
+        places = sampled(mapping, shown, PLACE / texels_per_unit[n], step)
         _put(places, shown, uv[n][part])
         if model.kind != "none":
-            found = sampled(_light(model, n, t, places), shown, LIGHT, LIGHT_STEP)
+            step = min(step, _step(model.residuals[n].grid, across))
+            found = sampled(_light(model, n, t, places), shown, LIGHT, step)
             _put(found, shown, light[n][part])
     return with_light(model, uv, alpha, light)
 
 
-def _alpha_step(model: LayeredVideo) -> int:
-    """Pixels between alpha's coarsest nodes; the first new ones stand half as far apart.
+def _step(encoding: torch.nn.Module | None, pixels: float, cells: float = 1.0) -> int:
+    """Pixels between a field's coarsest nodes: at most `cells` of its own finest grid's cells.
 
-    That is some 4/3 of a cell of the network's own finest grid: it holds little that is narrower.
+    Inside a cell the grid is linear, so that a kink is within sight of the nodes that are asked
+    next, half as far apart. `pixels` is what the grid spans; one without a grid is taken as fine.
     """
-    if not isinstance(model.alpha.grid, HashGrid):
+    if not isinstance(encoding, HashGrid):
         return 4
-    cell = max(model.shape.height, model.shape.width) / model.alpha.grid.layout.resolutions[-1]
-    return 2 ** round(float(np.clip(np.log2(cell * 8 / 3), 1, 5)))
+    cell = pixels / encoding.layout.resolutions[-1]
+    return 2 ** int(np.clip(np.floor(np.log2(cell * cells)), 1, np.log2(MOST_STEP)))
 
 
 @parallel_njit
