@@ -40,7 +40,8 @@ class FlickerMeter:
         )
         self._last = [*self._last[-2:], np.stack([here, right, below])]
         if len(self._last) == 3:
-            flicker = _flicker(*self._last, np.array(self.size), step)
+            before, now, after = self._last
+            flicker = _flicker(before, now, after, np.array(self.size), step)
             if flicker is not None:
                 self.per_frame.append(flicker)
 

@@ -42,8 +42,8 @@ class LayerHeat:
         inside, right, below = jacobians(maps, n, self.size)
         strain = _strain(*singular_values(right, below))
         determinant = right[:, 0] * below[:, 1] - right[:, 1] * below[:, 0]
-        counts = np.count_nonzero(determinant > 0), np.count_nonzero(determinant < 0)
-        self._signs = [known + new for known, new in zip(self._signs, counts, strict=True)]
+        self._signs[0] += int(np.count_nonzero(determinant > 0))
+        self._signs[1] += int(np.count_nonzero(determinant < 0))
         # the rarer side is the folded one, as in FoldMeter
         folded = determinant < 0 if self._signs[0] >= self._signs[1] else determinant > 0
         height, width = self._shape

@@ -60,10 +60,10 @@ class RunRecord:
 def reproduce(path: Path | str, out: Path | str, progress: Progress | None = None) -> dict:
     """Do all runs of the list `path` that are not done, into the folder `out`, and report.
 
-    Writes `out`/CLIP/VARIANT.nvd with a record VARIANT.json, and report.html with report.json after
-    every run. A run that fails is reported as such and does not keep the others. NvdError for a
-    list that cannot be used, and for links that lead out of `out`. Cancelled: the same call goes
-    on.
+    Writes `out`/CLIP/VARIANT.nvd with a record VARIANT.json, and after every run report.html,
+    index.html and report.json. A run that fails is reported as such and does not keep the others.
+    NvdError for a list that cannot be used, and for links that lead out of `out`. Cancelled: the
+    same call goes on.
     """
     progress = progress or Progress()
     out = Path(out)
