@@ -291,3 +291,26 @@ def test_the_command_line(shot, tmp_path, capsys):
         assert run("values", shot.folder, *words) == 2
         assert "what to do" in capsys.readouterr().err.lower()
     assert not list(Path(shot.folder, "edits").glob(".*"))
+
+
+@pytest.mark.slow
+def test_another_camera_obeys(trained, tmp_path):
+    """From where the clip was shot it shows what a full rendering does."""
+    from nvd_core.editing.camera import render_camera
+
+    shot = trained()
+    name = shot.names[0]
+    values = Values(
+        {
+            name: LayerValues(visibility=Keys(((0, 1.0), (2, 0.25)))),
+            "background": LayerValues(light=0.3),
+        }
+    )
+    wanted = list(render_frames(shot, mode="full", bit_depth=16, frames=(0, 2), values=values))
+    render_camera(shot, tmp_path / "%d.png", [], bit_depth=16, frames=(0, 2), values=values)
+    for t in range(3):
+        made = to_float(read_image(tmp_path / f"{t}.png"))
+        error = np.mean((made - to_float(wanted[t])) ** 2)
+        assert error < 1e-3, t
+    plain = list(render_frames(shot, mode="full", bit_depth=16, frames=(2, 2)))
+    assert np.mean((to_float(plain[0]) - to_float(wanted[2])) ** 2) > 4e-3
