@@ -61,9 +61,11 @@ def start_canvas(
     with alpha or of other primaries than Rec.709.
     """
     _check_idle(entry)
-    if any(twin.canvas is not None for twin in shots_at(entry.path)):  # its files are the folder's
+    twins = shots_at(entry.path)  # the canvas's files are the folder's
+    painted = next((twin for twin in twins if twin.canvas is not None), None)
+    if painted is not None:
         raise AddonError(
-            f"a frame of {entry.name} is being painted on",
+            f"frame {canvas_at(painted)} is being painted on",
             "take it to the layers, or discard it",
         )
     shot = entry.read()
@@ -229,7 +231,7 @@ def _when_ended(job: Job) -> None:
     if job.state == INTERRUPTED:
         job.fail(f"{job.title} was interrupted", "try again")
     about = job.plan["about"]
-    entry = listed_shot(about["scene"], about["folder"], about["shot"])
+    entry = listed_shot(about["scene"], about["folder"], about.get("shot"))
     if job.state != DONE or entry is None:
         return
     try:

@@ -24,7 +24,7 @@ from ..shot.folder import ShotError
 from ..shot.painting import is_unsaved
 from ..shot.resample import DEAD_ZONE
 from ..shot.scripting import frames_space
-from ..shot.shots import NVD_PG_layer, NVD_PG_shot, all_shots, strip_of
+from ..shot.shots import NVD_PG_layer, NVD_PG_shot, all_shots, new_id, strip_of
 from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
 from . import preview_shader as shader
@@ -176,6 +176,7 @@ def start(entry: NVD_PG_shot, mode: str = "delta") -> None:
     if strip is not None:
         shown_pictures(strip)  # may render, which what follows the playhead must not
     _live.preview = Preview(entry, mode)
+    entry.id = entry.id or new_id()  # a file of an older version, loaded before the extension was
     _live.id = entry.id
     for space, region, where, when in (
         (bpy.types.SpaceImageEditor, "WINDOW", "image", "POST_PIXEL"),

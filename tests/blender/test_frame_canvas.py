@@ -259,7 +259,7 @@ def test_what_is_refused(entry, engine, tiny_job):
     with pytest.raises(AddonError, match="not done yet"):
         frame_canvas.start_canvas(entry, engine.PYTHON, frame=0)
     ended(tiny_job, entry)
-    with pytest.raises(AddonError, match="frame 0 is being painted on"):
+    with pytest.raises(AddonError, match="frame 1 is being painted on"):
         frame_canvas.start_canvas(entry, engine.PYTHON, frame=1)
     image = entry.layers["toy"].edit
     bpy.data.images.remove(image)

@@ -61,7 +61,7 @@ def test_a_shot_is_opened_into_the_list(made, tmp_path):
     assert (scene.nvd_shots[0].strip, scene.nvd_shots[0].first_frame) == ("clip.mp4", 7)
     with pytest.raises(RuntimeError, match="manifest"):
         bpy.ops.nvd.open_shot(directory=str(tmp_path))
-    names = {name for name in dir(bpy.ops.nvd) if "shot" in name}
+    names = {name for name in dir(bpy.ops.nvd) if "shot" in name and "open" in name}
     assert names == {"open_shot"} and "nvd.open_shot" in TEXTS
 
 
