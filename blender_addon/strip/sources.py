@@ -219,7 +219,8 @@ def _parts(path: Path) -> tuple[str, str, str]:
     match = re.fullmatch(r"(.*?)(\d+)(\D*)", path.name)
     if match is None:
         raise AddonError(f"the file {path.name} has no number", AGAIN)
-    return match.groups()
+    before, digits, after = match.groups()
+    return before, digits, after
 
 
 def _numbers_there(folder: Path, before: str, digits: str, after: str) -> list[int]:

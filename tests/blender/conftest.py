@@ -161,6 +161,12 @@ def preview_picture():
     return _helper("preview").picture
 
 
+@pytest.fixture(scope="session")
+def interface():
+    """What the interface says: `texts` and `composed` of the extension's source."""
+    return _helper("ui_texts")
+
+
 def _helper(name: str):
     return importlib.import_module(f"helpers.blender.{name}")
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import bpy
 import pytest
-from helpers.blender.ui_texts import composed_texts, ui_texts
 
 import blender_addon
 from blender_addon.blender.words import languages, translated
@@ -30,17 +29,17 @@ def german(extension):
 
 @pytest.mark.once
 @pytest.mark.parametrize("language", sorted(languages()))
-def test_everything_that_is_shown_is_translated(language):
+def test_everything_that_is_shown_is_translated(interface, language):
     words = languages()[language]
-    texts = ui_texts(ROOT)
+    texts = interface.texts(ROOT)
     missing = {text: where for text, where in texts.items() if text not in words}
     assert not missing
     assert not set(words) - set(texts) - {"Visibility", "Relight"}
 
 
 @pytest.mark.once
-def test_nothing_is_put_together_past_the_translation():
-    assert composed_texts(ROOT) == []
+def test_nothing_is_put_together_past_the_translation(interface):
+    assert interface.composed(ROOT) == []
 
 
 @pytest.mark.once

@@ -8,7 +8,7 @@ NAMES = {"torch", "nvd"}
 """of programs, which no language translates"""
 
 
-def ui_texts(root: Path) -> dict[str, str]:
+def texts(root: Path) -> dict[str, str]:
     """English text to the module where it stands: labels, tooltips, names, items, layout texts."""
     found: dict[str, str] = {}
     for path in sorted(root.rglob("*.py")):
@@ -19,7 +19,7 @@ def ui_texts(root: Path) -> dict[str, str]:
     return found
 
 
-def composed_texts(root: Path) -> list[str]:
+def composed(root: Path) -> list[str]:
     """Layout texts that are put together in place of said by `translated`: where, and how."""
     found = []
     for path in sorted((root / "ui").rglob("*.py")):
