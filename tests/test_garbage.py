@@ -24,6 +24,7 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, fast, update_settings
 from nvd_core.shot.maps import iter_maps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import Values
 from nvd_core.work import FLOW_OK, FRAMES, GARBAGE, open_array, open_garbage
 
 pytestmark = pytest.mark.slow
@@ -254,6 +255,14 @@ class TestDecomposition:
         outside = ~marked_clip.marks()
         expected = (whole[outside].astype(float) + frame[outside]) / 2
         assert np.abs(mixed[outside] - expected).max() <= 1.5
+
+    def test_behind_an_invisible_layer_is_no_frame(self, shot, clip, marked_clip):
+        values = Values().with_value("background", "visibility", 0)
+        hidden = next(render_frames(shot, mode="full", values=values))
+        marks, background = marked_clip.marks(), next(iter_maps(shot, [0], ["background"]))
+        alone = background.uva[0, ..., 2] > 0.999
+        np.testing.assert_array_equal(hidden[marks], read_image(clip[0] / "0000.png")[marks])
+        assert alone.any() and hidden[alone].max() <= 1
 
     def test_a_layer_alone_is_transparent_there(self, shot, marked_clip):
         frame = next(LayerAlone(shot, "background", None, None).frames([3]))

@@ -62,13 +62,13 @@ class Preview:
         index, layers = self._frame, self._layers(entry)
         parts = [self._layer(entry, layer, index) for layer in layers]
         frame = None
-        if self.mode == "delta" or self.shot.has_alpha:
+        if self.mode == "delta" or self.shot.has_alpha or self.shot.has_garbage:
             texture = shader.from_image(bpy.data.images[self._frame_name])
             frame = shader.Frame(texture, self.shot.is_linear, self.shot.alpha)
         uploaded = time.perf_counter()
         if self._picture is None:
             self._picture = shader.Picture(self.shot.width, self.shot.height)
-        self._picture.begin(frame, self.mode)
+        self._picture.begin(frame, self.mode, self.shot.has_garbage)
         for part in parts:
             self._picture.add(part, self.mode)
         self._picture.end()

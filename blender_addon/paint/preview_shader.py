@@ -54,12 +54,19 @@ _FORMS = f"""
 #define BYTES {BYTES}
 """
 
-_FRAME = """
-void main()
+_PLATE = """
+vec3 plate_colour()
 {
   vec4 plate = texelFetch(frame, ivec2(gl_FragCoord.xy), 0);
   vec3 colour = is_premultiplied != 0 && plate.a != 0.0 ? plate.rgb / plate.a : plate.rgb;
-  result = vec4(is_linear != 0 ? encode(colour) : colour, 1.0);
+  return is_linear != 0 ? encode(colour) : colour;
+}
+"""
+
+_FRAME = """
+void main()
+{
+  result = vec4(plate_colour(), 1.0);
 }
 """
 
@@ -118,7 +125,9 @@ void main()
   ivec2 first = ivec2(low);
   vec3 below = mix(texel(first, size), texel(first + ivec2(1, 0), size), part.x);
   vec3 above = mix(texel(first + ivec2(0, 1), size), texel(first + ivec2(1, 1), size), part.x);
-  result = vec4(visibility * uva.z * shade * mix(below, above, part.y), 1.0);
+  vec3 share = visibility * uva.z * shade * mix(below, above, part.y);
+  // Layers over the frame take its place: what none covers, as in a garbage matte, is left of it
+  result = vec4(over_frame != 0 ? share - uva.z * plate_colour() : share, 1.0);
 }
 """
 
@@ -188,13 +197,14 @@ class Picture:
         """The picture, display-encoded and not clamped."""
         return self._shown.texture_color
 
-    def begin(self, frame: Frame | None, mode: str = "delta") -> None:
+    def begin(self, frame: Frame | None, mode: str = "delta", over_frame: bool = False) -> None:
         """Start with the straight, encoded colours of `frame`, in mode "full" with black.
 
-        In full mode it need not be given where it has no alpha.
+        In full mode it need not be given where it has no alpha, unless the frame is to show where
+        no layer covers it (`over_frame`).
         """
-        self._frame = frame
-        if mode == "full":
+        self._frame, self._over_frame = frame, mode == "full" and over_frame
+        if mode == "full" and not over_frame:
             with self._target.bind():
                 gpu.state.active_framebuffer_get().clear(color=(0, 0, 0, 1))
             return
@@ -212,6 +222,12 @@ class Picture:
         shader.uniform_float("relight", layer.relight)
         shader.uniform_float("dead_zone", layer.dead_zone)
         shader.uniform_int("is_full", int(mode == "full"))
+        frame = self._frame if self._over_frame else None
+        shader.uniform_sampler("frame", frame.texture if frame else layer.learned)
+        shader.uniform_int("over_frame", int(frame is not None))
+        shader.uniform_int("is_linear", int(frame is not None and frame.is_linear))
+        premultiplied = frame is not None and frame.alpha == "premultiplied"
+        shader.uniform_int("is_premultiplied", int(premultiplied))
         self._draw(shader, "ADDITIVE", self._target)
 
     def end(self) -> None:
@@ -319,17 +335,21 @@ _made: dict[str, gpu.types.GPUShader] = {}
 def shaders() -> dict[str, gpu.types.GPUShader]:
     """The shaders by name, compiled on first use."""
     if not _made:
-        samplers = ("edit", "learned", "place", "light")
+        samplers = ("edit", "learned", "place", "light", "frame")
         amounts = dict.fromkeys(("visibility", "relight", "dead_zone"), "FLOAT")
-        switches = dict.fromkeys(("is_full", "edit_form", "learned_form"), "INT")
+        switches = ("is_full", "edit_form", "learned_form", "over_frame")
         of_frame = dict.fromkeys(("is_linear", "is_premultiplied"), "INT")
         rectangle = {"matrix": "MAT4", "corner": "VEC2", "extent": "VEC2"}
         inner = gpu.types.GPUStageInterfaceInfo("nvd_screen")
         inner.smooth("VEC2", "at")
         _made.update(
-            frame=_compile(_ENCODE + _FRAME, ("frame",), of_frame),
+            frame=_compile(_ENCODE + _PLATE + _FRAME, ("frame",), of_frame),
             over_black=_compile(_ENCODE + _DECODE + _OVER_BLACK, ("frame", "painted"), of_frame),
-            layer=_compile(_ENCODE + _FORMS + _LAYER, samplers, {**switches, **amounts}),
+            layer=_compile(
+                _ENCODE + _PLATE + _FORMS + _LAYER,
+                samplers,
+                {**dict.fromkeys(switches, "INT"), **of_frame, **amounts},
+            ),
             screen=_compile(
                 _DECODE + _SCREEN,
                 ("picture",),

@@ -7,7 +7,7 @@ writer takes them in order. docs/reference/decomposition-folder.md has the formu
 import dataclasses
 import itertools
 import time
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -36,7 +36,7 @@ from nvd_core.editing.plate import (
     rendered_depth,
     with_overscan,
 )
-from nvd_core.editing.uncovered import over_frame
+from nvd_core.editing.uncovered import over_frame, uncovered
 from nvd_core.media.images import image_layout
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.timeline import Timeline
@@ -267,7 +267,8 @@ class _Rendering:
             textures = {n: deltas[name] for n, name in enumerate(self._names)}
         on = choose_kind(device)
         self._kernel = make_kernel(textures, mode, clip.is_linear, on)
-        if mode == "full" and shot.manifest.garbage:
+        self._shows_frame = mode == "full" and shot.manifest.garbage is not None
+        if self._shows_frame:
             self._kernel = over_frame(self._kernel, clip.is_linear)
         named = {name: textures[n] for n, name in enumerate(self._names)}
         self._reach = ChangedFrames(shot, named, numbers, values)
@@ -327,9 +328,15 @@ class _Rendering:
         with closing(maps), closing(in_order(source, numbers)) as frames:
             for t, frame in zip(numbers, frames, strict=True):
                 if t in changed:
-                    shown = lay_on_maps(next(maps), self._names, self._values, t)
-                    frame = edited(clip, frame, partial(_with_maps, self._kernel, shown))
+                    frame = edited(clip, frame, self._kernel_of(next(maps), t))
                 yield frame
+
+    def _kernel_of(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
+        """What turns the frame `t` into the edited one, by its maps, which are used up."""
+        kernel = self._kernel
+        if self._shows_frame:
+            kernel = partial(kernel, rest=uncovered(maps))  # before anything is made invisible
+        return partial(_with_maps, kernel, lay_on_maps(maps, self._names, self._values, t))
 
     def colours(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
         """The same frames as straight Rec.709 colours, [H, W, 3]."""

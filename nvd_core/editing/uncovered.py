@@ -49,10 +49,14 @@ def over_frame(kernel: Kernel, linear: bool) -> Kernel:
     """The `kernel` of the mode "full", but that the frame shows where no layer covers it.
 
     `linear` says what floating-point frames hold. Where nothing covers it a frame keeps its values.
+    It takes `rest`, which is `uncovered`, where the maps' alphas are not the layers' own any more:
+    behind a layer that was made invisible there is no frame.
     """
 
-    def kernel_over_frame(frame: np.ndarray, maps: FrameMaps) -> np.ndarray:
-        rest = uncovered(maps)[..., None]
+    def kernel_over_frame(
+        frame: np.ndarray, maps: FrameMaps, rest: np.ndarray | None = None
+    ) -> np.ndarray:
+        rest = (uncovered(maps) if rest is None else rest)[..., None]
         if not rest.any():
             return kernel(frame, maps)
         shown = to_float(frame) if frame.dtype.kind == "u" else frame

@@ -54,6 +54,17 @@ def test_full_mode_of_linear_frames(made_linear, with_matte, tmp_path, reference
     assert reference.psnr(shown, picture(truth, 1, reference.encode)) > CLOSE
 
 
+@pytest.mark.gpu
+def test_the_live_preview_shows_the_frame_there(
+    extension, gpu_ready, made, with_matte, preview_picture, reference
+):
+    folder = with_matte(made).parent
+    shown = preview_picture(folder, 1, "full")[..., :3]
+    assert (
+        reference.psnr(np.clip(shown, 0, 1), np.clip(picture(reference.Truth(made), 1), 0, 1)) > 45
+    )
+
+
 def test_delta_mode_and_folders_without_one_are_as_they_were(made, with_matte):
     assert not read_shot(made / "shot.nvd").has_garbage
     assert "Frame" not in [
