@@ -15,7 +15,7 @@ from . import headless
 from .blender import undo, words
 from .decompose import mask_drawing, opening, properties
 from .jobs import runner
-from .paint import frame_canvas, preview
+from .paint import frame_canvas, inset, preview
 from .shot import edit_files, painting, shot_events, shots, value_events
 from .strip import refresh, render_job, shot_frames
 from .ui import (
@@ -45,6 +45,7 @@ _parts = (  # each has register() and unregister()
     refresh,
     painting,
     edit_files,
+    inset,
     preview,
     render_job,
     frame_canvas,

@@ -9,7 +9,7 @@ of the strip's own source, whose frame is set whenever the timeline's changes.
 import bpy
 from bpy.app.handlers import persistent
 
-from ..blender import compat
+from ..blender import compat, editors
 from ..blender.handlers import register_handlers_factory
 from ..blender.strip_identity import identity, strip_by
 from ..errors import AddonError
@@ -46,7 +46,7 @@ def draw_mask(
         scene.frame_set(thing.frame)
     if space is not None:
         _known[identity(strip)] = _state(strip), source
-        space.image = _image(strip, source)
+        editors.show(_image(strip, source), space)
         space.ui_mode = "MASK"
         space.mask = thing.mask
         _follow(space, strip)

@@ -24,14 +24,22 @@ from ..shot.folder import ShotError
 from ..shot.painting import is_unsaved
 from ..shot.resample import DEAD_ZONE
 from ..shot.scripting import frames_space
-from ..shot.shots import NVD_PG_layer, NVD_PG_shot, all_shots, new_id, strip_of
+from ..shot.shots import (
+    NVD_PG_layer,
+    NVD_PG_shot,
+    all_shots,
+    current_shot,
+    new_id,
+    strip_of,
+    when_chosen,
+)
 from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
+from . import inset
 from . import preview_shader as shader
 from .preview_cache import MapCache
 
 MEMORY = 1 << 30  # bytes of maps kept
-INSET = 0.42  # share of the Image Editor's width
 
 
 class Preview:
@@ -207,6 +215,17 @@ def running() -> Preview | None:
     return _live.preview
 
 
+def follow_chosen(scene: bpy.types.Scene) -> None:
+    """While it is on, show the shot that is chosen in the scene's list."""
+    chosen = current_shot(scene)
+    if _live.preview is None or chosen is None or chosen == _live.entry() or chosen.missing:
+        return
+    try:
+        start(chosen, _live.preview.mode)
+    except AddonError as error:  # what is shown goes on
+        _live.message = str(error)
+
+
 def message() -> str:
     """Why the preview shows nothing, for the panel."""
     return _live.message
@@ -280,11 +299,10 @@ def _draw(where: str) -> None:
         return
     width, height = picture.width, picture.height
     if where == "image":
-        right, bottom = _free_corner(bpy.context.area, region)
-        scale = min(INSET * region.width, right - 16) / width
-        if scale > 0:
-            corner = right - scale * width - 8, bottom + 8
-            shader.draw(picture, corner, scale * width, scale * height, power=True)
+        free = inset.free_part(bpy.context.area, region)
+        place = inset.rectangle(bpy.context.scene.nvd_inset, free, width, height)
+        if place is not None:
+            shader.draw(picture, place[:2], *place[2:], power=True)
         redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
         return
     scene = compat.sequencer_scene(bpy.context)
@@ -294,23 +312,12 @@ def _draw(where: str) -> None:
     shader.draw(picture, (-width / 2, -height / 2), width, height, compat.SEQUENCER_POWER)
 
 
-def _free_corner(area, region) -> tuple[int, int]:
-    """How far right and how far down the region is free of the sidebar and the shelf of brushes."""
-    right, bottom = region.width, 0
-    for other in area.regions:
-        if other.type == "WINDOW" or other.width <= 1 or other.height <= 1:
-            continue
-        if other.alignment == "RIGHT":
-            right = min(right, other.x - region.x)
-        elif other.alignment == "BOTTOM":
-            bottom = max(bottom, other.y + other.height - region.y)
-    return right, bottom
-
-
 def register():
     bpy.app.handlers.load_pre.append(_before_load)
+    when_chosen.append(follow_chosen)
 
 
 def unregister():
     stop()
     bpy.app.handlers.load_pre.remove(_before_load)
+    when_chosen.remove(follow_chosen)

@@ -18,7 +18,7 @@ import bpy
 import numpy as np
 from bpy.app.handlers import persistent
 
-from ..blender import compat
+from ..blender import compat, editors
 from ..blender.handlers import register_handlers_factory
 from ..blender.inside import inside_path
 from ..blender.pixels import read_pixels, write_pixels
@@ -46,15 +46,9 @@ def open_canvas(image: bpy.types.Image, space: bpy.types.SpaceImageEditor | None
     settings = bpy.context.scene.tool_settings.image_paint
     settings.mode, settings.canvas = "IMAGE", image
     if space is not None:
-        space.image = image
+        editors.show(image, space)
         space.ui_mode = "PAINT"
         space.display_channels = "COLOR_ALPHA"
-
-
-def image_editor(context) -> bpy.types.SpaceImageEditor | None:
-    """The Image Editor that the mouse is in, or else one of the window."""
-    areas = [context.area, *(context.screen.areas if context.screen else ())]
-    return next((a.spaces.active for a in areas if a and a.type == "IMAGE_EDITOR"), None)
 
 
 def save_edits(entry: NVD_PG_shot) -> list[Path]:

@@ -12,6 +12,7 @@ loads and undoes.
 
 import os
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -477,11 +478,20 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
 _CLASSES = (NVD_PG_layer, NVD_PG_shot)
 
 
+when_chosen: list[Callable[[bpy.types.Scene], None]] = []
+"""called with the scene in whose list another shot was chosen"""
+
+
+def _chosen(scene, _context) -> None:
+    for call in when_chosen:
+        call(scene)
+
+
 def register():
     for cls in _CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.nvd_shots = CollectionProperty(type=NVD_PG_shot, name="Shots")
-    bpy.types.Scene.nvd_shot = IntProperty(name="Shot")
+    bpy.types.Scene.nvd_shot = IntProperty(name="Shot", update=_chosen)
 
 
 def unregister():

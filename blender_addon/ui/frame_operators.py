@@ -4,6 +4,7 @@ import textwrap
 
 import bpy
 
+from ..blender.editors import image_editor
 from ..blender.problems import WIDTH, draw_problem
 from ..engine.find import find_engine
 from ..jobs.runner import describe
@@ -19,7 +20,7 @@ class NVD_OT_paint_frame(OnShot, bpy.types.Operator):
     bl_label = "Paint on Frame"
 
     def work(self, context, _scene, entry):
-        space = painting.image_editor(context)
+        space = image_editor(context)
         if entry.canvas is not None:
             frame_canvas.open_canvas(entry, space)
             return "" if space else "Open an Image Editor: the frame is the canvas now"

@@ -4,6 +4,7 @@ import bpy
 from bpy.props import StringProperty
 
 from ..blender.compat import sequencer_scene
+from ..blender.editors import image_editor
 from ..blender.reporting import Reporting
 from ..blender.storage import preferences
 from ..decompose.mask_drawing import draw_mask
@@ -15,7 +16,6 @@ from ..engine.install import install_job, plan_install
 from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.runner import runner
-from ..shot.painting import image_editor
 from ..strip.timing import check_kind
 
 

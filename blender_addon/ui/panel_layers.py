@@ -7,6 +7,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from ..blender import compat
+from ..blender.editors import image_editor
 from ..engine.find import find_engine
 from ..paint import preview
 from ..shot import edit_files, painting, shots
@@ -25,7 +26,7 @@ class NVD_OT_paint_layer(OnLayer, bpy.types.Operator):
     bl_label = "Paint"
 
     def work_on(self, context, _entry, layer):
-        space = painting.image_editor(context)
+        space = image_editor(context)
         painting.paint_layer(layer, space)
         return "" if space else "Open an Image Editor: the layer's edit is the canvas now"
 
@@ -229,6 +230,8 @@ class _Layers:
         row = layout.row(align=True)
         row.operator("nvd.preview", icon="HIDE_OFF", depress=preview.running() is not None)
         row.operator("nvd.save_edits", icon="FILE_TICK")
+        if preview.running() is not None:
+            _draw_inset(layout, context.scene.nvd_inset)
         if preview.message():
             layout.label(text=preview.message(), icon="INFO")
         row = layout.row(align=True)
@@ -237,6 +240,15 @@ class _Layers:
         row.operator("nvd.evaluate", icon="VIEWZOOM")
         draw_canvas(layout, entry)
         _draw_strips(layout, scene, entry)
+
+
+def _draw_inset(layout, settings) -> None:
+    row = layout.row(align=True)
+    row.prop(settings, "shown", text="", icon="WINDOW")
+    row = row.row(align=True)
+    row.active = settings.shown
+    row.prop(settings, "corner", text="")
+    row.prop(settings, "size", slider=True)
 
 
 def _draw_layer(layout, entry, layer) -> None:
