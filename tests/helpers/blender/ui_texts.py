@@ -12,8 +12,14 @@ def texts(root: Path) -> dict[str, str]:
     """English text to the module where it stands: labels, tooltips, names, items, layout texts."""
     found: dict[str, str] = {}
     for path in sorted(root.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            for text in _of_node(node):
+        tree = ast.parse(path.read_text("utf-8"))
+        named = {
+            ast.unparse(line.targets[0]): line.value
+            for line in tree.body
+            if isinstance(line, ast.Assign)
+        }
+        for node in ast.walk(tree):
+            for text in _of_node(node, named):
                 if any(letter.isalpha() for letter in text.replace("{", "").replace("}", "")):
                     found.setdefault(text, path.name)
     return found
@@ -33,11 +39,11 @@ def composed(root: Path) -> list[str]:
     return found
 
 
-def _of_node(node: ast.AST) -> Iterator[str]:
+def _of_node(node: ast.AST, named: dict[str, ast.AST]) -> Iterator[str]:
     if isinstance(node, ast.ClassDef):
         yield from _of_class(node)
     elif isinstance(node, ast.Call):
-        yield from _of_call(node)
+        yield from _of_call(node, named)
 
 
 def _of_class(node: ast.ClassDef) -> Iterator[str]:
@@ -51,7 +57,7 @@ def _of_class(node: ast.ClassDef) -> Iterator[str]:
         yield ast.get_docstring(node) or ""
 
 
-def _of_call(node: ast.Call) -> Iterator[str]:
+def _of_call(node: ast.Call, named: dict[str, ast.AST]) -> Iterator[str]:
     name = ast.unparse(node.func).split(".")[-1]
     shown = name in ("label", "operator", "prop", "menu")
     shown |= name == "progress" and any(word.arg == "factor" for word in node.keywords)
@@ -61,7 +67,8 @@ def _of_call(node: ast.Call) -> Iterator[str]:
         if name.endswith("Property") and word.arg in ("name", "description"):
             yield from _text(word.value)
         elif name.endswith("Property") and word.arg == "items":
-            for item in getattr(word.value, "elts", ()):
+            items = named.get(ast.unparse(word.value), word.value)
+            for item in getattr(items, "elts", ()):
                 for part in getattr(item, "elts", ())[1:3]:
                     yield from _text(part)
         elif word.arg == "text" and shown:
