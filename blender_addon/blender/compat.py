@@ -4,6 +4,8 @@ Blender 5.0 gave the compositor the shader editor's Math, Mix and XYZ nodes, a b
 and a node group in place of the scene's own tree.
 """
 
+from collections.abc import Callable
+
 import bpy
 
 NEW_COMPOSITOR = bpy.app.version >= (5, 0, 0)
@@ -207,6 +209,12 @@ def strips(scene: bpy.types.Scene):
     if editor is None:
         return ()
     return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def after_import(call: Callable) -> tuple:
+    """What has `call` called once data of another .blend was appended or linked: from 4.3 on."""
+    handlers = getattr(bpy.app.handlers, "blend_import_post", None)
+    return () if handlers is None else ((handlers, call),)
 
 
 def all_strips(scene: bpy.types.Scene):

@@ -7,14 +7,17 @@ that size.
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import bpy
 from bpy.app.handlers import persistent
 
+from ..blender import compat
 from ..blender.handlers import register_handlers_factory
 from ..blender.strip_identity import settle
 from ..blender.undo import under_way
+from .folder import ShotError
 from .shots import (
     all_shots,
     find_again,
@@ -59,13 +62,35 @@ def _after_load(_path) -> None:
         for layer in entry.layers:
             layer.label = layer.label or layer.name
     _settle()
+    _find_all()
+
+
+@persistent
+def _after_import(_context) -> None:
+    """Shots of another .blend, appended: their folders were relative to that one."""
+    _settle()
+    _find_all()
+
+
+def _find_all() -> None:
+    """Follow the folders that moved along with the .blend, and those that did not move when it did.
+
+    Images know the files that they are of by their whole paths.
+    """
     for entry in all_shots():
+        if entry.id_data.library is not None:
+            continue
         learned = entry.layers[0].learned if len(entry.layers) else None
         known = learned.get("nvd_path", "") if learned else ""
-        if entry.missing or not known or Path(known).is_relative_to(entry.path):
+        if not known or Path(known).is_relative_to(entry.path):
             continue
-        here, entry.folder = entry.path, str(Path(known).parent.parent)
-        find_again(entry, here)
+        before = Path(known).parent.parent
+        with suppress(ShotError):  # what lies there is another shot: Find Again asks
+            if not entry.missing:
+                here, entry.folder = entry.path, str(before)
+                find_again(entry, here)
+            elif (before / "manifest.json").is_file():
+                find_again(entry, before)
 
 
 @persistent
@@ -122,6 +147,7 @@ _HANDLERS = (
     (bpy.app.handlers.save_post, _after_save),
     (bpy.app.handlers.save_post_fail, _after_save),
     (bpy.app.handlers.load_post, _after_load),
+    *compat.after_import(_after_import),
     (bpy.app.handlers.depsgraph_update_post, _after_change),
     (bpy.app.handlers.depsgraph_update_post, _after_scene_change),
     (bpy.app.handlers.undo_post, _after_undo),

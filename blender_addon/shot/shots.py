@@ -156,7 +156,8 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
 
     @property
     def path(self) -> Path:
-        return Path(os.path.abspath(bpy.path.abspath(self.folder)))
+        library = self.id_data.library  # of a scene that is linked, relative to the other .blend
+        return Path(os.path.abspath(bpy.path.abspath(self.folder, library=library)))
 
     @property
     def missing(self) -> bool:

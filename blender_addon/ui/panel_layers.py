@@ -209,6 +209,9 @@ class _Layers:
 
     def draw(self, context):
         layout, scene = self.layout, shot_scene(context)
+        if scene.library is not None:
+            layout.label(text="Linked from another file: make it local to paint", icon="LINKED")
+            layout.enabled = False
         row = layout.row()
         row.template_list("NVD_UL_shots", "", scene, "nvd_shots", scene, "nvd_shot", rows=2)
         row = row.column(align=True)

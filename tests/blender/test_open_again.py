@@ -96,10 +96,13 @@ def test_what_is_missing_is_put_in(entry):
 
 
 @pytest.mark.parametrize("painted", [False, True])
+@pytest.mark.parametrize("moved", [False, True], ids=["there", "moved"])
 def test_a_blend_that_was_copied_elsewhere_finds_its_folder_again(
-    entry, tmp_path, reference, painted
+    entry, tmp_path, reference, painted, moved
 ):
-    """Its relative paths lead to nothing, while the shot lies where it always did."""
+    """Its relative paths lead to nothing, while the shot lies where it always did: found by itself.
+    If that has moved as well, Find Again finds it.
+    """
     folder, before = entry.path, tmp_path / "work" / "a.blend"
     if painted:
         pixels = np.full(len(entry.layers["toy"].edit.pixels), 0.5, np.float32)
@@ -113,11 +116,14 @@ def test_a_blend_that_was_copied_elsewhere_finds_its_folder_again(
     copy = tmp_path / "far" / "away" / "b.blend"
     copy.parent.mkdir(parents=True)
     shutil.copy(before, copy)
+    if moved:
+        folder = folder.rename(tmp_path / "elsewhere.nvd")
     bpy.ops.wm.open_mainfile(filepath=str(copy))
     entry = shots.all_shots()[0]
-    assert entry.missing
-    bpy.context.scene.nvd_shot = 0
-    press("find_again", directory=str(folder))
+    assert entry.missing == moved
+    if moved:
+        bpy.context.scene.nvd_shot = 0
+        press("find_again", directory=str(folder))
     assert not entry.missing and entry.path == folder
     images = [i for i in bpy.data.images if "nvd_path" in i]
     assert len(images) == 2 * len(entry.layers) + 2
@@ -127,6 +133,43 @@ def test_a_blend_that_was_copied_elsewhere_finds_its_folder_again(
     assert np.array_equal(reference.render(tmp_path, 2), shown)
     press("rebuild_nodes", mode="delta")
     assert np.array_equal(reference.render(tmp_path, 2), shown)
+
+
+@pytest.fixture
+def other_file(entry, tmp_path):
+    """A .blend elsewhere whose scene lists the shot by a relative path; a new one is open."""
+    name, folder = entry.id_data.name, entry.path
+    path = tmp_path / "work" / "a.blend"
+    path.parent.mkdir()
+    bpy.context.preferences.filepaths.use_relative_paths = True
+    entry.id_data.name = "of the other"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    assert entry.folder.startswith("//")
+    bpy.ops.wm.read_homefile(use_empty=True)
+    here = tmp_path / "far" / "away" / "b.blend"
+    here.parent.mkdir(parents=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(here))
+    return path, folder, name
+
+
+@pytest.mark.skipif(bpy.app.version < (4, 3), reason="Blender 4.2 does not say what is appended")
+def test_an_appended_shot_is_found(other_file):
+    path, folder, _ = other_file
+    with bpy.data.libraries.load(str(path), link=False) as (_, wanted):
+        wanted.scenes = ["of the other"]
+    (entry,) = (e for s in bpy.data.scenes for e in s.nvd_shots)
+    assert not entry.missing and entry.path == folder
+    assert entry.layers["toy"].edit.size[0] and entry.group_node() is not None
+    assert shots.stored_path(folder) == entry.folder
+
+
+def test_a_linked_shot_is_where_the_other_file_says(other_file):
+    path, folder, _ = other_file
+    with bpy.data.libraries.load(str(path), link=True) as (_, wanted):
+        wanted.scenes = ["of the other"]
+    (entry,) = (e for s in bpy.data.scenes for e in s.nvd_shots)
+    assert entry.id_data.library is not None
+    assert entry.path == folder and not entry.missing
 
 
 def test_it_is_built_anew_in_the_mode_that_it_has(entry):
