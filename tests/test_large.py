@@ -189,7 +189,7 @@ def test_survey_of_many_frames_keeps_a_sample(monkeypatch):
         layers, names = 1, ["background"]
         shape = type("Shape", (), {"frames": 40, "height": 540, "width": 960})
 
-    def layers(model: Model, t: int, stride: int) -> FrameLayers:
+    def layers(model: Model, t: int, stride: int, light: bool) -> FrameLayers:
         y, x = np.mgrid[0:540:stride, 0:960:stride].astype(np.float32)
         uv = np.stack([x / 960 + t / 400, y / 960], -1) * (1 + 0.1 * np.sin(t)) - 0.5
         return FrameLayers(uv[None], np.ones((1, *x.shape), np.float32), np.ones((1, 1)), None)
