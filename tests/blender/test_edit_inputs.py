@@ -35,7 +35,7 @@ def picture(tmp_path, reference, size, t: int = 2) -> np.ndarray:
 def test_a_picture_of_any_size_at_an_edit_input(folder, tmp_path, reference, share):
     bpy.context.scene.render.dither_intensity = 0
     open_shot(folder)
-    texture = next(i for i in bpy.data.images if i.name == f"{LAYER} learned")
+    texture = next(i for i in bpy.data.images if i.name.endswith(f"{LAYER} learned"))
     width, height = texture.size
     exact = picture(tmp_path, reference, (width, height))
     size = {
