@@ -3,6 +3,7 @@
 import json
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +21,9 @@ from nvd_core.pipeline import decompose, resume
 from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast, save_settings, update_settings
+from nvd_core.shot.manifest import write_manifest
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import Values, write_values
 
 FRAMES, HEIGHT, WIDTH = 4, 32, 48
 RATE = 16000  # of sound
@@ -60,7 +63,7 @@ def make_base(folder: Path) -> None:
         decompose(folder / "work.nvd", job, settings, _UntilTraining())
     shutil.copytree(folder / "work.nvd", folder / "shot.nvd")
     resume(folder / "shot.nvd", Progress())
-    shot = Shot.open(folder / "shot.nvd")
+    shot = _with_all(folder / "shot.nvd")
     render(shot, folder / "out" / "%05d.png")
     save_settings(settings, folder / "settings.yaml")
     (folder / "keys.yaml").write_text(KEYS)
@@ -76,6 +79,16 @@ def make_base(folder: Path) -> None:
     input_space("ocio://studio-config-latest", "ARRI LogC3 (EI800)").conversion.save(folder)
     for codec in ("aac", "pcm_s16le"):
         _sound(folder / f"{codec}.mka", codec)
+
+
+def _with_all(folder: Path) -> Shot:
+    """The shot with what is in a folder only where somebody wanted it."""
+    shot = Shot.open(folder)
+    write_image(folder / "masks" / "garbage.png", np.zeros((HEIGHT, WIDTH), np.uint8))
+    write_manifest(folder, replace(shot.manifest, garbage="masks/garbage.png"))
+    values = Values().with_value("disc", "light", 0.5, key=1).with_value("disc", "visibility", 0.5)
+    write_values(shot, values.with_value("disc", "light", 2.0, key=3))
+    return Shot.open(folder)
 
 
 def _sound(path: Path, codec: str) -> None:

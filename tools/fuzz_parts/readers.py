@@ -22,6 +22,7 @@ from nvd_core.cli.main import main
 from nvd_core.editing.camera_path import key_at, load_keys
 from nvd_core.editing.changed_frames import RenderedBefore
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
+from nvd_core.editing.uncovered import garbage_of
 from nvd_core.evaluation.lpips import Lpips
 from nvd_core.evaluation.reproduce.run_list import load_run_list
 from nvd_core.evaluation.truth.folder import Truth
@@ -42,6 +43,7 @@ from nvd_core.settings import load_settings, to_dict
 from nvd_core.shot.maps import read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.tile_index import TileIndex
+from nvd_core.shot.values import read_values
 from nvd_core.training.checkpoint import checkpoint_step
 from nvd_core.work import MOTION, ClipData, motion_facts, open_array
 
@@ -201,6 +203,15 @@ def _sound(base: Path, path: Path, chosen: random.Random) -> Any:
     made.unlink(missing_ok=True)
 
 
+def _values(base: Path, path: Path, chosen: random.Random) -> Any:
+    values = read_values(Shot.open(base / "shot.nvd"))
+    return np.array([values.at("disc", t) for t in range(FRAMES)])
+
+
+def _garbage(base: Path, path: Path, chosen: random.Random) -> Any:
+    return [garbage_of(Shot.open(base / "shot.nvd"), t) for t in range(FRAMES)]
+
+
 def _commands(base: Path, path: Path, chosen: random.Random) -> Any:
     """A whole command on a copy: exit code 0 or 2, and two lines where it is not 0."""
     out = base / "made"
@@ -278,6 +289,8 @@ KINDS = {
     "weights": Kind(("alexnet.pth",), _weights),
     "colour": Kind(("colour/*.ctf",), _colour),
     "sound": Kind(("*.mka",), _sound),
+    "values": Kind(("shot.nvd/edits/values.json",), _values),
+    "garbage": Kind(("shot.nvd/masks/garbage.png",), _garbage),
     "commands": Kind(
         ("shot.nvd/*.*", "shot.nvd/*/*.*", "work.nvd/*.*", "work.nvd/work/*", "*.yaml", "*.npz"),
         _commands,
