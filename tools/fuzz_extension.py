@@ -84,6 +84,7 @@ class Fuzzer:
             "open: image header": self.image_header,
             "open: files": self.files,
             "open: journal": self.journal,
+            "open: values": self.values,
             "job value": self.job_value,
             "job text": self.job_text,
             "job log": self.job_log,
@@ -178,6 +179,16 @@ class Fuzzer:
         words = {"kept": {"toy.png": ".toy.kept.1.tmp.png"}, "pid": 1, "host": "elsewhere"}
         path = folder / "edits" / ".nvd.replacing.json"
         _write(path, _spoilt(words, draw))
+        if draw.random() < 0.3:
+            _spoil_bytes(path, draw, TEXTS)
+        return self.opening(folder)
+
+    def values(self, draw: random.Random) -> Callable[[], object]:
+        folder = self.shot()
+        keys = {"keys": [[0, 1.0], [2, 0.4]], "interpolation": "linear"}
+        layers = {"toy": {"visibility": 0.5, "light": keys}, "background": {"visibility": False}}
+        path = folder / "edits" / "values.json"
+        _write(path, _spoilt({"schema": "nvd.values", "version": 1, "layers": layers}, draw))
         if draw.random() < 0.3:
             _spoil_bytes(path, draw, TEXTS)
         return self.opening(folder)
