@@ -42,16 +42,20 @@ class NVD_PG_inset(bpy.types.PropertyGroup):
 
 
 def rectangle(
-    inset: NVD_PG_inset, free: tuple[float, float, float, float], width: int, height: int
+    inset: NVD_PG_inset,
+    free: tuple[float, float, float, float],
+    whole: float,
+    width: int,
+    height: int,
 ) -> tuple[float, float, float, float] | None:
     """Left, bottom, width and height of a picture of `width` x `height` in a region.
 
-    free: left, bottom, right and top of what of the region nothing else covers. None where it is
-    put away, or there is no room.
+    free: left, bottom, right and top of what of the region nothing else covers; whole: its width.
+    None where it is put away, or there is no room.
     """
     left, bottom, right, top = free
     room = right - left - 2 * GAP, top - bottom - 2 * GAP
-    scale = min(inset.size * (right - left), room[0]) / width
+    scale = min(inset.size * whole, room[0]) / width
     scale = min(scale, room[1] / height)
     if not inset.shown or scale <= 0:
         return None

@@ -300,7 +300,7 @@ def _draw(where: str) -> None:
     width, height = picture.width, picture.height
     if where == "image":
         free = inset.free_part(bpy.context.area, region)
-        place = inset.rectangle(bpy.context.scene.nvd_inset, free, width, height)
+        place = inset.rectangle(bpy.context.scene.nvd_inset, free, region.width, width, height)
         if place is not None:
             shader.draw(picture, place[:2], *place[2:], power=True)
         redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted

@@ -22,7 +22,7 @@ def place(**changes):
     settings = bpy.context.scene.nvd_inset
     for name, value in changes.items():
         setattr(settings, name, value)
-    return inset.rectangle(settings, (40, 30, 840, 630), 200, 100)
+    return inset.rectangle(settings, (40, 30, 840, 630), 800, 200, 100)
 
 
 @pytest.mark.once
@@ -40,10 +40,10 @@ def test_it_is_sized_and_never_larger_than_the_room():
     assert place(size=0.25)[2:] == (200, 100)
     settings = bpy.context.scene.nvd_inset
     settings.size = 0.95
-    left, bottom, width, height = inset.rectangle(settings, (0, 0, 400, 120), 200, 100)
+    left, bottom, width, height = inset.rectangle(settings, (0, 0, 400, 120), 400, 200, 100)
     assert height == 120 - 2 * inset.GAP and width == 2 * height
     assert left >= 0 and bottom >= 0
-    assert inset.rectangle(settings, (0, 0, 10, 120), 200, 100) is None
+    assert inset.rectangle(settings, (0, 0, 10, 120), 400, 200, 100) is None
 
 
 @pytest.mark.once
