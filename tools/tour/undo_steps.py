@@ -86,7 +86,7 @@ class Trial:
             view = region.view2d
             points = [view.view_to_region(x, y, clip=False) for x, y in places]
             line = [
-                {"name": "", "mouse": point, "mouse_event": point, "pen_flip": False,
+                {"name": "", "mouse": point, "mouse_event": point,
                  "is_start": n == 0, "location": (0, 0, 0), "pressure": 1.0, "size": 20,
                  "time": float(n), "x_tilt": 0.0, "y_tilt": 0.0}
                 for n, point in enumerate(points)
