@@ -153,29 +153,25 @@ class Trial:
             self.note()
 
     def undo(self) -> Generator[float, None, None]:
-        if self.idle_everywhere():
+        if self.at > 0 and self.idle_everywhere():
             self.turn("undo")
             yield 0.05
 
     def redo(self) -> Generator[float, None, None]:
-        if self.idle_everywhere():
+        if self.at < len(self.states) - 1 and self.idle_everywhere():
             self.turn("redo")
             yield 0.05
 
     def back_and_forth(self) -> Generator[float, None, None]:
         """All the way back, and all the way forth: what was last has to be there again."""
-        last = self.state()
-        for name in ("undo", "redo"):
+        for name in ("redo", "undo", "redo"):
             for _ in range(300):
                 try:
                     yield from getattr(self, name)()
                 except RuntimeError:  # there is no more
                     break
-        for _ in range(len(self.states)):
-            if self.state() == last:
-                return
-            self.turn("redo")
-        self.faults.append(f"redone to the end: {self.differs(last, self.state())}")
+        if self.state() != self.states[-1]:
+            self.faults.append(f"redone to the end: {self.differs(self.states[-1], self.state())}")
 
     # What holds after each
 
