@@ -16,7 +16,7 @@ import bpy
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from blender_addon.scripting import open_shot
+from blender_addon.scripting import image_of, open_shot
 
 
 def main(shot: Path, edits: Path, out: Path) -> None:
@@ -25,7 +25,7 @@ def main(shot: Path, edits: Path, out: Path) -> None:
     scene.render.compositor_device = "CPU"
     open_shot(shot, raw=True)
     for path in sorted(edits.glob("*.png")):
-        image = bpy.data.images[f"{path.stem} edit"]
+        image = image_of(shot / "edits" / path.name)
         image.filepath = str(path)
         image.reload()
     settings = scene.render.image_settings

@@ -12,9 +12,6 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from numba import njit, prange
-
-from nvd_core.runtime.kernel_threads import parallel_njit
 
 Ask = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """the field's values float32 [P, C] at columns and rows int64 [P] of the lattice"""
@@ -46,10 +43,10 @@ def sampled(
         failed = np.zeros(open_cells.shape, bool)
         if len(rows):
             answers = ask(columns * step, rows * step)
-            _take(values, failed, rows, columns, answers, np.float32(tolerance))
+            _take(values, failed, rows, columns, answers, tolerance)
         if step > 1:
             if np.isfinite(settled_range):
-                _mark_steep(values, failed, np.float32(settled_range))
+                _mark_steep(values, failed, settled_range)
             open_cells = np.repeat(np.repeat(failed & open_cells, 2, 0), 2, 1) & cells[step]
     return values
 
@@ -83,106 +80,70 @@ def doubled(coarse: np.ndarray) -> np.ndarray:
 
     Beyond the border the parabola of the last three nodes goes on, or the line of the last two.
     """
-    across = _beyond(np.moveaxis(_beyond(coarse), 1, 0))
-    return _between(np.ascontiguousarray(np.moveaxis(across, 1, 0)))
+    return _halved(_halved(coarse, 1), 0)
 
 
-def _beyond(values: np.ndarray) -> np.ndarray:
-    """`values` [n, ...] with one more at each end."""
-    if len(values) == 2:
-        first, last = 2 * values[0] - values[1], 2 * values[1] - values[0]
-    else:
-        first = 3 * (values[0] - values[1]) + values[2]
-        last = 3 * (values[-1] - values[-2]) + values[-3]
-    return np.concatenate([first[None], values, last[None]])
+def _halved(values: np.ndarray, axis: int) -> np.ndarray:
+    """`values` with one more between each two along `axis`."""
 
+    def along(part: slice | int) -> tuple:
+        return (slice(None),) * axis + (part,)
 
-@parallel_njit
-def _between(wide):
-    """The four-point rule along both axes, of nodes [h + 2, w + 2, C] with one beyond each side."""
-    h, w, channels = wide.shape[0] - 2, wide.shape[1] - 2, wide.shape[2]
-    middles = np.empty((h + 2, 2 * w - 1, channels), wide.dtype)
-    for y in prange(h + 2):
-        row, line = middles[y], wide[y]
-        row[::2] = line[1:-1]
-        for x in range(w - 1):
-            for c in range(channels):
-                row[2 * x + 1, c] = _middle(
-                    line[x, c], line[x + 1, c], line[x + 2, c], line[x + 3, c]
-                )
-    fine = np.empty((2 * h - 1, 2 * w - 1, channels), wide.dtype)
-    for y in prange(h):
-        fine[2 * y] = middles[y + 1]
-        if y < h - 1:
-            row, a, b, d, e = (
-                fine[2 * y + 1],
-                middles[y],
-                middles[y + 1],
-                middles[y + 2],
-                middles[y + 3],
-            )
-            for x in range(2 * w - 1):
-                for c in range(channels):
-                    row[x, c] = _middle(a[x, c], b[x, c], d[x, c], e[x, c])
+    count = values.shape[axis]
+    near = [values[along(n)] for n in range(min(count, 3))]
+    far = [values[along(count - 1 - n)] for n in range(min(count, 3))]
+    first, last = (
+        2 * nodes[0] - nodes[1] if count == 2 else 3 * (nodes[0] - nodes[1]) + nodes[2]
+        for nodes in (near, far)
+    )
+    ends = [np.expand_dims(end, axis) for end in (first, last)]
+    wide = np.concatenate([ends[0], values, ends[1]], axis)
+    middles = values[along(slice(None, -1))] + values[along(slice(1, None))]
+    middles *= _NEAR
+    outer = wide[along(slice(None, -3))] + wide[along(slice(3, None))]
+    outer *= _FAR
+    middles -= outer
+    shape = list(values.shape)
+    shape[axis] = 2 * count - 1
+    fine = np.empty(shape, values.dtype)
+    fine[along(slice(None, None, 2))] = values
+    fine[along(slice(1, None, 2))] = middles
     return fine
 
 
-@njit(cache=True, inline="always")
-def _middle(before, near, far, after):
-    return (near + far) * _NEAR - (before + after) * _FAR
-
-
-@njit(cache=True, nogil=True)
-def _new_nodes(open_cells):
+def _new_nodes(open_cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns, on the halved lattice, of the new nodes of open cells; each once."""
     down, across = open_cells.shape
-    marked = np.zeros((2 * down + 1, 2 * across + 1), np.bool_)
-    count = 0
-    for y in range(down):
-        for x in range(across):
-            if open_cells[y, x]:
-                for i in range(3):
-                    for j in range(3):
-                        new = i == 1 or j == 1
-                        if new and not marked[2 * y + i, 2 * x + j]:
-                            marked[2 * y + i, 2 * x + j] = True
-                            count += 1
-    rows, columns = np.empty(count, np.int64), np.empty(count, np.int64)
-    k = 0
-    for y in range(2 * down + 1):
-        for x in range(2 * across + 1):
-            if marked[y, x]:
-                rows[k], columns[k] = y, x
-                k += 1
+    marked = np.zeros((2 * down + 1, 2 * across + 1), bool)
+    marked[1::2, 1::2] = open_cells
+    for edge in (marked[:-1:2, 1::2], marked[2::2, 1::2], marked[1::2, :-1:2], marked[1::2, 2::2]):
+        edge |= open_cells
+    rows, columns = np.nonzero(marked)
     return rows, columns
 
 
-@njit(cache=True, nogil=True)
-def _take(values, failed, rows, columns, answers, tolerance):
+def _take(
+    values: np.ndarray,
+    failed: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    answers: np.ndarray,
+    tolerance: float,
+) -> None:
     """Put the answers in place of the guesses; mark the cells around those that were off."""
-    down, across = failed.shape
-    for k in range(len(rows)):
-        y, x = rows[k], columns[k]
-        off = False
-        for c in range(values.shape[2]):
-            off |= not abs(values[y, x, c] - answers[k, c]) <= tolerance
-            values[y, x, c] = answers[k, c]
-        if off:
-            for i in range(max((y - 1) // 2, 0), min(y // 2 + 1, down)):
-                for j in range(max((x - 1) // 2, 0), min(x // 2 + 1, across)):
-                    failed[i, j] = True
+    off = ~(np.abs(values[rows, columns] - answers) <= tolerance).all(1)
+    values[rows, columns] = answers
+    y, x = rows[off], columns[off]
+    last_down, last_across = failed.shape[0] - 1, failed.shape[1] - 1
+    for i in (np.maximum((y - 1) // 2, 0), np.minimum(y // 2, last_down)):
+        for j in (np.maximum((x - 1) // 2, 0), np.minimum(x // 2, last_across)):
+            failed[i, j] = True
 
 
-@njit(cache=True, nogil=True)
-def _mark_steep(values, failed, most):
+def _mark_steep(values: np.ndarray, failed: np.ndarray, most: float) -> None:
     """Mark cells of the lattice before over whose nodes a value differs by more than `most`."""
-    for y in range(failed.shape[0]):
-        for x in range(failed.shape[1]):
-            for c in range(values.shape[2]):
-                low = high = values[2 * y, 2 * x, c]
-                for i in range(3):
-                    for j in range(3):
-                        value = values[2 * y + i, 2 * x + j, c]
-                        low, high = min(low, value), max(high, value)
-                if high - low > most:
-                    failed[y, x] = True
+    for channel in np.moveaxis(values, 2, 0):
+        nodes = np.ascontiguousarray(channel)
+        around = np.ones((3, 3), np.uint8)
+        spread = cv2.dilate(nodes, around) - cv2.erode(nodes, around)
+        failed |= spread[1::2, 1::2] > most
