@@ -333,7 +333,7 @@ class _Rendering:
 
     def _kernel_of(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
         """What turns the frame `t` into the edited one, by its maps, which are used up."""
-        kernel = self._kernel
+        kernel: Callable[..., np.ndarray] = self._kernel
         if self._shows_frame:
             kernel = partial(kernel, rest=uncovered(maps))  # before anything is made invisible
         return partial(_with_maps, kernel, lay_on_maps(maps, self._names, self._values, t))
