@@ -260,6 +260,7 @@ def _show_canvas(entry: NVD_PG_shot, about: dict) -> None:
     set_space(image)
     image.alpha_mode = "PREMUL" if shot.encoding == "linear" else "CHANNEL_PACKED"
     image["nvd_path"], image.filepath_raw = str(path), stored_path(path)
+    file_stamps.note(image)  # what the frame was when it was painted on before counts no more
     entry.canvas, entry.canvas_frame, entry.canvas_at = image, frame, about["at"]
     strip = strip_of(entry.id_data, entry)
     entry.canvas_start = 0 if strip is None else compat.strip_start(strip)

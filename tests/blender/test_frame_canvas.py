@@ -166,6 +166,16 @@ def test_strokes_in_the_meantime_are_kept(entry, folder, where, tiny_job):
         assert np.array_equal(after[:8, :8], stroke[:8, :8])
 
 
+def test_the_same_frame_is_painted_on_twice(entry, tiny_job):
+    """Its file is another one then, and nobody else has changed it."""
+    for colour, rows in (((1, 0, 0, 1), slice(30, 40)), ((0, 1, 0, 1), slice(60, 70))):
+        before = pixels_of(entry)
+        paint(opened(tiny_job, entry), colour, rows)
+        press("canvas_to_layers")
+        assert ended(tiny_job, entry).state == "done" and entry.canvas is None
+        assert not same(pixels_of(entry), before)
+
+
 def test_undo(entry, folder, tiny_job):
     before = pixels_of(entry)
     opened(tiny_job, entry)
