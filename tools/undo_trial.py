@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("shot", type=Path)
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--without", nargs="*", default=[], help="kinds of steps to leave out")
     parser.add_argument("--limit", type=float, default=3600, help="seconds")
     given = parser.parse_args()
     engine = next(made for made in all_environments() if made.name == "engine")
@@ -41,7 +42,7 @@ def main() -> int:
         words = ["--factory-startup", "--window-geometry", 0, 0, 1280, 720]
         words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "tour" / "undo_steps.py"]
         process = window.start_blender(
-            [*words, "--", work, given.steps, given.seed],
+            [*words, "--", work, given.steps, given.seed, *given.without],
             work,
             engine.python,
             before=["xvfb-run", "-a", "-s", "-screen 0 1280x720x24"],

@@ -20,8 +20,8 @@ State = tuple
 class Trial:
     """Random steps, and what the state was after each that Blender can undo."""
 
-    def __init__(self, work: Path, steps: int, seed: int):
-        self.work, self.steps = work, steps
+    def __init__(self, work: Path, steps: int, seed: int, without: list[str]):
+        self.work, self.steps, self.without = work, steps, without
         self.draw = random.Random(seed)
         self.states: list[State] = []  # one after the other, as far as undo and redo reach
         self.at = 0  # which of them it is
@@ -61,6 +61,7 @@ class Trial:
     def choose(self) -> str:
         weights = {"stroke": 34, "undo": 22, "redo": 14, "restore": 6, "bring_back": 5}
         weights |= {"open": 4, "remove": 3, "duplicate": 3, "frame": 4, "save_paint": 3}
+        weights = {name: weight for name, weight in weights.items() if name not in self.without}
         return self.draw.choices(list(weights), weights.values())[0]
 
     # The steps
@@ -277,9 +278,9 @@ class Trial:
 
 
 def main() -> None:
-    work, steps, seed = sys.argv[sys.argv.index("--") + 1 :]
+    work, steps, seed, *without = sys.argv[sys.argv.index("--") + 1 :]
     bpy.context.preferences.view.show_splash = False
-    walk = Trial(Path(work), int(steps), int(seed)).walk()
+    walk = Trial(Path(work), int(steps), int(seed), without).walk()
 
     def step() -> float | None:
         try:
