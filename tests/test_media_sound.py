@@ -10,6 +10,7 @@ import pytest
 
 from nvd_core.cli.main import main
 from nvd_core.editing.render import render
+from nvd_core.media.audio import Sound
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.shot import Shot
@@ -198,3 +199,23 @@ def test_folders_without_a_timeline_open(tmp_path, media_files):
     (shot.folder / "manifest.json").write_text(json.dumps(manifest))
     render(Shot.open(shot.folder), tmp_path / "out.mov")
     assert heard(tmp_path / "out.mov") is None
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mkv"])
+def test_a_track_that_claims_no_channels_is_refused(tmp_path, suffix):
+    path = tmp_path / "sound.mka"
+    tone = (8000 * np.sin(np.arange(16000) / 20)).astype(np.int16)
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = container.add_stream("pcm_s16le", rate=16000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(np.repeat(tone, 2)[None], "s16", "stereo")
+        frame.sample_rate, frame.pts = 16000, 0
+        container.mux(stream.encode(frame))
+    data = path.read_bytes()
+    channels = b"\x9f\x81\x02"  # Matroska's element Channels
+    assert data.count(channels) == 1
+    path.write_bytes(data.replace(channels, b"\x9f\x81\x00"))
+    kind = {".webm": "webm", ".mkv": "matroska"}[suffix]
+    with av.open(str(tmp_path / "made"), "w", format=kind) as target, pytest.raises(NvdError):
+        sound = Sound(path, Fraction(0), Fraction(1), suffix)
+        for _, packets in sound.packets(target):
+            sound.mux(target, packets)

@@ -67,6 +67,8 @@ class Sound:
         self._options = _ALONE if folder else None
         with self._opened() as container:
             contexts = [stream.codec_context for stream in _streams(container)]
+            if any(context.layout.nb_channels < 1 for context in contexts):
+                raise self._unreadable("a track without channels")
             names = [(c.codec.canonical_name, c.sample_rate) for c in contexts]
         self.encoded = {n: _ENCODERS[suffix] for n, rate in names if not _copied(n, rate, suffix)}
         self.tracks = len(names)
@@ -91,10 +93,13 @@ class Sound:
         """
         with self._opened() as container:
             streams = _streams(container)
-            tracks = {
-                stream.index: _Track(stream, target, self._span, self._suffix, shift)
-                for stream in streams
-            }
+            try:  # a track may claim to have no channels
+                tracks = {
+                    stream.index: _Track(stream, target, self._span, self._suffix, shift)
+                    for stream in streams
+                }
+            except _DAMAGE as error:
+                raise self._unreadable(reason(error)) from error
             yield Fraction(-1), []
             try:
                 if self._span[0] > 5 and streams:
