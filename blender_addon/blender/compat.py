@@ -146,31 +146,33 @@ def straight(tree, colour):
 
 def scale_to_size(tree, image):
     """`image` brought to the size that the node's X and Y say, pixels; of that size it is kept."""
-    node = tree.nodes.new("CompositorNodeScale")
+    node = _scale(tree, image)
     if "Type" in node.inputs:
         node.inputs["Type"].default_value = "Absolute"
     else:
         node.space = "ABSOLUTE"
-    for side in ("Extension X", "Extension Y"):
-        if side in node.inputs:
-            node.inputs[side].default_value = "Extend"
-    feed(tree, image, node.inputs[0])
     return node.outputs[0]
 
 
 def scale_to_fill(tree, image):
     """`image` stretched to all of the picture that is composited."""
-    node = tree.nodes.new("CompositorNodeScale")
+    node = _scale(tree, image)
     if "Type" in node.inputs:
         node.inputs["Type"].default_value = "Render Size"
         node.inputs["Frame Type"].default_value = "Stretch"
     else:
         node.space, node.frame_method = "RENDER_SIZE", "STRETCH"
+    return node.outputs[0]
+
+
+def _scale(tree, image) -> bpy.types.Node:
+    """A scale node for `image`, which goes on beyond its border as it ends there."""
+    node = tree.nodes.new("CompositorNodeScale")
     for side in ("Extension X", "Extension Y"):
         if side in node.inputs:
             node.inputs[side].default_value = "Extend"
     feed(tree, image, node.inputs[0])
-    return node.outputs[0]
+    return node
 
 
 def map_uv(tree, image, vector):

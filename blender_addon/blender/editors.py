@@ -3,14 +3,14 @@
 import bpy
 
 
-def image_editor(context, make: bool = True) -> bpy.types.SpaceImageEditor | None:
+def image_editor(context) -> bpy.types.SpaceImageEditor | None:
     """The Image Editor that the mouse is in, or else one of the window; else, a new one.
 
     The new one is half of the window's largest area. None where there is no window to divide.
     """
     areas = [context.area, *(context.screen.areas if context.screen else ())]
     found = next((a.spaces.active for a in areas if a and a.type == "IMAGE_EDITOR"), None)
-    if found is not None or not make or bpy.app.background or context.window is None:
+    if found is not None or bpy.app.background or context.window is None:
         return found
     return _divided(context.window)
 

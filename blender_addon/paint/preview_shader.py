@@ -222,12 +222,9 @@ class Picture:
         shader.uniform_float("relight", layer.relight)
         shader.uniform_float("dead_zone", layer.dead_zone)
         shader.uniform_int("is_full", int(mode == "full"))
-        frame = self._frame if self._over_frame else None
-        shader.uniform_sampler("frame", frame.texture if frame else layer.learned)
-        shader.uniform_int("over_frame", int(frame is not None))
-        shader.uniform_int("is_linear", int(frame is not None and frame.is_linear))
-        premultiplied = frame is not None and frame.alpha == "premultiplied"
-        shader.uniform_int("is_premultiplied", int(premultiplied))
+        shader.uniform_int("over_frame", int(self._over_frame))
+        # Where no frame is wanted the shader still wants a texture
+        _hand(shader, self._frame if self._over_frame else Frame(layer.learned))
         self._draw(shader, "ADDITIVE", self._target)
 
     def end(self) -> None:
@@ -255,11 +252,9 @@ class Picture:
 
     def _frame_shader(self, name: str) -> gpu.types.GPUShader:
         """A shader that takes the frame, bound."""
-        shader, frame = self._shaders[name], self._frame
+        shader = self._shaders[name]
         shader.bind()
-        shader.uniform_sampler("frame", frame.texture)
-        shader.uniform_int("is_linear", int(frame.is_linear))
-        shader.uniform_int("is_premultiplied", int(frame.alpha == "premultiplied"))
+        _hand(shader, self._frame)
         return shader
 
     def _draw(self, shader, blend: str, target: gpu.types.GPUOffScreen) -> None:
@@ -268,6 +263,13 @@ class Picture:
             _square(shader).draw(shader)
             gpu.state.blend_set("NONE")
         gpu.shader.unbind()  # Blender 5.2 crashes where a shader is freed while in use
+
+
+def _hand(shader: gpu.types.GPUShader, frame: Frame) -> None:
+    """Give the bound shader the frame."""
+    shader.uniform_sampler("frame", frame.texture)
+    shader.uniform_int("is_linear", int(frame.is_linear))
+    shader.uniform_int("is_premultiplied", int(frame.alpha == "premultiplied"))
 
 
 def draw(picture: Picture, corner, width: float, height: float, power: bool) -> None:

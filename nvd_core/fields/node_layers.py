@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import torch
-from numba import prange
 
 from nvd_core.fields.hash_grid.grid import HashGrid
 from nvd_core.fields.inference import CHUNK, TRANSPARENT, FrameLayers, with_light
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.node_grid import Ask, sampled
-from nvd_core.runtime.kernel_threads import parallel_njit
 
 MOST_STEP = 16
 """pixels between the nodes of the coarsest lattice, at most"""
@@ -35,8 +34,9 @@ def frame_layers_by_nodes(model: LayeredVideo, t: int, texels_per_unit: list[flo
     everywhere = np.ones((height, width), bool)
     step = _step(model.alpha.grid, max(height, width), ALPHA_CELLS)
     found = sampled(_alpha(model, t), everywhere, ALPHA, step, STEEP)
-    alpha = np.empty((model.layers, height, width), np.float32)
-    _normalise(found, np.float32(TRANSPARENT), alpha)
+    alpha = np.ascontiguousarray(np.moveaxis(found[:height, :width], 2, 0))
+    alpha[alpha < TRANSPARENT] = 0
+    alpha /= alpha.sum(0)
     uv = np.zeros((model.layers, height, width, 2), np.float32)
     light = np.full((model.layers, height, width, 3), model.kind != "additive", np.float32)
     for n in range(model.layers):
@@ -69,28 +69,10 @@ def _step(encoding: torch.nn.Module | None, pixels: float, cells: float = 1.0) -
     return 2 ** int(np.clip(np.floor(np.log2(cell * cells)), 1, np.log2(MOST_STEP)))
 
 
-@parallel_njit
-def _normalise(found, least, alpha):
-    """Alphas [H', W', L] into [L, H, W]: none below `least`, and a sum of 1."""
-    for y in prange(alpha.shape[1]):
-        for x in range(alpha.shape[2]):
-            total = np.float32(0)
-            for n in range(alpha.shape[0]):
-                value = found[y, x, n] if found[y, x, n] >= least else np.float32(0)
-                alpha[n, y, x] = value
-                total += value
-            for n in range(alpha.shape[0]):
-                alpha[n, y, x] /= total
-
-
-@parallel_njit
-def _put(found, shown, out):
+def _put(found: np.ndarray, shown: np.ndarray, out: np.ndarray) -> None:
     """Where a pixel is shown, [H', W', C] into [H, W, C]."""
-    for y in prange(out.shape[0]):
-        for x in range(out.shape[1]):
-            if shown[y, x]:
-                for c in range(out.shape[2]):
-                    out[y, x, c] = found[y, x, c]
+    height, width = shown.shape
+    cv2.copyTo(found[:height, :width], shown.view(np.uint8), out)
 
 
 def _bounds(shown: np.ndarray) -> tuple[slice, slice]:

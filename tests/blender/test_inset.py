@@ -6,16 +6,10 @@ import types
 import bpy
 import pytest
 
-import blender_addon
 from blender_addon.paint import inset, preview
 from blender_addon.shot import shots
 
-
-@pytest.fixture(autouse=True)
-def extension(empty_file):
-    blender_addon.register()
-    yield
-    blender_addon.unregister()
+pytestmark = pytest.mark.usefixtures("extension")
 
 
 def place(**changes):

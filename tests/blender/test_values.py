@@ -13,15 +13,10 @@ from blender_addon.shot import layer_values, painting, shots, values_file
 from blender_addon.shot.folder import ShotError, read_shot
 from blender_addon.strip import strips
 
+pytestmark = pytest.mark.usefixtures("extension")
+
 START = 101
 """the timeline's frame of the clip's first"""
-
-
-@pytest.fixture(autouse=True)
-def extension(empty_file):
-    blender_addon.register()
-    yield
-    blender_addon.unregister()
 
 
 @pytest.fixture
