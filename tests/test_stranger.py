@@ -27,6 +27,7 @@ from nvd_core.runtime.progress import Progress, RichProgress
 from nvd_core.runtime.shown import visible
 from nvd_core.settings import load_settings, settings_from
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import PLAIN, write_values
 
 SMALL = {
     "iterations": 4,
@@ -68,6 +69,7 @@ def finished(tmp_path_factory, synthetic) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "shot.nvd"
     synthetic.make_shot(folder)
     Job(source="made by formula", done=["frames"]).save(folder)
+    write_values(Shot.open(folder), PLAIN)
     for part in PARTS:
         path = folder / part
         path.parent.mkdir(parents=True, exist_ok=True)
