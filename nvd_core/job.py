@@ -82,6 +82,10 @@ class Job(Declared):
     """nits that are 1 of a space of HDR displays; None: OpenColorIO's 100; older files lack it"""
     garbage: PathText | None = None
     """absolute path of the garbage matte, or auto; None: none; lacking where there is none"""
+    refines: PathText | None = None
+    """absolute path of the folder whose edits are carried over; lacking where there is none"""
+    goes_on: bool = False
+    """whether training starts from the networks of `refines`; lacking where it does not"""
     said: list[str] = field(default_factory=list)
     """what is to be said of masks, cuts and colour space, in words; older files lack it"""
     id: Annotated[str, text_like("[0-9a-f]{32}", "32 digits, 0 to f")] | None = None
@@ -112,8 +116,8 @@ class Job(Declared):
     def save(self, folder: Path) -> None:
         """Write `folder`/job.json."""
         values = dataclasses.asdict(self)
-        for name in ("id", "garbage"):
-            if values[name] is None:
+        for name in ("id", "garbage", "refines", "goes_on"):
+            if not values[name]:
                 del values[name]
         write_json(
             inside(folder, "job.json"),
@@ -132,6 +136,8 @@ def _check(job: Job) -> None:
         raise Fault("masks", "range", "objects of different names, none background", names)
     if job.garbage and "garbage" in names:
         raise Fault("masks", "range", "no object called garbage beside a garbage matte", names)
+    if job.goes_on and not job.refines:
+        raise Fault("goes_on", "range", "the folder that it goes on from, as refines", "none")
     if job.frames and job.frames[0] > job.frames[1]:
         raise Fault("frames", "range", "the first frame, then the last", job.frames)
     if len(set(job.done)) < len(job.done):

@@ -75,6 +75,7 @@ def reads_outside(folder: Path, job: Job, settings: Settings) -> tuple[str, ...]
             reads["the garbage matte"] = job.garbage.removeprefix(INVERTED)
         if detects:
             reads["Mask R-CNN"] = settings.maskrcnn_weights
+    reads["the paint of"] = job.refines
     return tuple(
         f"{what} {path}" for what, path in reads.items() if path and not _lies_in(folder, path)
     )
@@ -104,6 +105,7 @@ def _digest(job: Job, settings: Settings) -> str:
     """Of everything that a resumed decomposition may read."""
     named = [job.source, job.masks, settings.flow_method, settings.flow_path]
     named += [job.garbage] if job.garbage else []  # records without one stay what they were
+    named += [job.refines] if job.refines else []
     text = json.dumps([*named, settings.maskrcnn_weights])
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 

@@ -17,8 +17,9 @@ import torch
 from nvd_core import __version__
 from nvd_core.baking.bake import bake
 from nvd_core.begun import SETTINGS, check_free, check_same, is_begun, is_finished
+from nvd_core.editing.carry import carry_into
 from nvd_core.fields.model import ClipShape, LayeredVideo
-from nvd_core.fields.saved_model import save_architecture
+from nvd_core.fields.saved_model import copy_architecture, load_model, save_architecture
 from nvd_core.job import Job
 from nvd_core.media.clip import OVERSCAN, Clip, ClipInfo, Reading, import_clip, open_clip
 from nvd_core.media.conversion import Conversion, known_in
@@ -47,6 +48,8 @@ from nvd_core.runtime.mapped_arrays import release, streamed
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
 from nvd_core.shot.manifest import ClipRecord, Manifest, read_manifest, write_manifest
+from nvd_core.shot.shot import Shot
+from nvd_core.training.checkpoint import copy_checkpoint
 from nvd_core.training.trainer import Trainer
 from nvd_core.work import (
     FRAMES,
@@ -120,6 +123,10 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
             named.conversion.save(folder)
         note_begun(folder, job, settings)
         save_settings(settings, inside(folder, SETTINGS))
+        if job.goes_on:
+            copy_architecture(Path(job.refines), folder)
+            start = Path(job.refines) / "checkpoint.safetensors"
+            copy_checkpoint(start, inside(folder, "checkpoint.safetensors"), start_step(settings))
         job.save(folder)  # last: from here on the folder can be resumed
         return _run(folder, job, settings, progress)
 
@@ -268,7 +275,9 @@ def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) 
     layers = bake(trainer.model, folder, settings, depth, clip_colours, progress, garbage)
     make_durable(*(folder / part for part in ("maps", "textures", "edits")))
     stages.seconds["baking"] = round(time.monotonic() - begun, 1)
-    write_manifest(folder, _manifest(info, layers, cautions, manifest_path(garbage)))
+    manifest = _manifest(info, layers, cautions, manifest_path(garbage))
+    carried = carry_into(job.refines, Shot(folder, manifest), progress) if job.refines else {}
+    write_manifest(folder, manifest)
     return {
         "folder": str(folder),
         "layers": trainer.model.names,
@@ -276,7 +285,7 @@ def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) 
         "seconds": round(time.monotonic() - started, 1),
         "seconds_by_stage": stages.seconds,
         "cautions": cautions,
-    }
+    } | carried
 
 
 def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[ClipInfo, list[str]]:
@@ -320,6 +329,8 @@ def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
     names = [name for name, _ in job.masks] or [FOUND_OBJECT]
     names.append(BACKGROUND)
     torch.manual_seed(job.seed)
+    if job.goes_on:
+        return _going_on(folder, job, settings, data, names)
     projective = [fact["model"] == "homography" for fact in motion_facts(work)]
     hold = settings.mapping.start == "motion" and settings.mapping.hold_background
     starts = layer_starts(data, np.array(open_array(work, MOTION)), projective, hold)
@@ -333,6 +344,27 @@ def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
         )
     model = LayeredVideo(shape, names, settings, starts)
     save_architecture(folder, shape, names, starts)
+    return Trainer(model, data, settings, job.seed, choose_device(job.device), folder)
+
+
+def start_step(settings: Settings) -> int:
+    """The step at which a training starts that goes on: in the middle, its rates are lower."""
+    return settings.iterations // 2
+
+
+def _going_on(
+    folder: Path, job: Job, settings: Settings, data: ClipData, names: list[str]
+) -> Trainer:
+    """The networks of another training of the same frames, which `decompose` copied there."""
+    model = load_model(folder)
+    shape = model.shape.frames, model.shape.height, model.shape.width
+    if shape != data.shape or model.names != names:
+        raise NvdError(
+            f"{folder} cannot go on from the networks of {job.refines}",
+            expected=f"{shape[0]} frames of {shape[2]} x {shape[1]}, {', '.join(model.names)}",
+            found="{0} frames of {2} x {1}, ".format(*data.shape) + ", ".join(names),
+            remedy="remove the folder, and refine with the same frames, height and layers",
+        )
     return Trainer(model, data, settings, job.seed, choose_device(job.device), folder)
 
 

@@ -4,6 +4,7 @@ And the arguments that several commands take.
 """
 
 import argparse
+import os
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -27,6 +28,15 @@ def named_path(text: str) -> tuple[str, str]:
     if not (name and separator and path):
         raise argparse.ArgumentTypeError(f"expected NAME=PATH, found {shown(text)}")
     return name, path
+
+
+def absolute_mask(path: str) -> str:
+    """The mask's path made absolute, behind the ! that may stand before it."""
+    from nvd_core.job import INVERTED
+
+    if path.startswith(INVERTED) and not os.path.exists(path):
+        return INVERTED + os.path.abspath(path.removeprefix(INVERTED))
+    return os.path.abspath(path)
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nvd_core.cli.arguments import (
+    absolute_mask,
     add_edits,
     add_frames,
     add_image_numbers,
     add_output_format,
     add_values,
     given_values,
+    named_path,
     size,
     start_number,
     whole,
@@ -108,6 +110,44 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     )
     export.set_defaults(command=_export)
 
+    refine = commands.add_parser(
+        "refine", help="go on from a finished decomposition, keep the paint"
+    )
+    refine.add_argument("shot", type=Path)
+    refine.add_argument(
+        "--out", type=Path, help="folder to make; by itself the next version: SHOT_v2.nvd"
+    )
+    refine.add_argument(
+        "--mask",
+        type=named_path,
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="a corrected mask of an object, as decompose takes it; may be given again",
+    )
+    refine.add_argument(
+        "--steps",
+        type=whole(1, 10_000_000),
+        metavar="N",
+        help="to train; by itself half as many as the clip had",
+    )
+    add_frames(refine)
+    refine.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    refine.set_defaults(command=_refine)
+
+    carry = commands.add_parser("carry", help="bring paint from one decomposition to another")
+    carry.add_argument("shot", type=Path, help="the folder that was painted on")
+    carry.add_argument("to", type=Path, help="another decomposition of the same clip")
+    carry.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the paint of this layer only; may be given again",
+    )
+    carry.add_argument("--over", action="store_true", help="replace paint that is there already")
+    carry.set_defaults(command=_carry)
+
     reproduce = commands.add_parser("reproduce", help="run a list of clips and settings, report")
     reproduce.add_argument("list", type=Path, help="YAML file: clips and variants")
     reproduce.add_argument("--out", type=Path, required=True, help="folder of runs and report")
@@ -133,7 +173,7 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
         "--reset", action="append", default=[], metavar="LAYER", help="back to 1, without keys"
     )
     values.set_defaults(command=_values)
-    return [camera, paint, export, reproduce, values]
+    return [camera, paint, export, refine, carry, reproduce, values]
 
 
 def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
@@ -226,6 +266,30 @@ def _export(parsed: argparse.Namespace, progress: Progress) -> dict:
         clean_plate=not parsed.no_clean_plate,
         progress=progress,
     )
+
+
+def _refine(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.priors.mask_rcnn import wanted_class
+    from nvd_core.refine import refine
+
+    masks = {n: p if wanted_class(p) else absolute_mask(p) for n, p in parsed.mask}
+    return refine(
+        parsed.shot,
+        parsed.out,
+        masks=masks,
+        steps=parsed.steps,
+        frames=parsed.frames,
+        device=parsed.device,
+        progress=progress,
+    )
+
+
+def _carry(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.editing.carry import carry
+    from nvd_core.shot.shot import Shot
+
+    old, new = Shot.open(parsed.shot), Shot.open(parsed.to)
+    return carry(old, new, parsed.layer, over=parsed.over, progress=progress)
 
 
 def _reproduce(parsed: argparse.Namespace, progress: Progress) -> dict:

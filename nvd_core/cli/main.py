@@ -13,6 +13,7 @@ from nvd_core import __version__
 from nvd_core.begun import is_begun
 from nvd_core.cli.arguments import (
     Parser,
+    absolute_mask,
     add_edits,
     add_frames,
     add_image_numbers,
@@ -185,7 +186,7 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
 
     job = Job(
         source=os.path.abspath(parsed.source),
-        masks=[[n, p if wanted_class(p) else _absolute_mask(p)] for n, p in parsed.mask],
+        masks=[[n, p if wanted_class(p) else absolute_mask(p)] for n, p in parsed.mask],
         frames=list(parsed.frames) if parsed.frames else None,
         height=parsed.height,
         device=parsed.device,
@@ -218,16 +219,7 @@ def _configuration(parsed: argparse.Namespace) -> str:
 def _garbage(given: str | None) -> str | None:
     from nvd_core.job import AUTO
 
-    return given if given in (None, AUTO) else _absolute_mask(given)
-
-
-def _absolute_mask(path: str) -> str:
-    """The mask's path made absolute, behind the ! that may stand before it."""
-    from nvd_core.job import INVERTED
-
-    if path.startswith(INVERTED) and not os.path.exists(path):
-        return INVERTED + os.path.abspath(path.removeprefix(INVERTED))
-    return os.path.abspath(path)
+    return given if given in (None, AUTO) else absolute_mask(given)
 
 
 def _resume(parsed: argparse.Namespace, progress: Progress) -> dict:

@@ -83,7 +83,7 @@ def load_edit(shot: Shot, layer: str, path: Path | str) -> EditDelta:
             # float32 divisions err by less than this share of a step
             delta[np.abs(delta) < _STEPS[image.dtype.name] * 0.999] = 0
     else:
-        learned = _resized(learned, edit.shape[1], edit.shape[0])
+        learned = resized(learned, edit.shape[1], edit.shape[0])
         delta = np.subtract(edit, learned, out=edit)
         size = np.abs(delta).max(2, keepdims=True)
         delta *= ((size - DEAD_ZONE) / DEAD_ZONE).clip(0, 1)
@@ -130,7 +130,7 @@ def display_colours(image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     return colours, alpha
 
 
-def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
+def resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Area means along the axes that shrink, then bilinear, texel centres at (i + 0.5) / size."""
     smaller = min(width, image.shape[1]), min(height, image.shape[0])
     image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)

@@ -199,6 +199,13 @@ def save_architecture(folder: Path, shape: ClipShape, names: list[str], starts: 
     write_json(inside(folder, "checkpoint.json"), facts, durable=True)
 
 
+def copy_architecture(source: Path, target: Path) -> None:
+    """Write the `source` folder's checkpoint.json into `target`, as that of a training begun."""
+    with reading(source / "checkpoint.json", "what is known of the networks in", _AGAIN):
+        facts = _read_facts(source)
+    write_json(inside(target, "checkpoint.json"), {**facts, "textures": None}, durable=True)
+
+
 def _cells(mask: np.ndarray | None) -> int | None:
     """Cells along a side of a deformation mask; its values are in the checkpoint."""
     return None if mask is None else len(mask)

@@ -9,9 +9,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from nvd_core.fields.saved_model import VERSION, check_version
+from nvd_core.fields.saved_model import MOST_BYTES, VERSION, check_version
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.reading import reading
+from nvd_core.runtime.sizes import check_file
 
 
 def save_checkpoint(
@@ -25,12 +26,28 @@ def save_checkpoint(
                 tensors[f"optimiser.{i}.{parameter}.{name}"] = torch.as_tensor(value)
     tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     metadata = {"version": VERSION, "step": str(step)}
+    _write(path, tensors, metadata)
+
+
+def _write(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
     with written_beside(path, durable=True) as temporary:
         try:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:  # so it tells of a disk that refuses
             raise OSError(None, str(error)) from error
         temporary.chmod(0o644)  # safetensors makes it unreadable to others
+
+
+def copy_checkpoint(source: Path, target: Path, step: int) -> None:
+    """Write what is in the checkpoint `source` as one that has seen `step` steps."""
+    remedy = "name a folder that `nvd decompose` finished, with all its files"
+    with reading(source, "the checkpoint", remedy, also=(SafetensorError,)):
+        check_file(source, MOST_BYTES)
+        with safe_open(source, "pt") as file:
+            version = file.metadata()["version"]
+            check_version(source, version)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    _write(target, tensors, {"version": version, "step": str(step)})
 
 
 def checkpoint_step(path: Path) -> int:
