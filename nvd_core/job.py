@@ -36,6 +36,7 @@ AUTO = "auto"
 """the garbage matte that is no path: what `priors.garbage_search` finds"""
 
 Frame = Annotated[int, within(-MOST_FRAMES, MOST_FRAMES)]
+Device = Literal["auto", "cpu", "cuda"]
 Stage = Literal["frames", "flow", "masks", "motion", "training"]
 
 
@@ -53,7 +54,7 @@ class Job(Declared):
     """first and last source frame, counted from `start`; None: all"""
     height: Annotated[int, within(1, MOST_HEIGHT)] | None = None
     """working height in pixels; None: the source's"""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     """auto, cpu or cuda"""
     seed: Annotated[int, within(0, MOST_SEED)] = 0
     """decides every random number"""

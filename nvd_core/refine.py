@@ -14,7 +14,7 @@ import numpy as np
 from nvd_core.editing.carry import shared_frames
 from nvd_core.editing.edits import display_colours
 from nvd_core.editing.render import render_frames
-from nvd_core.job import Job
+from nvd_core.job import Device, Job
 from nvd_core.media.images import to_integers, write_image
 from nvd_core.pipeline import decompose
 from nvd_core.runtime.errors import NvdError
@@ -37,7 +37,7 @@ def refine(
     masks: dict[str, str] | None = None,
     steps: int | None = None,
     frames: tuple[int, int] | None = None,
-    device: str = "auto",
+    device: Device = "auto",
     progress: Progress | None = None,
 ) -> dict:
     """Decompose the clip of `folder` again, from its networks on, into `out`; facts about it.
@@ -74,7 +74,11 @@ def refined(
     named = _masks(known, old, masks)
     job = replace(
         known,
-        **_FRESH,
+        done=[],
+        clip=None,
+        mask_frames=None,
+        said=[],
+        id=None,
         masks=[list(mask) for mask in named],
         frames=list(frames) if frames else known.frames,
         refines=str(folder.absolute()),
@@ -91,9 +95,6 @@ def refined(
     if masks:  # a corrected mask is enforced in the first half of what is trained
         settings.bootstrap_share = 0.75
     return job, settings
-
-
-_FRESH = {"done": [], "clip": None, "mask_frames": None, "said": [], "id": None}
 
 
 def _masks(known: Job, old: Shot, masks: dict[str, str]) -> list[tuple[str, str]]:

@@ -58,7 +58,9 @@ class PlacesFound:
         """Take in a frame; `old` may be of another size than `new`."""
         old = _at_size(old, new.u.shape)
         arrays = (new.u, new.v, new.alpha, old.u, old.v, old.alpha)
-        _tie(*(np.ascontiguousarray(a, np.float32) for a in arrays), *self._old, self._sums)
+        u, v, alpha, old_u, old_v, old_alpha = (np.ascontiguousarray(a, np.float32) for a in arrays)
+        width, height = self._old
+        _tie(u, v, alpha, old_u, old_v, old_alpha, width, height, self._sums)
 
     def places(self) -> Places | None:
         """What was found; None where no frame shows the layer in both decompositions."""
