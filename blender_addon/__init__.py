@@ -25,6 +25,7 @@ from .ui import (
     panel_decompose,
     panel_layers,
     preferences,
+    refine_operators,
     value_operators,
 )
 
@@ -50,6 +51,7 @@ _parts = (  # each has register() and unregister()
     render_job,
     frame_canvas,
     frame_operators,
+    refine_operators,
     value_operators,
     panel_layers,
     operators,

@@ -15,6 +15,7 @@ from .blender.pixels import set_space
 from .blender.storage import jobs_folder
 from .decompose.job import DEVICES, MISSING, PRESETS, decompose_job, scene_rate
 from .decompose.prepare import prepare
+from .decompose.refine_job import next_version
 from .engine.find import find_engine, probe_command
 from .errors import AddonError, visible
 from .jobs.job import CANCELLED, Job
@@ -107,6 +108,23 @@ def _rate_for(source: str) -> str:
     suffix = Path(source).suffix.lower().partition(":")[0]  # a layer stands behind a colon
     pictures = Path(source).is_dir() or suffix in bpy.path.extensions_image
     return scene_rate(bpy.context.scene) if bpy.data.filepath and pictures else ""
+
+
+def refine(given, say: Say) -> dict:
+    """Go on from a finished decomposition into a new version of it that keeps the paint."""
+    shot = Path(given.shot).resolve()
+    out = Path(given.out).resolve() if given.out else next_version(shot)
+    python = find_engine().python
+    words = ["refine", str(shot), "--out", str(out), "--device", given.device]
+    for name, path in given.mask:
+        words += ["--mask", f"{name}={_mask(path)}"]
+    if given.steps:
+        words += ["--steps", str(given.steps)]
+    if (out / "job.json").is_file() and not (out / "manifest.json").is_file():
+        words = ["resume", str(out)]
+    job = _engine_job(python, *words)
+    _run(job, say)
+    return {"folder": str(out), "carried": job.log.result.get("carried", [])}
 
 
 def import_shot(given, say: Say) -> dict:
@@ -289,6 +307,12 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     one = command("decompose", decompose, "turn a clip into a decomposition folder")
+    again = command("refine", refine, "make a finished decomposition better")
+    again.add_argument("shot")
+    again.add_argument("--out", help="folder to make; by itself the next version")
+    again.add_argument("--mask", type=_pair, action="append", default=[], metavar="NAME=PATH")
+    again.add_argument("--steps", type=int, default=0)
+    again.add_argument("--device", choices=DEVICES, default="auto")
     two = command("import", import_shot, "open a folder in the compositor")
     three = command("render", render, "render the edited shot")
     four = command("all", do_all, "decompose, import, replace textures, composite, write")

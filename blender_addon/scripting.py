@@ -6,6 +6,7 @@ In an installed extension the package is `bl_ext.user_default.neural_video_layer
 """
 
 from .decompose.job import decompose, resume_folder
+from .decompose.refine_job import refine
 from .decompose.strip_job import Object, decompose_strip
 from .engine.find import find_engine, test_engine
 from .engine.install import install_job
@@ -34,6 +35,7 @@ __all__ = [
     "painting",
     "preview",
     "read_shot",
+    "refine",
     "resume_folder",
     "runner",
     "shots",

@@ -241,6 +241,7 @@ class _Layers:
         if report_page(entry) is not None:
             row.operator("nvd.open_report", icon="URL")
         row.operator("nvd.evaluate", icon="VIEWZOOM")
+        row.operator("nvd.refine", icon="MOD_SMOOTH")
         draw_canvas(layout, entry)
         _draw_strips(layout, scene, entry)
 

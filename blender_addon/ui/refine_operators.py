@@ -1,0 +1,49 @@
+"""The button that makes a shot better without starting over."""
+
+from pathlib import Path
+
+import bpy
+from bpy.props import IntProperty, StringProperty
+
+from ..decompose.refine_job import refine
+from ..errors import AddonError
+from .on_shot import OnShot
+
+
+class NVD_OT_refine(OnShot, bpy.types.Operator):
+    """Train on from this shot into a new version of it that keeps the paint; this one stays"""
+
+    bl_idname = "nvd.refine"
+    bl_label = "Refine"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    mask: StringProperty(
+        name="Better Mask",
+        description="Folder, movie or image of a corrected mask for the chosen layer; empty: the "
+        "masks stay",
+        subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )
+    steps: IntProperty(
+        name="Steps",
+        description="How long to train; 0: half as long as the clip was trained",
+        min=0,
+        max=10_000_000,
+        soft_max=20_000,
+    )
+
+    def invoke(self, context, _event):
+        return context.window_manager.invoke_props_dialog(self)
+
+    def work(self, _context, scene, entry):
+        masks = []
+        if self.mask.strip():
+            layer = entry.layer
+            if layer is None or layer.name == entry.layers[-1].name:
+                raise AddonError("the background has no mask", "choose an object in the list")
+            masks = [(layer.name, Path(bpy.path.abspath(self.mask.strip())))]
+        job = refine(entry, scene, masks=masks, steps=self.steps)
+        return f"Refining to {job.title}; see Jobs in the Sequencer's sidebar"
+
+
+register, unregister = bpy.utils.register_classes_factory((NVD_OT_refine,))

@@ -1,0 +1,101 @@
+"""Refine, from the panel, a script and without a window: a new version that keeps the paint."""
+
+import json
+import shutil
+from pathlib import Path
+
+import bpy
+import pytest
+
+from blender_addon import headless
+from blender_addon.decompose import job as decompose_jobs
+from blender_addon.decompose import refine_job
+from blender_addon.decompose.opening import open_result
+from blender_addon.jobs.runner import runner
+from blender_addon.shot import painting, shots
+
+pytestmark = pytest.mark.usefixtures("extension")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, tiny_job, engine) -> Path:
+    """A folder with networks, decomposed by the engine; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained")
+    clip = tiny_job.make_clip(folder / "clip")
+    words = ["-m", "nvd_core", "decompose", clip / "frames", "--out", folder / "shot.nvd"]
+    options = tiny_job.options(clip)
+    words += ["--settings", options["settings"], "--device", "cpu"]
+    for name, path in options["masks"]:
+        words += ["--mask", f"{name}={path}"]
+    engine.run(*words)
+    return folder / "shot.nvd"
+
+
+@pytest.fixture
+def entry(trained, tmp_path, monkeypatch, engine):
+    folder = tmp_path / "take.nvd"
+    shutil.copytree(trained, folder)
+    for module in (refine_job, headless, decompose_jobs):
+        monkeypatch.setattr(module, "jobs_folder", lambda: tmp_path / "jobs")
+    monkeypatch.setattr(refine_job, "find_engine", lambda: _Engine(engine.PYTHON))
+    monkeypatch.setattr(headless, "find_engine", lambda: _Engine(engine.PYTHON))
+    return shots.add_shot(folder)
+
+
+class _Engine:
+    def __init__(self, python: Path) -> None:
+        self.python = python
+
+
+def paint(entry) -> None:
+    """A red stripe over the background, in Blender's copy alone."""
+    layer = entry.layers["background"]
+    painting.paint_layer(layer, None)
+    pixels = painting.read_pixels(layer.edit)
+    pixels[pixels.shape[0] // 3 : pixels.shape[0] // 2] = 1, 0, 0, 1
+    painting.write_pixels(layer.edit, pixels)
+
+
+def test_the_panel_makes_a_new_version_with_the_paint(entry, tiny_job, tmp_path):
+    paint(entry)
+    assert bpy.ops.nvd.refine(steps=20) == {"FINISHED"}
+    job = runner.queue.jobs[-1]
+    tiny_job.tick_until(lambda: job.ended, runner.tick)
+    assert job.state == "done", job.full_log()
+    assert Path(job.out) == tmp_path / "take_v2.nvd"
+    assert job.log.result["carried"] == ["background"]
+    (new,) = open_result(job, bpy.context.scene)
+    assert new.path == tmp_path / "take_v2.nvd" and entry.path == tmp_path / "take.nvd"
+    pixels = painting.read_pixels(new.layers["background"].image)
+    assert ((pixels[..., 0] > 0.9) & (pixels[..., 1] < 0.1)).mean() > 0.1
+
+
+def test_the_background_has_no_mask(entry):
+    entry.active_layer = len(entry.layers) - 1
+    with pytest.raises(RuntimeError, match="no mask"):
+        bpy.ops.nvd.refine(mask="//masks")
+
+
+def test_names_leave_out_what_is_queued_and_what_is_there(entry, tmp_path):
+    assert refine_job.next_version(entry.path) == tmp_path / "take_v2.nvd"
+    (tmp_path / "take_v2.nvd").mkdir()
+    assert refine_job.next_version(entry.path) == tmp_path / "take_v3.nvd"
+    assert refine_job.next_version(tmp_path / "take_v2.nvd") == tmp_path / "take_v3.nvd"
+
+
+def test_a_folder_without_networks_says_so(made, tmp_path, entry, tiny_job):
+    folder = tmp_path / "bare.nvd"
+    shutil.copytree(made / "shot.nvd", folder)
+    shots.add_shot(folder)
+    bpy.ops.nvd.refine(steps=20)
+    job = runner.queue.jobs[-1]
+    tiny_job.tick_until(lambda: job.ended, runner.tick)
+    assert job.state == "failed" and job.error.remedy
+
+
+def test_without_a_window(entry, tmp_path, capsys):
+    out = tmp_path / "better.nvd"
+    words = ["refine", str(entry.path), "--out", str(out), "--steps", "10", "--json"]
+    assert headless.main(words) == 0
+    result = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert result["folder"] == str(out) and (out / "manifest.json").is_file()
