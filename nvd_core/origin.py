@@ -41,8 +41,13 @@ def note_begun(folder: Path, job: Job, settings: Settings) -> None:
         write_json(records / f"{job.id}.json", record | {"reads": _digest(job, settings)})
 
 
-def check_origin(folder: Path, job: Job, settings: Settings) -> None:
-    """Unconfirmed where files outside `folder` are to be read, and this user did not name them."""
+def check_origin(
+    folder: Path, job: Job, settings: Settings, command: str = "nvd resume --yes"
+) -> None:
+    """Unconfirmed where files outside `folder` are to be read, and this user did not name them.
+
+    The error says which `command` reads them.
+    """
     reads = reads_outside(folder, job, settings)
     if not reads or _is_ours(job, settings):
         return
@@ -50,7 +55,7 @@ def check_origin(folder: Path, job: Job, settings: Settings) -> None:
         f"{folder} was not begun by you on this machine, and to go on it wants to read files "
         "outside itself",
         found="; ".join(reads),
-        remedy=f"look at these paths; if they may be read: nvd resume --yes {folder}",
+        remedy=f"look at these paths; if they may be read: {command} {folder}",
         reads=reads,
     )
 

@@ -16,6 +16,7 @@ from nvd_core.editing.edits import display_colours
 from nvd_core.editing.render import render_frames
 from nvd_core.job import Device, Job
 from nvd_core.media.images import to_integers, write_image
+from nvd_core.origin import check_origin
 from nvd_core.pipeline import decompose
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.inside import check_links, inside
@@ -38,6 +39,7 @@ def refine(
     steps: int | None = None,
     frames: tuple[int, int] | None = None,
     device: Device = "auto",
+    yes: bool = False,
     progress: Progress | None = None,
 ) -> dict:
     """Decompose the clip of `folder` again, from its networks on, into `out`; facts about it.
@@ -46,12 +48,16 @@ def refine(
     object was found by its motion, it is given one. `steps` are trained, by itself half as many as
     the clip had. With other `frames` the networks know nothing of time, and training begins anew.
     `out`: by itself the next version beside `folder`, shot.nvd, shot_v2.nvd. `PICTURE` in it shows
-    frames before and after. NvdError where the folder is not finished, or its source has gone.
+    frames before and after. NvdError where the folder is not finished, or its source has gone;
+    Unconfirmed where it is somebody else's and names files outside itself, unless `yes`.
     """
     progress = progress or Progress()
     folder = Path(folder)
     old = Shot.open(folder)
     check_links(folder)
+    if not yes:
+        known, standing = Job.load(folder), load_settings(inside(folder, "settings.yaml"))
+        check_origin(folder, replace(known, done=[]), standing, "nvd refine --yes")
     job, settings = refined(folder, old, masks or {}, steps, frames)
     job.device = device
     out = next_version(folder) if out is None else Path(out)

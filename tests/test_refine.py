@@ -172,6 +172,16 @@ def test_a_strangers_folder_asks_before_it_reads_paint(painted, tmp_path, monkey
         resume(out, Progress())
 
 
+def test_a_strangers_folder_asks_before_it_reads_its_clip(painted, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
+    out = tmp_path / "new.nvd"
+    with pytest.raises(Unconfirmed, match="not begun by you") as said:
+        refine(painted.folder, out, steps=20)
+    assert "nvd refine --yes" in said.value.remedy and not out.exists()
+    with pytest.raises(Cancelled):
+        refine(painted.folder, out, steps=20, yes=True, progress=Stopped("flow", 1))
+
+
 def test_another_refinement_is_another_job(painted, refined):
     job = Job.load(refined.folder)
     job.refines = "/elsewhere/shot.nvd"

@@ -151,7 +151,7 @@ class Job:
         for name in ("first_steps", "resume_steps"):
             for step in self.plan[name]:
                 words = step["command"]
-                if "resume" in words and "--yes" not in words:
+                if {"resume", "refine"} & set(words) and "--yes" not in words:
                     words.append("--yes")
         self.queue_again()
 

@@ -133,6 +133,11 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     )
     add_frames(refine)
     refine.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    refine.add_argument(
+        "--yes",
+        action="store_true",
+        help="read what the folder names outside itself, though you did not begin it here",
+    )
     refine.set_defaults(command=_refine)
 
     carry = commands.add_parser("carry", help="bring paint from one decomposition to another")
@@ -280,6 +285,7 @@ def _refine(parsed: argparse.Namespace, progress: Progress) -> dict:
         steps=parsed.steps,
         frames=parsed.frames,
         device=parsed.device,
+        yes=parsed.yes,
         progress=progress,
     )
 
