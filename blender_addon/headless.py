@@ -163,7 +163,11 @@ def render(given, say: Say) -> dict:
         words = ["render", str(Path(given.shot).resolve()), "--out", str(out), "--mode", given.mode]
         for layer, image in given.edit:
             words += ["--edit", f"{layer}={Path(image).resolve()}"]
+        for name in given.remove:
+            words += ["--remove", name]
         _run(_engine_job(find_engine().python, *words), say)
+    elif given.remove:
+        raise AddonError("the compositor removes no objects", "leave out --through compositor")
     else:
         group = open_shot(Path(given.shot).resolve(), given.mode)
         replace_edits(group, given.edit)
@@ -357,6 +361,8 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--edit", type=_pair, action="append", default=[], metavar="LAYER=IMAGE")
         added.add_argument("--through", choices=("engine", "compositor"))
     three.set_defaults(through="engine")
+    three.add_argument("--remove", action="append", default=[], metavar="NAME")
+    four.set_defaults(remove=[])
     three.add_argument("--out", required=True, help="movie, or pattern such as %%05d.png")
     four.add_argument("--movie", required=True, help="movie, or pattern such as %%05d.png")
     return parser

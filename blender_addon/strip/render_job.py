@@ -18,16 +18,19 @@ from .strips import add_strip, alignment, render_command, render_pattern
 KIND = "strip"
 
 
-def queue_render(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path) -> Job:
-    """Save the paint and queue the render; AddonError where the folder, the strip or the disk
-    refuses.
+def queue_render(
+    entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path, without: str = ""
+) -> Job:
+    """Save the paint and queue the render, `without` an object; AddonError where the folder, the
+    strip or the disk refuses.
     """
     shot, strip = entry.read(), strip_of(scene, entry)
     if strip is not None:
         alignment(entry, shot, strip)  # may take a moment, which the timer at the job's end has not
     save_edits(entry)
-    pattern = render_pattern(entry)
-    step = {"title": "rendering", "command": render_command(python, shot, pattern)}
+    pattern = render_pattern(entry, without)
+    command = render_command(python, shot, pattern, without=without)
+    step = {"title": "rendering", "command": command}
     job = Job.create(
         jobs_folder(),
         title=f"{entry.name} to strip",
@@ -39,6 +42,7 @@ def queue_render(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path)
             "folder": str(entry.path),
             "shot": entry.id,
             "pattern": pattern,
+            "without": without,
         },
     )
     return runner.queue_job(job, scene)
@@ -50,14 +54,15 @@ def _when_ended(job: Job) -> None:
         return
     about = job.plan["about"]
     scene, folder, pattern = (about.get(name) for name in ("scene", "folder", "pattern"))
-    if not all(isinstance(value, str) for value in (scene, folder, pattern)):
+    without = about.get("without", "")
+    if not all(isinstance(value, str) for value in (scene, folder, pattern, without)):
         job.fail("it is not known what was rendered: plan.json is damaged", "render it again")
         return
     entry = listed_shot(scene, folder, about.get("shot"))
     if entry is None:
         return
     try:
-        add_strip(entry, entry.id_data, pattern)
+        add_strip(entry, entry.id_data, pattern, without)
     except AddonError as error:
         job.fail(error.problem, error.remedy, error.button)
         return

@@ -56,16 +56,20 @@ def source_frame(strip, frame: int) -> int:
     return read_strip(strip, known_pictures).shows.get(frame, -1)
 
 
-def render_command(python: str | Path, shot: Shot, pattern: str, mode: str = "delta") -> list[str]:
-    """The engine's command line that renders the shot to numbered images."""
+def render_command(
+    python: str | Path, shot: Shot, pattern: str, mode: str = "delta", without: str = ""
+) -> list[str]:
+    """The engine's command line that renders the shot to numbered images, `without` an object."""
     words = ["render", shot.folder, "--out", pattern, "--mode", mode, "--start", "0"]
+    words += ["--remove", without] if without else []
     return engine_command(python, *words)
 
 
-def render_pattern(entry: NVD_PG_shot) -> str:
+def render_pattern(entry: NVD_PG_shot, without: str = "") -> str:
     """Where the rendered frames go: a folder `render` beside the decomposition's files."""
     shot = entry.read()
-    return str(inside(shot.folder, f"render/%05d.{shot.suffix}", ShotError))
+    folder = f"render/without_{without}" if without else "render"
+    return str(inside(shot.folder, f"{folder}/%05d.{shot.suffix}", ShotError))
 
 
 def render_to_strip(
@@ -108,10 +112,11 @@ def render_to_strip(
     return add_strip(entry, scene, pattern)
 
 
-def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
+def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str, without: str = ""):
     """Add the rendered frames above the source strip, or as a strip of their own without one.
 
     Where the shot has such a strip already, that shows them, in its place and with its look.
+    `without` names the object that was left out of them, which have a strip of their own.
     """
     shot, source = entry.read(), strip_of(scene, entry)
     if source is None:
@@ -123,13 +128,13 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
     missing = next((path for path in files if not path.is_file()), None)
     if missing is not None:
         raise ShotError(f"the rendered frame {missing} is missing", "render the shot again")
-    made, fresh = _made_before(entry, scene, "IMAGE"), False
+    made, fresh = _made_before(entry, scene, "IMAGE", without), False
     if made is None:
         fresh = True
         channel = _free_channel(scene, source, start + shown[0], shown[1])
         _mute_below(scene, source, shot)
         made = compat.make_strips(scene).new_image(
-            name=f"{entry.name} painted",
+            name=f"{entry.name} without {without}" if without else f"{entry.name} painted",
             filepath=str(files[0]),
             channel=channel,
             frame_start=start,
@@ -144,6 +149,8 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str):
     made.colorspace_settings.name = _colour_space(shot, source)
     made.alpha_mode = _alpha_mode(shot, source)
     _sign(made, entry)
+    if without:
+        made["nvd_without"] = without
     if source is not None and fresh:
         _take_look(made, source, shot)
     made.invalidate_cache("RAW")
@@ -161,12 +168,13 @@ def _list_files(strip, files: list[Path]) -> None:
     strip.directory = _directory(files[0].parent)
 
 
-def _made_before(entry: NVD_PG_shot, scene: bpy.types.Scene, kind: str):
-    """The strip of a kind that was made for the shot before, or None."""
+def _made_before(entry: NVD_PG_shot, scene: bpy.types.Scene, kind: str, without: str = ""):
+    """The strip of a kind that was made for the shot before, `without` an object, or None."""
     found = [
         strip
         for strip in compat.strips(scene)
         if strip.type == kind
+        and strip.get("nvd_without", "") == without
         and (
             strip.get("nvd_shot") == entry.id
             if "nvd_shot" in strip

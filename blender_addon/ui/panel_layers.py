@@ -9,6 +9,7 @@ from bpy.props import EnumProperty, StringProperty
 from ..blender import compat
 from ..blender.editors import image_editor
 from ..engine.find import find_engine
+from ..errors import AddonError
 from ..paint import preview
 from ..shot import edit_files, painting, shots
 from ..strip import strips
@@ -154,6 +155,20 @@ class NVD_OT_to_strip(OnShot, bpy.types.Operator):
         return "Rendering; see Jobs in the Sequencer's sidebar"
 
 
+class NVD_OT_clean_plate(OnLayer, bpy.types.Operator):
+    """Render the shot without this object: the background shows, as painted, where it was"""
+
+    bl_idname = "nvd.clean_plate"
+    bl_label = "Remove to Strip"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    def work_on(self, context, entry, layer):
+        if layer.name == entry.layers[-1].name:
+            raise AddonError("nothing lies behind the background", "choose an object in the list")
+        queue_render(entry, shot_scene(context), find_engine().python, layer.name)
+        return "Rendering; see Jobs in the Sequencer's sidebar"
+
+
 class NVD_OT_evaluate(OnShot, bpy.types.Operator):
     """Measure how well the shot was decomposed, and make a report to look at"""
 
@@ -283,6 +298,8 @@ def _draw_strips(layout, scene, entry) -> None:
         column.prop_search(entry, "strip", scene.sequence_editor, compat.STRIPS)
     column.operator("nvd.to_strip", text="Render to Strip").way = "render"
     column.operator("nvd.to_strip", text="Composite Strip").way = "composite"
+    if entry.layer is not None and entry.layer != entry.layers[-1]:
+        column.operator("nvd.clean_plate")
     if compat.STRIP_COMPOSITOR:
         column.operator("nvd.to_strip", text="Strip Modifier").way = "modifier"
 
@@ -306,6 +323,7 @@ _CLASSES = (
     NVD_OT_preview,
     NVD_OT_find_again,
     NVD_OT_to_strip,
+    NVD_OT_clean_plate,
     NVD_OT_evaluate,
     NVD_OT_open_report,
     NVD_UL_shots,

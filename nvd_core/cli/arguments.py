@@ -207,3 +207,24 @@ def add_output_format(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--no-audio", dest="audio", action="store_false", help="a movie without the source's sound"
     )
+
+
+def add_removal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--remove",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="show the background where this object is; may be given again",
+    )
+    parser.add_argument(
+        "--grow",
+        type=whole(0, 256),
+        metavar="PIXELS",
+        help="how much wider than the object the hole is; by itself the height / 200",
+    )
+    parser.add_argument(
+        "--unseen",
+        metavar="PATTERN",
+        help="images of where the clip never shows what is behind, such as unseen/%%05d.png",
+    )

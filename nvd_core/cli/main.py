@@ -18,6 +18,7 @@ from nvd_core.cli.arguments import (
     add_frames,
     add_image_numbers,
     add_output_format,
+    add_removal,
     add_values,
     assignment,
     frame_rate,
@@ -248,6 +249,9 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         start=parsed.start,
         layer=parsed.layer,
         values=changed_values(shot, parsed),
+        remove=parsed.remove,
+        grow=parsed.grow,
+        unseen=parsed.unseen,
     )
 
 
@@ -450,6 +454,7 @@ def _parser() -> argparse.ArgumentParser:
         "--again", action="store_true", help="also numbered images that would come out the same"
     )
     render.add_argument("--layer", metavar="NAME", help="this layer alone, with its alpha")
+    add_removal(render)
     render.set_defaults(command=_render)
 
     evaluate = commands.add_parser("evaluate", help="measure a decomposition, write report/")

@@ -20,14 +20,13 @@ from scipy.ndimage import binary_fill_holes
 
 from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
-from nvd_core.editing.edits import edit_paths, read_texture
+from nvd_core.editing.edits import edit_paths, full_textures, read_texture
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.output_depth import check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, output_numbers
 from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import frame_tags, rendered_depth
-from nvd_core.editing.render import full_textures
 from nvd_core.editing.uncovered import garbage_of
 from nvd_core.fields.inference import TRANSPARENT, layers_at
 from nvd_core.fields.model import LayeredVideo

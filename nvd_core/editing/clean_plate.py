@@ -83,12 +83,20 @@ class CleanPlate:
                 yield stored_colours(self._kernel(blank, maps), blank[..., :0], self._picture)
 
 
-def uncover(maps: FrameMaps, model: LayeredVideo, layout: TextureFrame, t: int) -> None:
+def uncover(
+    maps: FrameMaps,
+    model: LayeredVideo,
+    layout: TextureFrame,
+    t: int,
+    where: np.ndarray | None = None,
+) -> None:
     """Fill in the places and light of the background where `maps`, of it alone, have none.
 
-    Its alpha becomes 1 everywhere; in place.
+    Its alpha becomes 1 everywhere; in place. `where`, bool [H, W], says which pixels are needed.
     """
     hidden = maps.uva[0, ..., 2] == 0
+    if where is not None:
+        hidden &= where
     maps.uva[0, ..., 2] = 1
     if not hidden.any():
         return

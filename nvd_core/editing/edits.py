@@ -103,6 +103,14 @@ def load_texture(shot: Shot, layer: str) -> np.ndarray:
     return display_colours(read_texture(shot, layer))[0]
 
 
+def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
+    """Every layer's texture by its number, edited where `paths` has an image for it."""
+    return {
+        n: load_edit(shot, name, paths[name]).full if name in paths else load_texture(shot, name)
+        for n, name in enumerate(shot.names)
+    }
+
+
 def read_texture(shot: Shot, layer: str) -> np.ndarray:
     """The learned texture as it is in its file; NvdError where that is not the one baked."""
     path, record = shot.texture_path(layer), shot.layer(layer)

@@ -18,7 +18,7 @@ import numpy as np
 
 from nvd_core import __version__
 from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore, rendered_path
-from nvd_core.editing.edits import edit_paths, load_edit, load_texture
+from nvd_core.editing.edits import edit_paths, full_textures, load_edit
 from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.output_depth import check_bits, depth_for, written_depth
@@ -36,8 +36,9 @@ from nvd_core.editing.plate import (
     rendered_depth,
     with_overscan,
 )
+from nvd_core.editing.removal import Removal, check_removal
 from nvd_core.editing.uncovered import over_frame, uncovered
-from nvd_core.media.images import image_layout
+from nvd_core.media.images import image_layout, to_integers, write_image
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.timeline import Timeline
 from nvd_core.media.working import working_colours
@@ -53,6 +54,8 @@ from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN, Values, check_values, lay_on_maps, read_values
 
 MODES = ("delta", "full")
+UNSEEN = 0.01
+"""share of what is behind removed objects that may have been made up without a word"""
 RENDERING = 2
 """to be raised when the same edit is rendered differently, so that no old image is left"""
 
@@ -74,6 +77,9 @@ def render(
     quality: int | None = None,
     audio: bool = True,
     values: Values | None = None,
+    remove: Sequence[str] = (),
+    grow: int | None = None,
+    unseen: Path | str | None = None,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
@@ -83,6 +89,8 @@ def render(
     of DPX. `codec` and `quality` as in `media.writer.open_writer`. `audio`: movies get the sound.
     `layer` is rendered alone, with its alpha (`editing.layer_alone`), whatever the mode.
     `start` numbers the images (`output_numbers`), and where it is given `frames` count by it.
+    `remove` takes objects out (`editing.removal`), the hole wider by `grow` pixels; the pattern
+    `unseen` gets the mattes of what the clip never saw of the background, white where it did not.
     Numbered images that stand there and would come out the same are left, but for `again`.
     Returns how many `frames`, in how many `seconds`, how many were `unchanged`, and `out`.
     Everything is checked before anything is written; NvdError where the user has to do something.
@@ -95,6 +103,7 @@ def render(
     check_bits(out, bit_depth)
     depth = depth_for(out, bit_depth or clip.bit_depth, codec)
     values = _values_of(shot, values)
+    check_removal(shot, remove, grow, unseen, layer)
     alone = LayerAlone(shot, layer, edits, depth, values) if layer else None
     picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
     numbers = range(first, last + 1)
@@ -120,6 +129,12 @@ def render(
     rendering = None
     if alone is None:
         rendering = _Rendering(shot, edits, mode, numbers, depth, device, quality, values)
+        if remove:
+            rendering.removal = Removal(shot, remove, edits, values, grow)
+        if unseen:
+            mattes = [frame_path(str(unseen), named[t]) for t in numbers]
+            check_output(shot, mattes, named_edits(edits))
+            rendering.mattes = dict(zip(numbers, mattes, strict=True))
     remove_temporaries_of([*files, rendered_path(out)])
     with writing_if_inside(out, shot.folder, "nvd render", progress):
         if rendering is None:
@@ -133,6 +148,8 @@ def render(
         else:
             unchanged = 0
             _write_in_order(rendering.frames(numbers), numbers, named, writer, progress)
+    if rendering is not None:
+        rendering.tell(progress)
     seconds = round(time.perf_counter() - started, 3)
     return {
         "frames": len(numbers),
@@ -272,6 +289,9 @@ class _Rendering:
             self._kernel = over_frame(self._kernel, clip.is_linear)
         named = {name: textures[n] for n, name in enumerate(self._names)}
         self._reach = ChangedFrames(shot, named, numbers, values)
+        self.removal: Removal | None = None
+        self.mattes: dict[int, Path] = {}
+        """of each frame where the matte of what was never seen goes"""
         self._settings = {
             "program": __version__,
             "rendering": RENDERING,
@@ -286,6 +306,8 @@ class _Rendering:
 
     def key(self, t: int, out: Path) -> str | None:
         """Equal keys mean equal images; None where nothing is known."""
+        if self.removal is not None:
+            return None
         return self._reach.key(t, self._settings | {"out": out.name})
 
     def is_copy(self, t: int, out: Path) -> bool:
@@ -310,7 +332,11 @@ class _Rendering:
         return with_overscan(whole, read_stored_frame(self._shot, t), frame)
 
     def _changes(self, t: int) -> bool:
-        return self._mode == "full" or (bool(self._names) and self._reach.shows(t))
+        return (
+            self._mode == "full"
+            or self.removal is not None
+            or (bool(self._names) and self._reach.shows(t))
+        )
 
     def frames(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
         """The frames `numbers` as the clip stores them, in any order, as often as they are named.
@@ -324,7 +350,8 @@ class _Rendering:
         def source(t: int) -> np.ndarray:
             return frame_at_depth(self._shot, t, self._depth)
 
-        maps = iter_maps(self._shot, [t for t in numbers if t in changed], self._names)
+        names = self._shot.names if self.removal is not None else self._names
+        maps = iter_maps(self._shot, [t for t in numbers if t in changed], names)
         with closing(maps), closing(in_order(source, numbers)) as frames:
             for t, frame in zip(numbers, frames, strict=True):
                 if t in changed:
@@ -333,6 +360,32 @@ class _Rendering:
 
     def _kernel_of(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
         """What turns the frame `t` into the edited one, by its maps, which are used up."""
+        if self.removal is not None:
+            return self._without_objects(maps, t)
+        return self._painted(maps, t)
+
+    def _without_objects(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
+        """The same with objects removed; `maps` are of all layers."""
+        own = [self._shot.names.index(name) for name in self._names]
+        painted: Callable[[np.ndarray], np.ndarray] = _unchanged
+        if own:  # copies, of which the values are laid
+            used = FrameMaps(maps.uva[own], maps.residual[own], maps.added)
+            painted = self._painted(used, t)
+        change, unseen = self.removal.over(painted, maps, t)
+        if t in self.mattes:
+            write_image(self.mattes[t], to_integers(unseen[..., None], np.dtype(np.uint8)))
+        return change
+
+    def tell(self, progress: Progress) -> None:
+        """Say what the clip never saw of the background behind what was removed."""
+        shares = self.removal.unseen_share if self.removal is not None else []
+        if shares and np.mean(shares) > UNSEEN:
+            progress.caution(
+                f"the clip never shows {np.mean(shares):.0%} of what is behind: it is filled "
+                f"smoothly; paint it on the layer {self._shot.names[-1]}"
+            )
+
+    def _painted(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
         kernel: Callable[..., np.ndarray] = self._kernel
         if self._shows_frame:
             kernel = partial(kernel, rest=uncovered(maps))  # before anything is made invisible
@@ -346,13 +399,9 @@ class _Rendering:
                 yield working_colours(frame, picture)
 
 
+def _unchanged(frame: np.ndarray) -> np.ndarray:
+    return frame
+
+
 def _with_maps(kernel: Kernel, maps: FrameMaps, frame: np.ndarray) -> np.ndarray:
     return kernel(frame, maps)
-
-
-def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
-    """Every layer's texture by its number, edited where `paths` has an image for it."""
-    return {
-        n: load_edit(shot, name, paths[name]).full if name in paths else load_texture(shot, name)
-        for n, name in enumerate(shot.names)
-    }

@@ -8,11 +8,14 @@ import bpy
 import pytest
 
 from blender_addon import headless
+from blender_addon.blender import compat
 from blender_addon.decompose import job as decompose_jobs
 from blender_addon.decompose import refine_job
 from blender_addon.decompose.opening import open_result
 from blender_addon.jobs.runner import runner
 from blender_addon.shot import painting, shots
+from blender_addon.strip import render_job, strips
+from blender_addon.ui import panel_layers
 
 pytestmark = pytest.mark.usefixtures("extension")
 
@@ -99,3 +102,33 @@ def test_without_a_window(entry, tmp_path, capsys):
     assert headless.main(words) == 0
     result = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
     assert result["folder"] == str(out) and (out / "manifest.json").is_file()
+
+
+def test_an_object_is_removed_to_a_strip_of_its_own(entry, tiny_job, tmp_path, monkeypatch, engine):
+    for module in (render_job, panel_layers):
+        monkeypatch.setattr(module, "find_engine", lambda: _Engine(engine.PYTHON), raising=False)
+    monkeypatch.setattr(render_job, "jobs_folder", lambda: tmp_path / "jobs")
+    scene = bpy.context.scene
+    entry.active_layer = 0
+    for _ in range(2):  # pressed again it renews its strip
+        assert bpy.ops.nvd.clean_plate() == {"FINISHED"}
+        job = runner.queue.jobs[-1]
+        tiny_job.tick_until(lambda job=job: job.ended, runner.tick)
+        assert job.state == "done", job.full_log()
+    (strip,) = compat.strips(scene)
+    assert strip.name == "take without disc" and len(strip.elements) == entry.frames
+    folder = entry.path / "render" / "without_disc"
+    assert Path(bpy.path.abspath(strip.directory)).resolve() == folder.resolve()
+    assert (folder / "00003.png").read_bytes() != (entry.path / "frames/00003.png").read_bytes()
+    painted = strips.render_to_strip(entry, scene, engine.PYTHON)
+    assert painted.name == "take painted" and len(compat.strips(scene)) == 2
+    entry.active_layer = len(entry.layers) - 1
+    with pytest.raises(RuntimeError, match="nothing lies behind"):
+        bpy.ops.nvd.clean_plate()
+
+
+def test_removed_without_a_window(entry, tmp_path):
+    words = ["render", str(entry.path), "--out", str(tmp_path / "out/%05d.png"), "--remove", "disc"]
+    assert headless.main(words) == 0
+    assert len(list((tmp_path / "out").glob("0*.png"))) == entry.frames
+    assert headless.main([*words, "--through", "compositor"]) == 2

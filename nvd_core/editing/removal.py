@@ -1,0 +1,202 @@
+"""Objects taken out of the picture: behind them the background shows, as painted and lit.
+
+The networks know which place of the background's texture lies behind an object. What light falls
+there at that time they can only guess, so the light around the hole is continued smoothly into it.
+So is the difference between the background as learned and the plate, which is a little off in
+colour. What the clip never saw is filled smoothly, as the texture is, and marked in a matte.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from nvd_core.baking.coverage import fill_unseen
+from nvd_core.editing.camera import texture_frames, trained_model
+from nvd_core.editing.clean_plate import uncover
+from nvd_core.editing.edits import (
+    display_colours,
+    edit_paths,
+    load_edit,
+    load_texture,
+    read_texture,
+)
+from nvd_core.editing.kernel_torch import composed, lookup, to_device
+from nvd_core.media.images import decode_srgb, encode_srgb, to_float, to_integers
+from nvd_core.media.sequences import is_pattern
+from nvd_core.runtime.errors import NvdError
+from nvd_core.shot.maps import FrameMaps
+from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import Values, relight
+
+LINES_A_PIXEL = 200
+"""by itself the hole is grown by a pixel for so many of the picture's lines"""
+FAINTEST = 1 / 64
+"""alpha of an object above which a pixel is a part of it"""
+MOST_GROWN = 256
+_SURE = 0.98
+"""alpha of the background above which the plate shows nothing else"""
+_MARGIN = 32
+"""pixels around the hole that are looked at"""
+
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+def check_removal(
+    shot: Shot,
+    remove: Sequence[str],
+    grow: int | None,
+    unseen: Path | str | None,
+    layer: str | None,
+) -> None:
+    """NvdError where the words about objects to be removed do not go together."""
+    if not remove and (unseen or grow is not None):
+        raise NvdError(
+            "--grow and --unseen are about objects that are removed, and none is",
+            expected=f"--remove with one of {', '.join(shot.names[:-1])}",
+            remedy="name the objects, or leave these options out",
+        )
+    if remove and layer:
+        raise NvdError(
+            f"{layer} is rendered alone: nothing is removed from before it",
+            remedy="leave out --layer or --remove",
+        )
+    if grow is not None and not 0 <= grow <= MOST_GROWN:
+        raise NvdError(
+            "the hole cannot be grown by that",
+            expected=f"0 to {MOST_GROWN} pixels",
+            found=str(grow),
+            remedy="correct --grow",
+        )
+    if unseen and not is_pattern(unseen):
+        raise NvdError(
+            f"{unseen} is no pattern for images",
+            expected="a name such as unseen/%05d.png",
+            remedy="correct --unseen",
+        )
+
+
+class Removal:
+    """Takes the objects `names` out of frames. NvdError where there are no networks to ask."""
+
+    def __init__(
+        self,
+        shot: Shot,
+        names: Sequence[str],
+        edits: dict[str, Path] | None,
+        values: Values,
+        grow: int | None = None,
+    ) -> None:
+        """`grow`: pixels that the hole is wider than the objects, and as many again to fade."""
+        self._shot, self._values = shot, values
+        self._removed = [shot.names.index(shot.layer(name).name) for name in names]
+        background = len(shot.names) - 1
+        if background in self._removed:
+            raise NvdError(
+                "the background cannot be removed: nothing lies behind it",
+                expected=f"one of {', '.join(shot.names[:-1])}",
+                found=shot.names[-1],
+                remedy="name an object",
+            )
+        self._kept = [n for n in range(background) if n not in self._removed]
+        clip = shot.manifest.clip
+        self._grow = max(2, round(clip.height / LINES_A_PIXEL)) if grow is None else grow
+        self._model = trained_model(shot)
+        if self._model.kind == "additive":
+            raise NvdError(
+                f"{shot.folder} has light that is added to all layers at once",
+                expected="light that multiplies (the setting residual: multiplicative)",
+                remedy="decompose with the default settings to remove objects",
+            )
+        self._layout = texture_frames(shot)[-1]
+        self._name = shot.names[-1]
+        path = edit_paths(shot, edits or {}).get(self._name)
+        learned = read_texture(shot, self._name)
+        texture = load_edit(shot, self._name, path).full if path else load_texture(shot, self._name)
+        self._textures = to_device({0: np.ascontiguousarray(texture)}, torch.device("cpu"))
+        alpha = display_colours(learned)[1]
+        never = np.zeros((*learned.shape[:2], 1), np.float32) if alpha is None else 1 - alpha
+        self._never = torch.from_numpy(np.ascontiguousarray(never))
+        self.unseen_share: list[float] = []
+        """of each frame rendered with something removed: what part of the hole no frame saw"""
+
+    def over(self, change: Change, maps: FrameMaps, t: int) -> tuple[Change, np.ndarray]:
+        """What follows `change` in frame `t`, and where the clip never saw the background.
+
+        `maps` are of all layers, as they stand in the folder; they are used up. The second is
+        float32 [H, W], 0 to 1.
+        """
+        hole = self._hole(maps)
+        unseen = np.zeros(hole.shape, np.float32)
+        if not hole.any():
+            return change, unseen
+        box = _box(hole, _MARGIN + 2 * self._grow)
+        behind = FrameMaps(maps.uva[-1:], maps.residual[-1:])
+        sure = behind.uva[0, ..., 2] > _SURE
+        uncover(behind, self._model, self._layout, t, hole > 0)
+        cut = FrameMaps(behind.uva[(slice(None), *box)], behind.residual[(slice(None), *box)])
+        if sure[box].any():
+            fill_unseen(cut.residual[0], sure[box])
+        relight(cut.residual[0], self._values.at(self._name, t)[1])
+        clean = composed(cut, self._textures).numpy()
+        u, v = (torch.from_numpy(np.ascontiguousarray(cut.uva[0, ..., n])) for n in (0, 1))
+        never = lookup(self._never, u, v)[..., 0].numpy()
+        share = hole[box]
+        unseen[box] = never * share
+        self.unseen_share.append(float(unseen.sum() / hole.sum()))
+        sure = sure[box] & (share == 0)
+        linear = self._shot.manifest.clip.is_linear
+
+        def fill(frame: np.ndarray) -> np.ndarray:
+            changed = change(frame)
+            return _filled(changed, box, clean, share, sure, linear)
+
+        return fill, unseen
+
+    def _hole(self, maps: FrameMaps) -> np.ndarray:  # float32 [H, W]
+        """How much of each pixel is to be the background: whole to `grow` pixels off an object."""
+        alpha = maps.uva[..., 2]
+        shown = alpha[self._removed].sum(0) > FAINTEST
+        if not shown.any():
+            return np.zeros(shown.shape, np.float32)
+        far = cv2.distanceTransform((~shown).astype(np.uint8), cv2.DIST_L2, 5)
+        hole = (1 - (far - self._grow) / max(self._grow, 1)).clip(0, 1).astype(np.float32)
+        kept = alpha[self._kept].sum(0).clip(0, 1) if self._kept else np.float32(0)
+        return hole * (1 - kept)
+
+
+def _box(hole: np.ndarray, margin: int) -> tuple[slice, slice]:
+    """Rows and columns of what is not 0, with a margin."""
+    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+    down, across = (
+        slice(max(int(at[0]) - margin, 0), int(at[-1]) + 1 + margin) for at in (rows, columns)
+    )
+    return down, across
+
+
+def _filled(
+    frame: np.ndarray,  # [H, W, 3]
+    box: tuple[slice, slice],
+    clean: np.ndarray,  # float32 [h, w, 3], display-encoded
+    share: np.ndarray,  # float32 [h, w]
+    sure: np.ndarray,  # bool [h, w]: here the frame shows the background alone
+    linear: bool,
+) -> np.ndarray:
+    """The frame with the background in the hole; other pixels keep their values, bit for bit."""
+    part = frame[box]
+    integers = frame.dtype.kind == "u"
+    display = to_float(part) if integers else encode_srgb(part) if linear else part
+    display = display.astype(np.float32)
+    if sure.any():
+        off = np.where(sure[..., None], display - clean, 0).astype(np.float32)
+        clean = clean + fill_unseen(off, sure)
+    mixed = display + share[..., None] * (clean - display)
+    if integers:
+        made = to_integers(mixed.clip(0, 1), frame.dtype)
+    else:
+        made = (decode_srgb(mixed) if linear else mixed).astype(frame.dtype)
+    result = frame.copy()
+    result[box] = np.where(share[..., None] > 0, made, part)
+    return result
