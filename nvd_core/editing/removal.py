@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import torch
 
-from nvd_core.baking.coverage import fill_unseen
 from nvd_core.editing.camera import texture_frames, trained_model
 from nvd_core.editing.clean_plate import uncover
 from nvd_core.editing.edits import (
@@ -36,6 +35,11 @@ LINES_A_PIXEL = 200
 FAINTEST = 1 / 64
 """alpha of an object above which a pixel is a part of it"""
 MOST_GROWN = 256
+CELLS = 64
+"""along the longer side of the grid on which light and colour are continued"""
+LEAST_WEIGHT = 0.05
+"""share of a cell that has to be known"""
+ROUNDS = 40
 _SURE = 0.98
 """alpha of the background above which the plate shows nothing else"""
 _MARGIN = 32
@@ -138,7 +142,8 @@ class Removal:
         uncover(behind, self._model, self._layout, t, hole > 0)
         cut = FrameMaps(behind.uva[(slice(None), *box)], behind.residual[(slice(None), *box)])
         if sure[box].any():
-            fill_unseen(cut.residual[0], sure[box])
+            light = continued(cut.residual[0], sure[box])
+            np.copyto(cut.residual[0], light, where=~sure[box][..., None])
         relight(cut.residual[0], self._values.at(self._name, t)[1])
         clean = composed(cut, self._textures).numpy()
         u, v = (torch.from_numpy(np.ascontiguousarray(cut.uva[0, ..., n])) for n in (0, 1))
@@ -190,8 +195,7 @@ def _filled(
     display = to_float(part) if integers else encode_srgb(part) if linear else part
     display = display.astype(np.float32)
     if sure.any():
-        off = np.where(sure[..., None], display - clean, 0).astype(np.float32)
-        clean = clean + fill_unseen(off, sure)
+        clean = clean + continued(display - clean, sure)
     mixed = display + share[..., None] * (clean - display)
     if integers:
         made = to_integers(mixed.clip(0, 1), frame.dtype)
@@ -200,3 +204,39 @@ def _filled(
     result = frame.copy()
     result[box] = np.where(share[..., None] > 0, made, part)
     return result
+
+
+def continued(values: np.ndarray, known: np.ndarray) -> np.ndarray:  # float32 [h, w, C]
+    """A membrane over `values` [h, w, C]: held by those that are `known`, level in between.
+
+    Solved coarse to fine on grids of up to CELLS cells. (Pull-push would let a single dark pixel at
+    the border darken the middle.)
+    """
+    height, width = known.shape
+    step = max(height, width) / CELLS
+    grid = max(round(width / max(step, 1)), 1), max(round(height / max(step, 1)), 1)
+    weight = known.astype(np.float32)[..., None]
+    sums = cv2.resize(np.dstack([values * weight, weight]), grid, interpolation=cv2.INTER_AREA)
+    solved = _membrane(sums[..., :-1], sums[..., -1:])
+    solved = cv2.resize(solved, (width, height), interpolation=cv2.INTER_LINEAR)
+    return solved.reshape(values.shape).astype(np.float32)
+
+
+def _membrane(sums: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Solution on a grid of weighted sums [h, w, C] and their weights [h, w, 1]."""
+    means = sums / np.maximum(weight, 1e-6)
+    held = weight > LEAST_WEIGHT
+    height, width = held.shape[:2]
+    if min(height, width) <= 2 or held.all():
+        everywhere = sums.sum((0, 1)) / max(float(weight.sum()), 1e-6)
+        return np.where(held, means, everywhere)
+    half = (width + 1) // 2, (height + 1) // 2
+    coarse = cv2.resize(np.dstack([sums, weight]), half, interpolation=cv2.INTER_AREA)
+    start = _membrane(coarse[..., :-1], coarse[..., -1:])
+    start = cv2.resize(start, (width, height), interpolation=cv2.INTER_LINEAR)
+    solved = np.where(held, means, start.reshape(means.shape))
+    for _ in range(ROUNDS):
+        around = np.pad(solved, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        level = around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]
+        solved = np.where(held, means, level / 4)
+    return solved
