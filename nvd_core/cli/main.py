@@ -188,6 +188,7 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         masks=[[n, p if wanted_class(p) else _absolute_mask(p)] for n, p in parsed.mask],
         frames=list(parsed.frames) if parsed.frames else None,
         height=parsed.height,
+        plate_height=parsed.plate_height,
         device=parsed.device,
         seed=parsed.seed,
         missing=parsed.missing,
@@ -398,7 +399,18 @@ def _parser() -> argparse.ArgumentParser:
         help="what is 1 of an input space of HDR displays (PQ, HLG): by itself 100, as "
         "OpenColorIO has it; Blender takes 203",
     )
-    decompose.add_argument("--height", type=whole(16, 16384), help="working height in pixels")
+    decompose.add_argument(
+        "--height",
+        type=whole(16, 16384),
+        help="how finely the clip is looked at, in lines: fewer are faster; what is delivered "
+        "keeps the source's size",
+    )
+    decompose.add_argument(
+        "--plate-height",
+        type=whole(16, 16384),
+        metavar="HEIGHT",
+        help="lines of the frames that are delivered; by itself the source's",
+    )
     decompose.add_argument(
         "--preset", choices=("draft", "fast", "fine", "paper"), help="default: fast"
     )

@@ -14,6 +14,7 @@ from msgspec import Meta
 
 import nvd_core
 from nvd_core.media import primaries
+from nvd_core.media.analysis import AnalysisSize
 from nvd_core.media.conversion import known_in
 from nvd_core.media.numbering import from_text
 from nvd_core.media.picture import PLAIN, Picture, as_json
@@ -30,7 +31,7 @@ from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, rate_fits
 from nvd_core.runtime.sizes import MOST_PIXELS as MOST_IN_IMAGE
 
 SCHEMA = "nvd.decomposition"
-VERSION = 3
+VERSION = 4
 MANIFEST = "manifest.json"
 JOB = "job.json"
 FIRST_FRAMES = 2**31 - 1
@@ -54,7 +55,12 @@ def _with_numbers(value: dict) -> dict:
     return value | {"clip": clip | {"numbers": None}} if isinstance(clip, dict) else value
 
 
-UPGRADES: dict[int, Callable[[dict], dict]] = {1: _with_picture, 2: _with_numbers}
+def _as_it_is(value: dict) -> dict:
+    """Version 3 knew no plates that are larger than what was looked at."""
+    return value
+
+
+UPGRADES: dict[int, Callable[[dict], dict]] = {1: _with_picture, 2: _with_numbers, 3: _as_it_is}
 """by the version that they read: functions from a manifest's JSON to that of the next version"""
 
 _ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
@@ -77,6 +83,17 @@ class ClipRecord:
     picture: Picture = PLAIN
     numbers: Annotated[str, Meta(max_length=MOST_TEXT)] | None = None
     timeline: Timeline | None = field(default=None, metadata=OPTIONAL)
+    analysis: AnalysisSize | None = field(default=None, metadata=OPTIONAL)
+
+    @property
+    def looked_at(self) -> AnalysisSize:
+        """The size that the networks count in: the plate's own, or smaller."""
+        return self.analysis or AnalysisSize(self.width, self.height)
+
+    @property
+    def analysis_pixel(self) -> float:
+        """How many of the plate's pixels are as wide as one that was looked at: 1 or more."""
+        return self.height / self.looked_at.height
 
     @property
     def is_linear(self) -> bool:
@@ -143,6 +160,8 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     value["clip"]["picture"] = as_json(manifest.clip.picture)
     if manifest.clip.timeline is None:
         del value["clip"]["timeline"]
+    if manifest.clip.analysis is None:
+        del value["clip"]["analysis"]
     if manifest.garbage is None:
         del value["garbage"]
     _check(_read(value, "the new manifest"), folder)
@@ -222,6 +241,9 @@ def _check(manifest: Manifest, folder: Path) -> None:
     size = clip.width * clip.height
     most = f"a size of {MOST_IN_IMAGE} pixels at the most"
     _require(size <= MOST_IN_IMAGE, folder, "clip.width", most, size)
+    small = clip.looked_at
+    fits = small.width <= clip.width and small.height <= clip.height
+    _require(fits, folder, "clip.analysis", "a size within the clip's", small)
     for n, layer in enumerate(manifest.layers):
         size = layer.texture_width * layer.texture_height
         _require(size <= MOST_IN_IMAGE, folder, f"layers[{n}].texture_width", most, size)
