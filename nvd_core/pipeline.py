@@ -280,7 +280,8 @@ def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) 
     layers = bake(trainer.model, folder, settings, depth, clip_colours, progress, garbage, plate)
     make_durable(*(folder / part for part in ("maps", "textures", "edits")))
     stages.seconds["baking"] = round(time.monotonic() - begun, 1)
-    write_manifest(folder, _manifest(info, layers, cautions, manifest_path(garbage)))
+    manifest = _manifest(info, layers, cautions, manifest_path(garbage))
+    write_manifest(folder, replace(manifest, texture_size=settings.texture_size))
     return {
         "folder": str(folder),
         "layers": trainer.model.names,

@@ -86,7 +86,7 @@ def bake(
     """
     frames = model.shape.frames
     progress.stage("survey", frames)
-    layout = survey(model, settings.texels_per_pixel, progress, garbage)
+    layout = survey(model, settings.texels_per_pixel * settings.texture_size, progress, garbage)
     texels_per_unit = [frame.texels_per_unit for frame in layout]
     shown, matte_of = model, partial(_matte, garbage)
     if plate is not None:

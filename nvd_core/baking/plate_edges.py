@@ -11,15 +11,15 @@ network's alpha stays.
 import cv2
 import numpy as np
 
-REACH = 3.0
+REACH = 4.0
 """half the side of a window, in pixels of the analysis: what the networks' ramps are wide"""
 SOFT = 0.02
 """alpha from which, and up to 1 less it, an edge is soft; sharper ones are not touched"""
 AROUND = 1.0
 """pixels of the analysis beyond a soft edge within which the network's alpha comes back"""
-SMOOTH = 3e-4
+SMOOTH = 2e-4
 """variance of colour, 0 to 1 a channel, that counts as none: noise of the plate"""
-SURE = 4
+SURE = 8
 """power of 2 alpha - 1 by which a pixel counts"""
 LEAST_SURE = 1e-3
 TILE = 384
@@ -100,7 +100,7 @@ def _guided(alpha: np.ndarray, guide: np.ndarray, reach: int) -> tuple[np.ndarra
         levels.append(level - (slope * own).sum(-1))
         explained = explained + (slope * along).sum(-1)
         varied = varied + mean(sure * layer * layer) / total - level * level
-    trust = (explained / np.maximum(varied, 1e-4)).clip(0, 1) ** 2
+    trust = (explained / np.maximum(varied, 1e-4)).clip(0, 1)
     weight = mean(trust) + 1e-6
     found = [
         ((mean(trust[..., None] * slope) * guide).sum(-1) + mean(trust * level)) / weight

@@ -41,7 +41,7 @@ class _MappingInPlatePixels(_InPlatePixels):
     @property
     def pixels_per_unit(self) -> float:
         """Pixels of the plate in one unit of texture coordinate."""
-        return self.field.pixels_per_unit / min(self.share)
+        return float(self.field.pixels_per_unit) / min(self.share)
 
 
 class _AlphaInPlatePixels(_InPlatePixels):
@@ -65,6 +65,6 @@ def at_plate(model: LayeredVideo, height: int, width: int) -> LayeredVideo:
     view._modules = dict(model._modules)  # copy.copy shares it
     view.shape = ClipShape(frames, height, width)
     view.mappings = nn.ModuleList(_MappingInPlatePixels(m, share) for m in model.mappings)
-    view.alpha = _AlphaInPlatePixels(model.alpha, share)
+    view._modules["alpha"] = _AlphaInPlatePixels(model.alpha, share)
     view.plate_scale = 1 / max(share)
     return view

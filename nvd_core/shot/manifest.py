@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
@@ -63,6 +63,8 @@ def _as_it_is(value: dict) -> dict:
 UPGRADES: dict[int, Callable[[dict], dict]] = {1: _with_picture, 2: _with_numbers, 3: _as_it_is}
 """by the version that they read: functions from a manifest's JSON to that of the next version"""
 
+TextureSize = Literal[1, 2, 4]
+"""how many times the textures are larger than the size that was looked at asks for"""
 _ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
 _LONGEST_NAME = 255
 _AGAIN = "make the folder again with `nvd decompose`"
@@ -123,6 +125,7 @@ class Manifest:
     frames: str = "frames/%05d.png"
     maps: str = "maps/%05d.exr"
     garbage: str | None = field(default=None, metadata=OPTIONAL)
+    texture_size: TextureSize = field(default=1, metadata=OPTIONAL)
     program: str = field(default_factory=lambda: nvd_core.__version__)
     schema: str = SCHEMA
     version: int = VERSION
@@ -164,6 +167,8 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
         del value["clip"]["analysis"]
     if manifest.garbage is None:
         del value["garbage"]
+    if manifest.texture_size == 1:
+        del value["texture_size"]
     _check(_read(value, "the new manifest"), folder)
     write_json(inside(folder, MANIFEST), value, durable=True)
 
