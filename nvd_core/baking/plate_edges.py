@@ -22,6 +22,8 @@ SMOOTH = 2e-4
 SURE = 8
 """power of 2 alpha - 1 by which a pixel counts"""
 LEAST_SURE = 1e-3
+CHANCE = 0.7
+"""share of alpha's variance that colours of a textured window explain by chance"""
 TILE = 384
 """side of what is worked on at a time, pixels: memory stays small whatever the plate's size"""
 
@@ -100,7 +102,8 @@ def _guided(alpha: np.ndarray, guide: np.ndarray, reach: int) -> tuple[np.ndarra
         levels.append(level - (slope * own).sum(-1))
         explained = explained + (slope * along).sum(-1)
         varied = varied + mean(sure * layer * layer) / total - level * level
-    trust = (explained / np.maximum(varied, 1e-4)).clip(0, 1)
+    explained = explained / np.maximum(varied, 1e-4)
+    trust = ((explained - CHANCE) / (1 - CHANCE)).clip(0, 1)
     weight = mean(trust) + 1e-6
     found = [
         ((mean(trust[..., None] * slope) * guide).sum(-1) + mean(trust * level)) / weight

@@ -33,13 +33,13 @@ def frame_layers_by_nodes(
 
     texels_per_unit: density of each layer's texture, texels for 1 of the networks' coordinates.
     Of a plate larger than the analysis, the networks are asked at most about once a pixel of the
-    analysis: so it costs them no more.
+    analysis, and twice along each side at edges of alpha: so it costs them little more.
     """
     height, width = model.shape.height, model.shape.width
     finest = _finest(model)
     everywhere = np.ones((height, width), bool)
     step = _step(model.alpha.grid, max(height, width), finest, ALPHA_CELLS)
-    found = sampled(_alpha(model, t), everywhere, ALPHA, step, STEEP, finest)
+    found = sampled(_alpha(model, t), everywhere, ALPHA, step, STEEP, max(finest // 2, 1))
     alpha = np.ascontiguousarray(np.moveaxis(found[:height, :width], 2, 0))
     alpha[alpha < TRANSPARENT] = 0
     alpha /= alpha.sum(0)
