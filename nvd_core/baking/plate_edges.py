@@ -22,7 +22,7 @@ SMOOTH = 2e-4
 SURE = 8
 """power of 2 alpha - 1 by which a pixel counts"""
 LEAST_SURE = 1e-3
-CHANCE = 0.7
+CHANCE = 0.85
 """share of alpha's variance that colours of a textured window explain by chance"""
 TILE = 384
 """side of what is worked on at a time, pixels: memory stays small whatever the plate's size"""
