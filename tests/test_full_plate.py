@@ -1,6 +1,7 @@
 """A clip that is looked at smaller than it is delivered: frames, maps and edges are the plate's."""
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from nvd_core.editing.camera import render_camera
 from nvd_core.editing.camera_path import Key
 from nvd_core.editing.plate import read_stored_frame
 from nvd_core.editing.render import render, render_frames
+from nvd_core.editing.texture_size import resize_textures
 from nvd_core.evaluation.report import evaluate
 from nvd_core.fields.inference import frame_layers
 from nvd_core.fields.node_layers import frame_layers_by_nodes
@@ -383,3 +385,84 @@ def test_a_garbage_matte_is_of_the_plates_size(clip, tmp_path):
     assert np.allclose(maps.uva[:, matte[..., 0] == 0, 2].sum(0), 1, atol=1e-3)
     for frame, t in zip(render_frames(shot, mode="full"), range(2), strict=False):
         assert np.array_equal(frame[matte[..., 0] > 0], plate(t)[matte[..., 0] > 0])
+
+
+@pytest.fixture
+def copy(shot, tmp_path):
+    """A copy of the folder, with a green patch on the star."""
+    shutil.copytree(shot.folder, tmp_path / "copy.nvd")
+    path = tmp_path / "copy.nvd" / "edits" / "star.png"
+    edit = read_image(path).copy()
+    height, width = edit.shape[:2]
+    edit[height // 3 : height // 2, width // 3 : 2 * width // 3, :3] = (0, 255, 0)
+    write_image(path, edit)
+    return Shot.open(tmp_path / "copy.nvd")
+
+
+def painted(shot):
+    """Where the frames are green by paint, bool [T, H, W]."""
+    shown = np.stack(list(render_frames(shot))).astype(int)
+    return shown[..., 1] - np.stack([plate(t) for t in range(FRAMES_OF_CLIP)])[..., 1] > 30
+
+
+def test_larger_textures_are_sharper_and_keep_the_paint(copy):
+    before, green = evaluate(copy, page=False), painted(copy)
+    kept = {name: copy.edit_path(name).read_bytes() for name in copy.names}
+    old = {name: copy.edit_path(name) for name in copy.names}
+    facts = resize_textures(copy, 2)
+    large = Shot.open(copy.folder)
+    assert facts["size"] == large.manifest.texture_size == 2
+    for name in copy.names:
+        one, two = copy.layer(name), large.layer(name)
+        assert (two.texture_width, two.texture_height) == (
+            2 * one.texture_width,
+            2 * one.texture_height,
+        )
+        assert read_image(large.edit_path(name)).shape == read_image(large.texture_path(name)).shape
+        assert old[name].read_bytes() == kept[name], "what was painted before stays where it was"
+    after = evaluate(large, page=False)
+    assert after["psnr"] > before["psnr"] + 0.3
+    assert after["stretched_by_layer"] == before["stretched_by_layer"]
+    assert after["flicker_by_layer"] == before["flicker_by_layer"]
+    now = painted(large)
+    assert (now & green).sum() > 0.9 * (now | green).sum() > 50
+    same = read_image(large.edit_path("background")), read_image(large.texture_path("background"))
+    assert np.array_equal(*same)
+
+
+def test_there_and_back_again_uses_new_names(copy):
+    green = painted(copy)
+    for size in (2, 1, 2):
+        resize_textures(copy, size)
+    shot = Shot.open(copy.folder)
+    assert shot.layer("star").edit == "edits/star.x2-2.png"
+    assert resize_textures(shot, 2)["edits"]["star"] == "edits/star.x2-2.png"  # nothing to do
+    first = copy.layer("star")
+    assert shot.layer("star").texture_width == 2 * first.texture_width
+    now = painted(shot)
+    assert (now & green).sum() > 0.8 * (now | green).sum()
+
+
+def test_an_edit_painted_on_meanwhile_is_not_passed_over(copy):
+    class Painter(Progress):
+        def stage(self, name, *counts):
+            super().stage(name, *counts)
+            if name == "fit":
+                edit = read_image(copy.edit_path("background")).copy()
+                edit[0, 0] = 255 - edit[0, 0]
+                write_image(copy.edit_path("background"), edit)
+
+    files = {path.name for path in (copy.folder / "edits").iterdir()}
+    with pytest.raises(NvdError, match="meanwhile"):
+        resize_textures(copy, 2, Painter())
+    assert {path.name for path in (copy.folder / "edits").iterdir()} == files
+    assert Shot.open(copy.folder).manifest == copy.manifest
+
+
+def test_textures_of_several_sizes_may_be_asked_for_at_once(clip, shot, tmp_path):
+    folder = tmp_path / "shot.nvd"
+    decompose(folder, job_of(clip), settings(texture_size=2, iterations=5), Progress())
+    assert read_manifest(folder).texture_size == 2
+    with pytest.raises(NvdError, match="another job") as refused:
+        check_same(shot.folder, job_of(clip), settings(texture_size=2))
+    assert "texture_size: 1 there, 2 asked for" in refused.value.found

@@ -17,7 +17,7 @@ from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
 from nvd_core.baking.map_errors import MapErrors
 from nvd_core.baking.plate import Plate
 from nvd_core.baking.plate_edges import follow_plate
-from nvd_core.baking.texture_fit import fit_textures
+from nvd_core.baking.texture_fit import Seen, fit_textures
 from nvd_core.fields.inference import Edges, FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.node_layers import frame_layers_by_nodes
@@ -109,20 +109,41 @@ def bake(
             writer.write(t, _layer_maps(layers, layout, coverage, matte), layers.added)
             progress.update(t + 1)
     errors.save(folder)
+    seen_by = None if colours_of is None else partial(_seen, folder, shown, colours_of, matte_of)
+    images = made_textures(model, layout, coverage, seen_by, bit_depth, progress)
+    last = model.layers - 1
+    records = [
+        _write_texture(folder, name, image, n == last)
+        for n, (name, image) in enumerate(zip(model.names, images, strict=True))
+    ]
+    save_texture_boxes(folder, [(frame.low, frame.high) for frame in layout])
+    return records
+
+
+def made_textures(
+    model: LayeredVideo,
+    layout: list[TextureFrame],
+    coverage: Coverage,
+    seen_by: Seen | None,
+    bit_depth: int,
+    progress: Progress,
+) -> list[np.ndarray]:
+    """The textures [h, w, 4] of all layers, of 8 or 16 bits, as `layout` places them.
+
+    They are the networks', fitted to what `seen_by` yields of every frame, where it is given.
+    """
     progress.stage("textures", model.layers)
     colours = []
     for n, frame in enumerate(layout):
         colours.append(texture_colours(model, n, frame.low, frame.high, frame.width, frame.height))
         progress.update(n + 1)
-    if colours_of is not None:
-        seen_by = partial(_seen, folder, shown, colours_of, matte_of)
+    if seen_by is not None:
+        frames = model.shape.frames
         colours = fit_textures(colours, coverage.mixed(), seen_by, frames, progress)
-    records = []
-    for n, (name, seen) in enumerate(zip(model.names, coverage.seen(), strict=True)):
-        image = _to_integers(fill_unseen(colours[n], seen), seen, bit_depth)
-        records.append(_write_texture(folder, name, image, n == model.layers - 1))
-    save_texture_boxes(folder, [(frame.low, frame.high) for frame in layout])
-    return records
+    images = []
+    for n, seen in enumerate(coverage.seen()):
+        images.append(_to_integers(fill_unseen(colours[n], seen), seen, bit_depth))
+    return images
 
 
 def _edges(model: LayeredVideo, plate: Plate | None) -> Generator[Edges | None, None, None]:
