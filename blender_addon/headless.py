@@ -13,7 +13,7 @@ import bpy
 from .blender import compat
 from .blender.pixels import set_space
 from .blender.storage import jobs_folder
-from .decompose.job import DEVICES, MISSING, PRESETS, decompose_job, scene_rate
+from .decompose.job import DEVICES, MISSING, PRESETS, TEXTURE_SIZES, decompose_job, scene_rate
 from .decompose.prepare import prepare
 from .decompose.refine_job import next_version
 from .engine.find import find_engine, probe_command
@@ -86,6 +86,8 @@ def decompose(given, say: Say) -> dict:
             masks=[(name, Path(path).resolve()) for name, path in given.mask],
             frames=given.frames,
             height=given.height,
+            plate_height=given.plate_height,
+            texture_size=given.texture_size,
             mask_margin=given.mask_margin,
             preset=given.preset,
             device=given.device,
@@ -334,7 +336,9 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--missing", choices=MISSING, default="error")
         added.add_argument("--deinterlace", action="store_true")
         added.add_argument("--garbage", metavar="PATH|auto", help="mask of what is to be ignored")
-        added.add_argument("--height", type=int)
+        added.add_argument("--height", type=int, help="lines at which the clip is looked at")
+        added.add_argument("--plate-height", type=int, help="lines of what is rendered")
+        added.add_argument("--texture-size", type=int, choices=TEXTURE_SIZES, default=1)
         added.add_argument("--mask-margin", type=int, default=0, metavar="PIXELS")
         added.add_argument("--preset", choices=PRESETS, default="fast")
         added.add_argument("--device", choices=DEVICES, default="auto")

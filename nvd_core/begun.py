@@ -17,7 +17,7 @@ from nvd_core.settings import Settings, load_settings, to_dict
 JOB, SETTINGS, MANIFEST = "job.json", "settings.yaml", "manifest.json"
 ERROR_LOG, COLOUR = "nvd-error.log", "colour"
 _SAME = (
-    *("source", "masks", "frames", "height", "seed"),
+    *("source", "masks", "frames", "height", "plate_height", "seed"),
     *("missing", "rate", "count_at", "start", "deinterlace", "garbage"),
     *("input_space", "ocio", "hdr_white", "refines", "goes_on"),
 )
@@ -67,6 +67,10 @@ def check_same(folder: Path, job: Job, settings: Settings) -> Job:
     known = Job.load(folder)
     standing = _comparable(known, load_settings(inside(folder, SETTINGS)))
     asked = _comparable(job, settings)
+    own = (known.clip or {}).get("source_height")
+    for values in (standing, asked):  # the source's own height is the same as none
+        if values["plate_height"] == own:
+            values["plate_height"] = None
     differing = [k for k in standing | asked if standing.get(k) != asked.get(k)]
     if not differing:
         return known

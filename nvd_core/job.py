@@ -53,7 +53,7 @@ class Job(Declared):
     frames: Annotated[list[Frame], Meta(min_length=2, max_length=2)] | None = None
     """first and last source frame, counted from `start`; None: all"""
     height: Annotated[int, within(1, MOST_HEIGHT)] | None = None
-    """working height in pixels; None: the source's"""
+    """height in pixels at which the clip is looked at; None: the plate's"""
     device: Device = "auto"
     """auto, cpu or cuda"""
     seed: Annotated[int, within(0, MOST_SEED)] = 0
@@ -81,6 +81,9 @@ class Job(Declared):
     """the OpenColorIO configuration that has it, absolute path or ocio://; older files lack it"""
     hdr_white: Annotated[float, within(1, 10000)] | None = None
     """nits that are 1 of a space of HDR displays; None: OpenColorIO's 100; older files lack it"""
+    plate_height: Annotated[int, within(1, MOST_HEIGHT)] | None = None
+    """height of the frames that are kept and delivered; None: the source's; older files lack it:
+    there `height` is meant"""
     garbage: PathText | None = None
     """absolute path of the garbage matte, or auto; None: none; lacking where there is none"""
     refines: PathText | None = None
@@ -102,6 +105,7 @@ class Job(Declared):
             written = values.pop("schema", None), values.pop("version", None)
             if written != (SCHEMA, VERSION):
                 raise Unreadable(f"schema {shown(written[0], 40)} version {shown(written[1], 40)}")
+            values.setdefault("plate_height", values.get("height"))
             job = read(cls, values, JSON)
             _check(job)
             return job

@@ -16,12 +16,22 @@ import torch
 
 from nvd_core import __version__
 from nvd_core.baking.bake import bake
+from nvd_core.baking.plate import plate_of
 from nvd_core.begun import SETTINGS, check_free, check_same, is_begun, is_finished
 from nvd_core.editing.carry import carry_into
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.saved_model import copy_architecture, load_model, save_architecture
 from nvd_core.job import Job
-from nvd_core.media.clip import OVERSCAN, Clip, ClipInfo, Reading, import_clip, open_clip
+from nvd_core.media.clip import (
+    OVERSCAN,
+    Clip,
+    ClipInfo,
+    Reading,
+    frames_pattern,
+    import_clip,
+    open_clip,
+    resized,
+)
 from nvd_core.media.conversion import Conversion, known_in
 from nvd_core.media.images import write_image
 from nvd_core.media.input_space import input_space, says_nothing_new, space_of_file_rules
@@ -192,7 +202,7 @@ def _finished(folder: Path, progress: Progress) -> dict:
 def clip_of(job: Job, space: InputSpace | None = None) -> Clip:
     """The clip that a job is about, opened in a `space`; NvdError where it cannot be read."""
     frames = (job.frames[0], job.frames[1]) if job.frames else None
-    return open_clip(job.source, frames, job.height, _reading(job, space))
+    return open_clip(job.source, frames, job.height, _reading(job, space), job.plate_height)
 
 
 def _reading(job: Job, space: InputSpace | None) -> Reading:
@@ -259,10 +269,11 @@ def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) 
     for caution in cautions:
         progress.caution(caution)
     trainer = make_trainer(folder, job, settings)
-    if trainer.data.shape != (info.frames, info.height, info.width):
+    size = info.looked_at
+    if trainer.data.shape != (info.frames, size.height, size.width):
         raise NvdError(
             f"{folder / 'job.json'} and {work_folder(folder)} are of two different clips",
-            expected=f"{info.frames} frames of {info.width} x {info.height}",
+            expected=f"{info.frames} frames of {size.width} x {size.height}",
             found="{0} frames of {2} x {1}".format(*trainer.data.shape),
             remedy="remove the folder and run `nvd decompose` again",
         )
@@ -272,10 +283,12 @@ def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) 
     depth = 8 if info.bit_depth == 8 else 16
     clip_colours = trainer.data.frames if settings.fit_textures else None
     garbage = trainer.data.garbage
-    layers = bake(trainer.model, folder, settings, depth, clip_colours, progress, garbage)
+    plate = plate_of(folder, info, manifest_path(garbage)) if info.analysis else None
+    layers = bake(trainer.model, folder, settings, depth, clip_colours, progress, garbage, plate)
     make_durable(*(folder / part for part in ("maps", "textures", "edits")))
     stages.seconds["baking"] = round(time.monotonic() - begun, 1)
     manifest = _manifest(info, layers, cautions, manifest_path(garbage))
+    manifest = replace(manifest, texture_size=settings.texture_size)
     carried = carry_into(job.refines, Shot(folder, manifest), progress) if job.refines else {}
     write_manifest(folder, manifest)
     return {
@@ -385,7 +398,8 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
         masks_from_motion(work, progress)
         return
     sources = load_masks([tuple(mask) for mask in job.masks], info, job.mask_frames)
-    write_masks(sources, folder, info.frames, info.height, info.width, progress)
+    size = info.looked_at
+    write_masks(sources, folder, info.frames, size.height, size.width, progress)
     detector = _detector(job, settings)
     if detector:
         wanted = {n: wanted_class(s) for n, (_, s) in enumerate(job.masks) if sources[n] is None}
@@ -398,14 +412,17 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
     for n, (name, _) in enumerate(job.masks):
         detected = [] if sources[n] else [t for t in range(info.frames) if weights[n, t].any()]
         for t in detected or frames_of(sources[n], info.frames):
-            write_image(inside(folder, f"masks/{name}/{t:05d}.png"), masks[n, t, ..., None])
+            if detected or info.analysis is None:
+                mask = resized(np.array(masks[n, t]), info.width, info.height)
+            else:
+                mask = sources[n].read_both(t)[1]
+            write_image(inside(folder, f"masks/{name}/{t:05d}.png"), mask[..., None])
             release(masks, weights)
     if settings.mask_margin > 0:
         doubt_edges(work, settings.mask_margin, float(info.picture.aspect))
 
 
 def _manifest(info: ClipInfo, layers: list, cautions: list[str], garbage: str | None) -> Manifest:
-    suffix = "png" if info.encoding == "display" else "exr"
     clip = ClipRecord(
         source=info.source,
         first_frame=info.first_frame,
@@ -418,11 +435,12 @@ def _manifest(info: ClipInfo, layers: list, cautions: list[str], garbage: str | 
         picture=info.picture,
         numbers=info.numbers,
         timeline=info.timeline,
+        analysis=info.analysis,
     )
     return Manifest(
         program=__version__,
         clip=clip,
-        frames=f"frames/%05d.{suffix}",
+        frames=frames_pattern(info.encoding),
         maps="maps/%05d.exr",
         layers=layers,
         cautions=cautions,

@@ -93,8 +93,9 @@ def refined(
     if not job.goes_on:
         settings.iterations = steps or settings.iterations
         return job, settings
-    clip = old.manifest.clip
-    whole = automatic_steps(clip.frames * clip.height * clip.width) * settings.steps_factor
+    size = old.manifest.clip.looked_at
+    pixels = old.frames * size.height * size.width
+    whole = automatic_steps(pixels) * settings.steps_factor
     before = settings.iterations or round(whole)
     steps = steps or max(before // 2, 1)
     settings.iterations = 2 * steps  # begins in their middle: pipeline.start_step

@@ -225,7 +225,9 @@ class Settings(Declared):
     preview_seconds: Annotated[float, within(0, 1e9)] = 15.0
     """seconds between two preview pictures"""
     texels_per_pixel: Annotated[float, within(0.05, 16)] = 1.25
-    """density of the baked textures, texels for the clip's typical pixel"""
+    """density of the baked textures, texels for the typical pixel of the size that is looked at"""
+    texture_size: Literal[1, 2, 4] = 1
+    """how many times as wide and high the baked textures are: more hold more of a larger plate"""
     bake: Literal["nodes", "exact"] = "nodes"
     """nodes: the networks are asked where their fields bend, and what lies between is
     interpolated, within 0.025 texels and 1/255; exact: they are asked at every pixel"""

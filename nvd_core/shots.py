@@ -16,7 +16,6 @@ from msgspec import Meta
 from nvd_core.begun import is_begun
 from nvd_core.job import Frame, Job
 from nvd_core.media.numbering import counted_from
-from nvd_core.media.working import as_display_bytes, working_colours
 from nvd_core.pipeline import DECOMPOSE, clip_of, decompose
 from nvd_core.priors.cuts import find_cuts, shots_between
 from nvd_core.priors.masks import MaskSource, load_masks
@@ -112,7 +111,7 @@ def _find(job: Job, progress: Progress) -> list[_Shot]:
     masks = load_masks([(name, path) for name, path in job.masks], info)
     progress.stage("cuts", info.frames)
     with closing(clip.stored()) as stored:
-        frames = (as_display_bytes(working_colours(frame, info.picture)) for frame in stored)
+        frames = (clip.looked_at(frame) for frame in stored)
         cuts = find_cuts(frames, progress.update)
     number = counted_from(job.start, clip.source_numbers, info.source_frames)
     found = shots_between(cuts, info.frames)

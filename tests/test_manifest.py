@@ -8,6 +8,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
+from nvd_core.media.analysis import AnalysisSize
 from nvd_core.media.picture import InputSpace, Picture
 from nvd_core.media.timeline import Timeline
 from nvd_core.runtime.errors import NvdError
@@ -216,7 +217,7 @@ def described(kind):
     if kind in words:
         return words[kind]
     if get_origin(kind) is Literal:
-        return "string"
+        return "string" if isinstance(get_args(kind)[0], str) else "integer"
     arguments = get_args(kind)
     if arguments[-1] is not ...:
         return "[" + ", ".join(words[k] for k in arguments) + "]"
@@ -230,11 +231,12 @@ def test_docs_list_every_key_with_its_type():
         (ClipRecord, "clip."),
         (Picture, "clip.picture."),
         (InputSpace, "clip.picture.space."),
+        (AnalysisSize, "clip.analysis."),
         (Timeline, "clip.timeline."),
         (LayerRecord, "layers[]."),
     ):
         for key, kind in get_type_hints(record).items():
-            if kind not in (ClipRecord, Picture, InputSpace | None):
+            if kind not in (ClipRecord, Picture, InputSpace | None, AnalysisSize | None):
                 expected[prefix + key] = described(kind)
     expected["clip.timeline.at"] = "list of integers, or null"  # T + 1 of them, not 4
     documented = {row[0].strip("`"): row[1] for row in documented_rows("key")}

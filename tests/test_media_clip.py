@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from nvd_core.media.analysis import AnalysisSize
 from nvd_core.media.clip import import_clip, open_clip, resized
 from nvd_core.media.images import decode_srgb, encode_srgb, read_image, write_image
 from nvd_core.runtime.errors import Cancelled, NvdError
@@ -160,8 +161,9 @@ def test_resizing_averages_areas(dtype):
 
 def test_height_keeps_proportions_and_an_even_width(tmp_path):
     make_sequence(tmp_path, [np.zeros((480, 854, 3), np.uint8)] * 2)
-    info = open_clip(tmp_path, height=432).info
-    assert (info.width, info.height) == (768, 432)
+    info = open_clip(tmp_path, plate_height=432).info
+    assert (info.width, info.height, info.analysis) == (768, 432, None)
+    assert open_clip(tmp_path, height=432).info.looked_at == AnalysisSize(768, 432)
     assert (info.source_width, info.source_height) == (854, 480)
     with pytest.raises(NvdError, match="a height of 8") as caught:
         open_clip(tmp_path, height=8)
@@ -247,7 +249,7 @@ def test_a_full_disk_is_an_error_not_a_crash(tmp_path, monkeypatch):
 
 @pytest.mark.clips
 def test_a_real_clip_is_imported(tmp_path, clips):
-    clip = open_clip(clips / "bear" / "frames", frames=(10, 13), height=432)
+    clip = open_clip(clips / "bear" / "frames", frames=(10, 13), plate_height=432)
     import_clip(clip, tmp_path, Progress())
     array = np.load(tmp_path / "work" / "frames.npy", mmap_mode="r")
     assert array.shape == (4, 432, 768, 3)

@@ -246,12 +246,12 @@ def compare_whole(media_files, source, out):
         np.testing.assert_array_equal(own[name], values)
 
 
-def test_another_working_height_keeps_the_display_window_only_and_says_so(tmp_path, media_files):
+def test_another_plate_height_keeps_the_display_window_only_and_says_so(tmp_path, media_files):
     for t in range(2):
         channels = media_files.named(media_files.ramp(t))
         windows = (-8, -6, 0, 0, 32, 20)
         media_files.write_exr(tmp_path / "in" / f"{t}.exr", channels, windows=windows)
-    shot = media_files.shot_of(tmp_path / "in", tmp_path / "shot.nvd", height=16)
+    shot = media_files.shot_of(tmp_path / "in", tmp_path / "shot.nvd", plate_height=16)
     assert any("only the display window" in caution for caution in shot.manifest.cautions)
     render(shot, tmp_path / "out" / "%d.exr")
     spec = media_files.spec_of(tmp_path / "out" / "0.exr")

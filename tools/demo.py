@@ -24,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clip", help="movie, folder or pattern; default: the sample clip")
     parser.add_argument("--mask", help="the object's mask: sequence, movie, or one image")
-    parser.add_argument("--height", type=int, help="working height in pixels")
+    parser.add_argument("--height", type=int, help="lines at which the clip is looked at")
     parser.add_argument("--out", type=Path, default=ROOT / "demo_out", help="default: demo_out")
     arguments = parser.parse_args()
     engine = next(made for made in all_environments() if made.name == "engine")

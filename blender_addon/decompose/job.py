@@ -25,6 +25,7 @@ HDR_WHITE = 203
 PRESETS = ("draft", "fast", "fine", "paper")
 MISSING = ("error", "hold", "skip")
 DEVICES = ("auto", "cpu", "cuda")
+TEXTURE_SIZES = (1, 2, 4)
 
 
 def scene_rate(scene: bpy.types.Scene) -> str:
@@ -44,6 +45,8 @@ def decompose(
     masks: Sequence[tuple[str, str | Path]] = (),
     frames: tuple[int, int] | None = None,
     height: int | None = None,
+    plate_height: int | None = None,
+    texture_size: int = 1,
     mask_margin: int = 0,
     preset: str = "fast",
     device: str = "auto",
@@ -62,7 +65,9 @@ def decompose(
 
     source: movie, folder of images, or pattern such as shot.%04d.exr.
     masks: (name, path) an object, front to back; none: what moves is found by itself.
-    frames: first and last frame of the source, counted from 0. height: in pixels; the source's.
+    frames: first and last frame of the source, counted from 0. height: lines at which the clip is
+    looked at; all. plate_height: lines of the frames that are kept and rendered; the source's.
+    texture_size: 1, 2 or 4 times as wide and high as `height` asks for are the textures.
     mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
     space: a colour space and the OpenColorIO configuration (a file) that has it; None: what the
     source says. settings: a YAML file for the training. rate: frames a second, such as 25 or
@@ -79,6 +84,8 @@ def decompose(
         masks=masks,
         frames=frames,
         height=height,
+        plate_height=plate_height,
+        texture_size=texture_size,
         mask_margin=mask_margin,
         preset=preset,
         device=device,
@@ -103,6 +110,8 @@ def decompose_job(
     masks: Sequence[tuple[str, str | Path]] = (),
     frames: tuple[int, int] | None = None,
     height: int | None = None,
+    plate_height: int | None = None,
+    texture_size: int = 1,
     mask_margin: int = 0,
     preset: str = "fast",
     device: str = "auto",
@@ -132,7 +141,8 @@ def decompose_job(
             "open it, or choose another folder for the new one",
             "nvd.open_shot",
         )
-    for value, choices in ((preset, PRESETS), (device, DEVICES), (missing, MISSING)):
+    chosen = (preset, PRESETS), (device, DEVICES), (missing, MISSING), (texture_size, TEXTURE_SIZES)
+    for value, choices in chosen:
         if value not in choices:
             raise ValueError(f"expected one of {choices}, found {value!r}")
     words = ["decompose", source, "--out", out]
@@ -143,6 +153,10 @@ def decompose_job(
         words += [f"--frames={range_}"] if frames[0] < 0 else ["--frames", range_]
     if height:
         words += ["--height", height]
+    if plate_height:
+        words += ["--plate-height", plate_height]
+    if texture_size != 1:
+        words += ["--texture-size", texture_size]
     if mask_margin:
         words += ["--mask-margin", mask_margin]
     if space:

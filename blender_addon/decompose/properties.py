@@ -166,7 +166,23 @@ class NVD_PG_decompose(bpy.types.PropertyGroup):
         name="Height",
         min=0,
         subtype="PIXEL",
-        description="Working height in pixels; 0: that of the clip",
+        description="How finely the engine looks at the clip, in lines: fewer are faster. Paint, "
+        "maps and rendered frames keep the size of the plate. 0: all of its lines",
+    )
+    plate_height: IntProperty(
+        name="Plate Height",
+        min=0,
+        subtype="PIXEL",
+        description="Lines of the frames that are kept and rendered; 0: those of the clip",
+    )
+    texture_size: EnumProperty(
+        name="Texture Size",
+        items=[
+            ("1", "x1", "As large as Height asks for"),
+            ("2", "x2", "Twice as wide and high: for fine paint on a plate larger than Height"),
+            ("4", "x4", "Four times as wide and high"),
+        ],
+        description="How large the textures are that are painted on",
     )
     settings: StringProperty(
         name="Settings",

@@ -116,6 +116,8 @@ class NVD_OT_decompose(Reporting, bpy.types.Operator):
             [thing.to_object() for thing in own.objects],
             scene=scene,
             height=settings.height or None,
+            plate_height=settings.plate_height or None,
+            texture_size=int(settings.texture_size),
             mask_margin=own.mask_margin if own.objects else 0,
             layer=own.layer.strip(),
             preset=settings.preset,

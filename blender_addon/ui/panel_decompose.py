@@ -55,7 +55,7 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
         layout.label(text=said, icon="SEQUENCE")
         settings, own = scene.nvd_decompose, strip.nvd_decompose
         layout.prop(own, "out")
-        for name in ("preset", "settings", "device", "height"):
+        for name in ("preset", "settings", "device", "height", "plate_height", "texture_size"):
             layout.prop(settings, name)
         if shows_exr(strip):
             layout.prop(own, "layer")

@@ -4,20 +4,24 @@ The networks' texture square is cropped to what the clip covers, and sampled as 
 clip's own pixels ask for, so that no texel is wasted and no detail lost.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 
 from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
 from nvd_core.baking.map_errors import MapErrors
-from nvd_core.baking.texture_fit import fit_textures
-from nvd_core.fields.inference import FrameLayers, frame_layers, texture_colours
+from nvd_core.baking.plate import Plate
+from nvd_core.baking.plate_edges import follow_plate
+from nvd_core.baking.texture_fit import Seen, fit_textures
+from nvd_core.fields.inference import Edges, FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.node_layers import frame_layers_by_nodes
+from nvd_core.fields.plate_view import at_plate
 from nvd_core.fields.saved_model import save_texture_boxes
 from nvd_core.media.images import write_image
 from nvd_core.runtime.files import copy_file
@@ -70,50 +74,93 @@ def bake(
     clip: np.ndarray | None,
     progress: Progress,
     garbage: np.ndarray | None = None,
+    plate: Plate | None = None,
 ) -> list[LayerRecord]:
     """Write textures/, edits/ and maps/ into `folder`; returns the manifest's layers.
 
     `bit_depth` of the textures: 8 or 16. `clip` uint8 [T, H, W, 3], display-encoded, is what the
     textures are fitted to; None: they are the networks'. An edit that stands there is not touched.
-    In `garbage`, uint8 [1 or T, H, W], no layer shows, and no texel is seen or fitted.
+    In `garbage`, uint8 [1 or T, H, W], no layer shows, and no texel is seen or fitted. Crop and
+    size of the textures are those for the size that was looked at; where the `plate` is larger,
+    the maps are of its size, and its frames and its matte stand in for `clip` and `garbage`.
     """
     frames = model.shape.frames
     progress.stage("survey", frames)
-    layout = survey(model, settings.texels_per_pixel, progress, garbage)
+    layout = survey(model, settings.texels_per_pixel * settings.texture_size, progress, garbage)
     texels_per_unit = [frame.texels_per_unit for frame in layout]
-    errors = MapErrors(model, texels_per_unit)
+    shown, matte_of = model, partial(_matte, garbage)
+    if plate is not None:
+        shown, matte_of = at_plate(model, plate.height, plate.width), plate.matte
+    colours_of = (
+        None if clip is None else partial(streamed, clip) if plate is None else plate.colours
+    )
+    errors = MapErrors(shown, texels_per_unit)
     coverage = Coverage([(frame.width, frame.height) for frame in layout])
     progress.stage("maps", frames)
     with MapWriter(inside(folder, "maps"), model.names) as writer:
-        for t in range(frames):
+        for t, edges in enumerate(_edges(shown, plate)):
             if settings.bake == "exact":
-                layers = frame_layers(model, t)
+                layers = frame_layers(shown, t, edges=edges)
             else:
-                layers = frame_layers_by_nodes(model, t, texels_per_unit)
+                layers = frame_layers_by_nodes(shown, t, texels_per_unit, edges)
                 errors.add(t, layers)
-            matte = _matte(garbage, t)
+            matte = matte_of(t)
             hide_garbage(layers, matte)
             writer.write(t, _layer_maps(layers, layout, coverage, matte), layers.added)
             progress.update(t + 1)
     errors.save(folder)
+    seen_by = None if colours_of is None else partial(_seen, folder, shown, colours_of, matte_of)
+    images = made_textures(model, layout, coverage, seen_by, bit_depth, progress)
+    last = model.layers - 1
+    records = [
+        _write_texture(folder, name, image, n == last)
+        for n, (name, image) in enumerate(zip(model.names, images, strict=True))
+    ]
+    save_texture_boxes(folder, [(frame.low, frame.high) for frame in layout])
+    return records
+
+
+def made_textures(
+    model: LayeredVideo,
+    layout: list[TextureFrame],
+    coverage: Coverage,
+    seen_by: Seen | None,
+    bit_depth: int,
+    progress: Progress,
+) -> list[np.ndarray]:
+    """The textures [h, w, 4] of all layers, of 8 or 16 bits, as `layout` places them.
+
+    They are the networks', fitted to what `seen_by` yields of every frame, where it is given.
+    """
     progress.stage("textures", model.layers)
     colours = []
     for n, frame in enumerate(layout):
         colours.append(texture_colours(model, n, frame.low, frame.high, frame.width, frame.height))
         progress.update(n + 1)
-    if clip is not None:
-        seen_by = partial(_seen, folder, model, clip, garbage)
+    if seen_by is not None:
+        frames = model.shape.frames
         colours = fit_textures(colours, coverage.mixed(), seen_by, frames, progress)
-    records = []
-    for n, (name, seen) in enumerate(zip(model.names, coverage.seen(), strict=True)):
-        image = _to_integers(fill_unseen(colours[n], seen), seen, bit_depth)
-        records.append(_write_texture(folder, name, image, n == model.layers - 1))
-    save_texture_boxes(folder, [(frame.low, frame.high) for frame in layout])
-    return records
+    images = []
+    for n, seen in enumerate(coverage.seen()):
+        images.append(_to_integers(fill_unseen(colours[n], seen), seen, bit_depth))
+    return images
+
+
+def _edges(model: LayeredVideo, plate: Plate | None) -> Generator[Edges | None, None, None]:
+    """What brings the alphas of each frame to the edges of a larger plate; None without one."""
+    if plate is None:
+        yield from repeat(None, model.shape.frames)
+        return
+    with closing(plate.colours()) as frames:
+        for frame in frames:
+            yield partial(follow_plate, plate=frame, scale=model.plate_scale)
 
 
 def _seen(
-    folder: Path, model: LayeredVideo, clip: np.ndarray, garbage: np.ndarray | None
+    folder: Path,
+    model: LayeredVideo,
+    colours_of: Callable[[], Iterable[np.ndarray]],
+    matte_of: Callable[[int], np.ndarray | None],
 ) -> Generator[tuple[np.ndarray, FrameMaps], None, None]:
     """Every frame of the clip with its maps as they were written, without what is garbage."""
     shape = model.shape
@@ -123,9 +170,9 @@ def _seen(
         return inside(folder, f"maps/{t:05d}.exr")
 
     with closing(read_ahead(path, numbers, model.names, shape.height, shape.width)) as maps:
-        for t, (frame, seen) in enumerate(zip(streamed(clip), maps, strict=True)):
-            if garbage is not None:
-                seen.uva[:, _matte(garbage, t) > 0, 2] = 0
+        for t, (frame, seen) in enumerate(zip(colours_of(), maps, strict=True)):
+            if (matte := matte_of(t)) is not None:
+                seen.uva[:, matte > 0, 2] = 0
             yield frame, seen
 
 

@@ -37,11 +37,12 @@ class MapErrors:
         exact = layers_at(model, np.stack([xs, ys], -1).astype(np.float32)[None], t)
         for n, found in enumerate(self._found):
             alpha = layers.alpha[n, ys, xs]
+            own = alpha if layers.own_alpha is None else layers.own_alpha[n, ys, xs]
             both = (alpha > 0) & (exact.alpha[n, 0] > 0)
             place = np.abs(layers.uv[n, ys, xs] - exact.uv[n, 0]).max(-1) * self._texels[n]
             light = np.abs(layers.residual[n, ys, xs] - exact.residual[n, 0]).max(-1)
             found["place"].append(place[both])
-            found["alpha"].append(np.abs(alpha - exact.alpha[n, 0]) * 255)
+            found["alpha"].append(np.abs(own - exact.alpha[n, 0]) * 255)
             found["light"].append(light[both] * 255)
 
     def save(self, folder: Path) -> None:

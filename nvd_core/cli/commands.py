@@ -48,6 +48,17 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     add_output_format(camera)
     camera.set_defaults(command=_camera)
 
+    textures = commands.add_parser("textures", help="give a folder textures of another size")
+    textures.add_argument("shot", type=Path)
+    textures.add_argument(
+        "--size",
+        type=int,
+        choices=(1, 2, 4),
+        required=True,
+        help="times as wide and high as the size that was looked at asks for",
+    )
+    textures.set_defaults(command=_textures)
+
     paint = commands.add_parser("paint", help="take paint on a frame onto the layers' edits")
     paint.add_argument("shot", type=Path)
     paint.add_argument("--frame", type=int, required=True, metavar="N", help="counted from 0")
@@ -178,7 +189,14 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
         "--reset", action="append", default=[], metavar="LAYER", help="back to 1, without keys"
     )
     values.set_defaults(command=_values)
-    return [camera, paint, export, refine, carry, reproduce, values]
+    return [camera, textures, paint, export, refine, carry, reproduce, values]
+
+
+def _textures(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.editing.texture_size import resize_textures
+    from nvd_core.shot.shot import Shot
+
+    return resize_textures(Shot.open(parsed.shot), parsed.size, progress)
 
 
 def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:

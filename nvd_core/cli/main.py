@@ -179,6 +179,8 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         settings = PRESETS[parsed.preset or "fast"]()
     if parsed.mask_margin is not None:
         settings.mask_margin = parsed.mask_margin
+    if parsed.texture_size is not None:
+        settings.texture_size = parsed.texture_size
     set_settings(settings, parsed.set)
 
     from nvd_core.job import Job  # what follows takes seconds to import, and settings may be wrong
@@ -190,6 +192,7 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         masks=[[n, p if wanted_class(p) else absolute_mask(p)] for n, p in parsed.mask],
         frames=list(parsed.frames) if parsed.frames else None,
         height=parsed.height,
+        plate_height=parsed.plate_height,
         device=parsed.device,
         seed=parsed.seed,
         missing=parsed.missing,
@@ -279,6 +282,7 @@ def _info(parsed: argparse.Namespace, progress: Progress) -> dict:
         "frames": clip.frames,
         "numbers": clip.numbers or "from 0",
         "size": f"{clip.width}x{clip.height}",
+        **({"looked at": f"{a.width}x{a.height}"} if (a := clip.analysis) else {}),
         "rate": round(clip.rate[0] / clip.rate[1], 3),
         **({"space": f"{space.name} of {space.config}"} if (space := clip.picture.space) else {}),
         "layers": {r.name: f"{r.texture_width}x{r.texture_height}" for r in manifest.layers},
@@ -394,7 +398,24 @@ def _parser() -> argparse.ArgumentParser:
         help="what is 1 of an input space of HDR displays (PQ, HLG): by itself 100, as "
         "OpenColorIO has it; Blender takes 203",
     )
-    decompose.add_argument("--height", type=whole(16, 16384), help="working height in pixels")
+    decompose.add_argument(
+        "--height",
+        type=whole(16, 16384),
+        help="how finely the clip is looked at, in lines: fewer are faster; what is delivered "
+        "keeps the source's size",
+    )
+    decompose.add_argument(
+        "--plate-height",
+        type=whole(16, 16384),
+        metavar="HEIGHT",
+        help="lines of the frames that are delivered; by itself the source's",
+    )
+    decompose.add_argument(
+        "--texture-size",
+        type=int,
+        choices=(1, 2, 4),
+        help="times as wide and high as --height asks for are the textures",
+    )
     decompose.add_argument(
         "--preset", choices=("draft", "fast", "fine", "paper"), help="default: fast"
     )

@@ -31,6 +31,7 @@ from nvd_core.editing.uncovered import garbage_of
 from nvd_core.fields.inference import TRANSPARENT, layers_at
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.networks import layer_alphas
+from nvd_core.fields.plate_view import at_plate
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.media.alpha import NONE
 from nvd_core.media.images import at_depth, to_float
@@ -134,16 +135,20 @@ def render_camera(
 
 
 def trained_model(shot: Shot) -> LayeredVideo:
-    """The networks of a folder, on the CPU; NvdError where they are missing or another clip's."""
+    """The networks of a folder in its frames' pixels, on the CPU.
+
+    NvdError where they are missing or another clip's.
+    """
     model = load_model(shot.folder)
     _check_same(shot, model)
-    return model
+    return at_plate(model, shot.manifest.clip.height, shot.manifest.clip.width)
 
 
 def _check_same(shot: Shot, model: LayeredVideo) -> None:
     """NvdError where the networks were trained on another clip than the manifest's."""
     clip, shape = shot.manifest.clip, model.shape
-    ours = clip.frames, clip.width, clip.height, shot.names
+    size = clip.looked_at
+    ours = clip.frames, size.width, size.height, shot.names
     theirs = shape.frames, shape.width, shape.height, model.names
     if ours != theirs:
         described = "{} frames of {} x {}, layers {}"

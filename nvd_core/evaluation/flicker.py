@@ -25,7 +25,8 @@ class FlickerMeter:
     object's shape count too, so that a walking animal has more of it than a wall.
     """
 
-    size: tuple[int, int]  # width and height of the texture
+    size: tuple[float, float]  # width and height of the texture
+    pixel: float = 1.0  # pixels of the maps that count as one
     per_frame: list[float] = field(default_factory=list)
     _last: list[np.ndarray] = field(default_factory=list, repr=False)
 
@@ -43,7 +44,7 @@ class FlickerMeter:
             before, now, after = self._last
             flicker = _flicker(before, now, after, np.array(self.size), step)
             if flicker is not None:
-                self.per_frame.append(flicker)
+                self.per_frame.append(flicker / self.pixel)
 
     @property
     def value(self) -> float | None:

@@ -12,9 +12,14 @@ from nvd_core.shot.maps import FrameMaps
 class LayerMeters:
     """The meters of a layer; `masks` is how many frames have a mask of it."""
 
-    def __init__(self, layer: LayerRecord) -> None:
-        size = layer.texture_width, layer.texture_height
-        self.folds, self.stretch, self.flicker = FoldMeter(), StretchMeter(size), FlickerMeter(size)
+    def __init__(self, layer: LayerRecord, pixel: float = 1.0, texture_size: int = 1) -> None:
+        """`pixel`: of the plate, in one that was looked at; textures are `texture_size` times as
+        large as that size asks for. Stretch and flicker are told in pixels that were looked at.
+        """
+        share = pixel / texture_size
+        size = layer.texture_width * share, layer.texture_height * share
+        self.folds, self.stretch = FoldMeter(), StretchMeter(size)
+        self.flicker = FlickerMeter(size, pixel)
         self.full, self.without_residual = LayerPsnrMeter(), LayerPsnrMeter()
         self.iou, self.masks = IouMeter(), 0
 

@@ -42,7 +42,7 @@ from nvd_core.runtime.reading import there
 from nvd_core.shot.maps import FrameMaps, iter_maps
 from nvd_core.shot.shot import Shot
 
-SCHEMA, VERSION = "nvd.report", 2
+SCHEMA, VERSION = "nvd.report", 3
 MOST_FOLDED = 0.02
 LEAST_IOU = 0.7
 MOST_LOST_WITHOUT_LIGHT = 5.0
@@ -112,7 +112,7 @@ def _evaluate(
     compared = measure_truth(shot, truth, progress) if truth else None
     tracked = measure_tracks(shot, tracks, progress) if tracks else None
     kernels, textures = _prepared(shot)
-    measured = Measured(layers={layer.name: LayerMeters(layer) for layer in shot.manifest.layers})
+    measured = Measured(layers=_meters(shot))
     gatherer = Gatherer(shot) if page else None
     pictured = sorted({0, shot.frames // 2, shot.frames - 1})
     rows, labels = [], []
@@ -160,6 +160,13 @@ def _evaluate(
     for text in report["cautions"]:
         progress.caution(text)
     return report
+
+
+def _meters(shot: Shot) -> dict[str, LayerMeters]:
+    """The meters of every layer, by its name."""
+    manifest = shot.manifest
+    pixel, size = manifest.clip.analysis_pixel, manifest.texture_size
+    return {layer.name: LayerMeters(layer, pixel, size) for layer in manifest.layers}
 
 
 def _prepared(shot: Shot) -> tuple[Kernels, dict[str, np.ndarray]]:
@@ -250,6 +257,8 @@ def _figures(shot: Shot, measured: Measured) -> dict:
         "schema": SCHEMA,
         "version": VERSION,
         "frames": shot.frames,
+        "size": [shot.manifest.clip.width, shot.manifest.clip.height],
+        "analysis": [shot.manifest.clip.looked_at.width, shot.manifest.clip.looked_at.height],
         "psnr": round(measured.full.value, 3),
         "psnr_without_residual": round(measured.without_residual.value, 3),
         "ssim": _mean(measured.ssims),

@@ -21,7 +21,7 @@ class StretchMeter:
     together with their right and lower neighbours.
     """
 
-    size: tuple[int, int]  # width and height of the texture
+    size: tuple[float, float]  # width and height of the texture
     extreme: int = 0
     total: int = 0
 
@@ -39,7 +39,7 @@ class StretchMeter:
 
 
 def jacobians(
-    maps: FrameMaps, n: int, size: tuple[int, int]
+    maps: FrameMaps, n: int, size: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # bool [H-1, W-1], [N, 2], [N, 2]
     """Which pixels belong to layer `n` with their right and lower neighbours, and what of texels,
     counted right and up, a step to the right and one below is at each. `size` is the texture's.

@@ -1,5 +1,6 @@
 """Evaluating the trained networks over whole frames and whole textures, in bounded memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,9 @@ TRANSPARENT = 1 / 1024
 CHUNK = 1 << 16
 """points evaluated at a time"""
 
+Edges = Callable[[np.ndarray], np.ndarray]
+"""brings the alphas float32 [L, H, W] of a frame to its plate's edges; each pixel's sum to 1"""
+
 
 @dataclass
 class FrameLayers:
@@ -21,16 +25,35 @@ class FrameLayers:
     alpha: np.ndarray  # float32 [L, H, W]
     residual: np.ndarray  # float32 [L, H, W, 3], multiplies the colour; 1 in the ablations
     added: np.ndarray | None  # float32 [H, W, 3], sum of alpha * residual if that is additive
+    own_alpha: np.ndarray | None = None  # float32 [L, H, W], before it was brought to any edges
 
 
-def frame_layers(model: LayeredVideo, t: int, stride: int = 1, light: bool = True) -> FrameLayers:
+def frame_layers(
+    model: LayeredVideo, t: int, stride: int = 1, light: bool = True, edges: Edges | None = None
+) -> FrameLayers:
     """Mapping, alpha and residual of every layer at every `stride`-th pixel of frame t.
 
-    Without `light` the residual is not asked for and changes nothing.
+    Without `light` the residual is not asked for and changes nothing. `edges` is given alphas, and
+    the layers are those of the alphas that it returns.
     """
     xs = np.arange(0, model.shape.width, stride, dtype=np.float32)
     ys = np.arange(0, model.shape.height, stride, dtype=np.float32)
-    return layers_at(model, np.stack(np.meshgrid(xs, ys), -1), t, light=light)
+    xy = np.stack(np.meshgrid(xs, ys), -1)
+    alpha = None if edges is None else edges(_alpha_at(model, xy, t))
+    return layers_at(model, xy, t, alpha, light=light)
+
+
+@torch.inference_mode()
+def _alpha_at(model: LayeredVideo, xy: np.ndarray, t: int) -> np.ndarray:
+    """The alphas alone, float32 [L, H, W]."""
+    device = next(model.parameters()).device
+    points = torch.from_numpy(xy.reshape(-1, 2))
+    alpha = np.empty((model.layers, len(points)), np.float32)
+    for first in range(0, len(points), CHUNK):
+        part = points[first : first + CHUNK].to(device)
+        when = torch.full((len(part),), t, device=device)
+        alpha[:, first : first + len(part)] = model.alpha(part, when).float().cpu().numpy().T
+    return alpha.reshape(model.layers, *xy.shape[:2])
 
 
 @torch.inference_mode()

@@ -40,6 +40,9 @@ class LayerStart:
 class LayeredVideo(nn.Module):
     """N objects and a background, each with mapping, texture and residual; one alpha network."""
 
+    plate_scale = 1.0
+    """pixels of `shape` in one of the size that it was trained at (`plate_view.at_plate`)"""
+
     def __init__(
         self, shape: ClipShape, names: list[str], settings: Settings, starts: list[LayerStart]
     ) -> None:

@@ -25,12 +25,14 @@ def sampled(
     tolerance: float,
     step: int,
     settled_range: float = np.inf,
+    finest: int = 1,
 ) -> np.ndarray:
     """The field at all pixels, float32 [H', W', C], H' and W' filled up to the lattice's cells.
 
     tolerance: by how much a guess may be off for its cell to be settled, in the field's unit.
     step: of the coarsest lattice, pixels; a power of two from 2 on. What is narrower than half of
     it may be stepped over. settled_range: a cell whose nodes differ by more is never settled.
+    finest: the least step at which the field is asked, a power of two; between, guesses stand.
     Pixels that are not wanted have guesses.
     """
     cells = _wanted_cells(wanted, step)
@@ -39,6 +41,8 @@ def sampled(
     while step > 1:
         step //= 2
         values = doubled(values)
+        if step < finest:
+            continue
         rows, columns = _new_nodes(open_cells)
         failed = np.zeros(open_cells.shape, bool)
         if len(rows):

@@ -1,5 +1,6 @@
 """All layers of a frame from few questions to the networks, and how far off that is."""
 
+import math
 from collections.abc import Callable
 
 import cv2
@@ -7,12 +8,12 @@ import numpy as np
 import torch
 
 from nvd_core.fields.hash_grid.grid import HashGrid
-from nvd_core.fields.inference import CHUNK, TRANSPARENT, FrameLayers, with_light
+from nvd_core.fields.inference import CHUNK, TRANSPARENT, Edges, FrameLayers, with_light
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.node_grid import Ask, sampled
 
 MOST_STEP = 16
-"""pixels between the nodes of the coarsest lattice, at most"""
+"""pixels of the analysis between the nodes of the coarsest lattice, at most"""
 PLACE = 0.025
 """texels by which a guessed place may be off for its cell to be settled"""
 ALPHA = 1 / 255
@@ -25,18 +26,25 @@ STEEP = 0.05
 
 
 @torch.inference_mode()
-def frame_layers_by_nodes(model: LayeredVideo, t: int, texels_per_unit: list[float]) -> FrameLayers:
+def frame_layers_by_nodes(
+    model: LayeredVideo, t: int, texels_per_unit: list[float], edges: Edges | None = None
+) -> FrameLayers:
     """As `inference.frame_layers` at every pixel of frame t, within the tolerances above.
 
     texels_per_unit: density of each layer's texture, texels for 1 of the networks' coordinates.
+    Of a plate larger than the analysis, the networks are asked at most about once a pixel of the
+    analysis, and twice along each side at edges of alpha: so it costs them little more.
     """
     height, width = model.shape.height, model.shape.width
+    finest = _finest(model)
     everywhere = np.ones((height, width), bool)
-    step = _step(model.alpha.grid, max(height, width), ALPHA_CELLS)
-    found = sampled(_alpha(model, t), everywhere, ALPHA, step, STEEP)
+    step = _step(model.alpha.grid, max(height, width), finest, ALPHA_CELLS)
+    found = sampled(_alpha(model, t), everywhere, ALPHA, step, STEEP, max(finest // 2, 1))
     alpha = np.ascontiguousarray(np.moveaxis(found[:height, :width], 2, 0))
     alpha[alpha < TRANSPARENT] = 0
     alpha /= alpha.sum(0)
+    own = alpha
+    alpha = edges(own) if edges else own
     uv = np.zeros((model.layers, height, width, 2), np.float32)
     light = np.full((model.layers, height, width, 3), model.kind != "additive", np.float32)
     for n in range(model.layers):
@@ -47,26 +55,34 @@ def frame_layers_by_nodes(model: LayeredVideo, t: int, texels_per_unit: list[flo
         shown = shown[part]
         mapping = _mapping(model, n, t, part[1].start, part[0].start)
         across = 2 * model.mappings[n].pixels_per_unit  # of the texture square
-        step = _step(getattr(model.mappings[n], "grid", None), across)
-        places = sampled(mapping, shown, PLACE / texels_per_unit[n], step)
+        step = _step(getattr(model.mappings[n], "grid", None), across, finest)
+        places = sampled(mapping, shown, PLACE / texels_per_unit[n], step, finest=finest)
         _put(places, shown, uv[n][part])
         if model.kind != "none":
-            step = min(step, _step(model.residuals[n].grid, across))
-            found = sampled(_light(model, n, t, places), shown, LIGHT, step)
+            step = min(step, _step(model.residuals[n].grid, across, finest))
+            found = sampled(_light(model, n, t, places), shown, LIGHT, step, finest=finest)
             _put(found, shown, light[n][part])
-    return with_light(model, uv, alpha, light)
+    layers = with_light(model, uv, alpha, light)
+    layers.own_alpha = own
+    return layers
 
 
-def _step(encoding: torch.nn.Module | None, pixels: float, cells: float = 1.0) -> int:
+def _finest(model: LayeredVideo) -> int:
+    """The power of two that is next below the plate's pixels in one of the analysis."""
+    return 2 ** max(math.floor(math.log2(model.plate_scale)), 0)
+
+
+def _step(encoding: torch.nn.Module | None, pixels: float, finest: int, cells: float = 1.0) -> int:
     """Pixels between a field's coarsest nodes: at most `cells` of its own finest grid's cells.
 
     Inside a cell the grid is linear, so that a kink is within sight of the nodes that are asked
     next, half as far apart. `pixels` is what the grid spans; one without a grid is taken as fine.
     """
     if not isinstance(encoding, HashGrid):
-        return 4
+        return 4 * finest
     cell = pixels / encoding.layout.resolutions[-1]
-    return 2 ** int(np.clip(np.floor(np.log2(cell * cells)), 1, np.log2(MOST_STEP)))
+    most = np.log2(MOST_STEP * finest)
+    return 2 ** int(np.clip(np.floor(np.log2(cell * cells)), 1, most))
 
 
 def _put(found: np.ndarray, shown: np.ndarray, out: np.ndarray) -> None:

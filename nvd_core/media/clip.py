@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
+from nvd_core.media.analysis import AnalysisSize
 from nvd_core.media.animated_webp import AnimatedWebp, is_animated_webp
 from nvd_core.media.audio import copy_sound
 from nvd_core.media.colour_tags import (
@@ -64,7 +65,7 @@ class ClipInfo:
     first_frame: int  # the source frame, from 0, that is frame 0 of the clip
     frames: int  # in the clip
     source_frames: int  # in the source
-    width: int  # working size, pixels
+    width: int  # of the plate, pixels
     height: int
     source_width: int
     source_height: int
@@ -75,6 +76,12 @@ class ClipInfo:
     cautions: tuple[str, ...] = ()  # what is not carried or not honoured, in words
     numbers: str | None = None  # the source's own, as `media.numbering.as_text` has them
     timeline: Timeline | None = None  # what is known of its time beyond the rate
+    analysis: AnalysisSize | None = None  # the size that is looked at, where it is smaller
+
+    @property
+    def looked_at(self) -> AnalysisSize:
+        """The size of the arrays in work/: the plate's own, or smaller."""
+        return self.analysis or AnalysisSize(self.width, self.height)
 
     @property
     def own_numbers(self) -> list[int] | None:
@@ -97,11 +104,14 @@ class ClipInfo:
                 raise Fault("encoding", "range", _ENCODINGS[noted.bit_depth], noted.encoding)
             if noted.width * noted.height > MOST_PIXELS:
                 raise Fault("width", "range", f"{MOST_PIXELS} pixels at the most", noted.width)
+            small = noted.analysis
+            if small and (small.width > noted.width or small.height > noted.height):
+                raise Fault("analysis", "range", "no larger than the plate", small.height)
             if noted.numbers is not None and from_text(noted.numbers, noted.frames) is None:
                 raise Fault("numbers", "range", f"{noted.frames} numbers", noted.numbers)
             known: dict[str, object] = {"rate": Fraction(*noted.rate)}
             known |= {"cautions": noted.cautions, "picture": noted.picture}
-            known |= {"timeline": noted.timeline}
+            known |= {"timeline": noted.timeline, "analysis": noted.analysis}
             if noted.timeline and not noted.timeline.fits(noted.frames):
                 raise Fault("timeline", "range", f"times of {noted.frames} frames", "others")
             return cls(**values | known)
@@ -133,6 +143,7 @@ class _Noted:
     cautions: tuple[str, ...] = ()
     numbers: str | None = None
     timeline: Timeline | None = None
+    analysis: AnalysisSize | None = None
 
 
 @dataclass(frozen=True)
@@ -155,7 +166,7 @@ class Reading:
 
 
 class Clip:
-    """Frames in order, [H, W, 3] at working size, read anew by each iteration."""
+    """Frames in order, [H, W, 3] at the plate's size, read anew by each iteration."""
 
     def __init__(
         self,
@@ -201,7 +212,16 @@ class Clip:
                 colours = with_alpha(colours, NONE, kind)
             elif kind != NONE:
                 colours = np.concatenate([colours, alpha], axis=2)
-            yield _resized_picture(np.ascontiguousarray(colours), info)
+            yield _resized_picture(np.ascontiguousarray(colours), info.width, info.height, kind)
+
+    def looked_at(self, frame: np.ndarray) -> np.ndarray:
+        """What is looked at of a stored frame: uint8 [h, w, 3], straight and display-encoded.
+
+        Of the analysis size; linear values pass through Rec.709 and the sRGB curve, clamped.
+        """
+        size, picture = self.info.looked_at, self.info.picture
+        small = _resized_picture(frame, size.width, size.height, picture.alpha)
+        return as_display_bytes(working_colours(small, picture))
 
     @property
     def first_file(self) -> Path:
@@ -281,13 +301,13 @@ def _opaque(alpha: np.ndarray) -> bool:
     return bool((alpha == full).all())
 
 
-def _resized_picture(frame: np.ndarray, info: ClipInfo) -> np.ndarray:
-    """A frame at working size; colours count by their alpha."""
-    if frame.shape[:2] == (info.height, info.width):
+def _resized_picture(frame: np.ndarray, width: int, height: int, alpha: str) -> np.ndarray:
+    """A frame at another size; colours count by their alpha, which is of the kind `alpha`."""
+    if frame.shape[:2] == (height, width):
         return frame
-    if info.picture.alpha != STRAIGHT:
-        return resized(frame, info.width, info.height)
-    whole = resized(with_alpha(to_float(frame), STRAIGHT, PREMULTIPLIED), info.width, info.height)
+    if alpha != STRAIGHT:
+        return resized(frame, width, height)
+    whole = resized(with_alpha(to_float(frame), STRAIGHT, PREMULTIPLIED), width, height)
     straight = with_alpha(whole, PREMULTIPLIED, STRAIGHT)
     if frame.dtype.kind == "f":
         return straight.astype(frame.dtype)
@@ -313,13 +333,15 @@ def open_clip(
     frames: tuple[int, int] | None = None,
     height: int | None = None,
     reading: Reading = Reading(),
+    plate_height: int | None = None,
 ) -> Clip:
     """Open a movie, folder or pattern as a clip; nothing but its first frame is decoded.
 
     `frames` is the inclusive range A-B of source frames, counted from `reading.start`. `height` is
-    the working height; the width follows in proportion, rounded to an even number. Without it, or
-    at the source's own height, frames are not touched. NvdError where the source cannot be read,
-    has fewer than two frames, or the range or height is not possible.
+    that of the analysis, no more than the plate's; `plate_height` that of the plate. Widths follow
+    in proportion, rounded to an even number. Without a `plate_height`, or at the source's own
+    height, frames are not touched. NvdError where the source cannot be read, has fewer than two
+    frames, or the range or a height is not possible.
     """
     opened = open_source(source, True, reading.missing, reading.deinterlace)
     if isinstance(opened, Movie) and reading.count_at is not None:
@@ -337,7 +359,9 @@ def open_clip(
             found=f"1 in {source}",
             remedy="give a movie, a folder of frames, or a wider range of frames",
         )
-    width, height = _working_size(opened.width, opened.height, height)
+    looked_at = height
+    width, height = _working_size(opened.width, opened.height, plate_height)
+    analysis, too_high = _analysis(opened, (width, height), looked_at)
     picture, cautions = described(
         str(source), opened, height != opened.height, reading.space, reading.named
     )
@@ -360,8 +384,22 @@ def open_clip(
         cautions=(*cautions, *_uneven(opened), *lost),
         numbers=as_text(numbers[first : last + 1]) if numbers else None,
         timeline=None if timeline == Timeline() else timeline,
+        analysis=analysis,
     )
-    return Clip(opened, info, _about_rate(opened, reading.rate))
+    return Clip(opened, info, (*_about_rate(opened, reading.rate), *too_high))
+
+
+def _analysis(
+    opened: Movie | Conformed | ImageSequence, plate: tuple[int, int], height: int | None
+) -> tuple[AnalysisSize | None, tuple[str, ...]]:
+    """The size to look at, None for the plate's; and a note where more was asked for than that."""
+    if height is None or height == plate[1]:
+        return None, ()
+    if height > plate[1]:
+        note = f"the plate has {plate[1]} lines: it is looked at as it is, not at {height}"
+        return None, (note,)
+    width, height = _working_size(opened.width, opened.height, height)
+    return AnalysisSize(min(width, plate[0]), height), ()
 
 
 def _uneven(movie: Movie | Conformed | ImageSequence) -> tuple[str, ...]:
@@ -400,19 +438,24 @@ def resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
     return result.reshape(height, width, *image.shape[2:]).astype(image.dtype, copy=False)
 
 
+def frames_pattern(encoding: str) -> str:
+    """Where a folder keeps the frames of a clip that is `display` or `linear`."""
+    return "frames/%05d.exr" if encoding == "linear" else "frames/%05d.png"
+
+
 def import_clip(clip: Clip, folder: Path, progress: Progress) -> None:
     """Write the clip into `folder`: `frames/%05d.png` or `.exr`, and `work/frames.npy`.
 
-    `work/frames.npy` is uint8 [T, H, W, 3], straight and display-encoded; linear sources pass
-    through Rec.709 and the sRGB curve, clamped to 0..1. It comes into place only when all frames
+    `work/frames.npy` is uint8 [T, H, W, 3] of the analysis size, as `Clip.looked_at` makes its
+    frames; `frames/` are of the plate's. It comes into place only when all frames
     are written: an import that was cancelled starts again from nothing. What EXRs hold outside of
     their display windows goes to `overscan/%05d.exr`.
     """
     info, folder = clip.info, Path(folder)
     for name in ("frames", OVERSCAN):
         _remove_old_frames(inside(folder, name))
-    suffix = ".exr" if info.encoding == "linear" else ".png"
-    shape = (info.frames, info.height, info.width, 3)
+    suffix = Path(frames_pattern(info.encoding)).suffix
+    shape = (info.frames, info.looked_at.height, info.looked_at.width, 3)
     clip.copy_sound(folder, progress)
     progress.stage("frames", info.frames)
     with written_beside(work_folder(folder) / FRAMES) as temporary:
@@ -443,7 +486,7 @@ def _import_frames(
                 as_stored=True,
                 window=(whole.window, whole.display),
             )
-        frames[index] = as_display_bytes(working_colours(frame, clip.info.picture))
+        frames[index] = clip.looked_at(frame)
         release(frames)
 
     with closing(in_order(write, enumerate(clip.stored()))) as written:

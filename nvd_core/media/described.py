@@ -41,7 +41,7 @@ def described(
         cautions.append(
             f"{name} has another data window than display window: "
             + (
-                "at another working height only the display window is kept"
+                "at another plate height only the display window is kept"
                 if resizes
                 else "what lies beyond comes back in rendered EXR, without paint"
             )

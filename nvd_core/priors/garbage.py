@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from nvd_core.job import AUTO
-from nvd_core.media.clip import ClipInfo
+from nvd_core.media.clip import ClipInfo, resized
 from nvd_core.media.images import write_image
 from nvd_core.priors.flow_size import at_flow_size, flow_scale, pixel_grid
 from nvd_core.priors.garbage_search import Found, find_garbage
@@ -111,15 +111,17 @@ def _write(
     count = 1 if is_still else info.frames
     progress.stage("garbage matte", count)
     with written_beside(work / GARBAGE) as path:
-        matte = new_array(path, (count, info.height, info.width))
+        size = info.looked_at
+        matte = new_array(path, (count, size.height, size.width))
         for t in range(count):
             if source is None:
-                matte[t] = found.matte
+                matte[t], plate = found.matte, resized(found.matte, info.width, info.height)
             else:
                 before = [given for given in source.given if given <= t]
-                matte[t] = source.read(0 if is_still else before[-1] if before else source.given[0])
+                own = 0 if is_still else before[-1] if before else source.given[0]
+                matte[t], plate = source.read_both(own)
             name = STILL if is_still else MOVING % t
-            write_image(inside(folder, name), np.array(matte[t, ..., None]))
+            write_image(inside(folder, name), np.ascontiguousarray(plate)[..., None])
             release(matte)
             progress.update(t + 1)
         matte.flush()

@@ -61,16 +61,25 @@ class MaskSource:
         self._source, self._index, self._inverted = source, frames, inverted
         self._offset = min(frames.values())
         self._stop = max(frames.values()) + 1
-        self._width, self._height = info.width, info.height
+        self._size, self._plate = info.looked_at, (info.width, info.height)
         self._frames: Iterator[np.ndarray] | None = None
         self._next = 0
         self._look_through()
 
     def read(self, t: int) -> np.ndarray:
-        """The mask of working frame `t`, uint8 [H, W] at working size, 255 = object.
+        """The mask of working frame `t`, uint8 [H, W] at the analysis size, 255 = object.
 
         Fastest in order. IndexError where there is no mask for `t`.
         """
+        return resized(self._own(t), self._size.width, self._size.height)
+
+    def read_both(self, t: int) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and the mask at the plate's size."""
+        own = self._own(t)
+        return resized(own, self._size.width, self._size.height), resized(own, *self._plate)
+
+    def _own(self, t: int) -> np.ndarray:
+        """The mask of working frame `t` in its own size."""
         index = self._index.get(t)
         if index is None:
             raise IndexError(f"the mask of {self.name} has no frame {t}")
@@ -85,7 +94,7 @@ class MaskSource:
         else:
             mask = to_integers(values / _full(values.dtype), np.uint8)
         mask = 255 - mask if self._inverted else mask
-        return resized(np.ascontiguousarray(mask), self._width, self._height)
+        return np.ascontiguousarray(mask)
 
     def index_of(self, t: int) -> int | None:
         """The frame of its source that is the mask of working frame `t`; None: there is none."""

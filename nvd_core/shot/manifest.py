@@ -8,12 +8,13 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 import nvd_core
 from nvd_core.media import primaries
+from nvd_core.media.analysis import AnalysisSize
 from nvd_core.media.conversion import known_in
 from nvd_core.media.numbering import from_text
 from nvd_core.media.picture import PLAIN, Picture, as_json
@@ -30,7 +31,7 @@ from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, rate_fits
 from nvd_core.runtime.sizes import MOST_PIXELS as MOST_IN_IMAGE
 
 SCHEMA = "nvd.decomposition"
-VERSION = 3
+VERSION = 4
 MANIFEST = "manifest.json"
 JOB = "job.json"
 FIRST_FRAMES = 2**31 - 1
@@ -54,9 +55,16 @@ def _with_numbers(value: dict) -> dict:
     return value | {"clip": clip | {"numbers": None}} if isinstance(clip, dict) else value
 
 
-UPGRADES: dict[int, Callable[[dict], dict]] = {1: _with_picture, 2: _with_numbers}
+def _as_it_is(value: dict) -> dict:
+    """Version 3 knew no plates that are larger than what was looked at."""
+    return value
+
+
+UPGRADES: dict[int, Callable[[dict], dict]] = {1: _with_picture, 2: _with_numbers, 3: _as_it_is}
 """by the version that they read: functions from a manifest's JSON to that of the next version"""
 
+TextureSize = Literal[1, 2, 4]
+"""how many times the textures are larger than the size that was looked at asks for"""
 _ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
 _LONGEST_NAME = 255
 _AGAIN = "make the folder again with `nvd decompose`"
@@ -77,6 +85,17 @@ class ClipRecord:
     picture: Picture = PLAIN
     numbers: Annotated[str, Meta(max_length=MOST_TEXT)] | None = None
     timeline: Timeline | None = field(default=None, metadata=OPTIONAL)
+    analysis: AnalysisSize | None = field(default=None, metadata=OPTIONAL)
+
+    @property
+    def looked_at(self) -> AnalysisSize:
+        """The size that the networks count in: the plate's own, or smaller."""
+        return self.analysis or AnalysisSize(self.width, self.height)
+
+    @property
+    def analysis_pixel(self) -> float:
+        """How many of the plate's pixels are as wide as one that was looked at: 1 or more."""
+        return self.height / self.looked_at.height
 
     @property
     def is_linear(self) -> bool:
@@ -106,6 +125,7 @@ class Manifest:
     frames: str = "frames/%05d.png"
     maps: str = "maps/%05d.exr"
     garbage: str | None = field(default=None, metadata=OPTIONAL)
+    texture_size: TextureSize = field(default=1, metadata=OPTIONAL)
     program: str = field(default_factory=lambda: nvd_core.__version__)
     schema: str = SCHEMA
     version: int = VERSION
@@ -143,8 +163,12 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     value["clip"]["picture"] = as_json(manifest.clip.picture)
     if manifest.clip.timeline is None:
         del value["clip"]["timeline"]
+    if manifest.clip.analysis is None:
+        del value["clip"]["analysis"]
     if manifest.garbage is None:
         del value["garbage"]
+    if manifest.texture_size == 1:
+        del value["texture_size"]
     _check(_read(value, "the new manifest"), folder)
     write_json(inside(folder, MANIFEST), value, durable=True)
 
@@ -222,6 +246,9 @@ def _check(manifest: Manifest, folder: Path) -> None:
     size = clip.width * clip.height
     most = f"a size of {MOST_IN_IMAGE} pixels at the most"
     _require(size <= MOST_IN_IMAGE, folder, "clip.width", most, size)
+    small = clip.looked_at
+    fits = small.width <= clip.width and small.height <= clip.height
+    _require(fits, folder, "clip.analysis", "a size within the clip's", small)
     for n, layer in enumerate(manifest.layers):
         size = layer.texture_width * layer.texture_height
         _require(size <= MOST_IN_IMAGE, folder, f"layers[{n}].texture_width", most, size)

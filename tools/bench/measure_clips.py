@@ -53,9 +53,10 @@ def measure(arguments: argparse.Namespace, name: str) -> str:
     if not (shot / "manifest.json").exists():
         started = time.monotonic()
         options = ["--settings", arguments.settings] if arguments.settings else []
+        size = "--height", arguments.height, "--plate-height", arguments.height
         nvd(
             *("decompose", clip / "frames", "--mask", f"{name}={clip / 'masks'}"),
-            *("--out", shot, "--height", arguments.height, "--preset", arguments.preset, *options),
+            *("--out", shot, *size, "--preset", arguments.preset, *options),
         )
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         facts.write_text(json.dumps({"seconds": time.monotonic() - started, "peak": peak}))

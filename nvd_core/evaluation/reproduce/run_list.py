@@ -112,6 +112,7 @@ def _job(path: Path, clip: str, entry: ClipEntry, listed: RunList) -> Job:
         garbage=_garbage(folder, entry.garbage),
         frames=frames,
         height=entry.height,
+        plate_height=entry.height,  # figures are of the size they are told for
         device=listed.device,
         seed=listed.seed,
     )

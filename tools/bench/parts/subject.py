@@ -83,6 +83,7 @@ class Subject:
         masks = [word for mask in self.masks for word in ("--mask", mask)]
         first, last = self.frames
         size = ["--frames", f"{first}-{last}", "--height", str(self.height)]
+        size += ["--plate-height", str(self.height)]  # figures are of one size
         return [str(self.source), *masks, *size, "--device", self.device]
 
     def job(self) -> Job:
@@ -93,6 +94,7 @@ class Subject:
             masks=[[name, os.path.abspath(path)] for name, path in masks],
             frames=list(self.frames),
             height=self.height,
+            plate_height=self.height,
             device=self.device,
         )
 
@@ -108,7 +110,7 @@ def choose_subject(
     whole = open_clip(clip).info
     height = height or min(plan.height, whole.height)
     last = min(whole.frames, plan.frames) - 1
-    info = open_clip(clip, (0, last), height).info
+    info = open_clip(clip, (0, last), height, plate_height=height).info
     name = clip.parent.name if clip.name == "frames" else clip.name
     about = f"{name}, {info.width}x{info.height}, {info.frames} frames"
     if info.frames < whole.frames:
