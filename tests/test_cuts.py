@@ -114,6 +114,7 @@ def small_clips(clips):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.clips
 def test_real_clips_have_no_cut(small_clips):
     for step in (1, 3):
@@ -121,6 +122,7 @@ def test_real_clips_have_no_cut(small_clips):
         assert not any(found.values()), (step, found)
 
 
+@pytest.mark.slow
 @pytest.mark.clips
 def test_real_clips_in_a_row_have_one(small_clips):
     missed = [
@@ -174,6 +176,7 @@ def run(*words) -> tuple[int, list[dict]]:
     return done.returncode, lines
 
 
+@pytest.mark.slow
 def test_shots_are_decomposed_apart_and_the_same_command_goes_on(two_shots):
     out = two_shots / "out"
     words = [

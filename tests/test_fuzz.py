@@ -26,6 +26,7 @@ def counts(text: str) -> dict[str, list[int]]:
     return {row[0]: [int(n) for n in row[1:]] for row in rows if row[0] in (*KINDS, "all")}
 
 
+@pytest.mark.slow
 def test_a_few_of_every_kind(tmp_path):
     done = fuzz(tmp_path, "--count", "12", "--seed", "5")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -75,6 +76,7 @@ if "fuzz_parts.worker" in sys.orig_argv:
 """
 
 
+@pytest.mark.slow
 def test_it_finds_each_kind_of_failure(tmp_path):
     """A reader that raises, hangs, dies, takes NaN in silence or takes 2.5 GB."""
     (tmp_path / "sitecustomize.py").write_text(

@@ -463,6 +463,7 @@ def test_what_lies_in_the_folder_is_no_question(clip, tmp_path):
         resume(shot, StopAt("flow"))
 
 
+@pytest.mark.slow
 def test_the_clip_that_a_job_notes_names_no_other_source(unfinished, tmp_path):
     shot = tmp_path / "shot.nvd"
     shutil.copytree(unfinished, shot)
@@ -663,6 +664,7 @@ def test_a_movie_of_any_name(name, finished, tmp_path, monkeypatch):
     assert Movie(name).frames == 3 and (tmp_path / name).is_file()
 
 
+@pytest.mark.slow
 def test_a_camera_s_movie_of_any_name(trained, tmp_path, monkeypatch):
     from nvd_core.editing.camera import render_camera
     from nvd_core.media.movies import Movie

@@ -7,8 +7,10 @@
     python3 tools/test.py --matrix matrix.md   and a table: each test in each Blender, in seconds
 
 Makes the environments under .envs/ first (tools/environments.py). The engine's tests are shared out
-to as many processes as there are cores; Blenders run side by side, as many, and what each prints
-is shown when it has ended. Ends with the ten slowest tests, a table and a line
+to as many processes as there are cores; then each Blender's files are divided into as many shares,
+which run side by side, and what each prints is shown when it has ended. Files that took long last
+time come first (tools/file_shares.py). What is marked `once` is left to the newest Blender where
+that runs too, but for --all. Ends with the ten slowest tests, a table and a line
 "TOTAL: N passed, N failed, N skipped"; the exit code is 0 only where nothing failed. An error
 counts as a failure; an environment that could not be made for want of a Python as one skipped.
 """
@@ -24,10 +26,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from environments import ROOT, Environment, Failed, NoPython, all_environments, ensure
+from environments import ENVIRONMENTS, ROOT, Environment, Failed, NoPython, all_environments, ensure
+from file_shares import expected, longest_first, read_seconds, shares, write_seconds
 
 SLOWEST = 10
 QUICK_BLENDERS = ("bpy-4.5",)
+ONCE, ONCE_TOO = "bpy-5.2", "bpy-4.5"  # run what is marked `once`; the latter not always
+SECONDS = ENVIRONMENTS / "test-seconds.json"
 
 
 @dataclass
@@ -35,6 +40,7 @@ class Case:
     name: str
     seconds: float
     said: str  # its seconds, or what else is said of it
+    file: str = ""  # its name alone
 
 
 @dataclass
@@ -46,6 +52,27 @@ class Result:
     seconds: float = 0.0
     note: str = ""
     cases: list[Case] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which tests are to run."""
+
+    marks: str  # an expression of pytest's -m; "" for all
+    words: str | None  # one of its -k
+
+    def options(self, environment: Environment, ready: list[Environment]) -> list[str]:
+        """pytest's; what is marked `once` runs but in one Blender, unless all is asked for."""
+        marks = self.marks
+        if marks and environment.name == ONCE_TOO and any(e.name == ONCE for e in ready):
+            marks += " and not once"
+        found = ["-q"]
+        found += ["-m", marks] if marks else []
+        return found + (["-k", self.words] if self.words else [])
+
+    def key(self, environment: Environment) -> str:
+        """Under which the seconds of such a choice are kept."""
+        return f"{environment.name} {self.marks}".strip()
 
 
 def cores() -> int:
@@ -72,17 +99,25 @@ def is_blender(environment: Environment) -> bool:
     return environment.name.startswith("bpy")
 
 
-def run_tests(environment: Environment, options: list[str], processes: int) -> Result:
-    """pytest in `environment`: tests/blender inside a Blender, all others in the engine.
+def test_files(environment: Environment) -> list[Path]:
+    """tests/blender inside a Blender, all others in the engine."""
+    pattern = "blender/test_*.py" if is_blender(environment) else "test_*.py"
+    return sorted((ROOT / "tests").glob(pattern))
+
+
+def run_tests(
+    environment: Environment, files: list[Path], options: list[str], processes: int
+) -> Result:
+    """pytest of `files` in `environment`, in this order.
 
     What a Blender prints is shown when it has ended, since others run beside it.
     """
     result = Result(environment.name)
     started = time.monotonic()
-    where = ["tests/blender"] if is_blender(environment) else ["tests", "--ignore=tests/blender"]
+    where = [str(path.relative_to(ROOT)) for path in files]
     if not is_blender(environment) and processes > 1:
         # by files, whose tests share what takes long to make
-        where += ["-n", str(processes), "--dist", "loadfile"]
+        where += ["-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder"]
     with tempfile.TemporaryDirectory(prefix="nvd-tests-") as folder:
         report, output = Path(folder) / "report.xml", Path(folder) / "output.txt"
         command = [environment.python, "-m", "pytest", *where, f"--junitxml={report}", *options]
@@ -109,8 +144,22 @@ def run_tests(environment: Environment, options: list[str], processes: int) -> R
     return result
 
 
-def run_all(environments: list[Environment], options: list[str], processes: int) -> list[Result]:
-    """The engine first, since Blenders' tests run it; then Blenders, so many at a time."""
+def together(results: list[Result]) -> Result:
+    """What the shares of one environment came to; seconds are those of all, as if in a row."""
+    whole = Result(results[0].name)
+    for kind in ("passed", "failed", "skipped", "seconds"):
+        setattr(whole, kind, sum(getattr(result, kind) for result in results))
+    cases = (case for result in results for case in result.cases)
+    whole.cases = sorted(cases, key=lambda case: case.file)
+    notes = dict.fromkeys(result.note for result in results if result.note)
+    if whole.cases:
+        notes.pop("no tests chosen", None)
+    whole.note = ", ".join(notes)
+    return whole
+
+
+def run_all(environments: list[Environment], chosen: Chosen, processes: int) -> list[Result]:
+    """The engine first, since Blenders' tests run it; then Blenders' shares, so many at a time."""
     results, ready = {}, []
     for environment in environments:
         missing = prepare(environment)
@@ -118,17 +167,37 @@ def run_all(environments: list[Environment], options: list[str], processes: int)
             results[environment.name] = missing
         else:
             ready.append(environment)
+    known = read_seconds(SECONDS)
+    waiting = []
+    for environment in ready:
+        took = known.get(chosen.key(environment), {})
+        files, options = test_files(environment), chosen.options(environment, ready)
+        if is_blender(environment):
+            for share in shares(files, took, processes):
+                seconds = sum(expected(path, took) for path in share)
+                waiting.append((seconds, (environment, share, options, processes)))
+        else:
+            print(f"\n=== {environment.name} ===", flush=True)
+            files = longest_first(files, took)
+            results[environment.name] = run_tests(environment, files, options, processes)
+    parts: dict[str, list[Result]] = {}
     with ThreadPoolExecutor(processes) as pool:
-        waiting = []
-        for environment in ready:
-            if is_blender(environment):
-                waiting.append(pool.submit(run_tests, environment, options, processes))
-            else:
-                print(f"\n=== {environment.name} ===", flush=True)
-                results[environment.name] = run_tests(environment, options, processes)
-        for future in waiting:
-            results[future.result().name] = future.result()
+        waiting.sort(key=lambda share: -share[0])
+        for future in [pool.submit(run_tests, *words) for _, words in waiting]:
+            parts.setdefault(future.result().name, []).append(future.result())
+    results |= {name: together(shared) for name, shared in parts.items()}
+    if not chosen.words:
+        new = {chosen.key(e): by_file(results[e.name].cases) for e in ready}
+        write_seconds(SECONDS, known, new)
     return [results[environment.name] for environment in environments]
+
+
+def by_file(cases: list[Case]) -> dict[str, float]:
+    """What the tests of each file took in sum."""
+    seconds: dict[str, float] = {}
+    for case in cases:
+        seconds[case.file] = seconds.get(case.file, 0.0) + case.seconds
+    return seconds
 
 
 def count(report: Path, result: Result) -> None:
@@ -148,7 +217,8 @@ def count(report: Path, result: Result) -> None:
         else:
             result.passed += 1
         place = case.get("classname", "").removeprefix("tests.blender.").removeprefix("tests.")
-        result.cases.append(Case(f"{place} {case.get('name')}", seconds, said))
+        file = next((part for part in place.split(".") if part.startswith("test_")), "")
+        result.cases.append(Case(f"{place} {case.get('name')}", seconds, said, f"{file}.py"))
 
 
 def write_matrix(path: Path, results: list[Result]) -> None:
@@ -193,16 +263,14 @@ def main() -> int:
         "--processes", type=int, default=cores(), metavar="N", help="at a time (cores by default)"
     )
     arguments = parser.parse_args()
-    options = ["-q"]
-    environments = all_environments()
+    environments, marks = all_environments(), ""
     if arguments.quick:
-        options += ["-m", "not long and not slow"]
+        marks = "not long and not slow"
         environments = [e for e in environments if not is_blender(e) or e.name in QUICK_BLENDERS]
     elif not (arguments.all or arguments.k):
-        options += ["-m", "not long"]
-    if arguments.k:
-        options += ["-k", arguments.k]
-    results = run_all(environments, options, max(1, arguments.processes))
+        marks = "not long"
+    chosen = Chosen(marks, arguments.k)
+    results = run_all(environments, chosen, max(1, arguments.processes))
     print_slowest(results)
     print_table(results)
     if arguments.matrix:

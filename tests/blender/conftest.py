@@ -28,7 +28,8 @@ _status = pytest.StashKey[int]()
 
 
 _ONCE = ((4, 5), (5, 2))
-"""Blenders of Python 3.11 and of 3.13, which run what is marked `once`"""
+"""Blenders of Python 3.11 and of 3.13, which run what is marked `once`; tools/test.py leaves it
+to the latter but for --all"""
 
 
 def pytest_collection_modifyitems(config, items):

@@ -423,6 +423,7 @@ def test_a_job_on_a_full_disk(tmp_path, monkeypatch):
     assert "room" in job.error.remedy
 
 
+@pytest.mark.slow
 def test_fuzz():
     """10 s of what tools/fuzz_extension.py does by hand for as long as one likes."""
     program = [sys.executable, str(ROOT / "tools" / "fuzz_extension.py"), "--seconds", "10"]

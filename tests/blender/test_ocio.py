@@ -125,6 +125,7 @@ def blenders_own(path, space):
     return pixels.reshape(height, width, 4)[::-1, :, :3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space, suffix", [s for s in SPACES if s[1] != "png8"])
 def test_a_strip_is_decomposed_in_its_space(tmp_path, made, engine, tiny_job, space, suffix):
     folder = made("files", space, suffix)

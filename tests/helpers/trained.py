@@ -4,6 +4,7 @@ Workers of pytest-xdist share them through the folder that holds all of theirs.
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from filelock import FileLock
@@ -32,13 +33,15 @@ class Trained:
 
     def __call__(self, light: bool = True, **changes) -> Shot:
         """The finished folder. Not to be changed by a test: copy it."""
-        said = json.dumps([light, changes], sort_keys=True)
+        settings = update_settings(fast(), SMALL | changes)
+        kept = asdict(update_settings(fast(), SMALL))  # what is asked for by name may be so anyway
+        told = {key: value for key, value in changes.items() if asdict(settings)[key] != kept[key]}
+        said = json.dumps([light, told], sort_keys=True)
         name = "".join(letter if letter.isalnum() else "-" for letter in said).strip("-")
         folder = self.root / f"trained-{name}"
         with FileLock(f"{folder}.lock"):
             if not (folder / "shot.nvd" / "manifest.json").is_file():
                 frames, masks = tiny_clip.write(folder, light)
                 job = Job(str(frames), masks=[["disc", str(masks)]])
-                settings = update_settings(fast(), SMALL | changes)
                 decompose(folder / "shot.nvd", job, settings, Progress())
         return Shot.open(folder / "shot.nvd")
