@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
-from nvd_core.baking.map_errors import MapErrors
+from nvd_core.baking.map_errors import Found, MapErrors
 from nvd_core.baking.texture_fit import fit_textures
 from nvd_core.fields.inference import FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
@@ -80,22 +80,73 @@ def bake(
     frames = model.shape.frames
     progress.stage("survey", frames)
     layout = survey(model, settings.texels_per_pixel, progress, garbage)
-    texels_per_unit = [frame.texels_per_unit for frame in layout]
-    errors = MapErrors(model, texels_per_unit)
-    coverage = Coverage([(frame.width, frame.height) for frame in layout])
+    errors = errors_of(model, layout)
+    coverage = coverage_of(layout)
     progress.stage("maps", frames)
     with MapWriter(inside(folder, "maps"), model.names) as writer:
         for t in range(frames):
-            if settings.bake == "exact":
-                layers = frame_layers(model, t)
-            else:
-                layers = frame_layers_by_nodes(model, t, texels_per_unit)
-                errors.add(t, layers)
-            matte = _matte(garbage, t)
-            hide_garbage(layers, matte)
-            writer.write(t, _layer_maps(layers, layout, coverage, matte), layers.added)
+            baked = bake_frame(model, settings, layout, t, garbage)
+            if baked.errors is not None:
+                errors.add(baked.errors)
+            coverage.add(baked.uva)
+            writer.write(t, baked.maps, baked.added)
             progress.update(t + 1)
     errors.save(folder)
+    return bake_textures(model, folder, layout, coverage, bit_depth, clip, progress, garbage)
+
+
+@dataclass(frozen=True)
+class BakedFrame:
+    """What is written of a frame, and what the textures need of it."""
+
+    maps: list[LayerMaps]
+    added: np.ndarray | None
+    uva: np.ndarray  # float32 [L, H, W, 3], what counts as looked up
+    errors: Found | None  # of maps that were made from nodes
+
+
+def errors_of(model: LayeredVideo, layout: list[TextureFrame]) -> MapErrors:
+    """What takes the errors of the frames' maps."""
+    return MapErrors(model, [frame.texels_per_unit for frame in layout])
+
+
+def coverage_of(layout: list[TextureFrame]) -> Coverage:
+    """What takes the frames' lookups."""
+    return Coverage([(frame.width, frame.height) for frame in layout])
+
+
+def bake_frame(
+    model: LayeredVideo,
+    settings: Settings,
+    layout: list[TextureFrame],
+    t: int,
+    garbage: np.ndarray | None,
+) -> BakedFrame:
+    """The maps of frame `t`, which depend on no other frame's."""
+    found = None
+    if settings.bake == "exact":
+        layers = frame_layers(model, t)
+    else:
+        layers = frame_layers_by_nodes(model, t, [frame.texels_per_unit for frame in layout])
+        found = errors_of(model, layout).of_frame(t, layers)
+    matte = _matte(garbage, t)
+    hide_garbage(layers, matte)
+    maps, uva = _layer_maps(layers, layout, matte)
+    return BakedFrame(maps, layers.added, uva, found)
+
+
+def bake_textures(
+    model: LayeredVideo,
+    folder: Path,
+    layout: list[TextureFrame],
+    coverage: Coverage,
+    bit_depth: int,
+    clip: np.ndarray | None,
+    progress: Progress,
+    garbage: np.ndarray | None = None,
+) -> list[LayerRecord]:
+    """Write textures/ and edits/, where maps/ is written; arguments and result as of `bake`."""
+    frames = model.shape.frames
     progress.stage("textures", model.layers)
     colours = []
     for n, frame in enumerate(layout):
@@ -206,10 +257,9 @@ def _texture_frame(
 def _layer_maps(
     layers: FrameLayers,
     layout: list[TextureFrame],
-    coverage: Coverage,
     matte: np.ndarray | None,
-) -> list[LayerMaps]:
-    """The frame's maps; counts what they look up in `coverage`."""
+) -> tuple[list[LayerMaps], np.ndarray]:
+    """The frame's maps, and what counts as looked up by them, float32 [L, H, W, 3]."""
     uva = np.empty((*layers.alpha.shape, 3), np.float32)
     uva[..., 2] = layers.alpha
     maps = []
@@ -221,8 +271,7 @@ def _layer_maps(
     if matte is not None:
         uva = uva.copy()  # the maps are parts of it
         uva[:, matte > 0, 2] = 0
-    coverage.add(uva)
-    return maps
+    return maps, uva
 
 
 def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.ndarray:

@@ -133,7 +133,32 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
         "--reset", action="append", default=[], metavar="LAYER", help="back to 1, without keys"
     )
     values.set_defaults(command=_values)
-    return [camera, paint, export, reproduce, values]
+
+    bake = commands.add_parser("bake", help="bake some frames of a trained shot, for many machines")
+    bake.add_argument("shot", type=Path)
+    add_frames(bake)
+    bake.add_argument(
+        "--start",
+        type=start_number,
+        metavar="source|N",
+        help="count --frames by the source's own numbers, or from N",
+    )
+    bake.add_argument(
+        "--finish", action="store_true", help="once all frames are baked: textures and manifest"
+    )
+    bake.set_defaults(command=_bake)
+    return [camera, paint, export, reproduce, values, bake]
+
+
+def _bake(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.farm.bake import bake_frames, finish_bake
+    from nvd_core.runtime.errors import NvdError
+
+    if not parsed.finish:
+        return bake_frames(parsed.shot, parsed.frames, parsed.start, progress)
+    if parsed.frames or parsed.start is not None:
+        raise NvdError("--finish is of all frames", remedy="leave out --frames and --start")
+    return finish_bake(parsed.shot, progress)
 
 
 def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
