@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from nvd_core import __version__
-from nvd_core.baking.bake import bake
+from nvd_core.baking.bake import Baking, bake
+from nvd_core.baking.chunks import finish_chunks, shared_layout
 from nvd_core.baking.plate import plate_of
 from nvd_core.begun import SETTINGS, check_free, check_same, is_begun, is_finished
 from nvd_core.editing.carry import carry_into
@@ -57,7 +58,7 @@ from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.mapped_arrays import release, streamed
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
-from nvd_core.shot.manifest import ClipRecord, Manifest, read_manifest, write_manifest
+from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest, read_manifest, write_manifest
 from nvd_core.shot.shot import Shot
 from nvd_core.training.checkpoint import copy_checkpoint
 from nvd_core.training.trainer import Trainer
@@ -79,12 +80,15 @@ FOUND_OBJECT = "object"
 """name of the object that is found from the motion where no mask is given"""
 
 
-def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
+def decompose(
+    folder: Path, job: Job, settings: Settings, progress: Progress, *, until: str | None = None
+) -> dict:
     """Decompose `job.source` into the folder `folder`; returns facts about the result.
 
     The same job may be given again: finished, it is left as it is; unfinished, it goes on. NvdError
     where the folder holds anything else or another process writes there, or an input is bad (then
-    nothing is written). Cancelled: `resume` goes on.
+    nothing is written). Cancelled: `resume` goes on. `until` "training": it stops before baking,
+    which `nvd bake` does then, by several machines; or the same call without it.
     """
     folder = Path(folder)
     check_settings(settings)
@@ -98,7 +102,7 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
         return _finished(folder, progress)
     if is_begun(folder):
         with writing(folder, DECOMPOSE, progress):
-            return _go_on(folder, job, settings, progress)
+            return _go_on(folder, job, settings, progress, until)
     check_free(folder)
     named = None
     if job.input_space and job.ocio:
@@ -124,7 +128,7 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
         raise cannot_write(folder, error) from error
     with writing(folder, DECOMPOSE, progress):
         if is_begun(folder):  # by another process, while the inputs were looked at
-            return _go_on(folder, job, settings, progress)
+            return _go_on(folder, job, settings, progress, until)
         check_free(folder)
         job.clip, job.mask_frames = clip.info.to_json(), single_frames(masks)
         job.said = [said for mask in (*masks, garbage) if mask for said in mask.cautions]
@@ -138,7 +142,7 @@ def decompose(folder: Path, job: Job, settings: Settings, progress: Progress) ->
             start = Path(job.refines) / "checkpoint.safetensors"
             copy_checkpoint(start, inside(folder, "checkpoint.safetensors"), start_step(settings))
         job.save(folder)  # last: from here on the folder can be resumed
-        return _run(folder, job, settings, progress)
+        return _run(folder, job, settings, progress, until)
 
 
 def resume(folder: Path, progress: Progress, *, yes: bool = False) -> dict:
@@ -175,7 +179,9 @@ def _check_unfinished(folder: Path) -> None:
         )
 
 
-def _go_on(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
+def _go_on(
+    folder: Path, job: Job, settings: Settings, progress: Progress, until: str | None
+) -> dict:
     """What `decompose` does in a folder where it was begun: the rest, on the device asked for."""
     known = check_same(folder, job, settings)
     if is_finished(folder):
@@ -183,7 +189,7 @@ def _go_on(folder: Path, job: Job, settings: Settings, progress: Progress) -> di
     progress.message(f"going on with the unfinished decomposition of the same job in {folder}")
     known.device = job.device
     note_begun(folder, known, settings)  # this user has just named all that it reads
-    return _run(folder, known, settings, progress)
+    return _run(folder, known, settings, progress, until)
 
 
 def _finished(folder: Path, progress: Progress) -> dict:
@@ -254,15 +260,21 @@ class _Stages:
         self.seconds[name] = round(time.monotonic() - begun, 1)
 
 
-def _run(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
+def _run(
+    folder: Path, job: Job, settings: Settings, progress: Progress, until: str | None = None
+) -> dict:
     """All stages, those that are done left out; returns facts about the result."""
-    facts = _run_stages(folder, job, settings, progress)
+    facts = _run_stages(folder, job, settings, progress, until)
+    if until:
+        return facts
     # Out here nothing holds its arrays any more: Windows removes no file that is mapped
     remove_work(folder)
     return facts
 
 
-def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) -> dict:
+def _run_stages(
+    folder: Path, job: Job, settings: Settings, progress: Progress, until: str | None
+) -> dict:
     started = time.monotonic()
     stages = _Stages(folder, job)
     info, cautions = _prepare(stages, settings, progress)
@@ -279,26 +291,98 @@ def _run_stages(folder: Path, job: Job, settings: Settings, progress: Progress) 
         )
     stages.run("training", lambda: trainer.run(progress))
     trainer.restore()
+    garbage = trainer.data.garbage
+    facts = {
+        "folder": str(folder),
+        "layers": trainer.model.names,
+        "steps": trainer.steps,
+        "seconds_by_stage": stages.seconds,
+        "cautions": cautions,
+    }
+    baking = _baking(folder, info, settings, trainer)
+    if until:
+        shared_layout(baking, progress)
+        return facts | {"seconds": round(time.monotonic() - started, 1), "frames": info.frames}
     begun = time.monotonic()  # baked anew if it was interrupted: the manifest says that it is done
-    depth = 8 if info.bit_depth == 8 else 16
-    clip_colours = trainer.data.frames if settings.fit_textures else None
+    layers = bake(baking, progress)
+    stages.seconds["baking"] = round(time.monotonic() - begun, 1)
+    facts |= _complete(folder, job, settings, info, layers, cautions, garbage, progress)
+    return facts | {"seconds": round(time.monotonic() - started, 1)}
+
+
+def _baking(folder: Path, info: ClipInfo, settings: Settings, trainer: Trainer) -> Baking:
+    """What bakes a trained folder."""
     garbage = trainer.data.garbage
     plate = plate_of(folder, info, manifest_path(garbage)) if info.analysis else None
-    layers = bake(trainer.model, folder, settings, depth, clip_colours, progress, garbage, plate)
+    depth = 8 if info.bit_depth == 8 else 16
+    clip = trainer.data.frames if settings.fit_textures else None
+    return Baking(trainer.model, folder, settings, depth, clip, garbage, plate)
+
+
+def _complete(
+    folder: Path,
+    job: Job,
+    settings: Settings,
+    info: ClipInfo,
+    layers: list[LayerRecord],
+    cautions: list[str],
+    garbage: np.ndarray | None,
+    progress: Progress,
+) -> dict:
+    """Carry paint over where that was asked for, and write the manifest: then it is finished."""
     make_durable(*(folder / part for part in ("maps", "textures", "edits")))
-    stages.seconds["baking"] = round(time.monotonic() - begun, 1)
     manifest = _manifest(info, layers, cautions, manifest_path(garbage))
     manifest = replace(manifest, texture_size=settings.texture_size)
     carried = carry_into(job.refines, Shot(folder, manifest), progress) if job.refines else {}
     write_manifest(folder, manifest)
-    return {
-        "folder": str(folder),
-        "layers": trainer.model.names,
-        "steps": trainer.steps,
-        "seconds": round(time.monotonic() - started, 1),
-        "seconds_by_stage": stages.seconds,
-        "cautions": cautions,
-    } | carried
+    return carried
+
+
+def trained(folder: Path) -> tuple[ClipInfo, Baking]:
+    """What `decompose` left that stopped after its training; NvdError where it did not get there.
+
+    Reads only what lies in the folder, and writes nothing.
+    """
+    info, _, _, baking, _ = _trained(folder)
+    return info, baking
+
+
+def _trained(folder: Path) -> tuple[ClipInfo, Job, Settings, Baking, Trainer]:
+    job, settings = _unfinished(folder, yes=True)  # by now no file outside is read
+    if "training" not in job.done or not job.clip:
+        raise NvdError(
+            f"{folder} is not trained yet",
+            expected="a folder in which `nvd decompose --until training` has ended",
+            found=f"done: {', '.join(job.done) or 'nothing'}",
+            remedy="run that, or `nvd resume`, first",
+        )
+    info = ClipInfo.from_json(job.clip | {"source": job.source})
+    trainer = make_trainer(folder, job, settings, save=False)
+    trainer.restore()
+    return info, job, settings, _baking(folder, info, settings, trainer), trainer
+
+
+def finish(folder: Path, progress: Progress) -> dict:
+    """Make textures and manifest of frames that were baked apart; work/ goes. NvdError: not all.
+
+    Whoever calls holds the folder's lock.
+    """
+    started = time.monotonic()
+    facts = _finish(folder, progress)
+    remove_work(folder)
+    return facts | {"seconds": round(time.monotonic() - started, 1)}
+
+
+def _finish(folder: Path, progress: Progress) -> dict:
+    info, job, settings, baking, trainer = _trained(folder)
+    if job.refines:  # the paint lies outside
+        check_origin(folder, job, settings)
+    layers = finish_chunks(baking, progress)
+    cautions = [*info.cautions, *job.said]
+    cautions += find_cautions(work_folder(folder), motion_facts(work_folder(folder)))
+    garbage = trainer.data.garbage
+    facts = {"folder": str(folder), "layers": trainer.model.names, "cautions": cautions}
+    return facts | _complete(folder, job, settings, info, layers, cautions, garbage, progress)
 
 
 def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[ClipInfo, list[str]]:
@@ -335,8 +419,11 @@ def _frames(clip: Clip, job: Job, settings: Settings, folder: Path, progress: Pr
     job.said = job.said + about_cuts(cuts, job, settings, clip.info, folder)
 
 
-def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
-    """The networks at their start, and what trains them; `folder`/work holds what they need."""
+def make_trainer(folder: Path, job: Job, settings: Settings, save: bool = True) -> Trainer:
+    """The networks at their start, and what trains them; `folder`/work holds what they need.
+
+    Their architecture is noted in the folder, unless it is only read (`save` False).
+    """
     work = work_folder(folder)
     data = ClipData(work)
     names = [name for name, _ in job.masks] or [FOUND_OBJECT]
@@ -356,7 +443,8 @@ def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
             remedy="remove the folder and run `nvd decompose` again",
         )
     model = LayeredVideo(shape, names, settings, starts)
-    save_architecture(folder, shape, names, starts)
+    if save:
+        save_architecture(folder, shape, names, starts)
     return Trainer(model, data, settings, job.seed, choose_device(job.device), folder)
 
 

@@ -8,13 +8,12 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 
 import numpy as np
 
 from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
-from nvd_core.baking.map_errors import MapErrors
+from nvd_core.baking.map_errors import Found, MapErrors
 from nvd_core.baking.plate import Plate
 from nvd_core.baking.plate_edges import follow_plate
 from nvd_core.baking.texture_fit import Seen, fit_textures
@@ -66,17 +65,42 @@ class TextureFrame:
         return uv
 
 
-def bake(
-    model: LayeredVideo,
-    folder: Path,
-    settings: Settings,
-    bit_depth: int,
-    clip: np.ndarray | None,
-    progress: Progress,
-    garbage: np.ndarray | None = None,
-    plate: Plate | None = None,
-) -> list[LayerRecord]:
-    """Write textures/, edits/ and maps/ into `folder`; returns the manifest's layers.
+def bake(baking: "Baking", progress: Progress) -> list[LayerRecord]:
+    """Write textures/, edits/ and maps/; returns the manifest's layers."""
+    model, folder = baking.model, baking.folder
+    layout = baking.layout(progress)
+    errors, coverage = baking.errors(layout), coverage_of(layout)
+    frames = model.shape.frames
+    progress.stage("maps", frames)
+    with MapWriter(inside(folder, "maps"), model.names) as writer:
+        for t in range(frames):
+            baked = baking.frame(layout, t)
+            if baked.errors is not None:
+                errors.add(baked.errors)
+            coverage.add(baked.uva)
+            writer.write(t, baked.maps, baked.added)
+            progress.update(t + 1)
+    errors.save(folder)
+    return baking.textures(layout, coverage, progress)
+
+
+@dataclass(frozen=True)
+class BakedFrame:
+    """What is written of a frame, and what the textures need of it."""
+
+    maps: list[LayerMaps]
+    added: np.ndarray | None
+    uva: np.ndarray  # float32 [L, H, W, 3], what counts as looked up
+    errors: Found | None  # of maps that were made from nodes
+
+
+def coverage_of(layout: list[TextureFrame]) -> Coverage:
+    """What takes the frames' lookups."""
+    return Coverage([(frame.width, frame.height) for frame in layout])
+
+
+class Baking:
+    """Bakes a trained folder, whole or its frames apart (chunks.py).
 
     `bit_depth` of the textures: 8 or 16. `clip` uint8 [T, H, W, 3], display-encoded, is what the
     textures are fitted to; None: they are the networks'. An edit that stands there is not touched.
@@ -84,40 +108,74 @@ def bake(
     size of the textures are those for the size that was looked at; where the `plate` is larger,
     the maps are of its size, and its frames and its matte stand in for `clip` and `garbage`.
     """
-    frames = model.shape.frames
-    progress.stage("survey", frames)
-    layout = survey(model, settings.texels_per_pixel * settings.texture_size, progress, garbage)
-    texels_per_unit = [frame.texels_per_unit for frame in layout]
-    shown, matte_of = model, partial(_matte, garbage)
-    if plate is not None:
-        shown, matte_of = at_plate(model, plate.height, plate.width), plate.matte
-    colours_of = (
-        None if clip is None else partial(streamed, clip) if plate is None else plate.colours
-    )
-    errors = MapErrors(shown, texels_per_unit)
-    coverage = Coverage([(frame.width, frame.height) for frame in layout])
-    progress.stage("maps", frames)
-    with MapWriter(inside(folder, "maps"), model.names) as writer:
-        for t, edges in enumerate(_edges(shown, plate)):
-            if settings.bake == "exact":
-                layers = frame_layers(shown, t, edges=edges)
-            else:
-                layers = frame_layers_by_nodes(shown, t, texels_per_unit, edges)
-                errors.add(t, layers)
-            matte = matte_of(t)
-            hide_garbage(layers, matte)
-            writer.write(t, _layer_maps(layers, layout, coverage, matte), layers.added)
-            progress.update(t + 1)
-    errors.save(folder)
-    seen_by = None if colours_of is None else partial(_seen, folder, shown, colours_of, matte_of)
-    images = made_textures(model, layout, coverage, seen_by, bit_depth, progress)
-    last = model.layers - 1
-    records = [
-        _write_texture(folder, name, image, n == last)
-        for n, (name, image) in enumerate(zip(model.names, images, strict=True))
-    ]
-    save_texture_boxes(folder, [(frame.low, frame.high) for frame in layout])
-    return records
+
+    def __init__(
+        self,
+        model: LayeredVideo,
+        folder: Path,
+        settings: Settings,
+        bit_depth: int,
+        clip: np.ndarray | None,
+        garbage: np.ndarray | None = None,
+        plate: Plate | None = None,
+    ) -> None:
+        self.model, self.folder, self.settings = model, folder, settings
+        self._bit_depth, self._garbage, self._plate = bit_depth, garbage, plate
+        self.shown = model
+        """the networks in the pixels of the maps"""
+        self._matte_of: Callable[[int], np.ndarray | None] = partial(_matte, garbage)
+        self._colours_of: Callable[[], Iterable[np.ndarray]] | None = None
+        if clip is not None:
+            self._colours_of = partial(streamed, clip) if plate is None else plate.colours
+        if plate is not None:
+            self.shown = at_plate(model, plate.height, plate.width)
+            self._matte_of = plate.matte
+
+    def layout(self, progress: Progress) -> list[TextureFrame]:
+        """Crop and size of every texture, from a look at all frames."""
+        progress.stage("survey", self.model.shape.frames)
+        texels = self.settings.texels_per_pixel * self.settings.texture_size
+        return survey(self.model, texels, progress, self._garbage)
+
+    def errors(self, layout: list[TextureFrame]) -> MapErrors:
+        """What takes the errors of the frames' maps."""
+        return MapErrors(self.shown, [frame.texels_per_unit for frame in layout])
+
+    def frame(self, layout: list[TextureFrame], t: int) -> BakedFrame:
+        """The maps of frame `t`, which depend on no other frame's."""
+        found, edges = None, self._edges(t)
+        if self.settings.bake == "exact":
+            layers = frame_layers(self.shown, t, edges=edges)
+        else:
+            texels = [frame.texels_per_unit for frame in layout]
+            layers = frame_layers_by_nodes(self.shown, t, texels, edges)
+            found = self.errors(layout).of_frame(t, layers)
+        matte = self._matte_of(t)
+        hide_garbage(layers, matte)
+        maps, uva = _layer_maps(layers, layout, matte)
+        return BakedFrame(maps, layers.added, uva, found)
+
+    def _edges(self, t: int) -> Edges | None:
+        """What brings the alphas of a frame to the edges of a larger plate; None without one."""
+        if self._plate is None:
+            return None
+        return partial(follow_plate, plate=self._plate.frame(t), scale=self.shown.plate_scale)
+
+    def textures(
+        self, layout: list[TextureFrame], coverage: Coverage, progress: Progress
+    ) -> list[LayerRecord]:
+        """Write textures/ and edits/, where maps/ is written; the manifest's layers."""
+        seen_by = None
+        if self._colours_of is not None:
+            seen_by = partial(_seen, self.folder, self.shown, self._colours_of, self._matte_of)
+        images = made_textures(self.model, layout, coverage, seen_by, self._bit_depth, progress)
+        last = self.model.layers - 1
+        records = [
+            _write_texture(self.folder, name, image, n == last)
+            for n, (name, image) in enumerate(zip(self.model.names, images, strict=True))
+        ]
+        save_texture_boxes(self.folder, [(frame.low, frame.high) for frame in layout])
+        return records
 
 
 def made_textures(
@@ -144,16 +202,6 @@ def made_textures(
     for n, seen in enumerate(coverage.seen()):
         images.append(_to_integers(fill_unseen(colours[n], seen), seen, bit_depth))
     return images
-
-
-def _edges(model: LayeredVideo, plate: Plate | None) -> Generator[Edges | None, None, None]:
-    """What brings the alphas of each frame to the edges of a larger plate; None without one."""
-    if plate is None:
-        yield from repeat(None, model.shape.frames)
-        return
-    with closing(plate.colours()) as frames:
-        for frame in frames:
-            yield partial(follow_plate, plate=frame, scale=model.plate_scale)
 
 
 def _seen(
@@ -253,10 +301,9 @@ def _texture_frame(
 def _layer_maps(
     layers: FrameLayers,
     layout: list[TextureFrame],
-    coverage: Coverage,
     matte: np.ndarray | None,
-) -> list[LayerMaps]:
-    """The frame's maps; counts what they look up in `coverage`."""
+) -> tuple[list[LayerMaps], np.ndarray]:
+    """The frame's maps, and what counts as looked up by them, float32 [L, H, W, 3]."""
     uva = np.empty((*layers.alpha.shape, 3), np.float32)
     uva[..., 2] = layers.alpha
     maps = []
@@ -268,8 +315,7 @@ def _layer_maps(
     if matte is not None:
         uva = uva.copy()  # the maps are parts of it
         uva[:, matte > 0, 2] = 0
-    coverage.add(uva)
-    return maps
+    return maps, uva
 
 
 def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.ndarray:

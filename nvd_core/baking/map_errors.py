@@ -18,6 +18,10 @@ MOST = 2_000_000
 KINDS = {"place": "texels", "alpha": "1/255", "light": "1/255"}
 
 
+Found = list[dict[str, np.ndarray]]
+"""by layer: a kind's errors at the pixels of one frame"""
+
+
 class MapErrors:
     """Compares frames with the networks themselves at random pixels."""
 
@@ -28,22 +32,29 @@ class MapErrors:
             {kind: [] for kind in KINDS} for _ in range(model.layers)
         ]
 
-    def add(self, t: int, layers: FrameLayers) -> None:
-        """Look at frame t, whose `layers` [L, H, W] came from nodes."""
+    def of_frame(self, t: int, layers: FrameLayers) -> Found:
+        """The errors of frame t, whose `layers` [L, H, W] came from nodes."""
         model = self._model
         random = np.random.default_rng(t)
         ys = random.integers(0, model.shape.height, self._count)
         xs = random.integers(0, model.shape.width, self._count)
         exact = layers_at(model, np.stack([xs, ys], -1).astype(np.float32)[None], t)
-        for n, found in enumerate(self._found):
+        errors = []
+        for n in range(model.layers):
             alpha = layers.alpha[n, ys, xs]
             own = alpha if layers.own_alpha is None else layers.own_alpha[n, ys, xs]
             both = (alpha > 0) & (exact.alpha[n, 0] > 0)
             place = np.abs(layers.uv[n, ys, xs] - exact.uv[n, 0]).max(-1) * self._texels[n]
             light = np.abs(layers.residual[n, ys, xs] - exact.residual[n, 0]).max(-1)
-            found["place"].append(place[both])
-            found["alpha"].append(np.abs(own - exact.alpha[n, 0]) * 255)
-            found["light"].append(light[both] * 255)
+            off = np.abs(own - exact.alpha[n, 0]) * 255
+            errors.append({"place": place[both], "alpha": off, "light": light[both] * 255})
+        return errors
+
+    def add(self, errors: Found) -> None:
+        """Count what `of_frame` found in a frame."""
+        for found, of_layer in zip(self._found, errors, strict=True):
+            for kind, values in of_layer.items():
+                found[kind].append(values)
 
     def save(self, folder: Path) -> None:
         """Write maps/errors.json, if any frame was looked at."""

@@ -189,7 +189,59 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
         "--reset", action="append", default=[], metavar="LAYER", help="back to 1, without keys"
     )
     values.set_defaults(command=_values)
-    return [camera, textures, paint, export, refine, carry, reproduce, values]
+
+    bake = commands.add_parser("bake", help="bake some frames of a trained shot, for many machines")
+    bake.add_argument("shot", type=Path)
+    add_frames(bake)
+    bake.add_argument(
+        "--start",
+        type=start_number,
+        metavar="source|N",
+        help="count --frames by the source's own numbers, or from N",
+    )
+    bake.add_argument(
+        "--finish", action="store_true", help="once all frames are baked: textures and manifest"
+    )
+    bake.set_defaults(command=_bake)
+    farm = _add_farm(commands)
+    return [camera, textures, paint, export, refine, carry, reproduce, values, bake, farm]
+
+
+def _add_farm(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    farm = commands.add_parser("farm", help="share a shot among many machines")
+    what = farm.add_subparsers(required=True, metavar="WHAT")
+    template = what.add_parser("template", help="write an Open Job Description of a shot")
+    template.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.yaml")
+    template.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an object with a mask, front to back; may be given again",
+    )
+    template.add_argument(
+        "--settings", action="store_true", help="take a file of settings, in place of a preset"
+    )
+    template.add_argument("--movie", action="store_true", help="also render a movie, in one task")
+    template.set_defaults(command=_farm_template)
+    return template
+
+
+def _farm_template(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.farm.template import write_template
+
+    return write_template(parsed.out, parsed.mask, parsed.settings, parsed.movie)
+
+
+def _bake(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.farm.bake import bake_frames, finish_bake
+    from nvd_core.runtime.errors import NvdError
+
+    if not parsed.finish:
+        return bake_frames(parsed.shot, parsed.frames, parsed.start, progress)
+    if parsed.frames or parsed.start is not None:
+        raise NvdError("--finish is of all frames", remedy="leave out --frames and --start")
+    return finish_bake(parsed.shot, progress)
 
 
 def _textures(parsed: argparse.Namespace, progress: Progress) -> dict:

@@ -205,11 +205,13 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         hdr_white=parsed.hdr_white if parsed.input_space else None,
         garbage=_garbage(parsed.garbage),
     )
+    if parsed.shots and parsed.until:
+        raise NvdError("--until is of one shot", remedy="leave out --shots or --until")
     if parsed.shots:
         from nvd_core.shots import decompose_shots
 
         return decompose_shots(parsed.out, job, settings, progress)
-    return decompose(parsed.out, job, settings, progress)
+    return decompose(parsed.out, job, settings, progress, until=parsed.until)
 
 
 def _configuration(parsed: argparse.Namespace) -> str:
@@ -439,6 +441,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="change one setting, such as losses.flow=0.02, after --preset and --settings; may be "
         "given again",
+    )
+    decompose.add_argument(
+        "--until",
+        choices=("training",),
+        help="stop before baking, so that several machines can do it with `nvd bake`",
     )
     decompose.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     decompose.add_argument(

@@ -9,6 +9,7 @@ The lock file stays: removing it would let two processes lock two files of one n
 import errno
 import json
 import os
+import re
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -24,6 +25,9 @@ from nvd_core.runtime.inside import check_links
 from nvd_core.runtime.progress import Progress
 
 LOCK, OWNER = ".nvd.lock", ".nvd.owner.json"
+PARTS = "work/parts"
+WAIT_FOR_PARTS = 10.0
+"""seconds: others hold the folder's lock only while they take a part of it"""
 WAIT = 0.3
 """seconds: whoever has the lock at this moment may be ending, or may not have said its name yet"""
 _OURS = ("frames", "masks", "maps", "textures", "edits", "report", "work")
@@ -54,12 +58,78 @@ def writing(folder: Path, command: str, progress: Progress) -> Iterator[None]:
         yield
         return
     try:
+        _check_parts(folder)
         _leave_word(folder, command)
         _clear(folder)
         yield
     finally:
         with suppress(OSError):
             (folder / OWNER).unlink(missing_ok=True)
+        lock.release()
+
+
+@contextmanager
+def writing_part(
+    folder: Path, first: int, last: int, command: str, progress: Progress
+) -> Iterator[None]:
+    """Hold the frames `first` to `last` of `folder`, where others may hold other frames.
+
+    NvdError where another process holds one of them, or the whole folder. While a part is held,
+    nobody can hold the whole. The lock is the operating system's, on a file in work/parts/.
+    """
+    folder = Path(folder)
+    check_links(folder)
+    parts = folder / PARTS
+    gate = FileLock(folder / LOCK, mode=0o666, poll_interval=0.05, preserve_lock_file=True)
+    part = FileLock(
+        parts / f"{first}-{last}.lock", mode=0o666, poll_interval=0.05, preserve_lock_file=True
+    )
+    try:
+        parts.mkdir(parents=True, exist_ok=True)
+        gate.acquire(timeout=WAIT_FOR_PARTS)
+        _check_parts(folder, first, last)
+        part.acquire(timeout=WAIT)
+    except Timeout as error:
+        raise _busy(folder) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise cannot_write(folder / PARTS, error) from error
+        progress.caution(
+            f"the file system of {folder} knows no locks: take care that no frame is baked twice"
+        )
+    finally:
+        gate.release()
+    word = _word_of(Path(part.lock_file))
+    try:
+        _leave_word(folder, command, word)
+        yield
+    finally:
+        with suppress(OSError):
+            word.unlink(missing_ok=True)
+        part.release()
+
+
+def _word_of(lock: Path) -> Path:
+    """Where it says who holds a part."""
+    return lock.with_suffix(".json")
+
+
+def _check_parts(folder: Path, first: int | None = None, last: int | None = None) -> None:
+    """NvdError where another process holds a part that reaches into frames, or any part."""
+    for path in sorted((folder / PARTS).glob("*.lock")):
+        match = re.fullmatch(r"(\d{1,9})-(\d{1,9})", path.stem)
+        if not match:
+            continue
+        if first is not None and (int(match[2]) < first or last < int(match[1])):
+            continue
+        lock = FileLock(path, mode=0o666, poll_interval=0.05, preserve_lock_file=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            what = f"frames {path.stem} of {folder}"
+            raise _busy(what, _word_of(path)) from error
+        except OSError:
+            continue
         lock.release()
 
 
@@ -93,11 +163,11 @@ def writing_if_inside(out: Path | str, folder: Path, command: str, progress: Pro
     return writing(folder, command, progress) if inside else nullcontext()
 
 
-def _leave_word(folder: Path, command: str) -> None:
+def _leave_word(folder: Path, command: str, word: Path | None = None) -> None:
     since = datetime.now().astimezone().isoformat(" ", "seconds")
     who = {"pid": os.getpid(), "host": socket.gethostname(), "command": command, "since": since}
     with suppress(NvdError):  # a full disk: the lock holds all the same, and says less
-        write_json(folder / OWNER, who)
+        write_json(word or folder / OWNER, who)
 
 
 def _clear(folder: Path) -> None:
@@ -109,10 +179,10 @@ def _clear(folder: Path) -> None:
         remove_temporaries(folder / name)
 
 
-def _busy(folder: Path) -> NvdError:
+def _busy(folder: Path | str, word: Path | None = None) -> NvdError:
     """Who has the lock, as far as that one said."""
     try:
-        with (folder / OWNER).open(encoding="utf-8") as file:
+        with (word or Path(folder) / OWNER).open(encoding="utf-8") as file:
             who = json.loads(file.read(4096))
         pid, host = int(who["pid"]), str(who["host"])[:80]
         found = f"{str(who['command'])[:80]} (process {pid} on {host}), since {who['since']!s:.40}"

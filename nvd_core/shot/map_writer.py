@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -77,14 +77,19 @@ def _write(path: Path, planes: dict[str, tuple[np.ndarray, str]]) -> None:
             raise OSError(None, "the maps could not be written") from error
 
 
+Written = Callable[[int, list[np.ndarray]], None]
+"""takes the checksum of a frame's maps, and by layer the tiles that it looks up"""
+
+
 class MapWriter:
     """Writes maps in background threads, then the index of the texture tiles that they look up.
 
-    Leaving it waits for all and raises what failed.
+    Leaving it waits for all and raises what failed. Without `index` the index is left to
+    `save_index`, as where other processes write other frames.
     """
 
-    def __init__(self, folder: Path, names: list[str]):
-        self._folder, self._names = Path(folder), list(names)
+    def __init__(self, folder: Path, names: list[str], index: bool = True):
+        self._folder, self._names, self._index = Path(folder), list(names), index
 
     def __enter__(self) -> "MapWriter":
         self._pool = ThreadPoolExecutor(worker_count())
@@ -92,17 +97,36 @@ class MapWriter:
         self._tiles: dict[int, tuple[int, list[np.ndarray]]] = {}
         return self
 
-    def write(self, index: int, layers: list[LayerMaps], added: np.ndarray | None = None) -> None:
-        """Queue the maps of frame `index`; NvdError where an earlier frame could not be written."""
+    def write(
+        self,
+        index: int,
+        layers: list[LayerMaps],
+        added: np.ndarray | None = None,
+        written: Written | None = None,
+    ) -> None:
+        """Queue the maps of frame `index`; NvdError where an earlier frame could not be written.
+
+        `written` is called, in a thread, as soon as they stand there.
+        """
         while len(self._pending) >= frames_ahead(len(layers), *layers[0].u.shape):
             self._pending.popleft().result()
-        self._pending.append(self._pool.submit(self._write, index, layers, added))
+        self._pending.append(self._pool.submit(self._write, index, layers, added, written))
 
-    def _write(self, index: int, layers: list[LayerMaps], added: np.ndarray | None) -> None:
+    def _write(
+        self,
+        index: int,
+        layers: list[LayerMaps],
+        added: np.ndarray | None,
+        written: Written | None,
+    ) -> None:
         path = self._folder / f"{index:05d}.exr"
         write_maps(path, self._names, layers, added)
         tiles = [_tiles_of(layer) for layer in layers]
-        self._tiles[index] = tile_index.checksum(path), tiles
+        number = tile_index.checksum(path)
+        if self._index:
+            self._tiles[index] = number, tiles
+        if written:
+            written(number, tiles)
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=kind is not None)
@@ -111,21 +135,25 @@ class MapWriter:
         for future in self._pending:
             future.result()
         if self._tiles:
-            self._save_index()
+            save_index(self._folder, self._names, self._tiles)
 
-    def _save_index(self) -> None:
-        frames = max(self._tiles) + 1
-        checksums = np.zeros(frames, np.uint32)
-        first = next(iter(self._tiles.values()))[1]
-        tiles = {
-            name: np.zeros((frames, *tiles.shape), bool)
-            for name, tiles in zip(self._names, first, strict=True)
-        }
-        for index, (number, of_layers) in self._tiles.items():
-            checksums[index] = number
-            for name, of_layer in zip(self._names, of_layers, strict=True):
-                tiles[name][index] = of_layer
-        tile_index.TileIndex(tiles, checksums).save(self._folder)
+
+def save_index(
+    folder: Path, names: list[str], looked_up: dict[int, tuple[int, list[np.ndarray]]]
+) -> None:
+    """Write the index: by frame, its maps' checksum and the tiles that each layer looks up."""
+    frames = max(looked_up) + 1
+    checksums = np.zeros(frames, np.uint32)
+    first = next(iter(looked_up.values()))[1]
+    tiles = {
+        name: np.zeros((frames, *tiles.shape), bool)
+        for name, tiles in zip(names, first, strict=True)
+    }
+    for index, (number, of_layers) in looked_up.items():
+        checksums[index] = number
+        for name, of_layer in zip(names, of_layers, strict=True):
+            tiles[name][index] = of_layer
+    tile_index.TileIndex(tiles, checksums).save(folder)
 
 
 def _tiles_of(layer: LayerMaps) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""One shot shared among processes or machines."""
