@@ -87,7 +87,7 @@ def bake(
         for t in range(frames):
             baked = bake_frame(model, settings, layout, t, garbage)
             if baked.errors is not None:
-                errors.add(baked.errors)
+                errors.take(baked.errors)
             coverage.add(baked.uva)
             writer.write(t, baked.maps, baked.added)
             progress.update(t + 1)

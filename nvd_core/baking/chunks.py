@@ -122,7 +122,7 @@ def finish_chunks(
         record = read_record(folder, model, t)
         coverage.add(record.uva)
         if record.errors is not None:
-            errors.add(record.errors)
+            errors.take(record.errors)
         looked_up[t] = record.checksum, record.tiles
         progress.update(t + 1)
     save_index(inside(folder, "maps"), model.names, looked_up)
