@@ -76,7 +76,7 @@ def bake(baking: "Baking", progress: Progress) -> list[LayerRecord]:
         for t in range(frames):
             baked = baking.frame(layout, t)
             if baked.errors is not None:
-                errors.add(baked.errors)
+                errors.take(baked.errors)
             coverage.add(baked.uva)
             writer.write(t, baked.maps, baked.added)
             progress.update(t + 1)

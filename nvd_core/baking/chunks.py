@@ -95,7 +95,7 @@ def finish_chunks(baking: Baking, progress: Progress) -> list[LayerRecord]:
         record = read_record(folder, baking.shown, t)
         coverage.add(record.uva)
         if record.errors is not None:
-            errors.add(record.errors)
+            errors.take(record.errors)
         looked_up[t] = record.checksum, record.tiles
         progress.update(t + 1)
     save_index(inside(folder, "maps"), model.names, looked_up)
