@@ -62,6 +62,9 @@ def main() -> int:
         except subprocess.TimeoutExpired:
             subprocess.run(["pkill", "-9", "-s", str(process.pid)])
             output, _ = process.communicate()
+        except KeyboardInterrupt:  # Blender is in a session of its own, and would go on
+            subprocess.run(["pkill", "-9", "-s", str(process.pid)])
+            raise
     said = [line.removeprefix("UNDO ") for line in output.splitlines() if line.startswith("UNDO ")]
     if not said:
         print(output[-6000:])
