@@ -234,8 +234,8 @@ def test_exact_maps_follow_the_edge_too(shot, tmp_path):
     info = open_clip(tmp_path / "frames", height=SMALL).info
     model = load_model(shot.folder)
     exact = settings(bake="exact", fit_textures=False)
-    plate = plate_of(tmp_path, info, None)
-    bake(Baking(model, tmp_path, exact, 8, None, None, plate), Progress())
+    larger = plate_of(tmp_path, info, None)
+    bake(Baking(model, tmp_path, exact, 8, None, None, larger), Progress())
     found = read_maps(tmp_path / "maps" / "00003.exr", shot.names).uva
     by_nodes = read_maps(shot.map_path(3), shot.names).uva
     assert np.abs(found[..., 2] - by_nodes[..., 2]).mean() < 2 / 255
