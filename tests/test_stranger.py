@@ -49,6 +49,11 @@ COMMANDS = {
     "evaluate": ["evaluate", "SHOT"],
     "info": ["info", "SHOT"],
     "decompose": ["decompose", "PLATES", "--out", "SHOT"],
+    "carry": ["carry", "SHOT", "SHOT", "--over"],
+    "refine": ["refine", "SHOT", "--out", "OUT/finer.nvd", "--steps", "2"],
+    "bake": ["bake", "SHOT", "--finish"],
+    "textures": ["textures", "SHOT", "--size", "2"],
+    "remove": ["render", "SHOT", "--out", "OUT/%05d.png", "--remove", "dog"],
 }
 
 PARTS = (
