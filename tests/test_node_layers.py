@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from nvd_core.baking.bake import bake
+from nvd_core.baking.bake import Baking, bake
 from nvd_core.baking.map_errors import FILE, MapErrors
 from nvd_core.fields.inference import frame_layers
 from nvd_core.fields.node_layers import ALPHA, LIGHT, frame_layers_by_nodes
@@ -73,7 +73,7 @@ def test_exact_is_exact_and_says_nothing(trained, tmp_path):
     shutil.copytree(shot.folder / "maps", tmp_path / "maps")
     shutil.copy(shot.folder / "checkpoint.json", tmp_path)
     settings = update_settings(fast(), {"bake": "exact"})
-    layers = bake(model, tmp_path, settings, 8, None, Progress())
+    layers = bake(Baking(model, tmp_path, settings, 8, None), Progress())
     assert not (tmp_path / FILE).exists()
     names = [layer.name for layer in layers]
     exact = frame_layers(model, 2)
