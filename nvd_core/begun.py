@@ -7,6 +7,7 @@ goes on. That holds only where clip, masks and settings are the same; the device
 from pathlib import Path
 
 from nvd_core.job import Job
+from nvd_core.runtime.documents import read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import is_temporary
 from nvd_core.runtime.folder_lock import LOCK, OWNER
@@ -71,6 +72,9 @@ def check_same(folder: Path, job: Job, settings: Settings) -> Job:
     for values in (standing, asked):  # the source's own height is the same as none
         if values["plate_height"] == own:
             values["plate_height"] = None
+    if job.plate_height is None and "plate_height" not in read_json(inside(folder, JOB)):
+        # begun when there was one height: the same command is the same job, and stays what it was
+        asked["plate_height"] = standing["plate_height"]
     differing = [k for k in standing | asked if standing.get(k) != asked.get(k)]
     if not differing:
         return known

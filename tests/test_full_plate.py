@@ -319,7 +319,22 @@ def test_an_unfinished_folder_of_before_goes_on_as_it_was(clip, tmp_path, stop):
     assert (record.width, record.height, record.analysis) == (WIDTH // 2, SMALL, None)
 
 
-def test_a_finished_folder_of_before_is_another_job(small, clip):
+def test_a_command_of_before_finds_its_folder(small, clip, tmp_path):
+    """Where the folder knows one height only, `--height` alone is what made it."""
+    folder = tmp_path / "shot.nvd"
+    shutil.copytree(small.folder, folder)
+    known = json.loads((folder / "job.json").read_text())
+    del known["plate_height"]
+    (folder / "job.json").write_text(json.dumps(known))
+    assert check_same(folder, job_of(clip), settings()).plate_height == SMALL
+    assert decompose(folder, job_of(clip), settings(), Progress())["finished_before"]
+    other = job_of(clip)
+    other.height = SMALL - 2
+    with pytest.raises(NvdError, match="another job"):
+        check_same(folder, other, settings())
+
+
+def test_a_small_plate_is_another_job(small, clip):
     known = json.loads((small.folder / "job.json").read_text())
     check_same(small.folder, job_of(clip, plate_height=SMALL), settings())
     with pytest.raises(NvdError, match="another job") as refused:
