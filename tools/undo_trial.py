@@ -1,12 +1,16 @@
 """Undo, tried hard: hundreds of random steps in a Blender with a window, and back and forth.
 
     python3 tools/undo_trial.py SHOT --steps 500 --seed 1
+    python3 tools/undo_trial.py SHOT --order stroke restore stroke save_paint undo undo undo
 
 SHOT is a decomposition folder; copies of it are worked on. The steps are strokes on layers, Restore
 Learned and Bring Back Paint, painting on a frame and To Layers, shots opened, removed and
 duplicated, and undo and redo between them. After every undo and redo the shots and the pixels of
 all edits have to be what they were at that step. At the end everything is undone, and redone, and
-saved, and the files have to hold what Blender showed. The last line is JSON; the exit code is 1
+saved, and the files have to hold what Blender showed. With --order the steps are the named ones, on
+the first layer, and each is printed with the edits it leaves (--trace prints them for random steps
+too): the number of a picture, in the order of their first showing, and whether the image is dirty
+(d) and packed (p). The last line is JSON; the exit code is 1
 where a state was not the right one, a step failed, or Blender ended before.
 """
 
@@ -29,6 +33,8 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--without", nargs="*", default=[], help="kinds of steps to leave out")
+    parser.add_argument("--order", nargs="*", default=[], help="these steps, on the first layer")
+    parser.add_argument("--trace", action="store_true", help="print what each step leaves")
     parser.add_argument("--limit", type=float, default=3600, help="seconds")
     given = parser.parse_args()
     engine = next(made for made in all_environments() if made.name == "engine")
@@ -41,8 +47,10 @@ def main() -> int:
             shutil.copytree(given.shot, work / f"{name}.nvd")
         words = ["--factory-startup", "--window-geometry", 0, 0, 1280, 720]
         words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "tour" / "undo_steps.py"]
+        options = {name: getattr(given, name) for name in ("steps", "seed", "without", "order")}
+        options["trace"] = given.trace or bool(given.order)
         process = window.start_blender(
-            [*words, "--", work, given.steps, given.seed, *given.without],
+            [*words, "--", work, json.dumps(options)],
             work,
             engine.python,
             before=["xvfb-run", "-a", "-s", "-screen 0 1280x720x24"],
@@ -60,7 +68,7 @@ def main() -> int:
         print(f"Blender ended with {process.returncode} before it was done")
         return 1
     for line in output.splitlines():
-        if "Traceback" in line or line.startswith("step "):
+        if "Traceback" in line or line.startswith(("step ", "TRACE ")):
             print(line)
     print(said[-1])
     return int(bool(json.loads(said[-1])["faults"]))

@@ -20,9 +20,11 @@ State = tuple
 class Trial:
     """Random steps, and what the state was after each that Blender can undo."""
 
-    def __init__(self, work: Path, steps: int, seed: int, without: list[str]):
-        self.work, self.steps, self.without = work, steps, without
-        self.draw = random.Random(seed)
+    def __init__(self, work: Path, options: dict):
+        self.work, self.without, self.order = work, options["without"], options["order"]
+        self.steps = len(self.order) or options["steps"]
+        self.draw, self.trace = random.Random(options["seed"]), options["trace"]
+        self.pictures: list[str] = []  # digests, in the order of their first showing
         self.states: list[State] = []  # one after the other, as far as undo and redo reach
         self.at = 0  # which of them it is
         self.faults: list[str] = []
@@ -31,13 +33,17 @@ class Trial:
     def walk(self) -> Generator[float, None, None]:
         yield from self.begin()
         for number in range(self.steps):
-            name = self.choose()
+            name = self.order[number] if self.order else self.choose()
+            faults = len(self.faults)
             try:
                 yield from getattr(self, name)()
             except RuntimeError as error:  # what an operator refuses
                 self.done[f"{name}, refused"] += 1
                 print(f"step {number} {name}: {str(error).strip()[:160]}", flush=True)
             self.done[name] += 1
+            if self.trace:
+                wrong = f"  WRONG {self.faults[-1]}" if len(self.faults) > faults else ""
+                print(f"TRACE {number} {name}: {self.told()}{wrong}", flush=True)
             yield 0.02
         yield from self.back_and_forth()
         self.save()
@@ -217,6 +223,18 @@ class Trial:
             for entry in bpy.context.scene.nvd_shots
         )
 
+    def told(self) -> str:
+        """The edits in short, for the eyes: numbers of their pictures, and how they are kept."""
+        words = []
+        for entry in bpy.context.scene.nvd_shots:
+            for layer in entry.layers:
+                digest = self.digest(layer.edit)
+                if digest not in self.pictures:
+                    self.pictures.append(digest)
+                kept = "d" * layer.edit.is_dirty + "p" * bool(layer.edit.packed_file)
+                words.append(f"{layer.name}={self.pictures.index(digest)}{kept}")
+        return f"at {self.at} " + " ".join(words)
+
     @staticmethod
     def digest(image) -> str:
         if image is None or (not image.has_data and not image.size[0]):
@@ -255,6 +273,8 @@ class Trial:
             return None
         if self.draw.random() < 0.3:
             scene.nvd_shot = self.draw.randrange(len(scene.nvd_shots))
+        if self.order:
+            return scene.nvd_shots[0].layers[0]
         entry = scene.nvd_shots[min(scene.nvd_shot, len(scene.nvd_shots) - 1)]
         return self.draw.choice(list(entry.layers)) if len(entry.layers) else None
 
@@ -278,9 +298,9 @@ class Trial:
 
 
 def main() -> None:
-    work, steps, seed, *without = sys.argv[sys.argv.index("--") + 1 :]
+    work, options = sys.argv[sys.argv.index("--") + 1 :]
     bpy.context.preferences.view.show_splash = False
-    walk = Trial(Path(work), int(steps), int(seed), without).walk()
+    walk = Trial(Path(work), json.loads(options)).walk()
 
     def step() -> float | None:
         try:
