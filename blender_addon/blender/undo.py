@@ -6,6 +6,11 @@ which is not in that file would be lost. So nothing of the extension changes the
 `put_in_place` puts another image there, which Blender can undo, and around each undo and redo the
 images whose kind of storage has ever changed keep the pixels that they have. Only strokes, and the
 undoing of strokes, change what is painted.
+
+Blender's steps of strokes find their image by its name. A stroke notes only what it touches, and
+takes the rest of what was before from the stroke before it, if that was on an image of this name.
+So no image is ever given a name under which another one was painted on: undoing a stroke would
+bring pixels of that other image back.
 """
 
 from contextlib import suppress
@@ -46,16 +51,15 @@ def watch(image: bpy.types.Image) -> None:
 
 
 def put_in_place(old: bpy.types.Image, new: bpy.types.Image) -> None:
-    """Let `new` be the edit wherever `old` was: name, file, nodes, canvas and editors.
+    """Let `new` be the edit wherever `old` was: file, nodes, canvas and editors.
 
-    `old` stays, packed, with its pixels. So is `new`, which counts as not saved yet.
+    `old` stays, packed, with its pixels. So is `new`, which counts as not saved yet. Both keep
+    their names.
     """
     keep_packed(old)
     keep_packed(new)
-    name, new["nvd_path"], new.filepath_raw = old.name, old["nvd_path"], old.filepath_raw
+    new["nvd_path"], new.filepath_raw = old["nvd_path"], old.filepath_raw
     del old["nvd_path"]
-    old.name = f"{name} taken off"
-    new.name = name
     old.user_remap(new)
 
 

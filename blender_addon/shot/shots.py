@@ -11,6 +11,7 @@ loads and undoes.
 """
 
 import os
+import re
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -291,7 +292,8 @@ def name_images(entry: NVD_PG_shot | None) -> None:
     for layer in entry.layers:
         for what in ("edit", "learned"):
             image, name = getattr(layer, what), f"{entry.name} {layer.shown_name} {what}"
-            if image is not None and image.name != name:
+            # Without Blender's number: another image of the layer may have the name, see undo.py
+            if image is not None and re.sub(r"\.\d{3,}$", "", image.name) != name:
                 image.name = name
     entry.named = entry.name
 

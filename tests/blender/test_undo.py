@@ -100,7 +100,7 @@ def test_all_that_shows_the_edit_follows(shot):
         canvas = bpy.context.scene.tool_settings.image_paint.canvas
         space = bpy.context.window_manager.windows[0].screen.areas[0].spaces.active
         assert node.image == canvas == space.image == toy().edit
-        assert node.image.name == "shot toy edit" and node.image["nvd_path"].endswith(
+        assert node.image.name.startswith("shot toy edit") and node.image["nvd_path"].endswith(
             "edits/toy.png"
         )
         assert same(read_pixels(node.image), pixels)
@@ -155,10 +155,36 @@ def test_restoring_twice_and_bringing_back_loses_neither_paint(shot):
     press("bring_back", layer="toy")
     assert same(edit(), blue)
     press("restore_learned", layer="toy")
-    off = [read_pixels(i) for i in bpy.data.images if i.users and "taken off" in i.name]
+    edits = [i for i in bpy.data.images if i.users and i.name.startswith("shot toy edit")]
+    off = [read_pixels(image) for image in edits if image != toy().edit]
     assert any(same(pixels, red) for pixels in off) and any(same(pixels, blue) for pixels in off)
     press("restore_learned", layer="toy")  # there is nothing to take off
     assert same(read_pixels(toy().taken_back), blue)
+
+
+def test_no_image_takes_the_name_of_another(shot):
+    """Blender takes what a stroke has not touched from the last stroke on an image of this name."""
+    names = {}
+
+    def step(name=None):
+        if name:
+            press(name, layer="toy")
+        shots.name_images(bpy.context.scene.nvd_shots[0])
+        for image in filter(None, (toy().edit, toy().taken_back)):
+            assert names.setdefault(image.name, image.session_uid) == image.session_uid
+
+    step()
+    paint(RED)
+    step("restore_learned")
+    paint(BLUE)
+    for _ in range(2):
+        step("bring_back")
+    step("restore_learned")
+    assert len(names) == 3
+    undo()
+    step()
+    undo()
+    step()
 
 
 def test_paint_from_after_a_step_outlives_its_undo(shot, tmp_path):
