@@ -13,6 +13,8 @@ So no image is ever given a name under which another one was painted on: undoing
 bring pixels of that other image back.
 """
 
+import itertools
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -31,6 +33,7 @@ class _Steps:
         self.watched: set[int] = set()  # session_uid of images whose storage has changed
         self.contents: dict[int, bytes | np.ndarray] = {}  # theirs, while a step is under way
         self.under_way = False
+        self.names: dict[str, int] = {}  # that an image has had in this file: its session_uid
 
 
 _steps = _Steps()
@@ -61,6 +64,26 @@ def put_in_place(old: bpy.types.Image, new: bpy.types.Image) -> None:
     new["nvd_path"], new.filepath_raw = old["nvd_path"], old.filepath_raw
     del old["nvd_path"]
     old.user_remap(new)
+
+
+def name_image(image: bpy.types.Image, name: str) -> None:
+    """Call the image so, with a number behind it where another one has had that name.
+
+    Also one that is gone, as when a shot was removed and is opened again: its strokes may still be
+    undone.
+    """
+    bare = re.sub(r"\.\d{3,}$", "", image.name)
+    own = image.session_uid
+    if bare == name and _steps.names.setdefault(image.name, own) == own:
+        return
+    numbered = (f"{name}.{number:03d}" for number in itertools.count(1))
+    for free in itertools.chain([name], numbered):
+        other = bpy.data.images.get(free)
+        if other is not None and other != image:
+            _steps.names.setdefault(free, other.session_uid)
+        if _steps.names.setdefault(free, own) == own:
+            image.name = free
+            return
 
 
 def under_way() -> bool:
@@ -111,11 +134,23 @@ def _file(image: bpy.types.Image) -> bytes | None:
     return None
 
 
+@persistent
+def _forget_names(*_) -> None:
+    """Another file: nothing of before can be undone."""
+    _steps.names.clear()
+
+
 _HANDLERS = (
+    (bpy.app.handlers.load_post, _forget_names),
     (bpy.app.handlers.undo_pre, _before),
     (bpy.app.handlers.redo_pre, _before),
     (bpy.app.handlers.undo_post, _after),
     (bpy.app.handlers.redo_post, _after),
 )
 
-register, unregister = register_handlers_factory(_HANDLERS)
+_register, unregister = register_handlers_factory(_HANDLERS)
+
+
+def register():
+    _forget_names()
+    _register()

@@ -11,7 +11,6 @@ loads and undoes.
 """
 
 import os
-import re
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,7 +29,7 @@ from bpy.props import (
 from ..blender import compat
 from ..blender.redraw import redraw
 from ..blender.strip_identity import identity, strip_by
-from ..blender.undo import watch
+from ..blender.undo import name_image, watch
 from ..errors import AddonError
 from . import file_stamps, layer_values, nodes
 from .folder import Shot, ShotError, read_shot
@@ -292,9 +291,8 @@ def name_images(entry: NVD_PG_shot | None) -> None:
     for layer in entry.layers:
         for what in ("edit", "learned"):
             image, name = getattr(layer, what), f"{entry.name} {layer.shown_name} {what}"
-            # Without Blender's number: another image of the layer may have the name, see undo.py
-            if image is not None and re.sub(r"\.\d{3,}$", "", image.name) != name:
-                image.name = name
+            if image is not None:
+                name_image(image, name)
     entry.named = entry.name
 
 

@@ -3,6 +3,8 @@
 Operators are called as a click calls them: with a step in Blender's undo after each.
 """
 
+import re
+
 import bpy
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import blender_addon
 from blender_addon.blender import compat
 from blender_addon.blender.pixels import read_pixels, write_pixels
 from blender_addon.paint import preview
-from blender_addon.shot import painting, shot_events, shots
+from blender_addon.shot import painting, shot_events, shot_list, shots
 
 RED, BLUE = (1, 0, 0, 1), (0, 0, 1, 1)
 
@@ -185,6 +187,20 @@ def test_no_image_takes_the_name_of_another(shot):
     step()
     undo()
     step()
+
+
+def test_a_shot_opened_again_takes_no_name_of_before(shot):
+    """Its old images are gone, but strokes on them may still be undone."""
+    folder = bpy.context.scene.nvd_shots[0].path
+    before = {image.name for image in (toy().edit, toy().learned)}
+    shot_list.remove_shot(bpy.context.scene.nvd_shots[0], with_data=True)
+    assert not before & set(bpy.data.images.keys())
+    shots.add_shot(folder)
+    after = {image.name for image in (toy().edit, toy().learned)}
+    assert not before & after
+    shots.name_images(bpy.context.scene.nvd_shots[0])
+    assert after == {image.name for image in (toy().edit, toy().learned)}
+    assert all(re.fullmatch(r"shot toy (edit|learned)\.001", name) for name in after)
 
 
 def test_paint_from_after_a_step_outlives_its_undo(shot, tmp_path):
