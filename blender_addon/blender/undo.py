@@ -15,6 +15,7 @@ bring pixels of that other image back.
 
 import itertools
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -76,14 +77,27 @@ def name_image(image: bpy.types.Image, name: str) -> None:
     own = image.session_uid
     if bare == name and _steps.names.setdefault(image.name, own) == own:
         return
-    numbered = (f"{name}.{number:03d}" for number in itertools.count(1))
-    for free in itertools.chain([name], numbered):
+    for free in itertools.chain([name], _numbered(name)):
         other = bpy.data.images.get(free)
         if other is not None and other != image:
             _steps.names.setdefault(free, other.session_uid)
         if _steps.names.setdefault(free, own) == own:
             image.name = free
             return
+
+
+def retire_name(image: bpy.types.Image) -> None:
+    """Give the image a name that none has had: its pixels are others now, by no stroke."""
+    _steps.names.setdefault(image.name, image.session_uid)
+    for free in _numbered(re.sub(r"\.\d{3,}$", "", image.name)):
+        if free not in _steps.names and free not in bpy.data.images:
+            image.name = free
+            _steps.names[free] = image.session_uid
+            return
+
+
+def _numbered(name: str) -> Iterator[str]:
+    return (f"{name}.{number:03d}" for number in itertools.count(1))
 
 
 def under_way() -> bool:

@@ -18,7 +18,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..blender.inside import open_file
-from ..blender.undo import keep_packed, put_in_place, under_way, watch
+from ..blender.undo import keep_packed, put_in_place, retire_name, under_way, watch
 from . import file_stamps
 from .folder import ShotError
 from .image_header import check_image
@@ -126,6 +126,7 @@ def _take_notice(image: bpy.types.Image) -> None:
     else:
         image.reload()
         image.update_tag()
+        retire_name(image)
     file_stamps.note(image)
 
 

@@ -75,8 +75,10 @@ def tick():
 def test_a_file_that_was_changed_is_read_again(layer, folder):
     theirs = by_another_program(folder / "edits/toy.png", (1, 0, 0, 1))
     assert not np.array_equal(read_pixels(layer.edit), theirs)
+    before = layer.edit.name
     tick()
     assert np.array_equal(read_pixels(layer.edit), theirs)
+    assert layer.edit.name == f"{before}.001"  # or undoing a stroke would bring old pixels back
     assert not painting.is_unsaved(layer) and not edit_files.in_conflict(layer)
 
 
