@@ -10,6 +10,7 @@ from nvd_core.begun import check_same
 from nvd_core.cli.main import main
 from nvd_core.job import Job
 from nvd_core.media.images import read_image, write_image
+from nvd_core.origin import note_begun
 from nvd_core.pipeline import resume
 from nvd_core.refine import PICTURE, next_version, refine
 from nvd_core.runtime.errors import Cancelled, NvdError, Unconfirmed
@@ -25,6 +26,8 @@ def painted(trained, tmp_path_factory) -> Shot:
     """The tiny clip with a stroke on both layers; not to be changed."""
     folder = tmp_path_factory.mktemp("painted") / "shot.nvd"
     shutil.copytree(trained().folder, folder)
+    # another worker may have trained it, and each has a user of its own
+    note_begun(folder, Job.load(folder), load_settings(folder / "settings.yaml"))
     shot = Shot.open(folder)
     for name in shot.names:
         image = read_image(shot.texture_path(name)).copy()
