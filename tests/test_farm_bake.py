@@ -221,3 +221,14 @@ def test_a_part_is_free_again_after_it(tmp_path):
     with writing_part(tmp_path, 3, 4, "nvd bake", Progress()):
         pass
     assert (tmp_path / LOCK).exists()
+
+
+@pytest.mark.parametrize("name", ["layout.npz", "00003.npz"])
+def test_damaged_records_are_baked_again(alone, clip, tmp_path, name, capsys):
+    shot = tmp_path / "shot.nvd"
+    assert main(words(clip, shot, "--until", "training")) == 0
+    assert bake(shot) == 0
+    (shot / "work/bake" / name).write_bytes(b"PK\x03\x04 no archive")
+    assert bake(shot) == 0 and last(capsys)["baked"] == (1 if name == "00003.npz" else 0)
+    assert bake(shot, "--finish") == 0
+    assert contents(shot) == contents(alone)

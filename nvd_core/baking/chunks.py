@@ -6,7 +6,7 @@ that the result is the one of a single process, bit for bit. A record speaks for
 their checksum: maps that are not whole, or not those, count as missing.
 """
 
-import zipfile
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +15,22 @@ import numpy as np
 
 from nvd_core.baking.bake import Baking, TextureFrame, coverage_of
 from nvd_core.baking.map_errors import KINDS, Found
-from nvd_core.fields.model import LayeredVideo
 from nvd_core.media.numbering import as_text
 from nvd_core.runtime.array_files import read_npz
+from nvd_core.runtime.documents import Unreadable
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.reading import reading
 from nvd_core.shot.manifest import LayerRecord
 from nvd_core.shot.map_writer import MapWriter, save_index
-from nvd_core.shot.tile_index import checksum
+from nvd_core.shot.maps import MOST_TEXELS
+from nvd_core.shot.tile_index import checksum, grid_of
 
 FOLDER = "work/bake"
 LAYOUT = f"{FOLDER}/layout.npz"
+_AGAIN = "remove it, and run `nvd bake` for this frame again"
 
 
 @dataclass
@@ -42,18 +45,30 @@ class FrameRecord:
 
 def shared_layout(baking: Baking, progress: Progress) -> list[TextureFrame]:
     """The textures' crops and sizes, kept in work/bake/, so that all who bake take the same."""
-    path, model = inside(baking.folder, LAYOUT), baking.model
-    try:
-        stored = read_npz(path)["layout"]
-        if stored.shape == (model.layers, 6) and stored.dtype == np.float64:
-            return [TextureFrame(row[:2], row[2:4], int(row[4]), int(row[5])) for row in stored]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, NvdError):
-        pass  # not there yet
+    path = inside(baking.folder, LAYOUT)
+    stored = _stored_layout(path, baking.model.layers)
+    if stored is not None:
+        return stored
     layout = baking.layout(progress)
     rows = [[*frame.low, *frame.high, frame.width, frame.height] for frame in layout]
     with written_beside(path, durable=True) as temporary:
         np.savez(temporary, layout=np.array(rows, np.float64))
     return layout
+
+
+def _stored_layout(path: Path, layers: int) -> list[TextureFrame] | None:
+    """What is kept; None where there is none, or it is damaged and has to be found again."""
+    try:
+        with reading(path, "the layout", _AGAIN):
+            rows = read_npz(path)["layout"]
+            if rows.shape != (layers, 6) or rows.dtype != np.float64 or not np.isfinite(rows).all():
+                raise Unreadable("a layout of another form")
+            sizes = rows[:, 4:]
+            if (rows[:, 2:4] <= rows[:, :2]).any() or sizes.min() < 1 or sizes.max() > MOST_TEXELS:
+                raise Unreadable("textures of no size")
+    except NvdError:
+        return None
+    return [TextureFrame(row[:2], row[2:4], int(row[4]), int(row[5])) for row in rows]
 
 
 def bake_chunk(
@@ -92,7 +107,7 @@ def finish_chunks(baking: Baking, progress: Progress) -> list[LayerRecord]:
     looked_up = {}
     progress.stage("coverage", len(frames))
     for t in frames:
-        record = read_record(folder, baking.shown, t)
+        record = read_record(baking, layout, t)
         coverage.add(record.uva)
         if record.errors is not None:
             errors.take(record.errors)
@@ -105,35 +120,52 @@ def finish_chunks(baking: Baking, progress: Progress) -> list[LayerRecord]:
 
 def is_baked(folder: Path, t: int) -> bool:
     """Whether frame `t` has maps, and the record that speaks for them."""
+    path = _record_path(folder, t)
     try:
-        with np.load(_record_path(folder, t), allow_pickle=False) as stored:
-            known = int(stored["checksum"])
-        return checksum(inside(folder, f"maps/{t:05d}.exr")) == known
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        with reading(path, "the record", _AGAIN):
+            known = int(read_npz(path, only=["checksum"])["checksum"].reshape(()))
+            return checksum(inside(folder, f"maps/{t:05d}.exr")) == known
+    except NvdError:
         return False
 
 
-def read_record(folder: Path, model: LayeredVideo, t: int) -> FrameRecord:
+def read_record(baking: Baking, layout: list[TextureFrame], t: int) -> FrameRecord:
     """The record of frame `t`; NvdError where it is damaged."""
-    shape = model.shape
-    path = _record_path(folder, t)
-    try:
+    shape, layers = baking.shown.shape, baking.model.layers
+    path = _record_path(baking.folder, t)
+    size = layers, shape.height, shape.width
+    with reading(path, "what was baked", _AGAIN):
         stored = read_npz(path)
-        size = (model.layers, shape.height, shape.width)
-        shown = np.unpackbits(stored["shown"], count=int(np.prod(size))).view(bool).reshape(size)
-        uva = np.zeros((*size, 3), np.float32)
-        uva[shown] = stored["places"]
-        errors = None
-        if "errors.0.alpha" in stored:
-            errors = [{k: stored[f"errors.{n}.{k}"] for k in KINDS} for n in range(model.layers)]
-        tiles = [stored[f"tiles.{n}"] for n in range(model.layers)]
-        return FrameRecord(int(stored["checksum"]), tiles, uva, errors)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise NvdError(
-            f"{path} is damaged",
-            found=str(error)[:200],
-            remedy="remove it, and run `nvd bake` for this frame again",
-        ) from error
+        if stored["shown"].dtype != np.uint8 or stored["shown"].size != -(-math.prod(size) // 8):
+            raise Unreadable("a frame of another size")
+        shown = np.unpackbits(stored["shown"], count=math.prod(size)).view(bool).reshape(size)
+        places = stored["places"]
+        if places.dtype != np.float32 or places.shape != (int(shown.sum()), 3):
+            raise Unreadable(f"places {places.dtype} {places.shape}")
+        if places.size and not (places.min() >= 0 and places.max() <= 1):
+            raise Unreadable("places that are none")
+        tiles = [stored[f"tiles.{n}"] for n in range(layers)]
+        for of_layer, frame in zip(tiles, layout, strict=True):
+            if of_layer.dtype != bool or of_layer.shape != grid_of((frame.width, frame.height)):
+                raise Unreadable(f"tiles {of_layer.dtype} {of_layer.shape}")
+        number = int(stored["checksum"].reshape(()))
+        if not 0 <= number < 2**32:
+            raise Unreadable("a checksum that is none")
+        errors = _errors_in(stored, layers)
+    uva = np.zeros((*size, 3), np.float32)
+    uva[shown] = places
+    return FrameRecord(number, tiles, uva, errors)
+
+
+def _errors_in(stored: dict[str, np.ndarray], layers: int) -> Found | None:
+    """The errors in a record; None where it has none. Unreadable where they are damaged."""
+    if not any(name.startswith("errors.") for name in stored):
+        return None
+    errors = [{kind: stored[f"errors.{n}.{kind}"] for kind in KINDS} for n in range(layers)]
+    for values in (values for of_layer in errors for values in of_layer.values()):
+        if values.ndim != 1 or values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise Unreadable(f"errors {values.dtype} {values.shape}")
+    return errors
 
 
 @dataclass

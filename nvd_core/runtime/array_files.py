@@ -32,13 +32,17 @@ def npy_layout(path: Path) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def read_npz(path: Path, most: int = MOST_ARRAY_BYTES) -> dict[str, np.ndarray]:
-    """All arrays in an .npz file by name, `most` bytes together; errors as above."""
+def read_npz(
+    path: Path, most: int = MOST_ARRAY_BYTES, only: Collection[str] | None = None
+) -> dict[str, np.ndarray]:
+    """All arrays in an .npz file by name, or `only` these, `most` bytes; errors as above."""
     path = Path(path)
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         parts = archive.infolist()
         _once([part.filename for part in parts])
+        if only is not None:
+            parts = [part for part in parts if part.filename.removesuffix(".npy") in only]
         check_bytes(path, sum(p.file_size for p in parts), path.stat().st_size, most)
         for part in parts:
             with archive.open(part) as file:

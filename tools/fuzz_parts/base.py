@@ -13,6 +13,7 @@ import OpenImageIO as oiio
 import torch
 
 from nvd_core.editing.render import render
+from nvd_core.farm.bake import bake_frames
 from nvd_core.job import Job
 from nvd_core.media.images import write_image
 from nvd_core.media.input_space import input_space
@@ -63,6 +64,9 @@ def make_base(folder: Path) -> None:
         decompose(folder / "work.nvd", job, settings, _UntilTraining())
     shutil.copytree(folder / "work.nvd", folder / "shot.nvd")
     resume(folder / "shot.nvd", Progress())
+    shutil.copytree(folder / "work.nvd", folder / "baked.nvd")
+    decompose(folder / "baked.nvd", job, settings, Progress(), until="training")
+    bake_frames(folder / "baked.nvd", None, None, Progress())
     shot = _with_all(folder / "shot.nvd")
     render(shot, folder / "out" / "%05d.png")
     save_settings(settings, folder / "settings.yaml")

@@ -18,6 +18,7 @@ import av
 import numpy as np
 
 from fuzz_parts.base import FRAMES, HEIGHT, WIDTH
+from nvd_core.baking.chunks import is_baked, read_record, shared_layout
 from nvd_core.cli.main import main
 from nvd_core.editing.camera_path import key_at, load_keys
 from nvd_core.editing.changed_frames import RenderedBefore
@@ -34,11 +35,13 @@ from nvd_core.media.clip import ClipInfo, open_clip
 from nvd_core.media.conversion import FROM_WORKING, TO_WORKING, load_conversion
 from nvd_core.media.images import image_layout, image_rate, read_image
 from nvd_core.media.movies import Movie
+from nvd_core.pipeline import trained
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow_files import file_source
 from nvd_core.priors.flow_size import flow_size
 from nvd_core.priors.masks import frames_of, load_masks
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Progress
 from nvd_core.settings import load_settings, to_dict
 from nvd_core.shot.maps import read_maps
 from nvd_core.shot.shot import Shot
@@ -102,6 +105,14 @@ def _work(base: Path, path: Path, chosen: random.Random) -> Any:
     if any(array.shape[-3:-1] != (HEIGHT, WIDTH) for array in (data.frames, data.masks[..., None])):
         raise EscapeError("arrays of another size")
     return np.array(motion)
+
+
+def _records(base: Path, path: Path, chosen: random.Random) -> Any:
+    _, baking = trained(base / "baked.nvd")
+    layout = shared_layout(baking, Progress())
+    for t in range(FRAMES):
+        is_baked(baking.folder, t)
+    return read_record(baking, layout, int(path.stem) if path.stem.isdigit() else 0).uva
 
 
 def _flow(base: Path, path: Path, chosen: random.Random) -> Any:
@@ -275,6 +286,7 @@ KINDS = {
     "maps": Kind(("shot.nvd/maps/*.exr",), _maps),
     "tiles": Kind(("shot.nvd/maps/tiles.npz",), _tiles),
     "work": Kind(("work.nvd/work/*.npy", "work.nvd/work/motion.json"), _work),
+    "records": Kind(("baked.nvd/work/bake/*.npz",), _records),
     "flow": Kind(("flow/*.npy", "flo/forward/*.flo", "flo/backward/*.flo"), _flow),
     "tracks": Kind(("tracks.npz",), _tracks),
     "truth": Kind(("truth/truth.json", "truth/*.npz", "truth/*/*.*", "truth/*/*/*.*"), _truth),
