@@ -163,7 +163,8 @@ class TestImport:
     def test_a_plain_png_is_copied_all_else_is_written_anew(self, tmp_path, kind):
         for t in range(3):
             self.save(tmp_path / f"clip/{t}.png", kind, t)
-        clip = open_clip(tmp_path / "clip", (1, 2), 16 if kind == "smaller" else None)
+        height = 16 if kind == "smaller" else None
+        clip = open_clip(tmp_path / "clip", (1, 2), height, plate_height=height)
         import_clip(clip, tmp_path / "shot", Progress())
         for t, frame in enumerate(clip):
             file = tmp_path / f"shot/frames/{t:05d}.png"

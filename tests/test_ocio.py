@@ -421,7 +421,8 @@ def test_the_variable_says_where_a_space_is(tmp_path, tiny_clip, cineon, monkeyp
     monkeypatch.setenv("OCIO", cineon)
     seen = SimpleNamespace()
     monkeypatch.setattr(
-        "nvd_core.pipeline.decompose", lambda folder, job, *rest: vars(seen).update(job=job) or {}
+        "nvd_core.pipeline.decompose",
+        lambda folder, job, *rest, **_: vars(seen).update(job=job) or {},
     )
     words = ["decompose", str(frames), "--out", str(tmp_path / "o.nvd")]
     main([*words, "--input-space", "Cineon"])

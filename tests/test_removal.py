@@ -4,7 +4,6 @@ import shutil
 
 import numpy as np
 import pytest
-from helpers import tiny_clip
 
 from nvd_core.cli.main import main
 from nvd_core.editing.render import render
@@ -23,10 +22,15 @@ def shot(trained, tmp_path) -> Shot:
     return Shot.open(tmp_path / "shot.nvd")
 
 
-def wall(t: int) -> np.ndarray:
-    """What frame `t` of the tiny clip shows without the disc, 0 to 255."""
+@pytest.fixture
+def wall(tiny_clip):
+    """What a frame of the tiny clip shows without the disc, 0 to 255."""
     whole = tiny_clip.noise(1, tiny_clip.HEIGHT, tiny_clip.WIDTH + tiny_clip.FRAMES, 2.0)
-    return whole[:, t : t + tiny_clip.WIDTH] * (0.85 + 0.15 * np.cos(t)) * 255
+
+    def of_frame(t: int) -> np.ndarray:
+        return whole[:, t : t + tiny_clip.WIDTH] * (0.85 + 0.15 * np.cos(t)) * 255
+
+    return of_frame
 
 
 def mask(shot: Shot, t: int) -> np.ndarray:
@@ -41,7 +45,7 @@ def rendered(shot: Shot, **words) -> list[np.ndarray]:
     ]
 
 
-def test_behind_the_object_is_the_background_as_it_was_seen(shot):
+def test_behind_the_object_is_the_background_as_it_was_seen(shot, wall):
     for t, frame in enumerate(rendered(shot)):
         plate, inside = read_image(shot.frame_path(t)).astype(float), mask(shot, t)
         was = np.sqrt(((plate - wall(t))[inside] ** 2).mean())
@@ -98,7 +102,7 @@ def test_it_is_rendered_again_where_the_hole_changed(shot):
     assert not np.array_equal(first[3], second[3])
 
 
-def test_in_full_and_to_a_movie(shot, tmp_path):
+def test_in_full_and_to_a_movie(shot, wall, tmp_path):
     frame, inside = rendered(shot, mode="full")[4], mask(shot, 4)
     assert np.sqrt(((frame - wall(4))[inside] ** 2).mean()) < 14
     words = ["render", str(shot.folder), "--out", str(tmp_path / "one.mp4"), "--remove", "disc"]

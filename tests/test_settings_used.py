@@ -18,7 +18,7 @@ from nvd_core.training.objective import Objective
 def asked(monkeypatch) -> list:
     """What the command hands to the pipeline."""
     calls = []
-    monkeypatch.setattr(pipeline, "decompose", lambda *given: calls.append(given) or {})
+    monkeypatch.setattr(pipeline, "decompose", lambda *given, **_: calls.append(given) or {})
     return calls
 
 

@@ -24,7 +24,6 @@ from nvd_core.editing.edits import (
 )
 from nvd_core.editing.kernel_torch import composed, lookup, to_device
 from nvd_core.media.images import decode_srgb, encode_srgb, to_float, to_integers
-from nvd_core.media.sequences import is_pattern
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
@@ -34,7 +33,6 @@ LINES_A_PIXEL = 200
 """by itself the hole is grown by a pixel for so many of the picture's lines"""
 FAINTEST = 1 / 64
 """alpha of an object above which a pixel is a part of it"""
-MOST_GROWN = 256
 CELLS = 64
 """along the longer side of the grid on which light and colour are continued"""
 LEAST_WEIGHT = 0.05
@@ -46,40 +44,6 @@ _MARGIN = 32
 """pixels around the hole that are looked at"""
 
 Change = Callable[[np.ndarray], np.ndarray]
-
-
-def check_removal(
-    shot: Shot,
-    remove: Sequence[str],
-    grow: int | None,
-    unseen: Path | str | None,
-    layer: str | None,
-) -> None:
-    """NvdError where the words about objects to be removed do not go together."""
-    if not remove and (unseen or grow is not None):
-        raise NvdError(
-            "--grow and --unseen are about objects that are removed, and none is",
-            expected=f"--remove with one of {', '.join(shot.names[:-1])}",
-            remedy="name the objects, or leave these options out",
-        )
-    if remove and layer:
-        raise NvdError(
-            f"{layer} is rendered alone: nothing is removed from before it",
-            remedy="leave out --layer or --remove",
-        )
-    if grow is not None and not 0 <= grow <= MOST_GROWN:
-        raise NvdError(
-            "the hole cannot be grown by that",
-            expected=f"0 to {MOST_GROWN} pixels",
-            found=str(grow),
-            remedy="correct --grow",
-        )
-    if unseen and not is_pattern(unseen):
-        raise NvdError(
-            f"{unseen} is no pattern for images",
-            expected="a name such as unseen/%05d.png",
-            remedy="correct --unseen",
-        )
 
 
 class Removal:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,7 +37,7 @@ from nvd_core.editing.plate import (
     rendered_depth,
     with_overscan,
 )
-from nvd_core.editing.removal import Removal, check_removal
+from nvd_core.editing.removal_asked import check_removal
 from nvd_core.editing.uncovered import over_frame, uncovered
 from nvd_core.media.images import image_layout, to_integers, write_image
 from nvd_core.media.sequences import frame_path, is_pattern
@@ -52,6 +53,9 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps, iter_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN, Values, check_values, lay_on_maps, read_values
+
+if TYPE_CHECKING:
+    from nvd_core.editing.removal import Removal
 
 MODES = ("delta", "full")
 UNSEEN = 0.01
@@ -129,7 +133,9 @@ def render(
     rendering = None
     if alone is None:
         rendering = _Rendering(shot, edits, mode, numbers, depth, device, quality, values)
-        if remove:
+        if remove:  # which asks the networks: nothing else here needs torch
+            from nvd_core.editing.removal import Removal
+
             rendering.removal = Removal(shot, remove, edits, values, grow)
         if unseen:
             mattes = [frame_path(str(unseen), named[t]) for t in numbers]

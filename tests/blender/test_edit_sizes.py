@@ -64,9 +64,9 @@ def test_preview_equals_formulas(
 def test_resampling_is_the_engines(tmp_path, size, engine):
     image = np.random.default_rng(0).random((15, 20, 4), np.float32)
     np.save(tmp_path / "image.npy", image)
-    code = "import sys, numpy as np; from nvd_core.editing.edits import _resized; "
+    code = "import sys, numpy as np; from nvd_core.editing.edits import resized; "
     code += "image = np.load(sys.argv[1]); "
-    code += "np.save(sys.argv[1], _resized(image, int(sys.argv[2]), int(sys.argv[3])))"
+    code += "np.save(sys.argv[1], resized(image, int(sys.argv[2]), int(sys.argv[3])))"
     engine.run("-c", code, tmp_path / "image.npy", *size)
     assert np.abs(resized(image, *size) - np.load(tmp_path / "image.npy")).max() < 1e-5
 
