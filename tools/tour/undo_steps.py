@@ -193,8 +193,10 @@ class Trial:
         places = range(self.at, -1, -1) if name == "undo" else range(self.at, len(self.states))
         found = next((n for n in places if self.states[n] == now), None)
         if found is None:
-            known = self.states[places[min(1, len(places) - 1)]]
+            next_one = places[min(1, len(places) - 1)]
+            known = self.states[next_one]
             self.faults.append(f"{name} from {self.at}: {self.differs(known, now)}")
+            self.at = next_one  # taken for it, or one wrong state would make all later ones wrong
             self.states[self.at] = now
         else:
             self.at = found
