@@ -43,7 +43,7 @@ def test_reads(folder):
     ("key", "value", "says"),
     [
         ("schema", "something.else", "something.else"),
-        ("version", 4, "update the extension"),
+        ("version", 5, "update the extension"),
         ("version", "1", "whole number"),
         ("version", True, "whole number"),
         ("clip", None, "clip.frames"),
