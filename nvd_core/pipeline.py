@@ -291,7 +291,6 @@ def _run_stages(
         )
     stages.run("training", lambda: trainer.run(progress))
     trainer.restore()
-    garbage = trainer.data.garbage
     facts = {
         "folder": str(folder),
         "layers": trainer.model.names,
@@ -306,7 +305,7 @@ def _run_stages(
     begun = time.monotonic()  # baked anew if it was interrupted: the manifest says that it is done
     layers = bake(baking, progress)
     stages.seconds["baking"] = round(time.monotonic() - begun, 1)
-    facts |= _complete(folder, job, settings, info, layers, cautions, garbage, progress)
+    facts |= _complete(job, info, baking, layers, cautions, progress)
     return facts | {"seconds": round(time.monotonic() - started, 1)}
 
 
@@ -320,34 +319,28 @@ def _baking(folder: Path, info: ClipInfo, settings: Settings, trainer: Trainer) 
 
 
 def _complete(
-    folder: Path,
     job: Job,
-    settings: Settings,
     info: ClipInfo,
+    baking: Baking,
     layers: list[LayerRecord],
     cautions: list[str],
-    garbage: np.ndarray | None,
     progress: Progress,
 ) -> dict:
     """Carry paint over where that was asked for, and write the manifest: then it is finished."""
+    folder = baking.folder
     make_durable(*(folder / part for part in ("maps", "textures", "edits")))
-    manifest = _manifest(info, layers, cautions, manifest_path(garbage))
-    manifest = replace(manifest, texture_size=settings.texture_size)
+    manifest = _manifest(info, layers, cautions, manifest_path(baking.garbage))
+    manifest = replace(manifest, texture_size=baking.settings.texture_size)
     carried = carry_into(job.refines, Shot(folder, manifest), progress) if job.refines else {}
     write_manifest(folder, manifest)
     return carried
 
 
-def trained(folder: Path) -> tuple[ClipInfo, Baking]:
+def trained(folder: Path) -> tuple[ClipInfo, Job, Baking]:
     """What `decompose` left that stopped after its training; NvdError where it did not get there.
 
     Reads only what lies in the folder, and writes nothing.
     """
-    info, _, _, baking, _ = _trained(folder)
-    return info, baking
-
-
-def _trained(folder: Path) -> tuple[ClipInfo, Job, Settings, Baking, Trainer]:
     job, settings = _unfinished(folder, yes=True)  # by now no file outside is read
     if "training" not in job.done or not job.clip:
         raise NvdError(
@@ -359,7 +352,7 @@ def _trained(folder: Path) -> tuple[ClipInfo, Job, Settings, Baking, Trainer]:
     info = ClipInfo.from_json(job.clip | {"source": job.source})
     trainer = make_trainer(folder, job, settings, save=False)
     trainer.restore()
-    return info, job, settings, _baking(folder, info, settings, trainer), trainer
+    return info, job, _baking(folder, info, settings, trainer)
 
 
 def finish(folder: Path, progress: Progress) -> dict:
@@ -374,15 +367,18 @@ def finish(folder: Path, progress: Progress) -> dict:
 
 
 def _finish(folder: Path, progress: Progress) -> dict:
-    info, job, settings, baking, trainer = _trained(folder)
+    info, job, baking = trained(folder)
     if job.refines:  # the paint lies outside
-        check_origin(folder, job, settings)
+        check_origin(folder, job, baking.settings)
     layers = finish_chunks(baking, progress)
-    cautions = [*info.cautions, *job.said]
-    cautions += find_cautions(work_folder(folder), motion_facts(work_folder(folder)))
-    garbage = trainer.data.garbage
-    facts = {"folder": str(folder), "layers": trainer.model.names, "cautions": cautions}
-    return facts | _complete(folder, job, settings, info, layers, cautions, garbage, progress)
+    cautions = _cautions(info, job, work_folder(folder))
+    facts = {"folder": str(folder), "layers": baking.model.names, "cautions": cautions}
+    return facts | _complete(job, info, baking, layers, cautions, progress)
+
+
+def _cautions(info: ClipInfo, job: Job, work: Path) -> list[str]:
+    """What has to be said of the clip, of what was asked, and of the priors."""
+    return [*info.cautions, *job.said, *find_cautions(work, motion_facts(work))]
 
 
 def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[ClipInfo, list[str]]:
@@ -406,8 +402,7 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
     stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
     stages.run("motion", lambda: estimate_global_motion(work, progress, aspect), "work")
-    cautions = [*info.cautions, *job.said, *find_cautions(work, motion_facts(work))]
-    return info, cautions
+    return info, _cautions(info, job, work)
 
 
 def _frames(clip: Clip, job: Job, settings: Settings, folder: Path, progress: Progress) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nvd_core.begun import SETTINGS
 from nvd_core.editing.carry import shared_frames
 from nvd_core.editing.edits import display_colours
 from nvd_core.editing.render import render_frames
@@ -19,7 +20,7 @@ from nvd_core.media.images import to_integers, write_image
 from nvd_core.origin import check_origin
 from nvd_core.pipeline import decompose
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.inside import check_links, inside
+from nvd_core.runtime.inside import inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, load_settings
 from nvd_core.shot.shot import Shot
@@ -54,11 +55,10 @@ def refine(
     progress = progress or Progress()
     folder = Path(folder)
     old = Shot.open(folder)
-    check_links(folder)
+    known, settings = Job.load(folder), load_settings(inside(folder, SETTINGS))
     if not yes:
-        known, standing = Job.load(folder), load_settings(inside(folder, "settings.yaml"))
-        check_origin(folder, replace(known, done=[]), standing, "nvd refine --yes")
-    job, settings = refined(folder, old, masks or {}, steps, frames)
+        check_origin(folder, replace(known, done=[]), settings, "nvd refine --yes")
+    job = refined(old, known, settings, masks or {}, steps, frames)
     job.device = device
     out = next_version(folder) if out is None else Path(out)
     facts = decompose(out, job, settings, progress)
@@ -68,15 +68,14 @@ def refine(
 
 
 def refined(
-    folder: Path,
     old: Shot,
+    known: Job,
+    settings: Settings,
     masks: dict[str, str],
     steps: int | None,
     frames: tuple[int, int] | None,
-) -> tuple[Job, Settings]:
-    """The job and the settings by which `refine` decomposes."""
-    known = Job.load(folder)
-    settings = load_settings(inside(folder, "settings.yaml"))
+) -> Job:
+    """The job by which `refine` decomposes what `known` made; its `settings` are set for that."""
     named = _masks(known, old, masks)
     job = replace(
         known,
@@ -87,12 +86,12 @@ def refined(
         id=None,
         masks=[list(mask) for mask in named],
         frames=list(frames) if frames else known.frames,
-        refines=str(folder.absolute()),
+        refines=str(old.folder.absolute()),
         goes_on=not frames or list(frames) == known.frames,
     )
     if not job.goes_on:
         settings.iterations = steps or settings.iterations
-        return job, settings
+        return job
     size = old.manifest.clip.looked_at
     pixels = old.frames * size.height * size.width
     whole = automatic_steps(pixels) * settings.steps_factor
@@ -101,7 +100,7 @@ def refined(
     settings.iterations = 2 * steps  # begins in their middle: pipeline.start_step
     if masks:  # a corrected mask is enforced in the first half of what is trained
         settings.bootstrap_share = 0.75
-    return job, settings
+    return job
 
 
 def _masks(known: Job, old: Shot, masks: dict[str, str]) -> list[tuple[str, str]]:

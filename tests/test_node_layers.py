@@ -62,7 +62,7 @@ def test_errors_are_found_where_maps_are_wrong(trained):
     layers = frame_layers(model, 1)
     layers.uv[1] += np.float32(0.5 / densities[1])
     errors = MapErrors(model, densities)
-    errors.add(1, layers)
+    errors.take(errors.of_frame(1, layers))
     found = [np.concatenate(of["place"]).max() for of in errors._found]
     assert found[0] < 1e-3 and abs(found[1] - 0.5) < 1e-2
 

@@ -73,9 +73,8 @@ def name_image(image: bpy.types.Image, name: str) -> None:
     Also one that is gone, as when a shot was removed and is opened again: its strokes may still be
     undone.
     """
-    bare = re.sub(r"\.\d{3,}$", "", image.name)
     own = image.session_uid
-    if bare == name and _steps.names.setdefault(image.name, own) == own:
+    if _bare(image.name) == name and _steps.names.setdefault(image.name, own) == own:
         return
     for free in itertools.chain([name], _numbered(name)):
         other = bpy.data.images.get(free)
@@ -89,11 +88,16 @@ def name_image(image: bpy.types.Image, name: str) -> None:
 def retire_name(image: bpy.types.Image) -> None:
     """Give the image a name that none has had: its pixels are others now, by no stroke."""
     _steps.names.setdefault(image.name, image.session_uid)
-    for free in _numbered(re.sub(r"\.\d{3,}$", "", image.name)):
+    for free in _numbered(_bare(image.name)):
         if free not in _steps.names and free not in bpy.data.images:
             image.name = free
             _steps.names[free] = image.session_uid
             return
+
+
+def _bare(name: str) -> str:
+    """Without the number that Blender, or this, has put behind it."""
+    return re.sub(r"\.\d{3,}$", "", name)
 
 
 def _numbered(name: str) -> Iterator[str]:

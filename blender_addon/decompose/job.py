@@ -176,8 +176,25 @@ def decompose_job(
     words += ["--deinterlace"] * deinterlace + ["--shots"] * shots
     if not (settings and names_preset(settings)):  # two that differ are refused
         words += ["--preset", preset]
-    command = engine_command(python, *words, "--device", device)
+    words += ["--device", device]
+    return making_job(python, out, words, before=before, copies=copies, name=name, about=about)
+
+
+def making_job(
+    python: Path,
+    out: Path,
+    words: Sequence,
+    *,
+    before: Sequence[dict] = (),
+    copies: Sequence[tuple[str, str]] = (),
+    name: str = "",
+    about: dict | None = None,
+) -> Job:
+    """The job of an engine's command that makes the decomposition `out`, not queued yet; the rest
+    as of `decompose_job`. Begun before, it goes on by `nvd resume`.
+    """
     probe = {"title": "engine", "command": probe_command(python)}
+    command = engine_command(python, *words)
     resume = engine_command(python, "resume", out)  # of several shots it is the same command again
     return Job.create(
         jobs_folder(),

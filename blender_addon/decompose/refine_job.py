@@ -12,14 +12,13 @@ from pathlib import Path
 
 import bpy
 
-from ..blender.storage import jobs_folder
-from ..engine.find import find_engine, probe_command
+from ..engine.find import find_engine
 from ..errors import AddonError
 from ..jobs.job import Job
-from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot.painting import save_edits
 from ..shot.shots import NVD_PG_shot
+from .job import making_job
 
 MOST_VERSIONS = 100_000
 
@@ -47,30 +46,9 @@ def refine(
         words += ["--mask", f"{name}={os.path.abspath(path)}"]
     if steps:
         words += ["--steps", steps]
-    probe = {"title": "engine", "command": probe_command(python)}
-    job = Job.create(
-        jobs_folder(),
-        title=out.stem,
-        kind="decompose",
-        python=python,
-        steps=[
-            probe,
-            {
-                "title": "starting",
-                "command": engine_command(python, *words, "--device", device),
-            },
-        ],
-        resume_steps=[
-            probe,
-            {"title": "starting", "command": engine_command(python, "resume", out)},
-        ],
-        out=out,
-        about={
-            "strip": entry.strip,
-            "strip_id": entry.strip_id,
-            "first_frame": entry.first_frame,
-        },
-    )
+    words += ["--device", device]
+    names = ("strip", "strip_id", "first_frame")
+    job = making_job(python, out, words, about={name: getattr(entry, name) for name in names})
     return runner.queue_job(job, scene)
 
 

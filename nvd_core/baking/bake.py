@@ -120,7 +120,8 @@ class Baking:
         plate: Plate | None = None,
     ) -> None:
         self.model, self.folder, self.settings = model, folder, settings
-        self._bit_depth, self._garbage, self._plate = bit_depth, garbage, plate
+        self._bit_depth, self._plate = bit_depth, plate
+        self.garbage = garbage
         self.shown = model
         """the networks in the pixels of the maps"""
         self._matte_of: Callable[[int], np.ndarray | None] = partial(_matte, garbage)
@@ -135,7 +136,7 @@ class Baking:
         """Crop and size of every texture, from a look at all frames."""
         progress.stage("survey", self.model.shape.frames)
         texels = self.settings.texels_per_pixel * self.settings.texture_size
-        return survey(self.model, texels, progress, self._garbage)
+        return survey(self.model, texels, progress, self.garbage)
 
     def errors(self, layout: list[TextureFrame]) -> MapErrors:
         """What takes the errors of the frames' maps."""

@@ -50,10 +50,6 @@ class MapErrors:
             errors.append({"place": place[both], "alpha": off, "light": light[both] * 255})
         return errors
 
-    def add(self, t: int, layers: FrameLayers) -> None:
-        """Look at frame t, and count what is found."""
-        self.take(self.of_frame(t, layers))
-
     def take(self, errors: Found) -> None:
         """Count what `of_frame` found in a frame."""
         for found, of_layer in zip(self._found, errors, strict=True):

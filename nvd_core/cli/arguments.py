@@ -13,7 +13,7 @@ from typing import NoReturn
 from nvd_core.media.codecs import CODECS
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.shown import shown
-from nvd_core.runtime.sizes import rate_fits
+from nvd_core.runtime.sizes import MOST_GROWN, rate_fits
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,6 +37,13 @@ def absolute_mask(path: str) -> str:
     if path.startswith(INVERTED) and not os.path.exists(path):
         return INVERTED + os.path.abspath(path.removeprefix(INVERTED))
     return os.path.abspath(path)
+
+
+def mask_sources(given: list[tuple[str, str]]) -> list[list[str]]:
+    """Names with the masks given for them: absolute paths, but for classes that are found."""
+    from nvd_core.priors.mask_rcnn import wanted_class
+
+    return [[name, path if wanted_class(path) else absolute_mask(path)] for name, path in given]
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -219,7 +226,7 @@ def add_removal(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--grow",
-        type=whole(0, 256),
+        type=whole(0, MOST_GROWN),
         metavar="PIXELS",
         help="how much wider than the object the hole is; by itself the height / 200",
     )
@@ -227,4 +234,12 @@ def add_removal(parser: argparse.ArgumentParser) -> None:
         "--unseen",
         metavar="PATTERN",
         help="images of where the clip never shows what is behind, such as unseen/%%05d.png",
+    )
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="read what the folder names outside itself, though you did not begin it here",
     )

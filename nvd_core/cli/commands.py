@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nvd_core.cli.arguments import (
-    absolute_mask,
     add_edits,
     add_frames,
     add_image_numbers,
     add_output_format,
     add_values,
+    add_yes,
     given_values,
+    mask_sources,
     named_path,
     size,
     start_number,
@@ -144,11 +145,7 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     )
     add_frames(refine)
     refine.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    refine.add_argument(
-        "--yes",
-        action="store_true",
-        help="read what the folder names outside itself, though you did not begin it here",
-    )
+    add_yes(refine)
     refine.set_defaults(command=_refine)
 
     carry = commands.add_parser("carry", help="bring paint from one decomposition to another")
@@ -344,14 +341,12 @@ def _export(parsed: argparse.Namespace, progress: Progress) -> dict:
 
 
 def _refine(parsed: argparse.Namespace, progress: Progress) -> dict:
-    from nvd_core.priors.mask_rcnn import wanted_class
     from nvd_core.refine import refine
 
-    masks = {n: p if wanted_class(p) else absolute_mask(p) for n, p in parsed.mask}
     return refine(
         parsed.shot,
         parsed.out,
-        masks=masks,
+        masks=dict(mask_sources(parsed.mask)),
         steps=parsed.steps,
         frames=parsed.frames,
         device=parsed.device,

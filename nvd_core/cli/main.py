@@ -20,8 +20,10 @@ from nvd_core.cli.arguments import (
     add_output_format,
     add_removal,
     add_values,
+    add_yes,
     assignment,
     frame_rate,
+    mask_sources,
     named_path,
     pixels,
     start_number,
@@ -185,11 +187,10 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
 
     from nvd_core.job import Job  # what follows takes seconds to import, and settings may be wrong
     from nvd_core.pipeline import decompose
-    from nvd_core.priors.mask_rcnn import wanted_class
 
     job = Job(
         source=os.path.abspath(parsed.source),
-        masks=[[n, p if wanted_class(p) else absolute_mask(p)] for n, p in parsed.mask],
+        masks=mask_sources(parsed.mask),
         frames=list(parsed.frames) if parsed.frames else None,
         height=parsed.height,
         plate_height=parsed.plate_height,
@@ -458,11 +459,7 @@ def _parser() -> argparse.ArgumentParser:
 
     resume = commands.add_parser("resume", help="go on with an interrupted decomposition")
     resume.add_argument("shot", type=Path)
-    resume.add_argument(
-        "--yes",
-        action="store_true",
-        help="read what the folder names outside itself, though you did not begin it here",
-    )
+    add_yes(resume)
     resume.set_defaults(command=_resume)
 
     render = commands.add_parser("render", help="render the edited clip")

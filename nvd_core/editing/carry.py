@@ -22,7 +22,7 @@ from nvd_core.editing.edits import (
     resized,
 )
 from nvd_core.editing.kernel_torch import lookup
-from nvd_core.media.images import encode_image, read_image, to_integers
+from nvd_core.media.images import encode_image, to_integers
 from nvd_core.runtime.all_or_none import all_or_none
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.folder_lock import writing
@@ -95,8 +95,8 @@ def carry(
     """
     progress = progress or Progress()
     names = [new.layer(name).name for name in layers] or None
-    painted = edit_paths(old, {})
-    wanted = [name for name in painted if names is None or name in names]
+    edits = edit_paths(old, {})
+    wanted = {name: edits[name] for name in edits if names is None or name in names}
     if not wanted:
         raise NvdError(
             f"there is no paint in {old.folder} to carry over",
@@ -128,7 +128,7 @@ def carry_into(source: str | Path, new: Shot, progress: Progress) -> dict:
     """
     try:
         old = Shot.open(source)
-        painted = list(edit_paths(old, {}))
+        painted = edit_paths(old, {})
         carried = carry_edits(old, new, painted, progress) if painted else Carried()
         values, said = carried_values(old, new)
     except NvdError as error:
@@ -178,25 +178,19 @@ def carried_values(old: Shot, new: Shot) -> tuple[Values, list[str]]:
     return values, said
 
 
-def carry_edits(
-    old: Shot, new: Shot, layers: Sequence[str], progress: Progress | None = None
-) -> Carried:
-    """The edits of `layers`, painted in `old`, as images for `new`. Nothing is written."""
-    progress = progress or Progress()
+def carry_edits(old: Shot, new: Shot, painted: dict[str, Path], progress: Progress) -> Carried:
+    """The edits `painted` in `old`, files by layer, as images for `new`. Nothing is written."""
     carried = Carried()
-    names = [name for name in layers if name in new.names]
-    carried.lost += [name for name in layers if name not in names]
-    paths = edit_paths(old, {})
+    names = [name for name in painted if name in new.names]
+    carried.lost += [name for name in painted if name not in names]
     for name, places in find_all_places(old, new, names, progress).items():
         if places is None:
             carried.lost.append(name)
             continue
-        path = paths[name]
-        edit = load_edit(old, name, path)
-        dtype = read_image(path).dtype
+        edit = load_edit(old, name, painted[name])
         width, height = _size(old, name)
         larger = edit.delta.shape[1] / width, edit.delta.shape[0] / height
-        image = carried_edit(edit, read_texture(new, name), places, dtype, larger)
+        image = carried_edit(edit, read_texture(new, name), places, larger)
         carried.edits[name] = image
         carried.spread[name], carried.unseen[name] = _doubt(edit, places)
     return carried
@@ -260,10 +254,9 @@ def carried_edit(
     edit: EditDelta,
     texture: np.ndarray,
     places: Places,
-    dtype: np.dtype,
     larger: tuple[float, float] = (1, 1),
-) -> np.ndarray:  # dtype [h, w, 4]
-    """The edit image for the new `texture`, uint8 or uint16 [h, w, 3 or 4].
+) -> np.ndarray:  # uint8 or uint16 [h, w, 4]
+    """The edit image for the new `texture`, uint8 or uint16 [h, w, 3 or 4], as deep as the old one.
 
     It is `larger` than the texture by these factors, across and down. Paint hides the texture
     as far as its colour says: a change that takes all the room there is (black to white) leaves
@@ -271,8 +264,7 @@ def carried_edit(
     better, and texels without paint are the new texture's own.
     """
     height, width = (round(s * f) for s, f in zip(texture.shape, larger[::-1], strict=False))
-    if dtype.kind != "u":
-        dtype = np.dtype(np.uint16)
+    dtype = edit.depth if edit.depth.kind == "u" else np.dtype(np.uint16)
     colours, alpha = display_colours(texture)
     opacity = np.ones((*colours.shape[:2], 1), np.float32) if alpha is None else alpha
     if (height, width) != colours.shape[:2]:

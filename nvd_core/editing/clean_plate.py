@@ -13,13 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.camera import texture_frames, trained_model
-from nvd_core.editing.edits import edit_paths, load_edit, load_texture
+from nvd_core.editing.edits import edit_paths, shown_texture
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.plate import frame_tags, rendered_depth
 from nvd_core.fields.inference import layers_at
-from nvd_core.fields.model import LayeredVideo
 from nvd_core.media.alpha import NONE
 from nvd_core.media.images import at_depth
 from nvd_core.media.working import stored_colours
@@ -29,6 +27,44 @@ from nvd_core.shot.manifest import ClipRecord
 from nvd_core.shot.maps import FrameMaps, iter_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import Values, relight
+
+
+class LearnedBackground:
+    """The background of `shot` as it is painted, also where something stands before it.
+
+    NvdError where the folder came without its networks, or light is added to all layers at once:
+    then the remedy is to do without, in the words of `otherwise`.
+    """
+
+    def __init__(self, shot: Shot, edits: dict[str, Path], otherwise: str) -> None:
+        self._model = trained_model(shot)
+        if self._model.kind == "additive":
+            raise NvdError(
+                f"{shot.folder} has light that is added to all layers at once",
+                expected="light that multiplies (the setting residual: multiplicative)",
+                remedy=f"{otherwise}, or decompose with the default settings",
+            )
+        self._layout = texture_frames(shot)[-1]
+        self.texture = shown_texture(shot, shot.names[-1], edit_paths(shot, edits))
+
+    def uncover(self, maps: FrameMaps, t: int, where: np.ndarray | None = None) -> None:
+        """Fill in the places and light of the background where `maps`, of it alone, have none.
+
+        Its alpha becomes 1 everywhere; in place. `where`, bool [H, W]: the pixels that are needed.
+        """
+        hidden = maps.uva[0, ..., 2] == 0
+        if where is not None:
+            hidden &= where
+        maps.uva[0, ..., 2] = 1
+        if not hidden.any():
+            return
+        y, x = np.nonzero(hidden)
+        xy = np.stack([x, y], -1).astype(np.float32)[None]
+        alpha = np.zeros((self._model.layers, 1, len(x)), np.float32)
+        alpha[-1] = 1
+        layers = layers_at(self._model, xy, t, alpha)
+        maps.uva[0, hidden, :2] = self._layout.to_uv(layers.uv[-1, 0])
+        maps.residual[0, hidden] = layers.residual[-1, 0]
 
 
 class CleanPlate:
@@ -42,17 +78,8 @@ class CleanPlate:
     ) -> None:
         """`values` say how it is lit; `clip` is the shot's own, or that of its plate as light."""
         self._shot, self._values, self._clip = shot, values, clip
-        self._model = trained_model(shot)
-        if self._model.kind == "additive":
-            raise NvdError(
-                f"{shot.folder} has light that is added to all layers at once",
-                expected="light that multiplies (the setting residual: multiplicative)",
-                remedy="go without a clean plate, or decompose with the default settings",
-            )
-        self._layout = texture_frames(shot)[-1]
-        name = shot.names[-1]
-        path = edit_paths(shot, edits).get(name)
-        texture = load_edit(shot, name, path).full if path else load_texture(shot, name)
+        self._behind = LearnedBackground(shot, edits, "go without a clean plate")
+        texture = self._behind.texture
         self._kernel = make_kernel({0: texture}, "full", self._clip.is_linear, "cpu")
         self._picture = replace(self._clip.picture, alpha=NONE)
 
@@ -78,32 +105,6 @@ class CleanPlate:
         )
         with closing(iter_maps(self._shot, numbers, self._shot.names[-1:])) as all_maps:
             for t, maps in zip(numbers, all_maps, strict=True):
-                uncover(maps, self._model, self._layout, t)
+                self._behind.uncover(maps, t)
                 relight(maps.residual[0], self._values.at(self._shot.names[-1], t)[1])
                 yield stored_colours(self._kernel(blank, maps), blank[..., :0], self._picture)
-
-
-def uncover(
-    maps: FrameMaps,
-    model: LayeredVideo,
-    layout: TextureFrame,
-    t: int,
-    where: np.ndarray | None = None,
-) -> None:
-    """Fill in the places and light of the background where `maps`, of it alone, have none.
-
-    Its alpha becomes 1 everywhere; in place. `where`, bool [H, W], says which pixels are needed.
-    """
-    hidden = maps.uva[0, ..., 2] == 0
-    if where is not None:
-        hidden &= where
-    maps.uva[0, ..., 2] = 1
-    if not hidden.any():
-        return
-    y, x = np.nonzero(hidden)
-    xy = np.stack([x, y], -1).astype(np.float32)[None]
-    alpha = np.zeros((model.layers, 1, len(x)), np.float32)
-    alpha[-1] = 1
-    layers = layers_at(model, xy, t, alpha)
-    maps.uva[0, hidden, :2] = layout.to_uv(layers.uv[-1, 0])
-    maps.residual[0, hidden] = layers.residual[-1, 0]

@@ -28,6 +28,7 @@ class EditDelta:
     layer: str
     learned: np.ndarray  # float32 [h, w, 3], the texture c
     delta: np.ndarray  # float32 [h, w, 3], a (e - c); exactly 0 where nothing was painted
+    depth: np.dtype  # of the edit image
 
     @property
     def full(self) -> np.ndarray:
@@ -95,7 +96,7 @@ def load_edit(shot: Shot, layer: str, path: Path | str) -> EditDelta:
             found="infinite values or NaN",
             remedy="clamp the image and save it again",
         )
-    return EditDelta(layer, learned, delta)
+    return EditDelta(layer, learned, delta, image.dtype)
 
 
 def load_texture(shot: Shot, layer: str) -> np.ndarray:
@@ -103,12 +104,15 @@ def load_texture(shot: Shot, layer: str) -> np.ndarray:
     return display_colours(read_texture(shot, layer))[0]
 
 
+def shown_texture(shot: Shot, layer: str, paths: dict[str, Path]) -> np.ndarray:
+    """The texture of `layer`, edited where `paths` has an image for it, as `load_texture`."""
+    path = paths.get(layer)
+    return load_texture(shot, layer) if path is None else load_edit(shot, layer, path).full
+
+
 def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
-    """Every layer's texture by its number, edited where `paths` has an image for it."""
-    return {
-        n: load_edit(shot, name, paths[name]).full if name in paths else load_texture(shot, name)
-        for n, name in enumerate(shot.names)
-    }
+    """Every layer's `shown_texture` by its number."""
+    return {n: shown_texture(shot, name, paths) for n, name in enumerate(shot.names)}
 
 
 def read_texture(shot: Shot, layer: str) -> np.ndarray:

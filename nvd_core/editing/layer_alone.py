@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.editing.edits import edit_paths, load_edit, load_texture
+from nvd_core.editing.edits import edit_paths, shown_texture
 from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.plate import read_stored_frame, rendered_depth
 from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
@@ -39,8 +39,7 @@ class LayerAlone:
         self._shot, self._number = shot, shot.names.index(shot.layer(name).name)
         self._clip = shot.manifest.clip
         self._depth = rendered_depth(self._clip, depth)
-        path = edit_paths(shot, edits or {}).get(name)
-        texture = load_edit(shot, name, path).full if path else load_texture(shot, name)
+        texture = shown_texture(shot, name, edit_paths(shot, edits or {}))
         self._kernel = make_kernel({0: texture}, "full", self._clip.is_linear, "cpu")
         self._name, self._values = name, values
 

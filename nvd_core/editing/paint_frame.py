@@ -13,7 +13,13 @@ import numpy as np
 import torch
 
 from nvd_core.editing.back_projection import LEAST_OPACITY, OPAQUE, paint_to_texture
-from nvd_core.editing.edits import DEAD_ZONE, display_colours, edit_paths, load_edit, load_texture
+from nvd_core.editing.edits import (
+    DEAD_ZONE,
+    display_colours,
+    edit_paths,
+    load_texture,
+    shown_texture,
+)
 from nvd_core.editing.kernel_torch import lookup
 from nvd_core.editing.own_files import check_output
 from nvd_core.editing.render import checked_range, render_frames
@@ -241,9 +247,7 @@ def _shown(
     shot: Shot, name: str, own: LayerMaps, light: np.ndarray | None, added: np.ndarray | None
 ) -> np.ndarray:  # float32 [H, W, 3]
     """What the layer with its present edit shows at the frame's pixels, under that light."""
-    path = edit_paths(shot, {}).get(name)
-    texture = load_texture(shot, name) if path is None else load_edit(shot, name, path).full
-    shown = _looked_up(texture, own)
+    shown = _looked_up(shown_texture(shot, name, edit_paths(shot, {})), own)
     shown = shown if light is None else shown * light
     return shown if added is None else shown + added
 

@@ -13,15 +13,8 @@ import cv2
 import numpy as np
 import torch
 
-from nvd_core.editing.camera import texture_frames, trained_model
-from nvd_core.editing.clean_plate import uncover
-from nvd_core.editing.edits import (
-    display_colours,
-    edit_paths,
-    load_edit,
-    load_texture,
-    read_texture,
-)
+from nvd_core.editing.clean_plate import LearnedBackground
+from nvd_core.editing.edits import display_colours, read_texture
 from nvd_core.editing.kernel_torch import composed, lookup, to_device
 from nvd_core.media.images import decode_srgb, encode_srgb, to_float, to_integers
 from nvd_core.runtime.errors import NvdError
@@ -71,19 +64,11 @@ class Removal:
         self._kept = [n for n in range(background) if n not in self._removed]
         clip = shot.manifest.clip
         self._grow = max(2, round(clip.height / LINES_A_PIXEL)) if grow is None else grow
-        self._model = trained_model(shot)
-        if self._model.kind == "additive":
-            raise NvdError(
-                f"{shot.folder} has light that is added to all layers at once",
-                expected="light that multiplies (the setting residual: multiplicative)",
-                remedy="decompose with the default settings to remove objects",
-            )
-        self._layout = texture_frames(shot)[-1]
+        self._behind = LearnedBackground(shot, edits or {}, "leave out --remove")
         self._name = shot.names[-1]
-        path = edit_paths(shot, edits or {}).get(self._name)
+        texture = np.ascontiguousarray(self._behind.texture)
+        self._textures = to_device({0: texture}, torch.device("cpu"))
         learned = read_texture(shot, self._name)
-        texture = load_edit(shot, self._name, path).full if path else load_texture(shot, self._name)
-        self._textures = to_device({0: np.ascontiguousarray(texture)}, torch.device("cpu"))
         alpha = display_colours(learned)[1]
         never = np.zeros((*learned.shape[:2], 1), np.float32) if alpha is None else 1 - alpha
         self._never = torch.from_numpy(np.ascontiguousarray(never))
@@ -103,7 +88,7 @@ class Removal:
         box = _box(hole, _MARGIN + 2 * self._grow)
         behind = FrameMaps(maps.uva[-1:], maps.residual[-1:])
         sure = behind.uva[0, ..., 2] > _SURE
-        uncover(behind, self._model, self._layout, t, hole > 0)
+        self._behind.uncover(behind, t, hole > 0)
         cut = FrameMaps(behind.uva[(slice(None), *box)], behind.residual[(slice(None), *box)])
         if sure[box].any():
             light = continued(cut.residual[0], sure[box])

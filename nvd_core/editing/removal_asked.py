@@ -5,9 +5,8 @@ from pathlib import Path
 
 from nvd_core.media.sequences import is_pattern
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.sizes import MOST_GROWN
 from nvd_core.shot.shot import Shot
-
-MOST_GROWN = 256
 
 
 def check_removal(

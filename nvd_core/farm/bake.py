@@ -27,7 +27,7 @@ def bake_frames(
     folder = Path(folder)
     if is_finished(folder):
         return _nothing(folder, progress)
-    info, baking = trained(folder)
+    info, _, baking = trained(folder)
     first, last = _range(folder, info, frames, start)
     with writing_part(folder, first, last, f"{COMMAND} of frames {first}-{last}", progress):
         if is_finished(folder):  # since it was looked at

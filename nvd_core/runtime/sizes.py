@@ -25,6 +25,8 @@ LOWEST_RATE, HIGHEST_RATE = 0.01, 100_000
 """frames a second"""
 MOST_DIGITS_OF_FRAME = 20
 """of the number in a file's name"""
+MOST_GROWN = 256
+"""pixels by which the hole of an object that is removed may be widened"""
 _UNPROVED = 64 << 20
 """bytes that any file may claim"""
 _EXPANSION = {".png": 1100, ".npz": 1100}

@@ -38,7 +38,7 @@ def trained(tmp_path_factory, tiny_job, engine) -> Path:
 def entry(trained, tmp_path, monkeypatch, engine):
     folder = tmp_path / "take.nvd"
     shutil.copytree(trained, folder)
-    for module in (refine_job, headless, decompose_jobs):
+    for module in (headless, decompose_jobs):
         monkeypatch.setattr(module, "jobs_folder", lambda: tmp_path / "jobs")
     monkeypatch.setattr(refine_job, "find_engine", lambda: _Engine(engine.PYTHON))
     monkeypatch.setattr(headless, "find_engine", lambda: _Engine(engine.PYTHON))

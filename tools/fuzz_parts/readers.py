@@ -108,7 +108,7 @@ def _work(base: Path, path: Path, chosen: random.Random) -> Any:
 
 
 def _records(base: Path, path: Path, chosen: random.Random) -> Any:
-    _, baking = trained(base / "baked.nvd")
+    *_, baking = trained(base / "baked.nvd")
     layout = shared_layout(baking, Progress())
     for t in range(FRAMES):
         is_baked(baking.folder, t)
