@@ -1,8 +1,10 @@
 """tools/fuzz.py: damaged files of every kind, for some seconds in each run and a minute in the long
 one; and that it finds what it is there for."""
 
+import itertools
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -98,3 +100,21 @@ def test_it_finds_each_kind_of_failure(tmp_path):
     name = f"{one['kind']}-{one['seed']}-{one['number']}"
     again = fuzz(tmp_path / "again", "--replay", str(tmp_path / "failures" / name / "case.json"))
     assert again.returncode == 0, "the real reader is not broken"
+
+
+def test_a_case_is_the_same_whatever_came_before(tmp_path):
+    from fuzz_parts.damage import ODD, damage
+
+    folders = itertools.count()
+
+    def case(number: int) -> bytes:
+        path = tmp_path / str(next(folders)) / "values.json"
+        path.parent.mkdir()
+        path.write_text('{"a": [1, 2], "b": {"c": [3], "d": null}, "e": []}')
+        damage(random.Random(f"values {number}"), path, [])
+        return path.read_bytes() if path.is_file() else b""
+
+    before = repr(ODD)
+    first = [case(number) for number in range(400)]
+    assert [case(number) for number in range(400)] == first
+    assert repr(ODD) == before

@@ -8,6 +8,7 @@ import random
 import re
 import struct
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 from fuzz_parts import arrays, claims
@@ -117,7 +118,7 @@ def _node(chosen: random.Random, path: Path) -> None:
         if not places:
             break
         holder, key = chosen.choice(places)
-        odd = chosen.choice(ODD)
+        odd = deepcopy(chosen.choice(ODD))  # else what is done to it stays for the next case
         act = chosen.random()
         if act < 0.7:
             holder[key] = odd
