@@ -73,6 +73,10 @@ def work_folder(folder: Path) -> Path:
     return inside(folder, FOLDER)
 
 
+MOST_MOTION, LEAST_DETERMINANT = 1e9, 1e-12
+"""what a frame's motion can be: pixels, and how much smaller it makes an area"""
+
+
 def open_array(work: Path, name: str, mode: str = "r") -> np.memmap:
     """A finished array, memory-mapped; `mode` "r+" to change it in place.
 
@@ -92,8 +96,21 @@ def open_array(work: Path, name: str, mode: str = "r") -> np.memmap:
                 wanted = ", ".join(f"{sizes.get(side, side)}" for side in form)
                 raise ValueError(f"{list(shape)}, not [{wanted}] as the other arrays ask for")
         if name == MOTION:
-            require_finite(array, "the motion")
+            _require_motion(array)
     return array
+
+
+def _require_motion(motion: np.ndarray) -> None:
+    """ValueError where a matrix is none that `global_motion` writes: scaled so that its last number
+    is 1, with an inverse, and carrying pixels to where pixels can be.
+    """
+    require_finite(motion, "the motion")
+    if np.abs(motion).max() > MOST_MOTION:
+        raise ValueError(f"a motion of {np.abs(motion).max():.3g} pixels")
+    if np.abs(motion[..., 2, 2] - 1).max() > 1e-6:
+        raise ValueError("a matrix of the motion does not end in 1")
+    if np.abs(np.linalg.det(motion)).min() < LEAST_DETERMINANT:
+        raise ValueError("a matrix of the motion has no inverse")
 
 
 def _sizes(work: Path, name: str) -> dict[str, int]:

@@ -160,6 +160,17 @@ def test_motion_with_nan(base):
     refused(base, "work", path, "NaN")
 
 
+@pytest.mark.parametrize(
+    "wrong", [np.diag([1, 1, 7e-170]), np.zeros((3, 3)), 1e139 * np.eye(3), np.diag([1e9, 1e9, 1])]
+)
+def test_motion_that_no_camera_makes(base, wrong):
+    path = base / "work.nvd" / "work" / "motion.npy"
+    motion = np.load(path)
+    motion[0, -1] = wrong
+    np.save(path, motion)
+    assert main(["resume", str(base / "work.nvd"), "--yes"]) == 2
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("compression", ["pxr24", "zip"])
 def test_maps_with_nan_or_infinity(base, value, compression):

@@ -6,11 +6,14 @@ import numpy as np
 
 from nvd_core.fields.model import ClipShape, LayerStart, frame_outline
 from nvd_core.priors.still_background import deformation_mask, stands_still
+from nvd_core.runtime.errors import NvdError
 from nvd_core.work import ClipData
 
 OBJECT_FILL = 0.7
 """an object starts within this part of its square, for its true outline is not known yet"""
 BACKGROUND_FILL = 0.95
+LEAST_WIDTH, MOST_WIDTH = 1e-2, 1e7
+"""pixels between a layer's outermost points"""
 
 
 def layer_starts(
@@ -41,7 +44,14 @@ def layer_starts(
 
 def _fitted(matrices: np.ndarray, points: np.ndarray, fill: float, projective: bool) -> LayerStart:
     low, high = np.percentile(points, [0.5, 99.5], axis=0)
-    scale = 2 * fill / max(high - low)
+    width = max(high - low)
+    if not LEAST_WIDTH <= width <= MOST_WIDTH:  # of a damaged array: no clip moves so
+        raise NvdError(
+            f"the motion leads a layer to a texture {width:.3g} pixels wide",
+            expected=f"{LEAST_WIDTH:g} to {MOST_WIDTH:g}",
+            remedy="remove the folder and run `nvd decompose` again",
+        )
+    scale = 2 * fill / width
     centre = (low + high) / 2
     fit = np.array([[scale, 0, -scale * centre[0]], [0, scale, -scale * centre[1]], [0, 0, 1]])
     fitted = fit @ matrices
