@@ -13,7 +13,11 @@ from nvd_core.evaluation.report import evaluate
 from nvd_core.fields.inference import composite_frame
 from nvd_core.fields.networks import IdentityMapping, PositionalEncoding
 from nvd_core.fields.saved_model import load_model
+from nvd_core.job import Job
 from nvd_core.media.images import read_image, to_float, write_image
+from nvd_core.pipeline import make_trainer
+from nvd_core.runtime.progress import Progress
+from nvd_core.settings import load_settings
 from nvd_core.shot.maps import read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.training import losses, objective
@@ -53,17 +57,21 @@ def clip(tmp_path_factory, tiny_clip) -> Path:
     return folder
 
 
-def decompose(clip: Path, folder: Path, changes: str, steps: int = 60) -> Shot:
-    """The tiny clip decomposed by `nvd decompose` with these changes of the settings."""
+def decompose(clip: Path, folder: Path, changes: str, steps: int = 60, *words: str) -> Shot | None:
+    """The tiny clip decomposed by `nvd decompose` with these changes of the settings.
+
+    With more `words` for the command it may have ended before there is a shot.
+    """
     (folder / "changes.yaml").write_text(SMALL.format(steps=steps) + changes)
     code = main(
         [
             "decompose", str(clip / "frames"), "--out", str(folder / "shot.nvd"), "--json",
             "--mask", f"disc={clip / 'masks'}", "--settings", str(folder / "changes.yaml"),
+            *words,
         ]
     )  # fmt: skip
     assert code == 0
-    return Shot.open(folder / "shot.nvd")
+    return None if words else Shot.open(folder / "shot.nvd")
 
 
 QUICK = "no residual"
@@ -134,6 +142,7 @@ class TestPositional:
         expected = np.concatenate([np.sin(x).ravel(), np.cos(x).ravel()])
         assert np.allclose(encoded, expected, atol=1e-6)
 
+    @pytest.mark.long
     def test_no_table_is_left(self, clip, tmp_path):
         shot = decompose(clip, tmp_path, ABLATIONS["layered neural atlases"], 2)
         model = load_model(shot.folder)
@@ -166,17 +175,34 @@ LOSSES = {
 """weights by their settings' names, and the function that computes them"""
 
 
+@pytest.fixture(scope="module")
+def begun(clip, tmp_path_factory) -> Path:
+    """A folder with all that a training needs, and none of its weights."""
+    folder = tmp_path_factory.mktemp("begun")
+    decompose(clip, folder, "", 1, "--until", "training")
+    (folder / "shot.nvd" / "checkpoint.safetensors").unlink()
+    return folder / "shot.nvd"
+
+
+def train(begun: Path, folder: Path, changes: str, steps: int) -> None:
+    """Only the training of a decomposition with these changes of the settings."""
+    shutil.copytree(begun, folder / "shot.nvd")
+    (folder / "changes.yaml").write_text(SMALL.format(steps=steps) + changes)
+    settings = load_settings(folder / "changes.yaml")
+    make_trainer(folder / "shot.nvd", Job.load(begun), settings).run(Progress())
+
+
 class TestLossOff:
     @pytest.mark.parametrize("weights", LOSSES)
-    def test_a_weight_of_0_skips_the_loss(self, weights, clip, tmp_path, monkeypatch):
+    def test_a_weight_of_0_skips_the_loss(self, weights, begun, tmp_path, monkeypatch):
         def must_not_run(*_):
             raise AssertionError("this loss was computed")
 
         monkeypatch.setattr(losses, LOSSES[weights], must_not_run)
         zeros = ", ".join(f"{name}: 0" for name in weights.split(", "))
-        decompose(clip, tmp_path, f"losses: {{{zeros}}}", 3)
+        train(begun, tmp_path, f"losses: {{{zeros}}}", 3)
 
-    def test_with_its_weight_every_loss_is_computed(self, clip, tmp_path, monkeypatch):
+    def test_with_its_weight_every_loss_is_computed(self, begun, tmp_path, monkeypatch):
         called = set()
 
         def noted(name, function):
@@ -188,17 +214,17 @@ class TestLossOff:
 
         for name in LOSSES.values():
             monkeypatch.setattr(losses, name, noted(name, getattr(losses, name)))
-        decompose(clip, tmp_path, "bootstrap_share: 0.5", 3)
+        train(begun, tmp_path, "bootstrap_share: 0.5", 3)
         assert called == set(LOSSES.values())
 
     def test_far_points_are_not_evaluated_without_the_global_rigidity(
-        self, clip, tmp_path, monkeypatch
+        self, begun, tmp_path, monkeypatch
     ):
         monkeypatch.setattr(objective, "FAR", None)  # any use of it would fail
         weights = "global_rigidity_object: 0, global_rigidity_background: 0"
-        decompose(clip, tmp_path, f"losses: {{{weights}}}", 2)
+        train(begun, tmp_path, f"losses: {{{weights}}}", 2)
 
-    def test_matches_are_not_evaluated_without_the_flow(self, clip, tmp_path, monkeypatch):
+    def test_matches_are_not_evaluated_without_the_flow(self, begun, tmp_path, monkeypatch):
         whole_init = Trainer.__init__
 
         def without_matches(self, *arguments):
@@ -213,4 +239,4 @@ class TestLossOff:
             sampler.draw = drawn
 
         monkeypatch.setattr(Trainer, "__init__", without_matches)
-        decompose(clip, tmp_path, "losses: {flow: 0, flow_alpha: 0}", 2)
+        train(begun, tmp_path, "losses: {flow: 0, flow_alpha: 0}", 2)

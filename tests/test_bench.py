@@ -88,6 +88,7 @@ def of(values: dict, part: str, case: str) -> dict[str, float]:
 
 
 @pytest.mark.long
+@pytest.mark.long
 def test_it_says_what_was_measured_on_what(found, tiny_clip):
     assert found["schema"] == "nvd.bench" and not found["failed"]
     assert found["clip"] == f"{Path(found['command'][4]).parent.name}, 80x48, 8 frames"
@@ -101,6 +102,7 @@ def test_it_says_what_was_measured_on_what(found, tiny_clip):
     assert sum(found["seconds_by_part"].values()) <= found["wall"] + 1
 
 
+@pytest.mark.long
 def test_every_figure_has_a_unit_and_stands_once(found, values):
     figures = found["figures"]
     assert len(values) == len(figures)
@@ -114,6 +116,7 @@ def test_every_figure_has_a_unit_and_stands_once(found, values):
             assert np.isfinite(figure["value"]) and figure["value"] >= 0
 
 
+@pytest.mark.long
 def test_time_to_a_quality_is_the_shortest_of_the_runs_that_have_it(values):
     runs = {n: of(values, "quality", f"{n} iterations") for n in STEPS}
     for figures in runs.values():
@@ -144,6 +147,7 @@ def test_a_run_that_is_not_good_enough_does_not_count():
     assert quality.time_to(26.1, rows).value is None
 
 
+@pytest.mark.long
 def test_the_presets_clocks_run_in_turns(found, values):
     curves = found["curves"]
     for curve in curves.values():
@@ -168,6 +172,7 @@ def test_a_curve_says_when_it_was_first_that_good():
     assert [curve.first_at(level) for level in (9, 14.5, 15.5, 17)] == [0.0, 1.0, 3.0, None]
 
 
+@pytest.mark.long
 def test_the_parts_of_an_iteration_add_up(values):
     parts = of(values, "iteration", "its parts")
     whole = parts.pop("all parts")
@@ -175,6 +180,7 @@ def test_the_parts_of_an_iteration_add_up(values):
     assert all(value > 0 for value in parts.values())
 
 
+@pytest.mark.long
 def test_rendering_and_storage_are_complete(values, tiny_clip):
     assert len(of(values, "render", "kernel alone, 96x64, 3 layers")) == 4
     whole = of(values, "render", "nvd render, 96x64, 3 layers")

@@ -114,7 +114,7 @@ def small_clips(clips):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.clips
 def test_real_clips_have_no_cut(small_clips):
     for step in (1, 3):
@@ -122,7 +122,7 @@ def test_real_clips_have_no_cut(small_clips):
         assert not any(found.values()), (step, found)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.clips
 def test_real_clips_in_a_row_have_one(small_clips):
     missed = [

@@ -29,7 +29,9 @@ print(before, torch.get_num_threads())
 """
 
 
-@pytest.mark.parametrize(("threads", "given"), [(1, "1"), (1, ""), (3, "2")])
+@pytest.mark.parametrize(
+    ("threads", "given"), [(1, "1"), pytest.param(1, "", marks=pytest.mark.long), (3, "2")]
+)
 def test_a_parallel_kernel_does_not_change_the_number_of_torchs_threads(threads, given, tmp_path):
     """Numba's pool and torch's are one: a run that was given one thread is to end with one."""
     environment = os.environ | {"OMP_NUM_THREADS": given}

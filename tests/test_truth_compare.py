@@ -71,6 +71,7 @@ def test_swimming_coordinates_are_seen(perfect, best, tmp_path, truth_shots):
     assert found["tracks"]["background"] == best["tracks"]["background"]
 
 
+@pytest.mark.long
 def test_lost_alpha_is_seen(perfect, best, tmp_path, truth_shots):
     def cut(t, maps):
         maps.alpha[:, : 70 + t] = 0
@@ -80,6 +81,7 @@ def test_lost_alpha_is_seen(perfect, best, tmp_path, truth_shots):
     assert found["tracks"]["toy"]["OA"] < best["tracks"]["toy"]["OA"] - 0.1
 
 
+@pytest.mark.long
 def test_wrong_light_is_seen(perfect, best, tmp_path, truth_shots):
     def flat(t, maps):
         maps.residual[:] = 1
@@ -89,6 +91,7 @@ def test_wrong_light_is_seen(perfect, best, tmp_path, truth_shots):
     assert found["edit_psnr"] < best["edit_psnr"] - 0.3
 
 
+@pytest.mark.long
 def test_how_bright_a_texture_is_does_not_matter(perfect, best, tmp_path, truth_shots):
     """A quarter more light on a texture four fifths as bright is the same layer."""
 
