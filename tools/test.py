@@ -9,8 +9,8 @@
 Makes the environments under .envs/ first (tools/environments.py). The engine's tests are shared out
 to as many processes as there are cores; then each Blender's files are divided into as many shares,
 which run side by side, and what each prints is shown when it has ended. Files that took long last
-time come first (tools/file_shares.py). What is marked `once` is left to the newest Blender where
-that runs too, but for --all. Ends with the ten slowest tests, a table and a line
+time come first (tools/file_shares.py). But for --all, what is marked `once` or `slow` is left to
+the newest Blender where that runs too. Ends with the ten slowest tests, a table and a line
 "TOTAL: N passed, N failed, N skipped"; the exit code is 0 only where nothing failed. An error
 counts as a failure; an environment that could not be made for want of a Python as one skipped.
 """
@@ -31,7 +31,7 @@ from file_shares import expected, longest_first, read_seconds, shares, write_sec
 
 SLOWEST = 10
 QUICK_BLENDERS = ("bpy-4.5",)
-ONCE, ONCE_TOO = "bpy-5.2", "bpy-4.5"  # run what is marked `once`; the latter not always
+ONCE = "bpy-5.2"  # the newest
 SECONDS = ENVIRONMENTS / "test-seconds.json"
 
 
@@ -62,10 +62,11 @@ class Chosen:
     words: str | None  # one of its -k
 
     def options(self, environment: Environment, ready: list[Environment]) -> list[str]:
-        """pytest's; what is marked `once` runs but in one Blender, unless all is asked for."""
+        """pytest's; by default what is marked `once` or `slow` runs in the newest Blender alone."""
         marks = self.marks
-        if marks and environment.name == ONCE_TOO and any(e.name == ONCE for e in ready):
-            marks += " and not once"
+        other = is_blender(environment) and environment.name != ONCE
+        if marks and other and any(e.name == ONCE for e in ready):
+            marks += " and not once and not slow"
         found = ["-q"]
         found += ["-m", marks] if marks else []
         return found + (["-k", self.words] if self.words else [])

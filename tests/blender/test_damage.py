@@ -22,6 +22,8 @@ from blender_addon.shot.exr import ExrError, read_channels, read_size
 from blender_addon.shot.folder import ShotError, read_shot
 from blender_addon.shot.scripting import open_shot
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MAP = [f"toy.Map.{channel}" for channel in "XYZ"]
 
@@ -423,7 +425,6 @@ def test_a_job_on_a_full_disk(tmp_path, monkeypatch):
     assert "room" in job.error.remedy
 
 
-@pytest.mark.slow
 def test_fuzz():
     """10 s of what tools/fuzz_extension.py does by hand for as long as one likes."""
     program = [sys.executable, str(ROOT / "tools" / "fuzz_extension.py"), "--seconds", "10"]

@@ -7,6 +7,8 @@ import bpy
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def values(path: Path) -> np.ndarray:
     """RGB as it stands in a file."""

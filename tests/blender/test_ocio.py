@@ -20,7 +20,7 @@ from blender_addon.shot.scripting import open_shot
 from blender_addon.strip import strips
 from blender_addon.strip.space import configuration, named_space
 
-pytestmark = pytest.mark.usefixtures("extension")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("extension")]
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "make_space_plates.py"
 CAMERAS = bpy.app.version >= (5, 1)
@@ -125,7 +125,6 @@ def blenders_own(path, space):
     return pixels.reshape(height, width, 4)[::-1, :, :3]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("space, suffix", [s for s in SPACES if s[1] != "png8"])
 def test_a_strip_is_decomposed_in_its_space(tmp_path, made, engine, tiny_job, space, suffix):
     folder = made("files", space, suffix)

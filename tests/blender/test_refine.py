@@ -17,7 +17,7 @@ from blender_addon.shot import painting, shots
 from blender_addon.strip import render_job, strips
 from blender_addon.ui import panel_layers
 
-pytestmark = pytest.mark.usefixtures("extension")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("extension")]
 
 
 @pytest.fixture(scope="module")

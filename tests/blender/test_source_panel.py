@@ -19,7 +19,7 @@ from blender_addon.jobs.runner import runner, timer
 from blender_addon.strip import strips
 from blender_addon.strip.sources import read_strip
 
-pytestmark = pytest.mark.usefixtures("extension")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("extension")]
 
 NUMBERS = (1001, 1002, 1005, 1006, 1009)
 """files that are there"""
@@ -178,7 +178,6 @@ def two_shots(tmp_path_factory, engine, tiny_job):
     return folder
 
 
-@pytest.mark.slow
 def test_every_shot_of_a_clip_is_listed_when_the_job_is_done(
     scene, two_shots, tmp_path, tiny_job, timeline
 ):

@@ -13,7 +13,7 @@ from blender_addon.shot import layer_values, painting, shots, values_file
 from blender_addon.shot.folder import ShotError, read_shot
 from blender_addon.strip import strips
 
-pytestmark = pytest.mark.usefixtures("extension")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("extension")]
 
 START = 101
 """the timeline's frame of the clip's first"""
@@ -73,7 +73,6 @@ def agree(reference, made, wanted, plain, least=45.0):
     assert min(reference.psnr(a, b) for a, b in zip(made, plain, strict=True)) < 40
 
 
-@pytest.mark.slow
 def test_one_picture_whatever_makes_it(entry, scene, folder, tmp_path, engine, reference, timeline):
     painting.save_edits(entry)
     plain = rendered(engine, folder, tmp_path, reference, "plain")
