@@ -4,4 +4,5 @@ import sys
 
 from nvd_core.cli.main import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes that Dask starts import it under another name
+    sys.exit(main())

@@ -18,6 +18,7 @@ from nvd_core.cli.arguments import (
     start_number,
     whole,
 )
+from nvd_core.cli.farm_commands import add_farm
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.sizes import MOST_FRAMES
 
@@ -200,34 +201,8 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
         "--finish", action="store_true", help="once all frames are baked: textures and manifest"
     )
     bake.set_defaults(command=_bake)
-    farm = _add_farm(commands)
-    return [camera, textures, paint, export, refine, carry, reproduce, values, bake, farm]
-
-
-def _add_farm(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
-    farm = commands.add_parser("farm", help="share a shot among many machines")
-    what = farm.add_subparsers(required=True, metavar="WHAT")
-    template = what.add_parser("template", help="write an Open Job Description of a shot")
-    template.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.yaml")
-    template.add_argument(
-        "--mask",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="an object with a mask, front to back; may be given again",
-    )
-    template.add_argument(
-        "--settings", action="store_true", help="take a file of settings, in place of a preset"
-    )
-    template.add_argument("--movie", action="store_true", help="also render a movie, in one task")
-    template.set_defaults(command=_farm_template)
-    return template
-
-
-def _farm_template(parsed: argparse.Namespace, progress: Progress) -> dict:
-    from nvd_core.farm.template import write_template
-
-    return write_template(parsed.out, parsed.mask, parsed.settings, parsed.movie)
+    farm = add_farm(commands)
+    return [camera, textures, paint, export, refine, carry, reproduce, values, bake, *farm]
 
 
 def _bake(parsed: argparse.Namespace, progress: Progress) -> dict:

@@ -1,0 +1,64 @@
+"""`nvd farm`: a shot's template for farms, and many shots by Dask."""
+
+import argparse
+from pathlib import Path
+
+from nvd_core.cli.arguments import whole
+from nvd_core.runtime.progress import Progress
+
+
+def add_farm(commands: argparse._SubParsersAction) -> list[argparse.ArgumentParser]:
+    """Add `nvd farm` and what it has; the parsers that take the options of all commands."""
+    farm = commands.add_parser("farm", help="share shots among many machines")
+    what = farm.add_subparsers(required=True, metavar="WHAT")
+    template = what.add_parser("template", help="write an Open Job Description of a shot")
+    template.add_argument("--out", type=Path, required=True, metavar="FILE", help="FILE.yaml")
+    template.add_argument(
+        "--mask",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an object with a mask, front to back; may be given again",
+    )
+    template.add_argument(
+        "--settings", action="store_true", help="take a file of settings, in place of a preset"
+    )
+    template.add_argument("--movie", action="store_true", help="also render a movie, in one task")
+    template.set_defaults(command=_template)
+
+    run = what.add_parser("run", help="decompose and render a list of shots by Dask's workers")
+    run.add_argument("list", type=Path, metavar="LIST", help="YAML file of shots")
+    run.add_argument(
+        "--scheduler",
+        default="local",
+        metavar="ADDRESS",
+        help="such as tcp://host:8786; local (default): workers of this machine",
+    )
+    run.add_argument(
+        "-j",
+        dest="workers",
+        type=whole(1, 1024),
+        default=1,
+        metavar="N",
+        help="workers of this machine, if it is local: 1",
+    )
+    run.set_defaults(command=_run)
+    return [template, run]
+
+
+def _template(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.farm.template import write_template
+
+    return write_template(parsed.out, parsed.mask, parsed.settings, parsed.movie)
+
+
+def _run(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.farm.run import LOCAL, run_show
+    from nvd_core.farm.shot_list import load_shots
+    from nvd_core.runtime.cores import usable_cores
+
+    show = load_shots(parsed.list)
+    threads = parsed.threads
+    if threads is None and parsed.scheduler == LOCAL and parsed.workers > 1:
+        threads = max(1, usable_cores() // parsed.workers)
+    return run_show(show, parsed.scheduler, parsed.workers, progress, threads)
