@@ -26,7 +26,8 @@ LIST = """
 chunk: 4
 retries: {retries}
 shots:
-  sh010: {{source: frames, masks: {{disc: masks}}, settings: small.yaml, out: out/sh010/%05d.png}}
+  sh010: {{source: frames, masks: {{disc: masks}}, settings: small.yaml, out: out/sh010/%05d.png,
+          movie: out/sh010.mov}}
   gone: {{source: nowhere/%04d.png, out: out/gone.mp4}}
   sh020: {{source: frames, frames: 0-5, settings: small.yaml, out: out/sh020.mp4}}
 """
@@ -74,6 +75,8 @@ class TestList:
             "shots: {a: {source: x}, A: {source: y}}",
             "shots: {a: {source: x, shot: s.nvd}, b: {source: y, shot: s.nvd}}",
             "shots: {a: {source: x, out: o.mp4}, b: {source: y, out: o.mp4}}",
+            "shots: {a: {source: x, movie: m.mov}}",
+            "shots: {a: {source: x, out: o.mp4, movie: m.mov}}",
             "chunk: 0\nshots: {a: {source: x}}",
             "shots: [a]",
             "{",
@@ -107,6 +110,7 @@ def test_a_bad_shot_stops_no_other_and_what_is_done_is_left(show, capsys):
     logs = {p.name for p in (show.parent / "show.logs" / "sh010").iterdir()}
     assert logs == {
         "train.log", "bake-0-3.log", "bake-4-7.log", "fit.log", "render-0-3.log", "render-4-7.log",
+        "encode.log",
     }  # fmt: skip
 
     text = show.read_text().replace("nowhere/%04d.png", "frames").replace(

@@ -41,7 +41,7 @@ def test_it_is_a_template(tmp_path, more):
     train = job["steps"][0]["script"]["actions"]["onRun"]["args"]
     assert train.count("--mask") == more.count("--mask")
     assert ("--preset" in train) != ("--settings" in train)
-    assert job["steps"][-1]["name"] == ("Movie" if "--movie" in more else "Render")
+    assert job["steps"][-1]["name"] == ("Encode" if "--movie" in more else "Render")
 
 
 def test_an_object_named_twice_is_refused(tmp_path, capsys):

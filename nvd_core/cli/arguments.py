@@ -199,6 +199,11 @@ def add_output_format(command: argparse.ArgumentParser) -> None:
         metavar="8|10|16|half|float",
         help="of image files: 10 for .dpx, half for .exr, float for .exr and .tif",
     )
+    add_movie_format(command)
+
+
+def add_movie_format(command: argparse.ArgumentParser) -> None:
+    """`--codec`, `--quality` and `--no-audio`."""
     command.add_argument(
         "--codec",
         choices=tuple(CODECS),

@@ -1,9 +1,9 @@
-"""`nvd farm`: a shot's template for farms, and many shots by Dask."""
+"""`nvd farm`: a shot's template for farms, many shots by Dask; `nvd encode`, what they end with."""
 
 import argparse
 from pathlib import Path
 
-from nvd_core.cli.arguments import whole
+from nvd_core.cli.arguments import add_frames, add_image_numbers, add_movie_format, whole
 from nvd_core.runtime.progress import Progress
 
 
@@ -43,7 +43,38 @@ def add_farm(commands: argparse._SubParsersAction) -> list[argparse.ArgumentPars
         help="workers of this machine, if it is local: 1",
     )
     run.set_defaults(command=_run)
-    return [template, run]
+    return [template, run, _add_encode(commands)]
+
+
+def _add_encode(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    encode = commands.add_parser("encode", help="make a movie of images that were rendered")
+    encode.add_argument("shot", type=Path)
+    encode.add_argument(
+        "--images", required=True, metavar="PATTERN", help="what nvd render was told, --out PATTERN"
+    )
+    encode.add_argument("--out", required=True, help="movie (.mp4 .mov .mkv .webm .mxf)")
+    add_frames(encode)
+    add_image_numbers(encode)
+    add_movie_format(encode)
+    encode.set_defaults(command=_encode)
+    return encode
+
+
+def _encode(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.editing.encode import encode
+    from nvd_core.shot.shot import Shot
+
+    return encode(
+        Shot.open(parsed.shot),
+        parsed.images,
+        parsed.out,
+        frames=parsed.frames,
+        start=parsed.start,
+        codec=parsed.codec,
+        quality=parsed.quality,
+        audio=parsed.audio,
+        progress=progress,
+    )
 
 
 def _template(parsed: argparse.Namespace, progress: Progress) -> dict:

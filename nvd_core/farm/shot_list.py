@@ -36,6 +36,8 @@ class ShotEntry:
     """the decomposition folder; NAME.nvd beside the list"""
     out: PathText | None = None
     """a pattern of images, which are rendered in chunks, or a movie, which one task renders"""
+    movie: PathText | None = None
+    """made of the images of `out` in the end"""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Task:
         return self.step if self.frames is None else "{}-{}-{}".format(self.step, *self.frames)
 
 
-STEPS = ("train", "bake", "fit", "render")
+STEPS = ("train", "bake", "fit", "render", "encode")
 """of every shot, one after another; the tasks of a step have no order"""
 
 
@@ -80,6 +82,7 @@ class ShotPlan:
     folder: Path
     train: tuple[str, ...]
     out: str | None
+    movie: str | None
     chunk: int
 
     def tasks(self, step: str) -> list[Task]:
@@ -94,13 +97,16 @@ class ShotPlan:
                 Task(self.name, step, ("bake", folder, "--frames", "{}-{}".format(*part)), part)
                 for part in self._parts()
             ]
+        if step == "encode":
+            words = "encode", folder, "--images", str(self.out), "--out", str(self.movie)
+            return [Task(self.name, step, words)] if self.movie else []
         if self.out is None:
             return []
-        words = ("render", folder, "--out", self.out)
+        render = "render", folder, "--out", self.out
         if not is_pattern(self.out):
-            return [Task(self.name, step, words)]
+            return [Task(self.name, step, render)]
         return [
-            Task(self.name, step, (*words, "--frames", "{}-{}".format(*part)), part)
+            Task(self.name, step, (*render, "--frames", "{}-{}".format(*part)), part)
             for part in self._parts()
         ]
 
@@ -143,7 +149,8 @@ def load_shots(path: Path | str) -> Show:
     plans = [_plan(path, base, name, entry, listed) for name, entry in listed.shots.items()]
     _check_apart(path, [(plan.name, plan.name.lower()) for plan in plans], "names")
     _check_apart(path, [(plan.name, str(plan.folder)) for plan in plans], "folders")
-    _check_apart(path, [(plan.name, plan.out) for plan in plans if plan.out], "outputs")
+    outputs = [(p.name, out) for p in plans for out in (p.out, p.movie) if out]
+    _check_apart(path, outputs, "outputs")
     logs = base / (listed.logs or f"{path.stem}.logs")
     return Show(plans, listed.retries, logs)
 
@@ -165,8 +172,12 @@ def _plan(path: Path, base: Path, name: str, entry: ShotEntry, listed: ShotList)
         words += ["--settings", str(base / entry.settings)]
     else:
         words += ["--preset", entry.preset or listed.preset]
+    if entry.movie and not (entry.out and is_pattern(entry.out)):
+        expected = f"images to make the movie of, shots.{name}.out: a pattern such as out/%05d.png"
+        raise _bad(path, expected, entry.out or "none")
     out = None if entry.out is None else str(base / entry.out)
-    return ShotPlan(name, folder, tuple(words), out, listed.chunk)
+    movie = None if entry.movie is None else str(base / entry.movie)
+    return ShotPlan(name, folder, tuple(words), out, movie, listed.chunk)
 
 
 def _mask(base: Path, given: str) -> str:

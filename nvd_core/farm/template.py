@@ -21,7 +21,7 @@ def write_template(
     """Write the template into `out`; returns what it was called, and its parameters.
 
     Each of the objects `masks` becomes a parameter Mask1, Mask2, ...; `settings` adds one for a
-    file of settings, in place of the preset; `movie` one for a movie, and the step that renders it.
+    file of settings, in place of the preset; `movie` one for a movie, and the step that encodes it.
     NvdError where the disk refuses, or names are the same.
     """
     if len(set(masks)) < len(masks):
@@ -48,13 +48,20 @@ def write_template(
 
 
 def _movie() -> dict:
-    """A movie is one file, so one task renders it, from the same maps and edits."""
+    """A movie is one file, so one task makes it, of the images that the step before rendered."""
     run = {
         "command": "{{Param.Nvd}}",
-        "args": ["render", "{{Param.Shot}}", "--out", "{{Param.Movie}}"],
+        "args": [
+            "encode",
+            "{{Param.Shot}}",
+            "--images",
+            "{{Param.Out}}",
+            "--out",
+            "{{Param.Movie}}",
+        ],
     }
     return {
-        "name": "Movie",
-        "dependencies": [{"dependsOn": "Fit"}],
+        "name": "Encode",
+        "dependencies": [{"dependsOn": "Render"}],
         "script": {"actions": {"onRun": run}},
     }
