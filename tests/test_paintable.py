@@ -12,6 +12,7 @@ GOOD = {
     "folded_by_layer": 0.0,
     "flicker_by_layer": 0.16,
     "alpha_iou": 0.98,
+    "apart_by_layer": 0.0,
     "psnr_without_residual_by_layer": 23.7,
     "stretched_by_layer": 0.0,
     "coverage": 0.7,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from nvd_core.evaluation.flicker import FlickerMeter
-from nvd_core.evaluation.metrics import FoldMeter, IouMeter, LayerPsnrMeter
+from nvd_core.evaluation.metrics import FoldMeter, IouMeter, LayerPsnrMeter, PiecesMeter
 from nvd_core.evaluation.stretch import StretchMeter
 from nvd_core.shot.manifest import LayerRecord
 from nvd_core.shot.maps import FrameMaps
@@ -22,6 +22,7 @@ class LayerMeters:
         self.flicker = FlickerMeter(size, pixel)
         self.full, self.without_residual = LayerPsnrMeter(), LayerPsnrMeter()
         self.iou, self.masks = IouMeter(), 0
+        self.pieces = PiecesMeter() if layer.kind == "object" else None
 
     def add(
         self,
@@ -37,6 +38,8 @@ class LayerMeters:
         self.folds.add(maps, n)
         self.stretch.add(maps, n)
         self.flicker.add(maps, n)
+        if self.pieces:  # what is left of a background hangs together or not
+            self.pieces.add(alpha)
         self.full.add(image, true, alpha)
         self.without_residual.add(unlit, true, alpha)
         if mask is not None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from nvd_core.priors.pieces import apart
 from nvd_core.shot.maps import FrameMaps
 
 BEST_PSNR = 100.0
@@ -107,6 +108,25 @@ class IouMeter:
     def value(self) -> float | None:
         """The ratio, 1 at best; None where neither alpha nor mask ever had a pixel."""
         return self.intersections / self.unions if self.unions else None
+
+
+@dataclass
+class PiecesMeter:
+    """The share of a layer's pixels outside its largest piece, over all frames."""
+
+    outside: int = 0
+    whole: int = 0
+
+    def add(self, alpha: np.ndarray) -> None:
+        """Take in a frame's alpha [H, W], 0..1."""
+        outside, whole = apart(alpha > OPAQUE)
+        self.outside += outside
+        self.whole += whole
+
+    @property
+    def value(self) -> float | None:
+        """The share, 0 at best; None where the layer never had a pixel."""
+        return self.outside / self.whole if self.whole else None
 
 
 @dataclass

@@ -94,6 +94,16 @@ MEASURES = (
         "How well the layer's alpha agrees with the mask it was given (IoU, 1 is equal).",
     ),
     Measure(
+        "apart_by_layer",
+        "Pieces",
+        "%",
+        0.15,
+        0.40,
+        "the layer is seen in several pieces, which may be several objects",
+        "the layer is a scatter of pieces, or several objects: no texture holds them all",
+        "Share of the layer's pixels outside its largest piece.",
+    ),
+    Measure(
         "psnr_without_residual_by_layer",
         "Texture",
         "dB",

@@ -66,6 +66,12 @@ REMEDIES = (
         "Give a mask in which the object is white, or leave the object out.",
     ),
     Remedy(
+        "pieces",
+        r"is a scatter of pieces",
+        "Give a mask to each object, or one that holds this object alone: --mask NAME=PATH, or "
+        "Draw Mask in Blender.",
+    ),
+    Remedy(
         "masks missing",
         r"has no mask in \d+ of \d+ frames",
         "If the object is seen in those frames, add masks for them and decompose again; if not, "

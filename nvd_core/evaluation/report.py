@@ -269,6 +269,7 @@ def _figures(shot: Shot, measured: Measured) -> dict:
         "folded": _rounded(sum(meter.folded for meter in folds) / max(total, 1)),
         "folded_by_layer": {n: _rounded(m.folds.value) for n, m in layers.items()},
         "stretched_by_layer": {n: _rounded(m.stretch.value) for n, m in layers.items()},
+        "apart_by_layer": {n: _rounded(m.pieces.value) for n, m in layers.items() if m.pieces},
         "flicker_by_layer": {n: _rounded(m.flicker.value) for n, m in layers.items()},
         "psnr_by_layer": {n: _rounded(m.full.value) for n, m in layers.items()},
         "psnr_without_residual_by_layer": {

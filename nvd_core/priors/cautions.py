@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.priors.garbage import NEAR_GARBAGE, near_garbage
+from nvd_core.priors.pieces import MOST_APART, apart
 from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.work import FLOW_OK, FRAMES, MASKS, open_array, open_garbage
 
@@ -50,9 +51,10 @@ def _about_flow(ok: np.ndarray, garbage: np.ndarray | None) -> list[str]:
 def _about_object(number: int, count: int, masks: np.ndarray) -> list[str]:
     """`masks` is uint8 [T, H, W] of one object."""
     name = "the object" if count == 1 else f"object {number + 1}"
-    areas, border = [], []
+    areas, border, pieces = [], [], []
     for mask in streamed(masks):
         inside = mask > 127
+        pieces.append(apart(inside))
         areas.append(float(inside.mean()))
         edges = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
         border.append(max(float(edge.mean()) for edge in edges))
@@ -70,6 +72,12 @@ def _about_object(number: int, count: int, masks: np.ndarray) -> list[str]:
     if size < SMALL:
         texts.append(
             f"{name} is very small ({size:.1%} of the frame): a larger working height helps"
+        )
+    outside, whole = np.sum(pieces, axis=0)
+    if outside > MOST_APART * whole:
+        texts.append(
+            f"{name} is a scatter of pieces ({outside / whole:.0%} of it lies outside its largest "
+            "piece): paint will not hold on it"
         )
     touching = np.flatnonzero(border > 0.05)
     if len(touching) > 0.2 * len(areas):
