@@ -13,14 +13,14 @@ docs/reference/decomposition-folder.md describes every key.
 """
 
 import dataclasses
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from nvd_core.media.sequences import MOVIE_SUFFIXES, is_pattern
-from nvd_core.runtime.declared import JSON, OPTIONAL, Fault, Name, read, text_like, within
+from nvd_core.runtime.declared import JSON, Fault, Name, read, text_like, within
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
@@ -69,10 +69,6 @@ Corners = tuple[Corner, Corner, Corner, Corner]
 File = Annotated[str, text_like(rf"[^\0]{{0,{LONGEST_PATH}}}", f"a path below {PLACE}/")]
 
 
-def _or(default: Any) -> Any:
-    return field(default=default, metadata=OPTIONAL)
-
-
 @dataclass(frozen=True)
 class Entry:
     """One entry. Keys that say nothing of its kind are taken and have no effect."""
@@ -80,35 +76,35 @@ class Entry:
     name: EntryName
     layer: Name
     kind: Kind
-    on: bool = _or(True)
-    opacity: Share = _or(1.0)
-    blend: Blend = _or("normal")
-    frames: tuple[Frame, Frame] | None = _or(None)
+    on: bool = True
+    opacity: Share = 1.0
+    blend: Blend = "normal"
+    frames: tuple[Frame, Frame] | None = None
     """first and last frame of the clip, from 0; None: all"""
-    fade_in: Fade = _or(0)
+    fade_in: Fade = 0
     """frames at the beginning in which it comes"""
-    fade_out: Fade = _or(0)
+    fade_out: Fade = 0
     """frames at the end in which it goes"""
-    file: File | None = _or(None)
+    file: File | None = None
     """of paint, picture or movie; a movie may be a pattern of images"""
-    corners: Corners | None = _or(None)
+    corners: Corners | None = None
     """of picture, movie or text: top left, top right, bottom right, bottom left, in shares of the
     texture from its top left; None: the whole sheet"""
-    start: Annotated[int, within(-MOST_FRAMES, MOST_FRAMES)] = _or(0)
+    start: Annotated[int, within(-MOST_FRAMES, MOST_FRAMES)] = 0
     """the clip's frame in which a movie's first picture shows"""
-    after: After = _or("hold")
+    after: After = "hold"
     """what a movie does behind its last picture"""
-    text: Annotated[str, Meta(max_length=LONGEST_TEXT)] = _or("")
-    font: File | None = _or(None)
+    text: Annotated[str, Meta(max_length=LONGEST_TEXT)] = ""
+    font: File | None = None
     """a font's file; None: the one that comes with the program"""
-    colour: tuple[Share, Share, Share] = _or((1.0, 1.0, 1.0))
+    colour: tuple[Share, Share, Share] = (1.0, 1.0, 1.0)
     """of text, display-encoded"""
-    hue: Annotated[float, within(-180, 180)] = _or(0.0)
+    hue: Annotated[float, within(-180, 180)] = 0.0
     """degrees by which an adjustment turns it"""
-    saturation: Annotated[float, within(0, 10)] = _or(1.0)
-    gain: Annotated[float, within(0, 100)] = _or(1.0)
-    gamma: Annotated[float, within(0.05, 20)] = _or(1.0)
-    mask: File | None = _or(None)
+    saturation: Annotated[float, within(0, 10)] = 1.0
+    gain: Annotated[float, within(0, 100)] = 1.0
+    gamma: Annotated[float, within(0.05, 20)] = 1.0
+    mask: File | None = None
     """a grey image: where an adjustment works; None: everywhere"""
 
     def strength(self, t: int, frames: int) -> float:
