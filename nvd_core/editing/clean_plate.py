@@ -107,6 +107,5 @@ class CleanPlate:
             for t, maps in zip(numbers, all_maps, strict=True):
                 self._behind.uncover(maps, t)
                 relight(maps.residual[0], self._values.at(self._shot.names[-1], t)[1])
-                yield stored_colours(
-                    self._kernels.at(t)(blank, maps), blank[..., :0], self._picture
-                )
+                frame = self._kernels.at(t)(blank, maps)
+                yield stored_colours(frame, blank[..., :0], self._picture)

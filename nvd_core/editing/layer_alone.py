@@ -42,7 +42,7 @@ class LayerAlone:
         self._sheets = Sheets(shot, edits)
         textures = Textures(self._sheets, [name], "full")
         self._kernels = FrameKernels(textures, "full", self._clip.is_linear, "cpu")
-        self._kernels.at(0)  # what is wrong with a painted sheet is said at once
+        self._sheets.of_paint(name)  # what is wrong with a painted sheet is said at once
         self._name, self._values = name, values
 
     @property
@@ -65,9 +65,8 @@ class LayerAlone:
                 lay_on_maps(maps, [self._name], self._values, t)
                 opacity = maps.uva[0, ..., 2:].copy()
                 maps.uva[0, ..., 2] = opacity[..., 0] > 0
-                yield self._frame(
-                    self._kernels.at(t)(self._blank(), maps), opacity * self._cover(t)
-                )
+                colours = self._kernels.at(t)(self._blank(), maps)
+                yield self._frame(colours, opacity * self._cover(t))
 
     def _blank(self) -> np.ndarray:
         height, width = self._clip.height, self._clip.width
