@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import OpenImageIO
 from PIL import Image, ImageDraw, ImageFont
 
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.reading import reading
+from nvd_core.runtime.reading import reading, there
+from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import check_file
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, entry_path
@@ -16,6 +18,8 @@ LARGEST = 4096
 MOST_FONT_BYTES = 1 << 26
 _PROBE = 100.0
 """size at which words are measured; they grow in proportion"""
+_NO_LETTER = "\U0010ffff"
+"""which no font has"""
 _ROOM = 0.96
 """share of the picture that they may take across and down"""
 
@@ -47,6 +51,7 @@ def _fitting(
 ) -> ImageFont.FreeTypeFont:
     """The font at the largest size at which the words fit."""
     font = _font(shot, entry, _PROBE)
+    _check_letters(font, entry)
     left, top, right, bottom = draw.multiline_textbbox((0, 0), lines, font, align="center")
     wide, high = max(right - left, 1), max(bottom - top, 1)
     best = _PROBE * min(size[0] * _ROOM / wide, size[1] * _ROOM / high)
@@ -55,7 +60,8 @@ def _fitting(
 
 def _font(shot: Shot, entry: Entry, size: float) -> ImageFont.FreeTypeFont:
     if not entry.font:
-        font = ImageFont.load_default(size)
+        own = _own_font()
+        font = _opened(own, size) if own else ImageFont.load_default(size)
         if not isinstance(font, ImageFont.FreeTypeFont):
             raise NvdError(
                 f"the words of {entry.name} cannot be drawn",
@@ -70,6 +76,31 @@ def _font(shot: Shot, entry: Entry, size: float) -> ImageFont.FreeTypeFont:
         return _opened(path, size)
 
 
+def _own_font() -> Path | None:
+    """Droid Sans, which OpenImageIO's wheels bring: Latin, Greek and Cyrillic letters."""
+    path = Path(OpenImageIO.__file__).parent / "share/fonts/OpenImageIO/DroidSans.ttf"
+    return path if there(path.is_file) else None
+
+
 def _opened(path: Path, size: float) -> ImageFont.FreeTypeFont:
     with path.open("rb") as file:  # FreeType opens no name that Windows has beyond its code page
         return ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _check_letters(font: ImageFont.FreeTypeFont, entry: Entry) -> None:
+    """NvdError where the font draws an empty box for a letter."""
+    box = _drawn(font, _NO_LETTER)
+    lacking = [one for one in dict.fromkeys(entry.text) if not one.isspace()]
+    lacking = [one for one in lacking if _drawn(font, one) == box]
+    if lacking:
+        raise NvdError(
+            f"the font of {entry.name} lacks letters of its words",
+            expected="a font that has them all",
+            found=f"no {shown(' '.join(lacking[:10]))} in {entry.font or 'the built-in font'}",
+            remedy="give a font that has them: nvd edits set SHOT NAME --font FILE.ttf",
+        )
+
+
+def _drawn(font: ImageFont.FreeTypeFont, letter: str) -> tuple:
+    mask = font.getmask(letter)
+    return mask.size, bytes(mask)
