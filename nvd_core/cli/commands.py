@@ -18,6 +18,7 @@ from nvd_core.cli.arguments import (
     start_number,
     whole,
 )
+from nvd_core.cli.edits import add_edits_commands
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.sizes import MOST_FRAMES
 
@@ -201,7 +202,8 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     )
     bake.set_defaults(command=_bake)
     farm = _add_farm(commands)
-    return [camera, textures, paint, export, refine, carry, reproduce, values, bake, farm]
+    edits = add_edits_commands(commands)
+    return [camera, textures, paint, export, refine, carry, reproduce, values, bake, farm, *edits]
 
 
 def _add_farm(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
