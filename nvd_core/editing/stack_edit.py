@@ -17,11 +17,11 @@ import cv2
 import numpy as np
 
 from nvd_core.editing.stack_sheets import Sheets
-from nvd_core.media.images import image_size
+from nvd_core.media.images import encode_image, image_size
 from nvd_core.media.movies import Movie
 from nvd_core.media.sequences import frame_path, is_movie, is_pattern, list_frames, numbered_files
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import copy_file, is_temporary
+from nvd_core.runtime.files import copy_file, is_temporary, written_beside
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import there
 from nvd_core.shot.maps import read_maps
@@ -67,6 +67,32 @@ def add_entry(
         _discard(made)
         raise
     return entry
+
+
+def add_paint(shot: Shot, sheets: dict[str, np.ndarray], said: dict[str, Any]) -> dict[Path, str]:
+    """Put paint, RGBA images by layer, on top of the stack; files, and the entries' names.
+
+    `said` are the keys of each but for kind, layer and file. All entries are written, or none.
+    """
+    stack = read_stack(shot)
+    made: dict[Path, str] = {}
+    entries: list[Entry] = []
+    try:
+        for layer, image in sheets.items():
+            name = said["name"] if len(sheets) == 1 else f"{said['name']} {layer}"
+            suffix = ".exr" if image.dtype.kind == "f" else ".png"
+            relative = free_path(shot, name, suffix)
+            keys = said | {"name": name, "layer": layer, "kind": "paint", "file": relative}
+            entries.append(entry_of(keys, "the new entry"))
+            path = entry_path(shot, relative)
+            with written_beside(path, durable=True) as temporary:
+                encode_image(temporary, image)
+            made[path] = name
+        write_stack(shot, Stack((*stack.entries, *entries)))
+    except BaseException:
+        _discard(list(made))
+        raise
+    return made
 
 
 def set_entry(
