@@ -89,6 +89,10 @@ class Sheets:
             self._last[name] = state, self._made(name, state)
         return self._last[name][1]
 
+    def sized(self, name: str, t: int) -> Sheet:
+        """The same, of one size in all frames: that at which entries are laid."""
+        return self.at(name, t) if self.state(name, t) else self._below(name)
+
     def of_paint(self, name: str) -> Sheet:
         """The layer's sheet without the stack."""
         if name not in self._painted:
