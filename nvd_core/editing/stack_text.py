@@ -35,11 +35,13 @@ def text_picture(shot: Shot, entry: Entry, width: int, height: int) -> np.ndarra
     mask = Image.new("L", size, 0)
     lines = entry.text.strip("\n")
     if lines.strip():
-        draw = ImageDraw.Draw(mask)
-        font = _fitting(draw, lines, entry, shot, size)
-        left, top, right, bottom = draw.multiline_textbbox((0, 0), lines, font, align="center")
-        place = (size[0] - left - right) / 2, (size[1] - top - bottom) / 2
-        draw.multiline_text(place, lines, 255, font, align="center")
+        # some damage of a font shows only when the letter that has it is drawn
+        with reading(entry.font or "", "the font", "choose another font's file: .ttf or .otf"):
+            draw = ImageDraw.Draw(mask)
+            font = _fitting(draw, lines, entry, shot, size)
+            left, top, right, bottom = draw.multiline_textbbox((0, 0), lines, font, align="center")
+            place = (size[0] - left - right) / 2, (size[1] - top - bottom) / 2
+            draw.multiline_text(place, lines, 255, font, align="center")
     picture = np.empty((size[1], size[0], 4), np.uint16)
     picture[..., :3] = np.rint(np.array(entry.colour) * 65535)
     picture[..., 3] = np.asarray(mask, np.uint16) * 257
@@ -60,7 +62,7 @@ def _fitting(
 
 def _font(shot: Shot, entry: Entry, size: float) -> ImageFont.FreeTypeFont:
     if not entry.font:
-        own = _own_font()
+        own = own_font()
         font = _opened(own, size) if own else ImageFont.load_default(size)
         if not isinstance(font, ImageFont.FreeTypeFont):
             raise NvdError(
@@ -71,12 +73,11 @@ def _font(shot: Shot, entry: Entry, size: float) -> ImageFont.FreeTypeFont:
             )
         return font
     path = entry_path(shot, entry.font)
-    with reading(path, "the font", "choose another font's file: .ttf or .otf"):
-        check_file(path, MOST_FONT_BYTES)
-        return _opened(path, size)
+    check_file(path, MOST_FONT_BYTES)
+    return _opened(path, size)
 
 
-def _own_font() -> Path | None:
+def own_font() -> Path | None:
     """Droid Sans, which OpenImageIO's wheels bring: Latin, Greek and Cyrillic letters."""
     path = Path(OpenImageIO.__file__).parent / "share/fonts/OpenImageIO/DroidSans.ttf"
     return path if there(path.is_file) else None
