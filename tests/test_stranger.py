@@ -68,7 +68,8 @@ PARTS = (
     "report/contact_sheet.png", "render", "render/00001.png", "render/.%05d.png.rendered.json",
     ".nvd.lock", ".nvd.owner.json", "nvd-error.log", "frames/.00001.99.tmp.png", "work/.x.9.tmp",
     "colour", "colour/to_rec709.ctf", "audio.mka", "edits/values.json", "edits/stack.json",
-    "edits/stack", "edits/stack/a.png", "masks/garbage.png", "maps/errors.json", "report/index.html",
+    "edits/stack", "edits/stack/a.png", "masks/garbage.png", "maps/errors.json",
+    "report/index.html",
 )  # fmt: skip
 
 
