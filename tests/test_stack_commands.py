@@ -283,6 +283,7 @@ def test_a_stack_that_moves_is_handed_over(shot, stacked, tmp_path, node_program
     moving = sorted(p.name for p in (out / "edits").rglob("*.exr"))
     assert moving == [f"dog.{t:04d}.exr" for t in range(FRAMES)]
     assert (out / "edits/cat.png").is_file()
+    assert "edits/LAYER/LAYER.####.exr" in (out / "hand-over.txt").read_text()
     for t in range(4):
         made = getattr(node_programs, program)(out / names[program], t)["result"]
         wanted = node_programs.read(out / f"result/result.{t:04d}.png")
