@@ -175,8 +175,10 @@ class Rendering:
     def _painted(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
         kernel: Callable[..., np.ndarray] = self._kernels.at(t)
         if self._shows_frame:
-            kernel = over_frame(kernel, self._shot.manifest.clip.is_linear)
-            kernel = partial(kernel, rest=uncovered(maps))  # before anything is made invisible
+            framed: Callable[..., np.ndarray] = over_frame(
+                kernel, self._shot.manifest.clip.is_linear
+            )
+            kernel = partial(framed, rest=uncovered(maps))  # before anything is made invisible
         return partial(_with_maps, kernel, lay_on_maps(maps, self._names, self._values, t))
 
     def colours(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:

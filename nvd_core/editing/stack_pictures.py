@@ -195,7 +195,8 @@ class MoviePictures:
     def __init__(self, shot: Shot, entry: Entry) -> None:
         """NvdError where there are none."""
         self._shot, self._entry = shot, entry
-        self._next, self._stream = 0, None
+        self._next = 0
+        self._stream: Generator[np.ndarray, None, None] | None = None
         path = entry_path(shot, entry.file or "")
         self._movie: Movie | None = None
         self._files: list[Path] = []
@@ -227,7 +228,6 @@ class MoviePictures:
 
     def close(self) -> None:
         """End the decoding, which goes on where the next picture is asked for."""
-        stream: Generator | None = self._stream
-        if stream is not None:
-            stream.close()
+        if self._stream is not None:
+            self._stream.close()
         self._stream = None

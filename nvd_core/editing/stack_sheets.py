@@ -4,7 +4,7 @@ A sheet is the edited texture of a layer. Where no entry of the stack shows, it 
 as `load_edit` has it, bit for bit. docs/reference/decomposition-folder.md has the formula.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,8 @@ from nvd_core.editing.stack_pictures import Pictures
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, Stack, read_stack
 
-State = tuple[Hashable, ...]
-"""equal in frames in which a layer's sheet is the same; () where no entry shows"""
+State = tuple[tuple[int, float, int], ...]
+"""number, strength and picture of the entries that show; equal where a layer's sheet is the same"""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Sheets:
         below = self._below(name)
         sheet = below.full.copy()
         delta = below.delta.copy()
-        for number, strength, picture in state:  # type: ignore[misc]
+        for number, strength, picture in state:
             self._lay(self._on[name][number], strength, picture, below.learned, sheet, delta)
         return Sheet(below.learned, delta)
 
