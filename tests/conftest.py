@@ -152,3 +152,9 @@ def motion_reference():
 def node_programs():
     """Nodes of other programs, as their manuals have them: `nuke`, `fusion`, `natron`, `read`."""
     return _helper("node_programs")
+
+
+@pytest.fixture(scope="session")
+def stacked():
+    """Entries of the stack of edits: `put`, `picture`, `add_file`, `add_movie`, QUAD, RED, ..."""
+    return _helper("stacked")

@@ -8,7 +8,8 @@ from nvd_core.editing.kernel import make_kernel
 from nvd_core.editing.kernel_numba import pack_textures, render_delta, render_full
 from nvd_core.editing.kernel_torch import add_delta, composed, decode, lookup, to_device
 from nvd_core.editing.plate import read_frame
-from nvd_core.editing.render import _Rendering, render, render_frames
+from nvd_core.editing.render import render, render_frames
+from nvd_core.editing.rendering import Rendering
 from nvd_core.media.clip import open_clip
 from nvd_core.media.images import at_depth, encode_srgb, read_image, to_float, write_image
 from nvd_core.runtime.devices import choose_device
@@ -338,7 +339,7 @@ def test_frames_come_in_the_order_asked_for(tmp_path, synthetic):
     edit = synthetic.texture("dog").copy()
     edit[10:30, 5:30, :3] = (255, 0, 0)
     write_image(tmp_path / "dog.png", edit)
-    rendering = _Rendering(shot, {"dog": tmp_path / "dog.png"}, "delta", range(5), None, "cpu")
+    rendering = Rendering(shot, {"dog": tmp_path / "dog.png"}, "delta", range(5), None, "cpu")
     changes, rendering._changes = rendering._changes, lambda t: t != 2 and changes(t)
     forward = dict(enumerate(rendering.frames(range(5))))
     assert not np.array_equal(forward[1], forward[3])

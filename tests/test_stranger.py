@@ -27,6 +27,7 @@ from nvd_core.runtime.progress import Progress, RichProgress
 from nvd_core.runtime.shown import visible
 from nvd_core.settings import load_settings, settings_from
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.stack import Entry, Stack, write_stack
 from nvd_core.shot.values import PLAIN, write_values
 
 SMALL = {
@@ -52,6 +53,9 @@ COMMANDS = {
     "carry": ["carry", "SHOT", "SHOT", "--over"],
     "refine": ["refine", "SHOT", "--out", "OUT/finer.nvd", "--steps", "2"],
     "bake": ["bake", "SHOT", "--finish"],
+    "edits": ["edits", "list", "SHOT"],
+    "add an edit": ["edits", "add", "SHOT", "PAINT", "--layer", "dog", "--name", "new"],
+    "purge edits": ["edits", "purge", "SHOT"],
     "textures": ["textures", "SHOT", "--size", "2"],
     "remove": ["render", "SHOT", "--out", "OUT/%05d.png", "--remove", "dog"],
 }
@@ -63,8 +67,9 @@ PARTS = (
     "masks/dog/00001.png", "work", "work/frames.npy", "report", "report/report.json",
     "report/contact_sheet.png", "render", "render/00001.png", "render/.%05d.png.rendered.json",
     ".nvd.lock", ".nvd.owner.json", "nvd-error.log", "frames/.00001.99.tmp.png", "work/.x.9.tmp",
-    "colour", "colour/to_rec709.ctf", "audio.mka", "edits/values.json", "masks/garbage.png",
-    "maps/errors.json", "report/index.html",
+    "colour", "colour/to_rec709.ctf", "audio.mka", "edits/values.json", "edits/stack.json",
+    "edits/stack", "edits/stack/a.png", "masks/garbage.png", "maps/errors.json",
+    "report/index.html",
 )  # fmt: skip
 
 
@@ -75,6 +80,9 @@ def finished(tmp_path_factory, synthetic) -> Path:
     synthetic.make_shot(folder)
     Job(source="made by formula", done=["frames"]).save(folder)
     write_values(Shot.open(folder), PLAIN)
+    write_image(folder / "edits/stack/a.png", np.full((4, 4, 4), 255, np.uint8))
+    logo = Entry("logo", "dog", "picture", file="edits/stack/a.png")
+    write_stack(Shot.open(folder), Stack((logo,)))
     for part in PARTS:
         path = folder / part
         path.parent.mkdir(parents=True, exist_ok=True)

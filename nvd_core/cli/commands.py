@@ -18,6 +18,7 @@ from nvd_core.cli.arguments import (
     start_number,
     whole,
 )
+from nvd_core.cli.edits import add_edits_commands, add_entry_range, said_range
 from nvd_core.cli.farm_commands import add_farm
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.sizes import MOST_FRAMES
@@ -93,6 +94,13 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
         metavar="DIR",
         help="write the painted edits there, and leave those of the folder as they are",
     )
+    paint.add_argument(
+        "--as",
+        dest="entry",
+        metavar="NAME",
+        help="make the paint an edit of its own, which shows in --frames: see `nvd edits`",
+    )
+    add_entry_range(paint)
     paint.set_defaults(command=_paint)
 
     export = commands.add_parser("export", help="hand the decomposition over to other programs")
@@ -202,7 +210,8 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     )
     bake.set_defaults(command=_bake)
     farm = add_farm(commands)
-    return [camera, textures, paint, export, refine, carry, reproduce, values, bake, *farm]
+    edits = add_edits_commands(commands)
+    return [camera, textures, paint, export, refine, carry, reproduce, values, bake, *farm, *edits]
 
 
 def _bake(parsed: argparse.Namespace, progress: Progress) -> dict:
@@ -255,8 +264,16 @@ def _camera(parsed: argparse.Namespace, progress: Progress) -> dict:
 
 def _paint(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.editing.paint_frame import paint_frame
+    from nvd_core.runtime.errors import NvdError
     from nvd_core.shot.shot import Shot
 
+    said = said_range(parsed)
+    if said and not parsed.entry:
+        raise NvdError(
+            "--frames and --fade are of an edit of its own",
+            expected="--as NAME with them",
+            remedy="name it, or leave them out",
+        )
     return paint_frame(
         Shot.open(parsed.shot),
         parsed.frame,
@@ -265,6 +282,7 @@ def _paint(parsed: argparse.Namespace, progress: Progress) -> dict:
         layers=parsed.layer,
         lit=parsed.lit,
         out=parsed.out,
+        entry={"name": parsed.entry} | said if parsed.entry else None,
         progress=progress,
     )
 

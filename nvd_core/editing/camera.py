@@ -20,13 +20,14 @@ from scipy.ndimage import binary_fill_holes
 
 from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
-from nvd_core.editing.edits import edit_paths, full_textures, read_texture
-from nvd_core.editing.kernel import make_kernel
+from nvd_core.editing.edits import read_texture
+from nvd_core.editing.frame_kernels import FrameKernels, Textures
 from nvd_core.editing.output_depth import check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, output_numbers
 from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import frame_tags, rendered_depth
+from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.editing.uncovered import garbage_of
 from nvd_core.fields.inference import TRANSPARENT, layers_at
 from nvd_core.fields.model import LayeredVideo
@@ -109,11 +110,12 @@ def render_camera(
     values = read_values(shot) if values is None else values
     check_values(shot, values, "the values given")
     seen = SeenBackground(shot)
-    textures = full_textures(shot, edit_paths(shot, edits or {}))
+    sheets = Sheets(shot, edits)
+    sheets.check(range(first, last + 1))
     on = choose_device(device)
     model = trained_model(shot).to(on)
     linear = clip.is_linear
-    kernel = make_kernel(textures, "full", linear, on.type)
+    kernels = FrameKernels(Textures(sheets, shot.names, "full"), "full", linear, on.type)
     layout = texture_frames(shot)
     views = _views(
         model, keys, range(first, last + 1), (width, height), hold, float(clip.picture.aspect)
@@ -127,7 +129,7 @@ def render_camera(
             garbage = garbage_of(shot, t)
             maps = view_maps(model, layout, seen, t, places, background_uv, garbage)
             lay_on_maps(maps, shot.names, values, t)
-            picture_of_t = stored_colours(kernel(blank, maps), blank[..., :0], picture)
+            picture_of_t = stored_colours(kernels.at(t)(blank, maps), blank[..., :0], picture)
             writer.write(named[t], picture_of_t)
             progress.update(done + 1)
     seconds = time.perf_counter() - started

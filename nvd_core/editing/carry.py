@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from nvd_core.editing.carried_places import Places, PlacesFound
+from nvd_core.editing.carry_stack import CarriedStack, carry_stack, write_carried
 from nvd_core.editing.edits import (
     EditDelta,
     display_colours,
@@ -29,6 +30,7 @@ from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import LayerMaps, iter_maps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.stack import Entry, read_stack
 from nvd_core.shot.values import (
     MOST_VALUE,
     PLAIN,
@@ -57,11 +59,13 @@ class Carried:
     """share of the paint that lies where no frame ties the textures"""
     lost: list[str] = field(default_factory=list)
     """layers whose paint has no place, since no frame shows them in both, or that are missing"""
+    stack: CarriedStack = field(default_factory=CarriedStack)
 
     def facts(self) -> dict:
         """For whoever asked."""
         return {
             "carried": list(self.edits),
+            **({"entries": names} if (names := [e.name for e in self.stack.entries]) else {}),
             "spread": self.spread,
             "unseen": self.unseen,
             "lost": self.lost,
@@ -76,7 +80,7 @@ class Carried:
                     f"the frames disagree by up to {spread:.1f} texels on where the paint of "
                     f"{name} belongs: look at it, since the two decompositions move differently"
                 )
-        return said
+        return said + self.stack.said
 
 
 def carry(
@@ -97,7 +101,8 @@ def carry(
     names = [new.layer(name).name for name in layers] or None
     edits = edit_paths(old, {})
     wanted = {name: edits[name] for name in edits if names is None or name in names}
-    if not wanted:
+    entries = [e for e in read_stack(old).entries if names is None or e.layer in names]
+    if not wanted and not entries:
         raise NvdError(
             f"there is no paint in {old.folder} to carry over",
             expected="an edit that differs from its texture"
@@ -106,15 +111,17 @@ def carry(
         )
     with writing(new.folder, "nvd carry", progress):
         standing = [name for name in edit_paths(new, {}) if name in wanted]
+        stacked = {entry.layer for entry in entries}
+        standing += [e.name for e in read_stack(new).entries if e.layer in stacked]
         if standing and not over:
             raise NvdError(
                 f"{new.folder} is painted already, on {' and '.join(standing)}",
                 remedy="name other layers with --layer, or replace that paint with --over",
             )
         values, said = carried_values(old, new)
-        carried = carry_edits(old, new, wanted, progress)
+        carried = carry_edits(old, new, wanted, progress, entries)
         keeps = values == PLAIN or (values_path(new).exists() and not over)
-        _write(new, carried, None if keeps else values)
+        _write(old, new, carried, None if keeps else values)
     for caution in [*carried.cautions(), *said]:
         progress.caution(caution)
     return carried.facts()
@@ -129,24 +136,28 @@ def carry_into(source: str | Path, new: Shot, progress: Progress) -> dict:
     try:
         old = Shot.open(source)
         painted = edit_paths(old, {})
-        carried = carry_edits(old, new, painted, progress) if painted else Carried()
+        entries = read_stack(old).entries
+        some = painted or entries
+        carried = carry_edits(old, new, painted, progress, entries) if some else Carried()
         values, said = carried_values(old, new)
     except NvdError as error:
         again = f"nvd carry {source} {new.folder}"
         progress.caution(f"the paint was not carried over ({error.problem}); later: {again}")
         return {"carried": []}
-    _write(new, carried, values if values != PLAIN else None)
+    _write(old, new, carried, values if values != PLAIN else None)
     for caution in [*carried.cautions(), *said]:
         progress.caution(caution)
     return carried.facts()
 
 
-def _write(new: Shot, carried: Carried, values: Values | None) -> None:
+def _write(old: Shot, new: Shot, carried: Carried, values: Values | None) -> None:
     paths = {new.edit_path(name): image for name, image in carried.edits.items()}
     if paths:
         with all_or_none(paths, durable=True) as temporaries:
             for temporary, image in zip(temporaries, paths.values(), strict=True):
                 encode_image(temporary, image)
+    if carried.stack.entries:
+        write_carried(old, new, carried.stack, [e.layer for e in carried.stack.entries])
     if values is not None:
         write_values(new, values)
 
@@ -178,12 +189,26 @@ def carried_values(old: Shot, new: Shot) -> tuple[Values, list[str]]:
     return values, said
 
 
-def carry_edits(old: Shot, new: Shot, painted: dict[str, Path], progress: Progress) -> Carried:
-    """The edits `painted` in `old`, files by layer, as images for `new`. Nothing is written."""
+def carry_edits(
+    old: Shot,
+    new: Shot,
+    painted: dict[str, Path],
+    progress: Progress,
+    entries: Sequence[Entry] = (),
+) -> Carried:
+    """The edits `painted` in `old`, files by layer, as images for `new`. Nothing is written.
+
+    And the `entries` of its stack.
+    """
     carried = Carried()
-    names = [name for name in painted if name in new.names]
+    wanted = dict.fromkeys([*painted, *(entry.layer for entry in entries)])
+    names = [name for name in wanted if name in new.names]
     carried.lost += [name for name in painted if name not in names]
-    for name, places in find_all_places(old, new, names, progress).items():
+    all_places = find_all_places(old, new, names, progress)
+    carried.stack = carry_stack(old, new, entries, all_places)
+    for name, places in all_places.items():
+        if name not in painted:
+            continue
         if places is None:
             carried.lost.append(name)
             continue

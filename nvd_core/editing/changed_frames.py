@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
+from nvd_core.editing.frame_kernels import Textures
+from nvd_core.editing.stack_sheets import State
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.files import write_json
@@ -28,7 +30,7 @@ _PATIENCE = 10.0  # seconds for others to note what they rendered
 
 
 class ChangedFrames:
-    """What the frames show of `textures` by the layer's name: deltas, or whole textures.
+    """What the frames show of `textures`: deltas, or whole textures.
 
     Where a texture is 0 it does not show, nor where the layer's visibility in `values` is.
     """
@@ -36,26 +38,26 @@ class ChangedFrames:
     def __init__(
         self,
         shot: Shot,
-        textures: dict[str, np.ndarray],
+        textures: Textures,
         frames: Iterable[int],
         values: Values = PLAIN,
     ) -> None:
         self._shot, self._textures, self._frames = shot, textures, list(frames)
         self._values = values
-        self._digests: dict[str, np.ndarray] = {}  # uint8 [rows, columns, _DIGEST]
+        self._known: dict[tuple[str, State], _Tiles] = {}
 
     @cached_property
     def _index(self) -> TileIndex | None:
         shot = self._shot
         return TileIndex.load(shot.map_path(0).parent, shot.names, shot.frames)
 
-    @cached_property
-    def _tiles(self) -> dict[str, np.ndarray]:
-        """Tiles, bool [rows, columns], where a layer's texture is not 0."""
-        return {
-            name: changed_tiles((texture != 0).any(2), self._index.tiles[name].shape[1:])
-            for name, texture in self._textures.items()
-        }
+    def _tiles(self, name: str, t: int) -> "_Tiles":
+        """What the layer's texture of frame `t` holds, tile by tile."""
+        key = name, self._textures.state(name, t)
+        if key not in self._known:
+            texture = self._textures.at(name, t)
+            self._known[key] = _Tiles(texture, self._index.tiles[name].shape[1:])
+        return self._known[key]
 
     @cached_property
     def _indexed(self) -> set[int]:
@@ -68,10 +70,12 @@ class ChangedFrames:
 
     def shows(self, t: int) -> bool:
         """Whether frame `t` may show something of the textures."""
-        visible = [name for name in self._textures if self._values.at(name, t)[0] > 0]
+        names = [name for name in self._textures.names if self._textures.lies(name, t)]
+        visible = [name for name in names if self._values.at(name, t)[0] > 0]
         if t not in self._indexed:
             return bool(visible)
-        return any((self._index.tiles[name][t] & self._tiles[name]).any() for name in visible)
+        tiles = self._index.tiles
+        return any((tiles[name][t] & self._tiles(name, t).used).any() for name in visible)
 
     def key(self, t: int, settings: dict) -> str | None:
         """Equal keys and `settings` mean equal frames; None where none is known."""
@@ -80,30 +84,35 @@ class ChangedFrames:
         total = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=_DIGEST)
         files = checksum(self._shot.frame_path(t)), int(self._index.checksums[t])
         total.update(json.dumps(files).encode())
-        for name, tiles in self._tiles.items():
-            seen = self._index.tiles[name][t] & tiles
+        for name in self._textures.names:
             amounts = self._values.at(name, t)
-            if seen.any() and amounts[0] > 0:
+            if amounts[0] == 0 or not self._textures.lies(name, t):
+                continue
+            tiles = self._tiles(name, t)
+            seen = self._index.tiles[name][t] & tiles.used
+            if seen.any():
                 if amounts != (1, 1):
                     total.update(json.dumps(amounts).encode())
-                place = name, self._textures[name].shape, self._shot.names
+                place = name, tiles.shape, self._shot.names
                 total.update(json.dumps(place).encode())
                 total.update(np.packbits(seen).tobytes())
-                total.update(self._digests_of(name)[seen].tobytes())
+                total.update(tiles.digests[seen].tobytes())
         return total.hexdigest()
 
-    def _digests_of(self, name: str) -> np.ndarray:
-        """What each tile of a texture holds that its places can reach."""
-        if name not in self._digests:
-            tiles, texture = self._tiles[name], self._textures[name]
-            (y0, y1), (x0, x1) = (texels_of(tiles.shape[i], texture.shape[i]) for i in (0, 1))
-            digests = np.zeros((*tiles.shape, _DIGEST), np.uint8)
-            for row, column in np.argwhere(tiles):
-                part = texture[y0[row] : y1[row], x0[column] : x1[column]]
-                digest = hashlib.blake2b(np.ascontiguousarray(part), digest_size=_DIGEST).digest()
-                digests[row, column] = np.frombuffer(digest, np.uint8)
-            self._digests[name] = digests
-        return self._digests[name]
+
+class _Tiles:
+    """What the tiles of a texture hold that their places can reach."""
+
+    def __init__(self, texture: np.ndarray, grid: tuple[int, int]) -> None:
+        self.shape = texture.shape
+        self.used = changed_tiles((texture != 0).any(2), grid)
+        """bool [rows, columns]: where it is not 0"""
+        self.digests = np.zeros((*self.used.shape, _DIGEST), np.uint8)
+        (y0, y1), (x0, x1) = (texels_of(self.used.shape[i], texture.shape[i]) for i in (0, 1))
+        for row, column in np.argwhere(self.used):
+            part = texture[y0[row] : y1[row], x0[column] : x1[column]]
+            digest = hashlib.blake2b(np.ascontiguousarray(part), digest_size=_DIGEST).digest()
+            self.digests[row, column] = np.frombuffer(digest, np.uint8)
 
 
 def rendered_path(pattern: Path | str) -> Path:

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.editing.camera import texture_frames, trained_model
-from nvd_core.editing.edits import edit_paths, shown_texture
-from nvd_core.editing.kernel import make_kernel
+from nvd_core.editing.frame_kernels import FrameKernels, Textures
 from nvd_core.editing.plate import frame_tags, rendered_depth
+from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.fields.inference import layers_at
 from nvd_core.media.alpha import NONE
 from nvd_core.media.images import at_depth
@@ -45,7 +45,7 @@ class LearnedBackground:
                 remedy=f"{otherwise}, or decompose with the default settings",
             )
         self._layout = texture_frames(shot)[-1]
-        self.texture = shown_texture(shot, shot.names[-1], edit_paths(shot, edits))
+        self.sheets = Sheets(shot, edits)
 
     def uncover(self, maps: FrameMaps, t: int, where: np.ndarray | None = None) -> None:
         """Fill in the places and light of the background where `maps`, of it alone, have none.
@@ -79,8 +79,8 @@ class CleanPlate:
         """`values` say how it is lit; `clip` is the shot's own, or that of its plate as light."""
         self._shot, self._values, self._clip = shot, values, clip
         self._behind = LearnedBackground(shot, edits, "go without a clean plate")
-        texture = self._behind.texture
-        self._kernel = make_kernel({0: texture}, "full", self._clip.is_linear, "cpu")
+        textures = Textures(self._behind.sheets, shot.names[-1:], "full")
+        self._kernels = FrameKernels(textures, "full", self._clip.is_linear, "cpu")
         self._picture = replace(self._clip.picture, alpha=NONE)
 
     def writer(self, out: Path) -> FrameWriter:
@@ -107,4 +107,5 @@ class CleanPlate:
             for t, maps in zip(numbers, all_maps, strict=True):
                 self._behind.uncover(maps, t)
                 relight(maps.residual[0], self._values.at(self._shot.names[-1], t)[1])
-                yield stored_colours(self._kernel(blank, maps), blank[..., :0], self._picture)
+                frame = self._kernels.at(t)(blank, maps)
+                yield stored_colours(frame, blank[..., :0], self._picture)

@@ -110,11 +110,6 @@ def shown_texture(shot: Shot, layer: str, paths: dict[str, Path]) -> np.ndarray:
     return load_texture(shot, layer) if path is None else load_edit(shot, layer, path).full
 
 
-def full_textures(shot: Shot, paths: dict[str, Path]) -> dict[int, np.ndarray]:
-    """Every layer's `shown_texture` by its number."""
-    return {n: shown_texture(shot, name, paths) for n, name in enumerate(shot.names)}
-
-
 def read_texture(shot: Shot, layer: str) -> np.ndarray:
     """The learned texture as it is in its file; NvdError where that is not the one baked."""
     path, record = shot.texture_path(layer), shot.layer(layer)

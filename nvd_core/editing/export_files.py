@@ -1,13 +1,15 @@
 """The plain images of a hand-over: maps, mattes, light, textures, edits and the plate."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from nvd_core.editing.edits import edit_paths, load_edit, load_texture, read_texture
+from nvd_core.editing.edits import read_texture
 from nvd_core.editing.export_graph import HandOver, Layer
 from nvd_core.editing.inverse_maps import inverse_map
+from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.media.images import read_image, to_float, to_integers, write_image
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.errors import NvdError
@@ -18,24 +20,24 @@ COMPRESSION = "zip"
 """of EXRs: without loss, and known everywhere"""
 
 
-def textures_of(shot: Shot, name: str, edits: dict[str, Path]) -> dict[str, np.ndarray]:
-    """The images of a layer that do not move, by their paths in the hand-over.
+def textures_of(
+    shot: Shot, name: str, sheets: Sheets, frames: Sequence[int]
+) -> dict[str, np.ndarray]:
+    """The images of a layer, by their paths in the hand-over, of which only the edit may move.
 
     `edits/` holds the texture as it is painted, of one size with that in `textures/` and both
     without alpha, so that edit minus texture is the paint, and no program has an alpha to multiply
     by. Values are display-encoded in every format: PNG of the texture's depth where that holds them
     exactly, otherwise of 16 bits; EXR where they leave 0 to 1. What the folder's texture has as
-    alpha is `coverage/`.
+    alpha is `coverage/`. Where the stack of edits shows different things in the `frames`, there is
+    no edit among them: `write_moving` writes those, as EXR like the texture.
     """
-    path = edit_paths(shot, edits).get(name)
     stored = read_texture(shot, name)
-    if path is None:
-        learned = full = load_texture(shot, name)
-    else:
-        edit = load_edit(shot, name, path)
-        learned, full = edit.learned, edit.full
+    moves = edit_moves(sheets, name, frames)
+    sheet = sheets.sized(name, frames[0]) if moves else sheets.at(name, frames[0])
+    learned, full = sheet.learned, sheet.full
     suffix, dtype = ".png", stored.dtype if stored.dtype.kind == "u" else np.dtype(np.uint16)
-    if min(learned.min(), full.min()) < 0 or max(learned.max(), full.max()) > 1:
+    if moves or min(learned.min(), full.min()) < 0 or max(learned.max(), full.max()) > 1:
         suffix, dtype = ".exr", np.dtype(np.float32)
     elif not all(_exact(image, dtype) for image in (learned, full)):
         dtype = np.dtype(np.uint16)
@@ -43,9 +45,39 @@ def textures_of(shot: Shot, name: str, edits: dict[str, Path]) -> dict[str, np.n
         f"{kind}/{name}{suffix}": to_integers(image, dtype) if dtype.kind == "u" else image
         for kind, image in (("textures", learned), ("edits", full))
     }
+    if moves:
+        del images[f"edits/{name}{suffix}"]
     if stored.shape[2] in (2, 4):
         images[f"coverage/{name}.png"] = to_integers(to_float(stored[..., -1:]), np.uint8)
     return images
+
+
+def edit_moves(sheets: Sheets, name: str, frames: Sequence[int]) -> bool:
+    """Whether the layer's edit is not the same in all of the `frames`."""
+    return sheets.moves(name) and len({sheets.state(name, t) for t in frames}) > 1
+
+
+def write_moving(over: HandOver, out: Path, sheets: Sheets, first: int) -> None:
+    """Write the edits that differ from frame to frame, of the frames from `first` on."""
+    for layer in over.layers:
+        if layer.edit_moves:
+            for t, number in enumerate(over.numbers, start=first):
+                path = frame_path(out / layer.edit, number)
+                write_image(path, _moving(sheets, layer, t), COMPRESSION)
+
+
+def _moving(sheets: Sheets, layer: Layer, t: int) -> np.ndarray:
+    return np.ascontiguousarray(sheets.sized(layer.name, t).full)
+
+
+def check_moving(over: HandOver, out: Path, sheets: Sheets, first: int) -> None:
+    """NvdError as `check_painted`, of the edits that `write_moving` would write."""
+    for layer in over.layers:
+        if layer.edit_moves:
+            for t, number in enumerate(over.numbers, start=first):
+                path = frame_path(layer.edit, number).as_posix()
+                if (out / path).is_file():
+                    check_painted(out, {path: _moving(sheets, layer, t)})
 
 
 def check_painted(out: Path, images: dict[str, np.ndarray]) -> None:
@@ -66,11 +98,11 @@ def check_painted(out: Path, images: dict[str, np.ndarray]) -> None:
 
 def layer_of(name: str, images: dict[str, np.ndarray]) -> Layer:
     """The record of the layer whose images `textures_of` made."""
-    texture, edit = (
-        next(path for path in images if path.startswith(kind)) for kind in ("textures/", "edits/")
-    )
+    texture = next(path for path in images if path.startswith("textures/"))
+    edit = next((path for path in images if path.startswith("edits/")), None)
     height, width = images[texture].shape[:2]
-    return Layer(name, texture, edit, width, height)
+    moves = edit is None
+    return Layer(name, texture, edit or f"edits/{name}/{name}.%04d.exr", width, height, moves)
 
 
 def files_of_frame(over: HandOver, out: Path, t: int) -> list[Path]:
@@ -78,6 +110,7 @@ def files_of_frame(over: HandOver, out: Path, t: int) -> list[Path]:
     number = over.numbers[t]
     kinds = ("stmap", "matte", "light", "inverse")
     patterns = [over.pattern(kind, layer) for kind in kinds for layer in over.layers]
+    patterns += [layer.edit for layer in over.layers if layer.edit_moves]
     return [frame_path(out / pattern, number) for pattern in (over.plate, *patterns)]
 
 

@@ -66,6 +66,8 @@ class Layer:
     edit: str
     width: int
     height: int
+    edit_moves: bool = False
+    """whether the edit is a sequence: the stack of edits shows different things in it"""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def graph(over: HandOver) -> list[Node]:
         # names of layers may begin with a digit or hold a minus, which no program takes
         at = f"layer{n + 1}_{layer.name.replace('-', '_')}"
         nodes += [
-            Read(f"{at}_edit", layer.edit, False),
+            Read(f"{at}_edit", layer.edit, layer.edit_moves),
             Read(f"{at}_texture", layer.texture, False),
             _each(f"{at}_paint", (f"{at}_edit", f"{at}_texture"), "{a} - {b}"),
             Read(f"{at}_stmap", over.pattern("stmap", layer)),

@@ -17,6 +17,9 @@ _BACK = (
     "    (OpenColorIO's own format, as a file transform of any program with it, such as Nuke's",
     "    OCIOFileTransform, takes it) brings a result back; divide by the alpha before",
 )
+_MOVING = (
+    "    edits/LAYER/LAYER.####.exr where the stack of edits shows different things in the frames",
+)
 _CLEAN = (
     "clean_plate/  the background as it is painted, lit and opaque, in the plate's encoding: what",
     "    objects hide comes from other frames; what no frame saw is filled in smoothly (see",
@@ -62,6 +65,7 @@ def words(over: HandOver, files: list[str], inverse: bool) -> str:
             *(turned if inverse else []),
             "textures/, edits/  the learned texture, and the same as it is painted: display-",
             "    encoded (sRGB), also where the file is an EXR; read them raw. Same size, no alpha",
+            *(_MOVING if any(layer.edit_moves for layer in over.layers) else []),
             "coverage/  which texels were seen, 8 bits",
             "",
             "display-encoded plates:  result = plate + sum over layers of",

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from nvd_core.editing.export_blender import blender_script
 from nvd_core.editing.export_files import (
+    check_moving,
     check_painted,
     files_of_frame,
     layer_of,
     textures_of,
     write_frame,
+    write_moving,
 )
 from nvd_core.editing.export_fusion import fusion_comp
 from nvd_core.editing.export_graph import HandOver
@@ -37,6 +39,7 @@ from nvd_core.editing.output_numbers import checked_range, output_numbers
 from nvd_core.editing.own_files import check_output, check_outside, named_edits
 from nvd_core.editing.plate import overscan_path
 from nvd_core.editing.render import render
+from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.media.images import write_image
 from nvd_core.media.numbering import as_text
 from nvd_core.media.sequences import frame_path
@@ -98,7 +101,9 @@ def hand_over(
     named = named[first : last + 1]
     values = read_values(shot)
     clean = _clean_plate(shot, edits, values, progress) if clean_plate else None
-    images = {name: textures_of(shot, name, edits) for name in shot.names}
+    sheets, numbers = Sheets(shot, edits), range(first, last + 1)
+    sheets.check(numbers)
+    images = {name: textures_of(shot, name, sheets, numbers) for name in shot.names}
     over = HandOver(
         title=re.sub(r"[^\w-]+", "_", shot.folder.resolve().stem) or "shot",
         clip=clip,
@@ -117,11 +122,13 @@ def hand_over(
         files += [frame_path(out / over.clean_plate, named[t])] if over.clean_plate else []
     check_output(shot, files, named_edits(edits))
     check_painted(out, still)
+    check_moving(over, out, sheets, first)
     for caution in _cautions(shot, over, range(first, last + 1)):
         progress.caution(caution)
     remove_temporaries_of(files)
     for path, image in still.items():
         write_image(out / path, image)
+    write_moving(over, out, sheets, first)
     _write_frames(shot, over, out, first, inverse, values, progress)
     if clean and over.clean_plate:
         _write_clean_plate(clean, over, out, first, progress)

@@ -18,26 +18,35 @@ Kernel = Callable[[np.ndarray, FrameMaps], np.ndarray]
 """from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype"""
 
 
-def make_kernel(textures: dict[int, np.ndarray], mode: str, linear: bool, device: str) -> Kernel:
+def make_kernel(
+    textures: dict[int, np.ndarray],
+    mode: str,
+    linear: bool,
+    device: str,
+    kept: kernel_numba.Kept | None = None,
+) -> Kernel:
     """The function that renders a frame with these textures (deltas in the mode "delta").
 
     Textures are numbered as the layers of the maps that the function will be given.
     `linear` says what floating-point frames hold; integers are display-encoded. On the `device`
-    "cuda" it is a Triton kernel where Triton works, else plain torch; on "cpu" Numba's.
+    "cuda" it is a Triton kernel where Triton works, else plain torch; on "cpu" Numba's. With `kept`
+    a rendering's next kernel takes over what has not changed, and the one before is not to be used.
     """
     if device != "cuda":
-        return _cpu_kernel(textures, mode, linear)
+        return _cpu_kernel(textures, mode, linear, kept)
     import torch
 
     on = torch.device(device)
     if triton_works(on):
         kernel_triton = importlib.import_module("nvd_core.editing.kernel_triton")
-        return kernel_triton.make_kernel(textures, mode, linear, on)
+        return kernel_triton.make_kernel(textures, mode, linear, on, kept)
     return _cuda_kernel(textures, mode, linear, on)
 
 
-def _cpu_kernel(textures: dict, mode: str, linear: bool) -> Kernel:
-    packed = kernel_numba.pack_textures(textures, crop=mode == "delta")
+def _cpu_kernel(
+    textures: dict, mode: str, linear: bool, kept: kernel_numba.Kept | None = None
+) -> Kernel:
+    packed = kernel_numba.pack_textures(textures, mode == "delta", kept)
 
     def kernel(frame: np.ndarray, maps: FrameMaps) -> np.ndarray:
         out = np.empty_like(frame)

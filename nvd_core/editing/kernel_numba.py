@@ -6,7 +6,7 @@ Layers that are painted nearly everywhere are looked up everywhere, which vector
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numba import njit, prange
@@ -36,11 +36,53 @@ class PackedTextures:
     tiles: np.ndarray  # uint8 [all tiles]
 
 
-def pack_textures(textures: dict[int, np.ndarray], crop: bool) -> PackedTextures:
+@dataclass
+class Kept:
+    """What kernels of a rendering's frames keep for the next frame's."""
+
+    packed: dict[int, tuple[np.ndarray, PackedTextures]] = field(default_factory=dict)
+    """by layer: the texture, and what was made of it"""
+    transfer: object = None
+    """memory through which frames travel to a device"""
+
+
+def pack_textures(
+    textures: dict[int, np.ndarray], crop: bool, kept: Kept | None = None
+) -> PackedTextures:
     """Pack textures [h, w, 3] by their layer's number; `crop` leaves out borders that are 0.
 
-    A texture that is 0 everywhere is left out altogether if `crop`.
+    A texture that is 0 everywhere is left out altogether if `crop`. One that is the very array
+    that `kept` has is not packed again.
     """
+    kept = kept or Kept()
+    for layer, texture in textures.items():
+        if layer not in kept.packed or kept.packed[layer][0] is not texture:
+            kept.packed[layer] = texture, _pack({layer: texture}, crop)
+    return _joined([kept.packed[layer][1] for layer in sorted(textures)])
+
+
+def _joined(packed: list[PackedTextures]) -> PackedTextures:
+    """Several packs as one."""
+    if len(packed) == 1:
+        return packed[0]
+    if not packed:
+        return _pack({}, True)
+    tables, first_texel, first_tile = [], 0, 0
+    for one in packed:
+        table = one.table.copy()
+        table[:, _TEXELS] += first_texel
+        table[:, _TILES] += first_tile
+        tables.append(table)
+        first_texel += len(one.texels)
+        first_tile += len(one.tiles)
+    boxes, texels, tiles = (
+        np.concatenate([getattr(one, name) for one in packed])
+        for name in ("boxes", "texels", "tiles")
+    )
+    return PackedTextures(np.concatenate(tables), boxes, texels, tiles)
+
+
+def _pack(textures: dict[int, np.ndarray], crop: bool) -> PackedTextures:
     rows, boxes = [], []
     texels, tiles = [np.zeros((0, 3), np.float32)], [np.zeros(0, np.uint8)]
     first_texel = first_tile = 0

@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nvd_core.editing.kernel_numba import COLUMNS, PackedTextures, pack_textures
+from nvd_core.editing.kernel_numba import COLUMNS, Kept, PackedTextures, pack_textures
 from nvd_core.shot.maps import FrameMaps
 
 BLOCK = 256
@@ -36,13 +36,20 @@ _COLUMNS = tl.constexpr(COLUMNS)
 
 
 def make_kernel(
-    textures: dict[int, np.ndarray], mode: str, linear: bool, device: torch.device
+    textures: dict[int, np.ndarray],
+    mode: str,
+    linear: bool,
+    device: torch.device,
+    kept: Kept | None = None,
 ) -> Callable[[np.ndarray, FrameMaps], np.ndarray]:
-    """The function that renders a frame with these textures, as `editing.render.make_kernel`."""
-    packed = pack_textures(textures, crop=mode == "delta")
+    """The function that renders a frame with these textures, as `editing.kernel.make_kernel`."""
+    kept = kept or Kept()
+    packed = pack_textures(textures, mode == "delta", kept)
     layers = sorted({int(row[_LAYER.value]) for row in packed.table})
     resident = _to_device(packed, device)
-    transfer = Transfer(device)
+    if not isinstance(kept.transfer, Transfer):
+        kept.transfer = Transfer(device)
+    transfer = kept.transfer
     lock = threading.Lock()  # the memory that frames travel through serves one at a time
 
     def kernel(frame: np.ndarray, maps: FrameMaps) -> np.ndarray:

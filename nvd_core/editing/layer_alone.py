@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.editing.edits import edit_paths, shown_texture
-from nvd_core.editing.kernel import make_kernel
+from nvd_core.editing.frame_kernels import FrameKernels, Textures
 from nvd_core.editing.plate import read_stored_frame, rendered_depth
+from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
 from nvd_core.media.images import at_depth, to_float, to_integers
 from nvd_core.media.picture import Picture
@@ -39,8 +39,10 @@ class LayerAlone:
         self._shot, self._number = shot, shot.names.index(shot.layer(name).name)
         self._clip = shot.manifest.clip
         self._depth = rendered_depth(self._clip, depth)
-        texture = shown_texture(shot, name, edit_paths(shot, edits or {}))
-        self._kernel = make_kernel({0: texture}, "full", self._clip.is_linear, "cpu")
+        self._sheets = Sheets(shot, edits)
+        textures = Textures(self._sheets, [name], "full")
+        self._kernels = FrameKernels(textures, "full", self._clip.is_linear, "cpu")
+        self._sheets.of_paint(name)  # what is wrong with a painted sheet is said at once
         self._name, self._values = name, values
 
     @property
@@ -51,6 +53,7 @@ class LayerAlone:
     def frames(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
         """The frames `numbers`; NvdError where light is added, which is no layer's own."""
         numbers = list(numbers)
+        self._sheets.check(numbers, [self._name])
         with closing(iter_maps(self._shot, numbers, [self._name])) as all_maps:
             for t, maps in zip(numbers, all_maps, strict=True):
                 if maps.added is not None:
@@ -62,7 +65,8 @@ class LayerAlone:
                 lay_on_maps(maps, [self._name], self._values, t)
                 opacity = maps.uva[0, ..., 2:].copy()
                 maps.uva[0, ..., 2] = opacity[..., 0] > 0
-                yield self._frame(self._kernel(self._blank(), maps), opacity * self._cover(t))
+                colours = self._kernels.at(t)(self._blank(), maps)
+                yield self._frame(colours, opacity * self._cover(t))
 
     def _blank(self) -> np.ndarray:
         height, width = self._clip.height, self._clip.width

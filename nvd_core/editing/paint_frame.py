@@ -16,17 +16,18 @@ from nvd_core.editing.back_projection import LEAST_OPACITY, OPAQUE, paint_to_tex
 from nvd_core.editing.edits import (
     DEAD_ZONE,
     display_colours,
-    edit_paths,
     load_texture,
-    shown_texture,
 )
 from nvd_core.editing.kernel_torch import lookup
 from nvd_core.editing.own_files import check_output
 from nvd_core.editing.render import checked_range, render_frames
+from nvd_core.editing.stack_edit import add_paint
+from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.media.alpha import NONE
 from nvd_core.media.images import (
     decode_srgb,
     encode_image,
+    image_layout,
     image_size,
     read_image,
     to_float,
@@ -65,6 +66,7 @@ def paint_frame(
     layers: Sequence[str] = (),
     lit: bool = False,
     out: Path | str | None = None,
+    entry: dict | None = None,
     progress: Progress | None = None,
 ) -> dict:
     """Take the paint of `image`, of the clip's size, from `frame` (from 0) onto the layers.
@@ -73,7 +75,9 @@ def paint_frame(
     `layers` restricts it to some, and without it none that is hidden takes any. The paint looks in
     that frame as it was painted, or, `lit`, is the surface's colour, on which the shot's light
     plays. It is laid over edits/<layer>.png, at that image's size and depth; or over a copy of it
-    in the folder `out`. Other texels keep their values, bit for bit.
+    in the folder `out`. Other texels keep their values, bit for bit. With `entry`, keys such as
+    name and frames, the paint becomes an entry of the stack instead; where it reaches several
+    layers each has one, and the layer's name behind the entry's.
 
     Returns the `frame`; `painted`, texels by layer; `clipped`, those of them, by layer, whose
     colour would have to be above what the edit can hold, if any; `images`, the files by layer.
@@ -90,6 +94,8 @@ def paint_frame(
     hidden = [] if layers else [name for name in names if values.at(name, frame)[0] == 0]
     names = [name for name in names if name not in hidden]
     folder = None if out is None else Path(out)
+    if entry and folder:
+        raise NvdError("--as and --out do not go together", remedy="leave out one of them")
     if folder is not None:
         files = [folder / shot.edit_path(name).name for name in names]
         check_output(shot, files, {"the paint": image} | ({"its base": base} if base else {}))
@@ -103,7 +109,9 @@ def paint_frame(
         progress.stage("paint", len(names))
         for done, name in enumerate(names, start=1):
             gain = values.at(name, frame)[1]
-            edit, texels, too_bright = _painted_edit(shot, name, paint, maps, lit, gain)
+            below = _empty_sheet(shot, name) if entry else _edit_image(shot, name)
+            place = _Place(name, frame, maps, gain)
+            edit, texels, too_bright = _painted_edit(shot, place, paint, below, lit)
             if texels:
                 path = shot.edit_path(name)
                 edits[path if folder is None else folder / path.name] = edit
@@ -111,9 +119,13 @@ def paint_frame(
             progress.update(done)
         if not edits:
             raise _no_layer(image, frame, names, shot, hidden)
-        with all_or_none(edits, durable=True) as temporaries:
-            for temporary, edit in zip(temporaries, edits.values(), strict=True):
-                encode_image(temporary, edit)
+        if entry:
+            sheets = dict(zip(painted, edits.values(), strict=True))
+            edits = add_paint(shot, sheets, entry)
+        else:
+            with all_or_none(edits, durable=True) as temporaries:
+                for temporary, edit in zip(temporaries, edits.values(), strict=True):
+                    encode_image(temporary, edit)
     for name, count in clipped.items():
         if count > NOTICED * painted[name]:
             progress.caution(
@@ -123,7 +135,8 @@ def paint_frame(
     result = {"frame": frame, "painted": painted}
     if any(clipped.values()):
         result["clipped"] = {name: count for name, count in clipped.items() if count}
-    return result | {"images": dict(zip(painted, map(str, edits), strict=True))}
+    result["images"] = dict(zip(painted, map(str, edits), strict=True))
+    return result | ({"entries": list(edits.values())} if entry else {})
 
 
 def read_paint(
@@ -202,15 +215,39 @@ def _rendered(shot: Shot, frame: int) -> np.ndarray:
         return display_colours(next(frames))[0]
 
 
+def _edit_image(shot: Shot, name: str) -> np.ndarray:
+    """The layer's edit as it is in its file."""
+    path = shot.edit_path(name)
+    return read_image(path if path.is_file() else shot.texture_path(name))
+
+
+def _empty_sheet(shot: Shot, name: str) -> np.ndarray:
+    """A transparent sheet of the size of the layer's edit, for paint of its own."""
+    path = shot.edit_path(name)
+    path = path if path.is_file() else shot.texture_path(name)
+    (height, width), floats = image_size(path), image_layout(path)[3].startswith("float")
+    return np.zeros((height, width, 4), np.float32 if floats else np.uint16)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A layer in the frame that was painted on."""
+
+    name: str
+    frame: int
+    maps: FrameMaps
+    gain: float
+    """how much of the shot's light falls on it"""
+
+
 def _painted_edit(
-    shot: Shot, name: str, paint: FramePaint, maps: FrameMaps, lit: bool, gain: float
+    shot: Shot, place: _Place, paint: FramePaint, below: np.ndarray, lit: bool
 ) -> tuple[np.ndarray | None, int, int]:
-    """The layer's edit with the paint on it, texels painted, and how many were clipped."""
+    """`below` with the layer's part of the paint on it, texels painted, how many were clipped."""
+    name, maps, gain = place.name, place.maps, place.gain
     own = maps.layer(shot.names.index(name))
     if not paint.opacity[own.alpha > OPAQUE].any():
         return None, 0, 0
-    path = shot.edit_path(name)
-    below = read_image(path if path.is_file() else shot.texture_path(name))
     light, of_shot = None if lit else own.residual.copy(), own.residual
     shift: np.ndarray | float = 0.0
     if light is not None and gain != 1:
@@ -220,7 +257,7 @@ def _painted_edit(
     added = None if lit else maps.added
     given = paint.colours
     if paint.base is not None:
-        given = _surface_kept(paint, _shown(shot, name, own, light, added) - shift)
+        given = _surface_kept(paint, _shown(shot, place, own, light, added) - shift)
     if added is not None:  # an additive residual: light that comes on top of any paint
         given = given - added
     given = np.dstack([given + shift, paint.opacity])
@@ -244,10 +281,10 @@ def _surface_kept(paint: FramePaint, shown: np.ndarray) -> np.ndarray:  # float3
 
 
 def _shown(
-    shot: Shot, name: str, own: LayerMaps, light: np.ndarray | None, added: np.ndarray | None
+    shot: Shot, place: _Place, own: LayerMaps, light: np.ndarray | None, added: np.ndarray | None
 ) -> np.ndarray:  # float32 [H, W, 3]
     """What the layer with its present edit shows at the frame's pixels, under that light."""
-    shown = _looked_up(shown_texture(shot, name, edit_paths(shot, {})), own)
+    shown = _looked_up(Sheets(shot).at(place.name, place.frame).full, own)
     shown = shown if light is None else shown * light
     return shown if added is None else shown + added
 

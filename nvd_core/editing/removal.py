@@ -66,8 +66,6 @@ class Removal:
         self._grow = max(2, round(clip.height / LINES_A_PIXEL)) if grow is None else grow
         self._behind = LearnedBackground(shot, edits or {}, "leave out --remove")
         self._name = shot.names[-1]
-        texture = np.ascontiguousarray(self._behind.texture)
-        self._textures = to_device({0: texture}, torch.device("cpu"))
         learned = read_texture(shot, self._name)
         alpha = display_colours(learned)[1]
         never = np.zeros((*learned.shape[:2], 1), np.float32) if alpha is None else 1 - alpha
@@ -94,7 +92,8 @@ class Removal:
             light = continued(cut.residual[0], sure[box])
             np.copyto(cut.residual[0], light, where=~sure[box][..., None])
         relight(cut.residual[0], self._values.at(self._name, t)[1])
-        clean = composed(cut, self._textures).numpy()
+        texture = np.ascontiguousarray(self._behind.sheets.at(self._name, t).full)
+        clean = composed(cut, to_device({0: texture}, torch.device("cpu"))).numpy()
         u, v = (torch.from_numpy(np.ascontiguousarray(cut.uva[0, ..., n])) for n in (0, 1))
         never = lookup(self._never, u, v)[..., 0].numpy()
         share = hole[box]

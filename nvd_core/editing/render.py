@@ -4,64 +4,34 @@ Frames stream through: maps and frames are read ahead in threads, the kernel com
 writer takes them in order. docs/reference/decomposition-folder.md has the formulas of both modes.
 """
 
-import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nvd_core import __version__
-from nvd_core.editing.changed_frames import ChangedFrames, RenderedBefore, rendered_path
-from nvd_core.editing.edits import edit_paths, full_textures, load_edit
-from nvd_core.editing.kernel import Kernel, make_kernel
+from nvd_core.editing.changed_frames import RenderedBefore, rendered_path
 from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.output_depth import check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, numbers_of_output, output_numbers
 from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
-from nvd_core.editing.plate import (
-    check_frame,
-    edited,
-    frame_at_depth,
-    frame_tags,
-    overscan_path,
-    read_overscan,
-    read_stored_frame,
-    rendered_depth,
-    with_overscan,
-)
+from nvd_core.editing.plate import frame_tags
 from nvd_core.editing.removal_asked import check_removal
-from nvd_core.editing.uncovered import over_frame, uncovered
-from nvd_core.media.images import image_layout, to_integers, write_image
+from nvd_core.editing.rendering import Rendering
 from nvd_core.media.sequences import frame_path, is_pattern
-from nvd_core.media.timeline import Timeline
-from nvd_core.media.working import working_colours
 from nvd_core.media.writer import FrameWriter, open_writer
-from nvd_core.runtime.devices import choose_kind
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import copy_file, remove_temporaries_of
+from nvd_core.runtime.files import remove_temporaries_of
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.maps import FrameMaps, iter_maps
 from nvd_core.shot.shot import Shot
-from nvd_core.shot.values import PLAIN, Values, check_values, lay_on_maps, read_values
-
-if TYPE_CHECKING:
-    from nvd_core.editing.removal import Removal
-
-MODES = ("delta", "full")
-UNSEEN = 0.01
-"""share of what is behind removed objects that may have been made up without a word"""
-RENDERING = 2
-"""to be raised when the same edit is rendered differently, so that no old image is left"""
+from nvd_core.shot.values import Values, check_values, read_values
 
 
 def render(
@@ -132,7 +102,7 @@ def render(
     check_output(shot, files, named_edits(edits))
     rendering = None
     if alone is None:
-        rendering = _Rendering(shot, edits, mode, numbers, depth, device, quality, values)
+        rendering = Rendering(shot, edits, mode, numbers, depth, device, quality, values)
         if remove:  # which asks the networks: nothing else here needs torch
             from nvd_core.editing.removal import Removal
 
@@ -180,7 +150,7 @@ def _write_in_order(
 
 
 def _render_images(
-    rendering: "_Rendering",
+    rendering: Rendering,
     numbers: range,
     named: Sequence[int],
     pattern: Path,
@@ -241,7 +211,7 @@ def render_frames(
     numbers = range(first, last + 1)
     shot.check((first, last))
     values = _values_of(shot, values)
-    rendering = _Rendering(shot, edits, mode, numbers, bit_depth, device, None, values)
+    rendering = Rendering(shot, edits, mode, numbers, bit_depth, device, None, values)
     return rendering.colours(numbers)
 
 
@@ -259,155 +229,4 @@ def render_stored(
     colour space are not rounded. Everything is checked before the first frame.
     """
     shot.check((numbers[0], numbers[-1]))
-    return _Rendering(shot, edits, "delta", numbers, None, "auto").frames(numbers)
-
-
-class _Rendering:
-    """Renders frames of a shot with its edits, which are checked when it is made."""
-
-    def __init__(
-        self,
-        shot: Shot,
-        edits: dict[str, Path] | None,
-        mode: str,
-        numbers: range,
-        bit_depth: int | str | None,
-        device: str,
-        quality: int | None = None,
-        values: Values = PLAIN,
-    ) -> None:
-        if mode not in MODES:
-            raise ValueError(f"mode is one of {MODES}, got {mode!r}")
-        clip = shot.manifest.clip
-        self._shot, self._mode, self._bit_depth, self._values = shot, mode, bit_depth, values
-        self._depth = rendered_depth(clip, bit_depth)
-        paths = edit_paths(shot, edits or {})
-        if mode == "full":
-            self._names, textures = shot.names, full_textures(shot, paths)
-        else:
-            deltas = {name: load_edit(shot, name, path).delta for name, path in paths.items()}
-            self._names = [name for name in deltas if deltas[name].any()]
-            textures = {n: deltas[name] for n, name in enumerate(self._names)}
-        on = choose_kind(device)
-        self._kernel = make_kernel(textures, mode, clip.is_linear, on)
-        self._shows_frame = mode == "full" and shot.manifest.garbage is not None
-        if self._shows_frame:
-            self._kernel = over_frame(self._kernel, clip.is_linear)
-        named = {name: textures[n] for n, name in enumerate(self._names)}
-        self._reach = ChangedFrames(shot, named, numbers, values)
-        self.removal: Removal | None = None
-        self.mattes: dict[int, Path] = {}
-        """of each frame where the matte of what was never seen goes"""
-        self._settings = {
-            "program": __version__,
-            "rendering": RENDERING,
-            "mode": mode,
-            "bit_depth": bit_depth,
-            "quality": quality,
-            "device": on,
-            "clip": dataclasses.asdict(replace(clip, timeline=None)),
-            **({"garbage": True} if shot.manifest.garbage else {}),
-            "time": dataclasses.asdict(replace(clip.timeline or Timeline(), at=None)),
-        }
-
-    def key(self, t: int, out: Path) -> str | None:
-        """Equal keys mean equal images; None where nothing is known."""
-        if self.removal is not None:
-            return None
-        return self._reach.key(t, self._settings | {"out": out.name})
-
-    def is_copy(self, t: int, out: Path) -> bool:
-        """Whether the image of frame `t` is the clip's own file: nothing painted shows in it."""
-        same_format = out.suffix.lower() == self._shot.frame_path(t).suffix.lower()
-        same_format = same_format and self._bit_depth in (None, self._shot.manifest.clip.bit_depth)
-        return same_format and not self._changes(t)
-
-    def copy(self, t: int, path: Path) -> None:
-        """Write frame `t` as it is; NvdError if it has changed size or the disk refuses."""
-        source = self._shot.frame_path(t)
-        check_frame(self._shot, source, image_layout(source))
-        whole = overscan_path(self._shot, t)
-        copy_file(whole if path.suffix == ".exr" and whole.is_file() else source, path)
-
-    def whole(self, t: int, frame: np.ndarray, out: Path) -> tuple:
-        """What to write of a rendered frame: with its overscan and where it lies, in EXR."""
-        linear = self._shot.manifest.clip.encoding == "linear"
-        whole = read_overscan(self._shot, t) if linear and out.suffix.lower() == ".exr" else None
-        if whole is None:
-            return (frame,)
-        return with_overscan(whole, read_stored_frame(self._shot, t), frame)
-
-    def _changes(self, t: int) -> bool:
-        return (
-            self._mode == "full"
-            or self.removal is not None
-            or (bool(self._names) and self._reach.shows(t))
-        )
-
-    def frames(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
-        """The frames `numbers` as the clip stores them, in any order, as often as they are named.
-
-        Maps are read only of frames and layers where an edit shows.
-        """
-        clip = self._shot.manifest.clip
-        numbers = list(numbers)
-        changed = {t for t in numbers if self._changes(t)}
-
-        def source(t: int) -> np.ndarray:
-            return frame_at_depth(self._shot, t, self._depth)
-
-        names = self._shot.names if self.removal is not None else self._names
-        maps = iter_maps(self._shot, [t for t in numbers if t in changed], names)
-        with closing(maps), closing(in_order(source, numbers)) as frames:
-            for t, frame in zip(numbers, frames, strict=True):
-                if t in changed:
-                    frame = edited(clip, frame, self._kernel_of(next(maps), t))
-                yield frame
-
-    def _kernel_of(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
-        """What turns the frame `t` into the edited one, by its maps, which are used up."""
-        if self.removal is not None:
-            return self._without_objects(maps, t)
-        return self._painted(maps, t)
-
-    def _without_objects(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
-        """The same with objects removed; `maps` are of all layers."""
-        own = [self._shot.names.index(name) for name in self._names]
-        painted: Callable[[np.ndarray], np.ndarray] = _unchanged
-        if own:  # copies, of which the values are laid
-            used = FrameMaps(maps.uva[own], maps.residual[own], maps.added)
-            painted = self._painted(used, t)
-        change, unseen = self.removal.over(painted, maps, t)
-        if t in self.mattes:
-            write_image(self.mattes[t], to_integers(unseen[..., None], np.dtype(np.uint8)))
-        return change
-
-    def tell(self, progress: Progress) -> None:
-        """Say what the clip never saw of the background behind what was removed."""
-        shares = self.removal.unseen_share if self.removal is not None else []
-        if shares and np.mean(shares) > UNSEEN:
-            progress.caution(
-                f"the clip never shows {np.mean(shares):.0%} of what is behind: it is filled "
-                f"smoothly; paint it on the layer {self._shot.names[-1]}"
-            )
-
-    def _painted(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
-        kernel: Callable[..., np.ndarray] = self._kernel
-        if self._shows_frame:
-            kernel = partial(kernel, rest=uncovered(maps))  # before anything is made invisible
-        return partial(_with_maps, kernel, lay_on_maps(maps, self._names, self._values, t))
-
-    def colours(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
-        """The same frames as straight Rec.709 colours, [H, W, 3]."""
-        picture = self._shot.manifest.clip.picture
-        with closing(self.frames(numbers)) as frames:
-            for frame in frames:
-                yield working_colours(frame, picture)
-
-
-def _unchanged(frame: np.ndarray) -> np.ndarray:
-    return frame
-
-
-def _with_maps(kernel: Kernel, maps: FrameMaps, frame: np.ndarray) -> np.ndarray:
-    return kernel(frame, maps)
+    return Rendering(shot, edits, "delta", numbers, None, "auto").frames(numbers)

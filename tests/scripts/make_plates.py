@@ -26,7 +26,8 @@ from helpers.media_files import (
     write_png,
 )
 
-from nvd_core.editing.render import MODES, render
+from nvd_core.editing.render import render
+from nvd_core.editing.rendering import MODES
 from nvd_core.media import primaries
 from nvd_core.media.images import read_image, write_image
 from nvd_core.shot.map_writer import MapWriter

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from helpers import media_files
 
-from nvd_core.editing.render import MODES, render_frames
+from nvd_core.editing.render import render_frames
+from nvd_core.editing.rendering import MODES
 from nvd_core.media.clip import Reading
 from nvd_core.media.images import write_image
 from nvd_core.media.input_space import input_space

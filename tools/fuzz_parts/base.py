@@ -13,6 +13,7 @@ import OpenImageIO as oiio
 import torch
 
 from nvd_core.editing.render import render
+from nvd_core.editing.stack_text import own_font
 from nvd_core.farm.bake import bake_frames
 from nvd_core.job import Job
 from nvd_core.media.images import write_image
@@ -24,6 +25,7 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast, save_settings, update_settings
 from nvd_core.shot.manifest import write_manifest
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.stack import Entry, Stack, write_stack
 from nvd_core.shot.values import Values, write_values
 
 FRAMES, HEIGHT, WIDTH = 4, 32, 48
@@ -92,7 +94,35 @@ def _with_all(folder: Path) -> Shot:
     write_manifest(folder, replace(shot.manifest, garbage="masks/garbage.png"))
     values = Values().with_value("disc", "light", 0.5, key=1).with_value("disc", "visibility", 0.5)
     write_values(shot, values.with_value("disc", "light", 2.0, key=3))
+    _stack(shot)
     return Shot.open(folder)
+
+
+def _stack(shot: Shot) -> None:
+    """Entries of every kind, with their files."""
+    place = shot.folder / "edits" / "stack"
+    image = np.full((8, 12, 4), 200, np.uint8)
+    write_image(place / "paint.png", image)
+    write_image(place / "mask.png", image[..., 0])
+    write_image(place / "m" / "00000.exr", (image / 255).astype(np.float16))
+    with open_writer(place / "movie.mp4", WIDTH, HEIGHT, Fraction(24)) as writer:
+        for t in range(2):
+            writer.write(t, np.full((HEIGHT, WIDTH, 3), 90 * t, np.uint8))
+    own = own_font()
+    if own:
+        shutil.copy(own, place / "font.ttf")
+    quad = ((0.1, 0.2), (0.9, 0.1), (0.8, 0.9), (0.2, 0.8))
+    where = "edits/stack/"
+    font = f"{where}font.ttf" if own else None
+    entries = (
+        Entry("p", "disc", "paint", file=f"{where}paint.png", frames=(0, 2), fade_in=1),
+        Entry("q", "disc", "picture", file=f"{where}paint.png", corners=quad, blend="overlay"),
+        Entry("m", "disc", "movie", file=f"{where}m/%05d.exr", start=1, after="loop"),
+        Entry("f", "background", "movie", file=f"{where}movie.mp4", corners=quad),
+        Entry("t", "background", "text", text="Some words", font=font, colour=(1.0, 0.5, 0.0)),
+        Entry("a", "background", "adjustment", hue=30.0, gamma=0.8, mask=f"{where}mask.png"),
+    )
+    write_stack(shot, Stack(entries))
 
 
 def _sound(path: Path, codec: str) -> None:

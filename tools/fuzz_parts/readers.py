@@ -23,6 +23,7 @@ from nvd_core.cli.main import main
 from nvd_core.editing.camera_path import key_at, load_keys
 from nvd_core.editing.changed_frames import RenderedBefore
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture
+from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.editing.uncovered import garbage_of
 from nvd_core.evaluation.lpips import Lpips
 from nvd_core.evaluation.reproduce.run_list import load_run_list
@@ -219,6 +220,13 @@ def _values(base: Path, path: Path, chosen: random.Random) -> Any:
     return np.array([values.at("disc", t) for t in range(FRAMES)])
 
 
+def _stack(base: Path, path: Path, chosen: random.Random) -> Any:
+    shot = Shot.open(base / "shot.nvd")
+    sheets = Sheets(shot)
+    sheets.check(range(FRAMES))
+    return [sheets.at(name, t).full for name in shot.names for t in range(FRAMES)]
+
+
 def _garbage(base: Path, path: Path, chosen: random.Random) -> Any:
     return [garbage_of(Shot.open(base / "shot.nvd"), t) for t in range(FRAMES)]
 
@@ -277,6 +285,7 @@ def _not_finite(text: str) -> None:
     raise EscapeError(f"{text} in a report")
 
 
+STACK_FILES = ("shot.nvd/edits/stack/*.*", "shot.nvd/edits/stack/*/*.*")
 KINDS = {
     "manifest": Kind(("shot.nvd/manifest.json",), _manifest),
     "job": Kind(("work.nvd/job.json",), _job),
@@ -302,6 +311,7 @@ KINDS = {
     "colour": Kind(("colour/*.ctf",), _colour),
     "sound": Kind(("*.mka",), _sound),
     "values": Kind(("shot.nvd/edits/values.json",), _values),
+    "stack": Kind(("shot.nvd/edits/stack.json",) * 3 + STACK_FILES, _stack),
     "garbage": Kind(("shot.nvd/masks/garbage.png",), _garbage),
     "commands": Kind(
         ("shot.nvd/*.*", "shot.nvd/*/*.*", "work.nvd/*.*", "work.nvd/work/*", "*.yaml", "*.npz"),

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from nvd_core.editing.edits import display_colours, edit_paths, load_edit, read_texture
-from nvd_core.editing.kernel import Kernel, make_kernel
+from nvd_core.editing.edits import display_colours, read_texture
+from nvd_core.editing.frame_kernels import FrameKernels, Textures, painted_names
+from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.evaluation import pictures
 from nvd_core.evaluation.page.encode import Encoder, data_uri
 from nvd_core.evaluation.page.heat import LayerHeat, over_frame
@@ -61,8 +62,9 @@ class Gatherer:
         self.numbers = sorted({round(n) for n in np.linspace(0, shot.frames - 1, count)})
         self._wanted = set(self.numbers)
         self.problems: list[str] = []
+        self._sheets: Sheets | None = None
         self._deltas = self._painted()
-        self._edit = self._edit_kernel()
+        self._edit = self._edit_kernels()
         self._heats = [
             LayerHeat((layer.texture_width, layer.texture_height)) for layer in shot.manifest.layers
         ]
@@ -82,7 +84,7 @@ class Gatherer:
         shown: dict[str, Callable[[], np.ndarray]] = {
             "shot": lambda: _frame(true),
             "reconstruction": lambda: _frame(image),
-            "edit": lambda: _frame(self._edit(true, maps) if self._edit else true),
+            "edit": lambda: _frame(self._edit.at(index)(true, maps) if self._edit else true),
             "heat": lambda: pictures.shrunk(heat, _LONGEST_OVERLAY),
             "mattes": lambda: _mattes(maps),
         }
@@ -101,23 +103,25 @@ class Gatherer:
         return Pictured(self.numbers, self._frames, textures, painted, self.problems)
 
     def _painted(self) -> dict[int, np.ndarray]:
-        """The deltas of the layers that are painted, by number; an edit that cannot be read is
-        no reason to go without a report.
+        """The deltas of the layers that are painted, by number, in the first frame that shows all
+        there may be; an edit that cannot be read is no reason to go without a report.
         """
         deltas = {}
         try:
-            for name, path in edit_paths(self.shot, {}).items():
-                delta = load_edit(self.shot, name, path).delta
-                if delta.any():
-                    deltas[self.shot.names.index(name)] = delta
+            self._sheets = Sheets(self.shot)
+            self._sheets.check(self.numbers)
+            for name in painted_names(self._sheets, self.shot.names, self.numbers):
+                first = next((t for t in self.numbers if self._sheets.state(name, t)), 0)
+                deltas[self.shot.names.index(name)] = self._sheets.at(name, first).delta
         except NvdError as error:
             self.problems.append(f"{error.problem}. What to do: {error.remedy}")
         return deltas
 
-    def _edit_kernel(self) -> Kernel | None:
-        if not self._deltas:
+    def _edit_kernels(self) -> FrameKernels | None:
+        if not self._deltas or self._sheets is None:
             return None
-        return make_kernel(self._deltas, "delta", False, choose_kind("auto"))
+        textures = Textures(self._sheets, self.shot.names, "delta")
+        return FrameKernels(textures, "delta", False, choose_kind("auto"))
 
     def _texture(self, n: int, name: str) -> dict[str, np.ndarray]:
         colours, alpha = display_colours(read_texture(self.shot, name))

@@ -1,0 +1,67 @@
+"""The kernel of every frame, where the layers' sheets differ from frame to frame.
+
+What stays of them from one frame to the next is neither flattened nor packed again.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from nvd_core.editing.kernel import Kernel, make_kernel
+from nvd_core.editing.kernel_numba import Kept
+from nvd_core.editing.stack_sheets import Sheets, State
+
+
+class Textures:
+    """What a kernel of `mode` is given of the layers `names`: whole textures, or their deltas."""
+
+    def __init__(self, sheets: Sheets, names: Sequence[str], mode: str) -> None:
+        self._sheets, self.names, self._mode = sheets, list(names), mode
+
+    def state(self, name: str, t: int) -> State:
+        """Equal where the texture is."""
+        return self._sheets.state(name, t)
+
+    def lies(self, name: str, t: int) -> bool:
+        """Whether anything may show of the texture in frame `t`."""
+        if self._mode != "delta" or self.state(name, t):
+            return True
+        return self._sheets.has_paint(name)
+
+    def at(self, name: str, t: int) -> np.ndarray:
+        """The texture of the layer in frame `t`, float32 [h, w, 3]; the same object while it is."""
+        sheet = self._sheets.at(name, t)
+        return sheet.delta if self._mode == "delta" else sheet.full
+
+
+class FrameKernels:
+    """Kernels of these textures, numbered as `textures.names`."""
+
+    def __init__(self, textures: Textures, mode: str, linear: bool, device: str) -> None:
+        self._textures = textures
+        self._how = mode, linear, device
+        self._kept = Kept()
+        self._last: tuple[list[np.ndarray], Kernel] | None = None
+
+    def at(self, t: int) -> Kernel:
+        """The kernel of frame `t`; it serves until the next is asked for."""
+        images = [self._textures.at(name, t) for name in self._textures.names]
+        if self._last and all(a is b for a, b in zip(images, self._last[0], strict=True)):
+            return self._last[1]
+        kernel = make_kernel(dict(enumerate(images)), *self._how, self._kept)
+        self._last = images, kernel
+        return kernel
+
+
+def painted_names(sheets: Sheets, names: Iterable[str], numbers: Iterable[int]) -> list[str]:
+    """Those of the layers on which something lies in one of the frames `numbers`."""
+    numbers = list(numbers)
+
+    def lies(name: str) -> bool:
+        if not sheets.painted(name):
+            return False
+        if sheets.moves(name) and any(sheets.state(name, t) for t in numbers):
+            return True
+        return sheets.has_paint(name)
+
+    return [name for name in names if lies(name)]

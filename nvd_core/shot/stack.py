@@ -1,0 +1,325 @@
+"""What lies on the layers' painted sheets, each in frames of its own: edits/stack.json.
+
+A stack of entries, bottom to top: paint, a picture, a movie, words or an adjustment, each on one
+layer, in all frames of the clip or in a range of them:
+
+    {"schema": "nvd.stack", "version": 1,
+     "entries": [{"name": "logo", "layer": "bear", "kind": "picture",
+                  "file": "edits/stack/logo.png", "frames": [10, 40], "fade_in": 5,
+                  "corners": [[0.1, 0.1], [0.4, 0.1], [0.4, 0.3], [0.1, 0.3]]}]}
+
+Where there is no such file nothing changes. `editing/stack_sheets.py` makes a frame's sheets of it.
+docs/reference/decomposition-folder.md describes every key.
+"""
+
+import dataclasses
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from nvd_core.media.sequences import MOVIE_SUFFIXES, is_pattern
+from nvd_core.runtime.declared import JSON, Fault, Name, read, text_like, within
+from nvd_core.runtime.documents import Unreadable, read_json
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import write_json
+from nvd_core.runtime.inside import check_relative, inside
+from nvd_core.runtime.reading import there
+from nvd_core.runtime.shown import shown
+from nvd_core.runtime.sizes import MOST_FRAMES
+from nvd_core.shot.shot import Shot
+
+SCHEMA = "nvd.stack"
+VERSION = 1
+STACK = "edits/stack.json"
+PLACE = "edits/stack"
+"""the folder of the entries' own files"""
+MOST_ENTRIES = 200
+LONGEST_TEXT = 1000
+LONGEST_PATH = 500
+FARTHEST = 100.0
+"""shares of the texture that a corner may lie from it"""
+PICTURE_SUFFIXES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg")
+FONT_SUFFIXES = (".ttf", ".otf", ".ttc")
+_AGAIN = f"correct {STACK}, or remove it: then the painted sheets show alone"
+_NAMED = "1 to 60 letters, digits, spaces, _, - and ., no space or dot at either end"
+_NAME = r"(?![ .])(?:[^\W_]|[ _.\-]){1,60}(?<![ .])"
+
+Kind = Literal["paint", "picture", "movie", "text", "adjustment"]
+Blend = Literal[
+    "normal",
+    "multiply",
+    "screen",
+    "overlay",
+    "soft_light",
+    "add",
+    "subtract",
+    "darken",
+    "lighten",
+]
+After = Literal["hold", "loop", "hide"]
+EntryName = Annotated[str, text_like(_NAME, _NAMED)]
+Frame = Annotated[int, within(0, MOST_FRAMES - 1)]
+Fade = Annotated[int, within(0, MOST_FRAMES)]
+Share = Annotated[float, within(0, 1)]
+Place = Annotated[float, within(-FARTHEST, FARTHEST)]
+Corner = tuple[Place, Place]
+Corners = tuple[Corner, Corner, Corner, Corner]
+File = Annotated[str, text_like(rf"[^\0]{{0,{LONGEST_PATH}}}", f"a path below {PLACE}/")]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry. Keys that say nothing of its kind are taken and have no effect."""
+
+    name: EntryName
+    layer: Name
+    kind: Kind
+    on: bool = True
+    opacity: Share = 1.0
+    blend: Blend = "normal"
+    frames: tuple[Frame, Frame] | None = None
+    """first and last frame of the clip, from 0; None: all"""
+    fade_in: Fade = 0
+    """frames at the beginning in which it comes"""
+    fade_out: Fade = 0
+    """frames at the end in which it goes"""
+    file: File | None = None
+    """of paint, picture or movie; a movie may be a pattern of images"""
+    corners: Corners | None = None
+    """of picture, movie or text: top left, top right, bottom right, bottom left, in shares of the
+    texture from its top left; None: the whole sheet"""
+    start: Annotated[int, within(-MOST_FRAMES, MOST_FRAMES)] = 0
+    """the clip's frame in which a movie's first picture shows"""
+    after: After = "hold"
+    """what a movie does behind its last picture"""
+    text: Annotated[str, Meta(max_length=LONGEST_TEXT)] = ""
+    font: File | None = None
+    """a font's file; None: the one that comes with the program"""
+    colour: tuple[Share, Share, Share] = (1.0, 1.0, 1.0)
+    """of text, display-encoded"""
+    hue: Annotated[float, within(-180, 180)] = 0.0
+    """degrees by which an adjustment turns it"""
+    saturation: Annotated[float, within(0, 10)] = 1.0
+    gain: Annotated[float, within(0, 100)] = 1.0
+    gamma: Annotated[float, within(0.05, 20)] = 1.0
+    mask: File | None = None
+    """a grey image: where an adjustment works; None: everywhere"""
+
+    def strength(self, t: int, frames: int) -> float:
+        """How opaque it is in frame `t` of a clip of so many frames, 0 to 1."""
+        first, last = self.frames or (0, frames - 1)
+        if not self.on or not first <= t <= last:
+            return 0.0
+        comes = min((t - first + 1) / (self.fade_in + 1), 1.0)
+        goes = min((last - t + 1) / (self.fade_out + 1), 1.0)
+        return self.opacity * comes * goes
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The keys that name a file, of those that say something of this kind."""
+        keys = {"text": ("font",), "adjustment": ("mask",)}.get(self.kind, ("file",))
+        return {key: path for key in keys if (path := getattr(self, key))}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """All entries, bottom to top."""
+
+    entries: Annotated[tuple[Entry, ...], Meta(max_length=MOST_ENTRIES)] = ()
+    schema: str = SCHEMA
+    version: int = VERSION
+
+    def on(self, layer: str) -> list[Entry]:
+        """The entries on `layer` that are not switched off."""
+        return [entry for entry in self.entries if entry.layer == layer and entry.on]
+
+    def number(self, name: str) -> int:
+        """Where the entry `name` stands, from 0; NvdError that lists them where there is none."""
+        for number, entry in enumerate(self.entries):
+            if entry.name.casefold() == name.casefold():
+                return number
+        names = ", ".join(entry.name for entry in self.entries)
+        raise NvdError(
+            f"there is no entry {name}",
+            expected=f"one of {names}" if names else "a stack with entries",
+            found=shown(name),
+            remedy="see `nvd edits list`",
+        )
+
+
+EMPTY = Stack()
+"""nothing but the painted sheets"""
+
+
+def stack_path(shot: Shot) -> Path:
+    """Where the stack of `shot` is, or would be."""
+    return inside(shot.folder, STACK)
+
+
+def read_stack(shot: Shot) -> Stack:
+    """The stack of `shot`; EMPTY where it has none. NvdError where it is damaged."""
+    path = stack_path(shot)
+    if not there(path.exists):
+        return EMPTY
+    try:
+        value = read_json(path)
+    except Unreadable as error:
+        raise NvdError(f"cannot read {path}", found=str(error), remedy=_AGAIN) from error
+    stack = _read(_known(value, path), str(path))
+    check_stack(shot, stack, str(path))
+    return stack
+
+
+def write_stack(shot: Shot, stack: Stack) -> Path:
+    """Check `stack` as a reader would, then write it into the folder; the file."""
+    source = "the new stack"
+    written = as_json(stack)
+    check_stack(shot, _read(written, source), source)
+    path = stack_path(shot)
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, written, durable=True)
+    return path
+
+
+def as_json(stack: Stack) -> dict:
+    """What the file holds."""
+    entries = [said_of(entry) for entry in stack.entries]
+    return {"schema": stack.schema, "version": stack.version, "entries": entries}
+
+
+def said_of(entry: Entry) -> dict:
+    """What the file says of an entry: what goes without saying is left out."""
+    said = {f.name: getattr(entry, f.name) for f in fields(entry)}
+    defaults = {f.name: f.default for f in fields(entry)}
+    plain = {key: value for key, value in said.items() if value != defaults[key]}
+    return {key: _as_lists(value) for key, value in plain.items()}
+
+
+def _as_lists(value: Any) -> Any:
+    return [_as_lists(part) for part in value] if isinstance(value, tuple) else value
+
+
+def entry_of(said: dict, source: str) -> Entry:
+    """An entry of such keys and values; NvdError, which names `source`."""
+    made: Entry = _judged(Entry, said, source)
+    return made
+
+
+def check_stack(shot: Shot, stack: Stack, source: str) -> None:
+    """What types alone do not say: NvdError for layers, names and paths that cannot be."""
+    names: set[str] = set()
+    for number, entry in enumerate(stack.entries):
+        key = f"entries[{number}]"
+        if entry.layer not in shot.names:
+            known = f"one of {', '.join(shot.names)}"
+            raise _not_valid(source, f"{key}.layer", known, entry.layer)
+        if entry.name.casefold() in names:
+            raise _not_valid(source, f"{key}.name", "names that differ", entry.name)
+        names.add(entry.name.casefold())
+        if entry.frames and entry.frames[0] > entry.frames[1]:
+            raise _not_valid(source, f"{key}.frames", "first <= last", list(entry.frames))
+        if entry.corners and not is_convex(entry.corners):
+            quad = "a quad without dents, crossings or corners in one place"
+            raise _not_valid(source, f"{key}.corners", quad, _as_lists(entry.corners))
+        _check_files(shot, entry, source, key)
+
+
+def is_convex(corners: Corners) -> bool:
+    """Whether four corners go round a quad that a picture can be pinned to."""
+    turns = []
+    for k in range(4):
+        (ax, ay), (bx, by), (cx, cy) = (corners[(k + n) % 4] for n in range(3))
+        turns.append((bx - ax) * (cy - by) - (by - ay) * (cx - bx))
+    return min(turns) > 1e-9 or max(turns) < -1e-9
+
+
+def _check_files(shot: Shot, entry: Entry, source: str, key: str) -> None:
+    if entry.kind in ("paint", "picture", "movie") and not entry.file:
+        raise _not_valid(source, f"{key}.file", f"the file of the {entry.kind}", "none")
+    for name in ("file", "font", "mask"):
+        path = getattr(entry, name)
+        if not path:
+            continue
+        where = f"{key}.{name}"
+        if not path.startswith(f"{PLACE}/"):
+            raise _not_valid(source, where, f"a path below {PLACE}/", path)
+        check_relative(shot.folder, path)
+        if "%" in path or "#" in Path(path).name:
+            if entry.kind != "movie" or name != "file" or not _is_numbered(path):
+                expected = f"a file, or of a movie a pattern such as {PLACE}/NAME/%05d.png"
+                raise _not_valid(source, where, expected, path)
+            known: tuple[str, ...] = PICTURE_SUFFIXES
+        elif name == "font":
+            known = FONT_SUFFIXES
+        elif entry.kind == "movie" and name == "file":
+            known = tuple(MOVIE_SUFFIXES)
+        else:
+            known = PICTURE_SUFFIXES
+        if Path(path).suffix.lower() not in known:
+            raise _not_valid(source, where, f"a file in {' or '.join(sorted(known))}", path)
+
+
+def _is_numbered(path: str) -> bool:
+    return "%" not in Path(path).parent.as_posix() and is_pattern(path)
+
+
+def _known(value: Any, path: Path) -> dict:
+    """The file's JSON, where it is of a version that is known."""
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        found = shown(value.get("schema")) if isinstance(value, dict) else "something else"
+        raise NvdError(
+            f"{path} does not hold a stack of edits",
+            expected=f"the schema {SCHEMA}",
+            found=found,
+            remedy=_AGAIN,
+        )
+    version = value.get("version")
+    if type(version) is not int or version < 1:
+        raise _not_valid(str(path), "version", f"a whole number from 1 to {VERSION}", version)
+    if version > VERSION:
+        raise NvdError(
+            f"{path} was written by a newer program",
+            expected=f"{SCHEMA} of version {VERSION} or older",
+            found=f"version {shown(version, 20)}",
+            remedy="update this program, or remove the file",
+        )
+    if "entries" not in value:
+        raise NvdError(f"{path} misses keys", found="entries", remedy=_AGAIN)
+    return value
+
+
+def _read(value: dict, source: str) -> Stack:
+    made: Stack = _judged(Stack, value, source)
+    return made
+
+
+def _judged(kind: type, value: dict, source: str) -> Any:
+    try:
+        return read(kind, value, JSON)
+    except Fault as fault:
+        key = fault.key or "the whole"
+        if fault.what in ("missing", "unknown"):
+            what = "misses keys" if fault.what == "missing" else "has unknown keys"
+            raise NvdError(f"{source} {what}", found=key, remedy=_AGAIN) from fault
+        raise _not_valid(source, key, fault.expected, fault.found) from fault
+
+
+def _not_valid(source: str, key: str, expected: str, found: object) -> NvdError:
+    return NvdError(
+        f"{source}: {key} is not valid",
+        expected=expected,
+        found=found if isinstance(found, str) and len(found) <= 80 else shown(found),
+        remedy=_AGAIN,
+    )
+
+
+def entry_path(shot: Shot, relative: str) -> Path:
+    """The file of an entry, there or not; NvdError where it would lead out of the folder."""
+    return inside(shot.folder, relative)
+
+
+def replaced(entry: Entry, **changes: Any) -> Entry:
+    """The entry, but for these keys; unchecked."""
+    return dataclasses.replace(entry, **changes)
