@@ -17,6 +17,7 @@ from .half_replaced import mend
 from .image_header import check_image
 from .placing import place
 from .resample import learned_at
+from .stack_file import read_stack
 from .values_file import read_values
 
 MODES = ("delta", "full")
@@ -41,6 +42,7 @@ def open_shot(
         raise ValueError(f"mode should be one of {MODES}, not {mode!r}")
     shot = read_shot(folder)
     values = read_values(shot)
+    read_stack(shot)  # a damaged one is refused before anything is opened
     scene = scene or bpy.context.scene
     with _undone_on_error():
         images = _load_images(shot)
