@@ -35,7 +35,14 @@ BLENDS = (
 )
 AFTER = ("hold", "loop", "hide")
 PICTURES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg")
-MOVIES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mxf")
+# fmt: off
+MOVIES = (
+    ".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mxf", ".mpg", ".mpeg", ".ts", ".mts",
+    ".m2ts", ".m2t", ".wmv", ".asf", ".3gp", ".3g2", ".y4m", ".mj2", ".flv", ".ogv", ".vob", ".dv",
+    ".gxf", ".nut", ".ivf", ".gif", ".apng",
+)
+# fmt: on
+FONTS = (".ttf", ".otf", ".ttc")
 MOST_ENTRIES = 200
 LONGEST_NAME = 60
 LONGEST_TEXT = 1000
@@ -103,6 +110,11 @@ def stack_path(folder: Path) -> Path:
     return inside(folder, STACK, ShotError)
 
 
+def is_there(folder: Path) -> bool:
+    """Whether the folder has such a file, or something of its name."""
+    return os.path.lexists(folder / STACK)
+
+
 def read_stack(shot: Shot) -> list[Entry] | None:
     """What the folder says, None where it has no such file; ShotError where it is damaged."""
     path = stack_path(shot.folder)
@@ -163,7 +175,7 @@ def _check_files(entry: Entry, where: str, shot: Shot) -> None:
     """Every path lies below edits/stack/, and its suffix is one that goes with its kind."""
     suffixes = {
         "file": (*MOVIES, *PICTURES) if entry.kind == "movie" else PICTURES,
-        "font": (".ttf", ".otf", ".ttc"),
+        "font": FONTS,
         "mask": PICTURES,
     }
     for key, known in suffixes.items():
@@ -174,18 +186,18 @@ def _check_files(entry: Entry, where: str, shot: Shot) -> None:
             path.startswith(PLACE), f"`{where}.{key}` should lie in {PLACE}, is {_shown(path)}"
         )
         suffix = os.path.splitext(path)[1].lower()
-        said = f"`{where}.{key}` should end in {' or '.join(known)}, is {_shown(path)}"
+        said = f"`{where}.{key}` should end in {' or '.join(known[:8])}, is {_shown(path)}"
         _require(suffix in known, said)
-        is_pattern = "%" in path
+        is_pattern = "%" in path or "#" in path
         if is_pattern:
             fits = entry.kind == "movie" and key == "file" and suffix in PICTURES
-            fits = fits and re.fullmatch(r"[^%]*/[^%/]*%0\dd[^%/]*", path)
+            fits = fits and re.fullmatch(r"[^%#]*/[^%#/]*%0\dd[^%#/]*", path)
             _require(fits, f"`{where}.{key}` is no path or pattern of a movie: {_shown(path)}")
         elif entry.kind == "movie" and key == "file":
             said = f"`{where}.file` should be a movie or a pattern such as %05d.png"
             _require(suffix in MOVIES, f"{said}, is {_shown(path)}")
         try:
-            inside(shot.folder, path % 0 if is_pattern else path, ShotError)
+            inside(shot.folder, path % 0 if "%" in path else path, ShotError)
         except ShotError as error:
             raise ValueError(f"`{where}.{key}`: {error.problem}") from error
 
@@ -255,7 +267,7 @@ def _frames(value: object, where: str) -> tuple[int, int] | None:
     if value is None:
         return None
     fits = isinstance(value, list) and len(value) == 2 and all(type(t) is int for t in value)
-    fits = fits and 0 <= value[0] <= value[1] <= MOST_FRAMES
+    fits = fits and 0 <= value[0] <= value[1] < MOST_FRAMES
     _require(fits, f"`{where}` should be null or [first, last] from 0, is {_shown(value)}")
     return value[0], value[1]
 
@@ -332,7 +344,7 @@ def as_json(entries: Sequence[Entry]) -> list[dict]:
 def _rounded(value: object) -> object:
     """Blender's numbers are of single precision: 0.2 comes as 0.2."""
     if isinstance(value, float):
-        return round(value, 6)
+        return float(f"{value:.7g}")
     if isinstance(value, tuple):
         return [_rounded(one) for one in value]
     return value
@@ -348,11 +360,21 @@ def digest(entries: Sequence[Entry] | None) -> str:
 EMPTY = digest([])
 
 
-def write_stack(folder: Path, entries: Sequence[Entry]) -> Path:
-    """Write the entries beside and rename; ShotError where the disk refuses."""
+def write_stack(shot: Shot, entries: Sequence[Entry]) -> Path:
+    """Write the entries beside and rename; ShotError where the disk refuses, and for what no
+    reader would take.
+    """
     file = {"schema": SCHEMA, "version": VERSION, "entries": as_json(entries)}
     text = json.dumps(file, indent=1, ensure_ascii=False)
-    path = stack_path(folder)
+    try:
+        _checked(json.loads(text), shot)
+    except ValueError as error:
+        names = ", ".join(f"{number}: {entry.name}" for number, entry in enumerate(entries))
+        raise ShotError(
+            f"the stack of edits cannot be saved as it is ({error})",
+            f"correct that entry in the tab Layers ({names[:300]})",
+        ) from error
+    path = stack_path(shot.folder)
     beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp.json")
     try:
         path.parent.mkdir(exist_ok=True)

@@ -34,7 +34,7 @@ def test_what_is_written_is_read_again(folder):
     ]  # fmt: skip
     shot = read_shot(folder)
     assert read_stack(shot) is None
-    write_stack(folder, entries)
+    write_stack(read_shot(folder), entries)
     assert read_stack(shot) == entries
     stored = json.loads((folder / "edits/stack.json").read_text("utf-8"))
     assert stored["schema"] == "nvd.stack" and stored["version"] == 1
@@ -122,13 +122,21 @@ def test_names_are_told_apart_and_entries_have_a_number_that_is_the_most(folder,
 
 
 def test_a_full_disk_leaves_the_old_file(folder, monkeypatch):
-    write_stack(folder, [])
+    write_stack(read_shot(folder), [])
     before = (folder / "edits/stack.json").read_text()
     monkeypatch.setattr(stack_file.os, "replace", _full)
     with pytest.raises(ShotError, match="could not be written"):
-        write_stack(folder, [Entry("A", "toy", "paint", file=FILE)])
+        write_stack(read_shot(folder), [Entry("A", "toy", "paint", file=FILE)])
     assert (folder / "edits/stack.json").read_text() == before
     assert not list((folder / "edits").glob(".*"))
+
+
+def test_what_no_reader_would_take_is_not_written(folder):
+    crossed = ((0.0, 0.0), (1.0, 1.0), (1.0, 0.0), (0.0, 1.0))
+    entry = Entry("A", "toy", "picture", file=FILE, corners=crossed)
+    with pytest.raises(ShotError, match=r"corners.*0: A"):
+        write_stack(read_shot(folder), [entry])
+    assert not (folder / "edits/stack.json").exists()
 
 
 def _full(*_paths):
