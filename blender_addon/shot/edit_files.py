@@ -152,7 +152,7 @@ def _follow_stacks() -> None:
             now = found.st_mtime_ns, found.st_size
         except (OSError, ValueError):
             now = 0, 0
-        if _stacks.setdefault(entry.id, now) == now or entry.missing:
+        if _stacks.get(entry.id) == now or entry.missing:
             continue
         _stacks[entry.id] = now
         try:
