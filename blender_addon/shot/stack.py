@@ -29,8 +29,8 @@ from ..blender.undo import name_image
 from . import file_stamps, stack_file
 from .folder import Shot, ShotError, is_file
 from .image_header import check_image
-from .stack_entry import NVD_PG_stack_entry, free_name
-from .stack_file import FONTS, MOST_ENTRIES, MOVIES, PICTURES, PLACE, Entry
+from .stack_entry import CORNERS, WHOLE, NVD_PG_stack_entry, free_name
+from .stack_file import FONTS, MOST_ENTRIES, MOVIES, PICTURES, PLACE, Corners, Entry
 
 _TITLES = {
     "paint": "Paint",
@@ -212,6 +212,13 @@ def set_file(entry, item, what: str, source: str | Path) -> None:
         item.mask_image = None
         _find_images(entry, shot, item)
     redraw()
+
+
+def set_corners(item, corners: Corners | None) -> None:
+    """Pin the entry by four corners, or with None stretch it over the whole sheet."""
+    item.has_corners = corners is not None
+    for name, place in zip(CORNERS, corners or WHOLE, strict=True):
+        setattr(item, name, place)
 
 
 def duplicate(entry, item) -> NVD_PG_stack_entry:
