@@ -202,7 +202,8 @@ class Fuzzer:
         words = {"text": "Words", "font": None, "colour": [1, 0.5, 0], "corners": quad}
         movie = {"file": "edits/stack/m/%05d.png", "start": 1, "after": "loop"}
         grade = {"hue": 20, "saturation": 0.5, "gain": 2, "gamma": 1.5, "mask": None}
-        kinds = {"picture": picture, "text": words, "movie": movie, "adjustment": grade}
+        kinds: dict[str, dict] = {"picture": picture, "text": words, "movie": movie}
+        kinds["adjustment"] = grade
         entries = [
             {"name": kind, "layer": "toy", "kind": kind, **of_all, **own}
             for kind, own in kinds.items()

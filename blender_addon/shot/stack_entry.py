@@ -4,6 +4,8 @@ The range is kept in frames of the clip, from 0, as the folder has it. What the 
 scripts may set, are the frames of the scene that lists the shot.
 """
 
+from collections.abc import Sequence
+
 import bpy
 from bpy.props import (
     BoolProperty,
@@ -37,7 +39,7 @@ def owner(item: "NVD_PG_stack_entry"):
     return item.id_data.path_resolve(item.path_from_id().rpartition(".stack[")[0])
 
 
-def _timeline(item) -> "range | tuple[int, ...]":
+def _timeline(item) -> Sequence[int]:
     shot = owner(item)
     try:
         return layer_values.timeline_frames(shot)

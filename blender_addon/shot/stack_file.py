@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from ..blender.inside import inside, open_file
 from .folder import MOST_FRAMES, Shot, ShotError
@@ -211,14 +212,14 @@ def problem_of_name(name: object) -> str:
     return ""
 
 
-def _name(value: object, where: str) -> str:
+def _name(value: Any, where: str) -> str:
     problem = problem_of_name(value)
     _require(not problem, f"`{where}` {problem}")
     return value
 
 
-def _words(longest: int) -> Callable[[object, str], str]:
-    def check(value: object, where: str) -> str:
+def _words(longest: int) -> Callable[[Any, str], str]:
+    def check(value: Any, where: str) -> str:
         if value is None:
             value = ""
         fits = isinstance(value, str) and len(value) <= longest and value.isprintable()
@@ -230,8 +231,8 @@ def _words(longest: int) -> Callable[[object, str], str]:
     return check
 
 
-def _choice(choices: Sequence[str]) -> Callable[[object, str], str]:
-    def check(value: object, where: str) -> str:
+def _choice(choices: Sequence[str]) -> Callable[[Any, str], str]:
+    def check(value: Any, where: str) -> str:
         fits = isinstance(value, str) and value in choices
         _require(fits, f"`{where}` should be {' or '.join(choices)}, is {_shown(value)}")
         return value
@@ -239,8 +240,8 @@ def _choice(choices: Sequence[str]) -> Callable[[object, str], str]:
     return check
 
 
-def _number(least: float, most: float) -> Callable[[object, str], float]:
-    def check(value: object, where: str) -> float:
+def _number(least: float, most: float) -> Callable[[Any, str], float]:
+    def check(value: Any, where: str) -> float:
         fits = type(value) in (int, float) and least <= value <= most  # NaN is neither
         _require(fits, f"`{where}` should be {least:g} to {most:g}, is {_shown(value)}")
         return float(value)
@@ -248,8 +249,8 @@ def _number(least: float, most: float) -> Callable[[object, str], float]:
     return check
 
 
-def _whole(least: int, most: int) -> Callable[[object, str], int]:
-    def check(value: object, where: str) -> int:
+def _whole(least: int, most: int) -> Callable[[Any, str], int]:
+    def check(value: Any, where: str) -> int:
         fits = type(value) is int and least <= value <= most
         said = f"`{where}` should be a whole number from {least} to {most}, is {_shown(value)}"
         _require(fits, said)
@@ -258,12 +259,12 @@ def _whole(least: int, most: int) -> Callable[[object, str], int]:
     return check
 
 
-def _switch(value: object, where: str) -> bool:
+def _switch(value: Any, where: str) -> bool:
     _require(isinstance(value, bool), f"`{where}` should be true or false, is {_shown(value)}")
     return value
 
 
-def _frames(value: object, where: str) -> tuple[int, int] | None:
+def _frames(value: Any, where: str) -> tuple[int, int] | None:
     if value is None:
         return None
     fits = isinstance(value, list) and len(value) == 2 and all(type(t) is int for t in value)
@@ -272,7 +273,7 @@ def _frames(value: object, where: str) -> tuple[int, int] | None:
     return value[0], value[1]
 
 
-def _corners(value: object, where: str) -> Corners | None:
+def _corners(value: Any, where: str) -> Corners | None:
     if value is None:
         return None
     number = _number(-FARTHEST, FARTHEST)
@@ -293,7 +294,7 @@ def is_convex(corners: Corners) -> bool:
     return min(turns) > 1e-9 or max(turns) < -1e-9
 
 
-def _colour(value: object, where: str) -> tuple[float, float, float]:
+def _colour(value: Any, where: str) -> tuple[float, float, float]:
     fits = isinstance(value, list) and len(value) == 3
     _require(fits, f"`{where}` should be [r, g, b], is {_shown(value)}")
     number = _number(0.0, 1.0)
