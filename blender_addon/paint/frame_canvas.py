@@ -15,11 +15,12 @@ import shutil
 from pathlib import Path
 
 import bpy
+import numpy as np
 from bpy.app.handlers import persistent
 
 from ..blender import compat
 from ..blender.inside import inside
-from ..blender.pixels import set_space
+from ..blender.pixels import read_pixels, set_space
 from ..blender.storage import jobs_folder
 from ..blender.undo import keep_packed, put_in_place
 from ..engine.find import probe_command
@@ -27,8 +28,9 @@ from ..errors import AddonError
 from ..jobs.job import DONE, INTERRUPTED, Job
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
-from ..shot import file_stamps, painting
+from ..shot import file_stamps, painting, stack
 from ..shot.folder import Shot, ShotError
+from ..shot.image_header import check_image
 from ..shot.shots import (
     NVD_PG_layer,
     NVD_PG_shot,
@@ -115,12 +117,22 @@ def open_canvas(
     return entry.canvas
 
 
-def to_layers(entry: NVD_PG_shot, python: str | Path, lit: bool | None = None) -> Job:
+def to_layers(
+    entry: NVD_PG_shot,
+    python: str | Path,
+    lit: bool | None = None,
+    *,
+    into_stack: bool = False,
+    frames: tuple[int, int] | None = None,
+) -> Job:
     """Save the canvas and the paint, and queue `nvd paint`; returns its job at once.
 
     When the job has ended the edits have the paint, as images in their place that Blender's undo
     takes back, and the canvas is closed. `lit`, by itself `entry.canvas_lit`: the paint is the
     surface's colour, on which the shot's light plays; else it looks as painted in this frame.
+
+    into_stack: the edits stay, and what was painted becomes new paint on the stack, shown in
+    `frames` of the timeline (first and last; None: all).
     """
     _check_idle(entry)
     canvas, shot, frame = _canvas(entry), entry.read(), entry.canvas_frame
@@ -136,7 +148,8 @@ def to_layers(entry: NVD_PG_shot, python: str | Path, lit: bool | None = None) -
         words.append("--lit")
     command = engine_command(python, *words)
     edits = {layer.name: _stamp(layer.edit) for layer in shot.layers}
-    return _queue(entry, python, command, what=PAINT, canvas=canvas["nvd_path"], edits=edits)
+    about = {"canvas": canvas["nvd_path"], "edits": edits, "into_stack": into_stack}
+    return _queue(entry, python, command, what=PAINT, frames=frames, **about)
 
 
 def discard_canvas(entry: NVD_PG_shot) -> None:
@@ -292,8 +305,11 @@ def _take_in(entry: NVD_PG_shot, about: dict, result: dict) -> None:
             f"{', '.join(changed)} was painted on in the meantime, so nothing was changed",
             "press To Layers again",
         )
-    for layer in layers:
-        _put_on(layer, Path(made[layer.name]), files[layer.name])
+    if about.get("into_stack"):
+        _put_on_stack(entry, [layer for layer in layers if painted[layer.name]], made, about)
+    else:
+        for layer in layers:
+            _put_on(layer, Path(made[layer.name]), files[layer.name])
     _close(entry, max(layers, key=lambda layer: painted[layer.name]))
 
 
@@ -315,6 +331,36 @@ def _put_on(layer: NVD_PG_layer, made: Path, file: Path) -> None:
     put_in_place(old, new)
     layer.edit = new
     file_stamps.note(new)
+
+
+def _put_on_stack(entry: NVD_PG_shot, layers: list, made: dict, about: dict) -> None:
+    """Lay what the files `made` have and the layers' edits have not over these, as new paint."""
+    name, names = f"Frame {canvas_at(entry)}", [layer.name for layer in layers]
+    for layer in [entry.layers[one] for one in names]:
+        file = Path(made[layer.name])
+        pixels = _difference(layer, file)
+        item = stack.add_pixels(entry, layer, file, pixels, name)
+        if about["frames"] is not None:
+            item.has_range = True
+            item.from_frame, item.to_frame = about["frames"]
+
+
+def _difference(layer: NVD_PG_layer, file: Path) -> np.ndarray:
+    """[h, w, 4]: the layer as the edit `file` shows it, opaque where its own edit differs."""
+    check_image(file, ShotError)
+    image = bpy.data.images.load(str(file))
+    try:
+        set_space(image)
+        image.alpha_mode = "CHANNEL_PACKED"
+        new = read_pixels(image)
+    finally:
+        bpy.data.images.remove(image)
+    old, learned = read_pixels(painting.edit_of(layer)), read_pixels(layer.base)[..., :3]
+    if new.shape != old.shape:
+        raise AddonError(f"{file} has another size than the edit", "press To Layers instead")
+    shown = learned + new[..., 3:] * (new[..., :3] - learned)
+    differs = (new != old).any(2, keepdims=True)
+    return np.where(differs, np.dstack([shown, np.ones_like(shown[..., :1])]), 0)
 
 
 def _close(entry: NVD_PG_shot, layer: NVD_PG_layer | None) -> None:

@@ -20,9 +20,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import bpy
+import numpy as np
 
+from ..blender import compat
 from ..blender.inside import inside
-from ..blender.pixels import set_space
+from ..blender.pixels import set_space, write_pixels
 from ..blender.redraw import redraw
 from ..blender.storage import stored_path
 from ..blender.undo import name_image
@@ -158,9 +160,13 @@ def save(entry) -> None:
 def say_at_node(entry) -> None:
     """Let the node that composites the shot say that the stack is not in its picture."""
     node = entry.group_node()
-    if node is None:
-        return
-    wanted = node.label.removesuffix(NOT_IN_NODES) + (NOT_IN_NODES if in_use(entry) else "")
+    if node is not None:
+        label(node, in_use(entry))
+
+
+def label(node: bpy.types.Node, lacks_stack: bool) -> None:
+    """Say on the node that there is a stack and its picture is without it."""
+    wanted = node.label.removesuffix(NOT_IN_NODES) + (NOT_IN_NODES if lacks_stack else "")
     if node.label != wanted:
         node.label = wanted
 
@@ -180,6 +186,32 @@ def add_paint(entry, layer, name: str = "") -> NVD_PG_stack_entry:
     relative = _free_file(shot, item_name, ".png")
     _write(inside(shot.folder, relative, ShotError), lambda path: _transparent(path, *size))
     return _added(entry, shot, Entry(item_name, layer.name, "paint", file=relative))
+
+
+def add_pixels(entry, layer, like: Path, pixels: np.ndarray, name: str) -> NVD_PG_stack_entry:
+    """Paint of these pixels [h, w, 4], bottom row first and display-encoded, in a file of the kind
+    of the picture `like`, which has that size.
+    """
+    _check_room(entry)
+    shot, item_name = entry.read(), _free(entry, name)
+    relative = _free_file(shot, item_name, like.suffix.lower())
+    check_image(like, ShotError)
+    image = bpy.data.images.load(str(like))
+    try:
+        set_space(image)
+        image.alpha_mode = "CHANNEL_PACKED"
+        write_pixels(image, pixels)
+        _write(inside(shot.folder, relative, ShotError), lambda path: _saved(image, path))
+    finally:
+        bpy.data.images.remove(image)
+    return _added(entry, shot, Entry(item_name, layer.name, "paint", file=relative))
+
+
+def _saved(image: bpy.types.Image, path: Path) -> None:
+    try:
+        compat.save_copy(image, str(path))
+    except RuntimeError as error:  # what Blender itself could not write
+        raise OSError(None, " ".join(str(error).split())) from error
 
 
 def add_file(entry, layer, kind: str, source: str | Path, name: str = "") -> NVD_PG_stack_entry:
