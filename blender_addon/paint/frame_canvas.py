@@ -15,12 +15,11 @@ import shutil
 from pathlib import Path
 
 import bpy
-import numpy as np
 from bpy.app.handlers import persistent
 
 from ..blender import compat
 from ..blender.inside import inside
-from ..blender.pixels import read_pixels, set_space
+from ..blender.pixels import set_space
 from ..blender.storage import jobs_folder
 from ..blender.undo import keep_packed, put_in_place
 from ..engine.find import probe_command
@@ -30,7 +29,6 @@ from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot import file_stamps, painting, stack
 from ..shot.folder import Shot, ShotError
-from ..shot.image_header import check_image
 from ..shot.shots import (
     NVD_PG_layer,
     NVD_PG_shot,
@@ -40,13 +38,14 @@ from ..shot.shots import (
     stored_path,
     strip_of,
 )
+from ..shot.stack_entry import in_clip
 from ..strip.sources import read_strip
 from ..strip.strips import render_command
 from ..strip.timing import shown_pictures
 from . import preview
 
 KIND = "frame canvas"
-RENDER, PAINT = "render", "paint"
+RENDER, PAINT, STACK = "render", "paint", "stack"
 
 
 def start_canvas(
@@ -143,13 +142,24 @@ def to_layers(
         painting.save_image(canvas, entry)
     words = ["paint", shot.folder, "--frame", frame, "--image", canvas["nvd_path"]]
     layers = inside(shot.folder, "paint/layers", ShotError)
-    words += ["--base", _path(shot, "base_%05d") % frame, "--out", layers]
+    words += ["--base", _path(shot, "base_%05d") % frame]
+    words += _onto_stack(entry, frames) if into_stack else ["--out", layers]
     if entry.canvas_lit if lit is None else lit:
         words.append("--lit")
     command = engine_command(python, *words)
     edits = {layer.name: _stamp(layer.edit) for layer in shot.layers}
-    about = {"canvas": canvas["nvd_path"], "edits": edits, "into_stack": into_stack}
-    return _queue(entry, python, command, what=PAINT, frames=frames, **about)
+    what = STACK if into_stack else PAINT
+    return _queue(entry, python, command, what=what, canvas=canvas["nvd_path"], edits=edits)
+
+
+def _onto_stack(entry: NVD_PG_shot, frames: tuple[int, int] | None) -> list[str]:
+    """What `nvd paint` is told, so that the paint becomes an entry of the stack."""
+    words = ["--as", stack.free_stem(entry, f"Frame {canvas_at(entry)}")]
+    if frames is None:
+        return words
+    last = max(entry.frames - 1, 0)
+    first, last = (min(max(in_clip(entry, frame), 0), last) for frame in frames)
+    return [*words, "--frames", f"{min(first, last)}-{max(first, last)}"]
 
 
 def discard_canvas(entry: NVD_PG_shot) -> None:
@@ -217,7 +227,7 @@ def _stamp(path: Path) -> list[int]:
 
 def _queue(entry: NVD_PG_shot, python: str | Path, command: list[str], **about) -> Job:
     """Queue a job beside decompositions and renders, which may take long."""
-    words = {RENDER: "the frame", PAINT: "the paint"}
+    words = {RENDER: "the frame", PAINT: "the paint", STACK: "the paint"}
     job = Job.create(
         jobs_folder(),
         title=f"{words[about['what']]} of {entry.name}",
@@ -252,6 +262,8 @@ def _when_ended(job: Job) -> None:
             _show_canvas(entry, about)
         elif about["what"] == PAINT and _path_of(entry.canvas) == about["canvas"]:
             _take_in(entry, about, job.log.result)
+        elif about["what"] == STACK and _path_of(entry.canvas) == about["canvas"]:
+            _take_in_stack(entry, job.log.result)
         else:  # an undo has come between
             return
     except AddonError as error:
@@ -305,12 +317,19 @@ def _take_in(entry: NVD_PG_shot, about: dict, result: dict) -> None:
             f"{', '.join(changed)} was painted on in the meantime, so nothing was changed",
             "press To Layers again",
         )
-    if about.get("into_stack"):
-        _put_on_stack(entry, [layer for layer in layers if painted[layer.name]], made, about)
-    else:
-        for layer in layers:
-            _put_on(layer, Path(made[layer.name]), files[layer.name])
+    for layer in layers:
+        _put_on(layer, Path(made[layer.name]), files[layer.name])
     _close(entry, max(layers, key=lambda layer: painted[layer.name]))
+
+
+def _take_in_stack(entry: NVD_PG_shot, result: dict) -> None:
+    """Lay the entries that the engine made on the stack. The canvas stays where it was painted on
+    in the meantime.
+    """
+    stack.take_in(entry, entry.read(), result["entries"])
+    if not painting.has_unsaved(entry.canvas):
+        painted = result["painted"]
+        _close(entry, entry.layers.get(max(painted, key=painted.get)))
 
 
 def _put_on(layer: NVD_PG_layer, made: Path, file: Path) -> None:
@@ -331,36 +350,6 @@ def _put_on(layer: NVD_PG_layer, made: Path, file: Path) -> None:
     put_in_place(old, new)
     layer.edit = new
     file_stamps.note(new)
-
-
-def _put_on_stack(entry: NVD_PG_shot, layers: list, made: dict, about: dict) -> None:
-    """Lay what the files `made` have and the layers' edits have not over these, as new paint."""
-    name, names = f"Frame {canvas_at(entry)}", [layer.name for layer in layers]
-    for layer in [entry.layers[one] for one in names]:
-        file = Path(made[layer.name])
-        pixels = _difference(layer, file)
-        item = stack.add_pixels(entry, layer, file, pixels, name)
-        if about["frames"] is not None:
-            item.has_range = True
-            item.from_frame, item.to_frame = about["frames"]
-
-
-def _difference(layer: NVD_PG_layer, file: Path) -> np.ndarray:
-    """[h, w, 4]: the layer as the edit `file` shows it, opaque where its own edit differs."""
-    check_image(file, ShotError)
-    image = bpy.data.images.load(str(file))
-    try:
-        set_space(image)
-        image.alpha_mode = "CHANNEL_PACKED"
-        new = read_pixels(image)
-    finally:
-        bpy.data.images.remove(image)
-    old, learned = read_pixels(painting.edit_of(layer)), read_pixels(layer.base)[..., :3]
-    if new.shape != old.shape:
-        raise AddonError(f"{file} has another size than the edit", "press To Layers instead")
-    shown = learned + new[..., 3:] * (new[..., :3] - learned)
-    differs = (new != old).any(2, keepdims=True)
-    return np.where(differs, np.dstack([shown, np.ones_like(shown[..., :1])]), 0)
 
 
 def _close(entry: NVD_PG_shot, layer: NVD_PG_layer | None) -> None:

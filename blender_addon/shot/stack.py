@@ -20,11 +20,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import bpy
-import numpy as np
 
-from ..blender import compat
 from ..blender.inside import inside
-from ..blender.pixels import set_space, write_pixels
+from ..blender.pixels import set_space
 from ..blender.redraw import redraw
 from ..blender.storage import stored_path
 from ..blender.undo import name_image
@@ -109,6 +107,30 @@ def follow_file(entry, shot: Shot, found: list[Entry] | None) -> bool | None:
     return True
 
 
+def take_in(entry, shot: Shot, names: list[str]) -> None:
+    """Lay on top the entries of these names that the engine has added to the folder's file."""
+    found = stack_file.read_stack(shot) or []
+    for one in found:
+        if one.name in names and one.name not in entry.stack:
+            _added(entry, shot, one)
+    before = stack_file.digest([one for one in found if one.name not in names])
+    theirs = stack_file.digest(found)
+    if before in (entry.stack_seen or stack_file.EMPTY, *_known(entry)):
+        entry.stack_seen = theirs
+    if theirs == stack_file.digest(entries_of(entry)):
+        entry.stack_seen = entry.stack_saved = theirs
+    _known(entry).add(theirs)
+
+
+def free_stem(entry, wanted: str) -> str:
+    """A name that none has, and with which no entry's name begins."""
+    taken = {item.name.casefold() for item in entry.stack}
+    number, name = 2, wanted
+    while any(f"{other} ".startswith(f"{name.casefold()} ") for other in taken):
+        name, number = f"{wanted}-{number}", number + 1
+    return name
+
+
 _written: dict[str, set[str]] = {}
 """by a shot's id: the stacks that were read or written here, which an undo may have taken back"""
 
@@ -186,32 +208,6 @@ def add_paint(entry, layer, name: str = "") -> NVD_PG_stack_entry:
     relative = _free_file(shot, item_name, ".png")
     _write(inside(shot.folder, relative, ShotError), lambda path: _transparent(path, *size))
     return _added(entry, shot, Entry(item_name, layer.name, "paint", file=relative))
-
-
-def add_pixels(entry, layer, like: Path, pixels: np.ndarray, name: str) -> NVD_PG_stack_entry:
-    """Paint of these pixels [h, w, 4], bottom row first and display-encoded, in a file of the kind
-    of the picture `like`, which has that size.
-    """
-    _check_room(entry)
-    shot, item_name = entry.read(), _free(entry, name)
-    relative = _free_file(shot, item_name, like.suffix.lower())
-    check_image(like, ShotError)
-    image = bpy.data.images.load(str(like))
-    try:
-        set_space(image)
-        image.alpha_mode = "CHANNEL_PACKED"
-        write_pixels(image, pixels)
-        _write(inside(shot.folder, relative, ShotError), lambda path: _saved(image, path))
-    finally:
-        bpy.data.images.remove(image)
-    return _added(entry, shot, Entry(item_name, layer.name, "paint", file=relative))
-
-
-def _saved(image: bpy.types.Image, path: Path) -> None:
-    try:
-        compat.save_copy(image, str(path))
-    except RuntimeError as error:  # what Blender itself could not write
-        raise OSError(None, " ".join(str(error).split())) from error
 
 
 def add_file(entry, layer, kind: str, source: str | Path, name: str = "") -> NVD_PG_stack_entry:

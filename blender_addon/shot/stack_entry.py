@@ -39,30 +39,37 @@ def owner(item: "NVD_PG_stack_entry"):
     return item.id_data.path_resolve(item.path_from_id().rpartition(".stack[")[0])
 
 
-def _timeline(item) -> Sequence[int]:
-    shot = owner(item)
+def _timeline(shot) -> Sequence[int]:
     try:
         return layer_values.timeline_frames(shot)
     except AddonError:  # what a strip of a new speed shows has not been looked at yet
         return range(1, shot.frames + 1)
 
 
-def _on_timeline(item, t: int) -> int:
+def on_timeline(shot, t: int) -> int:
     """The timeline's frame of the clip's frame `t`, which may lie outside the clip."""
-    frames = _timeline(item)
+    frames = _timeline(shot)
     if not len(frames):
         return t + 1
     near = min(max(t, 0), len(frames) - 1)
     return frames[near] + t - near
 
 
-def _in_clip(item, frame: int) -> int:
+def in_clip(shot, frame: int) -> int:
     """The clip's frame that the timeline shows nearest to `frame`; may lie outside the clip."""
-    frames = _timeline(item)
+    frames = _timeline(shot)
     if not len(frames):
         return frame - 1
     t = min(range(len(frames)), key=lambda t: abs(frames[t] - frame))
     return t + (frame - frames[t] if t in (0, len(frames) - 1) else 0)
+
+
+def _on_timeline(item, t: int) -> int:
+    return on_timeline(owner(item), t)
+
+
+def _in_clip(item, frame: int) -> int:
+    return in_clip(owner(item), frame)
 
 
 def _last_of(item) -> int:

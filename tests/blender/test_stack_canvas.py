@@ -3,7 +3,6 @@
 import json
 
 import bpy
-import numpy as np
 import pytest
 
 from blender_addon import headless
@@ -49,36 +48,39 @@ def stored(folder):
 
 
 @pytest.mark.once
-def test_the_paint_of_a_frame_becomes_paint_on_the_stack(entry, folder, tiny_job):
-    background = entry.layers["background"]
-    pixels = read_pixels(background.edit)
-    pixels[:20, :20] = (0, 1, 0, 0.5)
-    write_pixels(background.edit, pixels)
+def test_the_paint_of_a_frame_becomes_paint_on_the_stack(entry, folder, tiny_job, engine):
+    if not (engine.ROOT / "nvd_core/editing/stack_edit.py").is_file():
+        pytest.skip("this engine knows no stack")
+    below = stack.add_plain(entry, entry.layers["background"], "adjustment", gain=0.5)
+    below.opacity = 0.5
     painting.save_edits(entry)
     before = {layer.name: layer.edit.name for layer in entry.layers}
     files = {path.name: path.read_bytes() for path in (folder / "edits").glob("*.png")}
     paint_frame(tiny_job, entry)
-    done = bpy.ops.nvd.canvas_to_stack("EXEC_DEFAULT", has_range=True, first=2, last=3)
-    assert done == {"FINISHED"}
-    made = ended(tiny_job, entry).log.result["images"]
-    assert entry.canvas is None and len(entry.stack) > 0
+    words = {"has_range": True, "first": 2, "last": 90}
+    assert bpy.ops.nvd.canvas_to_stack("EXEC_DEFAULT", **words) == {"FINISHED"}
+    entry.stack[0].opacity = 0.25  # in the meantime
+    ended(tiny_job, entry)
+    assert entry.canvas is None and len(entry.stack) > 1
     assert {layer.name: layer.edit.name for layer in entry.layers} == before
     assert {path.name: path.read_bytes() for path in (folder / "edits").glob("*.png")} == files
-    for item in entry.stack:
+    for item in list(entry.stack)[1:]:
         assert item.stored.frames == (1, 2) and item.kind == "paint"
         assert item.name.startswith("Frame 2")
-        layer, ours = entry.layers[item.layer], read_pixels(item.image)
-        file = bpy.data.images.load(made[item.layer])
-        file.alpha_mode = "CHANNEL_PACKED"
-        theirs, c = read_pixels(file), read_pixels(layer.base)[..., :3]
-        shown = c + theirs[..., 3:] * (theirs[..., :3] - c)
-        edit = read_pixels(layer.edit)
-        e0 = c + edit[..., 3:] * (edit[..., :3] - c)
-        laid = e0 + ours[..., 3:] * (ours[..., :3] - e0)
-        assert 0 < ours[..., 3].mean() < 0.9 and set(np.unique(ours[..., 3])) == {0, 1}
-        assert np.abs(laid - shown).max() < 0.6 / 255
+        alpha = read_pixels(item.image)[..., 3]
+        assert 0 < alpha.mean() < 0.9 and alpha.max() == 1
     painting.save_edits(entry)
-    assert [item["frames"] for item in stored(folder)] == [[1, 2]] * len(entry.stack)
+    found = stored(folder)
+    assert found[0]["opacity"] == 0.25 and len(found) == len(entry.stack)
+    names = [item["name"] for item in found]
+    paint_frame(tiny_job, entry)
+    assert bpy.ops.nvd.canvas_to_stack("EXEC_DEFAULT") == {"FINISHED"}
+    ended(tiny_job, entry)
+    more = [item for item in entry.stack if item.name not in names]
+    assert more and all(item.name.startswith("Frame 2-2") for item in more)
+    assert not any(item.has_range for item in more)
+    painting.save_edits(entry)
+    assert len(stored(folder)) == len(entry.stack)
 
 
 def test_what_an_undo_takes_back_is_saved_so(entry, folder):

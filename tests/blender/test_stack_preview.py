@@ -128,6 +128,7 @@ def test_the_picture_is_the_engine_s(gpu_ready, entry, folder, tmp_path, engine,
     if not (engine.ROOT / "nvd_core/editing/stack_sheets.py").is_file():
         pytest.skip("this engine knows no stack")
     background = entry.layers["background"]
+    engine.run("-m", "nvd_core", "render", folder, "--out", tmp_path / "plain/%05d.png")
     painted(entry)
     path = tmp_path / "logo.png"
     image = bpy.data.images.new("logo", 40, 30, alpha=True)
@@ -148,6 +149,7 @@ def test_the_picture_is_the_engine_s(gpu_ready, entry, folder, tmp_path, engine,
         made = live.render(entry).read().clip(0, 1)
         wanted = reference.load(tmp_path / f"out/{t:05d}.png")
         assert reference.psnr(made, wanted) > 45
+        assert reference.psnr(reference.load(tmp_path / f"plain/{t:05d}.png"), wanted) < 30
     live.close()
 
 
