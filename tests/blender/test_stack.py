@@ -12,6 +12,7 @@ from blender_addon.shot import edit_files, painting, shots, stack, stack_file
 from blender_addon.shot.folder import ShotError, read_shot
 from blender_addon.shot.stack_entry import free_name
 from blender_addon.strip import strips
+from blender_addon.ui import stack_operators
 
 pytestmark = pytest.mark.usefixtures("extension")
 
@@ -280,3 +281,92 @@ def test_a_file_of_another_kind_is_refused(entry, tmp_path):
         with pytest.raises(RuntimeError, match=name):
             bpy.ops.nvd.stack_file(kind="picture", filepath=str(tmp_path / name))
     assert not len(entry.stack)
+
+
+class _Layout:
+    """A layout that checks what it is asked for: properties, operators, menus and lists exist."""
+
+    def __init__(self):
+        self.said = []
+
+    def prop(self, data, name, **_how):
+        assert name in data.bl_rna.properties, name
+        self.said.append(name)
+
+    def label(self, text="", **_how):
+        self.said.append(text)
+
+    def operator(self, name, **_how):
+        kind = getattr(bpy.types, "NVD_OT_" + name.partition(".")[2])
+        self.said.append(name)
+        return _Button(kind)
+
+    def menu(self, name, **_how):
+        assert hasattr(bpy.types, name)
+        self.said.append(name)
+
+    def template_list(self, name, _id, data, items, active, index, **_how):
+        assert hasattr(bpy.types, name)
+        assert items in data.bl_rna.properties and index in active.bl_rna.properties
+
+    def _part(self, **_how):
+        return self
+
+    row = column = box = grid_flow = _part
+
+
+class _Button:
+    def __init__(self, kind):
+        object.__setattr__(self, "kind", kind)
+
+    def __setattr__(self, name, _value):
+        bases = [vars(base).get("__annotations__", ()) for base in self.kind.__mro__]
+        declared = {key for base in bases for key in base}
+        assert name in declared, name
+
+
+def test_the_panel_has_what_each_kind_needs(entry, tmp_path):
+    toy = entry.layers["toy"]
+    said = drawn(entry)
+    assert said == ["NVD_MT_stack_add"]
+    stack.add_paint(entry, toy)
+    assert "nvd.stack_open" in drawn(entry)
+    entry.stack[0].has_range = True
+    assert {"from_frame", "to_frame", "come", "go"} <= set(drawn(entry))
+    logo = stack.add_file(entry, toy, "picture", picture(tmp_path / "logo.png"))
+    logo.has_corners = True
+    assert {"top_left", "bottom_right"} <= set(drawn(entry))
+    words = stack.add_plain(entry, toy, "text", text="Words")
+    assert {"text", "colour", "Rendered, but not in the live preview:", words.name} <= set(
+        drawn(entry)
+    )
+    stack.add_plain(entry, toy, "adjustment")
+    assert {"hue", "gamma", "nvd.stack_own_file"} <= set(drawn(entry))
+    assert "Compositor nodes do not show the stack" in drawn(entry)
+    (tmp_path / "m.mp4").write_bytes(b"movie")
+    stack.add_file(entry, toy, "movie", tmp_path / "m.mp4")
+    assert {"starts_at", "after"} <= set(drawn(entry))
+    entry.active_layer = list(entry.layers.keys()).index("background")
+    assert drawn(entry) == ["NVD_MT_stack_add"]  # the entries of other layers are not shown
+    assert drawn_rows(entry) == [0] * len(entry.stack)
+
+
+def drawn(entry):
+    layout = _Layout()
+    stack_operators.draw_stack(layout, entry, entry.layer)
+    return layout.said
+
+
+def drawn_rows(entry):
+    """Which entries the list shows, as Blender asks it."""
+
+    class Shown:
+        bitflag_filter_item = 1
+
+    flags, order = stack_operators.NVD_UL_stack.filter_items(Shown(), None, entry, "stack")
+    assert sorted(order) == list(range(len(entry.stack)))
+    for item in entry.stack:
+        stack_operators.NVD_UL_stack.draw_item(
+            Shown(), None, _Layout(), entry, item, 0, entry, "active_entry"
+        )
+    return flags
