@@ -26,6 +26,7 @@ from .ui import (
     panel_layers,
     preferences,
     refine_operators,
+    stack_operators,
     value_operators,
 )
 
@@ -53,6 +54,7 @@ _parts = (  # each has register() and unregister()
     frame_operators,
     refine_operators,
     value_operators,
+    stack_operators,
     panel_layers,
     operators,
     headless,

@@ -22,12 +22,13 @@ from .jobs.job import CANCELLED, Job
 from .jobs.process import engine_command
 from .jobs.runner import describe
 from .jobs.waiting import wait_alone
-from .shot import shot_events, shots
+from .shot import shot_events, shots, stack
 from .shot.folder import read_shot
 from .shot.nodes import set_texture
 from .shot.resample import learned_at
 from .shot.scripting import MODES, image_of, open_shot
 from .shot.shots import add_shot
+from .shot.stack_file import read_stack
 
 OK, BAD_INPUT, STOPPED = 0, 2, 130
 MOVIES = (".mp4", ".mov", ".mkv")
@@ -138,6 +139,8 @@ def import_shot(given, say: Say) -> dict:
             Path(given.shot).resolve(), bpy.context.scene, mode=given.mode, own_scene=False
         )
         facts = {"group": entry.group_node().node_tree.name}
+        if stack.in_use(entry):
+            facts["note"] = "the compositor is without the stack of edits, which `nvd render` shows"
         if given.save:
             path = str(Path(given.save).resolve())
             bpy.ops.wm.save_as_mainfile(filepath=path, copy=bool(bpy.data.filepath))
@@ -170,6 +173,11 @@ def render(given, say: Say) -> dict:
         _run(_engine_job(find_engine().python, *words), say)
     elif given.remove:
         raise AddonError("the compositor removes no objects", "leave out --through compositor")
+    elif _has_stack(given.shot):
+        raise AddonError(
+            "the compositor does not show the folder's stack of edits",
+            "render by the engine (--through engine), or switch its entries off: nvd edits",
+        )
     else:
         group = open_shot(Path(given.shot).resolve(), given.mode)
         replace_edits(group, given.edit)
@@ -178,12 +186,20 @@ def render(given, say: Say) -> dict:
 
 
 def do_all(given, say: Say) -> dict:
-    """Decompose, import, replace textures by files, composite, and write the result."""
+    """Decompose, import, replace textures by files, composite, and write the result. A folder with
+    a stack of edits is rendered by the engine, which alone shows it.
+    """
     facts = decompose(given, say)
     given.shot, given.out = given.out, given.movie
     facts |= import_shot(given, say)
-    given.through = "compositor" if given.through is None else given.through
+    if given.through is None:
+        given.through = "engine" if _has_stack(given.shot) else "compositor"
     return facts | render(given, say)
+
+
+def _has_stack(folder: str) -> bool:
+    """Whether an entry of the folder's stack of edits shows."""
+    return any(entry.on for entry in read_stack(read_shot(Path(folder).resolve())) or ())
 
 
 def prepare_inputs(given, say: Say) -> dict:

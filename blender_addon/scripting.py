@@ -15,7 +15,7 @@ from .jobs.lanes import Queue
 from .jobs.runner import runner
 from .jobs.waiting import wait
 from .paint import frame_canvas, preview
-from .shot import painting, shots
+from .shot import painting, shots, stack
 from .shot.folder import read_shot
 from .shot.scripting import image_of, open_shot
 from .strip import strips
@@ -40,6 +40,7 @@ __all__ = [
     "runner",
     "shots",
     "shown_pictures",
+    "stack",
     "strips",
     "test_engine",
     "wait",

@@ -85,6 +85,7 @@ class Fuzzer:
             "open: files": self.files,
             "open: journal": self.journal,
             "open: values": self.values,
+            "open: stack": self.stack,
             "job value": self.job_value,
             "job text": self.job_text,
             "job log": self.job_log,
@@ -189,6 +190,26 @@ class Fuzzer:
         layers = {"toy": {"visibility": 0.5, "light": keys}, "background": {"visibility": False}}
         path = folder / "edits" / "values.json"
         _write(path, _spoilt({"schema": "nvd.values", "version": 1, "layers": layers}, draw))
+        if draw.random() < 0.3:
+            _spoil_bytes(path, draw, TEXTS)
+        return self.opening(folder)
+
+    def stack(self, draw: random.Random) -> Callable[[], object]:
+        folder = self.shot()
+        of_all = {"on": True, "opacity": 0.5, "blend": "multiply", "frames": [0, 2], "fade_in": 1}
+        quad = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]
+        picture = {"file": "edits/stack/a.png", "corners": quad}
+        words = {"text": "Words", "font": None, "colour": [1, 0.5, 0], "corners": quad}
+        movie = {"file": "edits/stack/m/%05d.png", "start": 1, "after": "loop"}
+        grade = {"hue": 20, "saturation": 0.5, "gain": 2, "gamma": 1.5, "mask": None}
+        kinds: dict[str, dict] = {"picture": picture, "text": words, "movie": movie}
+        kinds["adjustment"] = grade
+        entries = [
+            {"name": kind, "layer": "toy", "kind": kind, **of_all, **own}
+            for kind, own in kinds.items()
+        ]
+        path = folder / "edits" / "stack.json"
+        _write(path, _spoilt({"schema": "nvd.stack", "version": 1, "entries": entries}, draw))
         if draw.random() < 0.3:
             _spoil_bytes(path, draw, TEXTS)
         return self.opening(folder)

@@ -35,3 +35,14 @@ def preferences() -> bpy.types.AddonPreferences | None:
     """The extension's preferences; None where it runs without being installed."""
     addon = bpy.context.preferences.addons.get(EXTENSION)
     return addon.preferences if addon else None
+
+
+def stored_path(path: str | Path) -> str:
+    """`path` relative to the .blend where Blender's preference wants that and it can be."""
+    filepaths = bpy.context.preferences.filepaths
+    if not (bpy.data.filepath and filepaths.use_relative_paths):
+        return str(path)
+    try:
+        return bpy.path.relpath(str(path))
+    except ValueError:  # another drive of Windows
+        return str(path)

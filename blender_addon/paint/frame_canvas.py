@@ -27,7 +27,7 @@ from ..errors import AddonError
 from ..jobs.job import DONE, INTERRUPTED, Job
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
-from ..shot import file_stamps, painting
+from ..shot import file_stamps, painting, stack
 from ..shot.folder import Shot, ShotError
 from ..shot.shots import (
     NVD_PG_layer,
@@ -38,13 +38,14 @@ from ..shot.shots import (
     stored_path,
     strip_of,
 )
+from ..shot.stack_entry import in_clip
 from ..strip.sources import read_strip
 from ..strip.strips import render_command
 from ..strip.timing import shown_pictures
 from . import preview
 
 KIND = "frame canvas"
-RENDER, PAINT = "render", "paint"
+RENDER, PAINT, STACK = "render", "paint", "stack"
 
 
 def start_canvas(
@@ -115,12 +116,22 @@ def open_canvas(
     return entry.canvas
 
 
-def to_layers(entry: NVD_PG_shot, python: str | Path, lit: bool | None = None) -> Job:
+def to_layers(
+    entry: NVD_PG_shot,
+    python: str | Path,
+    lit: bool | None = None,
+    *,
+    into_stack: bool = False,
+    frames: tuple[int, int] | None = None,
+) -> Job:
     """Save the canvas and the paint, and queue `nvd paint`; returns its job at once.
 
     When the job has ended the edits have the paint, as images in their place that Blender's undo
     takes back, and the canvas is closed. `lit`, by itself `entry.canvas_lit`: the paint is the
     surface's colour, on which the shot's light plays; else it looks as painted in this frame.
+
+    into_stack: the edits stay, and what was painted becomes new paint on the stack, shown in
+    `frames` of the timeline (first and last; None: all).
     """
     _check_idle(entry)
     canvas, shot, frame = _canvas(entry), entry.read(), entry.canvas_frame
@@ -131,12 +142,24 @@ def to_layers(entry: NVD_PG_shot, python: str | Path, lit: bool | None = None) -
         painting.save_image(canvas, entry)
     words = ["paint", shot.folder, "--frame", frame, "--image", canvas["nvd_path"]]
     layers = inside(shot.folder, "paint/layers", ShotError)
-    words += ["--base", _path(shot, "base_%05d") % frame, "--out", layers]
+    words += ["--base", _path(shot, "base_%05d") % frame]
+    words += _onto_stack(entry, frames) if into_stack else ["--out", layers]
     if entry.canvas_lit if lit is None else lit:
         words.append("--lit")
     command = engine_command(python, *words)
     edits = {layer.name: _stamp(layer.edit) for layer in shot.layers}
-    return _queue(entry, python, command, what=PAINT, canvas=canvas["nvd_path"], edits=edits)
+    what = STACK if into_stack else PAINT
+    return _queue(entry, python, command, what=what, canvas=canvas["nvd_path"], edits=edits)
+
+
+def _onto_stack(entry: NVD_PG_shot, frames: tuple[int, int] | None) -> list[str]:
+    """What `nvd paint` is told, so that the paint becomes an entry of the stack."""
+    words = ["--as", stack.free_stem(entry, f"Frame {canvas_at(entry)}")]
+    if frames is None:
+        return words
+    last = max(entry.frames - 1, 0)
+    first, last = (min(max(in_clip(entry, frame), 0), last) for frame in frames)
+    return [*words, "--frames", f"{min(first, last)}-{max(first, last)}"]
 
 
 def discard_canvas(entry: NVD_PG_shot) -> None:
@@ -204,7 +227,7 @@ def _stamp(path: Path) -> list[int]:
 
 def _queue(entry: NVD_PG_shot, python: str | Path, command: list[str], **about) -> Job:
     """Queue a job beside decompositions and renders, which may take long."""
-    words = {RENDER: "the frame", PAINT: "the paint"}
+    words = {RENDER: "the frame", PAINT: "the paint", STACK: "the paint"}
     job = Job.create(
         jobs_folder(),
         title=f"{words[about['what']]} of {entry.name}",
@@ -239,6 +262,8 @@ def _when_ended(job: Job) -> None:
             _show_canvas(entry, about)
         elif about["what"] == PAINT and _path_of(entry.canvas) == about["canvas"]:
             _take_in(entry, about, job.log.result)
+        elif about["what"] == STACK and _path_of(entry.canvas) == about["canvas"]:
+            _take_in_stack(entry, job.log.result)
         else:  # an undo has come between
             return
     except AddonError as error:
@@ -295,6 +320,16 @@ def _take_in(entry: NVD_PG_shot, about: dict, result: dict) -> None:
     for layer in layers:
         _put_on(layer, Path(made[layer.name]), files[layer.name])
     _close(entry, max(layers, key=lambda layer: painted[layer.name]))
+
+
+def _take_in_stack(entry: NVD_PG_shot, result: dict) -> None:
+    """Lay the entries that the engine made on the stack. The canvas stays where it was painted on
+    in the meantime.
+    """
+    stack.take_in(entry, entry.read(), result["entries"])
+    if not painting.has_unsaved(entry.canvas):
+        painted = result["painted"]
+        _close(entry, entry.layers.get(max(painted, key=painted.get)))
 
 
 def _put_on(layer: NVD_PG_layer, made: Path, file: Path) -> None:

@@ -38,6 +38,7 @@ from ..strip.timing import shown_pictures
 from . import inset
 from . import preview_shader as shader
 from .preview_cache import MapCache
+from .stack_sheet import StackSheets
 
 MEMORY = 1 << 30  # bytes of maps kept
 
@@ -48,6 +49,7 @@ class Preview:
     def __init__(self, entry: NVD_PG_shot, mode: str = "delta", memory: int = MEMORY):
         self.shot, self.mode = entry.read(), mode
         self.cache = MapCache(self.shot, memory)
+        self.stack = StackSheets(self.shot)
         self.times: dict[str, float] = {}
         self._picture: shader.Picture | None = None
         self._frame: int | None = None  # the one that the image of the frame shows
@@ -59,6 +61,7 @@ class Preview:
         if self._frame != index:
             self._load_frame(index)
             self._frame = index
+        self.stack.prepare(entry, index)
         self.cache.prefetch(index, [layer.name for layer in self._layers(entry)])
 
     def render(self, entry: NVD_PG_shot) -> shader.Picture:
@@ -88,13 +91,19 @@ class Preview:
         """Whether a frame is prepared."""
         return self._frame is not None
 
+    def is_prepared(self, entry: NVD_PG_shot) -> bool:
+        """Whether all that the frame shows was loaded: an entry may have been added since."""
+        return self._frame is not None and self.stack.is_prepared(entry, self._frame)
+
     def forget_frame(self) -> None:
         """Blender's undo may have taken the image of the frame away, or changed its file."""
         self._frame = None
+        self.stack.forget_pictures()
 
     def close(self) -> None:
         """Give everything back; the image of the frame leaves the file too."""
         self.cache.close()
+        self.stack.close()
         self._uploaded.clear()
         self._picture = None
         image = bpy.data.images.get(self._frame_name)
@@ -128,7 +137,12 @@ class Preview:
         layers = [layer for layer in layers if not layer.has_changed_size]
         if self.mode == "full":
             return layers
-        return [layer for layer in layers if self._is_painted(layer)]
+        t = self._frame or 0
+        return [
+            layer
+            for layer in layers
+            if self._is_painted(layer) or self.stack.shows(entry, layer, t)
+        ]
 
     def _is_painted(self, layer: NVD_PG_layer) -> bool:
         if layer.shown is not None:
@@ -147,6 +161,11 @@ class Preview:
             known = self._uploaded[layer.name] = index, place, light
         kinds = ("visibility", "light")
         amounts = [layer_values.value_at(entry, layer, what, index) for what in kinds]
+        flat = self.stack.flat(entry, layer, index)
+        if flat is not None:
+            form = shader.form_of(flat.learned)
+            pair = flat.texture, shader.from_image(flat.learned)
+            return shader.Layer(*pair, *known[1:], *amounts, 0.0, shader.ENCODED, form)
         images = layer.image, layer.base
         edit, base = map(shader.from_image, images)
         dead_zone = DEAD_ZONE if layer.base != layer.learned else 0.0
@@ -261,6 +280,13 @@ def _follow(scene, _depsgraph=None) -> None:
     redraw()
 
 
+def _prepare() -> None:
+    """Load what the frame has come to show without the playhead having moved."""
+    entry = _live.entry()
+    if entry is not None:
+        _follow(scene_of(entry))
+
+
 @persistent
 def _after_undo(_scene, _depsgraph=None) -> None:
     entry = _live.entry()
@@ -292,6 +318,8 @@ def _draw(where: str) -> None:
     _live.message = shader.problem()
     if _live.message:
         return
+    if not _live.preview.is_prepared(entry) and not bpy.app.timers.is_registered(_prepare):
+        bpy.app.timers.register(_prepare, first_interval=0.0)  # nothing is loaded while drawing
     try:
         picture = _live.preview.render(entry)
     except ExrError as error:

@@ -32,7 +32,7 @@ void main()
 }
 """
 
-_ENCODE = """
+ENCODE = """
 vec3 encode(vec3 linear)
 {
   vec3 curve = 1.055 * pow(max(linear, vec3(0.0031308)), vec3(1.0 / 2.4)) - 0.055;
@@ -208,7 +208,7 @@ class Picture:
             with self._target.bind():
                 gpu.state.active_framebuffer_get().clear(color=(0, 0, 0, 1))
             return
-        self._draw(self._frame_shader("frame"), "NONE", self._target)
+        fill(self._frame_shader("frame"), "NONE", self._target)
 
     def add(self, layer: Layer, mode: str = "delta") -> None:
         """Add a layer's paint ("delta"), or the painted layer ("full")."""
@@ -225,7 +225,7 @@ class Picture:
         shader.uniform_int("over_frame", int(self._over_frame))
         # Where no frame is wanted the shader still wants a texture
         _hand(shader, self._frame if self._over_frame else Frame(layer.learned))
-        self._draw(shader, "ADDITIVE", self._target)
+        fill(shader, "ADDITIVE", self._target)
 
     def end(self) -> None:
         """Lay the picture of a plate with alpha over black."""
@@ -236,7 +236,7 @@ class Picture:
             self._over_black = gpu.types.GPUOffScreen(*size, format="RGBA32F")
         shader = self._frame_shader("over_black")
         shader.uniform_sampler("painted", self._target.texture_color)
-        self._draw(shader, "NONE", self._over_black)
+        fill(shader, "NONE", self._over_black)
 
     def read(self) -> np.ndarray:
         """[H, W, 3] float32, top row first."""
@@ -257,12 +257,14 @@ class Picture:
         _hand(shader, self._frame)
         return shader
 
-    def _draw(self, shader, blend: str, target: gpu.types.GPUOffScreen) -> None:
-        with target.bind():
-            gpu.state.blend_set(blend)
-            _square(shader).draw(shader)
-            gpu.state.blend_set("NONE")
-        gpu.shader.unbind()  # Blender 5.2 crashes where a shader is freed while in use
+
+def fill(shader: gpu.types.GPUShader, blend: str, target: gpu.types.GPUOffScreen) -> None:
+    """Draw the bound shader over all of `target`."""
+    with target.bind():
+        gpu.state.blend_set(blend)
+        _square(shader).draw(shader)
+        gpu.state.blend_set("NONE")
+    gpu.shader.unbind()  # Blender 5.2 crashes where a shader is freed while in use
 
 
 def _hand(shader: gpu.types.GPUShader, frame: Frame) -> None:
@@ -345,14 +347,14 @@ def shaders() -> dict[str, gpu.types.GPUShader]:
         inner = gpu.types.GPUStageInterfaceInfo("nvd_screen")
         inner.smooth("VEC2", "at")
         _made.update(
-            frame=_compile(_ENCODE + _PLATE + _FRAME, ("frame",), of_frame),
-            over_black=_compile(_ENCODE + _DECODE + _OVER_BLACK, ("frame", "painted"), of_frame),
-            layer=_compile(
-                _ENCODE + _PLATE + _FORMS + _LAYER,
+            frame=compiled(ENCODE + _PLATE + _FRAME, ("frame",), of_frame),
+            over_black=compiled(ENCODE + _DECODE + _OVER_BLACK, ("frame", "painted"), of_frame),
+            layer=compiled(
+                ENCODE + _PLATE + _FORMS + _LAYER,
                 samplers,
                 {**dict.fromkeys(switches, "INT"), **of_frame, **amounts},
             ),
-            screen=_compile(
+            screen=compiled(
                 _DECODE + _SCREEN,
                 ("picture",),
                 {"is_power": "INT", **rectangle},
@@ -368,7 +370,7 @@ def forget_shaders() -> None:
     _made.clear()
 
 
-def _compile(
+def compiled(
     fragment: str,
     samplers: tuple[str, ...],
     constants: dict[str, str],

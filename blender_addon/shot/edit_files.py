@@ -19,15 +19,17 @@ from bpy.app.handlers import persistent
 
 from ..blender.inside import open_file
 from ..blender.undo import keep_packed, put_in_place, retire_name, under_way, watch
-from . import file_stamps
-from .folder import ShotError
+from . import file_stamps, stack
+from .folder import ShotError, read_shot
 from .image_header import check_image
 from .painting import edit_of, has_unsaved
 from .shots import NVD_PG_layer, all_shots
+from .stack_file import read_stack, stack_path
 
 INTERVAL = 1.0  # seconds
 _waiting: dict[str, tuple[int, int]] = {}  # files that change: their date and size a tick ago
 _conflicts: set[str] = set()
+_stacks: dict[str, tuple[int, int]] = {}  # by a shot's id: its stack.json's date and size
 
 
 def follow() -> None:
@@ -39,6 +41,7 @@ def follow() -> None:
             _conflicts.discard(image["nvd_path"])
         elif _is_settled(image["nvd_path"]):
             _take_notice(image)
+    _follow_stacks()
     for image in _references():
         if image.is_dirty:
             image.reload()
@@ -84,18 +87,48 @@ def keep_paint(layer: NVD_PG_layer) -> None:
     _conflicts.discard(mine["nvd_path"])
 
 
+def image_in_conflict(image: bpy.types.Image | None) -> bool:
+    """Whether both the image of an entry of the stack and its file have changed."""
+    return image is not None and image.get("nvd_path") in _conflicts and has_unsaved(image)
+
+
+def take_file_of(item: stack.NVD_PG_stack_entry) -> None:
+    """Let what another program wrote be the entry's paint; yours stays as an image."""
+    old = item.image
+    keep_packed(old)
+    new = _of_the_file(old)
+    put_in_place(old, new)
+    item.image, old.use_fake_user = new, True
+    file_stamps.note(new)
+    _conflicts.discard(new["nvd_path"])
+
+
+def keep_paint_of(item: stack.NVD_PG_stack_entry) -> None:
+    """Let the paint in Blender be the entry's; what another program wrote stays as an image."""
+    mine = item.image
+    keep_packed(mine)
+    theirs = _of_the_file(mine)
+    theirs.name = f"{mine.name} of the file"
+    del theirs["nvd_path"]
+    theirs.use_fake_user = True
+    file_stamps.note(mine)
+    _conflicts.discard(mine["nvd_path"])
+
+
 def _edits() -> Iterator[bpy.types.Image]:
     for entry in all_shots():
         if not entry.missing:
             for layer in entry.layers:
                 if layer.edit is not None and "nvd_path" in layer.edit:
                     yield layer.edit
+            yield from (image for image in stack.images(entry) if "nvd_path" in image)
 
 
 def _references() -> Iterator[bpy.types.Image]:
     for entry in all_shots():
         for layer in entry.layers:
             yield from {layer.learned, layer.base, layer.shown} - {None, layer.edit}
+        yield from set(stack.images(entry)) - set(stack.painted_images(entry))
 
 
 def _is_settled(path: str) -> bool:
@@ -108,6 +141,30 @@ def _is_settled(path: str) -> bool:
     settled = _waiting.get(path) == now
     _waiting[path] = now
     return settled
+
+
+def _follow_stacks() -> None:
+    """Take up the stacks that another program, or another shot of the folder, has written."""
+    for entry in all_shots():
+        path = str(entry.path / "edits/stack.json")
+        try:
+            found = os.stat(path)
+            now = found.st_mtime_ns, found.st_size
+        except (OSError, ValueError):
+            now = 0, 0
+        if _stacks.get(entry.id) == now or entry.missing:
+            continue
+        _stacks[entry.id] = now
+        try:
+            shot = read_shot(entry.path)
+            changed = stack.follow_file(entry, shot, read_stack(shot))
+        except ShotError as error:
+            _say(str(error))
+            continue
+        if changed is None:
+            _say(f"{stack_path(shot.folder)} was changed by another program, and the stack here")
+        elif changed and not bpy.app.background:
+            bpy.ops.ed.undo_push(message="Stack of Edits")
 
 
 def _take_notice(image: bpy.types.Image) -> None:
@@ -167,6 +224,7 @@ def _say(text: str) -> None:
 def _after_load(_path) -> None:
     file_stamps.forget_all()
     _conflicts.clear()
+    _stacks.clear()
     for image in _edits():
         file_stamps.note_if_new(image, has_unsaved(image))
 

@@ -49,6 +49,12 @@ def note_if_new(image: bpy.types.Image, has_unsaved: bool) -> None:
         note(image)
 
 
+def known(image: bpy.types.Image) -> str:
+    """Another text each time that the image's file was read or written; "" for others."""
+    stamp = _read.get(image.get("nvd_path", ""))
+    return "" if stamp is None else f"{stamp.when} {stamp.size} {stamp.digest}"
+
+
 def moved(old: str, new: str) -> None:
     """A file is under another name now."""
     if old in _read:

@@ -24,7 +24,7 @@ from ..blender.inside import inside_path
 from ..blender.pixels import read_pixels, write_pixels
 from ..blender.undo import keep_packed, put_in_place, watch
 from ..errors import AddonError
-from . import file_stamps, layer_values
+from . import file_stamps, layer_values, stack
 from .folder import ShotError
 from .patterns import kind_of, pattern
 from .resample import DEAD_ZONE
@@ -56,22 +56,25 @@ def save_edits(entry: NVD_PG_shot) -> list[Path]:
 
     Each is written beside and renamed, so that a crash or a full disk leaves the old one whole,
     and the paint in Blender. ShotError where that happens, and where another program has changed a
-    file since; the other layers are written all the same. Visibility and relight are written too,
-    into the folder's edits/values.json.
+    file since; the other layers are written all the same. What is painted on the stack's entries
+    is written as well, and visibility and relight into the folder's edits/values.json, the stack
+    into edits/stack.json.
     """
-    unsaved = [layer for layer in entry.layers if is_unsaved(layer)]
+    unsaved = [layer.edit for layer in entry.layers if is_unsaved(layer)]
+    unsaved += [image for image in stack.painted_images(entry) if has_unsaved(image)]
     if unsaved and entry.missing:
         entry.read()  # raises, and says what to do
     files, refusals = [], []
-    for layer in unsaved:
+    for image in unsaved:
         try:
-            files.append(save_image(layer.edit, entry))
+            files.append(save_image(image, entry))
         except ShotError as error:
             refusals.append(error)
-    try:
-        layer_values.save(entry)
-    except AddonError as error:
-        refusals.append(error)
+    for save in (layer_values.save, stack.save):
+        try:
+            save(entry)
+        except AddonError as error:
+            refusals.append(error)
     if refusals:
         raise refusals[0]
     return files
@@ -238,9 +241,9 @@ def _before_save(_path) -> None:
             save_edits(entry)
         except AddonError as error:
             print(f"Neural Video Layers: {error}; the paint is kept in the .blend")
-            for layer in entry.layers:
-                if layer.edit is not None and layer.edit.is_dirty:
-                    keep_packed(layer.edit)
+            for image in (*(layer.edit for layer in entry.layers), *stack.painted_images(entry)):
+                if image is not None and image.is_dirty:
+                    keep_packed(image)
 
 
 def image_editors() -> dict[tuple[int, int], bpy.types.SpaceImageEditor]:

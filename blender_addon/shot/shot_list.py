@@ -10,6 +10,7 @@ import os
 import bpy
 
 from ..blender import compat
+from . import stack
 from .folder import ShotError
 from .shots import NVD_PG_shot, all_shots, new_id, shots_at
 
@@ -54,6 +55,7 @@ def duplicate_shot(entry: NVD_PG_shot) -> NVD_PG_shot:
         made.name = layer.name
         for name in (*_IMAGES, "label"):
             setattr(made, name, getattr(layer, name))
+    stack.copy_to(twin, entry)
     scene.nvd_shot = len(scene.nvd_shots) - 1
     return twin
 
@@ -61,6 +63,7 @@ def duplicate_shot(entry: NVD_PG_shot) -> NVD_PG_shot:
 def _check_saved(entry: NVD_PG_shot) -> None:
     images = {layer.shown_name: layer.edit for layer in entry.layers}
     images["the frame"] = entry.canvas
+    images |= {item.name: item.image for item in entry.stack}
     unsaved = [
         name
         for name, image in images.items()

@@ -28,14 +28,17 @@ from bpy.props import (
 
 from ..blender import compat
 from ..blender.redraw import redraw
+from ..blender.storage import stored_path
 from ..blender.strip_identity import identity, strip_by
 from ..blender.undo import name_image, watch
 from ..errors import AddonError
-from . import file_stamps, layer_values, nodes
+from . import file_stamps, layer_values, nodes, stack
 from .folder import Shot, ShotError, read_shot
 from .patterns import kind_of, pattern
 from .resample import learned_at
 from .scripting import image_of, open_shot
+from .stack_entry import NVD_PG_stack_entry
+from .stack_file import read_stack
 from .values_file import MOST, read_values
 
 CHOOSE = "press Find Again and choose where it is now"
@@ -146,6 +149,10 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
     frames: IntProperty(name="Frames", description="How many the clip has; 0: not known")
     values_seen: StringProperty(description="What visibility and relight were in the folder")
     values_saved: StringProperty(description="What they were here when that was read or written")
+    stack: CollectionProperty(type=NVD_PG_stack_entry, description="Bottom to top, of all layers")
+    active_entry: IntProperty(name="Entry")
+    stack_seen: StringProperty(description="What the stack was in the folder")
+    stack_saved: StringProperty(description="What it was here when that was read or written")
     canvas: PointerProperty(type=bpy.types.Image, description="A frame that is painted on")
     canvas_frame: IntProperty(name="Canvas Frame", description="Which of the shot's, from 0")
     canvas_at: IntProperty(description="The timeline's frame that it was")
@@ -222,11 +229,12 @@ def add_shot(
     """
     scene = scene or bpy.context.scene
     shot = read_shot(folder)
-    values = read_values(shot)
+    values, stacked = read_values(shot), read_stack(shot)
     entry = next((entry for entry in scene.nvd_shots if entry.path == shot.folder), None)
     if entry is not None and not rebuild and _is_open(entry, shot):
         scene.nvd_shot = list(scene.nvd_shots).index(entry)
         layer_values.take_up(entry, shot, values)
+        stack.take_up(entry, shot, stacked)
         return entry
     target = scene if not own_scene else entry.scene if entry else _made_for(shot.folder)
     fresh = target is None
@@ -250,17 +258,20 @@ def add_shot(
         entry.first_frame = first_frame
     _take_images(entry, shot)
     layer_values.take_up(entry, shot, values)
+    stack.take_up(entry, shot, stacked)
     name_images(entry)
     scene.nvd_shot = list(scene.nvd_shots).index(entry)
     return entry
 
 
 def take_up_file(entry: NVD_PG_shot) -> None:
-    """Set visibility and relight as the shot's folder has them, where others changed them there;
-    and take over what an older version kept at the node. ShotError where the folder refuses.
+    """Set visibility and relight, and the stack, as the shot's folder has them, where others
+    changed them there; and take over what an older version kept at the node. ShotError where the
+    folder refuses.
     """
     shot = entry.read()
     layer_values.take_up(entry, shot, read_values(shot))
+    stack.take_up(entry, shot, read_stack(shot))
 
 
 def _made_for(folder: Path) -> bpy.types.Scene | None:
@@ -293,6 +304,7 @@ def name_images(entry: NVD_PG_shot | None) -> None:
             image, name = getattr(layer, what), f"{entry.name} {layer.shown_name} {what}"
             if image is not None:
                 name_image(image, name)
+    stack.name_images(entry)
     entry.named = entry.name
 
 
@@ -444,17 +456,6 @@ def compare(entry: NVD_PG_shot, layer: NVD_PG_layer) -> None:
             nodes.set_texture(group, layer.name, layer.base, layer.image)
 
 
-def stored_path(path: str | Path) -> str:
-    """`path` relative to the .blend where Blender's preference wants that and it can be."""
-    filepaths = bpy.context.preferences.filepaths
-    if not (bpy.data.filepath and filepaths.use_relative_paths):
-        return str(path)
-    try:
-        return bpy.path.relpath(str(path))
-    except ValueError:  # another drive of Windows
-        return str(path)
-
-
 def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
     """Fill the entry's layers with the images that open_shot has loaded."""
     if [layer.name for layer in entry.layers] != [layer.name for layer in shot.layers]:
@@ -476,7 +477,7 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
             image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
 
 
-_CLASSES = (NVD_PG_layer, NVD_PG_shot)
+_CLASSES = (NVD_PG_stack_entry, NVD_PG_layer, NVD_PG_shot)
 
 
 when_chosen: list[Callable[[bpy.types.Scene], None]] = []

@@ -3,14 +3,15 @@
 import textwrap
 
 import bpy
+from bpy.props import BoolProperty, IntProperty
 
 from ..blender.editors import image_editor
 from ..blender.problems import WIDTH, draw_problem
 from ..engine.find import find_engine
 from ..jobs.runner import describe
 from ..paint import frame_canvas
-from ..shot import painting
-from .on_shot import OnShot
+from ..shot import painting, shots
+from .on_shot import OnShot, shot_scene
 
 
 class NVD_OT_paint_frame(OnShot, bpy.types.Operator):
@@ -41,6 +42,35 @@ class NVD_OT_canvas_to_layers(OnShot, bpy.types.Operator):
         return "The paint is on its way to the layers"
 
 
+class NVD_OT_canvas_to_stack(OnShot, bpy.types.Operator):
+    """Take what was painted on the frame into new paint on the stack, in some frames or in all"""
+
+    bl_idname = "nvd.canvas_to_stack"
+    bl_label = "To the Stack"
+
+    has_range: BoolProperty(name="Some Frames", description="Show it in a range of frames")
+    first: IntProperty(name="From", description="The first frame of the timeline that shows it")
+    last: IntProperty(name="To", description="The last frame of the timeline that shows it")
+
+    def invoke(self, context, _event):
+        entry = shots.current_shot(shot_scene(context))
+        if entry is not None and entry.canvas is not None:
+            self.first = self.last = frame_canvas.canvas_at(entry)
+        return context.window_manager.invoke_props_dialog(self)
+
+    def draw(self, _context):
+        self.layout.prop(self, "has_range")
+        row = self.layout.row(align=True)
+        row.active = self.has_range
+        row.prop(self, "first")
+        row.prop(self, "last")
+
+    def work(self, _context, _scene, entry):
+        frames = (self.first, max(self.first, self.last)) if self.has_range else None
+        frame_canvas.to_layers(entry, find_engine().python, into_stack=True, frames=frames)
+        return "The paint is on its way to the stack"
+
+
 class NVD_OT_discard_canvas(OnShot, bpy.types.Operator):
     """Close the painted frame without taking its paint to the layers"""
 
@@ -63,6 +93,7 @@ def draw_canvas(layout, entry) -> None:
         row.operator("nvd.discard_canvas", text="", icon="X")
         row = column.row(align=True)
         row.operator("nvd.canvas_to_layers", icon="RENDERLAYERS")
+        row.operator("nvd.canvas_to_stack", icon="ADD")
         row.prop(entry, "canvas_lit", toggle=True)
     job = frame_canvas.job_of(entry)
     if job is None:
@@ -78,7 +109,12 @@ def draw_canvas(layout, entry) -> None:
             column.label(text=line, icon="NONE" if number else "INFO")
 
 
-_CLASSES = (NVD_OT_paint_frame, NVD_OT_canvas_to_layers, NVD_OT_discard_canvas)
+_CLASSES = (
+    NVD_OT_paint_frame,
+    NVD_OT_canvas_to_layers,
+    NVD_OT_canvas_to_stack,
+    NVD_OT_discard_canvas,
+)
 
 
 register, unregister = bpy.utils.register_classes_factory(_CLASSES)

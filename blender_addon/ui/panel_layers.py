@@ -11,12 +11,13 @@ from ..blender.editors import image_editor
 from ..engine.find import find_engine
 from ..errors import AddonError
 from ..paint import preview
-from ..shot import edit_files, painting, shots
+from ..shot import edit_files, painting, shots, stack
 from ..strip import strips
 from ..strip.render_job import queue_render
 from ..strip.report_job import open_report, queue_evaluate, report_page
 from .frame_operators import draw_canvas
 from .on_shot import OnLayer, OnShot, shot_scene
+from .stack_operators import draw_stack
 from .value_operators import draw_values
 
 
@@ -147,10 +148,17 @@ class NVD_OT_to_strip(OnShot, bpy.types.Operator):
     )
 
     def work(self, context, scene, entry):
-        if self.way == "composite":
-            return f"Added {strips.add_scene_strip(entry, scene).name}"
-        if self.way == "modifier":
-            return f"Added {strips.add_modifier(entry, scene).name} to {entry.strip}"
+        if self.way in ("composite", "modifier"):
+            if self.way == "composite":
+                said = f"Added {strips.add_scene_strip(entry, scene).name}"
+            else:
+                said = f"Added {strips.add_modifier(entry, scene).name} to {entry.strip}"
+            if stack.in_use(entry):
+                self.report(
+                    {"WARNING"},
+                    "The stack of edits is not in this strip: Render to Strip has it",
+                )
+            return said
         queue_render(entry, scene, find_engine().python)
         return "Rendering; see Jobs in the Sequencer's sidebar"
 
@@ -290,6 +298,7 @@ def _draw_layer(layout, entry, layer) -> None:
     row.operator("nvd.restore_learned")
     if layer.taken_back is not None:
         row.operator("nvd.bring_back")
+    draw_stack(layout, entry, layer)
 
 
 def _draw_strips(layout, scene, entry) -> None:
