@@ -1,0 +1,150 @@
+"""Kinds of image files that were read as something else without a word: refused, kept, or said."""
+
+import base64
+import struct
+
+import numpy as np
+import OpenImageIO as oiio
+import pytest
+
+from nvd_core.editing.render import render
+from nvd_core.media.clip import Reading, open_clip
+from nvd_core.media.images import read_stored
+from nvd_core.runtime.errors import NvdError
+
+SIZE = 33, 47  # odd, as crops are
+
+
+def write(path, pixels, kind, alpha=None, page=0, **said):
+    """An image by OpenImageIO itself, which changes no value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spec = oiio.ImageSpec(*pixels.shape[1::-1], pixels.shape[2], kind)
+    for name, value in said.items():
+        spec.attribute(name.replace("__", ":"), value)
+    if alpha is not None:
+        spec.alpha_channel = alpha
+    output = oiio.ImageOutput.create(str(path))
+    for n in range(page + 1):
+        assert output.open(str(path), spec, "AppendSubimage" if n else "Create")
+        assert output.write_image(np.ascontiguousarray(pixels))
+    assert output.close()
+    return path
+
+
+# 24 x 17 of one ink, of a program that writes CMYK
+CMYK_JPEG = base64.b64decode(
+    "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwAQCwwODAoQDg0OEhEQExgoGhgWFhgxIyUdKDozPTw5Mzg3QEhcTkBEV0U3"
+    "OFBtUVdfYmdoZz5NcXlwZHhcZWdj/8AAFAgAEQAYBEMRAE0RAFkRAEsRAP/EABYAAQEBAAAAAAAAAAAAAAAAAAAF"
+    "Bv/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAOBEMATQBZAEsAAD8A2KmnNYAAAAAAAAAAD//Z"
+)
+
+
+def tiff(path, photometric, samples):
+    """A plain TIFF of 8 bits with this number for what its samples are."""
+    height, width = SIZE
+    entries = [
+        (256, 4, width),
+        (257, 4, height),
+        (258, 3, 8),
+        (259, 3, 1),
+        (262, 3, photometric),
+        (273, 4, 8),
+        (277, 3, samples),
+        (278, 4, height),
+        (279, 4, height * width * samples),
+    ]
+    if samples > 2:  # of 8 bits each; they do not fit into the entry
+        entries[2] = (258, 3, None)
+    data = bytes(range(256)) * (height * width * samples // 256 + 1)
+    data = data[: height * width * samples + height * width * samples % 2]
+    place = 8 + len(data)
+    after = place + 2 + 12 * len(entries) + 4
+    ifd = struct.pack("<H", len(entries))
+    for tag, kind, value in entries:
+        if value is None:
+            ifd += struct.pack("<HHII", tag, kind, samples, after)
+        elif kind == 3:
+            ifd += struct.pack("<HHIHH", tag, kind, 1, value, 0)
+        else:
+            ifd += struct.pack("<HHII", tag, kind, 1, value)
+    bits = struct.pack(f"<{samples}H", *[8] * samples)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"II*\0" + struct.pack("<I", place) + data + ifd + bytes(4) + bits)
+
+
+def test_a_jpeg_of_inks_is_refused(tmp_path):
+    for t in range(2):
+        (tmp_path / f"{t}.jpg").write_bytes(CMYK_JPEG)
+    with pytest.raises(NvdError, match="is in CMYK") as caught:
+        open_clip(tmp_path)
+    assert "RGB" in caught.value.remedy
+
+
+@pytest.mark.parametrize(("photometric", "samples"), [(2, 3), (1, 1), (5, 4), (8, 3)])
+def test_a_tiff_of_inks_or_lab_is_refused(tmp_path, photometric, samples):
+    for t in range(2):
+        tiff(tmp_path / f"{t}.tif", photometric, samples)
+    if photometric in (1, 2):  # grey, RGB
+        assert next(iter(open_clip(tmp_path))).shape == (*SIZE, 3)
+        return
+    with pytest.raises(NvdError, match=r"is in (CMYK|CIELAB)"):
+        open_clip(tmp_path)
+
+
+def test_an_exr_of_ids_is_no_picture(tmp_path, media_files):
+    ids = np.arange(33 * 47 * 3, dtype=np.uint32).reshape(*SIZE, 3)
+    for t in range(2):
+        write(tmp_path / f"{t}.exr", ids, "uint")
+    with pytest.raises(NvdError, match="whole numbers"):
+        open_clip(tmp_path)
+    light = media_files.named(media_files.ramp(0, *SIZE))
+    media_files.write_exr(tmp_path / "b" / "0.exr", light | {"id.V": ids[..., 0]})
+    np.testing.assert_array_equal(
+        read_stored(tmp_path / "b" / "0.exr").pixels, np.stack(list(light.values()), -1)
+    )
+    with pytest.raises(NvdError, match="whole numbers"):
+        read_stored(tmp_path / "b" / "0.exr", "id")
+
+
+def test_a_logarithmic_dpx_is_said_to_be_one(tmp_path, media_files):
+    pixels = media_files.integers(media_files.ramp(0, *SIZE), "uint16")
+    log = {"oiio__BitsPerSample": 10, "oiio__ColorSpace": "KodakLog"}
+    for t in range(2):
+        write(tmp_path / "log" / f"{t}.dpx", pixels, "uint16", **log)
+        write(tmp_path / "plain" / f"{t}.dpx", pixels, "uint16", oiio__BitsPerSample=10)
+    (caution,) = open_clip(tmp_path / "log").info.cautions
+    assert "logarithmic" in caution and "--input-space" in caution
+    assert not open_clip(tmp_path / "plain").info.cautions
+    named = Reading(named=True)  # the user has said what it is
+    assert not open_clip(tmp_path / "log", reading=named).info.cautions
+    write(tmp_path / "log" / "1.dpx", pixels, "uint16", oiio__BitsPerSample=10)
+    with pytest.raises(NvdError, match="differs from the first"):
+        list(open_clip(tmp_path / "log"))
+
+
+def test_premultiplied_float_tiff_comes_back_with_the_light_where_alpha_is_0(tmp_path, media_files):
+    sources = []
+    for t in range(2):
+        image = media_files.ramp(t, *SIZE, alpha=True).astype(np.float32)
+        image[..., :3] *= 4  # opaque or not: a glow has light and no alpha
+        sources.append(write(tmp_path / "in" / f"{t}.tif", image, "float", alpha=3))
+    assert (image[..., 3] == 0).any()
+    shot = media_files.shot_of(tmp_path / "in", tmp_path / "shot.nvd")
+    assert shot.manifest.clip.picture.alpha == "premultiplied"
+    render(shot, tmp_path / "out" / "%d.tif")
+    for source in sources:
+        own, out = read_stored(source), read_stored(tmp_path / "out" / source.name)
+        assert own.alpha == out.alpha == "premultiplied"
+        np.testing.assert_array_equal(out.pixels, own.pixels)
+        theirs = oiio.ImageBuf(str(tmp_path / "out" / source.name))  # as oiiotool reads it
+        np.testing.assert_array_equal(theirs.get_pixels("float"), own.pixels)
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+def test_further_pages_of_a_tiff_are_said(tmp_path, media_files, pages):
+    pixels = media_files.integers(media_files.ramp(0, *SIZE), "uint8")
+    for t in range(2):
+        write(tmp_path / f"{t}.tif", pixels, "uint8", page=pages - 1)
+    cautions = open_clip(tmp_path).info.cautions
+    assert ["page 2" in text for text in cautions] == [True] * (pages > 1)
+    np.testing.assert_array_equal(next(iter(open_clip(tmp_path))), pixels)
