@@ -31,7 +31,7 @@ def write(path, pixels, kind, alpha=None, page=0, **said):
     return path
 
 
-# 24 x 17 of one ink, of a program that writes CMYK
+# 24 x 17 of one mixture of inks, of a program that writes CMYK
 CMYK_JPEG = base64.b64decode(
     "/9j/7gAOQWRvYmUAZAAAAAAA/9sAQwAQCwwODAoQDg0OEhEQExgoGhgWFhgxIyUdKDozPTw5Mzg3QEhcTkBEV0U3"
     "OFBtUVdfYmdoZz5NcXlwZHhcZWdj/8AAFAgAEQAYBEMRAE0RAFkRAEsRAP/EABYAAQEBAAAAAAAAAAAAAAAAAAAF"
@@ -148,3 +148,45 @@ def test_further_pages_of_a_tiff_are_said(tmp_path, media_files, pages):
     cautions = open_clip(tmp_path).info.cautions
     assert ["page 2" in text for text in cautions] == [True] * (pages > 1)
     np.testing.assert_array_equal(next(iter(open_clip(tmp_path))), pixels)
+
+
+def exr_of_chroma(path, channels):
+    """An EXR without compression; `channels` are (values, step) by name, pixels apart by step."""
+
+    def attribute(name, kind, content):
+        return f"{name}\0{kind}\0".encode() + struct.pack("<i", len(content)) + content
+
+    height, width = next(iter(channels.values()))[0].shape
+    names = sorted(channels)
+    listed = b"".join(
+        name.encode() + b"\0" + struct.pack("<4i", 1, 0, channels[name][1], channels[name][1])
+        for name in names
+    )
+    box = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    head = struct.pack("<ii", 20000630, 2) + attribute("channels", "chlist", listed + b"\0")
+    head += attribute("compression", "compression", b"\0") + attribute("dataWindow", "box2i", box)
+    head += attribute("displayWindow", "box2i", box) + attribute("lineOrder", "lineOrder", b"\0")
+    head += attribute("pixelAspectRatio", "float", struct.pack("<f", 1))
+    head += attribute("screenWindowCenter", "v2f", bytes(8))
+    head += attribute("screenWindowWidth", "float", struct.pack("<f", 1)) + b"\0"
+    lines = []
+    for y in range(height):
+        own = [(values, step) for values, step in map(channels.get, names) if y % step == 0]
+        body = b"".join(values[y, ::step].astype("<f2").tobytes() for values, step in own)
+        lines.append(struct.pack("<ii", y, len(body)) + body)
+    places = np.cumsum([len(head) + 8 * height, *map(len, lines[:-1])]).astype("<u8")
+    path.write_bytes(head + places.tobytes() + b"".join(lines))
+
+
+def test_luminance_and_chroma_of_fewer_pixels_are_named_when_refused(tmp_path, media_files):
+    image = media_files.ramp(0, 32, 48)
+    exr_of_chroma(tmp_path / "full.exr", {c: (image[..., n], 1) for n, c in enumerate("RGB")})
+    np.testing.assert_array_equal(
+        read_stored(tmp_path / "full.exr").pixels, image.astype(np.float16)
+    )
+    for name, letters in (("rgb", "RGB"), ("chroma", ("Y", "RY", "BY"))):
+        channels = {c: (image[..., n], 2 if n else 1) for n, c in enumerate(letters)}
+        exr_of_chroma(tmp_path / f"{name}.exr", channels)
+        with pytest.raises(NvdError, match="luminance and chroma") as caught:
+            read_stored(tmp_path / f"{name}.exr")
+        assert "as RGB" in caught.value.remedy

@@ -360,6 +360,13 @@ def _reading(path: Path | str) -> AbstractContextManager[None]:
 
 def _undecodable(path: Path | str, reason: str) -> NvdError:
     lines = (reason or "").strip().splitlines()
+    if "ubsampled" in reason:
+        return NvdError(
+            f"{path} has channels of fewer pixels than others (luminance and chroma)",
+            expected="R, G, B, each of every pixel",
+            found=lines[0],
+            remedy="write it as RGB in the program that it comes from",
+        )
     return NvdError(
         f"cannot read the image {path}",
         found=lines[0] if lines else "no image in it",
