@@ -11,6 +11,7 @@ from nvd_core.editing.render import render
 from nvd_core.media.clip import Reading, open_clip
 from nvd_core.media.images import read_stored
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Progress
 
 SIZE = 33, 47  # odd, as crops are
 
@@ -190,3 +191,54 @@ def test_luminance_and_chroma_of_fewer_pixels_are_named_when_refused(tmp_path, m
         with pytest.raises(NvdError, match="luminance and chroma") as caught:
             read_stored(tmp_path / f"{name}.exr")
         assert "as RGB" in caught.value.remedy
+
+
+class Heard(Progress):
+    """A progress that keeps the cautions."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def caution(self, text):
+        """Keep what is said."""
+        self.said.append(text)
+
+
+def said_by(shot, out, **how):
+    """The cautions of a render."""
+    heard = Heard()
+    render(shot, out, progress=heard, **how)
+    return heard.said
+
+
+@pytest.mark.parametrize(("bits", "loses"), [(8, False), (10, False), (12, True), (16, True)])
+def test_a_dpx_of_fewer_bits_than_the_clip_is_said(tmp_path, media_files, bits, loses):
+    kind = "uint8" if bits == 8 else "uint16"
+    pixels = media_files.integers(media_files.ramp(0, *SIZE), kind)
+    for t in range(2):
+        write(tmp_path / f"{t}.dpx", pixels, kind, oiio__BitsPerSample=bits)
+    shot = media_files.shot_of(tmp_path / "%d.dpx", tmp_path / "shot.nvd")
+    said = said_by(shot, tmp_path / "out" / "%d.dpx")
+    assert [".dpx has 10 bits" in text for text in said] == [True] * loses
+    own, out = read_stored(tmp_path / "0.dpx"), read_stored(tmp_path / "out" / "0.dpx")
+    if bits == 10:
+        np.testing.assert_array_equal(out.pixels, own.pixels)
+    assert not said_by(shot, tmp_path / "all" / "%d.dpx", bit_depth=16)
+    out = read_stored(tmp_path / "all" / "0.dpx").pixels
+    np.testing.assert_array_equal(out, own.pixels.astype(np.uint16) * (257 if bits == 8 else 1))
+
+
+def test_an_output_that_names_a_range_has_no_other_frames(tmp_path, media_files):
+    for n in range(1001, 1005):
+        pixels = media_files.integers(media_files.ramp(n, *SIZE), "uint8")
+        media_files.write_png(tmp_path / "in" / f"s.{n}.png", pixels)
+    shot = media_files.shot_of(tmp_path / "in" / "s.1001-1004#.png", tmp_path / "shot.nvd")
+    with pytest.raises(NvdError, match="names other frames") as caught:
+        render(shot, tmp_path / "out" / "r.1003-1010#.png")
+    assert (caught.value.expected, caught.value.found) == ("numbers of 1003-1010", "1001-1002")
+    assert not (tmp_path / "out").exists()
+    render(shot, tmp_path / "out" / "r.1001-1002#.png", frames=(1001, 1002), start="source")
+    render(shot, tmp_path / "out" / "r.2003-2006#.png", start=2003)
+    names = sorted(path.name for path in (tmp_path / "out").iterdir() if path.name[0] != ".")
+    assert names == [f"r.{n}.png" for n in (1001, 1002, 2003, 2004, 2005, 2006)]

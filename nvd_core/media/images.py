@@ -274,7 +274,7 @@ def encode_image(
     spec = oiio.ImageSpec(width, height, channels, _NUMPY_TO_OIIO[array.dtype.name])
     if bits:
         spec.attribute("oiio:BitsPerSample", bits)
-        array = _rounded(array, bits)
+        array = rounded(array, bits)
     spec.channelnames = {1: ("Y",), 2: ("Y", "A"), 3: ("R", "G", "B")}.get(channels, tuple("RGBA"))
     if channels in (2, 4):
         spec.alpha_channel = channels - 1
@@ -297,7 +297,7 @@ def encode_image(
         put_into_png(path, tags)
 
 
-def _rounded(array: np.ndarray, bits: int) -> np.ndarray:
+def rounded(array: np.ndarray, bits: int) -> np.ndarray:
     """uint16 whose upper `bits` are the nearest ones, as OpenImageIO cuts off the others."""
     most = 2**bits - 1
     nearest = (array.astype(np.uint32) * most + 32767) // 65535
