@@ -19,6 +19,7 @@ PLACES = [
     ("priors/cautions.py", None),
     ("priors/cut_cautions.py", "about_cuts"),
     ("priors/masks.py", "_taken_as_first"),
+    ("priors/mask_labels.py", "about_colours"),
     ("priors/mask_numbers.py", "matched"),
     ("priors/mask_numbers.py", "_about_numbers"),
     ("media/sequences.py", "_left_out"),

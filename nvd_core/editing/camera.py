@@ -22,7 +22,7 @@ from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
 from nvd_core.editing.edits import read_texture
 from nvd_core.editing.frame_kernels import FrameKernels, Textures
-from nvd_core.editing.output_depth import check_bits, depth_for, written_depth
+from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, output_numbers
 from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
@@ -103,7 +103,8 @@ def render_camera(
         quality=quality,
         timing=timing,
     )
-    for caution in (*writer.cautions, *lost):
+    rounds = about_depth(out, bit_depth, shot.frame_path(first))
+    for caution in (*writer.cautions, *lost, *rounds):
         progress.caution(caution)
     files = files_of_output(out, named[first : last + 1])
     check_output(shot, files, named_edits(edits))

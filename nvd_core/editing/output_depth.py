@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from nvd_core.media.codecs import CODECS, DEFAULTS
+from nvd_core.media.images import read_image, rounded
 from nvd_core.runtime.errors import NvdError
 
 _DEPTHS = {
@@ -15,6 +18,7 @@ _DEPTHS = {
     ".jpeg": (8, 16),
 }
 """what may be asked of image files; 8 and 16 are taken anywhere, as they always were"""
+_SPREAD = 2  # of 65535: how far programs are apart that make 16 bits of 10
 
 
 def check_bits(out: Path | str, bits: int | str | None) -> None:
@@ -47,3 +51,18 @@ def written_depth(out: Path | str, asked: int | str | None, rendered: int | str)
     if Path(out).suffix.lower() == ".dpx":
         return asked or 10
     return rendered
+
+
+def about_depth(out: Path | str, asked: int | str | None, frame: Path) -> list[str]:
+    """What to say of a DPX whose 10 bits round what the first `frame` of the clip holds."""
+    if Path(out).suffix.lower() != ".dpx" or asked is not None or frame.suffix != ".png":
+        return []
+    if not frame.is_file():  # which is said elsewhere
+        return []
+    values = read_image(frame)
+    if values.dtype != np.uint16:
+        return []
+    kept = np.abs(values.astype(np.int32) - rounded(values, 10)) <= _SPREAD
+    if kept.all():
+        return []
+    return [".dpx has 10 bits by itself, fewer than the clip: --bits 16 keeps all of them"]

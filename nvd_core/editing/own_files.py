@@ -13,6 +13,7 @@ from pathlib import Path
 from nvd_core.job import INVERTED, Job
 from nvd_core.media.clip import OVERSCAN
 from nvd_core.media.images import IMAGE_SUFFIXES
+from nvd_core.media.numbering import as_text, place_of
 from nvd_core.media.sequences import frame_path, is_pattern, numbered_files, split_layer
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.inside import inside
@@ -22,8 +23,23 @@ from nvd_core.work import work_folder
 
 
 def files_of_output(out: Path | str, numbers: Iterable[int]) -> list[Path]:
-    """The files that frames `numbers` of the movie or pattern `out` are written to."""
-    return [frame_path(out, t) for t in numbers] if is_pattern(out) else [Path(out)]
+    """The files that frames `numbers` of the movie or pattern `out` are written to.
+
+    NvdError where the pattern names a range, as in `r.1001-1100#.png`, and they lie outside of it.
+    """
+    if not is_pattern(out):
+        return [Path(out)]
+    numbers = list(numbers)
+    named = place_of(Path(out).name).numbers
+    if named is not None and (others := [n for n in numbers if n not in named]):
+        raise NvdError(
+            f"{Path(out).name} names other frames than are written",
+            expected=f"numbers of {as_text(named)}",
+            found=as_text(others),
+            remedy="leave the range out of the name, choose --frames within it, or the first "
+            "number by --start",
+        )
+    return [frame_path(out, t) for t in numbers]
 
 
 def named_edits(edits: dict[str, Path] | None) -> dict[str, Path]:

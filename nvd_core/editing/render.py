@@ -16,7 +16,7 @@ import numpy as np
 
 from nvd_core.editing.changed_frames import RenderedBefore, rendered_path
 from nvd_core.editing.layer_alone import LayerAlone
-from nvd_core.editing.output_depth import check_bits, depth_for, written_depth
+from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, numbers_of_output, output_numbers
 from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
@@ -95,7 +95,8 @@ def render(
         quality=quality,
         timing=timing,
     )
-    for caution in (*writer.cautions, *lost):
+    rounds = about_depth(out, bit_depth, shot.frame_path(first))
+    for caution in (*writer.cautions, *lost, *rounds):
         progress.caution(caution)
     shot.check((first, last))  # before so many names are listed
     files = files_of_output(out, [named[t] for t in numbers])

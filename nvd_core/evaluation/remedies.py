@@ -232,6 +232,17 @@ REMEDIES = (
         "colours by the rendered picture.",
     ),
     Remedy(
+        "no display's values",
+        r"says that its values are .*: they are used as they stand",
+        "Decompose again with --input-space and the space that the files are in.",
+    ),
+    Remedy(
+        "mask of colours",
+        r"the mask of .* has colours: its brightness is taken",
+        "Look at the matte over the frames. If it is not the object's, paint the object white on "
+        "black and decompose again.",
+    ),
+    Remedy(
         "gamut",
         r"does not hold all saturated colours",
         "Paint in colours that are less saturated, or check them in a render.",

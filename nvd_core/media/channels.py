@@ -11,6 +11,8 @@ from nvd_core.runtime.errors import NvdError
 # What is not listed is an odd integer depth (10, 12, 32 bits), which OpenImageIO scales to 16.
 _DTYPES = {"uint8": "uint8", "uint16": "uint16", "half": "half", "float": "float"}
 _DTYPES["double"] = "float"
+_INKS = ("cmyk", "ycck", "multichannel", "color separated")
+_LAB = ("cielab", "icclab", "itulab", "lab")
 
 
 def chosen_layer(
@@ -26,6 +28,7 @@ def chosen_layer(
                 found=wanted,
                 remedy="leave out the colon and what stands behind it",
             )
+        _check_colours(path, spec)
         return None, []
     if spec.deep:
         raise NvdError(
@@ -37,6 +40,40 @@ def chosen_layer(
     chosen = choose_layer(path, layers, wanted)
     image_input.seek_subimage(chosen.part, 0)
     return chosen, layers
+
+
+def _check_colours(path: Path, spec: oiio.ImageSpec) -> None:
+    """NvdError for inks and Lab, of which OpenImageIO makes some RGB without a profile."""
+    said = [spec.getattribute(f"{kind}:ColorSpace") for kind in ("jpeg", "tiff", "psd")]
+    for space in (str(value) for value in said if value):
+        if space.lower() in (*_INKS, *_LAB):
+            raise NvdError(
+                f"{path} is in {space}",
+                expected="grey or RGB",
+                found=space,
+                remedy="convert it to RGB in the program that it comes from, by its profile",
+            )
+
+
+def check_dtype(path: Path, spec: oiio.ImageSpec, places: list[int]) -> None:
+    """NvdError for an EXR's whole numbers, such as ids, which are no light."""
+    formats = spec.channelformats or [spec.format]
+    if any(str(formats[n % len(formats)]) == "uint" for n in places):
+        raise NvdError(
+            f"{path} holds whole numbers, such as ids, in place of light",
+            expected="half or float channels",
+            found=", ".join(spec.channelnames[n] for n in places) + " of uint",
+            remedy="name another layer behind the file, or write them as half or float",
+        )
+
+
+def other_pages(image_input: oiio.ImageInput) -> tuple[str, ...]:
+    """What else a TIFF holds beside its first picture: pages, of which none is read."""
+    if image_input.format_name() != "tiff" or not image_input.seek_subimage(1, 0):
+        return ()
+    more = image_input.seek_subimage(2, 0)
+    image_input.seek_subimage(0, 0)
+    return ("page 2", "page 3, ...") if more else ("page 2",)
 
 
 def places(path: Path, spec: oiio.ImageSpec) -> list[int]:

@@ -36,6 +36,7 @@ class FileTags:
     timecode: int | None = None  # of an EXR or DPX that is written: SMPTE's bits
     rate: tuple[int, int] | None = None  # likewise, frames a second
     reel: str = ""  # of an EXR that is written
+    transfer: str = ""  # of a DPX, where it says that its values are no display's
 
     @property
     def meaning(self) -> tuple:
@@ -43,7 +44,8 @@ class FileTags:
         chunks = dict(self.chunks or ())
         told = [chunks.get(name) for name in (b"cICP", b"iCCP")]
         gamma = "" if b"sRGB" in chunks or any(told) else _gamma(chunks)
-        return self.primaries, self.colour_id, self.pixel_aspect, self.icc, *told, gamma
+        own = self.primaries, self.colour_id, self.pixel_aspect, self.icc, self.transfer
+        return *own, *told, gamma
 
 
 def file_tags(path: Path, spec: oiio.ImageSpec) -> FileTags:
@@ -64,7 +66,19 @@ def file_tags(path: Path, spec: oiio.ImageSpec) -> FileTags:
         icc=icc if len(icc) <= _MOST_ICC else b"",
         chunks=chunks,
         origin=(spec.full_x, spec.full_y) if path.suffix.lower() == ".exr" else (0, 0),
+        transfer=_transfer(spec),
     )
+
+
+def _transfer(spec: oiio.ImageSpec) -> str:
+    """What a DPX or Cineon says of its curve in words, where that is not a display's."""
+    if spec.getattribute("oiio:ColorSpace") == "KodakLog":  # all of Cineon, too
+        return "logarithmic"
+    return {
+        "Linear": "linear",
+        "Logarithmic": "logarithmic",
+        "Printing density": "logarithmic",
+    }.get(str(spec.getattribute("dpx:Transfer")), "")
 
 
 def _profile(chunks: tuple[tuple[bytes, bytes], ...]) -> bytes:
@@ -201,6 +215,12 @@ def cautions_about(source: str, tags: FileTags, linear: bool) -> list[str]:
     kept = "its values are used as they stand, and rendered files carry it"
     if linear:
         return _about_linear(source, tags)
+    if tags.transfer:
+        return [
+            f"{source} says that its values are {tags.transfer}: they are used as they stand, as "
+            "if a display had them, and rendered files do not say so (--input-space names the "
+            'space that they are in, such as ADX10 or "ARRI LogC3 (EI800)")'
+        ]
     if b"cICP" in chunks and tuple(chunks[b"cICP"][:2]) not in ((1, 1), (1, 13)):
         numbers = ", ".join(str(n) for n in chunks[b"cICP"])
         return [f"{source} has the colour space of cICP {numbers}: {kept} where PNG is rendered"]

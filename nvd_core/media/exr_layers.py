@@ -5,6 +5,7 @@ parts has layers in each. The picture is the root's RGBA, else the layer called 
 rgba; every other layer has to be asked for by name.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +95,7 @@ def choose_layer(path: Path | str, layers: list[Layer], wanted: str | None) -> L
     """The layer `wanted` of the file `path`, or its picture where None is; NvdError that lists all.
 
     A layer is asked for by its name, with the name of its part or without, or by the end of it
-    where that is one layer's alone; a single channel by its whole name.
+    where that is one layer's alone; a single channel likewise.
     """
     found = _named(layers, wanted) if wanted else _picture(layers)
     if len(found) == 1 and found[0].wanted():
@@ -145,6 +146,7 @@ def _named(layers: list[Layer], wanted: str) -> list[Layer]:
             [layer for layer in layers if name == fold(layer.part_name)],
             [one for layer in layers for one in _channels(layer) if name == fold(one.name)],
             [layer for layer in layers if fold(layer.title).endswith("." + name)],
+            [one for layer in layers for one in _ending(layer, "." + name, fold)],
         )
         for found in ways:
             exact = [layer for layer in found if name == fold(layer.title)]
@@ -163,6 +165,12 @@ def _channels(layer: Layer) -> list[Layer]:
         for c, n in layer.channels
         for before in sorted(befores)
     ]
+
+
+def _ending(layer: Layer, end: str, fold: Callable[[str], str]) -> list[Layer]:
+    """The channels whose whole names end so, each once."""
+    found = [one for one in _channels(layer) if fold(one.name).endswith(end)]
+    return list({one.channels: one for one in found}.values())
 
 
 def _picture(layers: list[Layer]) -> list[Layer]:

@@ -17,7 +17,14 @@ import numpy as np
 import OpenImageIO as oiio
 
 from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, premultiplied, with_alpha
-from nvd_core.media.channels import alpha_of, chosen_layer, dtype_of, places
+from nvd_core.media.channels import (
+    alpha_of,
+    check_dtype,
+    chosen_layer,
+    dtype_of,
+    other_pages,
+    places,
+)
 from nvd_core.media.colour_tags import (
     FileTags,
     file_tags,
@@ -72,7 +79,7 @@ class Stored:
     """`none`, `straight` or `premultiplied`; integers are never premultiplied"""
     tags: FileTags
     others: tuple[str, ...] = ()
-    """titles of the layers that were not taken"""
+    """titles of the layers, or pages, that were not taken"""
     window: Window | None = None
     """where the file's pixels lie, if not just in its display window"""
     display: tuple[int, int] = (0, 0)
@@ -108,12 +115,16 @@ def read_stored(path: Path | str, layer: str | None = None, whole: bool = False)
             spec = image_input.spec()
             _check_size(path, spec)
             channels = chosen.wanted() if chosen else places(path, spec)
+            if chosen:
+                check_dtype(path, spec, channels)
             kind = alpha_of(path, spec, channels, chosen)
             first, last = min(channels), max(channels) + 1
             dtype = dtype_of(spec, channels)
             pixels = image_input.read_image(spec_part(chosen), 0, first, last, dtype)
             if pixels is None:
                 raise _undecodable(path, image_input.geterror())
+            others = tuple(other.title or "root" for other in layers if other != chosen)
+            others = others if chosen else other_pages(image_input)
         finally:
             image_input.close()
         pixels = pixels.reshape(spec.height, spec.width, last - first)
@@ -126,7 +137,6 @@ def read_stored(path: Path | str, layer: str | None = None, whole: bool = False)
         turned = _orientation(path, spec)
         if turned != UPRIGHT:
             pixels, tags = upright(pixels, turned), _turned_tags(tags, turned)
-        others = tuple(other.title or "root" for other in layers if other != chosen)
         size = (spec.full_width, spec.full_height)
         return Stored(np.ascontiguousarray(pixels), kind, tags, others, window_of(spec), size)
 
@@ -212,20 +222,29 @@ def write_image(
     as_stored: bool = False,
     window: tuple[Window, tuple[int, int]] | None = None,
     bits: int | None = None,
+    associated: bool = False,
 ) -> None:
     """Write `array` [H, W, C] or [H, W] in the format of the suffix, beside and renamed into place.
 
     .png and .dpx take uint8 and uint16, .exr float16 and float32, .tif any of these, .jpg uint8 of
     1 or 3 channels; anything else is a ValueError. Of uint16 a .dpx keeps so many `bits`. Alpha
     comes in straight: EXR stores it premultiplied, PNG and TIFF as it is; `as_stored` leaves the
-    values alone. `compression` is OpenImageIO's ("zip", "pxr24", "jpeg:90"). What is `durable`
-    survives a power cut. The file says what `tags` say, as far as its format can. An EXR's pixels
-    may lie in a `window` of a display of a width and height.
+    values alone, and a TIFF says that its alpha is `associated`. `compression` is OpenImageIO's
+    ("zip", "pxr24", "jpeg:90"). What is `durable` survives a power cut. The file says what `tags`
+    say, as far as its format can. An EXR's pixels may lie in a `window` of a display of a width and
+    height.
     NvdError where the disk refuses.
     """
     with written_beside(Path(path), durable) as temporary:
         encode_image(
-            temporary, array, compression, tags=tags, as_stored=as_stored, window=window, bits=bits
+            temporary,
+            array,
+            compression,
+            tags=tags,
+            as_stored=as_stored,
+            window=window,
+            bits=bits,
+            associated=associated,
         )
 
 
@@ -238,6 +257,7 @@ def encode_image(
     as_stored: bool = False,
     window: tuple[Window, tuple[int, int]] | None = None,
     bits: int | None = None,
+    associated: bool = False,
 ) -> None:
     """Write what `write_image` writes straight to `path`, the temporary one of `written_beside`.
 
@@ -254,13 +274,13 @@ def encode_image(
     spec = oiio.ImageSpec(width, height, channels, _NUMPY_TO_OIIO[array.dtype.name])
     if bits:
         spec.attribute("oiio:BitsPerSample", bits)
-        array = _rounded(array, bits)
+        array = rounded(array, bits)
     spec.channelnames = {1: ("Y",), 2: ("Y", "A"), 3: ("R", "G", "B")}.get(channels, tuple("RGBA"))
     if channels in (2, 4):
         spec.alpha_channel = channels - 1
         if suffix == ".exr":
             array = array if as_stored else premultiplied(array)
-        else:
+        elif not associated:
             # Without this OpenImageIO takes the pixels for premultiplied and divides them.
             spec.attribute("oiio:UnassociatedAlpha", 1)
     if compression:
@@ -277,7 +297,7 @@ def encode_image(
         put_into_png(path, tags)
 
 
-def _rounded(array: np.ndarray, bits: int) -> np.ndarray:
+def rounded(array: np.ndarray, bits: int) -> np.ndarray:
     """uint16 whose upper `bits` are the nearest ones, as OpenImageIO cuts off the others."""
     most = 2**bits - 1
     nearest = (array.astype(np.uint32) * most + 32767) // 65535
@@ -340,6 +360,13 @@ def _reading(path: Path | str) -> AbstractContextManager[None]:
 
 def _undecodable(path: Path | str, reason: str) -> NvdError:
     lines = (reason or "").strip().splitlines()
+    if "ubsampled" in reason:
+        return NvdError(
+            f"{path} has channels of fewer pixels than others (luminance and chroma)",
+            expected="R, G, B, each of every pixel",
+            found=lines[0],
+            remedy="write it as RGB in the program that it comes from",
+        )
     return NvdError(
         f"cannot read the image {path}",
         found=lines[0] if lines else "no image in it",

@@ -2,7 +2,7 @@
 
 import struct
 from bisect import bisect_right
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import pairwise
@@ -56,6 +56,9 @@ NOTHING_ELSE = {
     "use_absolute_path": "0",
 }
 """what FFmpeg is told, so that a movie opens no other file"""
+_USUAL_RATES = [Fraction(n) for n in (24, 25, 30, 48, 50, 60, *range(1, 121))]
+_USUAL_RATES += [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)]
+_TOO_FAST = 1.5  # times as many pictures a second as even the shortest one allows
 _SAME_TIME = 0.0025
 """seconds by which frames of a constant rate may be off"""
 _PROGRESSIVE = (0, 1)  # unknown, progressive
@@ -99,11 +102,10 @@ class Movie:
             with self._opened() as (container, stream):
                 self.metadata = _metadata(container)
                 self.sounds = sum(s.codec_context is not None for s in container.streams.audio)
-                rates = stream.average_rate, stream.guessed_rate, Fraction(24)
+                rates = stream.average_rate, stream.guessed_rate, stream.base_rate
                 self._base = stream.time_base or Fraction(0)
                 self._seconds = float(self._base)
-            fitting = (r for r in rates if r and rate_fits(r.numerator, r.denominator))
-            self.rate = next(fitting)
+            self.rate = self._rate_of(rates)
         self.height = self.width = 0  # of the first frame, known once it is decoded
         self.picture, self.cautions = self._described()
         first = next(self.read(0, 1))
@@ -139,6 +141,26 @@ class Movie:
                 raise self._undecodable(expected, f"another size, {size}")
             yield picture
             expected += 1
+
+    def _rate_of(self, said: Sequence[Fraction | None]) -> Fraction:
+        """The first rate of those that the file says which its pictures' times do not gainsay.
+
+        DV, and what browsers record, name the unit of their times: 60 000 or 1000 a second.
+        """
+        shortest, most = self.shortest, float("inf")
+        if shortest:
+            most = _TOO_FAST / shortest
+        for rate in said:
+            if rate and rate_fits(rate.numerator, rate.denominator) and rate <= most:
+                return rate
+        return self._measured_rate() if shortest else Fraction(24)
+
+    def _measured_rate(self) -> Fraction:
+        """Pictures a second from the first to the last, by a usual name where one is as close."""
+        steps, seconds = self.frames - 1, (self._times[-1] - self._times[0]) * self._base
+        close = [r for r in _USUAL_RATES if abs(steps / r - seconds) <= 2 * self._base]
+        best = min(close, key=lambda rate: abs(steps / rate - seconds), default=None)
+        return best or (steps / seconds).limit_denominator(1001)
 
     @property
     def _lengths(self) -> list[float]:

@@ -31,6 +31,7 @@ MISSING = ("error", "hold", "skip")
 
 # The EXR's layer behind its name; `C:` alone is a drive
 _LAYER = re.compile(r"(?P<path>.+\.exr):(?P<layer>[^:/\\]+)", re.IGNORECASE | re.DOTALL)
+_MARKS = re.compile(r"##|@@")
 _FOLDER_LAYER = re.compile(r"(?P<path>.{2,}):(?P<layer>[^:/\\]+)", re.DOTALL)
 
 
@@ -57,8 +58,15 @@ def _has_files(pattern: Path) -> bool:
 
 
 def is_movie(path: Path | str) -> bool:
-    """Whether the suffix of `path` is that of a movie file."""
-    return Path(path).suffix.lower() in MOVIE_SUFFIXES
+    """Whether the suffix of `path` is that of a movie file.
+
+    Not so where stills may have it, too, and the name has a place for a number: `m.%04d.gif`.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix in MOVIE_SUFFIXES and suffix in IMAGE_SUFFIXES and has_place(path.name):
+        return there(path.is_file) or not (is_explicit(path.name) or _MARKS.search(path.name))
+    return suffix in MOVIE_SUFFIXES
 
 
 def is_pattern(text: Path | str) -> bool:

@@ -97,7 +97,8 @@ def open_writer(
     their linear values are (RGBA of a picture without alpha is straight). Integers are always
     display-encoded; `encoding` says what floating-point frames are, "display" or "linear". Frames
     are converted with the sRGB curve, and Rec.709 is made of linear primaries, where the file
-    holds the other. EXR holds premultiplied alpha, all others straight.
+    holds the other. EXR holds premultiplied alpha, as does floating-point TIFF of a premultiplied
+    picture; all others hold straight alpha.
     NvdError for any other `out`, and for values that would lose their meaning.
     """
     out = Path(out)
@@ -164,7 +165,10 @@ class _ImageWriter(FrameWriter):
             self._dtype = np.dtype(np.float32)
         else:
             self._dtype = np.dtype(np.uint8 if bit_depth == 8 or jpeg else np.uint16)
-        self._kind = NONE if jpeg or dpx else PREMULTIPLIED if self._suffix == ".exr" else STRAIGHT
+        # A TIFF of a premultiplied clip stays so: dividing would lose the light where alpha is 0
+        self._associated = deep and picture.alpha == PREMULTIPLIED
+        whole = self._suffix == ".exr" or self._associated
+        self._kind = NONE if jpeg or dpx else PREMULTIPLIED if whole else STRAIGHT
         self._tags = replace(
             image_tags(pattern, self._dtype, encoding, picture, tags),
             rate=timing.rate,
@@ -188,6 +192,7 @@ class _ImageWriter(FrameWriter):
             as_stored=True,
             window=window,
             bits=self._bits,
+            associated=self._associated,
         )
 
 

@@ -59,6 +59,8 @@ def _place(cut: Cut, number: Sequence[int]) -> str:
     if cut.even:
         first, last = (number[t] for t in cut.even)
         what = f"frames {first}-{last} are" if first < last else f"frame {first} is"
+        if cut.kind == "dissolve":
+            return f"a dissolve between two shots ({what} mixed of both)"
         return f"a fade between two shots ({what} of one colour)"
     return f"a cut between {number[cut.frame - 1]} and {number[cut.frame]}"
 
@@ -97,6 +99,16 @@ def _command(
         words += ["--rate", "/".join(map(str, job.rate)) if job.rate[1] > 1 else f"{job.rate[0]}"]
     if job.count_at:
         words += ["--count-at", "/".join(map(str, job.count_at))]
+    if job.plate_height:
+        words += ["--plate-height", f"{job.plate_height}"]
+    for option, value in (
+        ("--garbage", job.garbage),
+        ("--input-space", job.input_space),
+        ("--ocio", job.ocio),
+        ("--hdr-white", job.hdr_white and f"{job.hdr_white:g}"),
+        ("--device", None if job.device == "auto" else job.device),
+    ):
+        words += [option, value] if value else []
     words += ["--deinterlace"] * job.deinterlace
     words += ["--seed", f"{job.seed}"] if job.seed else []
     words += _settings(settings, folder)

@@ -7,7 +7,7 @@ swung faster than can be followed, and of a flash; but a cut is one pair of fram
 are alike, and behind a flash the shot goes on. Where several pairs in a row are unlike, the colours
 decide: they change at once at a cut, and little by little while the camera turns.
 
-A dissolve is not found: every pair of its frames is alike.
+Of a dissolve every pair of frames is alike: those are found as mixtures (see `dissolves`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +20,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from nvd_core.priors.dissolves import find_mixed
 from nvd_core.priors.flow_size import pixel_grid
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 
@@ -53,9 +54,9 @@ class Cut:
 
     frame: int
     """the first frame of the new shot"""
-    kind: Literal["cut", "fade"] = "cut"
+    kind: Literal["cut", "fade", "dissolve"] = "cut"
     even: tuple[int, int] | None = None
-    """of a fade: first and last of the frames without a picture"""
+    """first and last of the frames of neither shot: without a picture, or mixed of both"""
 
 
 class Seen:
@@ -110,7 +111,20 @@ def _cuts(seen: Sequence[Seen], pairs: Sequence[_Pair]) -> list[Cut]:
         cut = _cut(seen, pairs, first, last)
         if cut is not None:
             found.append(Cut(cut + 1))
+    found += _dissolves(seen, found)
     return sorted(found, key=lambda cut: cut.frame)
+
+
+def _dissolves(seen: Sequence[Seen], found: Sequence[Cut]) -> list[Cut]:
+    """Those that are none of the cuts and fades that were found."""
+    dissolves = []
+    for first, last in find_mixed([frame.luma for frame in seen]):
+        one, other = seen[first - 1], seen[last + 1]
+        known = any(first - FADING <= cut.frame <= last + FADING for cut in found)
+        if known or one.even or other.even or _compared(one, other).alike >= ALIKE:
+            continue
+        dissolves.append(Cut((first + last) // 2 + 1, "dissolve", (first, last)))
+    return dissolves
 
 
 def _cut(seen: Sequence[Seen], pairs: Sequence[_Pair], first: int, last: int) -> int | None:

@@ -17,7 +17,7 @@ from nvd_core.media.clip import ClipInfo, open_source, resized
 from nvd_core.media.images import to_integers
 from nvd_core.media.movies import Movie
 from nvd_core.media.sequences import ImageSequence, file_number, find_frames, is_movie
-from nvd_core.priors.mask_labels import LabelImages, checked_without_id, mask_name
+from nvd_core.priors.mask_labels import LabelImages, checked_without_id, has_ids, mask_name
 from nvd_core.priors.mask_numbers import matched
 from nvd_core.priors.mask_rcnn import wanted_class
 from nvd_core.runtime.errors import NvdError
@@ -245,9 +245,10 @@ def _load(name: str, text: Path | str, info: ClipInfo, frame: int | None) -> Mas
     opened = open_source(asked.path, missing="skip")
     _check_shape(name, opened, info)
     source: Movie | ImageSequence | LabelImages = opened
+    about: tuple[str, ...] = ()
     if asked.id is None:
-        checked_without_id(name, opened)
-    elif isinstance(opened, Movie):
+        about = checked_without_id(name, opened)
+    elif not has_ids(opened):
         raise NvdError(
             f"the mask of {name} is a movie, which has no ids",
             found=str(text),
@@ -256,12 +257,12 @@ def _load(name: str, text: Path | str, info: ClipInfo, frame: int | None) -> Mas
     else:
         source = LabelImages(name, opened, asked.id)
     if isinstance(opened, ImageSequence) and opened.frames == 1:
-        said: tuple[str, ...] = ()
+        said = about
         if frame is None:
             file = opened.files[0]
             frame = _frame_of_single(name, file, info, there(Path(asked.path).is_file))
             if frame is None:
-                frame, said = 0, _taken_as_first(name, opened.files[0])
+                frame, said = 0, (*about, *_taken_as_first(name, opened.files[0]))
         if not 0 <= frame < info.frames:
             raise NvdError(
                 f"the mask of {name} is said to be of a frame that the clip has not",
@@ -273,7 +274,8 @@ def _load(name: str, text: Path | str, info: ClipInfo, frame: int | None) -> Mas
             name, source, info, {frame: 0}, single=True, inverted=asked.inverted, cautions=said
         )
     frames, cautions = matched(name, str(asked.path), opened, info)
-    return MaskSource(name, source, info, frames, inverted=asked.inverted, cautions=cautions)
+    said = (*about, *cautions)
+    return MaskSource(name, source, info, frames, inverted=asked.inverted, cautions=said)
 
 
 def _taken_as_first(name: str, path: Path) -> tuple[str, ...]:
