@@ -170,7 +170,10 @@ class Trial:
     def back_and_forth(self) -> Generator[float, None, None]:
         """All the way back, and all the way forth: what was last has to be there again."""
         for name in ("redo", "undo", "redo"):
-            for number in range(300):
+            end = len(self.states) - 1 if name == "redo" else 0
+            for number in range(1000):
+                if self.at == end:
+                    break
                 faults = len(self.faults)
                 try:
                     yield from getattr(self, name)()

@@ -1,9 +1,8 @@
 """The steps of five_ways.py, in the Blender with a window that it starts.
 
-Every picture is looked at twice: as Blender renders it to a file, and as it stands on the screen,
-one pixel of it on one pixel of the screen, in the Sequencer's preview. There it is held against a
-plain strip of the frames that `nvd render` writes, so that what Blender itself does to a strip on
-its way to the screen is in both.
+Every picture is looked at twice: as Blender renders it to a file, and as it stands on the screen in
+the Sequencer's preview, enlarged. There it is held against a plain strip of the frames that `nvd
+render` writes, so that what Blender itself does to a strip on its way to the screen is in both.
 """
 
 import json
@@ -22,6 +21,7 @@ from tour.steps import Tour
 START, TRIMMED = 11, 2  # where the strip begins on the timeline, and frames cut off before
 STROKES = ((0.35, 0.40), (0.5, 0.62), (0.65, 0.45)), ((0.3, 0.3), (0.45, 0.55), (0.7, 0.6))
 COLOURS = (0.02, 0.75, 0.05), (0.8, 0.1, 0.6)
+ENLARGED = 2.0  # pixels of the screen for one: then Blender shows squares
 BEST = 99.0  # dB that are written for pictures without a difference
 
 
@@ -175,8 +175,7 @@ class Ways(Tour):
                 screen = yield from self.on_the_screen()
                 self.module("preview").stop()
             elif way == "compositor":
-                self.entry.scene.frame_set(frame + 1)
-                picture, is_managed = self.rendered(self.entry.scene), True
+                picture, is_managed = self.of_compositor(frame), True
             else:
                 picture, is_managed = self.rendered(self.scene), view == "Standard"
                 screen = yield from self.on_the_screen()
@@ -213,6 +212,15 @@ class Ways(Tour):
         picture = self.module("preview").running().render(self.entry).read()
         return np.round(np.clip(picture, 0, 1) * 255) / 255
 
+    def of_compositor(self, frame: int) -> np.ndarray:
+        """The shot's own scene, in the window: rendered by name it takes the frame of that one."""
+        window = bpy.context.window_manager.windows[0]
+        window.scene = self.entry.scene
+        self.entry.scene.frame_set(frame + 1)
+        picture = self.rendered(self.entry.scene)
+        window.scene = self.scene
+        return picture
+
     def rendered(self, scene) -> np.ndarray:
         path = self.work / "rendered.png"
         path.unlink(missing_ok=True)
@@ -223,18 +231,19 @@ class Ways(Tour):
         return self.read(path)
 
     def on_the_screen(self) -> Generator[float, None, np.ndarray]:
-        """The frame in the Sequencer's preview, pixel by pixel, as far as that is large enough."""
+        """The frame in the Sequencer's preview, twice as large, as far as it is in sight."""
         area = self.sequencer
         with self.at(area, "PREVIEW"):
             bpy.ops.sequencer.view_all_preview()
-            bpy.ops.sequencer.view_zoom_ratio(ratio=1.0)
+            bpy.ops.sequencer.view_zoom_ratio(ratio=ENLARGED)
         area.tag_redraw()
         yield 2.0
         region = self.region(area, "PREVIEW")
         left, top, width, height = self.box(region)
         x, y = region.view2d.view_to_region(-self.size[0] / 2, self.size[1] / 2, clip=False)
         x, y = max(x, 0), max(region.height - y, 0)
-        box = left + x, top + y, min(self.size[0], width - x), min(self.size[1], height - y)
+        wide, high = (side * ENLARGED for side in self.size)
+        box = left + x, top + y, min(wide, width - x), min(high, height - y)
         return self.screen.pixels(tuple(map(round, box))) / 255
 
     def keep(self, name: str, picture: np.ndarray) -> None:
