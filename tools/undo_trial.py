@@ -16,10 +16,13 @@ where a state was not the right one, a step failed, or Blender ended before.
 
 import argparse
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from build_extension import build
@@ -57,24 +60,35 @@ def main() -> int:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        try:
-            output, _ = process.communicate(timeout=given.limit)
-        except subprocess.TimeoutExpired:
-            subprocess.run(["pkill", "-9", "-s", str(process.pid)])
-            output, _ = process.communicate()
-        except KeyboardInterrupt:  # Blender is in a session of its own, and would go on
-            subprocess.run(["pkill", "-9", "-s", str(process.pid)])
-            raise
-    said = [line.removeprefix("UNDO ") for line in output.splitlines() if line.startswith("UNDO ")]
+        output = follow(process, given.limit)
+    said = [line.removeprefix("UNDO ") for line in output if line.startswith("UNDO ")]
     if not said:
-        print(output[-6000:])
+        print("\n".join(output[-80:]))
         print(f"Blender ended with {process.returncode} before it was done")
         return 1
-    for line in output.splitlines():
-        if "Traceback" in line or line.startswith(("step ", "TRACE ")):
-            print(line)
     print(said[-1])
     return int(bool(json.loads(said[-1])["faults"]))
+
+
+def follow(process: subprocess.Popen, limit: float) -> list[str]:
+    """The lines that Blender writes until it ends, or `limit` seconds have gone; what is told of
+    steps is printed as it comes. Blender is in a session of its own: it ends with this program.
+    """
+    timer = threading.Timer(limit, os.killpg, (process.pid, signal.SIGKILL))
+    timer.start()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(line.rstrip("\n"))
+            if "Traceback" in line or line.startswith(("step ", "TRACE ")):
+                print(lines[-1], flush=True)
+        process.wait()
+    finally:
+        timer.cancel()
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    return lines
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@ Blender takes back strokes, and changes of its data. Where a step changes what a
 file, whether it is packed) Blender drops the pixels and reads the image's file again, so that paint
 which is not in that file would be lost. So nothing of the extension changes the pixels of an edit:
 `put_in_place` puts another image there, which Blender can undo, and around each undo and redo the
-images whose kind of storage has ever changed keep the pixels that they have. Only strokes, and the
-undoing of strokes, change what is painted.
+images whose kind of storage has ever changed keep the pixels that they have, also those that one
+step takes away and another brings back. Only strokes, and the undoing of strokes, change what is
+painted.
 
 Blender's steps of strokes find their image by its name. A stroke notes only what it touches, and
 takes the rest of what was before from the stroke before it, if that was on an image of this name.
@@ -26,6 +27,9 @@ from bpy.app.handlers import persistent
 from .handlers import register_handlers_factory
 from .pixels import read_raw, write_raw
 
+MOST_GONE = 1 << 29
+"""bytes that are kept of images that are gone; after that the oldest are read from their files"""
+
 
 class _Steps:
     """What is kept from before an undo or redo until after it."""
@@ -33,6 +37,7 @@ class _Steps:
     def __init__(self):
         self.watched: set[int] = set()  # session_uid of images whose storage has changed
         self.contents: dict[int, bytes | np.ndarray] = {}  # theirs, while a step is under way
+        self.gone: dict[int, bytes | np.ndarray] = {}  # of those that a step has taken away
         self.under_way = False
         self.names: dict[str, int] = {}  # that an image has had in this file: its session_uid
 
@@ -122,10 +127,20 @@ def _before(_scene) -> None:
 
 @persistent
 def _after(_scene) -> None:
-    """Give them back to the images that have come out of the step with others."""
+    """Give them back to the images that have come out of the step with others.
+
+    An image that another step brings back has what it had when it was taken away: Blender would
+    read its file, which may have been saved since.
+    """
     _steps.under_way = False
+    there = {image.session_uid for image in bpy.data.images}
+    back = {uid: _steps.gone.pop(uid) for uid in there & _steps.gone.keys()}
+    _steps.gone |= {uid: kept for uid, kept in _steps.contents.items() if uid not in there}
+    while sum(map(_size, _steps.gone.values())) > MOST_GONE:
+        _steps.gone.pop(next(iter(_steps.gone)))
     for image in bpy.data.images:
-        content = _steps.contents.get(image.session_uid)
+        uid = image.session_uid
+        content = _steps.contents.get(uid, back.get(uid))
         # dirty: Blender has kept the pixels, or drawn strokes
         if content is None or image.is_dirty:
             continue
@@ -146,6 +161,10 @@ def _content(image: bpy.types.Image) -> bytes | np.ndarray | None:
     return image.packed_file.data if image.packed_file else _file(image)
 
 
+def _size(content: bytes | np.ndarray) -> int:
+    return content.nbytes if isinstance(content, np.ndarray) else len(content)
+
+
 def _file(image: bpy.types.Image) -> bytes | None:
     with suppress(OSError):
         return Path(bpy.path.abspath(image.filepath)).read_bytes()
@@ -156,6 +175,7 @@ def _file(image: bpy.types.Image) -> bytes | None:
 def _forget_names(*_) -> None:
     """Another file: nothing of before can be undone."""
     _steps.names.clear()
+    _steps.gone.clear()
 
 
 _HANDLERS = (

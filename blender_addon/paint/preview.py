@@ -39,6 +39,7 @@ from . import inset
 from . import preview_shader as shader
 from .preview_cache import MapCache
 from .stack_sheet import StackSheets
+from .view_transform import ShownView
 
 MEMORY = 1 << 30  # bytes of maps kept
 
@@ -183,6 +184,7 @@ class _Live:
         self.frame = -1  # of the shot, at the playhead
         self.message = ""
         self.handles: list = []
+        self.view = ShownView()  # the Sequencer's
 
     def entry(self) -> NVD_PG_shot | None:
         return next((entry for entry in all_shots() if self.id and entry.id == self.id), None)
@@ -225,6 +227,7 @@ def stop() -> None:
     if _live.preview is not None:
         _live.preview.close()
     _live.preview, _live.message = None, ""
+    _live.view.forget()
     shader.forget_shaders()
     redraw()
 
@@ -337,7 +340,8 @@ def _draw(where: str) -> None:
     if not 0 <= _live.frame < _live.preview.shot.frames:
         return
     width, height = scene.render.resolution_x, scene.render.resolution_y
-    shader.draw(picture, (-width / 2, -height / 2), width, height, compat.SEQUENCER_POWER)
+    corner, cube = (-width / 2, -height / 2), _live.view.cube(scene)
+    shader.draw(picture, corner, width, height, compat.SEQUENCER_POWER, cube)
 
 
 def register():

@@ -139,16 +139,37 @@ void main()
 }
 """
 
-# To a region of the window, which takes light and not display values. Enlarged pixels stay squares,
-# as the Sequencer shows its own.
+# To a region of the window, which takes light and not display values. Pixels as large as the
+# screen's, and enlarged ones, stay squares, as the Sequencer shows its own. The cube is that of
+# view_transform.py, its layers of blue one above the other.
 _SCREEN = """
+vec3 in_cube(vec3 colour)
+{
+  int side = textureSize(cube, 0).x;
+  vec3 at = colour * float(side - 1);
+  ivec3 low = min(ivec3(at), ivec3(side - 2));
+  vec3 part = at - vec3(low);
+  vec3 sum = vec3(0.0);
+  for (int corner = 0; corner < 8; corner++) {
+    ivec3 up = ivec3(corner & 1, (corner >> 1) & 1, corner >> 2);
+    vec3 near = mix(1.0 - part, part, vec3(up));
+    ivec3 place = low + up;
+    vec3 shown = texelFetch(cube, ivec2(place.r, place.g + side * place.b), 0).rgb;
+    sum += near.r * near.g * near.b * shown;
+  }
+  return sum;
+}
+
 void main()
 {
   vec2 size = vec2(textureSize(picture, 0));
   vec2 texels = fwidth(at * size);
-  bool enlarged = max(texels.x, texels.y) < 1.0;
+  bool squares = max(texels.x, texels.y) < 1.001;
   vec3 nearest = texelFetch(picture, ivec2(min(at * size, size - 1.0)), 0).rgb;
-  vec3 colour = clamp(enlarged ? nearest : texture(picture, at).rgb, 0.0, 1.0);
+  vec3 colour = clamp(squares ? nearest : texture(picture, at).rgb, 0.0, 1.0);
+  if (has_cube != 0) {
+    colour = in_cube(colour);
+  }
   result = vec4(is_power != 0 ? pow(colour, vec3(2.2)) : decode(colour), 1.0);
 }
 """
@@ -274,11 +295,19 @@ def _hand(shader: gpu.types.GPUShader, frame: Frame) -> None:
     shader.uniform_int("is_premultiplied", int(frame.alpha == "premultiplied"))
 
 
-def draw(picture: Picture, corner, width: float, height: float, power: bool) -> None:
+def draw(
+    picture: Picture,
+    corner,
+    width: float,
+    height: float,
+    power: bool,
+    cube: gpu.types.GPUTexture | None = None,
+) -> None:
     """Draw `picture` into the region that Blender is drawing; `corner` is the lower left one.
 
     power: whether the light goes to the screen by a power of 2.2, as in the Image Editor, and not
-    by sRGB's curve.
+    by sRGB's curve. cube: the texture of a view transform (`cube_texture`); None shows the colours
+    as they are.
     """
     shader = shaders()["screen"]
     shader.bind()
@@ -287,7 +316,10 @@ def draw(picture: Picture, corner, width: float, height: float, power: bool) -> 
     shader.uniform_float("corner", corner)
     shader.uniform_float("extent", (width, height))
     shader.uniform_int("is_power", int(power))
+    shader.uniform_int("has_cube", int(cube is not None))
     shader.uniform_sampler("picture", picture.texture)
+    # Where no cube is wanted the shader still wants a texture
+    shader.uniform_sampler("cube", picture.texture if cube is None else cube)
     _square(shader).draw(shader)
     gpu.shader.unbind()
 
@@ -299,6 +331,12 @@ def from_numpy(pixels: np.ndarray) -> gpu.types.GPUTexture:
     data[..., :channels] = pixels[::-1]
     buffer = gpu.types.Buffer("FLOAT", data.size, data.ravel())
     return gpu.types.GPUTexture((width, height), format="RGBA32F", data=buffer)
+
+
+def cube_texture(cube: np.ndarray) -> gpu.types.GPUTexture:
+    """The texture of a cube of colours, [side, side, side, 3] by blue, green and red."""
+    side = len(cube)
+    return from_numpy(cube.reshape(side * side, side, 3)[::-1])  # green and blue grow upwards
 
 
 def from_image(image: bpy.types.Image) -> gpu.types.GPUTexture:
@@ -356,8 +394,8 @@ def shaders() -> dict[str, gpu.types.GPUShader]:
             ),
             screen=compiled(
                 _DECODE + _SCREEN,
-                ("picture",),
-                {"is_power": "INT", **rectangle},
+                ("picture", "cube"),
+                {"is_power": "INT", "has_cube": "INT", **rectangle},
                 _SCREEN_VERTEX,
                 inner,
             ),

@@ -225,8 +225,8 @@ def save_image(image: bpy.types.Image, entry: NVD_PG_shot) -> Path:
             f"{path} could not be written ({error})".replace("\n", " "),
             "make room, or see to the folder's permissions, and save again; the paint is kept",
         ) from error
+    watch(image)  # from now on its file is not what earlier steps have
     if packed:
-        watch(image)
         image.unpack(method="REMOVE")
     image.reload()
     file_stamps.note(image)

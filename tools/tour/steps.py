@@ -78,25 +78,14 @@ class Tour:
 
     def arrange(self) -> Generator[float, None, None]:
         """The Sequencer on the left with the clip as a strip, an Image Editor on the right."""
-        for kind in ("OUTLINER", "PROPERTIES", "DOPESHEET_EDITOR", "TIMELINE"):
-            for area in [area for area in self.areas if area.type == kind]:
-                with self.at(area):
-                    bpy.ops.screen.area_close()
-                yield 0.3
-        with self.at(self.areas[0]):
-            bpy.ops.screen.area_split(direction="VERTICAL", factor=0.56)
-        yield 0.5
-        left, right = sorted(self.areas, key=lambda area: area.x)
-        left.type, right.type = "SEQUENCE_EDITOR", "IMAGE_EDITOR"
-        left.spaces.active.view_type = "SEQUENCER_PREVIEW"
-        left.spaces.active.preview_overlay.show_metadata = False
-        yield 0.5
+        yield from self.two_editors(0.56)
         scene = bpy.context.scene
         bpy.context.workspace.sequencer_scene = scene
         scene.render.resolution_x, scene.render.resolution_y, scene.render.fps = 384, 216, 24
         scene.frame_start, scene.frame_end = 1, 48
         scene.view_settings.view_transform = "Standard"
         files = sorted(path.name for path in (self.work / "clip").iterdir())
+        left = self.sequencer
         with self.at(left):
             bpy.ops.sequencer.image_strip_add(
                 directory=f"{self.work / 'clip'}/",
@@ -107,16 +96,32 @@ class Tour:
             )
         scene.frame_set(FRAME)
         bpy.ops.wm.save_as_mainfile(filepath=str(self.work / "shot.blend"))
-        for area in (left, right):
+        for area in (left, self.images):
             area.spaces.active.show_region_ui = True
         yield 1.0
-        for area in (left, right):
+        for area in (left, self.images):
             self.region(area, "UI").active_panel_category = "Layers"
         with self.at(left):
             bpy.ops.sequencer.view_all()
         with self.at(left, "PREVIEW"):
             bpy.ops.sequencer.view_all_preview()
         yield 1.0
+
+    def two_editors(self, left_share: float) -> Generator[float, None, None]:
+        """Nothing but the Sequencer with its preview, and an Image Editor on its right."""
+        for kind in ("OUTLINER", "PROPERTIES", "DOPESHEET_EDITOR", "TIMELINE"):
+            for area in [area for area in self.areas if area.type == kind]:
+                with self.at(area):
+                    bpy.ops.screen.area_close()
+                yield 0.3
+        with self.at(self.areas[0]):
+            bpy.ops.screen.area_split(direction="VERTICAL", factor=left_share)
+        yield 0.5
+        left, right = sorted(self.areas, key=lambda area: area.x)
+        left.type, right.type = "SEQUENCE_EDITOR", "IMAGE_EDITOR"
+        left.spaces.active.view_type = "SEQUENCER_PREVIEW"
+        left.spaces.active.preview_overlay.show_metadata = False
+        yield 0.5
 
     def decompose(self) -> Generator[float, None, None]:
         settings = bpy.context.scene.nvd_decompose
@@ -456,9 +461,11 @@ class Tour:
         return bpy.context.temp_override(window=window, area=area, region=self.region(area, kind))
 
 
-def main() -> None:
+def main(kind: type[Tour] = Tour) -> None:
+    """Let Blender's timer walk, with what is behind `--`, and end Blender after it."""
     bpy.context.preferences.view.show_splash = False
-    tour = Tour(Path(sys.argv[sys.argv.index("--") + 1]))
+    work, *words = sys.argv[sys.argv.index("--") + 1 :]
+    tour = kind(Path(work), *words)
     steps = tour.walk()
 
     def step() -> float | None:
@@ -476,4 +483,5 @@ def main() -> None:
     bpy.app.timers.register(step, first_interval=2.0, persistent=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -41,9 +41,7 @@ class Trial:
                 self.done[f"{name}, refused"] += 1
                 print(f"step {number} {name}: {str(error).strip()[:160]}", flush=True)
             self.done[name] += 1
-            if self.trace:
-                wrong = f"  WRONG {self.faults[-1]}" if len(self.faults) > faults else ""
-                print(f"TRACE {number} {name}: {self.told()}{wrong}", flush=True)
+            self.tell(f"{number} {name}", faults)
             yield 0.02
         yield from self.back_and_forth()
         self.save()
@@ -172,13 +170,24 @@ class Trial:
     def back_and_forth(self) -> Generator[float, None, None]:
         """All the way back, and all the way forth: what was last has to be there again."""
         for name in ("redo", "undo", "redo"):
-            for _ in range(300):
+            end = len(self.states) - 1 if name == "redo" else 0
+            for number in range(1000):
+                if self.at == end:
+                    break
+                faults = len(self.faults)
                 try:
                     yield from getattr(self, name)()
                 except RuntimeError:  # there is no more
                     break
+                self.tell(f"all the way, {number} {name}", faults)
         if self.state() != self.states[-1]:
             self.faults.append(f"redone to the end: {self.differs(self.states[-1], self.state())}")
+
+    def tell(self, step: str, faults: int) -> None:
+        """What the step has left, and whether it is wrong: `faults` there were before it."""
+        if self.trace:
+            wrong = f"  WRONG {self.faults[-1]}" if len(self.faults) > faults else ""
+            print(f"TRACE {step}: {self.told()}{wrong}", flush=True)
 
     # What holds after each
 
