@@ -6,8 +6,8 @@
     sheet.adjust(mask, opacity, "normal", hue=20)
     sheet.texture                                  # display-encoded and not clamped, alpha 1
 
-The formulas are the engine's (docs/reference/decomposition-folder.md). A pass takes three textures at most. What
-shrinks is averaged over several points a texel. Only to be used where Blender draws.
+The formulas are the engine's (docs/reference/decomposition-folder.md). A pass takes three textures
+at most. What shrinks is averaged over several points a texel. Only to be used where Blender draws.
 """
 
 from dataclasses import dataclass
