@@ -19,7 +19,7 @@ def rows(trained) -> list[dict]:
         window.ensure()
     except window.NoWindow as error:
         pytest.skip(str(error))
-    return table(five_ways(trained().folder, frames=(0.0, 0.5)))
+    return table(five_ways(trained().folder, frames=(0.5,)))
 
 
 @pytest.mark.parametrize("view", VIEWS)

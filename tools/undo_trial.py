@@ -8,10 +8,11 @@ Learned and Bring Back Paint, painting on a frame and To Layers, shots opened, r
 duplicated, and undo and redo between them. After every undo and redo the shots and the pixels of
 all edits have to be what they were at that step. At the end everything is undone, and redone, and
 saved, and the files have to hold what Blender showed. With --order the steps are the named ones, on
-the first layer, and each is printed with the edits it leaves (--trace prints them for random steps
-too): the number of a picture, in the order of their first showing, and whether the image is dirty
-(d) and packed (p). The last line is JSON; the exit code is 1
-where a state was not the right one, a step failed, or Blender ended before.
+the first layer, or on another: stroke@1.0 is one on the second shot's first layer. Each is printed
+with the edits it leaves (--trace prints them for random steps too): the number of a picture, in the
+order of their first showing, whether the image is dirty (d) and packed (p), and which image it is.
+The last line is JSON; the exit code is 1 where a state was not the right one, a step failed, or
+Blender ended before.
 """
 
 import argparse

@@ -27,13 +27,16 @@ class Trial:
         self.pictures: list[str] = []  # digests, in the order of their first showing
         self.states: list[State] = []  # one after the other, as far as undo and redo reach
         self.at = 0  # which of them it is
+        self.place = ""  # of a step of the order: the numbers of its shot and layer
         self.faults: list[str] = []
         self.done: Counter = Counter()
 
     def walk(self) -> Generator[float, None, None]:
         yield from self.begin()
         for number in range(self.steps):
-            name = self.order[number] if self.order else self.choose()
+            name, _, self.place = (self.order[number] if self.order else self.choose()).partition(
+                "@"
+            )
             faults = len(self.faults)
             try:
                 yield from getattr(self, name)()
@@ -243,7 +246,9 @@ class Trial:
                 if digest not in self.pictures:
                     self.pictures.append(digest)
                 kept = "d" * layer.edit.is_dirty + "p" * bool(layer.edit.packed_file)
-                words.append(f"{layer.name}={self.pictures.index(digest)}{kept}")
+                words.append(
+                    f"{layer.name}={self.pictures.index(digest)}{kept}-{layer.edit.session_uid}"
+                )
         return f"at {self.at} " + " ".join(words)
 
     @staticmethod
@@ -285,7 +290,8 @@ class Trial:
         if self.draw.random() < 0.3:
             scene.nvd_shot = self.draw.randrange(len(scene.nvd_shots))
         if self.order:
-            return scene.nvd_shots[0].layers[0]
+            scene.nvd_shot, number = map(int, (self.place or "0.0").split("."))
+            return scene.nvd_shots[scene.nvd_shot].layers[number]
         entry = scene.nvd_shots[min(scene.nvd_shot, len(scene.nvd_shots) - 1)]
         return self.draw.choice(list(entry.layers)) if len(entry.layers) else None
 
