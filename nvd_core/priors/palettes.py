@@ -2,6 +2,7 @@
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -52,7 +53,7 @@ def palette_ids(path: Path) -> tuple[np.ndarray, np.ndarray]:
         return ids_of_colours(read_image(path), table, path), table
     kind = "png" if data.startswith(_PNG) else "bmp" if data[:2] == b"BM" else "tiff"
     try:
-        decoder = av.CodecContext.create(kind, "r")
+        decoder: Any = av.CodecContext.create(kind, "r")
         frames = decoder.decode(av.Packet(data)) or decoder.decode(None)
         if frames and frames[0].format.name == "pal8":
             ids, palette = frames[0].to_ndarray()
