@@ -20,14 +20,14 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from nvd_core.media.sequences import MOVIE_SUFFIXES, is_pattern
-from nvd_core.runtime.declared import JSON, Fault, Name, read, text_like, within
-from nvd_core.runtime.documents import Unreadable, read_json
+from nvd_core.runtime.declared import Name, text_like, within
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import check_relative, inside
 from nvd_core.runtime.reading import there
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES
+from nvd_core.shot.edit_document import EditDocument
 from nvd_core.shot.shot import Shot
 
 SCHEMA = "nvd.stack"
@@ -42,7 +42,12 @@ FARTHEST = 100.0
 """shares of the texture that a corner may lie from it"""
 PICTURE_SUFFIXES = (".png", ".exr", ".tif", ".tiff", ".jpg", ".jpeg")
 FONT_SUFFIXES = (".ttf", ".otf", ".ttc")
-_AGAIN = f"correct {STACK}, or remove it: then the painted sheets show alone"
+_FILE = EditDocument(
+    SCHEMA,
+    VERSION,
+    "a stack of edits",
+    f"correct {STACK}, or remove it: then the painted sheets show alone",
+)
 _NAMED = "1 to 60 letters, digits, spaces, _, - and ., no space or dot at either end"
 _NAME = r"(?![ .])(?:[^\W_]|[ _.\-]){1,60}(?<![ .])"
 
@@ -163,11 +168,10 @@ def read_stack(shot: Shot) -> Stack:
     path = stack_path(shot)
     if not there(path.exists):
         return EMPTY
-    try:
-        value = read_json(path)
-    except Unreadable as error:
-        raise NvdError(f"cannot read {path}", found=str(error), remedy=_AGAIN) from error
-    stack = _read(_known(value, path), str(path))
+    value = _FILE.load(path)
+    if "entries" not in value:
+        raise _FILE.keys(str(path), "missing", "entries")
+    stack: Stack = _FILE.read(Stack, value, str(path))
     check_stack(shot, stack, str(path))
     return stack
 
@@ -176,7 +180,7 @@ def write_stack(shot: Shot, stack: Stack) -> Path:
     """Check `stack` as a reader would, then write it into the folder; the file."""
     source = "the new stack"
     written = as_json(stack)
-    check_stack(shot, _read(written, source), source)
+    check_stack(shot, _FILE.read(Stack, written, source), source)
     path = stack_path(shot)
     path.parent.mkdir(exist_ok=True)
     write_json(path, written, durable=True)
@@ -203,7 +207,7 @@ def _as_lists(value: Any) -> Any:
 
 def entry_of(said: dict, source: str) -> Entry:
     """An entry of such keys and values; NvdError, which names `source`."""
-    made: Entry = _judged(Entry, said, source)
+    made: Entry = _FILE.read(Entry, said, source)
     return made
 
 
@@ -214,15 +218,15 @@ def check_stack(shot: Shot, stack: Stack, source: str) -> None:
         key = f"entries[{number}]"
         if entry.layer not in shot.names:
             known = f"one of {', '.join(shot.names)}"
-            raise _not_valid(source, f"{key}.layer", known, entry.layer)
+            raise _FILE.not_valid(source, f"{key}.layer", known, entry.layer)
         if entry.name.casefold() in names:
-            raise _not_valid(source, f"{key}.name", "names that differ", entry.name)
+            raise _FILE.not_valid(source, f"{key}.name", "names that differ", entry.name)
         names.add(entry.name.casefold())
         if entry.frames and entry.frames[0] > entry.frames[1]:
-            raise _not_valid(source, f"{key}.frames", "first <= last", list(entry.frames))
+            raise _FILE.not_valid(source, f"{key}.frames", "first <= last", list(entry.frames))
         if entry.corners and not is_convex(entry.corners):
             quad = "a quad without dents, crossings or corners in one place"
-            raise _not_valid(source, f"{key}.corners", quad, _as_lists(entry.corners))
+            raise _FILE.not_valid(source, f"{key}.corners", quad, _as_lists(entry.corners))
         _check_files(shot, entry, source, key)
 
 
@@ -237,19 +241,19 @@ def is_convex(corners: Corners) -> bool:
 
 def _check_files(shot: Shot, entry: Entry, source: str, key: str) -> None:
     if entry.kind in ("paint", "picture", "movie") and not entry.file:
-        raise _not_valid(source, f"{key}.file", f"the file of the {entry.kind}", "none")
+        raise _FILE.not_valid(source, f"{key}.file", f"the file of the {entry.kind}", "none")
     for name in ("file", "font", "mask"):
         path = getattr(entry, name)
         if not path:
             continue
         where = f"{key}.{name}"
         if not path.startswith(f"{PLACE}/"):
-            raise _not_valid(source, where, f"a path below {PLACE}/", path)
+            raise _FILE.not_valid(source, where, f"a path below {PLACE}/", path)
         check_relative(shot.folder, path)
         if "%" in path or "#" in Path(path).name:
             if entry.kind != "movie" or name != "file" or not _is_numbered(path):
                 expected = f"a file, or of a movie a pattern such as {PLACE}/NAME/%05d.png"
-                raise _not_valid(source, where, expected, path)
+                raise _FILE.not_valid(source, where, expected, path)
             known: tuple[str, ...] = PICTURE_SUFFIXES
         elif name == "font":
             known = FONT_SUFFIXES
@@ -258,61 +262,11 @@ def _check_files(shot: Shot, entry: Entry, source: str, key: str) -> None:
         else:
             known = PICTURE_SUFFIXES
         if Path(path).suffix.lower() not in known:
-            raise _not_valid(source, where, f"a file in {' or '.join(sorted(known))}", path)
+            raise _FILE.not_valid(source, where, f"a file in {' or '.join(sorted(known))}", path)
 
 
 def _is_numbered(path: str) -> bool:
     return "%" not in Path(path).parent.as_posix() and is_pattern(path)
-
-
-def _known(value: Any, path: Path) -> dict:
-    """The file's JSON, where it is of a version that is known."""
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        found = shown(value.get("schema")) if isinstance(value, dict) else "something else"
-        raise NvdError(
-            f"{path} does not hold a stack of edits",
-            expected=f"the schema {SCHEMA}",
-            found=found,
-            remedy=_AGAIN,
-        )
-    version = value.get("version")
-    if type(version) is not int or version < 1:
-        raise _not_valid(str(path), "version", f"a whole number from 1 to {VERSION}", version)
-    if version > VERSION:
-        raise NvdError(
-            f"{path} was written by a newer program",
-            expected=f"{SCHEMA} of version {VERSION} or older",
-            found=f"version {shown(version, 20)}",
-            remedy="update this program, or remove the file",
-        )
-    if "entries" not in value:
-        raise NvdError(f"{path} misses keys", found="entries", remedy=_AGAIN)
-    return value
-
-
-def _read(value: dict, source: str) -> Stack:
-    made: Stack = _judged(Stack, value, source)
-    return made
-
-
-def _judged(kind: type, value: dict, source: str) -> Any:
-    try:
-        return read(kind, value, JSON)
-    except Fault as fault:
-        key = fault.key or "the whole"
-        if fault.what in ("missing", "unknown"):
-            what = "misses keys" if fault.what == "missing" else "has unknown keys"
-            raise NvdError(f"{source} {what}", found=key, remedy=_AGAIN) from fault
-        raise _not_valid(source, key, fault.expected, fault.found) from fault
-
-
-def _not_valid(source: str, key: str, expected: str, found: object) -> NvdError:
-    return NvdError(
-        f"{source}: {key} is not valid",
-        expected=expected,
-        found=found if isinstance(found, str) and len(found) <= 80 else shown(found),
-        remedy=_AGAIN,
-    )
 
 
 def entry_path(shot: Shot, relative: str) -> Path:

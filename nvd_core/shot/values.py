@@ -16,19 +16,17 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from msgspec import Meta
 
-from nvd_core.runtime.declared import JSON, OPTIONAL, Fault, Name, read, within
-from nvd_core.runtime.documents import Unreadable, read_json
-from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.declared import OPTIONAL, Name, within
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import there
-from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS
+from nvd_core.shot.edit_document import EditDocument
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 
@@ -40,7 +38,12 @@ MOST_VALUE = {"visibility": 1.0, "light": MOST_LIGHT}
 """the largest value of each; the least is 0"""
 MOST_KEYS = 1_000_000
 """of all layers together"""
-_AGAIN = f"correct {VALUES}, or remove it: then everything shows in the light that it was shot in"
+_FILE = EditDocument(
+    SCHEMA,
+    VERSION,
+    "the values of layers",
+    f"correct {VALUES}, or remove it: then everything shows in the light that it was shot in",
+)
 
 Frame = Annotated[int, within(0, MOST_FRAMES - 1)]
 Key = tuple[Frame, float]
@@ -161,11 +164,7 @@ def read_values(shot: Shot) -> Values:
     path = values_path(shot)
     if not there(path.exists):
         return PLAIN
-    try:
-        value = read_json(path)
-    except Unreadable as error:
-        raise NvdError(f"cannot read {path}", found=str(error), remedy=_AGAIN) from error
-    values = _read(_known(value, path), str(path))
+    values: Values = _FILE.read(Values, _FILE.load(path), str(path), complete=True)
     check_values(shot, values, str(path))
     return values
 
@@ -174,7 +173,7 @@ def write_values(shot: Shot, values: Values) -> Path:
     """Check `values` as a reader would, then write them into the folder; the file."""
     source = "the new values"
     written = _as_json(values)
-    check_values(shot, _read(written, source), source)
+    check_values(shot, _FILE.read(Values, written, source, complete=True), source)
     path = values_path(shot)
     path.parent.mkdir(exist_ok=True)
     write_json(path, written, durable=True)
@@ -186,56 +185,22 @@ def check_values(shot: Shot, values: Values, source: str) -> None:
     count = 0
     for name, own in values.layers.items():
         if name not in shot.names:
-            raise _not_valid(source, f"layers.{name}", f"one of {', '.join(shot.names)}", name)
+            raise _FILE.not_valid(source, f"layers.{name}", f"one of {', '.join(shot.names)}", name)
         for what, most in MOST_VALUE.items():
             value, key = getattr(own, what), f"layers.{name}.{what}"
             keys = value.keys if isinstance(value, Keys) else ((0, value),)
             count += len(keys)
             wrong = next((v for _t, v in keys if not 0 <= v <= most), None)
             if wrong is not None:
-                raise _not_valid(source, key, f"a number from 0 to {most:g}", wrong)
+                raise _FILE.not_valid(source, key, f"a number from 0 to {most:g}", wrong)
             frames = [t for t, _v in keys]
             if frames != sorted(set(frames)):
-                raise _not_valid(source, f"{key}.keys", "frames that rise", frames[:10])
+                raise _FILE.not_valid(source, f"{key}.keys", "frames that rise", frames[:10])
             if frames[-1] >= shot.frames:
                 last = f"frames of the clip, 0 to {shot.frames - 1}"
-                raise _not_valid(source, f"{key}.keys", last, frames[-1])
+                raise _FILE.not_valid(source, f"{key}.keys", last, frames[-1])
     if count > MOST_KEYS:
-        raise _not_valid(source, "layers", f"{MOST_KEYS} keys at the most", count)
-
-
-def _known(value: Any, path: Path) -> dict:
-    """The file's JSON, where it is of a version that is known."""
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        found = shown(value.get("schema")) if isinstance(value, dict) else "something else"
-        raise NvdError(
-            f"{path} does not hold the values of layers",
-            expected=f"the schema {SCHEMA}",
-            found=found,
-            remedy=_AGAIN,
-        )
-    version = value.get("version")
-    if type(version) is not int or version < 1:
-        raise _not_valid(str(path), "version", f"a whole number from 1 to {VERSION}", version)
-    if version > VERSION:
-        raise NvdError(
-            f"{path} was written by a newer program",
-            expected=f"{SCHEMA} of version {VERSION} or older",
-            found=f"version {shown(version, 20)}",
-            remedy="update this program, or remove the file",
-        )
-    return value
-
-
-def _read(value: dict, source: str) -> Values:
-    try:
-        return read(Values, value, JSON, complete=True)
-    except Fault as fault:
-        key = fault.key or "the whole"
-        if fault.what in ("missing", "unknown"):
-            what = "misses keys" if fault.what == "missing" else "has unknown keys"
-            raise NvdError(f"{source} {what}", found=key, remedy=_AGAIN) from fault
-        raise _not_valid(source, key, fault.expected, fault.found) from fault
+        raise _FILE.not_valid(source, "layers", f"{MOST_KEYS} keys at the most", count)
 
 
 def _as_json(values: Values) -> dict:
@@ -255,12 +220,3 @@ def said_by_layer(values: Values) -> dict[str, dict]:
         said = {w: dataclasses.asdict(v) if isinstance(v, Keys) else v for w, v in said.items()}
         layers[name] = {what: v for what, v in said.items() if isinstance(v, dict) or v != 1}
     return {name: said for name, said in layers.items() if said}
-
-
-def _not_valid(source: str, key: str, expected: str, found: object) -> NvdError:
-    return NvdError(
-        f"{source}: {key} is not valid",
-        expected=expected,
-        found=found if isinstance(found, str) else shown(found),
-        remedy=_AGAIN,
-    )

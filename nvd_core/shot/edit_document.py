@@ -1,0 +1,78 @@
+"""What the JSON files in edits/ have in common: a schema, a version, and errors in words."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nvd_core.runtime.declared import JSON, Fault, read
+from nvd_core.runtime.documents import Unreadable, read_json
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.shown import shown
+
+LONGEST_FOUND = 80
+"""characters that are shown of a text which is not valid"""
+
+
+@dataclass(frozen=True)
+class EditDocument:
+    """A kind of file in edits/."""
+
+    schema: str
+    version: int
+    """the newest that is known"""
+    holds: str
+    """in words"""
+    again: str
+    """what to do about a damaged one"""
+
+    def load(self, path: Path) -> dict:
+        """The JSON of `path`; NvdError where it is damaged, or of a version that is not known."""
+        try:
+            value = read_json(path)
+        except Unreadable as error:
+            raise NvdError(f"cannot read {path}", found=str(error), remedy=self.again) from error
+        if not isinstance(value, dict) or value.get("schema") != self.schema:
+            found = shown(value.get("schema")) if isinstance(value, dict) else "something else"
+            raise NvdError(
+                f"{path} does not hold {self.holds}",
+                expected=f"the schema {self.schema}",
+                found=found,
+                remedy=self.again,
+            )
+        version = value.get("version")
+        if type(version) is not int or version < 1:
+            whole = f"a whole number from 1 to {self.version}"
+            raise self.not_valid(str(path), "version", whole, version)
+        if version > self.version:
+            raise NvdError(
+                f"{path} was written by a newer program",
+                expected=f"{self.schema} of version {self.version} or older",
+                found=f"version {shown(version, 20)}",
+                remedy="update this program, or remove the file",
+            )
+        return value
+
+    def read(self, kind: type, value: dict, source: str, complete: bool = False) -> Any:
+        """`value` as the record `kind`; NvdError, which names `source` and the key."""
+        try:
+            return read(kind, value, JSON, complete=complete)
+        except Fault as fault:
+            key = fault.key or "the whole"
+            if fault.what in ("missing", "unknown"):
+                raise self.keys(source, fault.what, key) from fault
+            raise self.not_valid(source, key, fault.expected, fault.found) from fault
+
+    def keys(self, source: str, what: str, key: str) -> NvdError:
+        """The error that a `key` is missing or unknown."""
+        words = "misses keys" if what == "missing" else "has unknown keys"
+        return NvdError(f"{source} {words}", found=key, remedy=self.again)
+
+    def not_valid(self, source: str, key: str, expected: str, found: object) -> NvdError:
+        """The error that a key's value cannot be."""
+        plain = isinstance(found, str) and len(found) <= LONGEST_FOUND
+        return NvdError(
+            f"{source}: {key} is not valid",
+            expected=expected,
+            found=found if plain else shown(found),
+            remedy=self.again,
+        )
