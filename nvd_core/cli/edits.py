@@ -10,6 +10,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES
+from nvd_core.shot.stack_words import After, Blend, Kind
 
 OFF = 2.0
 """texels from which on it is said that corners given on a frame are not exact"""
@@ -38,7 +39,7 @@ def add_edits_commands(commands: argparse._SubParsersAction) -> list[argparse.Ar
     add.add_argument("--name", required=True, help="name of the entry")
     add.add_argument(
         "--kind",
-        choices=("paint", "picture", "movie", "text", "adjustment"),
+        choices=get_args(Kind),
         help="by itself what FILE is; text with --text; an adjustment with neither",
     )
     _add_keys(add)
@@ -78,8 +79,6 @@ def add_entry_range(command: argparse.ArgumentParser) -> None:
 
 
 def _add_keys(command: argparse.ArgumentParser) -> None:
-    from nvd_core.shot.stack import After, Blend
-
     add_entry_range(command)
     command.add_argument("--opacity", type=numbers(1), metavar="0-1")
     command.add_argument("--blend", choices=get_args(Blend), help="how it mixes with what is below")

@@ -15,7 +15,7 @@ docs/reference/decomposition-folder.md describes every key.
 import dataclasses
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -29,6 +29,7 @@ from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES
 from nvd_core.shot.edit_document import EditDocument
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.stack_words import After, Blend, Kind
 
 SCHEMA = "nvd.stack"
 VERSION = 1
@@ -51,19 +52,6 @@ _FILE = EditDocument(
 _NAMED = "1 to 60 letters, digits, spaces, _, - and ., no space or dot at either end"
 _NAME = r"(?![ .])(?:[^\W_]|[ _.\-]){1,60}(?<![ .])"
 
-Kind = Literal["paint", "picture", "movie", "text", "adjustment"]
-Blend = Literal[
-    "normal",
-    "multiply",
-    "screen",
-    "overlay",
-    "soft_light",
-    "add",
-    "subtract",
-    "darken",
-    "lighten",
-]
-After = Literal["hold", "loop", "hide"]
 EntryName = Annotated[str, text_like(_NAME, _NAMED)]
 Frame = Annotated[int, within(0, MOST_FRAMES - 1)]
 Fade = Annotated[int, within(0, MOST_FRAMES)]
