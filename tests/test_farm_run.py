@@ -96,7 +96,7 @@ def test_no_scheduler_answers(show, monkeypatch):
     assert main(["farm", "run", str(show), "--scheduler", "tcp://127.0.0.1:9"]) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_bad_shot_stops_no_other_and_what_is_done_is_left(show, capsys):
     assert main(["farm", "run", str(show), "-j", "2"]) == 2
     said = capsys.readouterr().err

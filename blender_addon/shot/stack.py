@@ -16,7 +16,6 @@ import shutil
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import bpy
@@ -27,6 +26,7 @@ from ..blender.redraw import redraw
 from ..blender.storage import stored_path
 from ..blender.undo import name_image
 from . import file_stamps, stack_file
+from .edit_document import write_beside
 from .folder import Shot, ShotError, is_file
 from .image_header import check_image
 from .stack_entry import CORNERS, WHOLE, NVD_PG_stack_entry, free_name
@@ -206,7 +206,7 @@ def add_paint(entry, layer, name: str = "") -> NVD_PG_stack_entry:
         raise ShotError(f"the texture of {layer.name} cannot be read", "open the shot again")
     item_name = _free(entry, name or _TITLES["paint"])
     relative = _free_file(shot, item_name, ".png")
-    _write(inside(shot.folder, relative, ShotError), lambda path: _transparent(path, *size))
+    write_beside(inside(shot.folder, relative, ShotError), lambda path: _transparent(path, *size))
     return _added(entry, shot, Entry(item_name, layer.name, "paint", file=relative))
 
 
@@ -397,7 +397,8 @@ def copied(shot: Shot, name: str, source: Path, kinds: tuple[str, ...]) -> str:
     if suffix in PICTURES:
         check_image(source, ShotError)
     relative = _free_file(shot, name, suffix)
-    _write(inside(shot.folder, relative, ShotError), lambda path: shutil.copyfile(source, path))
+    target = inside(shot.folder, relative, ShotError)
+    write_beside(target, lambda path: shutil.copyfile(source, path))
     return relative
 
 
@@ -418,23 +419,8 @@ def _copied_pictures(shot: Shot, name: str, source: Path) -> str:
     for index, number in enumerate(sorted(found)):
         check_image(found[number], ShotError)
         target = inside(shot.folder, pattern % index, ShotError)
-        _write(target, lambda path, number=number: shutil.copyfile(found[number], path))
+        write_beside(target, lambda path, number=number: shutil.copyfile(found[number], path))
     return pattern
-
-
-def _write(path: Path, write) -> None:
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(beside)
-        os.replace(beside, path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise ShotError(
-            f"{path} could not be written ({error.strerror})",
-            "make room, or see to the permissions of the file and of the shot's folder",
-        ) from error
 
 
 def _transparent(path: Path, width: int, height: int) -> None:

@@ -9,12 +9,12 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..blender.inside import inside, open_file
+from ..blender.inside import inside
+from .edit_document import read_document, require, write_beside
 from .folder import MOST_FRAMES, Shot, ShotError
 
 SCHEMA = "nvd.stack"
@@ -119,55 +119,42 @@ def is_there(folder: Path) -> bool:
 def read_stack(shot: Shot) -> list[Entry] | None:
     """What the folder says, None where it has no such file; ShotError where it is damaged."""
     path = stack_path(shot.folder)
-    try:
-        with open_file(path) as file:
-            data = file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ShotError(f"cannot read {path} ({reason})", "see to its permissions") from error
-    if len(data) > MOST_BYTES:
-        raise ShotError(f"{path} is larger than {MOST_BYTES >> 20} MiB", _AGAIN)
-    try:
-        return _checked(json.loads(data.decode("utf-8-sig")), shot)
-    except (ValueError, RecursionError, MemoryError) as error:  # `_checked` raises ValueError too
-        raise ShotError(f"{path} is damaged ({str(error)[:300]})", _AGAIN) from error
+    return read_document(path, lambda found: _checked(found, shot), MOST_BYTES, _AGAIN)
 
 
 def _checked(found: object, shot: Shot) -> list[Entry]:
-    _require(isinstance(found, dict) and found.get("schema") == SCHEMA, f"it is no {SCHEMA}")
-    _require(type(found.get("version")) is int, "it has no version")
-    _require(found["version"] <= VERSION, "a newer program wrote it: update the extension")
-    _require(found["version"] >= 1, f"`version` should be {VERSION}, is {_shown(found['version'])}")
+    require(isinstance(found, dict) and found.get("schema") == SCHEMA, f"it is no {SCHEMA}")
+    require(type(found.get("version")) is int, "it has no version")
+    require(found["version"] <= VERSION, "a newer program wrote it: update the extension")
+    require(found["version"] >= 1, f"`version` should be {VERSION}, is {_shown(found['version'])}")
     listed = found.get("entries")
-    _require(isinstance(listed, list), "it has no `entries`")
+    require(isinstance(listed, list), "it has no `entries`")
     unknown = sorted(set(found) - {"schema", "version", "entries"})
-    _require(not unknown, f"it has the unknown key {_shown(unknown[0] if unknown else '')}")
-    _require(len(listed) <= MOST_ENTRIES, f"it has {len(listed)} entries, {MOST_ENTRIES} at most")
+    require(not unknown, f"it has the unknown key {_shown(unknown[0] if unknown else '')}")
+    require(len(listed) <= MOST_ENTRIES, f"it has {len(listed)} entries, {MOST_ENTRIES} at most")
     entries = [_entry(one, f"entries[{number}]", shot) for number, one in enumerate(listed)]
     names: set[str] = set()
     for entry in entries:
-        _require(entry.name.casefold() not in names, f"two entries are named {entry.name!r}")
+        require(entry.name.casefold() not in names, f"two entries are named {entry.name!r}")
         names.add(entry.name.casefold())
     return entries
 
 
 def _entry(found: object, where: str, shot: Shot) -> Entry:
-    _require(isinstance(found, dict), f"`{where}` should be an object, is {_shown(found)}")
+    require(isinstance(found, dict), f"`{where}` should be an object, is {_shown(found)}")
     for key in ("name", "layer", "kind"):
-        _require(key in found, f"`{where}` has no `{key}`")
+        require(key in found, f"`{where}` has no `{key}`")
     values = {}
     for key, value in found.items():
-        _require(key in _CHECKS, f"`{where}` has the unknown key {_shown(key)}")
+        require(key in _CHECKS, f"`{where}` has the unknown key {_shown(key)}")
         values[key] = _CHECKS[key](value, f"{where}.{key}")
     layers = [layer.name for layer in shot.layers]
     known = " or ".join(layers)
     said = f"`{where}.layer` should be {known}, is {_shown(values['layer'])}"
-    _require(values["layer"] in layers, said)
+    require(values["layer"] in layers, said)
     entry = Entry(**values)
     if entry.kind in ("paint", "picture", "movie"):
-        _require(entry.file, f"`{where}.file` is missing: a {entry.kind} needs one")
+        require(entry.file, f"`{where}.file` is missing: a {entry.kind} needs one")
     _check_files(entry, where, shot)
     return entry
 
@@ -183,20 +170,18 @@ def _check_files(entry: Entry, where: str, shot: Shot) -> None:
         path = getattr(entry, key)
         if not path:
             continue
-        _require(
-            path.startswith(PLACE), f"`{where}.{key}` should lie in {PLACE}, is {_shown(path)}"
-        )
+        require(path.startswith(PLACE), f"`{where}.{key}` should lie in {PLACE}, is {_shown(path)}")
         suffix = os.path.splitext(path)[1].lower()
         said = f"`{where}.{key}` should end in {' or '.join(known[:8])}, is {_shown(path)}"
-        _require(suffix in known, said)
+        require(suffix in known, said)
         is_pattern = "%" in path or "#" in path
         if is_pattern:
             fits = entry.kind == "movie" and key == "file" and suffix in PICTURES
             fits = fits and re.fullmatch(r"[^%#]*/[^%#/]*%0\dd[^%#/]*", path)
-            _require(fits, f"`{where}.{key}` is no path or pattern of a movie: {_shown(path)}")
+            require(fits, f"`{where}.{key}` is no path or pattern of a movie: {_shown(path)}")
         elif entry.kind == "movie" and key == "file":
             said = f"`{where}.file` should be a movie or a pattern such as %05d.png"
-            _require(suffix in MOVIES, f"{said}, is {_shown(path)}")
+            require(suffix in MOVIES, f"{said}, is {_shown(path)}")
         try:
             inside(shot.folder, path % 0 if "%" in path else path, ShotError)
         except ShotError as error:
@@ -214,7 +199,7 @@ def problem_of_name(name: object) -> str:
 
 def _name(value: Any, where: str) -> str:
     problem = problem_of_name(value)
-    _require(not problem, f"`{where}` {problem}")
+    require(not problem, f"`{where}` {problem}")
     return value
 
 
@@ -225,7 +210,7 @@ def _words(longest: int) -> Callable[[Any, str], str]:
         fits = isinstance(value, str) and len(value) <= longest and value.isprintable()
         if isinstance(value, str) and not fits:  # words may have several lines
             fits = len(value) <= longest and value.replace("\n", "").isprintable()
-        _require(fits, f"`{where}` should be {longest} characters at most, is {_shown(value)}")
+        require(fits, f"`{where}` should be {longest} characters at most, is {_shown(value)}")
         return value
 
     return check
@@ -234,7 +219,7 @@ def _words(longest: int) -> Callable[[Any, str], str]:
 def _choice(choices: Sequence[str]) -> Callable[[Any, str], str]:
     def check(value: Any, where: str) -> str:
         fits = isinstance(value, str) and value in choices
-        _require(fits, f"`{where}` should be {' or '.join(choices)}, is {_shown(value)}")
+        require(fits, f"`{where}` should be {' or '.join(choices)}, is {_shown(value)}")
         return value
 
     return check
@@ -243,7 +228,7 @@ def _choice(choices: Sequence[str]) -> Callable[[Any, str], str]:
 def _number(least: float, most: float) -> Callable[[Any, str], float]:
     def check(value: Any, where: str) -> float:
         fits = type(value) in (int, float) and least <= value <= most  # NaN is neither
-        _require(fits, f"`{where}` should be {least:g} to {most:g}, is {_shown(value)}")
+        require(fits, f"`{where}` should be {least:g} to {most:g}, is {_shown(value)}")
         return float(value)
 
     return check
@@ -253,14 +238,14 @@ def _whole(least: int, most: int) -> Callable[[Any, str], int]:
     def check(value: Any, where: str) -> int:
         fits = type(value) is int and least <= value <= most
         said = f"`{where}` should be a whole number from {least} to {most}, is {_shown(value)}"
-        _require(fits, said)
+        require(fits, said)
         return value
 
     return check
 
 
 def _switch(value: Any, where: str) -> bool:
-    _require(isinstance(value, bool), f"`{where}` should be true or false, is {_shown(value)}")
+    require(isinstance(value, bool), f"`{where}` should be true or false, is {_shown(value)}")
     return value
 
 
@@ -269,7 +254,7 @@ def _frames(value: Any, where: str) -> tuple[int, int] | None:
         return None
     fits = isinstance(value, list) and len(value) == 2 and all(type(t) is int for t in value)
     fits = fits and 0 <= value[0] <= value[1] < MOST_FRAMES
-    _require(fits, f"`{where}` should be null or [first, last] from 0, is {_shown(value)}")
+    require(fits, f"`{where}` should be null or [first, last] from 0, is {_shown(value)}")
     return value[0], value[1]
 
 
@@ -279,9 +264,9 @@ def _corners(value: Any, where: str) -> Corners | None:
     number = _number(-FARTHEST, FARTHEST)
     fits = isinstance(value, list) and len(value) == 4
     fits = fits and all(isinstance(one, list) and len(one) == 2 for one in value)
-    _require(fits, f"`{where}` should be null or four pairs [u, v], is {_shown(value)}")
+    require(fits, f"`{where}` should be null or four pairs [u, v], is {_shown(value)}")
     corners = tuple((number(u, where), number(v, where)) for u, v in value)
-    _require(is_convex(corners), f"`{where}` should go round a quad without dents or crossings")
+    require(is_convex(corners), f"`{where}` should go round a quad without dents or crossings")
     return corners
 
 
@@ -296,7 +281,7 @@ def is_convex(corners: Corners) -> bool:
 
 def _colour(value: Any, where: str) -> tuple[float, float, float]:
     fits = isinstance(value, list) and len(value) == 3
-    _require(fits, f"`{where}` should be [r, g, b], is {_shown(value)}")
+    require(fits, f"`{where}` should be [r, g, b], is {_shown(value)}")
     number = _number(0.0, 1.0)
     red, green, blue = (number(one, where) for one in value)
     return red, green, blue
@@ -376,18 +361,7 @@ def write_stack(shot: Shot, entries: Sequence[Entry]) -> Path:
             f"correct that entry in the tab Layers ({names[:300]})",
         ) from error
     path = stack_path(shot.folder)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp.json")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        beside.write_text(text + "\n", "utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise ShotError(
-            f"{path} could not be written ({error.strerror})",
-            "make room, or see to the folder's permissions, and save again",
-        ) from error
+    write_beside(path, lambda beside: beside.write_text(text + "\n", "utf-8"))
     return path
 
 
@@ -398,8 +372,3 @@ def _shown(value: object) -> str:
     if isinstance(value, list | dict):
         return f"a {type(value).__name__} of {len(value)}"
     return repr(value)[:80]
-
-
-def _require(condition: object, otherwise: str) -> None:
-    if not condition:
-        raise ValueError(otherwise)

@@ -6,13 +6,12 @@ What is 1 is left out. Plain Python, no bpy; the folder may be anybody's, so all
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-from ..blender.inside import inside, open_file
+from ..blender.inside import inside
+from .edit_document import read_document, require, write_beside
 from .folder import Shot, ShotError
 
 SCHEMA = "nvd.values"
@@ -36,32 +35,19 @@ def values_path(folder: Path) -> Path:
 def read_values(shot: Shot) -> dict[tuple[str, str], Value] | None:
     """What the folder says, None where it has no such file; ShotError where it is damaged."""
     path = values_path(shot.folder)
-    try:
-        with open_file(path) as file:
-            data = file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ShotError(f"cannot read {path} ({reason})", "see to its permissions") from error
-    if len(data) > MOST_BYTES:
-        raise ShotError(f"{path} is larger than {MOST_BYTES >> 20} MiB", _AGAIN)
-    try:
-        return _checked(json.loads(data.decode("utf-8-sig")), shot)
-    except (ValueError, RecursionError, MemoryError) as error:  # `_checked` raises ValueError too
-        raise ShotError(f"{path} is damaged ({str(error)[:200]})", _AGAIN) from error
+    return read_document(path, lambda found: _checked(found, shot), MOST_BYTES, _AGAIN)
 
 
 def _checked(found: object, shot: Shot) -> dict[tuple[str, str], Value]:
-    _require(isinstance(found, dict) and found.get("schema") == SCHEMA, f"it is no {SCHEMA}")
-    _require(type(found.get("version")) is int, "it has no version")
-    _require(found["version"] <= VERSION, "a newer program wrote it: update the extension")
+    require(isinstance(found, dict) and found.get("schema") == SCHEMA, f"it is no {SCHEMA}")
+    require(type(found.get("version")) is int, "it has no version")
+    require(found["version"] <= VERSION, "a newer program wrote it: update the extension")
     layers = found.get("layers")
-    _require(isinstance(layers, dict), "it has no layers")
+    require(isinstance(layers, dict), "it has no layers")
     names, values = [layer.name for layer in shot.layers], {}
     for name, own in layers.items():
-        _require(name in names, f"there is no layer {name[:60]!r}")
-        _require(isinstance(own, dict) and set(own) <= set(MOST), f"{name} has unknown keys")
+        require(name in names, f"there is no layer {name[:60]!r}")
+        require(isinstance(own, dict) and set(own) <= set(MOST), f"{name} has unknown keys")
         for what, value in own.items():
             where = f"{name}.{what}"
             if isinstance(value, dict):
@@ -74,22 +60,22 @@ def _checked(found: object, shot: Shot) -> dict[tuple[str, str], Value]:
 def _number(value: object, most: float, where: str, may_be_bool: bool = False) -> float:
     kinds = (int, float, bool) if may_be_bool else (int, float)
     fits = type(value) in kinds and 0 <= value <= most  # NaN is neither
-    _require(fits, f"{where} should be a number from 0 to {most:g}")
+    require(fits, f"{where} should be a number from 0 to {most:g}")
     return float(value)
 
 
 def _expanded(moving: dict, frames: int, most: float, where: str) -> list[float]:
     """The value of every frame, out of keys."""
     keys, kind = moving.get("keys"), moving.get("interpolation", "linear")
-    _require(set(moving) <= {"keys", "interpolation"}, f"{where} has unknown keys")
-    _require(kind in ("linear", "constant"), f"{where} is neither linear nor constant")
-    _require(isinstance(keys, list) and 0 < len(keys) <= frames, f"{where} has no keys")
+    require(set(moving) <= {"keys", "interpolation"}, f"{where} has unknown keys")
+    require(kind in ("linear", "constant"), f"{where} is neither linear nor constant")
+    require(isinstance(keys, list) and 0 < len(keys) <= frames, f"{where} has no keys")
     pairs = []
     for key in keys:
-        _require(isinstance(key, list) and len(key) == 2, f"a key of {where} is no pair")
+        require(isinstance(key, list) and len(key) == 2, f"a key of {where} is no pair")
         t, value = key
         rises = type(t) is int and (pairs[-1][0] if pairs else -1) < t < frames
-        _require(rises, f"the frames of {where} should rise from 0 to {frames - 1} at the most")
+        require(rises, f"the frames of {where} should rise from 0 to {frames - 1} at the most")
         pairs.append((t, _number(value, most, where)))
     return expanded(pairs, frames, kind)
 
@@ -155,21 +141,5 @@ def write_values(folder: Path, values: Values) -> Path:
         layers.setdefault(name, {})[what] = said
     text = json.dumps({"schema": SCHEMA, "version": VERSION, "layers": layers}, indent=1)
     path = values_path(folder)
-    beside = path.with_name(f".{path.stem}.{os.getpid()}.tmp.json")
-    try:
-        path.parent.mkdir(exist_ok=True)
-        beside.write_text(text + "\n", "utf-8")
-        os.replace(beside, path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise ShotError(
-            f"{path} could not be written ({error.strerror})",
-            "make room, or see to the folder's permissions, and save again",
-        ) from error
+    write_beside(path, lambda beside: beside.write_text(text + "\n", "utf-8"))
     return path
-
-
-def _require(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise ValueError(otherwise)
