@@ -35,6 +35,20 @@ DETECTED = "maskrcnn:"
 AUTO = "auto"
 """the garbage matte that is no path: what `priors.garbage_search` finds"""
 
+
+def wanted_class(source: Path | str) -> str | None:
+    """The class of a mask source `maskrcnn:CLASS`; None for any other."""
+    text = str(source)
+    return text.removeprefix(DETECTED) if text.startswith(DETECTED) else None
+
+
+def mask_path(folder: Path, given: str) -> str:
+    """The path of a mask, made absolute from `folder`, behind the ! that may stand before it."""
+    if given.startswith(INVERTED) and not (folder / given).exists():
+        return INVERTED + str(folder / given.removeprefix(INVERTED))
+    return str(folder / given)
+
+
 Frame = Annotated[int, within(-MOST_FRAMES, MOST_FRAMES)]
 Device = Literal["auto", "cpu", "cuda"]
 Stage = Literal["frames", "flow", "masks", "motion", "training"]

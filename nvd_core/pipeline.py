@@ -22,7 +22,7 @@ from nvd_core.begun import SETTINGS, check_free, check_same, is_begun, is_finish
 from nvd_core.editing.carry import carry_into
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.saved_model import copy_architecture, load_model, save_architecture
-from nvd_core.job import Job
+from nvd_core.job import Job, wanted_class
 from nvd_core.media.clip import (
     OVERSCAN,
     Clip,
@@ -47,7 +47,7 @@ from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import layer_starts
 from nvd_core.priors.mask_margin import doubt_edges
 from nvd_core.priors.mask_propagation import propagate_masks
-from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector, wanted_class
+from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector
 from nvd_core.priors.masks import frames_of, load_masks, single_frames, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
 from nvd_core.runtime.devices import choose_device, wants_bfloat16

@@ -59,9 +59,7 @@ class TestList:
         assert plan.folder == show.parent / "sh010.nvd" and found.logs == show.parent / "show.logs"
         words = plan.train
         assert words[words.index("--mask") + 1] == f"disc={show.parent / 'masks'}"
-        assert words[-4:] == (
-            "--until", "training", "--settings", str(show.parent / "small.yaml"),
-        ) or words[-2:] == ("--settings", str(show.parent / "small.yaml"))  # fmt: skip
+        assert words[-2:] == ("--settings", str(show.parent / "small.yaml"))
         assert "--frames" in found.shots[2].train
 
     @pytest.mark.parametrize(

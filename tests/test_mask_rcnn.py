@@ -8,8 +8,9 @@ import torch
 
 from nvd_core import pipeline
 from nvd_core.cli.main import main
+from nvd_core.job import wanted_class
 from nvd_core.media.images import read_image
-from nvd_core.priors.mask_rcnn import choose, detect_masks, load_detector, wanted_class
+from nvd_core.priors.mask_rcnn import choose, detect_masks, load_detector
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import load_settings

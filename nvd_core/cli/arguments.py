@@ -41,7 +41,7 @@ def absolute_mask(path: str) -> str:
 
 def mask_sources(given: list[tuple[str, str]]) -> list[list[str]]:
     """Names with the masks given for them: absolute paths, but for classes that are found."""
-    from nvd_core.priors.mask_rcnn import wanted_class
+    from nvd_core.job import wanted_class
 
     return [[name, path if wanted_class(path) else absolute_mask(path)] for name, path in given]
 

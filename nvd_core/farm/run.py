@@ -6,15 +6,14 @@ workers see them under the same path.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from nvd_core.farm.shot_list import STEPS, ShotPlan, Show, Task
-from nvd_core.farm.table import TABLE, write_table
+from nvd_core.farm.shot_list import STEPS, Show, Task
+from nvd_core.farm.table import TABLE, ShotState, write_table
 from nvd_core.farm.worker import Done, run_task
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
@@ -31,34 +30,6 @@ CONNECT = 20.0
 """seconds for the scheduler to answer"""
 STOPPING = 40.0
 """seconds that tasks get to save what they have"""
-
-
-@dataclass
-class ShotState:
-    """Where a shot stands."""
-
-    plan: ShotPlan
-    step: str = STEPS[0]
-    done: int = 0
-    total: int = 0
-    tries: int = 0
-    """beyond the first of each task"""
-    failed: str = ""
-    """why, in words"""
-    begun: float = field(default_factory=time.monotonic)
-    seconds: float = 0.0
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more is to be done."""
-        return bool(self.failed) or self.step == ""
-
-    @property
-    def state(self) -> str:
-        """In a word or two."""
-        if self.failed:
-            return f"failed in {self.step}"
-        return f"{self.step} {self.done}/{self.total}" if self.step else "done"
 
 
 def run_show(
@@ -144,7 +115,7 @@ class _Run:
         self.progress.stage("shots", len(self.states))
         try:
             for state in self.states.values():
-                self._begin(state)
+                self._begin(state, STEPS)
             while self.waiting:
                 ended = [future for future in self.waiting if future.done()]
                 for future in ended:
@@ -157,9 +128,8 @@ class _Run:
             raise
         return list(self.states.values())
 
-    def _begin(self, state: ShotState) -> None:
-        """Hand over the tasks of the shot's step, or of the first behind it that has any."""
-        steps = STEPS[STEPS.index(state.step) :]
+    def _begin(self, state: ShotState, steps: Sequence[str]) -> None:
+        """Hand over the tasks of the first of `steps` that has any; without, the shot is done."""
         for step in steps:
             state.step = step
             try:
@@ -201,7 +171,7 @@ class _Run:
         if not why:
             state.done += 1
             if state.done == state.total:
-                return self._next(state)
+                return self._begin(state, STEPS[STEPS.index(state.step) + 1 :])
         elif attempt < self.show.retries:
             state.tries += 1
             self.progress.message(f"{task.shot}, {task.name}: tried again, {why}")
@@ -209,14 +179,6 @@ class _Run:
         else:
             return self._fail(state, f"{task.name}: {why}")
         self._tell(state)
-
-    def _next(self, state: ShotState) -> None:
-        number = STEPS.index(state.step) + 1
-        if number == len(STEPS):
-            state.step = ""
-            return self._over(state)
-        state.step = STEPS[number]
-        self._begin(state)
 
     def _fail(self, state: ShotState, why: str) -> None:
         state.failed = why

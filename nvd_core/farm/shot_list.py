@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from nvd_core.job import AUTO, INVERTED, MOST_HEIGHT, Job
+from nvd_core.job import AUTO, MOST_HEIGHT, Job, mask_path, wanted_class
 from nvd_core.media.sequences import is_pattern
-from nvd_core.priors.mask_rcnn import wanted_class
 from nvd_core.runtime.declared import Fault, Name, PathText, read, text_like, within
 from nvd_core.runtime.documents import Unreadable, read_yaml
 from nvd_core.runtime.errors import NvdError
@@ -161,9 +160,9 @@ def _plan(path: Path, base: Path, name: str, entry: ShotEntry, listed: ShotList)
     folder = base / (entry.shot or name + FOLDER)
     words = ["decompose", str(base / entry.source), "--out", str(folder), "--until", "training"]
     for layer, mask in entry.masks.items():
-        words += ["--mask", f"{layer}={mask if wanted_class(mask) else _mask(base, mask)}"]
+        words += ["--mask", f"{layer}={mask if wanted_class(mask) else mask_path(base, mask)}"]
     if entry.garbage:
-        words += ["--garbage", AUTO if entry.garbage == AUTO else _mask(base, entry.garbage)]
+        words += ["--garbage", AUTO if entry.garbage == AUTO else mask_path(base, entry.garbage)]
     if entry.frames:
         words += ["--frames", entry.frames]
     if entry.height:
@@ -178,13 +177,6 @@ def _plan(path: Path, base: Path, name: str, entry: ShotEntry, listed: ShotList)
     out = None if entry.out is None else str(base / entry.out)
     movie = None if entry.movie is None else str(base / entry.movie)
     return ShotPlan(name, folder, tuple(words), out, movie, listed.chunk)
-
-
-def _mask(base: Path, given: str) -> str:
-    """A mask's path made absolute, behind the ! that may stand before it."""
-    if given.startswith(INVERTED) and not (base / given).exists():
-        return INVERTED + str(base / given.removeprefix(INVERTED))
-    return str(base / given)
 
 
 def _check_apart(path: Path, named: Sequence[tuple[str, str]], what: str) -> None:

@@ -1,12 +1,12 @@
-"""The table of a run of many shots: a text file that is whole at any moment."""
+"""Where the shots of a run stand, and the table of it: a text file that is whole at any moment."""
 
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from nvd_core.farm.shot_list import ShotPlan
+from nvd_core.farm.shot_list import STEPS, ShotPlan
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.shown import visible
@@ -15,23 +15,35 @@ TABLE = "table.txt"
 """among the logs"""
 
 
-class State(Protocol):
-    """What the table says of a shot."""
+@dataclass
+class ShotState:
+    """Where a shot stands."""
 
     plan: ShotPlan
-    tries: int
-    failed: str
-    begun: float
-    seconds: float
-    over: bool
+    step: str = STEPS[0]
+    done: int = 0
+    total: int = 0
+    tries: int = 0
+    """beyond the first of each task"""
+    failed: str = ""
+    """why, in words"""
+    begun: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more is to be done."""
+        return bool(self.failed) or self.step == ""
 
     @property
     def state(self) -> str:
-        """Where it stands."""
-        ...
+        """In a word or two."""
+        if self.failed:
+            return f"failed in {self.step}"
+        return f"{self.step} {self.done}/{self.total}" if self.step else "done"
 
 
-def table(states: Sequence[State], now: float) -> str:
+def table(states: Sequence[ShotState], now: float) -> str:
     """A line a shot: its name, where it stands, tasks tried again, seconds, and why it failed."""
     rows = [("shot", "state", "again", "seconds", "")]
     for state in states:
@@ -46,7 +58,7 @@ def table(states: Sequence[State], now: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_table(path: Path, states: Sequence[State]) -> None:
+def write_table(path: Path, states: Sequence[ShotState]) -> None:
     """Write the table beside `path` and rename it; a disk that refuses stops no shot."""
     with suppress(NvdError, OSError), written_beside(path) as temporary:
         temporary.write_text(table(states, time.monotonic()), "utf-8")

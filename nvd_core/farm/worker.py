@@ -65,7 +65,6 @@ def run_command(
             code = _wait(process, stop)
         finally:
             _end(process)
-        file.seek(0, os.SEEK_END)
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(start, size - 4 * LAST_WORDS))

@@ -11,12 +11,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.job import AUTO
+from nvd_core.job import AUTO, wanted_class
 from nvd_core.media.clip import ClipInfo, resized
 from nvd_core.media.images import write_image
 from nvd_core.priors.flow_size import at_flow_size, flow_scale, pixel_grid
 from nvd_core.priors.garbage_search import Found, find_garbage
-from nvd_core.priors.mask_rcnn import wanted_class
 from nvd_core.priors.masks import MaskSource, load_masks
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nvd_core.job import DETECTED
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.mapped_arrays import release
@@ -29,12 +28,6 @@ _OTHERWISE = "or give the masks as images: one drawn mask for one frame is enoug
 
 Detector = Callable[[np.ndarray], list[tuple[str, float, np.ndarray]]]
 """from a frame uint8 [H, W, 3] to (class, score, mask float32 [H, W] 0..1) of what is in it"""
-
-
-def wanted_class(source: Path | str) -> str | None:
-    """The class of a mask source `maskrcnn:CLASS`; None for any other."""
-    text = str(source)
-    return text.removeprefix(DETECTED) if text.startswith(DETECTED) else None
 
 
 def load_detector(weights: Path | str | None, classes: list[str], device: str = "auto") -> Detector:

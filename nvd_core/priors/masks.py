@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from nvd_core.job import wanted_class
 from nvd_core.media.clip import ClipInfo, open_source, resized
 from nvd_core.media.images import to_integers
 from nvd_core.media.movies import Movie
 from nvd_core.media.sequences import ImageSequence, file_number, find_frames, is_movie
 from nvd_core.priors.mask_labels import LabelImages, checked_without_id, has_ids, mask_name
 from nvd_core.priors.mask_numbers import matched
-from nvd_core.priors.mask_rcnn import wanted_class
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.inside import NAME

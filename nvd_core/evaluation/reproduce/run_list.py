@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from nvd_core.job import AUTO, INVERTED, MOST_HEIGHT, MOST_SEED, Job
-from nvd_core.priors.mask_rcnn import wanted_class
+from nvd_core.job import AUTO, MOST_HEIGHT, MOST_SEED, Job, mask_path, wanted_class
 from nvd_core.runtime.declared import Fault, Name, PathText, kinds_of, read, text_like, within
 from nvd_core.runtime.documents import Unreadable, read_yaml
 from nvd_core.runtime.errors import NvdError
@@ -106,7 +105,7 @@ def _job(path: Path, clip: str, entry: ClipEntry, listed: RunList) -> Job:
     return Job(
         source=str(folder / entry.source),
         masks=[
-            [name, mask if wanted_class(mask) else _mask_path(folder, mask)]
+            [name, mask if wanted_class(mask) else mask_path(folder, mask)]
             for name, mask in (entry.masks or {}).items()
         ],
         garbage=_garbage(folder, entry.garbage),
@@ -119,14 +118,7 @@ def _job(path: Path, clip: str, entry: ClipEntry, listed: RunList) -> Job:
 
 
 def _garbage(folder: Path, given: str | None) -> str | None:
-    return given if given in (None, AUTO) else _mask_path(folder, given)
-
-
-def _mask_path(folder: Path, given: str) -> str:
-    """A mask's path made absolute, behind the ! that may stand before it."""
-    if given.startswith(INVERTED) and not (folder / given).exists():
-        return INVERTED + str(folder / given.removeprefix(INVERTED))
-    return str(folder / given)
+    return given if given in (None, AUTO) else mask_path(folder, given)
 
 
 def _bad(path: Path, expected: str, found: str) -> NvdError:
