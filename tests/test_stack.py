@@ -283,7 +283,7 @@ def test_only_what_changed_is_packed_again(shot, stacked):
     still = Entry("s", "cat", "picture", file=path)
     stacked.put(shot, still, Entry("m", "dog", "picture", file=path, frames=(1, 3), fade_in=1))
     sheets = Sheets(shot)
-    kernels = FrameKernels(Textures(sheets, ["dog", "cat"], "delta"), "delta", False, "cpu")
+    kernels = FrameKernels(Textures(sheets, ["dog", "cat"], "delta"), False, "cpu")
     kernels.at(1)
     packs = {n: pack for n, (_, pack) in kernels._kept.packed.items()}
     second = kernels.at(2)

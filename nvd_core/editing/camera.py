@@ -116,7 +116,7 @@ def render_camera(
     on = choose_device(device)
     model = trained_model(shot).to(on)
     linear = clip.is_linear
-    kernels = FrameKernels(Textures(sheets, shot.names, "full"), "full", linear, on.type)
+    kernels = FrameKernels(Textures(sheets, shot.names, "full"), linear, on.type)
     layout = texture_frames(shot)
     views = _views(
         model, keys, range(first, last + 1), (width, height), hold, float(clip.picture.aspect)

@@ -6,7 +6,6 @@ agrees with where the texels lie in both; pictures, movies and fonts are copied.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,9 +14,9 @@ import torch
 from nvd_core.editing.carried_places import Places
 from nvd_core.editing.edits import display_colours
 from nvd_core.editing.kernel_torch import lookup
-from nvd_core.editing.stack_edit import free_path
+from nvd_core.editing.stack_edit import copy_pictures, free_path
 from nvd_core.media.images import decode_srgb, encode_image, read_image, to_integers
-from nvd_core.media.sequences import frame_path, is_pattern, numbered_files
+from nvd_core.media.sequences import is_pattern, numbered_files
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file, written_beside
 from nvd_core.shot.shot import Shot
@@ -112,26 +111,19 @@ def _written(old: Shot, new: Shot, entry: Entry, relative: str, image: np.ndarra
     source = entry_path(old, relative)
     if is_pattern(source):
         numbered = numbered_files(source)
-        pattern = free_path(new, entry.name, f"/%05d{source.suffix.lower()}")
-        for number, key in enumerate(sorted(numbered)):
-            copy_file(numbered[key], _parent_made(frame_path(entry_path(new, pattern), number)))
-        return pattern
+        return copy_pictures(new, entry.name, [numbered[key] for key in sorted(numbered)], [])
     suffix = source.suffix.lower()
     if image is not None:
         suffix = ".exr" if image.dtype.kind == "f" else ".png"
     copied = free_path(new, entry.name, suffix)
-    target = _parent_made(entry_path(new, copied))
+    target = entry_path(new, copied)
+    target.parent.mkdir(parents=True, exist_ok=True)
     if image is None:
         copy_file(source, target, durable=True)
     else:
         with written_beside(target, durable=True) as temporary:
             encode_image(temporary, image)
     return copied
-
-
-def _parent_made(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def _in_time(old: Shot, new: Shot, entry: Entry) -> Entry | None:

@@ -80,7 +80,7 @@ class CleanPlate:
         self._shot, self._values, self._clip = shot, values, clip
         self._behind = LearnedBackground(shot, edits, "go without a clean plate")
         textures = Textures(self._behind.sheets, shot.names[-1:], "full")
-        self._kernels = FrameKernels(textures, "full", self._clip.is_linear, "cpu")
+        self._kernels = FrameKernels(textures, self._clip.is_linear, "cpu")
         self._picture = replace(self._clip.picture, alpha=NONE)
 
     def writer(self, out: Path) -> FrameWriter:

@@ -104,12 +104,6 @@ def load_texture(shot: Shot, layer: str) -> np.ndarray:
     return display_colours(read_texture(shot, layer))[0]
 
 
-def shown_texture(shot: Shot, layer: str, paths: dict[str, Path]) -> np.ndarray:
-    """The texture of `layer`, edited where `paths` has an image for it, as `load_texture`."""
-    path = paths.get(layer)
-    return load_texture(shot, layer) if path is None else load_edit(shot, layer, path).full
-
-
 def read_texture(shot: Shot, layer: str) -> np.ndarray:
     """The learned texture as it is in its file; NvdError where that is not the one baked."""
     path, record = shot.texture_path(layer), shot.layer(layer)

@@ -16,7 +16,7 @@ class Textures:
     """What a kernel of `mode` is given of the layers `names`: whole textures, or their deltas."""
 
     def __init__(self, sheets: Sheets, names: Sequence[str], mode: str) -> None:
-        self._sheets, self.names, self._mode = sheets, list(names), mode
+        self._sheets, self.names, self.mode = sheets, list(names), mode
 
     def state(self, name: str, t: int) -> State:
         """Equal where the texture is."""
@@ -24,22 +24,22 @@ class Textures:
 
     def lies(self, name: str, t: int) -> bool:
         """Whether anything may show of the texture in frame `t`."""
-        if self._mode != "delta" or self.state(name, t):
+        if self.mode != "delta" or self.state(name, t):
             return True
         return self._sheets.has_paint(name)
 
     def at(self, name: str, t: int) -> np.ndarray:
         """The texture of the layer in frame `t`, float32 [h, w, 3]; the same object while it is."""
         sheet = self._sheets.at(name, t)
-        return sheet.delta if self._mode == "delta" else sheet.full
+        return sheet.delta if self.mode == "delta" else sheet.full
 
 
 class FrameKernels:
     """Kernels of these textures, numbered as `textures.names`."""
 
-    def __init__(self, textures: Textures, mode: str, linear: bool, device: str) -> None:
+    def __init__(self, textures: Textures, linear: bool, device: str) -> None:
         self._textures = textures
-        self._how = mode, linear, device
+        self._how = textures.mode, linear, device
         self._kept = Kept()
         self._last: tuple[list[np.ndarray], Kernel] | None = None
 

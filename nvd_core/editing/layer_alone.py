@@ -41,7 +41,7 @@ class LayerAlone:
         self._depth = rendered_depth(self._clip, depth)
         self._sheets = Sheets(shot, edits)
         textures = Textures(self._sheets, [name], "full")
-        self._kernels = FrameKernels(textures, "full", self._clip.is_linear, "cpu")
+        self._kernels = FrameKernels(textures, self._clip.is_linear, "cpu")
         self._sheets.of_paint(name)  # what is wrong with a painted sheet is said at once
         self._name, self._values = name, values
 

@@ -72,7 +72,7 @@ class Rendering:
         self._names = shot.names if full else painted_names(sheets, shot.names, numbers)
         textures = Textures(sheets, self._names, mode)
         on = choose_kind(device)
-        self._kernels = FrameKernels(textures, mode, clip.is_linear, on)
+        self._kernels = FrameKernels(textures, clip.is_linear, on)
         self._kernels.at(numbers[0])  # what is wrong with a painted sheet is said at once
         self._shows_frame = full and shot.manifest.garbage is not None
         self._reach = ChangedFrames(shot, textures, numbers, values)

@@ -237,15 +237,7 @@ def _with_files(
 
 def _copied(shot: Shot, name: str, source: Path, movie: bool, made: list[Path]) -> str:
     if movie and not is_movie(source):
-        pictures = list_frames(source)
-        suffix = pictures[0].suffix.lower()
-        relative = free_path(shot, name, f"/{SEQUENCE}{suffix}")
-        for number, picture in enumerate(pictures):
-            target = frame_path(entry_path(shot, relative), number)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            made.append(target)
-            copy_file(picture, target)
-        return relative
+        return copy_pictures(shot, name, list_frames(source), made)
     if not there(source.is_file):
         raise NvdError(f"there is no file {source}", remedy="check the path for a typing error")
     if movie:
@@ -257,6 +249,20 @@ def _copied(shot: Shot, name: str, source: Path, movie: bool, made: list[Path]) 
     target.parent.mkdir(parents=True, exist_ok=True)
     made.append(target)
     copy_file(source, target, durable=True)
+    return relative
+
+
+def copy_pictures(shot: Shot, name: str, pictures: Sequence[Path], made: list[Path]) -> str:
+    """Copy a movie's pictures into the folder, numbered from 0; their pattern there.
+
+    Each is noted in `made` before it is written.
+    """
+    relative = free_path(shot, name, f"/{SEQUENCE}{pictures[0].suffix.lower()}")
+    for number, picture in enumerate(pictures):
+        target = frame_path(entry_path(shot, relative), number)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        made.append(target)
+        copy_file(picture, target)
     return relative
 
 

@@ -5,7 +5,7 @@ with a homography. One that has to shrink is brought near its size by area means
 """
 
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,30 +72,37 @@ class Pictures:
 
     def placed(self, entry: Entry, number: int, width: int, height: int) -> Placed:
         """Picture `number` of the entry on a sheet of this size; NvdError where it is damaged."""
-        key = entry.name, number, width, height
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        if entry.kind == "movie":
-            self._forget(entry.name)  # the picture before: it will hardly be asked for again
-        placed = self._made(entry, number, width, height)
-        self._kept[key] = placed
-        while len(self._kept) > 1 and sum(one.size for one in self._kept.values()) > KEPT_BYTES:
-            self._kept.popitem(last=False)
-        return placed
+
+        def make() -> Placed:
+            if entry.kind == "movie":
+                self._forget(entry.name)  # the picture before: it will hardly be asked for again
+            return self._made(entry, number, width, height)
+
+        return self._known((entry.name, number, width, height), make)
 
     def mask(self, entry: Entry, width: int, height: int) -> Placed:
         """Where an adjustment works, as the alpha of a picture."""
-        key = entry.name, 0, width, height
-        if key not in self._kept:
+
+        def make() -> Placed:
             alpha = np.ones((height, width, 1), np.float32)
             if entry.mask:
                 colours, own = display_colours(_read(self._shot, entry, entry.mask))
                 grey = colours.mean(2, keepdims=True) * (1 if own is None else own)
                 alpha = resized(grey, width, height).reshape(height, width, 1).clip(0, 1)
             empty = np.zeros((0, 0, 3), np.float32)
-            self._kept[key] = Placed(empty, alpha, slice(0, height), slice(0, width))
-        return self._kept[key]
+            return Placed(empty, alpha, slice(0, height), slice(0, width))
+
+        return self._known((entry.name, 0, width, height), make)
+
+    def _known(self, key: tuple, make: Callable[[], Placed]) -> Placed:
+        """What is kept under `key`, or is made; what was not asked for the longest goes first."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        placed = self._kept[key] = make()
+        while len(self._kept) > 1 and sum(one.size for one in self._kept.values()) > KEPT_BYTES:
+            self._kept.popitem(last=False)
+        return placed
 
     def _forget(self, name: str) -> None:
         for key in [key for key in self._kept if key[0] == name]:
@@ -143,7 +150,10 @@ def pinned(picture: np.ndarray, corners: Corners | None, width: int, height: int
 
 
 def homography(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """The projective map, float64 [3, 3], that takes four points [4, 2] to four others."""
+    """The projective map, float64 [3, 3], that takes four points [4, 2] to four others.
+
+    OpenCV's takes float32, which is off by a tenth of a texel where corners lie far outside.
+    """
     rows = []
     for (x, y), (u, v) in zip(np.float64(start), np.float64(end), strict=True):
         rows.append([x, y, 1, 0, 0, 0, -u * x, -u * y])

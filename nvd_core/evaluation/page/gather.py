@@ -121,7 +121,7 @@ class Gatherer:
         if not self._deltas or self._sheets is None:
             return None
         textures = Textures(self._sheets, self.shot.names, "delta")
-        return FrameKernels(textures, "delta", False, choose_kind("auto"))
+        return FrameKernels(textures, False, choose_kind("auto"))
 
     def _texture(self, n: int, name: str) -> dict[str, np.ndarray]:
         colours, alpha = display_colours(read_texture(self.shot, name))
