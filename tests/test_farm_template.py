@@ -49,7 +49,7 @@ def test_an_object_named_twice_is_refused(tmp_path, capsys):
     assert main(words) == 2 and not (tmp_path / "x.yaml").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_workers_make_what_one_machine_makes(tmp_path, tiny_clip):
     tiny_clip.write(tmp_path)
     (tmp_path / "small.yaml").write_text(SETTINGS)

@@ -32,6 +32,8 @@ from nvd_core.shot.maps import read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.work import FRAMES, open_array, work_folder
 
+pytestmark = pytest.mark.slow
+
 FRAMES_OF_CLIP, HEIGHT, WIDTH, SMALL = 6, 96, 160, 48
 SETTINGS = {
     "iterations": 250,

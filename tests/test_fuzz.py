@@ -78,7 +78,7 @@ if "fuzz_parts.worker" in sys.orig_argv:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_finds_each_kind_of_failure(tmp_path):
     """A reader that raises, hangs, dies, takes NaN in silence or takes 2.5 GB."""
     (tmp_path / "sitecustomize.py").write_text(

@@ -25,6 +25,7 @@ def _densities(shot, folder):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["multiplicative", "additive"])
 def test_nodes_give_what_every_pixel_gives(trained, kind):
     shot = trained(residual=kind)

@@ -60,6 +60,7 @@ def test_the_truth_itself_scores_at_the_top(best):
     assert warp["rendered"] < 1.4 * warp["true"]
 
 
+@pytest.mark.long
 def test_swimming_coordinates_are_seen(perfect, best, tmp_path, truth_shots):
     def swim(t, maps):
         maps.u[:] = np.where(maps.alpha > 0, maps.u + (-1) ** t * 2 / 260, 0)

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_types_agree():
     words = ["nvd_core", "blender_addon", "tools", "--no-error-summary"]
     done = subprocess.run(
