@@ -11,9 +11,16 @@ from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.kernel_numba import Kept
 from nvd_core.editing.stack_sheets import Sheets, State
 
+KERNELS = {"learned": "full", "paint": "delta", "cover": "delta"}
+"""by what textures hold: the mode of the kernel, where that is called otherwise"""
+
 
 class Textures:
-    """What a kernel of `mode` is given of the layers `names`: whole textures, or their deltas."""
+    """What a kernel is given of the layers `names`.
+
+    The `mode` "full": whole textures as they are painted, "learned": as they were learned; "delta":
+    what paint adds to them, "paint": the paint alone, premultiplied, "cover": its opacity, thrice.
+    """
 
     def __init__(self, sheets: Sheets, names: Sequence[str], mode: str) -> None:
         self._sheets, self.names, self.mode = sheets, list(names), mode
@@ -24,14 +31,14 @@ class Textures:
 
     def lies(self, name: str, t: int) -> bool:
         """Whether anything may show of the texture in frame `t`."""
-        if self.mode != "delta" or self.state(name, t):
+        if self.mode in ("full", "learned") or self.state(name, t):
             return True
         return self._sheets.has_paint(name)
 
     def at(self, name: str, t: int) -> np.ndarray:
         """The texture of the layer in frame `t`, float32 [h, w, 3]; the same object while it is."""
-        sheet = self._sheets.at(name, t)
-        return sheet.delta if self.mode == "delta" else sheet.full
+        sheet: np.ndarray = getattr(self._sheets.at(name, t), self.mode)
+        return sheet
 
 
 class FrameKernels:
@@ -39,7 +46,7 @@ class FrameKernels:
 
     def __init__(self, textures: Textures, linear: bool, device: str) -> None:
         self._textures = textures
-        self._how = textures.mode, linear, device
+        self._how = KERNELS.get(textures.mode, textures.mode), linear, device
         self._kept = Kept()
         self._last: tuple[list[np.ndarray], Kernel] | None = None
 

@@ -1,0 +1,218 @@
+"""What is painted as it meets the plate: with edges, holdouts and motion blur of edits/finish.json.
+
+Only the difference that an edit makes is finished. With a the layer's matte, m that matte with its
+edges (edges.py), w and g visibility and light, d the edit's difference from the learned texture and
+u_k the places at the samples' times (motion_blur.py), the picture is
+
+    base + sum over the layers of  w m (1 + g (residual - 1)) mean over k of d(u_k)
+
+on display-encoded values: base is the frame, or in full mode the layers as they were learned.
+`twin` says the same in plain numpy.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from nvd_core.editing import kernel_numba
+from nvd_core.editing.edges import continued, edged, reach_of, spilt
+from nvd_core.editing.frame_kernels import FrameKernels, Textures
+from nvd_core.editing.holdout import read_holdout
+from nvd_core.editing.kernel import Kernel
+from nvd_core.editing.motion_blur import Around, moved, sample_times, steps_of
+from nvd_core.editing.stack_sheets import Sheets
+from nvd_core.media.images import decode_srgb, encode_srgb, to_float
+from nvd_core.shot.finish import PLAIN_EDGES, Finish
+from nvd_core.shot.maps import FrameMaps
+from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import Values, lay_on_maps
+
+
+class Finishing:
+    """Makes the change that the paint on the layers `names` makes to frames of a shot."""
+
+    def __init__(
+        self,
+        shot: Shot,
+        sheets: Sheets,
+        names: Sequence[str],
+        finish: Finish,
+        values: Values,
+        device: str,
+    ) -> None:
+        self._shot, self._sheets, self._finish, self._values = shot, sheets, finish, values
+        self.names = list(names)
+        self._kernels = FrameKernels(Textures(sheets, self.names, "delta"), False, device)
+        self.spills = any(finish.of(name).spill for name in self.names)
+        self._packed: dict[str, tuple[np.ndarray, kernel_numba.PackedTextures]] = {}
+
+    @property
+    def blurs(self) -> bool:
+        """Whether the maps of the frames before and after are needed."""
+        return self._finish.motion_blur.shutter > 0
+
+    @property
+    def reads(self) -> list[str]:
+        """The layers whose maps are needed: all where colours are compared with those behind."""
+        return self._shot.names if self.spills else self.names
+
+    def change(self, around: Around, t: int, frame: np.ndarray) -> np.ndarray:
+        """What is added to frame `t`, float32 [H, W, 3], display-encoded; 0 where nothing shows.
+
+        `around` is of the layers `reads`, as they stand in the folder. `frame` is as
+        `frame_kernels` take it; it is looked at where colour may have spilt.
+        """
+        linear = self._shot.manifest.clip.is_linear
+        plate = to_display(frame, linear) if self.spills else None
+        maps, own = self.prepared(around, t, plate)
+        return self.change_of(maps, own, around, t)
+
+    def change_of(
+        self, maps: FrameMaps, own: list[np.ndarray], around: Around, t: int
+    ) -> np.ndarray:
+        """The change of frame `t` by what `prepared` has made of its maps."""
+        return self.composed(maps, own, around, self._kernels.at(t))
+
+    def composed(
+        self, maps: FrameMaps, own: list[np.ndarray], around: Around, kernel: Kernel
+    ) -> np.ndarray:
+        """What a kernel of deltas makes of all samples of `prepared` maps, float32 [H, W, 3]."""
+        total = np.zeros((*maps.uva.shape[1:3], 3), np.float32)
+        for sample in self.samples(maps, own, around):
+            total = kernel(total, sample)
+        return total
+
+    def prepared(
+        self, around: Around, t: int, plate: np.ndarray | None
+    ) -> tuple[FrameMaps, list[np.ndarray]]:
+        """`with_edges`, and the layers' values in the maps."""
+        made, own = self.with_edges(around, t, plate)
+        return lay_on_maps(made, self.names, self._values, t), own
+
+    def with_edges(
+        self, around: Around, t: int, plate: np.ndarray | None
+    ) -> tuple[FrameMaps, list[np.ndarray]]:
+        """The maps of the painted layers with their edges, and their own mattes.
+
+        `plate`: the frame's display colours, float32 [H, W, 3], where an edge `spills`.
+        """
+        numbers = [self.reads.index(name) for name in self.names]
+        maps = around.maps
+        made = FrameMaps(maps.uva[numbers], maps.residual[numbers])
+        own = [made.uva[n, ..., 2].copy() for n in range(len(numbers))]
+        for n, name in enumerate(self.names):
+            edges = self._finish.of(name)
+            if edges == PLAIN_EDGES:
+                continue
+            continued(made.uva[n], made.residual[n], reach_of(edges, made.uva.shape[1]))
+            alpha = own[n]
+            if edges.spill and plate is not None:
+                alone, behind = self._colours(maps, made, n, t)
+                alpha = spilt(alpha, plate, alone, behind, edges.spill)
+            holdout = read_holdout(self._shot, edges.holdout, t)
+            made.uva[n, ..., 2] = edged(alpha, edges, holdout)
+        return made, own
+
+    def samples(
+        self, maps: FrameMaps, own: list[np.ndarray], around: Around
+    ) -> Iterable[FrameMaps]:
+        """The maps of every sample; their light is divided by how many there are."""
+        if not self.blurs:
+            return [maps]
+        near = around.of([self.reads.index(name) for name in self.names])
+        times = sample_times(self._finish.motion_blur)
+        return _Samples(maps, own, near.before, near.after, times)
+
+    def _colours(
+        self, maps: FrameMaps, made: FrameMaps, n: int, t: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Layer `n` of the painted ones as it was learned and lit, alone; and all others so."""
+        number = self.reads.index(self.names[n])
+        whole = FrameMaps(made.uva[n : n + 1].copy(), made.residual[n : n + 1])
+        whole.uva[..., 2] = 1
+        alone = self._learned(self.names[n], whole, t)
+        rest = np.zeros_like(alone)
+        for other, name in enumerate(self.reads):
+            if other != number:
+                one = FrameMaps(maps.uva[other : other + 1], maps.residual[other : other + 1])
+                rest += self._learned(name, one, t)
+        left = 1 - maps.uva[number, ..., 2:]
+        return alone, rest / np.maximum(left, 1 / 64)
+
+    def _learned(self, name: str, maps: FrameMaps, t: int) -> np.ndarray:
+        texture = self._sheets.at(name, t).learned
+        if name not in self._packed or self._packed[name][0] is not texture:
+            self._packed[name] = texture, kernel_numba.pack_textures({0: texture}, False)
+        out = np.empty((*maps.uva.shape[1:3], 3), np.float32)
+        kernel_numba.render_full(maps, self._packed[name][1], False, out)
+        return out
+
+
+class _Samples:
+    """The maps of the samples' times, one after the other in the same memory."""
+
+    def __init__(
+        self,
+        maps: FrameMaps,
+        own: list[np.ndarray],
+        before: np.ndarray | None,
+        after: np.ndarray | None,
+        times: np.ndarray,
+    ) -> None:
+        self._maps, self._times = maps, times
+        self._steps = []
+        for n, alpha in enumerate(own):
+            places = np.concatenate([maps.uva[n, ..., :2], alpha[..., None]], -1)
+            sides = (None if side is None else side[n] for side in (before, after))
+            self._steps.append(steps_of(places, *sides))
+
+    def __iter__(self) -> Iterator[FrameMaps]:
+        light = self._maps.residual / np.float32(len(self._times))
+        shifted = self._maps.uva.copy()
+        for time in self._times:
+            for n, (backward, forward) in enumerate(self._steps):
+                moved(self._maps.uva[n], backward, forward, float(time), shifted[n])
+            yield FrameMaps(shifted, light)
+
+
+def to_display(frame: np.ndarray, linear: bool) -> np.ndarray:
+    """A frame's values display-encoded, float32 [H, W, 3]; `linear` says what floats hold."""
+    if frame.dtype.kind == "u":
+        return to_float(frame)
+    return (encode_srgb(frame) if linear else frame).astype(np.float32, copy=False)
+
+
+def add_change(frame: np.ndarray, change: np.ndarray, linear: bool) -> np.ndarray:
+    """The frame with a `change` of display values; where that is 0 its values stay, bit for bit."""
+    where = (change != 0).any(2)
+    out = frame.copy()
+    before, by = frame[where], change[where]
+    if frame.dtype.kind == "u":
+        most = np.float32(np.iinfo(frame.dtype).max)
+        after = ((before + by * most).clip(0, most) + np.float32(0.5)).astype(frame.dtype)
+    elif linear:
+        after = decode_srgb(encode_srgb(before) + by)
+    else:
+        after = before + by
+    out[where] = np.where(by != 0, after, before)
+    return out
+
+
+def twin(
+    lookup: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    delta: np.ndarray,
+    maps: FrameMaps,
+    steps: tuple[np.ndarray, np.ndarray],
+    times: np.ndarray,
+) -> np.ndarray:
+    """The change of one layer in float64 [H, W, 3], as the equation above has it.
+
+    `lookup`(texture, u, v) is bilinear; `maps` have edges and values in them, `steps` are the
+    layer's motion to the frame before and after. For tests.
+    """
+    u, v, alpha = np.moveaxis(maps.uva[0].astype(np.float64), -1, 0)
+    mean = 0.0
+    for time in times:
+        step = (steps[1] if time > 0 else steps[0]).astype(np.float64)
+        mean = mean + lookup(delta, u + time * step[..., 0], v + time * step[..., 1])
+    return alpha[..., None] * maps.residual[0].astype(np.float64) * mean / len(times)
