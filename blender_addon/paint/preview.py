@@ -22,6 +22,7 @@ from ..shot import layer_values
 from ..shot.exr import ExrError
 from ..shot.folder import ShotError
 from ..shot.painting import is_unsaved
+from ..shot.placing import has_others
 from ..shot.resample import DEAD_ZONE
 from ..shot.scripting import frames_space
 from ..shot.shots import (
@@ -251,6 +252,11 @@ def follow_chosen(scene: bpy.types.Scene) -> None:
 def message() -> str:
     """Why the preview shows nothing, for the panel."""
     return _live.message
+
+
+def lacks_nodes(entry: NVD_PG_shot) -> bool:
+    """Whether the artist's own nodes change the composited picture: the preview is without them."""
+    return has_others(entry.scene, str(entry.path))
 
 
 def frame_of(entry: NVD_PG_shot, scene: bpy.types.Scene) -> int:

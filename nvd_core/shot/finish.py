@@ -38,6 +38,9 @@ VERSION = 1
 FINISH = "edits/finish.json"
 HOLDOUTS = "edits/holdout"
 """the folder of holdout mattes: NAME.png for all frames, or NAME/%05d.png"""
+NOT_FINISHED = (
+    "edges, holdouts and motion blur (nvd finish) are not in these pictures: `nvd render` has them"
+)
 _FILE = EditDocument(
     SCHEMA,
     VERSION,
