@@ -8,7 +8,7 @@ camera       the sample clip beside `nvd camera --hold`
 mask-margin  a scene of samples/truth from masks that are too wide, without and with a margin
 edges        paint on a scene of samples/truth with edges of every kind
 passes       matte, place, light and paint of a layer
-motion-blur  the board of tools/scenes/make_blur_scene.py in WORK/blur: rendered, without and with blur
+motion-blur  the board of tools/scenes/make_blur_scene.py in WORK/blur: rendered, without and with
 
 Decompositions go to --work and are used again: a few minutes each on two cores. The pictures of
 the Blender extension are made by tools/gui_tour.py; demo.jpg is the contact sheet of tools/demo.py.

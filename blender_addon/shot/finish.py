@@ -5,7 +5,7 @@
     save(entry)                          # as saving the paint does
 
 The properties are the one place in Blender; edits/finish.json is where the engine finds them. The
-engine alone renders them, so the node and the panel say where a picture is without.
+engine alone renders them all, so the node and the panel say where a picture is without.
 """
 
 from ..blender.redraw import redraw
@@ -32,8 +32,13 @@ def finish_of(entry) -> Finish:
 
 
 def in_use(entry) -> bool:
-    """Whether anything differs from what the nodes and the live preview show."""
+    """Whether anything differs from what the nodes show."""
     return bool(finish_of(entry).digest)
+
+
+def previews_all(entry) -> bool:
+    """Whether the live preview shows all of it: choke, feather and holdouts, in delta."""
+    return not entry.motion_blur and not any(layer.spill for layer in entry.layers)
 
 
 def take_up(entry, shot: Shot, found: Finish) -> None:

@@ -13,8 +13,7 @@ from .on_shot import OnLayer
 
 
 class NVD_OT_holdout(OnLayer, bpy.types.Operator):
-    """Choose a matte of what lies in front of the layer's paint, white: an image, or one of a
-    numbered sequence; it is copied into the shot's folder"""
+    """Choose a matte, white where something lies in front of the paint; the shot keeps a copy"""
 
     bl_idname = "nvd.holdout"
     bl_label = "Holdout"
@@ -73,8 +72,9 @@ def draw_blur(layout, entry) -> None:
         row.prop(entry, "shutter")
         row.prop(entry, "blur_samples")
     if finish.in_use(entry):
-        layout.label(text="Edges and motion blur show in Render to Strip,", icon="INFO")
-        layout.label(text="not in the live preview and in nodes")
+        layout.label(text="Compositor nodes do not show edges and motion blur", icon="INFO")
+    if not finish.previews_all(entry):
+        layout.label(text="Spill and motion blur are not in the live preview", icon="INFO")
 
 
 register, unregister = bpy.utils.register_classes_factory((NVD_OT_holdout, NVD_OT_no_holdout))

@@ -43,8 +43,8 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import remove_temporaries_of
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.finish import NOT_FINISHED, read_finish
+from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import Values, check_values, lay_on_maps, read_values
 

@@ -1,6 +1,7 @@
 """Edges, holdouts and motion blur in Blender, the passes of the node group, and its Viewer."""
 
 import json
+import shutil
 
 import bpy
 import numpy as np
@@ -153,3 +154,31 @@ def test_the_preview_knows_of_others_nodes(entry):
     picture = tree.nodes.new("CompositorNodeRGB")
     tree.links.new(picture.outputs[0], entry.group_node().inputs["toy Edit"])
     assert preview.lacks_nodes(entry)
+
+
+@pytest.mark.gpu
+def test_the_preview_has_the_edges(gpu_ready, made, tmp_path, engine, reference, preview_picture):
+    """Choke, spread, feather and a holdout that moves, against `nvd render`."""
+    shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
+    folder, layers = tmp_path / "shot.nvd", reference.Truth(made).layers
+    height, width = reference.Truth(made).frames[0].shape[:2]
+    for t in range(3):
+        image = bpy.data.images.new("matte", width, height)
+        pixels = np.zeros((height, width, 4), np.float32)
+        pixels[..., 3] = 1
+        pixels[:, 30 + 10 * t : 60 + 10 * t] = 1
+        image.pixels.foreach_set(pixels.ravel())
+        image.filepath_raw, image.file_format = str(tmp_path / f"mattes/{t:05d}.png"), "PNG"
+        image.save()
+    words = ["--choke", f"{layers[0]}=1.5", "--feather", f"{layers[0]}=2"]
+    words += ["--choke", f"{layers[1]}=-3", "--holdout", f"{layers[2]}={tmp_path / 'mattes'}"]
+    engine.run("-m", "nvd_core", "finish", folder, *words)
+    engine.run("-m", "nvd_core", "render", folder, "--out", tmp_path / "%05d.png")
+    for t in (0, 2):
+        plain = preview_picture(made, t)
+        shown = preview_picture(tmp_path, t)
+        assert np.abs(shown - plain).max() > 20 / 255
+        wanted = reference.load(tmp_path / f"{t:05d}.png")
+        apart = np.abs(np.clip(shown, 0, 1) - wanted).max(-1)
+        # pixels as far from two of the layer's may go on from either
+        assert np.quantile(apart, 0.999) <= 2 / 255 and (apart > 2 / 255).mean() < 1e-3
