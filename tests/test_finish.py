@@ -10,6 +10,7 @@ import torch
 from nvd_core.cli.main import main
 from nvd_core.editing.edges import choked, continued, edged, feathered, spilt
 from nvd_core.editing.finishing import twin
+from nvd_core.editing.holdout import write_carried_finish
 from nvd_core.editing.kernel_torch import composed, lookup, to_device
 from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.motion_blur import sample_times, steps_of
@@ -22,9 +23,11 @@ from nvd_core.shot.finish import (
     LayerEdges,
     MotionBlur,
     finish_path,
+    holdout_path,
     read_finish,
     write_finish,
 )
+from nvd_core.shot.manifest import write_manifest
 from nvd_core.shot.maps import FrameMaps, read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import LayerValues, Values, write_values
@@ -368,3 +371,26 @@ def test_passes_put_the_picture_together(tmp_path, synthetic):
     assert sorted(p.name for p in tmp_path.glob("p/*/*/*")) == ["00000.exr", "00001.exr"]
     with pytest.raises(NvdError, match="none are asked for"):
         render(shot, out, passes_to=tmp_path)
+
+
+def test_it_is_carried_to_another_decomposition(shot, tmp_path, synthetic):
+    """With the holdout's frames where they were, and what has no layer said."""
+    new = synthetic.make_shot(tmp_path / "new.nvd", frames=3)
+    clip = replace(new.manifest.clip, first_frame=2)
+    write_manifest(new.folder, replace(new.manifest, clip=clip))
+    new = Shot.open(new.folder)
+    for t in range(FRAMES):
+        write_image(shot.folder / f"edits/holdout/background/{t:05d}.png", holdout(t))
+    write_finish(shot, BOTH)
+    assert write_carried_finish(shot, new) == []
+    assert read_finish(new) == BOTH
+    for t in range(3):
+        path = holdout_path(new, BOTH.of("background").holdout, t)
+        np.testing.assert_array_equal(read_image(path), holdout(t + 2))
+
+
+def test_mattes_are_not_rendered_over(shot):
+    for t in range(FRAMES):
+        write_image(shot.folder / f"edits/holdout/background/{t:05d}.png", holdout(t))
+    with pytest.raises(NvdError, match="belongs to the decomposition"):
+        render(shot, shot.folder / "edits/holdout/background/%05d.png")

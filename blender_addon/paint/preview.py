@@ -221,7 +221,7 @@ class Preview:
 
 
 def _holdout_name(layer) -> str:
-    """Of the image that shows the holdout of a layer; names have 63 bytes, and one shot is shown."""
+    """Of the image of a layer's holdout: names have 63 bytes, and one shot is shown at a time."""
     return f".NVD holdout {layer.name}"[:63]
 
 

@@ -78,8 +78,22 @@ class Finishing:
     ) -> np.ndarray:
         """What a kernel of deltas makes of all samples of `prepared` maps, float32 [H, W, 3]."""
         total = np.zeros((*maps.uva.shape[1:3], 3), np.float32)
-        for sample in self.samples(maps, own, around):
-            total = kernel(total, sample)
+        box = _box(maps, own)
+        if box is None:
+            return total
+        numbers = [self.reads.index(name) for name in self.names]
+        sides = (None if s is None else s[numbers] for s in (around.before, around.after))
+        before, after = (None if s is None else s[:, *box] for s in sides)
+        uva, residual = (np.ascontiguousarray(a[:, *box]) for a in (maps.uva, maps.residual))
+        part: Iterable[FrameMaps] = [FrameMaps(uva, residual)]
+        if self.blurs:
+            times = sample_times(self._finish.motion_blur)
+            alphas = [alpha[box] for alpha in own]
+            part = _Samples(FrameMaps(uva, residual), alphas, before, after, times)
+        shown = np.zeros((*uva.shape[1:3], 3), np.float32)
+        for sample in part:
+            shown = kernel(shown, sample)
+        total[box] = shown
         return total
 
     def prepared(
@@ -113,16 +127,6 @@ class Finishing:
             made.uva[n, ..., 2] = edged(alpha, edges, holdout)
         return made, own
 
-    def samples(
-        self, maps: FrameMaps, own: list[np.ndarray], around: Around
-    ) -> Iterable[FrameMaps]:
-        """The maps of every sample; their light is divided by how many there are."""
-        if not self.blurs:
-            return [maps]
-        near = around.of([self.reads.index(name) for name in self.names])
-        times = sample_times(self._finish.motion_blur)
-        return _Samples(maps, own, near.before, near.after, times)
-
     def _colours(
         self, maps: FrameMaps, made: FrameMaps, n: int, t: int
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -146,6 +150,17 @@ class Finishing:
         out = np.empty((*maps.uva.shape[1:3], 3), np.float32)
         kernel_numba.render_full(maps, self._packed[name][1], False, out)
         return out
+
+
+def _box(maps: FrameMaps, own: list[np.ndarray]) -> tuple[slice, slice] | None:
+    """Rows and columns that any of the layers shows in; None for none."""
+    shown = (maps.uva[..., 2] > 0).any(0)
+    for alpha in own:
+        shown |= alpha > 0
+    rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
+    if not len(rows):
+        return None
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 class _Samples:
