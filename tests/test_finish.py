@@ -1,6 +1,7 @@
 """Edges, holdouts and motion blur of what is painted, edits/finish.json: against plain formulas."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -77,31 +78,49 @@ def plain_lookup(texture: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarra
     return lookup(torch.from_numpy(texture), torch.from_numpy(u), torch.from_numpy(v)).numpy()
 
 
+def light_of(texture: np.ndarray) -> np.ndarray:
+    """The display's curve undone, float64."""
+    low = texture / 12.92
+    return np.where(texture <= 0.04045, low, ((texture.clip(0) + 0.055) / 1.055) ** 2.4)
+
+
+def display_of(light: np.ndarray) -> np.ndarray:
+    high = 1.055 * light.clip(0) ** (1 / 2.4) - 0.055
+    return np.where(light <= 0.0031308, light * 12.92, high)
+
+
 def expected(shot: Shot, t: int, mode: str, finish: Finish, values: Values) -> np.ndarray:
     """The picture by the formulas of the reference, in float64, 0 to 1."""
     maps = read_maps(shot.map_path(t), shot.names)
-    near = [read_maps(shot.map_path(n), shot.names) if 0 <= n < FRAMES else None
-            for n in (t - 1, t + 1)]  # fmt: skip
-    total = to_float(read_image(shot.frame_path(t))).astype(np.float64) * (mode == "delta")
-    blur = finish.motion_blur
-    times = sample_times(blur) if blur.shutter else np.zeros(1)
+    near = [
+        read_maps(shot.map_path(n), shot.names) if 0 <= n < FRAMES else None for n in (t - 1, t + 1)
+    ]
+    base = to_float(read_image(shot.frame_path(t))).astype(np.float64) * (mode == "delta")
+    still, moves, longest = 0.0, 0.0, np.zeros(base.shape[:2])
     for n, name in enumerate(shot.names):
         visibility, light = values.at(name, t)
         learned, delta = textures_of(shot, name)
         residual = 1 + light * (maps.residual[n : n + 1].astype(np.float64) - 1)
         one = FrameMaps(maps.uva[n : n + 1].copy(), residual)
         if mode == "full":
-            total += (
-                visibility * composed(one, to_device({0: learned}, "cpu", torch.float64)).numpy()
-            )
-        sides = (None if side is None else side.uva[n] for side in near)
-        steps = steps_of(one.uva[0].copy(), *sides)
+            full = composed(one, to_device({0: learned}, "cpu", torch.float64)).numpy()
+            base = base + visibility * full
+        steps = steps_of(one.uva[0].copy(), *(None if s is None else s.uva[n] for s in near))
         own = finish.of(name)
         continued(one.uva[0], one.residual[0], 6)
         matte = None if own.holdout is None else to_float(holdout(t))[..., 0]
         one.uva[0, ..., 2] = edged(one.uva[0, ..., 2], own, matte)
-        total += visibility * twin(plain_lookup, delta, one, steps, times)
-    return total.clip(0, 1)
+        still = still + visibility * twin(plain_lookup, delta, one, steps, np.zeros(1))
+        change = light_of(learned + delta) - light_of(learned)
+        lit = FrameMaps(one.uva, light_of(one.residual))
+        times = sample_times(finish.motion_blur)
+        moves = moves + visibility * twin(plain_lookup, change, lit, steps, times)
+        for step in steps:
+            far = finish.motion_blur.shutter * np.hypot(*(step * delta.shape[1::-1]).T).T
+            longest = np.maximum(longest, far * (one.uva[0, ..., 2] > 0))
+    moves = display_of(light_of(base) + moves) - base
+    share = longest.clip(0, 1)[..., None]
+    return (base + still + share * (moves - still)).clip(0, 1)
 
 
 @pytest.mark.parametrize("mode", ["delta", "full"])
@@ -208,9 +227,22 @@ def test_a_layer_alone_has_its_edges(painted):
     steps = steps_of(places, *near)
     continued(maps.uva[0], maps.residual[0], 1)
     maps.uva[0, ..., 2] = wanted > 0
-    colours = composed(maps, to_device({0: learned}, "cpu", torch.float64)).numpy()
-    colours += twin(plain_lookup, delta, maps, steps, sample_times(finish.motion_blur))
+    still = twin(plain_lookup, learned + delta, maps, steps, np.zeros(1))
+    maps.residual = light_of(maps.residual)
+    times = sample_times(finish.motion_blur)
+    moves = display_of(twin(plain_lookup, light_of(learned + delta), maps, steps, times))
+    far = [np.hypot(*(step * delta.shape[1::-1]).T).T for step in steps]
+    share = np.maximum(*far).clip(0, 1)[..., None]
+    colours = still + share * (moves - still)
     assert np.abs(made[..., :3] / 65535 - colours.clip(0, 1))[wanted > 0].max() < 1e-4
+
+
+def test_what_stands_still_is_not_touched(shot):
+    """With motion blur, a clip of one frame over and over comes out as without, bit for bit."""
+    for t in range(1, FRAMES):
+        shutil.copy(shot.map_path(0), shot.map_path(t))
+    for one, other in zip(render_frames(shot), render_frames(shot, finish=BLUR), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture

@@ -1,16 +1,22 @@
 """What is painted as it meets the plate: with edges, holdouts and motion blur of edits/finish.json.
 
-Only the difference that an edit makes is finished. With a the layer's matte, m that matte with its
-edges (edges.py), w and g visibility and light, d the edit's difference from the learned texture and
-u_k the places at the samples' times (motion_blur.py), the picture is
+Only the difference that an edit makes is finished. With m the layer's matte with its edges
+(edges.py), w and l = 1 + g (residual - 1) its visibility and light, d the edit's difference from
+the learned texture c, and base the frame, or in full mode the layers as they were learned,
 
-    base + sum over the layers of  w m (1 + g (residual - 1)) mean over k of d(u_k)
+    still = base + sum over the layers of  w m l d(u)
 
-on display-encoded values: base is the frame, or in full mode the layers as they were learned.
-`twin` says the same in plain numpy.
+on display-encoded values, as without any finish. While the shutter is open light is averaged, so
+what moves is, with u_k the places at the samples' times (motion_blur.py), dec the display's curve
+and D = dec(c + d) - dec(c) texel by texel,
+
+    moves = enc(dec(base) + sum over the layers of  w m dec(l) mean over k of D(u_k))
+
+and the picture goes from the one to the other, still + q (moves - still), with q the length of the
+streak in texels, 1 at the most: what stands still is as it was. `twin` is the sum in plain numpy.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -42,7 +48,10 @@ class Finishing:
     ) -> None:
         self._shot, self._sheets, self._finish, self._values = shot, sheets, finish, values
         self.names = list(names)
-        self._kernels = FrameKernels(Textures(sheets, self.names, "delta"), False, device)
+        self._still, self._light = (
+            FrameKernels(Textures(sheets, self.names, mode), False, device)
+            for mode in ("delta", "light_delta")
+        )
         self.spills = any(finish.of(name).spill for name in self.names)
         self._packed: dict[str, tuple[np.ndarray, kernel_numba.PackedTextures]] = {}
 
@@ -56,45 +65,53 @@ class Finishing:
         """The layers whose maps are needed: all where colours are compared with those behind."""
         return self._shot.names if self.spills else self.names
 
-    def change(self, around: Around, t: int, frame: np.ndarray) -> np.ndarray:
+    def change(
+        self, around: Around, t: int, frame: np.ndarray, below: np.ndarray | None = None
+    ) -> np.ndarray:
         """What is added to frame `t`, float32 [H, W, 3], display-encoded; 0 where nothing shows.
 
-        `around` is of the layers `reads`, as they stand in the folder. `frame` is as
-        `frame_kernels` take it; it is looked at where colour may have spilt.
+        `around` is of the layers `reads`, as they stand in the folder, and `frame` as
+        `frame_kernels` take it. It is added to `below`, display-encoded, by itself the frame.
         """
-        linear = self._shot.manifest.clip.is_linear
-        plate = to_display(frame, linear) if self.spills else None
+        plate = None
+        if self.spills or (self.blurs and below is None):
+            plate = to_display(frame, self._shot.manifest.clip.is_linear)
         maps, own = self.prepared(around, t, plate)
-        return self.change_of(maps, own, around, t)
+        still = self.composed(maps, self._still.at(t))
+        if not self.blurs:
+            return still
+        light, length = self.blurred(maps, own, around, t, self._light.at(t))
+        return _moving(still, light, length, plate if below is None else below)
 
-    def change_of(
-        self, maps: FrameMaps, own: list[np.ndarray], around: Around, t: int
-    ) -> np.ndarray:
-        """The change of frame `t` by what `prepared` has made of its maps."""
-        return self.composed(maps, own, around, self._kernels.at(t))
+    def composed(self, maps: FrameMaps, kernel: Kernel) -> np.ndarray:
+        """What a kernel of deltas makes of `prepared` maps, float32 [H, W, 3]."""
+        return kernel(np.zeros((*maps.uva.shape[1:3], 3), np.float32), maps)
 
-    def composed(
-        self, maps: FrameMaps, own: list[np.ndarray], around: Around, kernel: Kernel
-    ) -> np.ndarray:
-        """What a kernel of deltas makes of all samples of `prepared` maps, float32 [H, W, 3]."""
+    def blurred(
+        self, maps: FrameMaps, own: list[np.ndarray], around: Around, t: int, kernel: Kernel
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What a kernel of light makes of all samples of `prepared` maps, float32 [H, W, 3].
+
+        And how long the streaks are, texels, 1 at the most, float32 [H, W].
+        """
         total = np.zeros((*maps.uva.shape[1:3], 3), np.float32)
+        length = np.zeros(total.shape[:2], np.float32)
         box = _box(maps, own)
         if box is None:
-            return total
+            return total, length
         numbers = [self.reads.index(name) for name in self.names]
         sides = (None if s is None else s[numbers] for s in (around.before, around.after))
         before, after = (None if s is None else s[:, *box] for s in sides)
-        uva, residual = (np.ascontiguousarray(a[:, *box]) for a in (maps.uva, maps.residual))
-        part: Iterable[FrameMaps] = [FrameMaps(uva, residual)]
-        if self.blurs:
-            times = sample_times(self._finish.motion_blur)
-            alphas = [alpha[box] for alpha in own]
-            part = _Samples(FrameMaps(uva, residual), alphas, before, after, times)
-        shown = np.zeros((*uva.shape[1:3], 3), np.float32)
-        for sample in part:
+        cut = FrameMaps(np.ascontiguousarray(maps.uva[:, *box]), maps.residual[:, *box])
+        blur, alphas = self._finish.motion_blur, [alpha[box] for alpha in own]
+        samples = _Samples(cut, alphas, before, after, sample_times(blur))
+        shown = np.zeros((*cut.uva.shape[1:3], 3), np.float32)
+        for sample in samples:
             shown = kernel(shown, sample)
         total[box] = shown
-        return total
+        sizes = [self._sheets.at(name, t).delta.shape[1::-1] for name in self.names]
+        length[box] = samples.length(sizes, blur.shutter)
+        return total, length
 
     def prepared(
         self, around: Around, t: int, plate: np.ndarray | None
@@ -181,13 +198,39 @@ class _Samples:
             sides = (None if side is None else side[n] for side in (before, after))
             self._steps.append(steps_of(places, *sides))
 
+    def length(self, sizes: list[tuple[int, int]], shutter: float) -> np.ndarray:
+        """How long the streaks of what shows are, texels, 1 at the most, float32 [H, W].
+
+        `sizes`: width and height of the layers' textures.
+        """
+        longest = np.zeros(self._maps.uva.shape[1:3], np.float32)
+        for n, (steps, size) in enumerate(zip(self._steps, sizes, strict=True)):
+            for step in steps:
+                far = np.hypot(step[..., 0] * size[0], step[..., 1] * size[1])
+                far *= np.float32(shutter) * (self._maps.uva[n, ..., 2] > 0)
+                np.maximum(longest, far, out=longest)
+        return longest.clip(0, 1)
+
     def __iter__(self) -> Iterator[FrameMaps]:
-        light = self._maps.residual / np.float32(len(self._times))
+        light = decode_srgb(self._maps.residual) / np.float32(len(self._times))
         shifted = self._maps.uva.copy()
         for time in self._times:
             for n, (backward, forward) in enumerate(self._steps):
                 moved(self._maps.uva[n], backward, forward, float(time), shifted[n])
             yield FrameMaps(shifted, light)
+
+
+def _moving(
+    still: np.ndarray, light: np.ndarray, length: np.ndarray, below: np.ndarray
+) -> np.ndarray:
+    """The change of `below`: `still` where nothing moves, and by `light` where it does."""
+    where = (length > 0) & ((light != 0) | (still != 0)).any(2)
+    base = below[where]
+    moves = encode_srgb(decode_srgb(base) + light[where]) - base
+    moves[light[where] == 0] = 0
+    result = still.copy()
+    result[where] += length[where][:, None] * (moves - still[where])
+    return result
 
 
 def to_display(frame: np.ndarray, linear: bool) -> np.ndarray:
@@ -220,10 +263,10 @@ def twin(
     steps: tuple[np.ndarray, np.ndarray],
     times: np.ndarray,
 ) -> np.ndarray:
-    """The change of one layer in float64 [H, W, 3], as the equation above has it.
+    """The sum of `moves` for one layer, float64 [H, W, 3]; with the time 0 alone that of `still`.
 
-    `lookup`(texture, u, v) is bilinear; `maps` have edges and values in them, `steps` are the
-    layer's motion to the frame before and after. For tests.
+    `lookup`(texture, u, v) is bilinear, of D, or of d; `maps` have edges and values in them, and as
+    residual dec(l), or l; `steps` are the layer's motion to the frame before and after. For tests.
     """
     u, v, alpha = np.moveaxis(maps.uva[0].astype(np.float64), -1, 0)
     mean = 0.0

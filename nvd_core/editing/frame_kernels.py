@@ -11,15 +11,15 @@ from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.kernel_numba import Kept
 from nvd_core.editing.stack_sheets import Sheets, State
 
-KERNELS = {"learned": "full", "paint": "delta", "cover": "delta"}
-"""by what textures hold: the mode of the kernel, where that is called otherwise"""
+WHOLE = ("full", "learned", "light_full")
+"""what shows wherever a layer does; other textures are 0 where nothing lies"""
 
 
 class Textures:
-    """What a kernel is given of the layers `names`.
+    """What a kernel is given of the layers `names`: the part of their sheets that `mode` names.
 
-    The `mode` "full": whole textures as they are painted, "learned": as they were learned; "delta":
-    what paint adds to them, "paint": the paint alone, premultiplied, "cover": its opacity, thrice.
+    "full" whole textures as they are painted, "learned" as they were learned, "delta" what paint
+    adds to them, "paint" the paint alone, "cover" its opacity; all of them are parts of a `Sheet`.
     """
 
     def __init__(self, sheets: Sheets, names: Sequence[str], mode: str) -> None:
@@ -31,7 +31,7 @@ class Textures:
 
     def lies(self, name: str, t: int) -> bool:
         """Whether anything may show of the texture in frame `t`."""
-        if self.mode in ("full", "learned") or self.state(name, t):
+        if self.mode in WHOLE or self.state(name, t):
             return True
         return self._sheets.has_paint(name)
 
@@ -46,7 +46,8 @@ class FrameKernels:
 
     def __init__(self, textures: Textures, linear: bool, device: str) -> None:
         self._textures = textures
-        self._how = KERNELS.get(textures.mode, textures.mode), linear, device
+        mode = "full" if textures.mode in ("full", "learned") else "delta"
+        self._how = mode, linear, device
         self._kept = Kept()
         self._last: tuple[list[np.ndarray], Kernel] | None = None
 

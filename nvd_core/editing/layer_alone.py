@@ -14,7 +14,7 @@ from nvd_core.editing.motion_blur import Around, iter_around
 from nvd_core.editing.plate import frame_at_depth, read_stored_frame, rendered_depth
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
-from nvd_core.media.images import at_depth, to_float, to_integers
+from nvd_core.media.images import at_depth, encode_srgb, to_float, to_integers
 from nvd_core.media.picture import Picture
 from nvd_core.media.working import stored_colours, working_colours
 from nvd_core.runtime.errors import NvdError
@@ -29,7 +29,7 @@ class LayerAlone:
 
     The alpha is that of the maps, so that what stands in front is cut out and the layers' alphas
     sum to 1, with the layer's edges on it; it is multiplied by the picture's own, and by the
-    layer's visibility. What is painted is blurred along its motion where `finish` says so. Linear
+    layer's visibility. With motion blur all of it is blurred, for there is no plate below. Linear
     frames
     are premultiplied, in the clip's primaries or space; integers straight, black where alpha is 0.
     """
@@ -50,7 +50,8 @@ class LayerAlone:
         self._finishing: Finishing | None = None
         if finish.works_on([name]):
             self._finishing = Finishing(shot, self._sheets, [name], finish, values, "cpu")
-        textures = Textures(self._sheets, [name], "learned" if self._finishing else "full")
+        textures = Textures(self._sheets, [name], "full")
+        self._light = FrameKernels(Textures(self._sheets, [name], "light_full"), False, "cpu")
         linear = self._clip.is_linear and self._finishing is None
         self._kernels = FrameKernels(textures, linear, "cpu")
         self._sheets.of_paint(name)  # what is wrong with a painted sheet is said at once
@@ -94,9 +95,11 @@ class LayerAlone:
         maps, own = finishing.prepared(around, t, plate)
         opacity = maps.uva[0, ..., 2:].copy()
         maps.uva[0, ..., 2] = opacity[..., 0] > 0
-        base = np.zeros((*opacity.shape[:2], 3), np.float32)
-        colours = self._kernels.at(t)(base, FrameMaps(maps.uva, maps.residual))
-        colours = colours + finishing.change_of(maps, own, around, t)
+        blank = np.zeros((*opacity.shape[:2], 3), np.float32)
+        colours = self._kernels.at(t)(blank, FrameMaps(maps.uva, maps.residual))
+        if finishing.blurs:
+            light, length = finishing.blurred(maps, own, around, t, self._light.at(t))
+            colours += length[..., None] * (encode_srgb(light) - colours)
         return from_display(colours, self._blank().dtype, self._clip.is_linear), opacity
 
     def _plate(self, t: int) -> np.ndarray:

@@ -124,7 +124,7 @@ class _Layer:
         self.finishing = Finishing(shot, sheets, [self.name], finish, values, "cpu")
         self._kernels = {
             mode: FrameKernels(Textures(sheets, [self.name], mode), False, "cpu")
-            for mode in ("paint", "cover")
+            for mode in ("paint", "light_paint", "cover")
         }
 
     def passes(
@@ -145,10 +145,16 @@ class _Layer:
 
     def _paint(self, maps: FrameMaps, own: list[np.ndarray], around: Around, t: int) -> np.ndarray:
         """float16 [H, W, 4], premultiplied light."""
+        kernels = {mode: made.at(t) for mode, made in self._kernels.items()}
         unlit = FrameMaps(maps.uva, np.ones_like(maps.residual))
-        colours = self.finishing.composed(maps, own, around, self._kernels["paint"].at(t))
-        opacity = self.finishing.composed(unlit, own, around, self._kernels["cover"].at(t))
-        opacity = opacity[..., :1].clip(0, 1)
+        colours = self.finishing.composed(maps, kernels["paint"])
+        opacity = self.finishing.composed(unlit, kernels["cover"])[..., :1].clip(0, 1)
         straight = np.divide(colours, opacity, out=np.zeros_like(colours), where=opacity > 0)
         light = opacity * decode_srgb(straight)
+        if self.finishing.blurs:
+            args = own, around, t
+            moves, length = self.finishing.blurred(maps, *args, kernels["light_paint"])
+            covers, _ = self.finishing.blurred(unlit, *args, kernels["cover"])
+            light += length[..., None] * (moves - light)
+            opacity += length[..., None] * (covers[..., :1].clip(0, 1) - opacity)
         return np.concatenate([light, opacity], 2).astype(np.float16)

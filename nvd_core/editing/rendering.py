@@ -215,10 +215,10 @@ class Rendering:
         if self._mode == "delta":
             return add_change(frame, finishing.change(around, t, frame), linear)
         numbers = [self._shot.names.index(name) for name in finishing.reads]
-        maps = around.maps
+        maps, painted = around.maps, around.of(numbers)
         alone = (uncovered(maps) == 1)[..., None] if self._shows_frame else None
-        change = finishing.change(around.of(numbers), t, frame)
         below = self._composed(maps, t, False)(to_display(frame, linear))
+        change = finishing.change(painted, t, frame, below)
         made = from_display(below + change, frame.dtype, linear)
         return made if alone is None else np.where(alone & (change == 0), frame, made)
 

@@ -14,6 +14,7 @@ import numpy as np
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture, resized
 from nvd_core.editing.stack_blend import BLENDS, adjusted
 from nvd_core.editing.stack_pictures import Pictures
+from nvd_core.media.images import decode_srgb
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, Stack, read_stack
 
@@ -46,6 +47,23 @@ class Sheet:
     def paint(self) -> np.ndarray:
         """What lies on the sheet alone, premultiplied: over the texture it gives `full`."""
         return self.delta + self.cover * self.learned
+
+    @cached_property
+    def light_full(self) -> np.ndarray:
+        """`full` as light, for what is averaged as a camera does."""
+        return decode_srgb(self.full)
+
+    @cached_property
+    def light_delta(self) -> np.ndarray:
+        """What paint adds as light; exactly 0 where nothing lies."""
+        return np.where(self.delta != 0, self.light_full - decode_srgb(self.learned), 0)
+
+    @cached_property
+    def light_paint(self) -> np.ndarray:
+        """`paint` as premultiplied light."""
+        cover = self.cover
+        straight = np.divide(self.paint, cover, out=np.zeros_like(cover), where=cover > 0)
+        return cover * decode_srgb(straight)
 
 
 class Sheets:
