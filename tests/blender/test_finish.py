@@ -104,7 +104,7 @@ def test_every_pass_is_what_it_says(made, tmp_path, reference):
     """Against the arithmetic in numpy: matte, place, light, and paint over the plate."""
     truth, t = reference.Truth(made), 1
     scene = bpy.context.scene
-    group = open_shot(made, raw=True)
+    group = open_shot(made / "shot.nvd", raw=True)
     tree = compat.compositor_tree(scene)
     node = next(n for n in tree.nodes if getattr(n, "node_tree", None) == group)
     names = [socket.name for socket in node.outputs if socket.name]
