@@ -89,32 +89,60 @@ def display_of(light: np.ndarray) -> np.ndarray:
     return np.where(light <= 0.0031308, light * 12.92, high)
 
 
+def base_of(shot: Shot, t: int, mode: str, values: Values) -> np.ndarray:
+    """The frame, or in full mode the layers as they were learned, float64."""
+    if mode == "delta":
+        return to_float(read_image(shot.frame_path(t))).astype(np.float64)
+    maps, total = read_maps(shot.map_path(t), shot.names), 0.0
+    for n, name in enumerate(shot.names):
+        visibility, light = values.at(name, t)
+        residual = 1 + light * (maps.residual[n : n + 1].astype(np.float64) - 1)
+        one = FrameMaps(maps.uva[n : n + 1], residual)
+        texture = to_device({0: textures_of(shot, name)[0]}, "cpu", torch.float64)
+        total = total + visibility * composed(one, texture).numpy()
+    return total
+
+
 def expected(shot: Shot, t: int, mode: str, finish: Finish, values: Values) -> np.ndarray:
     """The picture by the formulas of the reference, in float64, 0 to 1."""
     maps = read_maps(shot.map_path(t), shot.names)
     near = [
         read_maps(shot.map_path(n), shot.names) if 0 <= n < FRAMES else None for n in (t - 1, t + 1)
     ]
-    base = to_float(read_image(shot.frame_path(t))).astype(np.float64) * (mode == "delta")
+    to_add_to = base = base_of(shot, t, mode, values)
     still, moves, longest = 0.0, 0.0, np.zeros(base.shape[:2])
     for n, name in enumerate(shot.names):
         visibility, light = values.at(name, t)
         learned, delta = textures_of(shot, name)
         residual = 1 + light * (maps.residual[n : n + 1].astype(np.float64) - 1)
         one = FrameMaps(maps.uva[n : n + 1].copy(), residual)
-        if mode == "full":
-            full = composed(one, to_device({0: learned}, "cpu", torch.float64)).numpy()
-            base = base + visibility * full
         steps = steps_of(one.uva[0].copy(), *(None if s is None else s.uva[n] for s in near))
         own = finish.of(name)
         continued(one.uva[0], one.residual[0], 6)
         matte = None if own.holdout is None else to_float(holdout(t))[..., 0]
-        one.uva[0, ..., 2] = edged(one.uva[0, ..., 2], own, matte)
+        before = one.uva[0, ..., 2].copy()
+        edge = edged(before, own, matte)
+        one.uva[0, ..., 2] = np.minimum(edge, before)
         still = still + visibility * twin(plain_lookup, delta, one, steps, np.zeros(1))
         change = light_of(learned + delta) - light_of(learned)
         lit = FrameMaps(one.uva, light_of(one.residual))
         times = sample_times(finish.motion_blur)
         moves = moves + visibility * twin(plain_lookup, change, lit, steps, times)
+        # beyond the matte, paint is laid over
+        opacity = to_float(read_image(shot.edit_path(name)))[..., 3:].astype(np.float64)
+        opacity = np.repeat(opacity * (delta != 0).any(2, keepdims=True), 3, 2)
+        beyond = FrameMaps(one.uva.copy(), one.residual)
+        beyond.uva[0, ..., 2] = edge - one.uva[0, ..., 2]
+        unlit = FrameMaps(beyond.uva, np.ones_like(beyond.residual))
+        laid = twin(plain_lookup, delta + opacity * learned, beyond, steps, np.zeros(1))
+        hides = twin(plain_lookup, opacity, unlit, steps, np.zeros(1))
+        still = still + visibility * (laid - hides * to_add_to)
+        straight = learned + delta / np.where(opacity > 0, opacity, 1)
+        bright = FrameMaps(beyond.uva, lit.residual)
+        laid = twin(plain_lookup, opacity * light_of(straight), bright, steps, times)
+        hides = twin(plain_lookup, opacity, unlit, steps, times)
+        moves = moves + visibility * (laid - hides * light_of(to_add_to))
+        one.uva[0, ..., 2] = edge
         for step in steps:
             far = finish.motion_blur.shutter * np.hypot(*(step * delta.shape[1::-1]).T).T
             longest = np.maximum(longest, far * (one.uva[0, ..., 2] > 0))

@@ -111,8 +111,9 @@ void main()
   if (has_holdout != 0) {
     matte *= 1.0 - texelFetch(holdout, at, 0).r;
   }
+  float beyond = max(matte - own.z, 0.0);
   vec4 shade = texelFetch(light, near, 0);
-  result = wants_light != 0 ? shade : vec4(uv, matte, 1.0);
+  result = wants_light != 0 ? shade : vec4(uv, matte - beyond, beyond);
 }
 """
 
@@ -126,7 +127,7 @@ class Edged:
 
     @property
     def place(self) -> gpu.types.GPUTexture:
-        """u, v and the matte with its edges, bottom row first."""
+        """u, v, the edged matte up to the layer's own, and what is beyond; bottom row first."""
         return self.places.texture_color
 
     @property

@@ -14,6 +14,12 @@ and D = dec(c + d) - dec(c) texel by texel,
 
 and the picture goes from the one to the other, still + q (moves - still), with q the length of the
 streak in texels, 1 at the most: what stands still is as it was. `twin` is the sum in plain numpy.
+
+Where an edge was spread or softened beyond the matte a (raised by spill), the plate shows
+something else, which a difference from c says nothing about. There, with the share
+x = m - min(m, a), paint is laid over: the sums have min(m, a) for m and gain
+w x (l p(u) - o(u) base), with o the opacity of what lies on the texture and p = d + o c its
+premultiplied colours, and the same of light.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -52,6 +58,10 @@ class Finishing:
             FrameKernels(Textures(sheets, self.names, mode), False, device)
             for mode in ("delta", "light_delta")
         )
+        self._over = {
+            mode: FrameKernels(Textures(sheets, self.names, mode), False, device)
+            for mode in ("paint", "light_paint", "cover")
+        }
         self.spills = any(finish.of(name).spill for name in self.names)
         self._packed: dict[str, tuple[np.ndarray, kernel_numba.PackedTextures]] = {}
 
@@ -73,15 +83,28 @@ class Finishing:
         `around` is of the layers `reads`, as they stand in the folder, and `frame` as
         `frame_kernels` take it. It is added to `below`, display-encoded, by itself the frame.
         """
-        plate = None
-        if self.spills or (self.blurs and below is None):
+        plate = below
+        if self.spills or below is None:
             plate = to_display(frame, self._shot.manifest.clip.is_linear)
-        maps, own = self.prepared(around, t, plate)
+        base = plate if below is None else below
+        maps, own, grown = self.prepared(around, t, plate)
+        maps.uva[..., 2] -= grown
         still = self.composed(maps, self._still.at(t))
+        beyond = FrameMaps(maps.uva.copy(), maps.residual)
+        beyond.uva[..., 2] = grown
+        unlit = FrameMaps(beyond.uva, np.ones_like(maps.residual))
+        if grown.any():
+            still += self.composed(beyond, self._over["paint"].at(t))
+            still -= self.composed(unlit, self._over["cover"].at(t)) * base
         if not self.blurs:
             return still
         light, length = self.blurred(maps, own, around, t, self._light.at(t))
-        return _moving(still, light, length, plate if below is None else below)
+        if grown.any():
+            over, farther = self.blurred(beyond, own, around, t, self._over["light_paint"].at(t))
+            covers, _ = self.blurred(unlit, own, around, t, self._over["cover"].at(t))
+            light += over - covers * decode_srgb(base)
+            length = np.maximum(length, farther)
+        return _moving(still, light, length, base)
 
     def composed(self, maps: FrameMaps, kernel: Kernel) -> np.ndarray:
         """What a kernel of deltas makes of `prepared` maps, float32 [H, W, 3]."""
@@ -115,22 +138,26 @@ class Finishing:
 
     def prepared(
         self, around: Around, t: int, plate: np.ndarray | None
-    ) -> tuple[FrameMaps, list[np.ndarray]]:
-        """`with_edges`, and the layers' values in the maps."""
-        made, own = self.with_edges(around, t, plate)
-        return lay_on_maps(made, self.names, self._values, t), own
+    ) -> tuple[FrameMaps, list[np.ndarray], np.ndarray]:
+        """`with_edges`, and the layers' values in all of it."""
+        made, own, grown = self.with_edges(around, t, plate)
+        for n, name in enumerate(self.names):
+            grown[n] *= self._values.at(name, t)[0]
+        return lay_on_maps(made, self.names, self._values, t), own, grown
 
     def with_edges(
         self, around: Around, t: int, plate: np.ndarray | None
-    ) -> tuple[FrameMaps, list[np.ndarray]]:
+    ) -> tuple[FrameMaps, list[np.ndarray], np.ndarray]:
         """The maps of the painted layers with their edges, and their own mattes.
 
-        `plate`: the frame's display colours, float32 [H, W, 3], where an edge `spills`.
+        The last is what of the edges lies beyond the mattes, float32 [L, H, W]. `plate`: the
+        frame's display colours, float32 [H, W, 3], where an edge `spills`.
         """
-        numbers = [self.reads.index(name) for name in self.names]
         maps = around.maps
+        numbers = [self.reads.index(name) for name in self.names]
         made = FrameMaps(maps.uva[numbers], maps.residual[numbers])
         own = [made.uva[n, ..., 2].copy() for n in range(len(numbers))]
+        grown = np.zeros(made.uva.shape[:3], np.float32)
         for n, name in enumerate(self.names):
             edges = self._finish.of(name)
             if edges == PLAIN_EDGES:
@@ -141,8 +168,10 @@ class Finishing:
                 alone, behind = self._colours(maps, made, n, t)
                 alpha = spilt(alpha, plate, alone, behind, edges.spill)
             holdout = read_holdout(self._shot, edges.holdout, t)
-            made.uva[n, ..., 2] = edged(alpha, edges, holdout)
-        return made, own
+            matte = edged(alpha, edges, holdout)
+            made.uva[n, ..., 2] = matte
+            np.maximum(matte - alpha, 0, out=grown[n])
+        return made, own, grown
 
     def _colours(
         self, maps: FrameMaps, made: FrameMaps, n: int, t: int

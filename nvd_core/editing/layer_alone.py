@@ -92,7 +92,7 @@ class LayerAlone:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Colours at full opacity, and the opacity, of a layer with edges or motion blur."""
         plate = self._plate(t) if finishing.spills else None
-        maps, own = finishing.prepared(around, t, plate)
+        maps, own, _ = finishing.prepared(around, t, plate)
         opacity = maps.uva[0, ..., 2:].copy()
         maps.uva[0, ..., 2] = opacity[..., 0] > 0
         blank = np.zeros((*opacity.shape[:2], 3), np.float32)

@@ -131,7 +131,7 @@ class _Layer:
         self, around: Around, t: int, plate: np.ndarray | None, kinds: Sequence[str]
     ) -> dict[str, np.ndarray]:
         """Those of frame `t` by kind; `around` is of the layers that `finishing` reads."""
-        maps, own = self.finishing.with_edges(around, t, plate)
+        maps, own, _ = self.finishing.with_edges(around, t, plate)
         uva = maps.uva[0].copy()
         lay_on_maps(maps, [self.name], self._values, t)
         made = {
