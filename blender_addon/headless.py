@@ -23,6 +23,7 @@ from .jobs.process import engine_command
 from .jobs.runner import describe
 from .jobs.waiting import wait_alone
 from .shot import finish, shot_events, shots, stack
+from .shot.edge_nodes import shows_all
 from .shot.finish_file import read_finish
 from .shot.folder import read_shot
 from .shot.nodes import set_texture
@@ -140,7 +141,7 @@ def import_shot(given, say: Say) -> dict:
             Path(given.shot).resolve(), bpy.context.scene, mode=given.mode, own_scene=False
         )
         facts = {"group": entry.group_node().node_tree.name}
-        if lacks := [what for part, what in _OF_ENGINE if part.in_use(entry)]:
+        if lacks := [what for is_lacking, what in _OF_ENGINE if is_lacking(entry)]:
             facts["note"] = (
                 f"the compositor is without the {' and '.join(lacks)}, which `nvd render` shows"
             )
@@ -200,15 +201,15 @@ def do_all(given, say: Say) -> dict:
     return facts | render(given, say)
 
 
-_OF_ENGINE = ((stack, "stack of edits"), (finish, "edges and motion blur"))
+_OF_ENGINE = ((stack.in_use, "stack of edits"), (finish.lacking, "edges or motion blur"))
 
 
 def _lacking(folder: str) -> list[str]:
     """What the folder has that the compositor does not show."""
     shot = read_shot(Path(folder).resolve())
     stacked = any(entry.on for entry in read_stack(shot) or ())
-    has = stacked, bool(read_finish(shot).digest)
-    return [what for (_part, what), there in zip(_OF_ENGINE, has, strict=True) if there]
+    has = stacked, not shows_all(read_finish(shot))
+    return [what for (_lacks, what), there in zip(_OF_ENGINE, has, strict=True) if there]
 
 
 def prepare_inputs(given, say: Say) -> dict:

@@ -5,11 +5,15 @@
     save(entry)                          # as saving the paint does
 
 The properties are the one place in Blender; edits/finish.json is where the engine finds them. The
-engine alone renders them all, so the node and the panel say where a picture is without.
+engine alone renders them all, so the node and the panel say where a picture is without some.
 """
 
+from contextlib import suppress
+
+import bpy
+
 from ..blender.redraw import redraw
-from . import finish_file
+from . import edge_nodes, finish_file
 from .finish_file import MOST, Finish
 from .folder import Shot, ShotError
 
@@ -32,8 +36,13 @@ def finish_of(entry) -> Finish:
 
 
 def in_use(entry) -> bool:
-    """Whether anything differs from what the nodes show."""
+    """Whether anything is set."""
     return bool(finish_of(entry).digest)
+
+
+def lacking(entry) -> bool:
+    """Whether the nodes that composite the shot are without some of it."""
+    return in_use(entry) and (entry.mode == "full" or not edge_nodes.shows_all(finish_of(entry)))
 
 
 def previews_all(entry) -> bool:
@@ -51,7 +60,7 @@ def take_up(entry, shot: Shot, found: Finish) -> None:
         entry.finish_saved = theirs
     entry.finish_seen = theirs
     _known(entry).add(theirs)
-    say_at_node(entry)
+    _follow(entry)
 
 
 def _set(entry, found: Finish) -> None:
@@ -97,16 +106,23 @@ def _known(entry) -> set[str]:
 
 
 def after_set(entry) -> None:
-    """What was set is said at the node, and in the panel."""
-    say_at_node(entry)
+    """What was set shows in nodes and panel, or is said there."""
+    with suppress(ShotError):  # a holdout whose file is gone: whoever renders says so
+        _follow(entry)
     redraw()
 
 
-def say_at_node(entry) -> None:
-    """Let the node that composites the shot say that edges and blur are not in its picture."""
-    node = entry.group_node()
-    if node is not None:
-        label(node, in_use(entry))
+def _follow(entry) -> None:
+    """Let the nodes show what they can of what is set, and say of the rest that they do not."""
+    layers, folder = [layer.name for layer in entry.layers], entry.path
+    made = [tree for tree in bpy.data.node_groups if tree.get("nvd_folder") == str(folder)]
+    try:
+        for tree in made:
+            edge_nodes.apply(tree, folder, layers, finish_of(entry), entry.frames)
+    finally:
+        node = entry.group_node()
+        if node is not None:
+            label(node, lacking(entry))
 
 
 def label(node, lacks: bool) -> None:

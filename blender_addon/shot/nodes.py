@@ -293,7 +293,12 @@ def _layer(tree, layer, texture, maps, frames, mode, row):
     place = map_node.outputs["Map"]
     if "Fine" in map_node.outputs:  # what Map is too coarse for, where the texture is large
         place = step(compat.mix(tree, "ADD", place, map_node.outputs["Fine"]), "Map + fine", 4, 130)
-    share = step(looked_up(tree, paint, place), "Look up, x alpha", 5, 0)
+        place.node.name = f"{layer} exact place"
+    stop = tree.nodes.new("NodeReroute")  # before which edge_nodes.py puts the edges of paint
+    stop.name, stop.location = f"{layer} place", (1150, top - 60)
+    stop["nvd_source"], stop["nvd_output"] = place.node.name, place.identifier
+    tree.links.new(place, stop.inputs[0])
+    share = step(looked_up(tree, paint, stop.outputs[0]), "Look up, x alpha", 5, 0)
     share.node.name = f"{layer} look up"
     share = step(compat.mix(tree, "MULTIPLY", share, visibility), "x visibility", 6, 0)
     share = step(compat.mix(tree, "MULTIPLY", share, light), "x light", 8, 0)

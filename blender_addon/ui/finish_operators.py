@@ -71,8 +71,8 @@ def draw_blur(layout, entry) -> None:
     if entry.motion_blur:
         row.prop(entry, "shutter")
         row.prop(entry, "blur_samples")
-    if finish.in_use(entry):
-        layout.label(text="Compositor nodes do not show edges and motion blur", icon="INFO")
+    if finish.lacking(entry):
+        layout.label(text="Compositor nodes do not show all edges and motion blur", icon="INFO")
     if not finish.previews_all(entry):
         layout.label(text="Spill and motion blur are not in the live preview", icon="INFO")
 

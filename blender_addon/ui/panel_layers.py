@@ -159,10 +159,10 @@ class NVD_OT_to_strip(OnShot, bpy.types.Operator):
                     {"WARNING"},
                     "The stack of edits is not in this strip: Render to Strip has it",
                 )
-            if finish.in_use(entry):
+            if finish.lacking(entry):
                 self.report(
                     {"WARNING"},
-                    "Edges and motion blur are not in this strip: Render to Strip has them",
+                    "Some edges or motion blur are not in this strip: Render to Strip has them",
                 )
             return said
         queue_render(entry, scene, find_engine().python)

@@ -88,16 +88,60 @@ def test_damage_is_refused(folder, damage):
 
 def test_what_does_not_show_it_says_so(entry, folder, capfd):
     label = entry.group_node().label
-    entry.layers["toy"].feather = 1
+    entry.layers["toy"].choke = 2
+    assert entry.group_node().label == label  # nodes show what is drawn in
+    entry.layers["toy"].feather = 3
     assert entry.group_node().label == label + finish.NOT_IN_NODES
     bpy.ops.nvd.to_strip(way="composite")
-    assert "Edges and motion blur are not in this strip" in capfd.readouterr().out
+    assert "Some edges or motion blur are not in this strip" in capfd.readouterr().out
     painting.save_edits(entry)
     out = str(folder / "%05d.png")
     assert headless.main(["render", str(folder), "--out", out, "--through", "compositor"]) == 2
-    assert "edges and motion blur" in capfd.readouterr().err
+    assert "edges or motion blur" in capfd.readouterr().err
     entry.layers["toy"].feather = 0
     assert entry.group_node().label == label
+    entry.motion_blur = True
+    assert entry.group_node().label == label + finish.NOT_IN_NODES
+
+
+def test_nodes_equal_the_engine(made, tmp_path, engine, reference):
+    """What is choked, softened inside of that and held out, against `nvd render`; and off again."""
+    shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
+    folder, layers = tmp_path / "shot.nvd", reference.Truth(made).layers
+    mattes(tmp_path / "mattes", *reference.Truth(made).frames[0].shape[:2])
+    entry = shots.add_shot(folder, bpy.context.scene, own_scene=False)
+    (tmp_path / "out").mkdir()
+    before = reference.render(tmp_path / "out", 3)
+    words = ["--choke", f"{layers[0]}=2.5", "--feather", f"{layers[0]}=2"]
+    words += ["--holdout", f"{layers[2]}={tmp_path / 'mattes'}"]
+    engine.run("-m", "nvd_core", "finish", folder, *words)
+    engine.run("-m", "nvd_core", "render", folder, "--out", tmp_path / "%05d.png", "--bits", "16")
+    shots.take_up_file(entry)
+    assert finish.NOT_IN_NODES not in entry.group_node().label
+    got = {t: reference.render(tmp_path / "out", t + 1) for t in (0, 2)}
+    shots.add_shot(folder, bpy.context.scene, own_scene=False)
+    for t, picture in got.items():
+        wanted = reference.load(tmp_path / f"{t:05d}.png")
+        assert np.abs(picture - wanted).max() < 1.5 / 255, t
+        assert np.abs(reference.render(tmp_path / "out", t + 1) - picture).max() < 1e-4
+    assert np.abs(got[2] - before).max() > 20 / 255
+    for layer in entry.layers:
+        layer.choke, layer.feather, layer.holdout = 0, 0, ""
+    finish.after_set(entry)
+    assert np.abs(reference.render(tmp_path / "out", 3) - before).max() < 1e-4
+
+
+def mattes(folder, height, width):
+    """Three white bars that move, on black."""
+    for t in range(3):
+        image = bpy.data.images.new("matte", width, height)
+        pixels = np.zeros((height, width, 4), np.float32)
+        pixels[..., 3] = 1
+        pixels[:, 30 + 10 * t : 60 + 10 * t] = 1
+        image.pixels.foreach_set(pixels.ravel())
+        image.filepath_raw, image.file_format = str(folder / f"{t:05d}.png"), "PNG"
+        image.save()
+        bpy.data.images.remove(image)
 
 
 def test_every_pass_is_what_it_says(made, tmp_path, reference):
@@ -161,15 +205,7 @@ def test_the_preview_has_the_edges(gpu_ready, made, tmp_path, engine, reference,
     """Choke, spread, feather and a holdout that moves, against `nvd render`."""
     shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
     folder, layers = tmp_path / "shot.nvd", reference.Truth(made).layers
-    height, width = reference.Truth(made).frames[0].shape[:2]
-    for t in range(3):
-        image = bpy.data.images.new("matte", width, height)
-        pixels = np.zeros((height, width, 4), np.float32)
-        pixels[..., 3] = 1
-        pixels[:, 30 + 10 * t : 60 + 10 * t] = 1
-        image.pixels.foreach_set(pixels.ravel())
-        image.filepath_raw, image.file_format = str(tmp_path / f"mattes/{t:05d}.png"), "PNG"
-        image.save()
+    mattes(tmp_path / "mattes", *reference.Truth(made).frames[0].shape[:2])
     words = ["--choke", f"{layers[0]}=1.5", "--feather", f"{layers[0]}=2"]
     words += ["--choke", f"{layers[1]}=-3", "--holdout", f"{layers[2]}={tmp_path / 'mattes'}"]
     engine.run("-m", "nvd_core", "finish", folder, *words)

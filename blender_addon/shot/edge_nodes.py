@@ -1,0 +1,108 @@
+"""Edges of a layer's paint in the nodes of a shot: choke, feather and holdout, in delta.
+
+They stand between a layer's map and what looks it up, and are put in anew whenever they are set.
+Nodes know no places beyond a layer's matte, so they show what stays inside it: an edge that is
+drawn in at least as far as it is softened. Spill and motion blur are the engine's alone.
+"""
+
+import math
+from pathlib import Path
+
+import bpy
+
+from ..blender import compat
+from ..blender.inside import inside
+from ..blender.pixels import STORED
+from . import nodes
+from .finish_file import MOST, Finish
+from .folder import ShotError
+from .image_header import check_image
+
+EDGE = " edge"
+"""with what the names of their nodes end, behind the layer's"""
+
+
+def shows(finish: Finish, layer: str) -> bool:
+    """Whether nodes can show the edges of the layer's paint."""
+    choke, feather, spill = (finish.edges.get((layer, what), 0.0) for what in MOST)
+    return choke >= feather and not spill
+
+
+def shows_all(finish: Finish) -> bool:
+    """Whether nodes can show all that it says, in delta."""
+    layers = {layer for layer, _what in finish.edges}
+    return not finish.shutter and all(shows(finish, layer) for layer in layers)
+
+
+def apply(
+    tree: bpy.types.NodeTree, folder: Path, layers: list[str], finish: Finish, frames: int
+) -> bool:
+    """Let the group `tree` of the shot in `folder` show the edges that it can; whether that is all.
+
+    ShotError where a holdout's file is missing or damaged.
+    """
+    places = [tree.nodes.get(f"{layer} place") for layer in layers]
+    if tree.get("nvd_mode") == "full" or None in places:  # groups of older versions have none
+        return not finish.digest
+    for layer, place in zip(layers, places, strict=True):
+        for old in [node for node in tree.nodes if _is_edge(node, layer)]:
+            tree.nodes.remove(old)
+        source = tree.nodes[place["nvd_source"]].outputs[place["nvd_output"]]
+        if shows(finish, layer):
+            source = _edged(tree, layer, source, folder, finish, frames)
+        tree.links.new(source, place.inputs[0])
+    return shows_all(finish)
+
+
+def _is_edge(node, layer: str) -> bool:
+    return node.name.partition(".")[0] == layer + EDGE
+
+
+def _edged(tree, layer: str, source, folder: Path, finish: Finish, frames: int):
+    """The socket of the layer's places with the matte's edges."""
+    choke, feather = (finish.edges.get((layer, what), 0.0) for what in ("choke", "feather"))
+    holdout = finish.holdouts.get(layer)
+    if not (choke or holdout):
+        return source
+    before = set(tree.nodes)
+    across, up, matte = compat.separate_xyz(tree, source)
+    if choke:
+        matte = _choked(tree, matte, choke)
+    if feather:
+        matte = compat.blur(tree, matte, feather)
+    if holdout:
+        image = _holdout_image(folder, holdout)
+        moving = frames if "%" in holdout else 0
+        shown = nodes.image_node(tree, image, f"{layer} holdout", (0, 0), frames=moving)
+        front = compat.separate_colour(tree, shown.outputs["Image"])[0]
+        matte = compat.math(tree, "MULTIPLY", matte, compat.math(tree, "SUBTRACT", 1.0, front))
+    result = compat.combine_xyz(tree, across, up, matte)
+    row = tree.nodes[f"{layer} maps"].location
+    made = [node for node in tree.nodes if node not in before]
+    for column, node in enumerate(made):
+        node.name = layer + EDGE
+        node.location = row.x + 180 * column, row.y - 480
+    return result
+
+
+def _choked(tree, matte, pixels: float):
+    whole = math.floor(pixels)
+    part = pixels - whole
+    near = compat.erode(tree, matte, whole) if whole else matte
+    if not part:
+        return near
+    far = compat.erode(tree, matte, whole + 1)
+    return compat.math(tree, "MULTIPLY_ADD", compat.math(tree, "SUBTRACT", far, near), part, near)
+
+
+def _holdout_image(folder: Path, holdout: str) -> bpy.types.Image:
+    path = inside(folder, holdout.replace("%05d", "00000"), ShotError)
+    check_image(path, ShotError)
+    image = next((i for i in bpy.data.images if i.get("nvd_holdout") == str(path)), None)
+    if image is None:
+        image = bpy.data.images.load(str(path))
+        image["nvd_holdout"] = str(path)
+        image.name = f"{folder.stem} {Path(holdout).parent.name} holdout"
+        image.colorspace_settings.name = STORED
+        image.source = "SEQUENCE" if "%" in holdout else "FILE"
+    return image
