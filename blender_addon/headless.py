@@ -177,7 +177,7 @@ def render(given, say: Say) -> dict:
         _run(_engine_job(find_engine().python, *words), say)
     elif given.remove:
         raise AddonError("the compositor removes no objects", "leave out --through compositor")
-    elif lacks := _lacking(given.shot):
+    elif lacks := _lacking(given.shot, given.mode):
         raise AddonError(
             f"the compositor does not show the folder's {' and '.join(lacks)}",
             "render by the engine (--through engine), or switch them off: nvd edits, nvd finish",
@@ -197,18 +197,20 @@ def do_all(given, say: Say) -> dict:
     given.shot, given.out = given.out, given.movie
     facts |= import_shot(given, say)
     if given.through is None:
-        given.through = "engine" if _lacking(given.shot) else "compositor"
+        given.through = "engine" if _lacking(given.shot, given.mode) else "compositor"
     return facts | render(given, say)
 
 
 _OF_ENGINE = ((stack.in_use, "stack of edits"), (finish.lacking, "edges or motion blur"))
 
 
-def _lacking(folder: str) -> list[str]:
-    """What the folder has that the compositor does not show."""
+def _lacking(folder: str, mode: str) -> list[str]:
+    """What the folder has that the compositor does not show in this mode."""
     shot = read_shot(Path(folder).resolve())
     stacked = any(entry.on for entry in read_stack(shot) or ())
-    has = stacked, not shows_all(read_finish(shot))
+    finished = read_finish(shot)
+    shown = not finished.digest or (mode != "full" and shows_all(finished))
+    has = stacked, not shown
     return [what for (_lacks, what), there in zip(_OF_ENGINE, has, strict=True) if there]
 
 

@@ -29,6 +29,7 @@ from nvd_core.shot.finish import (
     write_finish,
 )
 from nvd_core.shot.manifest import write_manifest
+from nvd_core.shot.map_writer import write_maps
 from nvd_core.shot.maps import FrameMaps, read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import LayerValues, Values, write_values
@@ -454,3 +455,36 @@ def test_mattes_are_not_rendered_over(shot):
         write_image(shot.folder / f"edits/holdout/background/{t:05d}.png", holdout(t))
     with pytest.raises(NvdError, match="belongs to the decomposition"):
         render(shot, shot.folder / "edits/holdout/background/%05d.png")
+
+
+@pytest.mark.parametrize("mode", ["delta", "full"])
+def test_spill_mends_a_matte_that_is_too_narrow(tmp_path, synthetic, mode):
+    """Against the same paint by the matte that the frames were made with."""
+    shots = [synthetic.make_shot(tmp_path / name, frames=2) for name in ("true", "narrow")]
+    soft = []
+    for t in range(2):
+        path = shots[1].map_path(t)
+        maps = read_maps(path, shots[1].names)
+        alpha = maps.uva[0, ..., 2].copy()
+        maps.uva[0, ..., 2] = (2 * alpha - 1).clip(0, 1)
+        maps.uva[2, ..., 2] += alpha - maps.uva[0, ..., 2]
+        write_maps(path, shots[1].names, [maps.layer(n) for n in range(3)])
+        soft.append((alpha > 0.05) & (alpha < 0.95) & (maps.uva[1, ..., 2] == 0))
+    for shot in shots:
+        edit = read_image(shot.edit_path("dog")).copy()
+        edit[..., :3], edit[..., 3] = (20, 230, 250), 255
+        write_image(shot.edit_path("dog"), edit)
+    wanted, plain = ([*render_frames(shot)] for shot in shots)
+    mended = [*render_frames(shots[1], mode=mode, finish=Finish({"dog": LayerEdges(spill=1.0)}))]
+    if mode == "full":
+        plain = [*render_frames(shots[1], mode=mode)]
+        wanted = [*render_frames(shots[0], mode=mode)]
+
+    def off(pictures: list) -> float:
+        apart = [
+            np.abs(a.astype(float) - b)[where].mean()
+            for a, b, where in zip(pictures, wanted, soft, strict=True)
+        ]
+        return float(np.mean(apart))
+
+    assert off(mended) < off(plain) / 2

@@ -41,10 +41,10 @@ def apply(
 
     ShotError where a holdout's file is missing or damaged.
     """
-    places = [tree.nodes.get(f"{layer} place") for layer in layers]
-    if tree.get("nvd_mode") == "full" or None in places:  # groups of older versions have none
+    if not is_able(tree, layers):
         return not finish.digest
-    for layer, place in zip(layers, places, strict=True):
+    for layer in layers:
+        place = tree.nodes[f"{layer} place"]
         for old in [node for node in tree.nodes if _is_edge(node, layer)]:
             tree.nodes.remove(old)
         source = tree.nodes[place["nvd_source"]].outputs[place["nvd_output"]]
@@ -52,6 +52,12 @@ def apply(
             source = _edged(tree, layer, source, folder, finish, frames)
         tree.links.new(source, place.inputs[0])
     return shows_all(finish)
+
+
+def is_able(tree: bpy.types.NodeTree, layers: list[str]) -> bool:
+    """Whether a shot's group can show edges: in delta, and not one of an older version."""
+    places = [f"{layer} place" in tree.nodes for layer in layers]
+    return tree.get("nvd_mode") != "full" and all(places)
 
 
 def _is_edge(node, layer: str) -> bool:

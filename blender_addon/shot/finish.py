@@ -42,7 +42,12 @@ def in_use(entry) -> bool:
 
 def lacking(entry) -> bool:
     """Whether the nodes that composite the shot are without some of it."""
-    return in_use(entry) and (entry.mode == "full" or not edge_nodes.shows_all(finish_of(entry)))
+    found, node = finish_of(entry), entry.group_node()
+    if not found.digest:
+        return False
+    layers = [layer.name for layer in entry.layers]
+    able = node is None or edge_nodes.is_able(node.node_tree, layers)
+    return not able or not edge_nodes.shows_all(found)
 
 
 def previews_all(entry) -> bool:

@@ -296,7 +296,8 @@ def _layer(tree, layer, texture, maps, frames, mode, row):
         place.node.name = f"{layer} exact place"
     stop = tree.nodes.new("NodeReroute")  # before which edge_nodes.py puts the edges of paint
     stop.name, stop.location = f"{layer} place", (1150, top - 60)
-    stop["nvd_source"], stop["nvd_output"] = place.node.name, place.identifier
+    stop["nvd_source"], outputs = place.node.name, list(place.node.outputs)
+    stop["nvd_output"] = outputs.index(place)
     tree.links.new(place, stop.inputs[0])
     share = step(looked_up(tree, paint, stop.outputs[0]), "Look up, x alpha", 5, 0)
     share.node.name = f"{layer} look up"
