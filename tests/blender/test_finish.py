@@ -13,6 +13,7 @@ from blender_addon.paint import preview
 from blender_addon.shot import finish, finish_file, painting, pass_nodes, shots
 from blender_addon.shot.folder import ShotError, read_shot
 from blender_addon.shot.scripting import open_shot
+from blender_addon.strip.holdout import set_holdout
 
 pytestmark = pytest.mark.usefixtures("extension")
 
@@ -219,3 +220,19 @@ def test_the_preview_has_the_edges(gpu_ready, made, tmp_path, engine, reference,
         apart = np.abs(np.clip(shown, 0, 1) - wanted).max(-1)
         # pixels as far from two of the layer's may go on from either
         assert np.quantile(apart, 0.999) <= 2 / 255 and (apart > 2 / 255).mean() < 1e-3
+
+
+def test_a_holdout_is_copied_by_the_engine(entry, folder, made, tmp_path, engine, reference):
+    entry.layers["toy"].choke = 1
+    height, width = reference.Truth(made).frames[0].shape[:2]
+    mattes(tmp_path / "mattes", height, width)
+    set_holdout(entry, entry.layers["background"], str(tmp_path / "mattes"), engine.PYTHON)
+    assert entry.layers["background"].holdout == "edits/holdout/background/%05d.png"
+    assert (folder / "edits/holdout/background/00002.png").is_file()
+    assert stored(folder)["layers"]["toy"] == {"choke": 1.0}
+    painting.save_edits(entry)
+    assert stored(folder)["layers"]["background"] == {
+        "holdout": "edits/holdout/background/%05d.png"
+    }
+    with pytest.raises(ShotError, match="nowhere"):
+        set_holdout(entry, entry.layers["toy"], str(tmp_path / "nowhere.png"), engine.PYTHON)
