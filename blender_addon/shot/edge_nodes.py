@@ -22,6 +22,10 @@ EDGE = " edge"
 """with what the names of their nodes end, behind the layer's"""
 
 
+LACKS = "nvd_lacks_edges"
+"""of a group: whether it was asked for edges or motion blur that it does not show"""
+
+
 def shows(finish: Finish, layer: str) -> bool:
     """Whether nodes can show the edges of the layer's paint."""
     choke, feather, spill = (finish.edges.get((layer, what), 0.0) for what in MOST)
@@ -39,19 +43,23 @@ def apply(
 ) -> bool:
     """Let the group `tree` of the shot in `folder` show the edges that it can; whether that is all.
 
-    ShotError where a holdout's file is missing or damaged.
+    A layer whose holdout is missing or damaged has no edges then; the engine refuses to render it.
     """
-    if not is_able(tree, layers):
-        return not finish.digest
-    for layer in layers:
+    all_shown = is_able(tree, layers) and shows_all(finish)
+    for layer in layers if is_able(tree, layers) else ():
         place = tree.nodes[f"{layer} place"]
         for old in [node for node in tree.nodes if _is_edge(node, layer)]:
             tree.nodes.remove(old)
         source = tree.nodes[place["nvd_source"]].outputs[place["nvd_output"]]
         if shows(finish, layer):
-            source = _edged(tree, layer, source, folder, finish, frames)
+            try:
+                source = _edged(tree, layer, source, folder, finish, frames)
+            except ShotError:
+                all_shown = False
         tree.links.new(source, place.inputs[0])
-    return shows_all(finish)
+    all_shown = all_shown or not finish.digest
+    tree[LACKS] = not all_shown
+    return all_shown
 
 
 def is_able(tree: bpy.types.NodeTree, layers: list[str]) -> bool:
@@ -70,14 +78,14 @@ def _edged(tree, layer: str, source, folder: Path, finish: Finish, frames: int):
     holdout = finish.holdouts.get(layer)
     if not (choke or holdout):
         return source
+    image = _holdout_image(folder, holdout) if holdout else None
     before = set(tree.nodes)
     across, up, matte = compat.separate_xyz(tree, source)
     if choke:
         matte = _choked(tree, matte, choke)
     if feather:
         matte = compat.blur(tree, matte, feather)
-    if holdout:
-        image = _holdout_image(folder, holdout)
+    if image is not None:
         moving = frames if "%" in holdout else 0
         shown = nodes.image_node(tree, image, f"{layer} holdout", (0, 0), frames=moving)
         front = compat.separate_colour(tree, shown.outputs["Image"])[0]

@@ -8,8 +8,6 @@ The properties are the one place in Blender; edits/finish.json is where the engi
 engine alone renders them all, so the node and the panel say where a picture is without some.
 """
 
-from contextlib import suppress
-
 import bpy
 
 from ..blender.redraw import redraw
@@ -43,11 +41,9 @@ def in_use(entry) -> bool:
 def lacking(entry) -> bool:
     """Whether the nodes that composite the shot are without some of it."""
     found, node = finish_of(entry), entry.group_node()
-    if not found.digest:
-        return False
-    layers = [layer.name for layer in entry.layers]
-    able = node is None or edge_nodes.is_able(node.node_tree, layers)
-    return not able or not edge_nodes.shows_all(found)
+    if node is None or not found.digest:
+        return bool(found.digest) and not edge_nodes.shows_all(found)
+    return bool(node.node_tree.get(edge_nodes.LACKS, True))
 
 
 def previews_all(entry) -> bool:
@@ -112,22 +108,18 @@ def _known(entry) -> set[str]:
 
 def after_set(entry) -> None:
     """What was set shows in nodes and panel, or is said there."""
-    with suppress(ShotError):  # a holdout whose file is gone: whoever renders says so
-        _follow(entry)
+    _follow(entry)
     redraw()
 
 
 def _follow(entry) -> None:
     """Let the nodes show what they can of what is set, and say of the rest that they do not."""
     layers, folder = [layer.name for layer in entry.layers], entry.path
-    made = [tree for tree in bpy.data.node_groups if tree.get("nvd_folder") == str(folder)]
-    try:
-        for tree in made:
-            edge_nodes.apply(tree, folder, layers, finish_of(entry), entry.frames)
-    finally:
-        node = entry.group_node()
-        if node is not None:
-            label(node, lacking(entry))
+    for tree in [tree for tree in bpy.data.node_groups if tree.get("nvd_folder") == str(folder)]:
+        edge_nodes.apply(tree, folder, layers, finish_of(entry), entry.frames)
+    node = entry.group_node()
+    if node is not None:
+        label(node, lacking(entry))
 
 
 def label(node, lacks: bool) -> None:

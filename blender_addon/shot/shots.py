@@ -473,6 +473,7 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
                 strip["nvd_folder"] = str(shot.folder)
     entry.folder = stored_path(shot.folder)
     follow_sizes(entry)
+    finish.after_set(entry)  # holdouts lie elsewhere now
 
 
 def _roots(entry: NVD_PG_shot) -> set[str]:

@@ -127,6 +127,9 @@ def test_nodes_equal_the_engine(made, tmp_path, engine, reference):
         assert apart.max() < 4 / 255 and np.quantile(apart, 0.999) < 1 / 255, t
         assert np.abs(reference.render(tmp_path / "out", t + 1) - picture).max() < 1e-4
     assert np.abs(got[2] - before).max() > 20 / 255
+    (folder / "edits/holdout" / layers[2] / "00000.png").unlink()
+    finish.after_set(entry)
+    assert finish.NOT_IN_NODES in entry.group_node().label
     for layer in entry.layers:
         layer.choke, layer.feather, layer.holdout = 0, 0, ""
     finish.after_set(entry)
