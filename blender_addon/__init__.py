@@ -19,6 +19,7 @@ from .paint import frame_canvas, inset, preview
 from .shot import edit_files, painting, shot_events, shots, value_events
 from .strip import refresh, render_job, shot_frames
 from .ui import (
+    finish_operators,
     frame_operators,
     job_operators,
     operators,
@@ -51,6 +52,7 @@ _parts = (  # each has register() and unregister()
     preview,
     render_job,
     frame_canvas,
+    finish_operators,
     frame_operators,
     refine_operators,
     value_operators,

@@ -22,7 +22,9 @@ from .jobs.job import CANCELLED, Job
 from .jobs.process import engine_command
 from .jobs.runner import describe
 from .jobs.waiting import wait_alone
-from .shot import shot_events, shots, stack
+from .shot import finish, shot_events, shots, stack
+from .shot.edge_nodes import shows_all
+from .shot.finish_file import read_finish
 from .shot.folder import read_shot
 from .shot.nodes import set_texture
 from .shot.resample import learned_at
@@ -139,8 +141,10 @@ def import_shot(given, say: Say) -> dict:
             Path(given.shot).resolve(), bpy.context.scene, mode=given.mode, own_scene=False
         )
         facts = {"group": entry.group_node().node_tree.name}
-        if stack.in_use(entry):
-            facts["note"] = "the compositor is without the stack of edits, which `nvd render` shows"
+        if lacks := [what for is_lacking, what in _OF_ENGINE if is_lacking(entry)]:
+            facts["note"] = (
+                f"the compositor is without the {' and '.join(lacks)}, which `nvd render` shows"
+            )
         if given.save:
             path = str(Path(given.save).resolve())
             bpy.ops.wm.save_as_mainfile(filepath=path, copy=bool(bpy.data.filepath))
@@ -173,10 +177,10 @@ def render(given, say: Say) -> dict:
         _run(_engine_job(find_engine().python, *words), say)
     elif given.remove:
         raise AddonError("the compositor removes no objects", "leave out --through compositor")
-    elif _has_stack(given.shot):
+    elif lacks := _lacking(given.shot, given.mode):
         raise AddonError(
-            "the compositor does not show the folder's stack of edits",
-            "render by the engine (--through engine), or switch its entries off: nvd edits",
+            f"the compositor does not show the folder's {' and '.join(lacks)}",
+            "render by the engine (--through engine), or switch them off: nvd edits, nvd finish",
         )
     else:
         group = open_shot(Path(given.shot).resolve(), given.mode)
@@ -187,19 +191,27 @@ def render(given, say: Say) -> dict:
 
 def do_all(given, say: Say) -> dict:
     """Decompose, import, replace textures by files, composite, and write the result. A folder with
-    a stack of edits is rendered by the engine, which alone shows it.
+    a stack of edits, edges or motion blur is rendered by the engine, which alone shows them.
     """
     facts = decompose(given, say)
     given.shot, given.out = given.out, given.movie
     facts |= import_shot(given, say)
     if given.through is None:
-        given.through = "engine" if _has_stack(given.shot) else "compositor"
+        given.through = "engine" if _lacking(given.shot, given.mode) else "compositor"
     return facts | render(given, say)
 
 
-def _has_stack(folder: str) -> bool:
-    """Whether an entry of the folder's stack of edits shows."""
-    return any(entry.on for entry in read_stack(read_shot(Path(folder).resolve())) or ())
+_OF_ENGINE = ((stack.in_use, "stack of edits"), (finish.lacking, "edges or motion blur"))
+
+
+def _lacking(folder: str, mode: str) -> list[str]:
+    """What the folder has that the compositor does not show in this mode."""
+    shot = read_shot(Path(folder).resolve())
+    stacked = any(entry.on for entry in read_stack(shot) or ())
+    finished = read_finish(shot)
+    shown = not finished.digest or (mode != "full" and shows_all(finished))
+    has = stacked, not shown
+    return [what for (_lacks, what), there in zip(_OF_ENGINE, has, strict=True) if there]
 
 
 def prepare_inputs(given, say: Say) -> dict:

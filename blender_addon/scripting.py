@@ -15,10 +15,11 @@ from .jobs.lanes import Queue
 from .jobs.runner import runner
 from .jobs.waiting import wait
 from .paint import frame_canvas, preview
-from .shot import painting, shots, stack
+from .shot import finish, painting, shots, stack
 from .shot.folder import read_shot
 from .shot.scripting import image_of, open_shot
 from .strip import strips
+from .strip.holdout import set_holdout
 from .strip.timing import shown_pictures
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "decompose",
     "decompose_strip",
     "find_engine",
+    "finish",
     "frame_canvas",
     "image_of",
     "install_job",
@@ -38,6 +40,7 @@ __all__ = [
     "refine",
     "resume_folder",
     "runner",
+    "set_holdout",
     "shots",
     "shown_pictures",
     "stack",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvd_core.editing import rendering as module
+from nvd_core.editing import motion_blur as module
 from nvd_core.editing.kernel_torch import composed, to_device
 from nvd_core.editing.render import render, render_frames
 from nvd_core.media.images import read_image, write_image

@@ -6,12 +6,16 @@
 paint-once   the sample clip as shot, paint put on its two textures, and the clip with it
 camera       the sample clip beside `nvd camera --hold`
 mask-margin  a scene of samples/truth from masks that are too wide, without and with a margin
+edges        paint on a scene of samples/truth with edges of every kind
+passes       matte, place, light and paint of a layer
+motion-blur  the board of tools/scenes/make_blur_scene.py in WORK/blur: rendered, without and with
 
 Decompositions go to --work and are used again: a few minutes each on two cores. The pictures of
 the Blender extension are made by tools/gui_tour.py; demo.jpg is the contact sheet of tools/demo.py.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,12 +24,19 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from bench.measure_blur import decomposition
+from bench.truth_shot import shot_of_truth
 from demo_pictures import frame, over_grey, paint, row_of
 
+from nvd_core.editing.passes import Passes
 from nvd_core.editing.render import render_frames
-from nvd_core.media.images import read_image, to_float, write_image
+from nvd_core.evaluation.truth.folder import Truth
+from nvd_core.media.images import encode_srgb, read_image, to_float, to_integers, write_image
+from nvd_core.shot.finish import PLAIN_FINISH, Finish, LayerEdges, MotionBlur
+from nvd_core.shot.finish_words import PASSES
 from nvd_core.shot.maps import read_maps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.values import PLAIN
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLE = ROOT / "samples" / "tumbler"
@@ -39,6 +50,7 @@ TOO_WIDE, MARGIN = 6, 8  # px
 
 def main() -> int:
     parts = {"paint-once": paint_once, "camera": camera, "mask-margin": mask_margin}
+    parts |= {"edges": edges, "passes": passes, "motion-blur": motion_blur}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(parts)}")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
@@ -50,6 +62,85 @@ def main() -> int:
     for name in given.names or parts:
         print(parts[name](given.work.resolve(), given.out), flush=True)
     return 0
+
+
+def painted_truth(work: Path) -> Shot:
+    """The truth of a scene as a decomposition, its object's texture painted all over."""
+    folder = work / "turning.nvd"
+    if not (folder / "manifest.json").is_file():
+        shot_of_truth(folder, Truth.open(ROOT / "samples" / "truth" / "turning"))
+    shot = Shot.open(folder)
+    texture = read_image(shot.texture_path(shot.names[0])).copy()
+    height, width = texture.shape[:2]
+    y, x = np.mgrid[0:height, 0:width]
+    stripes = (x * 24 // width + y * 12 // height) % 2 == 0
+    texture[..., :3] = np.where(stripes[..., None], (240, 190, 40), (40, 110, 190))
+    write_image(shot.edit_path(shot.names[0]), texture)
+    return shot
+
+
+def edges(work: Path, out: Path) -> Path:
+    """One frame with each kind of edge, and a holdout in front."""
+    shot = painted_truth(work)
+    name, clip = shot.names[0], shot.manifest.clip
+    matte = np.zeros((clip.height, clip.width, 1), np.uint8)
+    matte[:, clip.width // 2 : clip.width // 2 + 12] = 255
+    write_image(shot.folder / f"edits/holdout/{name}.png", matte)
+    kinds = [
+        LayerEdges(),
+        LayerEdges(choke=4),
+        LayerEdges(choke=-4),
+        LayerEdges(feather=8),
+        LayerEdges(holdout=f"edits/holdout/{name}.png"),
+    ]
+    return close_ups(shot, [Finish({name: kind}) for kind in kinds], out / "edges.jpg")
+
+
+def close_ups(shot: Shot, finishes: list[Finish], out: Path) -> Path:
+    """The middle frame with each of these, cropped around the first layer, twice as large."""
+    t = shot.frames // 2
+    alpha = read_maps(shot.map_path(t), shot.names).uva[0, ..., 2]
+    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    box = np.s_[max(rows[0] - 6, 0) : rows[-1] + 7, max(columns[0] - 8, 0) : columns[-1] + 9]
+    tiles = [next(render_frames(shot, finish=f, frames=(t, t)))[box] for f in finishes]
+    return write_tiles(tiles, out)
+
+
+def write_tiles(tiles: list[np.ndarray], out: Path, scale: int = 3) -> Path:
+    """Pictures beside each other, with a white line between, each pixel `scale` wide."""
+    large = [np.kron(tile, np.ones((scale, scale, 1), tile.dtype)) for tile in tiles]
+    line = np.full((large[0].shape[0], 6, 3), 255, np.uint8)
+    row = [part for tile in large for part in (tile, line)][:-1]
+    write_image(out, np.hstack(row))
+    return out
+
+
+def passes(work: Path, out: Path) -> Path:
+    """The passes of the painted object in one frame."""
+    shot = painted_truth(work)
+    t, name = shot.frames // 2, shot.names[0]
+    made = Passes(shot, PASSES, [name], work, None, PLAIN, PLAIN_FINISH)
+    images = {kind: image.astype(np.float32) for (_, kind), image in next(made.images([t])).items()}
+    paint = encode_srgb(images["paint"][..., :3]) + 0.25 * (1 - images["paint"][..., 3:])
+    shown = [np.repeat(images["matte"], 3, 2), images["uv"], images["light"] / 2, paint]
+    tiles = [to_integers(picture.clip(0, 1), np.dtype(np.uint8)) for picture in shown]
+    return write_tiles(tiles, out / "passes.jpg", 2)
+
+
+def motion_blur(work: Path, out: Path) -> Path:
+    """A frame of the rendered board with paint: as rendered, without blur, and with it."""
+    board = work / "blur"
+    known = json.loads((board / "scene.json").read_text())
+    shot, t = decomposition(board, known), known["frames"] // 2
+    tiles = [read_image(board / f"edited/{t:05d}.png")[..., :3]]
+    for shutter in (0, known["shutter"]):
+        finish = Finish(motion_blur=MotionBlur(shutter, 32))
+        tiles.append(next(render_frames(shot, finish=finish, frames=(t, t))))
+    tiles = [to_integers(to_float(tile), np.dtype(np.uint8)) for tile in tiles]
+    alpha = read_maps(shot.map_path(t), ["board"]).uva[0, ..., 2]
+    rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
+    box = np.s_[max(rows[0] - 6, 0) : rows[-1] + 7, max(columns[0] - 8, 0) : columns[-1] + 9]
+    return write_tiles([tile[box] for tile in tiles], out / "motion-blur.jpg", 3)
 
 
 def paint_once(work: Path, out: Path) -> Path:

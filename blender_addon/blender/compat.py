@@ -192,6 +192,39 @@ def map_uv(tree, image, vector):
     return node.outputs[0]
 
 
+def erode(tree, value, pixels: int):
+    """The least `value` within a disc of so many pixels."""
+    node = tree.nodes.new("CompositorNodeDilateErode")
+    if "Type" in node.inputs:
+        node.inputs["Type"].default_value = "Distance"
+    else:
+        node.mode = "DISTANCE"
+    if "Size" in node.inputs:
+        node.inputs["Size"].default_value = -pixels
+    else:
+        node.distance = -pixels
+    feed(tree, value, node.inputs[0])
+    return node.outputs[0]
+
+
+def blur(tree, value, pixels: float):
+    """`value` softened by a Gaussian of standard deviation pixels / 3 that ends at `pixels`."""
+    node = tree.nodes.new("CompositorNodeBlur")
+    if "Type" in node.inputs:
+        node.inputs["Type"].default_value = "Gaussian"
+    else:
+        node.filter_type = "GAUSS"
+    size = node.inputs["Size"]
+    if size.type == "VECTOR":
+        for side in (0, 1):
+            size.default_value[side] = pixels
+    else:
+        node.size_x = node.size_y = int(-(-pixels // 1))
+        size.default_value = pixels / node.size_x
+    feed(tree, value, node.inputs[0])
+    return node.outputs[0]
+
+
 def feed(tree, value, socket) -> None:
     """Link `value` where it is a socket, otherwise set it."""
     if isinstance(value, bpy.types.NodeSocket):

@@ -15,13 +15,16 @@ from bpy.app.handlers import persistent
 
 from ..blender import compat
 from ..blender.handlers import register_handlers_factory
+from ..blender.inside import inside
 from ..blender.pixels import STORED
 from ..blender.redraw import redraw
 from ..errors import AddonError
 from ..shot import layer_values
 from ..shot.exr import ExrError
 from ..shot.folder import ShotError
+from ..shot.image_header import check_image
 from ..shot.painting import is_unsaved
+from ..shot.placing import has_others
 from ..shot.resample import DEAD_ZONE
 from ..shot.scripting import frames_space
 from ..shot.shots import (
@@ -35,7 +38,7 @@ from ..shot.shots import (
 )
 from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
-from . import inset
+from . import edge_shader, inset
 from . import preview_shader as shader
 from .preview_cache import MapCache
 from .stack_sheet import StackSheets
@@ -54,7 +57,7 @@ class Preview:
         self.times: dict[str, float] = {}
         self._picture: shader.Picture | None = None
         self._frame: int | None = None  # the one that the image of the frame shows
-        self._uploaded: dict[str, tuple[int, object, object]] = {}  # layer: frame and textures
+        self._uploaded: dict[str, tuple] = {}  # by layer: of what they are, and textures
 
     def prepare(self, entry: NVD_PG_shot, index: int) -> None:
         """Read frame `index` and the maps that it needs, and the next ones in the background."""
@@ -62,6 +65,7 @@ class Preview:
         if self._frame != index:
             self._load_frame(index)
             self._frame = index
+        self._load_holdouts(entry, index)
         self.stack.prepare(entry, index)
         self.cache.prefetch(index, [layer.name for layer in self._layers(entry)])
 
@@ -94,7 +98,9 @@ class Preview:
 
     def is_prepared(self, entry: NVD_PG_shot) -> bool:
         """Whether all that the frame shows was loaded: an entry may have been added since."""
-        return self._frame is not None and self.stack.is_prepared(entry, self._frame)
+        known = self._frame is not None and self.stack.is_prepared(entry, self._frame)
+        held = [layer for layer in entry.layers if layer.holdout and self.mode != "full"]
+        return known and all(_holdout_name(layer) in bpy.data.images for layer in held)
 
     def forget_frame(self) -> None:
         """Blender's undo may have taken the image of the frame away, or changed its file."""
@@ -107,8 +113,11 @@ class Preview:
         self.stack.close()
         self._uploaded.clear()
         self._picture = None
-        image = bpy.data.images.get(self._frame_name)
-        if image is not None:
+        names = [
+            self._frame_name,
+            *(f".NVD holdout {self.shot.name} {x.name}" for x in self.shot.layers),
+        ]
+        for image in [image for image in bpy.data.images if image.name in names]:
             bpy.data.images.remove(image)
         self._frame = None
 
@@ -155,24 +164,65 @@ class Preview:
             return True
 
     def _layer(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> shader.Layer:
-        known = self._uploaded.get(layer.name)
-        if known is None or known[0] != index:
-            maps = self.cache.get(index, layer.name)
-            place, light = shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:])
-            known = self._uploaded[layer.name] = index, place, light
+        known = self._maps(layer, index)
         kinds = ("visibility", "light")
         amounts = [layer_values.value_at(entry, layer, what, index) for what in kinds]
         flat = self.stack.flat(entry, layer, index)
         if flat is not None:
             form = shader.form_of(flat.learned)
             pair = flat.texture, shader.from_image(flat.learned)
-            return shader.Layer(*pair, *known[1:], *amounts, 0.0, shader.ENCODED, form)
+            return shader.Layer(*pair, *known[1:3], *amounts, 0.0, shader.ENCODED, form)
         images = layer.image, layer.base
         edit, base = map(shader.from_image, images)
         dead_zone = DEAD_ZONE if layer.base != layer.learned else 0.0
         return shader.Layer(
             edit, base, known[1], known[2], *amounts, dead_zone, *map(shader.form_of, images)
         )
+
+    def _maps(self, layer: NVD_PG_layer, index: int) -> tuple:
+        """The textures of a layer's places and light in the frame, behind what they are of."""
+        of = index, *(self._edges(layer))
+        known = self._uploaded.get(layer.name)
+        if known is not None and known[0] == of:
+            return known
+        maps = self.cache.get(index, layer.name)
+        place, light = shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:])
+        made = None
+        if any(of[1:]):
+            image = bpy.data.images.get(_holdout_name(layer)) if layer.holdout else None
+            holdout = None if image is None else shader.from_image(image)
+            made = edge_shader.with_edges(place, light, layer.choke, layer.feather, holdout)
+            place, light = made.place, made.light
+        known = self._uploaded[layer.name] = of, place, light, made
+        return known
+
+    def _edges(self, layer: NVD_PG_layer) -> tuple:
+        """What the preview shows of the edges of the layer's paint."""
+        if self.mode == "full":
+            return ()
+        return layer.choke, layer.feather, layer.holdout
+
+    def _load_holdouts(self, entry: NVD_PG_shot, index: int) -> None:
+        """Load the mattes of the frame that hold paint out."""
+        for layer in entry.layers if self.mode != "full" else ():
+            if not layer.holdout:
+                continue
+            relative = layer.holdout.replace("%05d", f"{index:05d}")
+            path = inside(self.shot.folder, relative, ShotError)
+            check_image(path, ShotError, (self.shot.width, self.shot.height))
+            image = bpy.data.images.get(_holdout_name(layer))
+            if image is None:
+                image = bpy.data.images.load(str(path))
+                image.name = _holdout_name(layer)
+                image.colorspace_settings.name = STORED
+            elif bpy.path.abspath(image.filepath) != str(path):
+                image.filepath = str(path)
+                image.reload()
+
+
+def _holdout_name(layer) -> str:
+    """Of the image of a layer's holdout: names have 63 bytes, and one shot is shown at a time."""
+    return f".NVD holdout {layer.name}"[:63]
 
 
 class _Live:
@@ -251,6 +301,11 @@ def follow_chosen(scene: bpy.types.Scene) -> None:
 def message() -> str:
     """Why the preview shows nothing, for the panel."""
     return _live.message
+
+
+def lacks_nodes(entry: NVD_PG_shot) -> bool:
+    """Whether the artist's own nodes change the composited picture: the preview is without them."""
+    return has_others(entry.scene, str(entry.path))
 
 
 def frame_of(entry: NVD_PG_shot, scene: bpy.types.Scene) -> int:

@@ -113,10 +113,20 @@ vec3 texel(ivec2 at, ivec2 size)
   return e.a * paint + (is_full != 0 ? c : vec3(0.0));
 }
 
+// The paint alone, premultiplied, with its opacity
+vec4 paint_alone(ivec2 at, ivec2 size)
+{
+  ivec2 inside = clamp(at, ivec2(0), size - 1);
+  vec3 change = texel(at, size);
+  bool lies = any(notEqual(change, vec3(0.0)));
+  float opacity = lies ? texelFetch(edit, inside, 0).a : 0.0;
+  return vec4(change + opacity * stored(texelFetch(learned, inside, 0).rgb, learned_form), opacity);
+}
+
 void main()
 {
   ivec2 pixel = ivec2(gl_FragCoord.xy);
-  vec3 uva = texelFetch(place, pixel, 0).xyz;
+  vec4 uva = texelFetch(place, pixel, 0);
   vec3 shade = vec3(1.0) + relight * (texelFetch(light, pixel, 0).rgb - vec3(1.0));
   ivec2 size = textureSize(learned, 0);
   vec2 at = uva.xy * vec2(size) - 0.5;
@@ -126,6 +136,13 @@ void main()
   vec3 below = mix(texel(first, size), texel(first + ivec2(1, 0), size), part.x);
   vec3 above = mix(texel(first + ivec2(0, 1), size), texel(first + ivec2(1, 1), size), part.x);
   vec3 share = visibility * uva.z * shade * mix(below, above, part.y);
+  if (uva.w > 0.0) {  // beyond the layer's own matte paint is laid over the frame
+    vec4 lower = mix(paint_alone(first, size), paint_alone(first + ivec2(1, 0), size), part.x);
+    vec4 upper = mix(paint_alone(first + ivec2(0, 1), size),
+                     paint_alone(first + ivec2(1, 1), size), part.x);
+    vec4 paint = mix(lower, upper, part.y);
+    share += visibility * uva.w * (shade * paint.rgb - paint.a * plate_colour());
+  }
   // Layers over the frame take its place: what none covers, as in a garbage matte, is left of it
   result = vec4(over_frame != 0 ? share - uva.z * plate_colour() : share, 1.0);
 }
@@ -181,7 +198,8 @@ class Layer:
 
     edit: gpu.types.GPUTexture  # RGBA, straight alpha, as large as `learned`
     learned: gpu.types.GPUTexture
-    place: gpu.types.GPUTexture  # u, v, alpha of each pixel, bottom row first
+    place: gpu.types.GPUTexture
+    """u, v, alpha of each pixel and, in delta, what paint has beyond that; bottom row first"""
     light: gpu.types.GPUTexture  # residual of each pixel, bottom row first
     visibility: float = 1.0
     relight: float = 1.0
@@ -245,7 +263,7 @@ class Picture:
         shader.uniform_int("is_full", int(mode == "full"))
         shader.uniform_int("over_frame", int(self._over_frame))
         # Where no frame is wanted the shader still wants a texture
-        _hand(shader, self._frame if self._over_frame else Frame(layer.learned))
+        _hand(shader, self._frame or Frame(layer.learned))
         fill(shader, "ADDITIVE", self._target)
 
     def end(self) -> None:

@@ -68,7 +68,7 @@ def build_group(
     elif mode == "delta" or garbage:
         (frame,) = _inputs(tree, (1640, 200), "Frame")
         if linear_frames:
-            frame = _convert(tree, frame, LINEAR, DISPLAY, (1840, 200))
+            frame = convert(tree, frame, LINEAR, DISPLAY, (1840, 200))
     total = frame if mode == "delta" else None
     column = 2040
     for row, layer in enumerate(layers):
@@ -88,7 +88,7 @@ def build_group(
     total = compat.set_alpha(tree, total, 1.0, apply=False)
     _place(total.node, "Opaque", (column, 0))
     if not raw:
-        total = _convert(tree, total, DISPLAY, LINEAR, (column + 200, 0))
+        total = convert(tree, total, DISPLAY, LINEAR, (column + 200, 0))
     if plate:
         total, column = plate.under_alpha(total, column + 400), column + 400
     tree.links.new(
@@ -131,7 +131,7 @@ class _Plate:
         colours = compat.set_alpha(tree, colours, 1.0, apply=False)
         self.colours = self._step(colours, "Straight, opaque", 1440, 300)
         if linear:
-            self.colours = _convert(tree, colours, LINEAR, DISPLAY, (1640, 300))
+            self.colours = convert(tree, colours, LINEAR, DISPLAY, (1640, 300))
         if self._is_premultiplied:
             size = compat.math(tree, "ABSOLUTE", self._alpha)
             self._step(size, "Size of alpha", 1240, 500)
@@ -178,10 +178,11 @@ def set_texture(
     for what, image in (("learned", texture), ("edit", edit)):  # muted, colours go through
         tree.nodes[f"{layer} {what} encoded"].mute = not is_light(image)
     tree.nodes[f"{layer} fade"].mute = "nvd_base" not in texture  # muted, the paint goes through
-    lookup = tree.nodes[f"{layer} look up"]
-    for side, value in zip(("Width", "Height"), texture.size, strict=True):
-        if side in lookup.inputs:
-            lookup.inputs[side].default_value = value
+    called = f"{layer} look up", f"{layer} pass look up"
+    for lookup in [node for node in tree.nodes if node.name.partition(".")[0] in called]:
+        for side, value in zip(("Width", "Height"), texture.size, strict=True):
+            if side in lookup.inputs:
+                lookup.inputs[side].default_value = value
     fit = tree.nodes.get(f"{layer} fit")  # groups of older versions have none
     if fit is not None:
         fit.inputs["X"].default_value, fit.inputs["Y"].default_value = texture.size
@@ -271,6 +272,7 @@ def _layer(tree, layer, texture, maps, frames, mode, row):
     )
     edit.node.name = f"{layer} fit"
     painted = step(compat.separate_colour(tree, edit)["Alpha"], "Edit's alpha", 1, 260)
+    painted.node.name = f"{layer} painted"
     edit = _encoded(tree, edit, f"{layer} edit", (-400, top - 260))
     # In this order the size is that of what was learned, to the pixel, whatever is linked
     less = _place_socket(compat.mix(tree, "SUBTRACT", learned, edit), "Learned - edit", (0, top))
@@ -279,6 +281,7 @@ def _layer(tree, layer, texture, maps, frames, mode, row):
     fade.node_tree, fade.name = _fade_group(), f"{layer} fade"
     compat.feed(tree, paint, fade.inputs[0])
     paint = step(fade.outputs[0], "Fade in", 2, 0)
+    fade.name = f"{layer} fade"
     paint = step(compat.mix(tree, "MULTIPLY", paint, painted), "x edit's alpha", 3, 0)
     if mode == "full":
         paint = step(compat.mix(tree, "ADD", learned, paint), "Learned + paint", 4, 0)
@@ -286,10 +289,17 @@ def _layer(tree, layer, texture, maps, frames, mode, row):
     light = step(compat.mix(tree, "SUBTRACT", residual, (1, 1, 1, 1)), "Residual - 1", 5, 260)
     light = step(compat.mix(tree, "MULTIPLY", light, relight), "x relight", 6, 260)
     light = step(compat.mix(tree, "ADD", light, (1, 1, 1, 1)), "Light", 7, 260)
+    light.node.name, visibility.node.name = f"{layer} light", f"{layer} visibility"
     place = map_node.outputs["Map"]
     if "Fine" in map_node.outputs:  # what Map is too coarse for, where the texture is large
         place = step(compat.mix(tree, "ADD", place, map_node.outputs["Fine"]), "Map + fine", 4, 130)
-    share = step(_looked_up(tree, paint, place), "Look up, x alpha", 5, 0)
+        place.node.name = f"{layer} exact place"
+    stop = tree.nodes.new("NodeReroute")  # before which edge_nodes.py puts the edges of paint
+    stop.name, stop.location = f"{layer} place", (1150, top - 60)
+    stop["nvd_source"], outputs = place.node.name, list(place.node.outputs)
+    stop["nvd_output"] = outputs.index(place)
+    tree.links.new(place, stop.inputs[0])
+    share = step(looked_up(tree, paint, stop.outputs[0]), "Look up, x alpha", 5, 0)
     share.node.name = f"{layer} look up"
     share = step(compat.mix(tree, "MULTIPLY", share, visibility), "x visibility", 6, 0)
     share = step(compat.mix(tree, "MULTIPLY", share, light), "x light", 8, 0)
@@ -301,12 +311,12 @@ def _encoded(tree, image, name: str, at):
     """The colours of `image`, which Blender hands on as light, display-encoded and opaque."""
     opaque = compat.mix(tree, "ADD", (0, 0, 0, 1), image)  # else they are divided by the alpha
     _place(opaque.node, "Opaque", at)
-    encoded = _convert(tree, opaque, LINEAR, DISPLAY, (at[0] + 200, at[1]))
+    encoded = convert(tree, opaque, LINEAR, DISPLAY, (at[0] + 200, at[1]))
     encoded.node.name = f"{name} encoded"
     return encoded
 
 
-def _looked_up(tree, image, place):
+def looked_up(tree, image, place):
     """`image` looked up bilinearly, times the third value of `place`, the layer's alpha."""
     if compat.NEW_COMPOSITOR:
         return compat.map_uv(tree, image, place)
@@ -409,7 +419,7 @@ def _taps(tree, at, size, label, corner):
     return taps, weight
 
 
-def _convert(tree, colour, source: str, target: str, at):
+def convert(tree, colour, source: str, target: str, at):
     node = _place(tree.nodes.new("CompositorNodeConvertColorSpace"), f"{source} to {target}", at)
     node.from_color_space, node.to_color_space = source, target
     tree.links.new(colour, node.inputs[0])

@@ -24,7 +24,7 @@ from ..blender.inside import inside_path
 from ..blender.pixels import read_pixels, write_pixels
 from ..blender.undo import keep_packed, put_in_place, watch
 from ..errors import AddonError
-from . import file_stamps, layer_values, stack
+from . import file_stamps, finish, layer_values, stack
 from .folder import ShotError
 from .patterns import kind_of, pattern
 from .resample import DEAD_ZONE
@@ -58,7 +58,7 @@ def save_edits(entry: NVD_PG_shot) -> list[Path]:
     and the paint in Blender. ShotError where that happens, and where another program has changed a
     file since; the other layers are written all the same. What is painted on the stack's entries
     is written as well, and visibility and relight into the folder's edits/values.json, the stack
-    into edits/stack.json.
+    into edits/stack.json, edges and motion blur into edits/finish.json.
     """
     unsaved = [layer.edit for layer in entry.layers if is_unsaved(layer)]
     unsaved += [image for image in stack.painted_images(entry) if has_unsaved(image)]
@@ -70,7 +70,7 @@ def save_edits(entry: NVD_PG_shot) -> list[Path]:
             files.append(save_image(image, entry))
         except ShotError as error:
             refusals.append(error)
-    for save in (layer_values.save, stack.save):
+    for save in (layer_values.save, stack.save, finish.save):
         try:
             save(entry)
         except AddonError as error:

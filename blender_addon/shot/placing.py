@@ -41,6 +41,7 @@ def place(
         output = compat.compositor_output(tree)
         tree.links.new(node.outputs[0], output)
         output.node.location = (700, node.location.y)
+    _wire_viewer(tree)
     for part in made:
         part["nvd_folder"] = str(shot.folder)
     for old in list(bpy.data.node_groups):
@@ -84,7 +85,7 @@ def _exchange(tree: bpy.types.NodeTree, node: bpy.types.Node, group: bpy.types.N
     """Let the node use another group; inputs go by their names, whatever their order is now."""
     values = {s.name: _value(s) for s in node.inputs if not s.is_linked}
     sources = {s.name: s.links[0].from_socket for s in node.inputs if s.is_linked}
-    targets = [link.to_socket for link in node.outputs[0].links]
+    targets = [(s.name, link.to_socket) for s in node.outputs for link in s.links]
     _follow_keys(tree, node, group)
     node.node_tree = group
     for socket in node.inputs:  # Blender goes by their numbers, which are others in another mode
@@ -94,8 +95,42 @@ def _exchange(tree: bpy.types.NodeTree, node: bpy.types.Node, group: bpy.types.N
             tree.links.new(sources[socket.name], socket)
         elif socket.name in values:
             socket.default_value = values[socket.name]
-    for target in targets:
-        tree.links.new(node.outputs[0], target)
+    for name, target in targets:
+        for link in target.links:  # outputs go by their numbers too
+            tree.links.remove(link)
+        source = next((socket for socket in node.outputs if socket.name == name), None)
+        if source is not None:
+            tree.links.new(source, target)
+
+
+def _wire_viewer(tree: bpy.types.NodeTree) -> None:
+    """Let a Viewer show the finished picture, where the tree has none."""
+    output = compat.compositor_output(tree)
+    if not output.is_linked or any(n.bl_idname == "CompositorNodeViewer" for n in tree.nodes):
+        return
+    viewer = tree.nodes.new("CompositorNodeViewer")
+    viewer.location = output.node.location.x, output.node.location.y + 180
+    tree.links.new(output.links[0].from_socket, viewer.inputs[0])
+
+
+def has_others(scene: bpy.types.Scene | None, folder: str) -> bool:
+    """Whether an artist's nodes change the picture that the shot's group makes of its own images.
+
+    They stand behind the group, or feed another frame or edit into it.
+    """
+    found = compat.compositor_nodes(scene)
+    node = next((n for n in found if n.get("nvd_folder") == folder and _is_group(n)), None)
+    if node is None:
+        return False
+    kinds = ("NodeGroupOutput", "CompositorNodeComposite")
+    ends = [n.inputs[0] for n in found if n.bl_idname in kinds and len(n.inputs)]
+    direct = any(link.from_socket == node.outputs[0] for end in ends for link in end.links)
+    fed = [link.from_node for socket in node.inputs for link in socket.links]
+    return not direct or any(source.get("nvd_folder") != folder for source in fed)
+
+
+def _is_group(node: bpy.types.Node) -> bool:
+    return getattr(node, "node_tree", None) is not None
 
 
 def _follow_keys(tree, node, group) -> None:

@@ -11,7 +11,8 @@ from ..blender.pixels import STORED, is_light, set_space
 from ..blender.primaries import linear_space, space_called
 from ..blender.undo import keep_packed
 from ..errors import visible
-from . import layer_values, nodes, stack
+from . import edge_nodes, finish, layer_values, nodes, pass_nodes, stack
+from .finish_file import read_finish
 from .folder import Layer, Shot, ShotError, is_file, read_shot
 from .half_replaced import mend
 from .image_header import check_image
@@ -33,17 +34,19 @@ def open_shot(
     """Open a decomposition folder in `scene` (the current one) and return its node group.
 
     "delta" adds what was painted to the frames as shot; "full" puts the picture together from the
-    layers alone. Visibility and relight are as the folder has them; its stack of edits is not in
-    the picture, and the node's label says so where there is one. `raw` keeps the result
-    display-encoded, for view transform Raw. What the scene's compositor held stays there. Opening
-    the same folder again builds its group anew, in the node of the one before: values, keyframes
-    and links of that stay (placing.py).
+    layers alone. Visibility and relight are as the folder has them; its stack of edits and
+    motion blur are not in the picture, nor are edges that nodes cannot show; the node's label says
+    so where there are any. `raw`
+    keeps the result display-encoded, for view transform Raw. What the scene's compositor held stays
+    there. Opening the same folder again builds its group anew, in the node of the one before:
+    values, keyframes and links of that stay (placing.py).
     """
     if mode not in MODES:
         raise ValueError(f"mode should be one of {MODES}, not {mode!r}")
     shot = read_shot(folder)
     values = read_values(shot)
-    stacked = read_stack(shot)  # a damaged one is refused before anything is opened
+    # damaged ones are refused before anything is opened
+    stacked, finished = read_stack(shot), read_finish(shot)
     scene = scene or bpy.context.scene
     with _undone_on_error():
         images = _load_images(shot)
@@ -65,11 +68,16 @@ def open_shot(
             alpha=shot.alpha,
             garbage=shot.has_garbage,
         )
+        names = [layer.name for layer in shot.layers]
+        pass_nodes.add_outputs(group, names, raw)
+        group["nvd_mode"] = mode
+        shown = edge_nodes.apply(group, shot.folder, names, finished, shot.frames)
     node = place(shot, scene, group, images)
     layer_values.put_on_new(node, shot.frames, values or {})
     stack.label(node, any(entry.on for entry in stacked or ()))
+    finish.label(node, not shown)
     group.name = f"NVD {shot.name}"  # the old one may have held the name until now
-    group["nvd_folder"], group["nvd_mode"] = str(shot.folder), mode
+    group["nvd_folder"] = str(shot.folder)
     _set_up_scene(shot, scene, raw)
     return group
 

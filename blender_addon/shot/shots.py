@@ -32,7 +32,8 @@ from ..blender.storage import stored_path
 from ..blender.strip_identity import identity, strip_by
 from ..blender.undo import name_image, watch
 from ..errors import AddonError
-from . import file_stamps, layer_values, nodes, stack
+from . import file_stamps, finish, finish_file, layer_values, nodes, stack
+from .finish_file import read_finish
 from .folder import Shot, ShotError, read_shot
 from .patterns import kind_of, pattern
 from .resample import learned_at
@@ -50,6 +51,13 @@ def _after_set(layer: "NVD_PG_layer", _context) -> None:
     with suppress(AddonError):  # the timer comes back to it
         layer_values.follow(layer.id_data.path_resolve(path))
     redraw()
+
+
+def _finish_set(holder, _context) -> None:
+    """Edges or motion blur that were set are said at the node."""
+    shot = holder if isinstance(holder, NVD_PG_shot) else _entry_of(holder)
+    if shot is not None:
+        finish.after_set(shot)
 
 
 class Amount:
@@ -97,6 +105,36 @@ class NVD_PG_layer(bpy.types.PropertyGroup):
         max=MOST["light"],
         soft_max=2.0,
         update=_after_set,
+    )
+    choke: FloatProperty(
+        name="Choke",
+        description="Pixels of the plate by which the edges of its paint are drawn in; below 0 "
+        "they spread",
+        min=-finish_file.MOST["choke"],
+        max=finish_file.MOST["choke"],
+        soft_min=-8.0,
+        soft_max=8.0,
+        update=_finish_set,
+    )
+    feather: FloatProperty(
+        name="Feather",
+        description="Pixels of the plate over which the edges of its paint are softened",
+        min=0.0,
+        max=finish_file.MOST["feather"],
+        soft_max=16.0,
+        update=_finish_set,
+    )
+    spill: FloatProperty(
+        name="Spill",
+        description="How much of the replaced colour is taken out where the plate still shows it "
+        "at soft edges",
+        min=0.0,
+        max=1.0,
+        subtype="FACTOR",
+        update=_finish_set,
+    )
+    holdout: StringProperty(
+        name="Holdout", description="Matte in the folder of what lies in front of the paint"
     )
     taken_back: PointerProperty(type=bpy.types.Image, description="Paint that was taken off")
     label: StringProperty(
@@ -153,6 +191,29 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
     active_entry: IntProperty(name="Entry")
     stack_seen: StringProperty(description="What the stack was in the folder")
     stack_saved: StringProperty(description="What it was here when that was read or written")
+    motion_blur: BoolProperty(
+        name="Motion Blur",
+        description="Blur paint along its motion, as the shot's camera does",
+        update=_finish_set,
+    )
+    shutter: FloatProperty(
+        name="Shutter",
+        description="Frames that the camera's shutter stays open",
+        default=finish_file.SHUTTER,
+        min=0.01,
+        max=finish_file.MOST_SHUTTER,
+        update=_finish_set,
+    )
+    blur_samples: IntProperty(
+        name="Samples",
+        description="Times at which blurred paint is looked at",
+        default=finish_file.SAMPLES,
+        min=finish_file.LEAST_SAMPLES,
+        max=finish_file.MOST_SAMPLES,
+        update=_finish_set,
+    )
+    finish_seen: StringProperty(description="What edges and motion blur were in the folder")
+    finish_saved: StringProperty(description="What they were here when that was read or written")
     canvas: PointerProperty(type=bpy.types.Image, description="A frame that is painted on")
     canvas_frame: IntProperty(name="Canvas Frame", description="Which of the shot's, from 0")
     canvas_at: IntProperty(description="The timeline's frame that it was")
@@ -229,12 +290,13 @@ def add_shot(
     """
     scene = scene or bpy.context.scene
     shot = read_shot(folder)
-    values, stacked = read_values(shot), read_stack(shot)
+    values, stacked, finished = read_values(shot), read_stack(shot), read_finish(shot)
     entry = next((entry for entry in scene.nvd_shots if entry.path == shot.folder), None)
     if entry is not None and not rebuild and _is_open(entry, shot):
         scene.nvd_shot = list(scene.nvd_shots).index(entry)
         layer_values.take_up(entry, shot, values)
         stack.take_up(entry, shot, stacked)
+        finish.take_up(entry, shot, finished)
         return entry
     target = scene if not own_scene else entry.scene if entry else _made_for(shot.folder)
     fresh = target is None
@@ -259,19 +321,21 @@ def add_shot(
     _take_images(entry, shot)
     layer_values.take_up(entry, shot, values)
     stack.take_up(entry, shot, stacked)
+    finish.take_up(entry, shot, finished)
     name_images(entry)
     scene.nvd_shot = list(scene.nvd_shots).index(entry)
     return entry
 
 
 def take_up_file(entry: NVD_PG_shot) -> None:
-    """Set visibility and relight, and the stack, as the shot's folder has them, where others
+    """Set visibility and relight, the stack, and edges as the shot's folder has them, where others
     changed them there; and take over what an older version kept at the node. ShotError where the
     folder refuses.
     """
     shot = entry.read()
     layer_values.take_up(entry, shot, read_values(shot))
     stack.take_up(entry, shot, read_stack(shot))
+    finish.take_up(entry, shot, read_finish(shot))
 
 
 def _made_for(folder: Path) -> bpy.types.Scene | None:
@@ -409,6 +473,7 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
                 strip["nvd_folder"] = str(shot.folder)
     entry.folder = stored_path(shot.folder)
     follow_sizes(entry)
+    finish.after_set(entry)  # holdouts lie elsewhere now
 
 
 def _roots(entry: NVD_PG_shot) -> set[str]:

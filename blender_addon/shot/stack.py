@@ -188,7 +188,7 @@ def say_at_node(entry) -> None:
 
 def label(node: bpy.types.Node, lacks_stack: bool) -> None:
     """Say on the node that there is a stack and its picture is without it."""
-    wanted = node.label.removesuffix(NOT_IN_NODES) + (NOT_IN_NODES if lacks_stack else "")
+    wanted = node.label.replace(NOT_IN_NODES, "") + (NOT_IN_NODES if lacks_stack else "")
     if node.label != wanted:
         node.label = wanted
 

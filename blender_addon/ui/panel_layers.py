@@ -11,10 +11,11 @@ from ..blender.editors import image_editor
 from ..engine.find import find_engine
 from ..errors import AddonError
 from ..paint import preview
-from ..shot import edit_files, painting, shots, stack
+from ..shot import edit_files, finish, painting, shots, stack
 from ..strip import strips
 from ..strip.render_job import queue_render
 from ..strip.report_job import open_report, queue_evaluate, report_page
+from .finish_operators import draw_blur, draw_edges
 from .frame_operators import draw_canvas
 from .on_shot import OnLayer, OnShot, shot_scene
 from .stack_operators import draw_stack
@@ -158,6 +159,11 @@ class NVD_OT_to_strip(OnShot, bpy.types.Operator):
                     {"WARNING"},
                     "The stack of edits is not in this strip: Render to Strip has it",
                 )
+            if finish.lacking(entry):
+                self.report(
+                    {"WARNING"},
+                    "Some edges or motion blur are not in this strip: Render to Strip has them",
+                )
             return said
         queue_render(entry, scene, find_engine().python)
         return "Rendering; see Jobs in the Sequencer's sidebar"
@@ -253,6 +259,7 @@ class _Layers:
         layout.template_list("NVD_UL_layers", "", entry, "layers", entry, "active_layer", rows=3)
         if entry.layer is not None:
             _draw_layer(layout, entry, entry.layer)
+        draw_blur(layout, entry)
         row = layout.row(align=True)
         row.operator("nvd.preview", icon="HIDE_OFF", depress=preview.running() is not None)
         row.operator("nvd.save_edits", icon="FILE_TICK")
@@ -260,6 +267,8 @@ class _Layers:
             _draw_inset(layout, context.scene.nvd_inset)
         if preview.message():
             layout.label(text=preview.message(), icon="INFO")
+        if preview.running() is not None and preview.lacks_nodes(entry):
+            layout.label(text="Your own nodes are not in the live preview", icon="INFO")
         row = layout.row(align=True)
         if report_page(entry) is not None:
             row.operator("nvd.open_report", icon="URL")
@@ -284,6 +293,7 @@ def _draw_layer(layout, entry, layer) -> None:
         row.template_icon(icon_value=layout.icon(layer.learned), scale=2.6)
     column = row.column(align=True)
     draw_values(column, layer)
+    draw_edges(column, layer)
     row, now = layout.row(align=True), painting.shown(layer)
     for what in painting.VIEWS:
         text = what.capitalize()

@@ -30,6 +30,7 @@ from nvd_core.cli.arguments import (
     whole,
 )
 from nvd_core.cli.commands import add_commands, changed_values
+from nvd_core.cli.finish import add_finish, add_passes, rendered_finish
 from nvd_core.cli.stopping import CANCELLED, end_at_once, stop_with_stdin, stopping
 from nvd_core.cli.unexpected import DEBUG, foreseen, unexpected
 from nvd_core.runtime.cores import limit_threads
@@ -255,6 +256,9 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         start=parsed.start,
         layer=parsed.layer,
         values=changed_values(shot, parsed),
+        finish=rendered_finish(shot, parsed),
+        passes=parsed.passes,
+        passes_to=parsed.passes_to,
         remove=parsed.remove,
         grow=parsed.grow,
         unseen=parsed.unseen,
@@ -479,6 +483,8 @@ def _parser() -> argparse.ArgumentParser:
         "--again", action="store_true", help="also numbered images that would come out the same"
     )
     render.add_argument("--layer", metavar="NAME", help="this layer alone, with its alpha")
+    add_finish(render)
+    add_passes(render)
     add_removal(render)
     render.set_defaults(command=_render)
 

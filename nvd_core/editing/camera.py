@@ -43,6 +43,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import remove_temporaries_of
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
+from nvd_core.shot.finish import NOT_FINISHED, read_finish
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import Values, check_values, lay_on_maps, read_values
@@ -110,6 +111,8 @@ def render_camera(
     check_output(shot, files, named_edits(edits))
     values = read_values(shot) if values is None else values
     check_values(shot, values, "the values given")
+    if read_finish(shot).works_on(shot.names):
+        progress.caution(NOT_FINISHED)
     seen = SeenBackground(shot)
     sheets = Sheets(shot, edits)
     sheets.check(range(first, last + 1))

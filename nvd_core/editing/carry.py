@@ -22,12 +22,14 @@ from nvd_core.editing.edits import (
     read_texture,
     resized,
 )
+from nvd_core.editing.holdout import write_carried_finish
 from nvd_core.editing.kernel_torch import lookup
 from nvd_core.media.images import encode_image, to_integers
 from nvd_core.runtime.all_or_none import all_or_none
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.progress import Progress
+from nvd_core.shot.finish import finish_path
 from nvd_core.shot.maps import LayerMaps, iter_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, read_stack
@@ -122,6 +124,8 @@ def carry(
         carried = carry_edits(old, new, wanted, progress, entries)
         keeps = values == PLAIN or (values_path(new).exists() and not over)
         _write(old, new, carried, None if keeps else values)
+        if over or not finish_path(new).exists():
+            said += write_carried_finish(old, new)
     for caution in [*carried.cautions(), *said]:
         progress.caution(caution)
     return carried.facts()
@@ -145,6 +149,7 @@ def carry_into(source: str | Path, new: Shot, progress: Progress) -> dict:
         progress.caution(f"the paint was not carried over ({error.problem}); later: {again}")
         return {"carried": []}
     _write(old, new, carried, values if values != PLAIN else None)
+    said += write_carried_finish(old, new)
     for caution in [*carried.cautions(), *said]:
         progress.caution(caution)
     return carried.facts()

@@ -4,6 +4,7 @@ Both follow from the index of the texture tiles that each frame looks up (tile_i
 without one, and frames whose maps are no longer those that were indexed, count as reached.
 """
 
+import dataclasses
 import hashlib
 import json
 import tempfile
@@ -21,6 +22,7 @@ from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.frame_threads import in_order
+from nvd_core.shot.finish import PLAIN_EDGES, PLAIN_FINISH, Finish, holdout_path
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.tile_index import TileIndex, changed_tiles, checksum, texels_of
 from nvd_core.shot.values import PLAIN, Values
@@ -32,7 +34,8 @@ _PATIENCE = 10.0  # seconds for others to note what they rendered
 class ChangedFrames:
     """What the frames show of `textures`: deltas, or whole textures.
 
-    Where a texture is 0 it does not show, nor where the layer's visibility in `values` is.
+    Where a texture is 0 it does not show, nor where the layer's visibility in `values` is. With
+    edges that widen and with motion blur, a frame may show any part of what it shows something of.
     """
 
     def __init__(
@@ -41,9 +44,10 @@ class ChangedFrames:
         textures: Textures,
         frames: Iterable[int],
         values: Values = PLAIN,
+        finish: Finish = PLAIN_FINISH,
     ) -> None:
         self._shot, self._textures, self._frames = shot, textures, list(frames)
-        self._values = values
+        self._values, self._finish = values, finish
         self._known: dict[tuple[str, State], _Tiles] = {}
 
     @cached_property
@@ -74,12 +78,16 @@ class ChangedFrames:
         visible = [name for name in names if self._values.at(name, t)[0] > 0]
         if t not in self._indexed:
             return bool(visible)
-        tiles = self._index.tiles
-        return any((tiles[name][t] & self._tiles(name, t).used).any() for name in visible)
+        return any(self._seen(name, t).any() for name in visible)
+
+    def _seen(self, name: str, t: int) -> np.ndarray:
+        """The tiles of the layer's texture that count in frame `t`, bool [rows, columns]."""
+        used = self._tiles(name, t).used
+        return used if self._finish.widens(name) else self._index.tiles[name][t] & used
 
     def key(self, t: int, settings: dict) -> str | None:
         """Equal keys and `settings` mean equal frames; None where none is known."""
-        if t not in self._indexed:
+        if t not in self._indexed or self._spills:
             return None
         total = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=_DIGEST)
         files = checksum(self._shot.frame_path(t)), int(self._index.checksums[t])
@@ -88,9 +96,9 @@ class ChangedFrames:
             amounts = self._values.at(name, t)
             if amounts[0] == 0 or not self._textures.lies(name, t):
                 continue
-            tiles = self._tiles(name, t)
-            seen = self._index.tiles[name][t] & tiles.used
+            tiles, seen = self._tiles(name, t), self._seen(name, t)
             if seen.any():
+                total.update(self._finished(name, t))
                 if amounts != (1, 1):
                     total.update(json.dumps(amounts).encode())
                 place = name, tiles.shape, self._shot.names
@@ -98,6 +106,24 @@ class ChangedFrames:
                 total.update(np.packbits(seen).tobytes())
                 total.update(tiles.digests[seen].tobytes())
         return total.hexdigest()
+
+    @property
+    def _spills(self) -> bool:
+        """Whether what is shown depends on more than is known here."""
+        return any(self._finish.of(name).spill for name in self._textures.names)
+
+    def _finished(self, name: str, t: int) -> bytes:
+        """What frame `t` owes to the edges of the layer, and to motion blur; empty for neither."""
+        edges, blur, said = self._finish.of(name), self._finish.motion_blur, []
+        if edges != PLAIN_EDGES:
+            said.append(dataclasses.asdict(edges))
+        if edges.holdout:
+            said.append(checksum(holdout_path(self._shot, edges.holdout, t)))
+        if blur.shutter > 0:
+            near = [n for n in (t - 1, t + 1) if 0 <= n < self._shot.frames]
+            maps = [checksum(self._shot.map_path(n)) for n in near]
+            said.append([dataclasses.asdict(blur), near, maps])
+        return json.dumps(said).encode() if said else b""
 
 
 class _Tiles:

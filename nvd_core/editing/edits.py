@@ -29,6 +29,7 @@ class EditDelta:
     learned: np.ndarray  # float32 [h, w, 3], the texture c
     delta: np.ndarray  # float32 [h, w, 3], a (e - c); exactly 0 where nothing was painted
     depth: np.dtype  # of the edit image
+    opacity: np.ndarray | None = None  # float32 [h, w, 1], the edit image's alpha, where it has one
 
     @property
     def full(self) -> np.ndarray:
@@ -96,7 +97,7 @@ def load_edit(shot: Shot, layer: str, path: Path | str) -> EditDelta:
             found="infinite values or NaN",
             remedy="clamp the image and save it again",
         )
-    return EditDelta(layer, learned, delta, image.dtype)
+    return EditDelta(layer, learned, delta, image.dtype, alpha)
 
 
 def load_texture(shot: Shot, layer: str) -> np.ndarray:

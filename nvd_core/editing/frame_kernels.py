@@ -11,9 +11,16 @@ from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.kernel_numba import Kept
 from nvd_core.editing.stack_sheets import Sheets, State
 
+WHOLE = ("full", "learned", "light_full")
+"""what shows wherever a layer does; other textures are 0 where nothing lies"""
+
 
 class Textures:
-    """What a kernel of `mode` is given of the layers `names`: whole textures, or their deltas."""
+    """What a kernel is given of the layers `names`: the part of their sheets that `mode` names.
+
+    "full" whole textures as they are painted, "learned" as they were learned, "delta" what paint
+    adds to them, "paint" the paint alone, "cover" its opacity; all of them are parts of a `Sheet`.
+    """
 
     def __init__(self, sheets: Sheets, names: Sequence[str], mode: str) -> None:
         self._sheets, self.names, self.mode = sheets, list(names), mode
@@ -24,14 +31,14 @@ class Textures:
 
     def lies(self, name: str, t: int) -> bool:
         """Whether anything may show of the texture in frame `t`."""
-        if self.mode != "delta" or self.state(name, t):
+        if self.mode in WHOLE or self.state(name, t):
             return True
         return self._sheets.has_paint(name)
 
     def at(self, name: str, t: int) -> np.ndarray:
         """The texture of the layer in frame `t`, float32 [h, w, 3]; the same object while it is."""
-        sheet = self._sheets.at(name, t)
-        return sheet.delta if self.mode == "delta" else sheet.full
+        sheet: np.ndarray = getattr(self._sheets.at(name, t), self.mode)
+        return sheet
 
 
 class FrameKernels:
@@ -39,7 +46,8 @@ class FrameKernels:
 
     def __init__(self, textures: Textures, linear: bool, device: str) -> None:
         self._textures = textures
-        self._how = textures.mode, linear, device
+        mode = "full" if textures.mode in ("full", "learned") else "delta"
+        self._how = mode, linear, device
         self._kept = Kept()
         self._last: tuple[list[np.ndarray], Kernel] | None = None
 

@@ -47,6 +47,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import remove_temporaries_of, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
+from nvd_core.shot.finish import read_finish
 from nvd_core.shot.maps import FrameMaps, frames_ahead, iter_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import Values, read_values, relight
@@ -268,6 +269,11 @@ def _write_text(path: Path, text: str) -> None:
 def _cautions(shot: Shot, over: HandOver, frames: Sequence[int]) -> list[str]:
     """What is not handed over as it is, in plain words."""
     cautions = []
+    if read_finish(shot).works_on(shot.names):
+        cautions.append(
+            "edges, holdouts and motion blur (nvd finish) are in the result alone: the scripts lay "
+            "paint by the mattes as they are; `nvd render --passes matte` writes them with edges"
+        )
     if over.space:
         cautions.append(
             f"the plate is in {over.space}, which the scripts do not convert: it is handed over as "

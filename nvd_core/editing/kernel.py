@@ -55,7 +55,7 @@ def _cpu_kernel(
         elif maps.added is not None:
             display = np.empty(frame.shape, np.float32)
             kernel_numba.render_full(maps, packed, False, display)
-            out = _from_display(display + maps.added, frame.dtype, linear)
+            out = from_display(display + maps.added, frame.dtype, linear)
         else:
             kernel_numba.render_full(maps, packed, linear, out)
         return out
@@ -93,7 +93,7 @@ def _cuda_kernel(textures: dict, mode: str, linear: bool, device: "torch.device"
     return kernel
 
 
-def _from_display(display: np.ndarray, dtype: np.dtype, linear: bool) -> np.ndarray:
+def from_display(display: np.ndarray, dtype: np.dtype, linear: bool) -> np.ndarray:
     """Display-encoded float32 values as a frame of `dtype`, as the kernels write it."""
     if dtype.kind == "u":
         return to_integers(display, dtype)

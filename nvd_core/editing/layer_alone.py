@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
+from nvd_core.editing.finishing import Finishing, to_display
 from nvd_core.editing.frame_kernels import FrameKernels, Textures
-from nvd_core.editing.plate import read_stored_frame, rendered_depth
+from nvd_core.editing.kernel import from_display
+from nvd_core.editing.motion_blur import Around, iter_around
+from nvd_core.editing.plate import frame_at_depth, read_stored_frame, rendered_depth
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
-from nvd_core.media.images import at_depth, to_float, to_integers
+from nvd_core.media.images import at_depth, encode_srgb, to_float, to_integers
 from nvd_core.media.picture import Picture
-from nvd_core.media.working import stored_colours
+from nvd_core.media.working import stored_colours, working_colours
 from nvd_core.runtime.errors import NvdError
-from nvd_core.shot.maps import iter_maps
+from nvd_core.shot.finish import PLAIN_FINISH, Finish
+from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN, Values, lay_on_maps
 
@@ -24,7 +28,9 @@ class LayerAlone:
     """Frames [H, W, 4] of the layer `name`: its texture, edited and lit, at the layer's alpha.
 
     The alpha is that of the maps, so that what stands in front is cut out and the layers' alphas
-    sum to 1; it is multiplied by the picture's own, and by the layer's visibility. Linear frames
+    sum to 1, with the layer's edges on it; it is multiplied by the picture's own, and by the
+    layer's visibility. With motion blur all of it is blurred, for there is no plate below. Linear
+    frames
     are premultiplied, in the clip's primaries or space; integers straight, black where alpha is 0.
     """
 
@@ -35,13 +41,19 @@ class LayerAlone:
         edits: dict[str, Path] | None,
         depth: int | str | None,
         values: Values = PLAIN,
+        finish: Finish = PLAIN_FINISH,
     ) -> None:
         self._shot, self._number = shot, shot.names.index(shot.layer(name).name)
         self._clip = shot.manifest.clip
         self._depth = rendered_depth(self._clip, depth)
         self._sheets = Sheets(shot, edits)
+        self._finishing: Finishing | None = None
+        if finish.works_on([name]):
+            self._finishing = Finishing(shot, self._sheets, [name], finish, values, "cpu")
         textures = Textures(self._sheets, [name], "full")
-        self._kernels = FrameKernels(textures, self._clip.is_linear, "cpu")
+        self._light = FrameKernels(Textures(self._sheets, [name], "light_full"), False, "cpu")
+        linear = self._clip.is_linear and self._finishing is None
+        self._kernels = FrameKernels(textures, linear, "cpu")
         self._sheets.of_paint(name)  # what is wrong with a painted sheet is said at once
         self._name, self._values = name, values
 
@@ -54,19 +66,46 @@ class LayerAlone:
         """The frames `numbers`; NvdError where light is added, which is no layer's own."""
         numbers = list(numbers)
         self._sheets.check(numbers, [self._name])
-        with closing(iter_maps(self._shot, numbers, [self._name])) as all_maps:
-            for t, maps in zip(numbers, all_maps, strict=True):
+        finishing = self._finishing
+        reads = finishing.reads if finishing else [self._name]
+        blurs = finishing is not None and finishing.blurs
+        with closing(iter_around(self._shot, numbers, reads, blurs)) as all_maps:
+            for t, around in zip(numbers, all_maps, strict=True):
+                maps = around.maps
                 if maps.added is not None:
                     raise NvdError(
                         f"{self._shot.folder} has light that is added to all layers at once",
                         expected="light that multiplies (the setting residual: multiplicative)",
                         remedy="render without --layer, or decompose with the default settings",
                     )
-                lay_on_maps(maps, [self._name], self._values, t)
-                opacity = maps.uva[0, ..., 2:].copy()
-                maps.uva[0, ..., 2] = opacity[..., 0] > 0
-                colours = self._kernels.at(t)(self._blank(), maps)
+                if finishing:
+                    colours, opacity = self._finished(finishing, around, t)
+                else:
+                    lay_on_maps(maps, [self._name], self._values, t)
+                    opacity = maps.uva[0, ..., 2:].copy()
+                    maps.uva[0, ..., 2] = opacity[..., 0] > 0
+                    colours = self._kernels.at(t)(self._blank(), maps)
                 yield self._frame(colours, opacity * self._cover(t))
+
+    def _finished(
+        self, finishing: Finishing, around: Around, t: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Colours at full opacity, and the opacity, of a layer with edges or motion blur."""
+        plate = self._plate(t) if finishing.spills else None
+        maps, own, _ = finishing.prepared(around, t, plate)
+        opacity = maps.uva[0, ..., 2:].copy()
+        maps.uva[0, ..., 2] = opacity[..., 0] > 0
+        blank = np.zeros((*opacity.shape[:2], 3), np.float32)
+        colours = self._kernels.at(t)(blank, FrameMaps(maps.uva, maps.residual))
+        if finishing.blurs:
+            light, length = finishing.blurred(maps, own, around, t, self._light.at(t))
+            colours += length[..., None] * (encode_srgb(light) - colours)
+        return from_display(colours, self._blank().dtype, self._clip.is_linear), opacity
+
+    def _plate(self, t: int) -> np.ndarray:
+        """The frame's display-encoded colours, float32 [H, W, 3]."""
+        frame = working_colours(frame_at_depth(self._shot, t, self._depth), self._clip.picture)
+        return to_display(frame, self._clip.is_linear)
 
     def _blank(self) -> np.ndarray:
         height, width = self._clip.height, self._clip.width

@@ -20,6 +20,7 @@ from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, wr
 from nvd_core.editing.output_numbers import checked_range, numbers_of_output, output_numbers
 from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
+from nvd_core.editing.passes import Passes
 from nvd_core.editing.plate import frame_tags
 from nvd_core.editing.removal_asked import check_removal
 from nvd_core.editing.rendering import Rendering
@@ -30,6 +31,8 @@ from nvd_core.runtime.files import remove_temporaries_of
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
+from nvd_core.shot.finish import Finish, check_finish, read_finish
+from nvd_core.shot.finish_words import PASSES
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import Values, check_values, read_values
 
@@ -51,6 +54,9 @@ def render(
     quality: int | None = None,
     audio: bool = True,
     values: Values | None = None,
+    finish: Finish | None = None,
+    passes: Sequence[str] = (),
+    passes_to: Path | str | None = None,
     remove: Sequence[str] = (),
     grow: int | None = None,
     unseen: Path | str | None = None,
@@ -58,13 +64,16 @@ def render(
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
     `edits` are images by layer; a layer without one takes what is painted in the folder. `values`
-    say how much of a layer shows, and how it is lit; None: as the folder has it.
+    say how much of a layer shows, and how it is lit, `finish` what edges and motion blur its paint
+    has; None: as the folder has it.
     `bit_depth` 8, 10, 16, "half" or "float" of numbered images; by itself that of the clip, and 10
     of DPX. `codec` and `quality` as in `media.writer.open_writer`. `audio`: movies get the sound.
     `layer` is rendered alone, with its alpha (`editing.layer_alone`), whatever the mode.
     `start` numbers the images (`output_numbers`), and where it is given `frames` count by it.
-    `remove` takes objects out (`editing.removal`), the hole wider by `grow` pixels; the pattern
-    `unseen` gets the mattes of what the clip never saw of the background, white where it did not.
+    `passes` (`editing.passes`) of all layers, or of `layer`, go into the folder `passes_to`, by
+    itself passes/ beside `out`. `remove` takes objects out (`editing.removal`), the hole wider by
+    `grow` pixels; the pattern `unseen` gets the mattes of what the clip never saw of the
+    background, white where it did not.
     Numbered images that stand there and would come out the same are left, but for `again`.
     Returns how many `frames`, in how many `seconds`, how many were `unchanged`, and `out`.
     Everything is checked before anything is written; NvdError where the user has to do something.
@@ -76,9 +85,9 @@ def render(
     clip = shot.manifest.clip
     check_bits(out, bit_depth)
     depth = depth_for(out, bit_depth or clip.bit_depth, codec)
-    values = _values_of(shot, values)
+    values, finish = _values_of(shot, values), _finish_of(shot, finish)
     check_removal(shot, remove, grow, unseen, layer)
-    alone = LayerAlone(shot, layer, edits, depth, values) if layer else None
+    alone = LayerAlone(shot, layer, edits, depth, values, finish) if layer else None
     picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
     numbers = range(first, last + 1)
     timing, lost = timing_of(shot, out, numbers, named, audio)
@@ -103,7 +112,7 @@ def render(
     check_output(shot, files, named_edits(edits))
     rendering = None
     if alone is None:
-        rendering = Rendering(shot, edits, mode, numbers, depth, device, quality, values)
+        rendering = Rendering(shot, edits, mode, numbers, depth, device, quality, values, finish)
         if remove:  # which asks the networks: nothing else here needs torch
             from nvd_core.editing.removal import Removal
 
@@ -112,6 +121,9 @@ def render(
             mattes = [frame_path(str(unseen), named[t]) for t in numbers]
             check_output(shot, mattes, named_edits(edits))
             rendering.mattes = dict(zip(numbers, mattes, strict=True))
+    wanted = _passes(shot, out, passes, passes_to, layer, edits, values, finish)
+    if wanted:
+        check_output(shot, wanted.files(named[t] for t in numbers), named_edits(edits))
     remove_temporaries_of([*files, rendered_path(out)])
     with writing_if_inside(out, shot.folder, "nvd render", progress):
         if rendering is None:
@@ -125,6 +137,8 @@ def render(
         else:
             unchanged = 0
             _write_in_order(rendering.frames(numbers), numbers, named, writer, progress)
+        if wanted:
+            wanted.write(numbers, named, progress)
     if rendering is not None:
         rendering.tell(progress)
     seconds = round(time.perf_counter() - started, 3)
@@ -134,6 +148,30 @@ def render(
         "unchanged": unchanged,
         "out": str(out),
     } | numbers_of_output(out, named, numbers)
+
+
+def _passes(
+    shot: Shot,
+    out: Path | str,
+    kinds: Sequence[str],
+    to: Path | str | None,
+    layer: str | None,
+    edits: dict[str, Path] | None,
+    values: Values,
+    finish: Finish,
+) -> Passes | None:
+    """The passes that are asked for; None for none."""
+    if not kinds:
+        if to is not None:
+            raise NvdError(
+                "--passes-to says where passes go, and none are asked for",
+                expected=f"--passes with some of {', '.join(PASSES)}",
+                remedy="name the passes, or leave out --passes-to",
+            )
+        return None
+    names = [layer] if layer else shot.names
+    place = Path(out).parent / "passes" if to is None else Path(to)
+    return Passes(shot, kinds, names, place, edits, values, finish)
 
 
 def _write_in_order(
@@ -201,18 +239,20 @@ def render_frames(
     bit_depth: int | str | None = None,
     device: str = "auto",
     values: Values | None = None,
+    finish: Finish | None = None,
 ) -> Generator[np.ndarray, None, None]:
     """The rendered frames, [H, W, 3] each.
 
     Of a linear clip they are linear float32. Of others they are uint8 or uint16 for a `bit_depth`
-    of 8 or 16 (None: as the clip), else display-encoded float32. `values` as in `render`.
+    of 8 or 16 (None: as the clip), else display-encoded float32. `values` and `finish` as in
+    `render`.
     Arguments, files and edits are checked here, before the first frame.
     """
     first, last = checked_range(shot, frames)
     numbers = range(first, last + 1)
     shot.check((first, last))
-    values = _values_of(shot, values)
-    rendering = Rendering(shot, edits, mode, numbers, bit_depth, device, None, values)
+    values, finish = _values_of(shot, values), _finish_of(shot, finish)
+    rendering = Rendering(shot, edits, mode, numbers, bit_depth, device, None, values, finish)
     return rendering.colours(numbers)
 
 
@@ -223,6 +263,13 @@ def _values_of(shot: Shot, given: Values | None) -> Values:
     return given
 
 
+def _finish_of(shot: Shot, given: Finish | None) -> Finish:
+    if given is None:
+        return read_finish(shot)
+    check_finish(shot, given, "the edges given")
+    return given
+
+
 def render_stored(
     shot: Shot, edits: dict[str, Path], numbers: range
 ) -> Generator[np.ndarray, None, None]:
@@ -230,4 +277,6 @@ def render_stored(
     colour space are not rounded. Everything is checked before the first frame.
     """
     shot.check((numbers[0], numbers[-1]))
-    return Rendering(shot, edits, "delta", numbers, None, "auto").frames(numbers)
+    values, finish = read_values(shot), read_finish(shot)
+    rendering = Rendering(shot, edits, "delta", numbers, None, "auto", None, values, finish)
+    return rendering.frames(numbers)

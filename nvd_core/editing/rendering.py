@@ -12,8 +12,10 @@ import numpy as np
 
 from nvd_core import __version__
 from nvd_core.editing.changed_frames import ChangedFrames
+from nvd_core.editing.finishing import Finishing, add_change, to_display
 from nvd_core.editing.frame_kernels import FrameKernels, Textures, painted_names
-from nvd_core.editing.kernel import Kernel
+from nvd_core.editing.kernel import Kernel, from_display
+from nvd_core.editing.motion_blur import Around, iter_around
 from nvd_core.editing.plate import (
     check_frame,
     edited,
@@ -33,7 +35,8 @@ from nvd_core.runtime.devices import choose_kind
 from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.maps import FrameMaps, iter_maps
+from nvd_core.shot.finish import PLAIN_FINISH, Finish
+from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN, Values, lay_on_maps
 
@@ -60,6 +63,7 @@ class Rendering:
         device: str,
         quality: int | None = None,
         values: Values = PLAIN,
+        finish: Finish = PLAIN_FINISH,
     ) -> None:
         if mode not in MODES:
             raise ValueError(f"mode is one of {MODES}, got {mode!r}")
@@ -68,14 +72,19 @@ class Rendering:
         self._depth = rendered_depth(clip, bit_depth)
         sheets = Sheets(shot, edits)
         sheets.check(numbers)
-        full = mode == "full"
-        self._names = shot.names if full else painted_names(sheets, shot.names, numbers)
+        full, on = mode == "full", choose_kind(device)
+        painted = painted_names(sheets, shot.names, numbers)
+        self._names = shot.names if full else painted
+        self._finishing: Finishing | None = None
+        if finish.works_on(painted):
+            self._finishing = Finishing(shot, sheets, painted, finish, values, on)
         textures = Textures(sheets, self._names, mode)
-        on = choose_kind(device)
-        self._kernels = FrameKernels(textures, clip.is_linear, on)
+        below = Textures(sheets, self._names, "learned") if self._finishing and full else textures
+        linear = clip.is_linear and self._finishing is None
+        self._kernels = FrameKernels(below, linear, on)
         self._kernels.at(numbers[0])  # what is wrong with a painted sheet is said at once
         self._shows_frame = full and shot.manifest.garbage is not None
-        self._reach = ChangedFrames(shot, textures, numbers, values)
+        self._reach = ChangedFrames(shot, textures, numbers, values, finish)
         self.removal: Removal | None = None
         self.mattes: dict[int, Path] = {}
         """of each frame where the matte of what was never seen goes"""
@@ -137,27 +146,40 @@ class Rendering:
         def source(t: int) -> np.ndarray:
             return frame_at_depth(self._shot, t, self._depth)
 
-        names = self._shot.names if self.removal is not None else self._names
-        maps = iter_maps(self._shot, [t for t in numbers if t in changed], names)
-        with closing(maps), closing(in_order(source, numbers)) as frames:
+        all_maps = iter_around(
+            self._shot,
+            [t for t in numbers if t in changed],
+            self._reads,
+            self._finishing is not None and self._finishing.blurs,
+        )
+        with closing(all_maps), closing(in_order(source, numbers)) as frames:
             for t, frame in zip(numbers, frames, strict=True):
                 if t in changed:
-                    frame = edited(clip, frame, self._kernel_of(next(maps), t))
+                    frame = edited(clip, frame, self._kernel_of(next(all_maps), t))
                 yield frame
 
-    def _kernel_of(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
+    @property
+    def _reads(self) -> list[str]:
+        """The layers whose maps are read."""
+        if self.removal is not None:
+            return self._shot.names
+        return self._finishing.reads if self._finishing and self._mode == "delta" else self._names
+
+    def _kernel_of(self, around: Around, t: int) -> Callable[[np.ndarray], np.ndarray]:
         """What turns the frame `t` into the edited one, by its maps, which are used up."""
         if self.removal is not None:
-            return self._without_objects(maps, t)
-        return self._painted(maps, t)
+            return self._without_objects(around, t)
+        return self._painted(around, t)
 
-    def _without_objects(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
-        """The same with objects removed; `maps` are of all layers."""
-        own = [self._shot.names.index(name) for name in self._names]
+    def _without_objects(self, around: Around, t: int) -> Callable[[np.ndarray], np.ndarray]:
+        """The same with objects removed; the maps are of all layers."""
+        maps, wanted = around.maps, self._names
+        if self._finishing and self._mode == "delta":
+            wanted = self._finishing.reads
+        own = [self._shot.names.index(name) for name in wanted]
         painted: Callable[[np.ndarray], np.ndarray] = _unchanged
         if own:  # copies, of which the values are laid
-            used = FrameMaps(maps.uva[own], maps.residual[own], maps.added)
-            painted = self._painted(used, t)
+            painted = self._painted(around.of(own), t)
         change, unseen = self.removal.over(painted, maps, t)
         if t in self.mattes:
             write_image(self.mattes[t], to_integers(unseen[..., None], np.dtype(np.uint8)))
@@ -172,14 +194,33 @@ class Rendering:
                 f"smoothly; paint it on the layer {self._shot.names[-1]}"
             )
 
-    def _painted(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
+    def _painted(self, around: Around, t: int) -> Callable[[np.ndarray], np.ndarray]:
+        if self._finishing is not None:
+            return partial(self._finished, self._finishing, around, t)
+        return self._composed(around.maps, t, self._shot.manifest.clip.is_linear)
+
+    def _composed(self, maps: FrameMaps, t: int, linear: bool) -> Callable[..., np.ndarray]:
+        """The kernel of frame `t` with its maps, which are used up."""
         kernel: Callable[..., np.ndarray] = self._kernels.at(t)
         if self._shows_frame:
-            framed: Callable[..., np.ndarray] = over_frame(
-                kernel, self._shot.manifest.clip.is_linear
-            )
+            framed: Callable[..., np.ndarray] = over_frame(kernel, linear)
             kernel = partial(framed, rest=uncovered(maps))  # before anything is made invisible
         return partial(_with_maps, kernel, lay_on_maps(maps, self._names, self._values, t))
+
+    def _finished(
+        self, finishing: Finishing, around: Around, t: int, frame: np.ndarray
+    ) -> np.ndarray:
+        """The frame `t` with paint that has edges and motion blur of its own."""
+        linear = self._shot.manifest.clip.is_linear
+        if self._mode == "delta":
+            return add_change(frame, finishing.change(around, t, frame), linear)
+        numbers = [self._shot.names.index(name) for name in finishing.reads]
+        maps, painted = around.maps, around.of(numbers)
+        alone = (uncovered(maps) == 1)[..., None] if self._shows_frame else None
+        below = self._composed(maps, t, False)(to_display(frame, linear))
+        change = finishing.change(painted, t, frame, below)
+        made = from_display(below + change, frame.dtype, linear)
+        return made if alone is None else np.where(alone & (change == 0), frame, made)
 
     def colours(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
         """The same frames as straight Rec.709 colours, [H, W, 3]."""

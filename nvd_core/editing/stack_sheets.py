@@ -14,6 +14,7 @@ import numpy as np
 from nvd_core.editing.edits import edit_paths, load_edit, load_texture, resized
 from nvd_core.editing.stack_blend import BLENDS, adjusted
 from nvd_core.editing.stack_pictures import Pictures
+from nvd_core.media.images import decode_srgb
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, Stack, read_stack
 
@@ -27,11 +28,42 @@ class Sheet:
 
     learned: np.ndarray  # float32 [h, w, 3], the texture c
     delta: np.ndarray  # float32 [h, w, 3], what is added to it; exactly 0 where nothing lies
+    opacity: np.ndarray | None = None
+    """float32 [h, w, 1], of what lies there; None: it is 1 wherever the delta is not 0"""
 
     @cached_property
     def full(self) -> np.ndarray:
         """The texture as it shows, float32 [h, w, 3]."""
         return self.learned + self.delta
+
+    @cached_property
+    def cover(self) -> np.ndarray:
+        """The opacity of all that lies on the sheet, float32 [h, w, 3], thrice the same."""
+        lies = (self.delta != 0).any(2, keepdims=True)
+        own = np.where(lies, 1 if self.opacity is None else self.opacity, 0)
+        return np.repeat(own.astype(np.float32), 3, axis=2)
+
+    @cached_property
+    def paint(self) -> np.ndarray:
+        """What lies on the sheet alone, premultiplied: over the texture it gives `full`."""
+        return self.delta + self.cover * self.learned
+
+    @cached_property
+    def light_full(self) -> np.ndarray:
+        """`full` as light, for what is averaged as a camera does."""
+        return decode_srgb(self.full)
+
+    @cached_property
+    def light_delta(self) -> np.ndarray:
+        """What paint adds as light; exactly 0 where nothing lies."""
+        return np.where(self.delta != 0, self.light_full - decode_srgb(self.learned), 0)
+
+    @cached_property
+    def light_paint(self) -> np.ndarray:
+        """`paint` as premultiplied light."""
+        cover = self.cover
+        straight = np.divide(self.paint, cover, out=np.zeros_like(cover), where=cover > 0)
+        return cover * decode_srgb(straight)
 
 
 class Sheets:
@@ -102,7 +134,7 @@ class Sheets:
                 sheet = Sheet(texture, np.zeros_like(texture))
             else:
                 edit = load_edit(self._shot, name, path)
-                sheet = Sheet(edit.learned, edit.delta)
+                sheet = Sheet(edit.learned, edit.delta, edit.opacity)
             self._painted[name] = sheet
         return self._painted[name]
 
@@ -119,7 +151,10 @@ class Sheets:
             width, height = record.texture_width, record.texture_height
             if sheet.delta.shape[0] * sheet.delta.shape[1] < width * height:
                 delta = resized(sheet.delta, width, height)
-                sheet = Sheet(load_texture(self._shot, name), delta)
+                opacity = sheet.opacity
+                if opacity is not None:
+                    opacity = resized(opacity, width, height).reshape(height, width, 1)
+                sheet = Sheet(load_texture(self._shot, name), delta, opacity)
             self._grown[name] = sheet
         return self._grown[name]
 
@@ -127,20 +162,22 @@ class Sheets:
         below = self._below(name)
         sheet = below.full.copy()
         delta = below.delta.copy()
+        opacity = below.cover[..., :1].copy()
         for number, strength, picture in state:
-            self._lay(self._on[name][number], strength, picture, below.learned, sheet, delta)
-        return Sheet(below.learned, delta)
+            self._lay(self._on[name][number], strength, picture, below, sheet, delta, opacity)
+        return Sheet(below.learned, delta, opacity)
 
     def _lay(
         self,
         entry: Entry,
         strength: float,
         picture: int,
-        learned: np.ndarray,
+        beneath: Sheet,
         sheet: np.ndarray,
         delta: np.ndarray,
+        opacity: np.ndarray,
     ) -> None:
-        """Lay an entry on `sheet`, and note what it makes of `delta`, both in place."""
+        """Lay an entry on `sheet`, and note what it makes of `delta` and `opacity`, in place."""
         height, width = sheet.shape[:2]
         adjusts = entry.kind == "adjustment"
         if adjusts:
@@ -154,4 +191,5 @@ class Sheets:
         mixed = below + share * (BLENDS[entry.blend](below, source) - below)
         touched = share[..., 0] > 0
         sheet[box][touched] = mixed[touched]
-        delta[box][touched] = (mixed - learned[box])[touched]
+        delta[box][touched] = (mixed - beneath.learned[box])[touched]
+        opacity[box] += share * (1 - opacity[box])

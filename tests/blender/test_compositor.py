@@ -86,7 +86,8 @@ def test_group_is_tidy(made, reference):
     assert inputs[:4] == ["Frame", "toy Edit", "toy Visibility", "toy Relight"]
     assert {f"{layer} Edit" for layer in reference.Truth(made).layers} < set(inputs)
     frames = [node.label for node in group.nodes if node.bl_idname == "NodeFrame"]
-    assert frames == ["Layer toy", "Layer leaf-2", "Layer background"]
+    layers = ["toy", "leaf-2", "background"]
+    assert frames == [f"{what} {layer}" for what in ("Layer", "Passes") for layer in layers]
     for tree in bpy.data.node_groups:
         nodes = [node for node in tree.nodes if node.bl_idname != "NodeFrame"]
         places = [tuple(node.location) for node in nodes]

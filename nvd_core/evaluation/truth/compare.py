@@ -21,6 +21,7 @@ from nvd_core.evaluation.truth.tracks import TrackMeter, read_tracks
 from nvd_core.media.images import encode_srgb, to_float, write_image
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
+from nvd_core.shot.finish import PLAIN_FINISH
 from nvd_core.shot.maps import FrameMaps, iter_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN
@@ -54,7 +55,9 @@ def measure_truth(shot: Shot, folder: Path, progress: Progress) -> dict:
     linear = shot.manifest.clip.is_linear
     with (
         closing(iter_maps(shot, range(shot.frames))) as all_maps,
-        closing(render_frames(shot, edits, bit_depth="float", values=PLAIN)) as rendered,
+        closing(
+            render_frames(shot, edits, bit_depth="float", values=PLAIN, finish=PLAIN_FINISH)
+        ) as rendered,
     ):
         for t, (maps, image) in enumerate(zip(all_maps, rendered, strict=True)):
             edited = to_float(encode_srgb(image) if linear else image).clip(0, 1)

@@ -1,0 +1,80 @@
+"""Edges, holdouts and motion blur in the tab "Layers": what is set, and who shows it."""
+
+import os
+
+import bpy
+from bpy.props import StringProperty
+
+from ..engine.find import find_engine
+from ..errors import AddonError
+from ..shot import finish
+from ..strip.holdout import set_holdout
+from .on_shot import OnLayer
+
+
+class NVD_OT_holdout(OnLayer, bpy.types.Operator):
+    """Choose a matte, white where something lies in front of the paint; the shot keeps a copy"""
+
+    bl_idname = "nvd.holdout"
+    bl_label = "Holdout"
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_movie: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    sequence: bpy.props.BoolProperty(
+        name="Sequence",
+        description="Take all numbered images of the folder",
+        options={"SKIP_SAVE"},
+    )
+
+    def invoke(self, context, _event):
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def work_on(self, _context, entry, layer):
+        path = os.path.abspath(bpy.path.abspath(self.filepath))
+        if self.sequence and os.path.isfile(path):
+            path = os.path.dirname(path)
+        if not os.path.exists(path):
+            raise AddonError(f"there is no file {path}", "choose an image, a folder or a movie")
+        set_holdout(entry, layer, path, find_engine().python)
+        return "The matte is in the shot's folder"
+
+
+class NVD_OT_no_holdout(OnLayer, bpy.types.Operator):
+    """Take the holdout matte off the layer; its files stay in the shot's folder"""
+
+    bl_idname = "nvd.no_holdout"
+    bl_label = "No Holdout"
+
+    def work_on(self, _context, entry, layer):
+        layer.holdout = ""
+        finish.save(entry)
+
+
+def draw_edges(layout, layer) -> None:
+    """A layer's edges."""
+    row = layout.row(align=True)
+    for what in finish.EDGES:
+        row.prop(layer, what)
+    row = layout.row(align=True)
+    row.operator("nvd.holdout", icon="MOD_MASK", depress=bool(layer.holdout)).layer = layer.name
+    if layer.holdout:
+        row.operator("nvd.no_holdout", text="", icon="X").layer = layer.name
+
+
+def draw_blur(layout, entry) -> None:
+    """A shot's motion blur, and which pictures are without it and edges."""
+    row = layout.row(align=True)
+    row.prop(entry, "motion_blur")
+    if entry.motion_blur:
+        row.prop(entry, "shutter")
+        row.prop(entry, "blur_samples")
+    if finish.lacking(entry):
+        layout.label(text="Compositor nodes do not show all edges and motion blur", icon="INFO")
+    if not finish.previews_all(entry):
+        layout.label(text="Spill and motion blur are not in the live preview", icon="INFO")
+
+
+register, unregister = bpy.utils.register_classes_factory((NVD_OT_holdout, NVD_OT_no_holdout))
