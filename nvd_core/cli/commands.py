@@ -20,6 +20,7 @@ from nvd_core.cli.arguments import (
 )
 from nvd_core.cli.edits import add_edits_commands, add_entry_range, said_range
 from nvd_core.cli.farm_commands import add_farm
+from nvd_core.cli.pins import add_pins_commands
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.sizes import MOST_FRAMES
 
@@ -210,8 +211,8 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     )
     bake.set_defaults(command=_bake)
     farm = add_farm(commands)
-    edits = add_edits_commands(commands)
-    return [camera, textures, paint, export, refine, carry, reproduce, values, bake, *farm, *edits]
+    more = [*farm, *add_edits_commands(commands), *add_pins_commands(commands)]
+    return [camera, textures, paint, export, refine, carry, reproduce, values, bake, *more]
 
 
 def _bake(parsed: argparse.Namespace, progress: Progress) -> dict:

@@ -30,6 +30,7 @@ from nvd_core.runtime.files import remove_temporaries_of
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
+from nvd_core.shot.pins import is_applied
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import Values, check_values, read_values
 
@@ -98,6 +99,8 @@ def render(
     rounds = about_depth(out, bit_depth, shot.frame_path(first))
     for caution in (*writer.cautions, *lost, *rounds):
         progress.caution(caution)
+    if not is_applied(shot):
+        progress.caution(f"the maps lack the newest pins: run nvd pins apply {shot.folder}")
     shot.check((first, last))  # before so many names are listed
     files = files_of_output(out, [named[t] for t in numbers])
     check_output(shot, files, named_edits(edits))
