@@ -85,4 +85,3 @@ def _changed(shot: Shot, pins: Pins, later: bool, progress: Progress | None) -> 
     if later:
         return {"pins": names}
     return {"pins": names} | apply_pins(shot, pins, progress)
-

@@ -286,4 +286,3 @@ def _stand_in(source: Path, temporary: Path) -> None:
 def _forget(path: Path) -> None:
     with suppress(OSError):
         path.unlink()
-

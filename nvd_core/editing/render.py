@@ -19,6 +19,7 @@ from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, numbers_of_output, output_numbers
 from nvd_core.editing.output_time import timing_of
+from nvd_core.editing.overlay import OPACITY, check_overlay, make_overlay
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.plate import frame_tags
 from nvd_core.editing.removal_asked import check_removal
@@ -55,6 +56,8 @@ def render(
     remove: Sequence[str] = (),
     grow: int | None = None,
     unseen: Path | str | None = None,
+    overlay: str | None = None,
+    overlay_opacity: float = OPACITY,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
@@ -66,6 +69,8 @@ def render(
     `start` numbers the images (`output_numbers`), and where it is given `frames` count by it.
     `remove` takes objects out (`editing.removal`), the hole wider by `grow` pixels; the pattern
     `unseen` gets the mattes of what the clip never saw of the background, white where it did not.
+    `overlay` "grid" or "doubt" is laid over it (`editing.overlay`), so opaque; of doubt the result
+    says in which frames it is largest.
     Numbered images that stand there and would come out the same are left, but for `again`.
     Returns how many `frames`, in how many `seconds`, how many were `unchanged`, and `out`.
     Everything is checked before anything is written; NvdError where the user has to do something.
@@ -79,6 +84,7 @@ def render(
     depth = depth_for(out, bit_depth or clip.bit_depth, codec)
     values = _values_of(shot, values)
     check_removal(shot, remove, grow, unseen, layer)
+    check_overlay(overlay, overlay_opacity, layer, shot.names)
     alone = LayerAlone(shot, layer, edits, depth, values) if layer else None
     picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
     numbers = range(first, last + 1)
@@ -111,6 +117,11 @@ def render(
             from nvd_core.editing.removal import Removal
 
             rendering.removal = Removal(shot, remove, edits, values, grow)
+        if overlay:
+            rendering.overlay, rendering.overlay_opacity = (
+                make_overlay(shot, overlay),
+                overlay_opacity,
+            )
         if unseen:
             mattes = [frame_path(str(unseen), named[t]) for t in numbers]
             check_output(shot, mattes, named_edits(edits))
@@ -128,15 +139,21 @@ def render(
         else:
             unchanged = 0
             _write_in_order(rendering.frames(numbers), numbers, named, writer, progress)
+    found = {}
     if rendering is not None:
         rendering.tell(progress)
+        found = rendering.overlay.facts() if rendering.overlay is not None else {}
     seconds = round(time.perf_counter() - started, 3)
-    return {
-        "frames": len(numbers),
-        "seconds": seconds,
-        "unchanged": unchanged,
-        "out": str(out),
-    } | numbers_of_output(out, named, numbers)
+    return (
+        {
+            "frames": len(numbers),
+            "seconds": seconds,
+            "unchanged": unchanged,
+            "out": str(out),
+        }
+        | numbers_of_output(out, named, numbers)
+        | found
+    )
 
 
 def _write_in_order(

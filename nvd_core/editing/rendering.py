@@ -14,6 +14,7 @@ from nvd_core import __version__
 from nvd_core.editing.changed_frames import ChangedFrames
 from nvd_core.editing.frame_kernels import FrameKernels, Textures, painted_names
 from nvd_core.editing.kernel import Kernel
+from nvd_core.editing.overlay import OPACITY, Overlay, overlaid
 from nvd_core.editing.plate import (
     check_frame,
     edited,
@@ -79,6 +80,8 @@ class Rendering:
         self.removal: Removal | None = None
         self.mattes: dict[int, Path] = {}
         """of each frame where the matte of what was never seen goes"""
+        self.overlay: Overlay | None = None
+        self.overlay_opacity = OPACITY
         self._settings = {
             "program": __version__,
             "rendering": RENDERING,
@@ -93,7 +96,7 @@ class Rendering:
 
     def key(self, t: int, out: Path) -> str | None:
         """Equal keys mean equal images; None where nothing is known."""
-        if self.removal is not None:
+        if self.removal is not None or self.overlay is not None:
             return None
         return self._reach.key(t, self._settings | {"out": out.name})
 
@@ -122,6 +125,7 @@ class Rendering:
         return (
             self._mode == "full"
             or self.removal is not None
+            or self.overlay is not None
             or (bool(self._names) and self._reach.shows(t))
         )
 
@@ -137,7 +141,8 @@ class Rendering:
         def source(t: int) -> np.ndarray:
             return frame_at_depth(self._shot, t, self._depth)
 
-        names = self._shot.names if self.removal is not None else self._names
+        whole = self.removal is not None or self.overlay is not None
+        names = self._shot.names if whole else self._names
         maps = iter_maps(self._shot, [t for t in numbers if t in changed], names)
         with closing(maps), closing(in_order(source, numbers)) as frames:
             for t, frame in zip(numbers, frames, strict=True):
@@ -147,17 +152,31 @@ class Rendering:
 
     def _kernel_of(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
         """What turns the frame `t` into the edited one, by its maps, which are used up."""
+        if self.overlay is not None:
+            used = FrameMaps(maps.uva.copy(), maps.residual.copy(), maps.added)
+            change = self._without_overlay(used, t)
+            linear = self._shot.manifest.clip.is_linear
+            return overlaid(change, self.overlay, maps, t, self.overlay_opacity, linear)
         if self.removal is not None:
             return self._without_objects(maps, t)
         return self._painted(maps, t)
 
+    def _without_overlay(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
+        """The same; `maps` are of all layers."""
+        if self.removal is not None:
+            return self._without_objects(maps, t)
+        return self._painted_of_all(maps, t)
+
+    def _painted_of_all(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
+        """What paints the frame, by maps of all layers, of which copies are used up."""
+        own = [self._shot.names.index(name) for name in self._names]
+        if not own:
+            return _unchanged
+        return self._painted(FrameMaps(maps.uva[own], maps.residual[own], maps.added), t)
+
     def _without_objects(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
         """The same with objects removed; `maps` are of all layers."""
-        own = [self._shot.names.index(name) for name in self._names]
-        painted: Callable[[np.ndarray], np.ndarray] = _unchanged
-        if own:  # copies, of which the values are laid
-            used = FrameMaps(maps.uva[own], maps.residual[own], maps.added)
-            painted = self._painted(used, t)
+        painted = self._painted_of_all(maps, t)
         change, unseen = self.removal.over(painted, maps, t)
         if t in self.mattes:
             write_image(self.mattes[t], to_integers(unseen[..., None], np.dtype(np.uint8)))
