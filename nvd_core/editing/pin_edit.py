@@ -26,10 +26,9 @@ def add_pin(
     """
     pins = read_pins(shot)
     if seen is not None:
-        said = said | {
-            "at": point_of(shot, said["layer"], seen),
-            "to": sorted([list(seen), *said.get("to", [])]),
-        }
+        at = point_of(shot, said["layer"], _target(seen))
+        said = said | {"at": at, "to": [seen, *said.get("to", [])]}
+    said = said | {"to": sorted(_target(target) for target in said.get("to", []))}
     return _changed(shot, Pins((*pins.pins, pin_of(said, "the new pin"))), later, progress)
 
 
@@ -45,7 +44,7 @@ def set_pin(
     pins = read_pins(shot)
     number = pins.number(name)
     keys = said_of(pins.pins[number]) | said
-    keys["to"] = sorted(keys["to"])
+    keys["to"] = sorted(_target(target) for target in keys["to"])
     pin = pin_of({k: v for k, v in keys.items() if v is not None}, "the changed pin")
     made = (*pins.pins[:number], pin, *pins.pins[number + 1 :])
     return _changed(shot, Pins(made), later, progress)
@@ -74,6 +73,12 @@ def point_of(shot: Shot, layer: str, seen: tuple[int, float, float]) -> list[flo
     maps = original_layers(shot, t)[shot.names.index(record.name)]
     point, _ = point_at(maps, x, y, "the new pin", record.name, t)
     return [min(max(float(share), 0.0), 1.0) for share in point]
+
+
+def _target(given: Sequence[float]) -> tuple[int, float, float]:
+    """A frame and a pixel in plain numbers, as JSON has them, whatever they were."""
+    t, x, y = given
+    return int(t), float(x), float(y)
 
 
 def _changed(shot: Shot, pins: Pins, later: bool, progress: Progress | None) -> dict:

@@ -26,8 +26,8 @@ from nvd_core.runtime.inside import inside, remove_folder
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.reading import there
 from nvd_core.shot import tile_index
-from nvd_core.shot.map_writer import tiles_of, write_maps
-from nvd_core.shot.maps import LayerMaps, frames_ahead, read_maps
+from nvd_core.shot.map_writer import keeps_places, tiles_of, write_maps
+from nvd_core.shot.maps import MOST_TEXELS, LayerMaps, frames_ahead, read_maps
 from nvd_core.shot.pins import (
     ORIGINALS,
     Pin,
@@ -143,6 +143,8 @@ class _Making:
             own.texture = self._sizes[n]
             if name in self._bends:
                 beyond[name] = _bend(own, self._bends[name], t)
+            elif not keeps_places(own):  # it was baked with a larger texture
+                own.texture = MOST_TEXELS, MOST_TEXELS
         if not there(path.exists):
             write_maps(path, self._shot.names, layers, maps.added)
         return beyond

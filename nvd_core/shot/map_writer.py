@@ -43,6 +43,12 @@ def write_maps(
     _write(path, planes)
 
 
+def keeps_places(layer: LayerMaps) -> bool:
+    """Whether `write_maps` leaves the layer's u and v as they are."""
+    places = zip((layer.u, layer.v), layer.texture, strict=True)
+    return all((_rounded(place, _bits(texels)) == place).all() for place, texels in places)
+
+
 def _named(layer: str, channels: Iterable[str], values: list, kinds: Iterable[str]) -> dict:
     names = [f"{layer}.{channel}" for channel in channels]
     return dict(zip(names, zip(values, kinds, strict=True), strict=True))
