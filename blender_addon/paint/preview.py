@@ -35,7 +35,7 @@ from ..shot.shots import (
 )
 from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
-from . import inset
+from . import grid_shader, inset
 from . import preview_shader as shader
 from .preview_cache import MapCache
 from .stack_sheet import StackSheets
@@ -51,6 +51,8 @@ class Preview:
         self.shot, self.mode = entry.read(), mode
         self.cache = MapCache(self.shot, memory)
         self.stack = StackSheets(self.shot)
+        self.grid = 0.0
+        """how opaque a grid is laid over it"""
         self.times: dict[str, float] = {}
         self._picture: shader.Picture | None = None
         self._frame: int | None = None  # the one that the image of the frame shows
@@ -63,7 +65,8 @@ class Preview:
             self._load_frame(index)
             self._frame = index
         self.stack.prepare(entry, index)
-        self.cache.prefetch(index, [layer.name for layer in self._layers(entry)])
+        layers = entry.layers if self.grid else self._layers(entry)
+        self.cache.prefetch(index, [layer.name for layer in layers])
 
     def render(self, entry: NVD_PG_shot) -> shader.Picture:
         """Make the picture of the frame that is prepared; only where the gpu module works.
@@ -84,6 +87,7 @@ class Preview:
         for part in parts:
             self._picture.add(part, self.mode)
         self._picture.end()
+        self._lay_grid(entry, index)
         self.times = {"upload": uploaded - began, "draw": time.perf_counter() - uploaded}
         return self._picture
 
@@ -154,12 +158,26 @@ class Preview:
         except OSError:  # the folder has gone: the images are still in memory
             return True
 
-    def _layer(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> shader.Layer:
+    def _lay_grid(self, entry: NVD_PG_shot, index: int) -> None:
+        layers = [layer for layer in entry.layers if self.grid and layer.learned]
+        for number, layer in enumerate(layers):
+            colour = grid_shader.BACKGROUND
+            if number < len(layers) - 1:
+                colour = grid_shader.COLOURS[number % len(grid_shader.COLOURS)]
+            place = self._maps(layer, index)[1]
+            grid_shader.lay(self._picture, place, layer.learned.size, colour, self.grid)
+
+    def _maps(self, layer: NVD_PG_layer, index: int) -> tuple[int, object, object]:
+        """The frame, and textures of the layer's places and light in it."""
         known = self._uploaded.get(layer.name)
         if known is None or known[0] != index:
             maps = self.cache.get(index, layer.name)
             place, light = shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:])
             known = self._uploaded[layer.name] = index, place, light
+        return known
+
+    def _layer(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> shader.Layer:
+        known = self._maps(layer, index)
         kinds = ("visibility", "light")
         amounts = [layer_values.value_at(entry, layer, what, index) for what in kinds]
         flat = self.stack.flat(entry, layer, index)
@@ -323,6 +341,8 @@ def _draw(where: str) -> None:
         return
     if not _live.preview.is_prepared(entry) and not bpy.app.timers.is_registered(_prepare):
         bpy.app.timers.register(_prepare, first_interval=0.0)  # nothing is loaded while drawing
+    laid = bpy.context.scene.nvd_inset
+    _live.preview.grid = laid.overlay_opacity if laid.overlay == "GRID" else 0.0
     try:
         picture = _live.preview.render(entry)
     except ExrError as error:
