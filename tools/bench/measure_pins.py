@@ -6,6 +6,12 @@ The maps of the first layer drift over the clip, in a smooth way that is right i
 painted. Then points of its texture are pinned where the truth has them, on three frames. Prints how
 far the pinned points and all others lie from the truth, and the fidelity of the true edit, for the
 maps as they are, spoilt, and pinned. OUT is a folder to make.
+
+    .envs/engine/bin/python tools/bench/measure_pins.py bear.nvd /tmp/pins_bear --joints bear.json
+
+On a copy of a decomposition, with joints that people have marked (BADJA's file, whose places are
+(y, x) of 1920x1080): each joint is pinned where it is marked first, in the middle and last. The
+frames in between, which no pin names, tell whether it is better followed.
 """
 
 import argparse
@@ -20,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.truth_shot import shot_of_truth, true_maps
 from nvd_core.editing.pin_edit import add_pin
+from nvd_core.editing.pin_maps import apply_pins
 from nvd_core.evaluation.truth.compare import measure_truth
 from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.runtime.errors import NvdError
@@ -27,6 +34,7 @@ from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.map_writer import MapWriter
 from nvd_core.shot.maps import LayerMaps, read_maps
+from nvd_core.shot.pins import read_pins
 from nvd_core.shot.shot import Shot
 
 DRIFT = 0.05, -0.03
@@ -40,7 +48,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("truth", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--joints", type=Path)
     given = parser.parse_args()
+    if given.joints:
+        print(json.dumps(joints(given.truth, given.joints, given.out), indent=1))
+        return 0
     truth = Truth.open(given.truth)
     shutil.rmtree(given.out, ignore_errors=True)
     shot = shot_of_truth(given.out / "true.nvd", truth)
@@ -129,6 +141,62 @@ def place_of(own: LayerMaps, point: np.ndarray) -> list[float] | None:
     )
     off = np.linalg.solve(steps, point - places[row, column])
     return [column + 0.5 + off[0], row + 0.5 + off[1]] if np.abs(off).max() < NEAR else None
+
+
+def joints(source: Path, marks: Path, out: Path) -> dict:
+    """Pixels by which marked joints are missed, before and after they are pinned."""
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(source, out)
+    shot, name = Shot.open(out), Shot.open(source).names[0]
+    clip = shot.manifest.clip
+    scale = np.array([clip.width / 1920, clip.height / 1080])
+    marked: dict[int, dict[int, np.ndarray]] = {}
+    for row in json.loads(marks.read_text()):
+        t = int(Path(row["image_path"]).stem)
+        for joint, (place, seen) in enumerate(zip(row["joints"], row["visibility"], strict=True)):
+            if seen and t < shot.frames:
+                marked.setdefault(joint, {})[t] = (np.array(place[::-1]) + 0.5) * scale
+    held = {}
+    for joint, places in marked.items():
+        frames = sorted(places)
+        if len(frames) < 5:
+            continue
+        first, middle, last = frames[0], frames[len(frames) // 2], frames[-1]
+        said = {"name": f"joint {joint}", "layer": name, "radius": 0.3}
+        said["to"] = [[t, *places[t]] for t in (first, last)]
+        try:
+            with writing(shot.folder, "measure_pins", Progress()):
+                add_pin(shot, said, (middle, *places[middle]), later=True)
+        except NvdError as error:
+            print(f"joint {joint} is left out: {error.problem}", file=sys.stderr)
+            continue
+        held[joint] = {t: places[t] for t in frames if t not in (first, middle, last)}
+    before = missed(shot, name, held)
+    with writing(shot.folder, "measure_pins", Progress()):
+        facts = apply_pins(shot, read_pins(shot))
+    after = missed(shot, name, held)
+    return {
+        "pins": facts,
+        "between": len(before),
+        "missed_before_px": [round(float(np.percentile(before, p)), 2) for p in (50, 75, 90)],
+        "missed_after_px": [round(float(np.percentile(after, p)), 2) for p in (50, 75, 90)],
+    }
+
+
+def missed(shot: Shot, layer: str, held: dict[int, dict[int, np.ndarray]]) -> list[float]:
+    """Pixels from each mark to the place that shows the pinned point, where one shows it."""
+    points = {int(pin.name.split()[1]): np.array(pin.at) for pin in read_pins(shot).pins}
+    number, result = shot.names.index(layer), []
+    for t in sorted({t for places in held.values() for t in places}):
+        own = read_maps(shot.map_path(t), shot.names).layer(number)
+        places = np.stack([own.u, 1 - own.v], -1).astype(np.float64)
+        for joint, marks in held.items():
+            if t in marks:
+                away = np.hypot(*np.moveaxis(places - points[joint], -1, 0))
+                away[own.alpha < 0.5] = np.inf
+                row, column = np.unravel_index(away.argmin(), away.shape)
+                result.append(float(np.hypot(*(marks[t] - [column + 0.5, row + 0.5]))))
+    return result
 
 
 def measured(shot: Shot, truth: Truth) -> dict:
