@@ -8,6 +8,8 @@ Until it is applied a pin is a draft of the shot's, which Blender's undo knows. 
 ended, everything that shows the shot shows its new maps.
 """
 
+from pathlib import Path
+
 import bpy
 
 from ..blender.redraw import redraw
@@ -142,7 +144,7 @@ def _when_ended(job: Job) -> None:
     """Show the new maps in every scene that lists the shot."""
     if job.kind != KIND or job.state != DONE:
         return
-    entries = shots_at(job.plan["about"]["folder"])
+    entries = shots_at(Path(job.plan["about"]["folder"]))
     for entry in entries:
         if job.plan["about"].get("adds"):
             entry.pin_targets.clear()

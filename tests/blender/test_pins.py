@@ -33,12 +33,11 @@ def entry(made, tmp_path, monkeypatch, engine):
     return entry
 
 
-def place_two(entry) -> tuple[int, int]:
-    """A pin that moves a point near the upper left corner by two pixels in the last frame."""
+def place_two(entry) -> None:
+    """A pin that moves a point near the upper left corner in the first frame."""
     last = entry.read().frames - 1
-    assert bpy.ops.nvd.pin_place(x=6.5, y=6.5, frame=0) == {"FINISHED"}
-    assert bpy.ops.nvd.pin_place(x=8.5, y=7.5, frame=last) == {"FINISHED"}
-    return 0, last
+    assert bpy.ops.nvd.pin_place(x=6.5, y=6.5, frame=last) == {"FINISHED"}
+    assert bpy.ops.nvd.pin_place(x=8.5, y=7.5, frame=0) == {"FINISHED"}
 
 
 def ended(tiny_job):
@@ -49,7 +48,7 @@ def ended(tiny_job):
 
 
 def test_a_pin_is_placed_applied_and_removed(entry, tiny_job, reference):
-    maps = entry.read().map(entry.read().frames - 1)
+    maps = entry.read().map(0)
     before = maps.read_bytes()
     place_two(entry)
     assert bpy.ops.nvd.pin_apply(name="corner") == {"FINISHED"}
@@ -58,7 +57,7 @@ def test_a_pin_is_placed_applied_and_removed(entry, tiny_job, reference):
     assert not entry.pin_targets
     found = pins_file.read_pins(entry.read())
     assert found.applied and [pin.name for pin in found.pins] == ["corner"]
-    assert found.pins[0].to[1][1:] == (8.5, 7.5) and found.pins[0].layer == LAYER
+    assert found.pins[0].to[0] == (0, 8.5, 7.5) and found.pins[0].layer == LAYER
     assert bpy.ops.nvd.pin_remove(name="corner") == {"FINISHED"}
     ended(tiny_job)
     assert maps.read_bytes() == before and not pins_file.read_pins(entry.read()).pins
@@ -66,9 +65,9 @@ def test_a_pin_is_placed_applied_and_removed(entry, tiny_job, reference):
 
 def test_the_compositor_shows_the_new_maps(entry, tiny_job, tmp_path):
     """Nodes that have shown a frame read its maps again."""
-    _, last = place_two(entry)
+    place_two(entry)
     scene = entry.scene
-    scene.frame_set(last + 1)
+    scene.render.compositor_device = "CPU"
 
     def picture(name: str) -> np.ndarray:
         path = tmp_path / f"{name}.png"
@@ -150,4 +149,5 @@ def test_the_grid_is_the_engines(gpu_ready, entry, engine, tmp_path, reference):
     engine.run("-m", "nvd_core", *words, "--frames", "1-1")
     wanted = reference.load(tmp_path / "00001.png")[..., :3]
     assert np.abs(shown - plain).max() > 0.2
-    assert np.abs(shown - wanted).max() < 3 / 255
+    shows = ((plain >= 0) & (plain <= 1)).all(2)  # the preview does not clamp what a file does
+    assert shows.mean() > 0.5 and np.abs(shown - wanted)[shows].max() < 3 / 255
