@@ -18,6 +18,13 @@ COLOURS = (
 """of the objects, front to back"""
 BACKGROUND = (0.95, 0.95, 0.95)
 
+_OVER = """
+void main()
+{
+  result = texelFetch(lines, ivec2(gl_FragCoord.xy), 0);
+}
+"""
+
 _GRID = """
 vec2 least_step(ivec2 pixel, ivec2 way, vec2 here)
 {
@@ -49,28 +56,52 @@ void main()
 }
 """
 
-_made: list[gpu.types.GPUShader] = []
+_made: dict[str, gpu.types.GPUShader] = {}
 preview_shader.when_forgotten.append(_made.clear)
 
 
-def lay(
-    picture: preview_shader.Picture,
-    place: gpu.types.GPUTexture,
-    size: tuple[int, int],
-    colour: tuple[float, float, float],
-    opacity: float,
-) -> None:
-    """Lay the grid of a layer over the picture, which has ended.
+class Lines:
+    """The grids of all layers of a frame, which add up as the layers' alphas do."""
 
-    place: u, v, alpha of each pixel, bottom row first. size: of the layer's texture.
-    """
+    def __init__(self, width: int, height: int):
+        self._target = gpu.types.GPUOffScreen(width, height, format="RGBA32F")
+        self._shaders = _shaders()
+
+    def begin(self) -> None:
+        """Start without any line."""
+        with self._target.bind():
+            gpu.state.active_framebuffer_get().clear(color=(0, 0, 0, 0))
+
+    def add(
+        self,
+        place: gpu.types.GPUTexture,
+        size: tuple[int, int],
+        colour: tuple[float, float, float],
+        opacity: float,
+    ) -> None:
+        """Add a layer's, whose texture has this `size`.
+
+        place: u, v, alpha of each pixel, bottom row first.
+        """
+        shader = self._shaders["grid"]
+        shader.bind()
+        shader.uniform_sampler("place", place)
+        shader.uniform_float("cells", [CELLS * side / max(size) for side in size])
+        shader.uniform_float("colour", colour)
+        shader.uniform_float("opacity", opacity)
+        preview_shader.fill(shader, "ADDITIVE_PREMULT", self._target)
+
+    def lay(self, picture: preview_shader.Picture) -> None:
+        """Lay them over the picture, which has ended."""
+        shader = self._shaders["over"]
+        shader.bind()
+        shader.uniform_sampler("lines", self._target.texture_color)
+        preview_shader.fill(shader, "ALPHA_PREMULT", picture.target)
+
+
+def _shaders() -> dict[str, gpu.types.GPUShader]:
     if not _made:
         amounts = {"cells": "VEC2", "colour": "VEC3", "opacity": "FLOAT"}
-        _made.append(preview_shader.compiled(_GRID, ("place",), amounts))
-    (shader,) = _made
-    shader.bind()
-    shader.uniform_sampler("place", place)
-    shader.uniform_float("cells", [CELLS * side / max(size) for side in size])
-    shader.uniform_float("colour", colour)
-    shader.uniform_float("opacity", opacity)
-    preview_shader.fill(shader, "ALPHA_PREMULT", picture.target)
+        _made["grid"] = preview_shader.compiled(_GRID, ("place",), amounts)
+        _made["over"] = preview_shader.compiled(_OVER, ("lines",), {})
+    return _made

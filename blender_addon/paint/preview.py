@@ -55,6 +55,7 @@ class Preview:
         """how opaque a grid is laid over it"""
         self.times: dict[str, float] = {}
         self._picture: shader.Picture | None = None
+        self._lines: grid_shader.Lines | None = None
         self._frame: int | None = None  # the one that the image of the frame shows
         self._uploaded: dict[str, tuple[int, object, object]] = {}  # layer: frame and textures
 
@@ -110,7 +111,7 @@ class Preview:
         self.cache.close()
         self.stack.close()
         self._uploaded.clear()
-        self._picture = None
+        self._picture = self._lines = None
         image = bpy.data.images.get(self._frame_name)
         if image is not None:
             bpy.data.images.remove(image)
@@ -159,13 +160,19 @@ class Preview:
             return True
 
     def _lay_grid(self, entry: NVD_PG_shot, index: int) -> None:
-        layers = [layer for layer in entry.layers if self.grid and layer.learned]
+        if not self.grid:
+            return
+        if self._lines is None:
+            self._lines = grid_shader.Lines(self.shot.width, self.shot.height)
+        self._lines.begin()
+        layers = [layer for layer in entry.layers if layer.learned]
         for number, layer in enumerate(layers):
             colour = grid_shader.BACKGROUND
             if number < len(layers) - 1:
                 colour = grid_shader.COLOURS[number % len(grid_shader.COLOURS)]
             place = self._maps(layer, index)[1]
-            grid_shader.lay(self._picture, place, layer.learned.size, colour, self.grid)
+            self._lines.add(place, layer.learned.size, colour, self.grid)
+        self._lines.lay(self._picture)
 
     def _maps(self, layer: NVD_PG_layer, index: int) -> tuple[int, object, object]:
         """The frame, and textures of the layer's places and light in it."""
