@@ -15,7 +15,7 @@ from . import headless
 from .blender import undo, words
 from .decompose import mask_drawing, opening, properties
 from .jobs import runner
-from .paint import frame_canvas, inset, preview
+from .paint import frame_canvas, inset, pins, preview
 from .shot import edit_files, painting, shot_events, shots, value_events
 from .strip import refresh, render_job, shot_frames
 from .ui import (
@@ -25,6 +25,7 @@ from .ui import (
     operators,
     panel_decompose,
     panel_layers,
+    pin_operators,
     preferences,
     refine_operators,
     stack_operators,
@@ -53,7 +54,9 @@ _parts = (  # each has register() and unregister()
     render_job,
     frame_canvas,
     finish_operators,
+    pins,
     frame_operators,
+    pin_operators,
     refine_operators,
     value_operators,
     stack_operators,

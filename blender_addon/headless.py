@@ -132,6 +132,14 @@ def refine(given, say: Say) -> dict:
     return {"folder": str(out), "carried": job.log.result.get("carried", [])}
 
 
+def pins(given, say: Say) -> dict:
+    """List, add, remove or apply pins: `pins add SHOT --layer ... ` as `nvd pins` has it."""
+    shot = str(Path(given.shot).resolve())
+    job = _engine_job(find_engine().python, "pins", given.what, shot, *given.words)
+    _run(job, say)
+    return {"folder": shot, **job.log.result}
+
+
 def import_shot(given, say: Say) -> dict:
     """Open a decomposition folder in the compositor and in the list of shots, and save the .blend
     where asked.
@@ -174,7 +182,10 @@ def render(given, say: Say) -> dict:
             words += ["--edit", f"{layer}={Path(image).resolve()}"]
         for name in given.remove:
             words += ["--remove", name]
+        words += ["--overlay", given.overlay] if given.overlay else []
         _run(_engine_job(find_engine().python, *words), say)
+    elif given.overlay:
+        raise AddonError("the compositor lays nothing over", "leave out --through compositor")
     elif given.remove:
         raise AddonError("the compositor removes no objects", "leave out --through compositor")
     elif lacks := _lacking(given.shot, given.mode):
@@ -347,6 +358,10 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--mask", type=_pair, action="append", default=[], metavar="NAME=PATH")
     again.add_argument("--steps", type=int, default=0)
     again.add_argument("--device", choices=DEVICES, default="auto")
+    hold = command("pins", pins, "hold points of a texture where they belong")
+    hold.add_argument("what", choices=("list", "add", "set", "remove", "apply"))
+    hold.add_argument("shot")
+    hold.add_argument("words", nargs=argparse.REMAINDER, help="what `nvd pins` takes behind it")
     two = command("import", import_shot, "open a folder in the compositor")
     three = command("render", render, "render the edited shot")
     four = command("all", do_all, "decompose, import, replace textures, composite, write")
@@ -394,7 +409,8 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--through", choices=("engine", "compositor"))
     three.set_defaults(through="engine")
     three.add_argument("--remove", action="append", default=[], metavar="NAME")
-    four.set_defaults(remove=[])
+    three.add_argument("--overlay", choices=("grid", "doubt"), help="to judge the shot by")
+    four.set_defaults(remove=[], overlay=None)
     three.add_argument("--out", required=True, help="movie, or pattern such as %%05d.png")
     four.add_argument("--movie", required=True, help="movie, or pattern such as %%05d.png")
     return parser

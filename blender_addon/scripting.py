@@ -14,7 +14,7 @@ from .jobs.job import Job
 from .jobs.lanes import Queue
 from .jobs.runner import runner
 from .jobs.waiting import wait
-from .paint import frame_canvas, preview
+from .paint import frame_canvas, pins, preview
 from .shot import finish, painting, shots, stack
 from .shot.folder import read_shot
 from .shot.scripting import image_of, open_shot
@@ -35,6 +35,7 @@ __all__ = [
     "install_job",
     "open_shot",
     "painting",
+    "pins",
     "preview",
     "read_shot",
     "refine",

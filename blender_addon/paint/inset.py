@@ -1,4 +1,6 @@
-"""Where the live preview stands in an Image Editor: in which corner, how large, or not at all."""
+"""Where the live preview stands in an Image Editor: in which corner, how large, or not at all; and
+what is laid over it.
+"""
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty
@@ -12,6 +14,12 @@ CORNERS = [
     ("LEFT_BOTTOM", "Lower Left", "In the lower left corner of the Image Editor"),
     ("RIGHT_TOP", "Upper Right", "In the upper right corner of the Image Editor"),
     ("LEFT_TOP", "Upper Left", "In the upper left corner of the Image Editor"),
+]
+
+
+OVERLAYS = [
+    ("NONE", "No Overlay", "The shot as it is painted"),
+    ("GRID", "Grid", "Lines on every layer's texture: where they slide, paint does"),
 ]
 
 
@@ -36,6 +44,21 @@ class NVD_PG_inset(bpy.types.PropertyGroup):
         default=0.42,
         min=0.1,
         max=0.95,
+        subtype="FACTOR",
+        update=lambda _self, _context: redraw(),
+    )
+    overlay: EnumProperty(
+        name="Overlay",
+        items=OVERLAYS,
+        description="What the live preview lays over the shot",
+        update=lambda _self, _context: redraw(),
+    )
+    overlay_opacity: FloatProperty(
+        name="Opacity",
+        description="How opaque the overlay is",
+        default=0.5,
+        min=0,
+        max=1,
         subtype="FACTOR",
         update=lambda _self, _context: redraw(),
     )

@@ -38,7 +38,7 @@ from ..shot.shots import (
 )
 from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
-from . import edge_shader, inset
+from . import edge_shader, grid_shader, inset
 from . import preview_shader as shader
 from .preview_cache import MapCache
 from .stack_sheet import StackSheets
@@ -54,8 +54,11 @@ class Preview:
         self.shot, self.mode = entry.read(), mode
         self.cache = MapCache(self.shot, memory)
         self.stack = StackSheets(self.shot)
+        self.grid = 0.0
+        """how opaque a grid is laid over it"""
         self.times: dict[str, float] = {}
         self._picture: shader.Picture | None = None
+        self._lines: grid_shader.Lines | None = None
         self._frame: int | None = None  # the one that the image of the frame shows
         self._uploaded: dict[str, tuple] = {}  # by layer: of what they are, and textures
 
@@ -67,7 +70,8 @@ class Preview:
             self._frame = index
         self._load_holdouts(entry, index)
         self.stack.prepare(entry, index)
-        self.cache.prefetch(index, [layer.name for layer in self._layers(entry)])
+        layers = entry.layers if self.grid else self._layers(entry)
+        self.cache.prefetch(index, [layer.name for layer in layers])
 
     def render(self, entry: NVD_PG_shot) -> shader.Picture:
         """Make the picture of the frame that is prepared; only where the gpu module works.
@@ -88,6 +92,7 @@ class Preview:
         for part in parts:
             self._picture.add(part, self.mode)
         self._picture.end()
+        self._lay_grid(entry, index)
         self.times = {"upload": uploaded - began, "draw": time.perf_counter() - uploaded}
         return self._picture
 
@@ -112,7 +117,7 @@ class Preview:
         self.cache.close()
         self.stack.close()
         self._uploaded.clear()
-        self._picture = None
+        self._picture = self._lines = None
         names = [
             self._frame_name,
             *(f".NVD holdout {self.shot.name} {x.name}" for x in self.shot.layers),
@@ -162,6 +167,21 @@ class Preview:
             return is_unsaved(layer) or not filecmp.cmp(edit, learned, shallow=False)
         except OSError:  # the folder has gone: the images are still in memory
             return True
+
+    def _lay_grid(self, entry: NVD_PG_shot, index: int) -> None:
+        if not self.grid:
+            return
+        if self._lines is None:
+            self._lines = grid_shader.Lines(self.shot.width, self.shot.height)
+        self._lines.begin()
+        layers = [layer for layer in entry.layers if layer.learned]
+        for number, layer in enumerate(layers):
+            colour = grid_shader.BACKGROUND
+            if number < len(layers) - 1:
+                colour = grid_shader.COLOURS[number % len(grid_shader.COLOURS)]
+            place = self._maps(layer, index)[1]
+            self._lines.add(place, layer.learned.size, colour, self.grid)
+        self._lines.lay(self._picture)
 
     def _layer(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> shader.Layer:
         known = self._maps(layer, index)
@@ -378,6 +398,8 @@ def _draw(where: str) -> None:
         return
     if not _live.preview.is_prepared(entry) and not bpy.app.timers.is_registered(_prepare):
         bpy.app.timers.register(_prepare, first_interval=0.0)  # nothing is loaded while drawing
+    laid = bpy.context.scene.nvd_inset
+    _live.preview.grid = laid.overlay_opacity if laid.overlay == "GRID" else 0.0
     try:
         picture = _live.preview.render(entry)
     except ExrError as error:

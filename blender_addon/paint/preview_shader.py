@@ -15,6 +15,7 @@ of layers.
 Only to be used where Blender draws, or in the background after `start_in_background`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import bpy
@@ -232,6 +233,11 @@ class Picture:
         return self._over_black or self._target
 
     @property
+    def target(self) -> gpu.types.GPUOffScreen:
+        """What is shown, to be drawn over once it has ended."""
+        return self._shown
+
+    @property
     def texture(self) -> gpu.types.GPUTexture:
         """The picture, display-encoded and not clamped."""
         return self._shown.texture_color
@@ -424,6 +430,12 @@ def shaders() -> dict[str, gpu.types.GPUShader]:
 def forget_shaders() -> None:
     """Free them; they do not outlive a file or the extension."""
     _made.clear()
+    for forget in when_forgotten:
+        forget()
+
+
+when_forgotten: list[Callable[[], None]] = []
+"""called where shaders are freed, by those who have more of them"""
 
 
 def compiled(

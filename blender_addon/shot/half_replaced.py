@@ -26,7 +26,7 @@ _NAME = re.compile(r"[^./\\:\0][^/\\:\0]*")
 
 def mend(shot: Shot) -> None:
     """Put back the edits of a painting that was killed; ShotError where the disk refuses."""
-    for folder in sorted({layer.edit.parent for layer in shot.layers}):
+    for folder in sorted({shot.map(0).parent, *(layer.edit.parent for layer in shot.layers)}):
         journal = folder / JOURNAL
         if not os.path.lexists(journal):
             continue

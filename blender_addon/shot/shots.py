@@ -167,6 +167,14 @@ def _strip_chosen(entry: "NVD_PG_shot", _context) -> None:
     entry.strip_id = identity(strip) if strip is not None else ""
 
 
+class NVD_PG_pin_target(bpy.types.PropertyGroup):
+    """A pixel of a frame where the pin that is being made belongs."""
+
+    frame: IntProperty(name="Frame", description="Of the shot, from 0")
+    x: FloatProperty()
+    y: FloatProperty()
+
+
 class NVD_PG_shot(bpy.types.PropertyGroup):
     """One decomposition folder; `layers` are front to back.
 
@@ -214,6 +222,8 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
     )
     finish_seen: StringProperty(description="What edges and motion blur were in the folder")
     finish_saved: StringProperty(description="What they were here when that was read or written")
+    pin_targets: CollectionProperty(type=NVD_PG_pin_target, description="The first is right")
+    pin_layer: StringProperty(description="The layer of the pin that is being made")
     canvas: PointerProperty(type=bpy.types.Image, description="A frame that is painted on")
     canvas_frame: IntProperty(name="Canvas Frame", description="Which of the shot's, from 0")
     canvas_at: IntProperty(description="The timeline's frame that it was")
@@ -542,7 +552,7 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
             image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
 
 
-_CLASSES = (NVD_PG_stack_entry, NVD_PG_layer, NVD_PG_shot)
+_CLASSES = (NVD_PG_stack_entry, NVD_PG_layer, NVD_PG_pin_target, NVD_PG_shot)
 
 
 when_chosen: list[Callable[[bpy.types.Scene], None]] = []

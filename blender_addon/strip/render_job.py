@@ -19,17 +19,21 @@ KIND = "strip"
 
 
 def queue_render(
-    entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path, without: str = ""
+    entry: NVD_PG_shot,
+    scene: bpy.types.Scene,
+    python: str | Path,
+    without: str = "",
+    overlay: str = "",
 ) -> Job:
-    """Save the paint and queue the render, `without` an object; AddonError where the folder, the
-    strip or the disk refuses.
+    """Save the paint and queue the render, `without` an object, or with an `overlay`; AddonError
+    where the folder, the strip or the disk refuses.
     """
     shot, strip = entry.read(), strip_of(scene, entry)
     if strip is not None:
         alignment(entry, shot, strip)  # may take a moment, which the timer at the job's end has not
     save_edits(entry)
-    pattern = render_pattern(entry, without)
-    command = render_command(python, shot, pattern, without=without)
+    pattern = render_pattern(entry, without, overlay)
+    command = render_command(python, shot, pattern, without=without, overlay=overlay)
     step = {"title": "rendering", "command": command}
     job = Job.create(
         jobs_folder(),
@@ -43,6 +47,7 @@ def queue_render(
             "shot": entry.id,
             "pattern": pattern,
             "without": without,
+            "overlay": overlay,
         },
     )
     return runner.queue_job(job, scene)
@@ -54,15 +59,15 @@ def _when_ended(job: Job) -> None:
         return
     about = job.plan["about"]
     scene, folder, pattern = (about.get(name) for name in ("scene", "folder", "pattern"))
-    without = about.get("without", "")
-    if not all(isinstance(value, str) for value in (scene, folder, pattern, without)):
+    without, overlay = about.get("without", ""), about.get("overlay", "")
+    if not all(isinstance(value, str) for value in (scene, folder, pattern, without, overlay)):
         job.fail("it is not known what was rendered: plan.json is damaged", "render it again")
         return
     entry = listed_shot(scene, folder, about.get("shot"))
     if entry is None:
         return
     try:
-        add_strip(entry, entry.id_data, pattern, without)
+        add_strip(entry, entry.id_data, pattern, without, overlay)
     except AddonError as error:
         job.fail(error.problem, error.remedy, error.button)
         return

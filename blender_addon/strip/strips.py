@@ -57,18 +57,27 @@ def source_frame(strip, frame: int) -> int:
 
 
 def render_command(
-    python: str | Path, shot: Shot, pattern: str, mode: str = "delta", without: str = ""
+    python: str | Path,
+    shot: Shot,
+    pattern: str,
+    mode: str = "delta",
+    without: str = "",
+    overlay: str = "",
 ) -> list[str]:
-    """The engine's command line that renders the shot to numbered images, `without` an object."""
+    """The engine's command line that renders the shot to numbered images, `without` an object, or
+    with an `overlay`, "grid" or "doubt".
+    """
     words = ["render", shot.folder, "--out", pattern, "--mode", mode, "--start", "0"]
     words += ["--remove", without] if without else []
+    words += ["--overlay", overlay] if overlay else []
     return engine_command(python, *words)
 
 
-def render_pattern(entry: NVD_PG_shot, without: str = "") -> str:
+def render_pattern(entry: NVD_PG_shot, without: str = "", overlay: str = "") -> str:
     """Where the rendered frames go: a folder `render` beside the decomposition's files."""
     shot = entry.read()
     folder = f"render/without_{without}" if without else "render"
+    folder = f"render/overlay_{overlay}" if overlay else folder
     return str(inside(shot.folder, f"{folder}/%05d.{shot.suffix}", ShotError))
 
 
@@ -112,11 +121,18 @@ def render_to_strip(
     return add_strip(entry, scene, pattern)
 
 
-def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str, without: str = ""):
+def add_strip(
+    entry: NVD_PG_shot,
+    scene: bpy.types.Scene,
+    pattern: str,
+    without: str = "",
+    overlay: str = "",
+):
     """Add the rendered frames above the source strip, or as a strip of their own without one.
 
     Where the shot has such a strip already, that shows them, in its place and with its look.
-    `without` names the object that was left out of them, which have a strip of their own.
+    `without` names the object that was left out of them, `overlay` what was laid over them: these
+    have strips of their own.
     """
     shot, source = entry.read(), strip_of(scene, entry)
     if source is None:
@@ -128,13 +144,13 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str, without:
     missing = next((path for path in files if not path.is_file()), None)
     if missing is not None:
         raise ShotError(f"the rendered frame {missing} is missing", "render the shot again")
-    made, fresh = _made_before(entry, scene, "IMAGE", without), False
+    made, fresh = _made_before(entry, scene, "IMAGE", without, overlay), False
     if made is None:
         fresh = True
         channel = _free_channel(scene, source, start + shown[0], shown[1])
         _mute_below(scene, source, shot)
         made = compat.make_strips(scene).new_image(
-            name=f"{entry.name} without {without}" if without else f"{entry.name} painted",
+            name=_strip_name(entry, without, overlay),
             filepath=str(files[0]),
             channel=channel,
             frame_start=start,
@@ -151,10 +167,18 @@ def add_strip(entry: NVD_PG_shot, scene: bpy.types.Scene, pattern: str, without:
     _sign(made, entry)
     if without:
         made["nvd_without"] = without
+    if overlay:
+        made["nvd_overlay"] = overlay
     if source is not None and fresh:
         _take_look(made, source, shot)
     made.invalidate_cache("RAW")
     return made
+
+
+def _strip_name(entry: NVD_PG_shot, without: str, overlay: str) -> str:
+    if overlay:
+        return f"{entry.name} {overlay}"
+    return f"{entry.name} without {without}" if without else f"{entry.name} painted"
 
 
 def _list_files(strip, files: list[Path]) -> None:
@@ -168,13 +192,18 @@ def _list_files(strip, files: list[Path]) -> None:
     strip.directory = _directory(files[0].parent)
 
 
-def _made_before(entry: NVD_PG_shot, scene: bpy.types.Scene, kind: str, without: str = ""):
-    """The strip of a kind that was made for the shot before, `without` an object, or None."""
+def _made_before(
+    entry: NVD_PG_shot, scene: bpy.types.Scene, kind: str, without: str = "", overlay: str = ""
+):
+    """The strip of a kind that was made for the shot before, `without` an object or with an
+    `overlay`, or None.
+    """
     found = [
         strip
         for strip in compat.strips(scene)
         if strip.type == kind
         and strip.get("nvd_without", "") == without
+        and strip.get("nvd_overlay", "") == overlay
         and (
             strip.get("nvd_shot") == entry.id
             if "nvd_shot" in strip

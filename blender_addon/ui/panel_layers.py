@@ -18,6 +18,7 @@ from ..strip.report_job import open_report, queue_evaluate, report_page
 from .finish_operators import draw_blur, draw_edges
 from .frame_operators import draw_canvas
 from .on_shot import OnLayer, OnShot, shot_scene
+from .pin_operators import draw_pins
 from .stack_operators import draw_stack
 from .value_operators import draw_values
 
@@ -183,6 +184,25 @@ class NVD_OT_clean_plate(OnLayer, bpy.types.Operator):
         return "Rendering; see Jobs in the Sequencer's sidebar"
 
 
+class NVD_OT_overlay_to_strip(OnShot, bpy.types.Operator):
+    """Render the shot with something laid over it, to judge it by, into a strip of its own"""
+
+    bl_idname = "nvd.overlay_to_strip"
+    bl_label = "Overlay to Strip"
+    bl_options = {"REGISTER"}  # noqa: RUF012
+
+    what: EnumProperty(
+        items=[
+            ("grid", "Grid", "Lines on every layer's texture: where they slide, paint does"),
+            ("doubt", "Doubt", "Warm where the engine itself doubts, blue where the map folds"),
+        ]
+    )
+
+    def work(self, _context, scene, entry):
+        queue_render(entry, scene, find_engine().python, overlay=self.what)
+        return "Rendering; see Jobs in the Sequencer's sidebar"
+
+
 class NVD_OT_evaluate(OnShot, bpy.types.Operator):
     """Measure how well the shot was decomposed, and make a report to look at"""
 
@@ -265,6 +285,7 @@ class _Layers:
         row.operator("nvd.save_edits", icon="FILE_TICK")
         if preview.running() is not None:
             _draw_inset(layout, context.scene.nvd_inset)
+            _draw_overlay(layout, context.scene.nvd_inset)
         if preview.message():
             layout.label(text=preview.message(), icon="INFO")
         if preview.running() is not None and preview.lacks_nodes(entry):
@@ -275,6 +296,7 @@ class _Layers:
         row.operator("nvd.evaluate", icon="VIEWZOOM")
         row.operator("nvd.refine", icon="MOD_SMOOTH")
         draw_canvas(layout, entry)
+        draw_pins(layout, entry)
         _draw_strips(layout, scene, entry)
 
 
@@ -285,6 +307,14 @@ def _draw_inset(layout, settings) -> None:
     row.active = settings.shown
     row.prop(settings, "corner", text="")
     row.prop(settings, "size", slider=True)
+
+
+def _draw_overlay(layout, settings) -> None:
+    row = layout.row(align=True)
+    row.prop(settings, "overlay", text="", icon="MESH_GRID")
+    row = row.row(align=True)
+    row.active = settings.overlay != "NONE"
+    row.prop(settings, "overlay_opacity", slider=True)
 
 
 def _draw_layer(layout, entry, layer) -> None:
@@ -319,6 +349,9 @@ def _draw_strips(layout, scene, entry) -> None:
     column.operator("nvd.to_strip", text="Composite Strip").way = "composite"
     if entry.layer is not None and entry.layer != entry.layers[-1]:
         column.operator("nvd.clean_plate")
+    row = column.row(align=True)
+    row.operator("nvd.overlay_to_strip", text="Grid to Strip").what = "grid"
+    row.operator("nvd.overlay_to_strip", text="Doubt to Strip").what = "doubt"
     if compat.STRIP_COMPOSITOR:
         column.operator("nvd.to_strip", text="Strip Modifier").way = "modifier"
 
@@ -343,6 +376,7 @@ _CLASSES = (
     NVD_OT_find_again,
     NVD_OT_to_strip,
     NVD_OT_clean_plate,
+    NVD_OT_overlay_to_strip,
     NVD_OT_evaluate,
     NVD_OT_open_report,
     NVD_UL_shots,

@@ -242,6 +242,28 @@ def add_removal(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_overlay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--overlay",
+        choices=("grid", "doubt"),
+        help="lay over the frames a grid on every layer, or where the decomposition is in doubt",
+    )
+    parser.add_argument(
+        "--overlay-opacity",
+        type=share,
+        default=0.5,
+        metavar="0-1",
+        help="how opaque that is; by itself 0.5",
+    )
+
+
+def share(text: str) -> float:
+    match = re.fullmatch(r"[01]?(?:\.[0-9]{0,15})?", text)
+    if not (match and any(map(str.isdigit, text)) and 0 <= float(text) <= 1):
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, found {shown(text)}")
+    return float(text)
+
+
 def add_yes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--yes",

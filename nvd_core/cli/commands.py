@@ -21,6 +21,7 @@ from nvd_core.cli.arguments import (
 from nvd_core.cli.edits import add_edits_commands, add_entry_range, said_range
 from nvd_core.cli.farm_commands import add_farm
 from nvd_core.cli.finish import add_finish_command
+from nvd_core.cli.pins import add_pins_commands
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.sizes import MOST_FRAMES
 
@@ -211,10 +212,9 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     )
     bake.set_defaults(command=_bake)
     farm = add_farm(commands)
-    edits = add_edits_commands(commands)
-    finish = add_finish_command(commands)
-    of_shot = [camera, textures, paint, export, refine, carry, reproduce, values, finish, bake]
-    return [*of_shot, *farm, *edits]
+    more = [*farm, *add_edits_commands(commands), *add_pins_commands(commands)]
+    of_shot = [camera, textures, paint, export, refine, carry, reproduce, values]
+    return [*of_shot, add_finish_command(commands), bake, *more]
 
 
 def _bake(parsed: argparse.Namespace, progress: Progress) -> dict:

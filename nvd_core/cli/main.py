@@ -18,6 +18,7 @@ from nvd_core.cli.arguments import (
     add_frames,
     add_image_numbers,
     add_output_format,
+    add_overlay,
     add_removal,
     add_values,
     add_yes,
@@ -262,6 +263,8 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         remove=parsed.remove,
         grow=parsed.grow,
         unseen=parsed.unseen,
+        overlay=parsed.overlay,
+        overlay_opacity=parsed.overlay_opacity,
     )
 
 
@@ -486,6 +489,7 @@ def _parser() -> argparse.ArgumentParser:
     add_finish(render)
     add_passes(render)
     add_removal(render)
+    add_overlay(render)
     render.set_defaults(command=_render)
 
     evaluate = commands.add_parser("evaluate", help="measure a decomposition, write report/")

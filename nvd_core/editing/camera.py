@@ -19,6 +19,7 @@ from scipy.interpolate import LinearNDInterpolator
 from scipy.ndimage import binary_fill_holes
 
 from nvd_core.baking.bake import TextureFrame
+from nvd_core.editing.bend import LayerBend
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
 from nvd_core.editing.edits import read_texture
 from nvd_core.editing.frame_kernels import FrameKernels, Textures
@@ -26,6 +27,7 @@ from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, wr
 from nvd_core.editing.output_numbers import checked_range, output_numbers
 from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
+from nvd_core.editing.pin_places import applied_bends
 from nvd_core.editing.plate import frame_tags, rendered_depth
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.editing.uncovered import garbage_of
@@ -120,7 +122,7 @@ def render_camera(
     model = trained_model(shot).to(on)
     linear = clip.is_linear
     kernels = FrameKernels(Textures(sheets, shot.names, "full"), linear, on.type)
-    layout = texture_frames(shot)
+    layout, bends = texture_frames(shot), applied_bends(shot)
     views = _views(
         model, keys, range(first, last + 1), (width, height), hold, float(clip.picture.aspect)
     )
@@ -132,6 +134,7 @@ def render_camera(
         for done, (t, places, background_uv) in enumerate(views):
             garbage = garbage_of(shot, t)
             maps = view_maps(model, layout, seen, t, places, background_uv, garbage)
+            bend_view(maps, shot.names, bends, t)
             lay_on_maps(maps, shot.names, values, t)
             picture_of_t = stored_colours(kernels.at(t)(blank, maps), blank[..., :0], picture)
             writer.write(named[t], picture_of_t)
@@ -245,6 +248,15 @@ def view_maps(
     if added is not None:
         added = added * np.where(layers.alpha[-1] > 0.5, known, 1)[..., None]
     return FrameMaps(uva, layers.residual, added)
+
+
+def bend_view(maps: FrameMaps, names: list[str], bends: dict[str, LayerBend], t: int) -> None:
+    """Bend the coordinates of frame `t`, which come from the networks, as its pins do; in place."""
+    for n, name in enumerate(names):
+        if name in bends and (bend := bends[name].at(t)).moves:
+            shape = maps.uva[n, ..., :2].shape
+            bent = bend.bent(maps.uva[n, ..., :2].reshape(-1, 2), bends[name].size)
+            maps.uva[n, ..., :2] = bent.clip(0, 1).reshape(shape)
 
 
 @torch.inference_mode()

@@ -31,6 +31,7 @@ from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.finish import finish_path
 from nvd_core.shot.maps import LayerMaps, iter_maps
+from nvd_core.shot.pins import read_pins
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, read_stack
 from nvd_core.shot.values import (
@@ -172,7 +173,7 @@ def carried_values(old: Shot, new: Shot) -> tuple[Values, list[str]]:
 
     And what has to be said: of a layer with keys outside of `new` nothing is carried.
     """
-    values, said = read_values(old), []
+    values, said = read_values(old), _about_pins(old)
     apart = new.manifest.clip.first_frame - old.manifest.clip.first_frame
     for name, own in list(values.layers.items()):
         moved = {}
@@ -192,6 +193,14 @@ def carried_values(old: Shot, new: Shot) -> tuple[Values, list[str]]:
         if name in new.names:
             said.append(f"visibility and light of {name} have keys outside these frames: set anew")
     return values, said
+
+
+def _about_pins(old: Shot) -> list[str]:
+    """That pins stay behind: they mend maps which the new folder does not have."""
+    names = [pin.name for pin in read_pins(old).shown()]
+    if not names:
+        return []
+    return [f"the pins {', '.join(names)} were not carried over: look whether the new maps slip"]
 
 
 def carry_edits(

@@ -15,6 +15,7 @@ import numpy as np
 
 from nvd_core.editing.camera import texture_frames, trained_model
 from nvd_core.editing.frame_kernels import FrameKernels, Textures
+from nvd_core.editing.pin_places import applied_bends
 from nvd_core.editing.plate import frame_tags, rendered_depth
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.fields.inference import layers_at
@@ -45,6 +46,7 @@ class LearnedBackground:
                 remedy=f"{otherwise}, or decompose with the default settings",
             )
         self._layout = texture_frames(shot)[-1]
+        self._bend = applied_bends(shot).get(shot.names[-1])
         self.sheets = Sheets(shot, edits)
 
     def uncover(self, maps: FrameMaps, t: int, where: np.ndarray | None = None) -> None:
@@ -63,7 +65,10 @@ class LearnedBackground:
         alpha = np.zeros((self._model.layers, 1, len(x)), np.float32)
         alpha[-1] = 1
         layers = layers_at(self._model, xy, t, alpha)
-        maps.uva[0, hidden, :2] = self._layout.to_uv(layers.uv[-1, 0])
+        places = self._layout.to_uv(layers.uv[-1, 0])
+        if self._bend is not None:  # what the networks say is bent as the maps are
+            places = self._bend.at(t).bent(places, self._bend.size).clip(0, 1)
+        maps.uva[0, hidden, :2] = places
         maps.residual[0, hidden] = layers.residual[-1, 0]
 
 

@@ -18,6 +18,7 @@ from nvd_core.media.sequences import frame_path, is_pattern, numbered_files, spl
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.inside import inside
 from nvd_core.shot.finish import HOLDOUTS
+from nvd_core.shot.pins import original_path
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import PLACE
 from nvd_core.work import work_folder
@@ -106,7 +107,7 @@ def check_outside(shot: Shot, out: Path | str) -> None:
 
 def _own_folders(shot: Shot) -> list[Path]:
     folders = {shot.frame_path(0).parent, shot.map_path(0).parent, work_folder(shot.folder)}
-    folders.add(shot.folder / OVERSCAN)
+    folders |= {shot.folder / OVERSCAN, original_path(shot, 0).parent}
     for name in shot.names:
         folders |= {shot.texture_path(name).parent, shot.edit_path(name).parent}
         folders.add(shot.mask_path(name, 0).parent)

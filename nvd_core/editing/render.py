@@ -19,6 +19,7 @@ from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, numbers_of_output, output_numbers
 from nvd_core.editing.output_time import timing_of
+from nvd_core.editing.overlay import OPACITY, check_overlay, make_overlay
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.passes import Passes
 from nvd_core.editing.plate import frame_tags
@@ -33,6 +34,7 @@ from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.finish import Finish, check_finish, read_finish
 from nvd_core.shot.finish_words import PASSES
+from nvd_core.shot.pins import is_applied
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import Values, check_values, read_values
 
@@ -60,6 +62,8 @@ def render(
     remove: Sequence[str] = (),
     grow: int | None = None,
     unseen: Path | str | None = None,
+    overlay: str | None = None,
+    overlay_opacity: float = OPACITY,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
@@ -74,6 +78,8 @@ def render(
     itself passes/ beside `out`. `remove` takes objects out (`editing.removal`), the hole wider by
     `grow` pixels; the pattern `unseen` gets the mattes of what the clip never saw of the
     background, white where it did not.
+    `overlay` "grid" or "doubt" is laid over it (`editing.overlay`), so opaque; of doubt the result
+    says in which frames it is largest.
     Numbered images that stand there and would come out the same are left, but for `again`.
     Returns how many `frames`, in how many `seconds`, how many were `unchanged`, and `out`.
     Everything is checked before anything is written; NvdError where the user has to do something.
@@ -87,6 +93,7 @@ def render(
     depth = depth_for(out, bit_depth or clip.bit_depth, codec)
     values, finish = _values_of(shot, values), _finish_of(shot, finish)
     check_removal(shot, remove, grow, unseen, layer)
+    check_overlay(overlay, overlay_opacity, layer, shot.names)
     alone = LayerAlone(shot, layer, edits, depth, values, finish) if layer else None
     picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
     numbers = range(first, last + 1)
@@ -107,6 +114,8 @@ def render(
     rounds = about_depth(out, bit_depth, shot.frame_path(first))
     for caution in (*writer.cautions, *lost, *rounds):
         progress.caution(caution)
+    if not is_applied(shot):
+        progress.caution(f"the maps lack the newest pins: run nvd pins apply {shot.folder}")
     shot.check((first, last))  # before so many names are listed
     files = files_of_output(out, [named[t] for t in numbers])
     check_output(shot, files, named_edits(edits))
@@ -117,6 +126,11 @@ def render(
             from nvd_core.editing.removal import Removal
 
             rendering.removal = Removal(shot, remove, edits, values, grow)
+        if overlay:
+            rendering.overlay, rendering.overlay_opacity = (
+                make_overlay(shot, overlay),
+                overlay_opacity,
+            )
         if unseen:
             mattes = [frame_path(str(unseen), named[t]) for t in numbers]
             check_output(shot, mattes, named_edits(edits))
@@ -139,15 +153,21 @@ def render(
             _write_in_order(rendering.frames(numbers), numbers, named, writer, progress)
         if wanted:
             wanted.write(numbers, named, progress)
+    found = {}
     if rendering is not None:
         rendering.tell(progress)
+        found = rendering.overlay.facts() if rendering.overlay is not None else {}
     seconds = round(time.perf_counter() - started, 3)
-    return {
-        "frames": len(numbers),
-        "seconds": seconds,
-        "unchanged": unchanged,
-        "out": str(out),
-    } | numbers_of_output(out, named, numbers)
+    return (
+        {
+            "frames": len(numbers),
+            "seconds": seconds,
+            "unchanged": unchanged,
+            "out": str(out),
+        }
+        | numbers_of_output(out, named, numbers)
+        | found
+    )
 
 
 def _passes(

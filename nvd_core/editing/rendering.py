@@ -16,6 +16,7 @@ from nvd_core.editing.finishing import Finishing, add_change, to_display
 from nvd_core.editing.frame_kernels import FrameKernels, Textures, painted_names
 from nvd_core.editing.kernel import Kernel, from_display
 from nvd_core.editing.motion_blur import Around, iter_around
+from nvd_core.editing.overlay import OPACITY, Overlay, overlaid
 from nvd_core.editing.plate import (
     check_frame,
     edited,
@@ -88,6 +89,8 @@ class Rendering:
         self.removal: Removal | None = None
         self.mattes: dict[int, Path] = {}
         """of each frame where the matte of what was never seen goes"""
+        self.overlay: Overlay | None = None
+        self.overlay_opacity = OPACITY
         self._settings = {
             "program": __version__,
             "rendering": RENDERING,
@@ -102,7 +105,7 @@ class Rendering:
 
     def key(self, t: int, out: Path) -> str | None:
         """Equal keys mean equal images; None where nothing is known."""
-        if self.removal is not None:
+        if self.removal is not None or self.overlay is not None:
             return None
         return self._reach.key(t, self._settings | {"out": out.name})
 
@@ -131,6 +134,7 @@ class Rendering:
         return (
             self._mode == "full"
             or self.removal is not None
+            or self.overlay is not None
             or (bool(self._names) and self._reach.shows(t))
         )
 
@@ -161,25 +165,37 @@ class Rendering:
     @property
     def _reads(self) -> list[str]:
         """The layers whose maps are read."""
-        if self.removal is not None:
-            return self._shot.names
+        whole = self.removal is not None or self.overlay is not None
+        return self._shot.names if whole else self._painted_by
+
+    @property
+    def _painted_by(self) -> list[str]:
+        """The layers whose maps painting takes."""
         return self._finishing.reads if self._finishing and self._mode == "delta" else self._names
 
     def _kernel_of(self, around: Around, t: int) -> Callable[[np.ndarray], np.ndarray]:
         """What turns the frame `t` into the edited one, by its maps, which are used up."""
+        if self.overlay is None:
+            return self._without_overlay(around, t)
+        change = self._without_overlay(around.of(list(range(len(self._shot.names)))), t)
+        linear = self._shot.manifest.clip.is_linear
+        return overlaid(change, self.overlay, around.maps, t, self.overlay_opacity, linear)
+
+    def _without_overlay(self, around: Around, t: int) -> Callable[[np.ndarray], np.ndarray]:
         if self.removal is not None:
             return self._without_objects(around, t)
+        if self.overlay is not None:
+            return self._painted_of_all(around, t)
         return self._painted(around, t)
+
+    def _painted_of_all(self, around: Around, t: int) -> Callable[[np.ndarray], np.ndarray]:
+        """What paints the frame, by maps of all layers, of which copies are used up."""
+        own = [self._shot.names.index(name) for name in self._painted_by]
+        return self._painted(around.of(own), t) if own else _unchanged
 
     def _without_objects(self, around: Around, t: int) -> Callable[[np.ndarray], np.ndarray]:
         """The same with objects removed; the maps are of all layers."""
-        maps, wanted = around.maps, self._names
-        if self._finishing and self._mode == "delta":
-            wanted = self._finishing.reads
-        own = [self._shot.names.index(name) for name in wanted]
-        painted: Callable[[np.ndarray], np.ndarray] = _unchanged
-        if own:  # copies, of which the values are laid
-            painted = self._painted(around.of(own), t)
+        painted, maps = self._painted_of_all(around, t), around.maps
         change, unseen = self.removal.over(painted, maps, t)
         if t in self.mattes:
             write_image(self.mattes[t], to_integers(unseen[..., None], np.dtype(np.uint8)))

@@ -43,6 +43,12 @@ def write_maps(
     _write(path, planes)
 
 
+def keeps_places(layer: LayerMaps) -> bool:
+    """Whether `write_maps` leaves the layer's u and v as they are."""
+    places = zip((layer.u, layer.v), layer.texture, strict=True)
+    return all((_rounded(place, _bits(texels)) == place).all() for place, texels in places)
+
+
 def _named(layer: str, channels: Iterable[str], values: list, kinds: Iterable[str]) -> dict:
     names = [f"{layer}.{channel}" for channel in channels]
     return dict(zip(names, zip(values, kinds, strict=True), strict=True))
@@ -121,7 +127,7 @@ class MapWriter:
     ) -> None:
         path = self._folder / f"{index:05d}.exr"
         write_maps(path, self._names, layers, added)
-        tiles = [_tiles_of(layer) for layer in layers]
+        tiles = [tiles_of(layer) for layer in layers]
         number = tile_index.checksum(path)
         if self._index:
             self._tiles[index] = number, tiles
@@ -156,9 +162,12 @@ def save_index(
     tile_index.TileIndex(tiles, checksums).save(folder)
 
 
-def _tiles_of(layer: LayerMaps) -> np.ndarray:
-    """The tiles of its texture that the layer looks up where it shows, as stored."""
+def tiles_of(layer: LayerMaps, grid: tuple[int, int] | None = None) -> np.ndarray:
+    """The tiles of its texture that the layer looks up where it shows, as stored.
+
+    `grid`: rows and columns of the tiles; None: as its texture's size has them.
+    """
     shown = layer.alpha > 0
     places = zip((layer.u, layer.v), layer.texture, strict=True)
     u, v = (_rounded(place[shown], _bits(texels)) for place, texels in places)
-    return tile_index.looked_up(u, v, tile_index.grid_of(layer.texture))
+    return tile_index.looked_up(u, v, grid or tile_index.grid_of(layer.texture))

@@ -29,7 +29,8 @@ class Shot:
         manifest = read_manifest(folder)
         check_links(folder)
         shot = cls(folder, manifest)
-        mend(folder, {shot.edit_path(name).parent for name in shot.names})
+        parts = {shot.edit_path(name).parent for name in shot.names}
+        mend(folder, parts | {shot.map_path(0).parent})
         return shot
 
     @property

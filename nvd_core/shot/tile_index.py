@@ -32,10 +32,14 @@ class TileIndex:
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of the maps; NvdError where the disk refuses."""
+        with written_beside(folder / NAME) as temporary:
+            self.write(temporary)
+
+    def write(self, path: Path) -> None:
+        """Write it to a file that ends in .npz, in place."""
         arrays = {f"tiles.{name}": np.packbits(t, axis=2) for name, t in self.tiles.items()}
         widths = {f"columns.{name}": t.shape[2] for name, t in self.tiles.items()}
-        with written_beside(folder / NAME) as temporary:
-            np.savez(temporary, checksums=self.checksums, **arrays, **widths)
+        np.savez(path, checksums=self.checksums, **arrays, **widths)
 
     @classmethod
     def load(cls, folder: Path, names: list[str], frames: int) -> "TileIndex | None":

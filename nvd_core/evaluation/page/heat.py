@@ -3,17 +3,10 @@
 import cv2
 import numpy as np
 
+from nvd_core.editing.strain import coloured, jacobians, singular_values, strain_of
 from nvd_core.evaluation.pictures import to_bytes
-from nvd_core.evaluation.stretch import EXTREME, jacobians, singular_values
 from nvd_core.shot.maps import FrameMaps
 
-RAMP = np.array(
-    [[0.99, 0.91, 0.51], [0.99, 0.68, 0.28], [0.91, 0.33, 0.22], [0.62, 0.09, 0.25]], np.float32
-)
-"""from no strain worth a colour to EXTREME; page.css shows the same"""
-FOLD = np.array([0.13, 0.78, 0.95], np.float32)
-FAINT = 0.35
-"""strain, as a share of EXTREME's, below which nothing is drawn"""
 _LONGEST = 320
 """cells along the longer side of a texture"""
 
@@ -40,7 +33,7 @@ class LayerHeat:
         the strain and whether they are folded.
         """
         inside, right, below = jacobians(maps, n, self.size)
-        strain = _strain(*singular_values(right, below))
+        strain = strain_of(*singular_values(right, below))
         determinant = right[:, 0] * below[:, 1] - right[:, 1] * below[:, 0]
         self._signs[0] += int(np.count_nonzero(determinant > 0))
         self._signs[1] += int(np.count_nonzero(determinant < 0))
@@ -62,7 +55,7 @@ class LayerHeat:
         height, width = colours.shape[:2]
         count = np.maximum(self._count, 1)
         heat = (
-            _coloured((self._strain / count).clip(0, 1), self._folds / count > 0.5)
+            coloured((self._strain / count).clip(0, 1), self._folds / count > 0.5)
             * (self._count > 0)[:, None]
         )
         heat = heat.reshape(*self._shape, 4).astype(np.float32)
@@ -77,25 +70,6 @@ def over_frame(
     """What LayerHeat.add returned of every layer, as one picture uint8 RGBA [H, W, 4]."""
     heat = np.zeros((*shape, 4), np.float32)
     for inside, strain, folded in parts:
-        heat[:-1, :-1][inside] = _coloured(strain, folded)
+        heat[:-1, :-1][inside] = coloured(strain, folded)
     colours = heat[..., :3] / np.maximum(heat[..., 3:], 1e-6)
     return np.dstack([to_bytes(colours), to_bytes(heat[..., 3:])[..., 0]])
-
-
-def _strain(largest: np.ndarray, smallest: np.ndarray) -> np.ndarray:
-    least = EXTREME**-2  # what is beyond is all the same
-    worst = np.maximum(np.log2(np.maximum(largest, least)), -np.log2(np.maximum(smallest, least)))
-    return (worst / np.log2(EXTREME)).clip(0, 1)
-
-
-def _coloured(strain: np.ndarray, folded: np.ndarray) -> np.ndarray:
-    """RGBA [N, 4], premultiplied, of strain [N] and folds [N]."""
-    share = ((strain - FAINT) / (1 - FAINT)).clip(0, 1)
-    place = share * (len(RAMP) - 1)
-    low = place.astype(int).clip(0, len(RAMP) - 2)
-    mix = (place - low)[:, None]
-    colours = RAMP[low] * (1 - mix) + RAMP[low + 1] * mix
-    alpha = np.where(strain > FAINT, 0.35 + 0.5 * share, 0)
-    colours = np.where(folded[:, None], FOLD, colours)
-    alpha = np.where(folded, 0.95, alpha)[:, None]
-    return np.concatenate([colours * alpha, alpha], 1)
