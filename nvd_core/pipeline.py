@@ -59,6 +59,7 @@ from nvd_core.runtime.mapped_arrays import release, streamed
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
 from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest, read_manifest, write_manifest
+from nvd_core.shot.map_forms import write_exrs
 from nvd_core.shot.shot import Shot
 from nvd_core.training.checkpoint import copy_checkpoint
 from nvd_core.training.trainer import Trainer
@@ -98,6 +99,8 @@ def decompose(
         check_same(folder, job, settings)
         if work_folder(folder).exists():  # killed between the manifest and its removal
             with writing(folder, DECOMPOSE, progress):
+                if settings.maps == "both":
+                    write_exrs(Shot.open(folder), progress)
                 remove_work(folder)
         return _finished(folder, progress)
     if is_begun(folder):
@@ -333,6 +336,8 @@ def _complete(
     manifest = replace(manifest, texture_size=baking.settings.texture_size)
     carried = carry_into(job.refines, Shot(folder, manifest), progress) if job.refines else {}
     write_manifest(folder, manifest)
+    if baking.wants_exr:  # by now the folder can be painted and rendered
+        write_exrs(Shot(folder, manifest), progress)
     return carried
 
 

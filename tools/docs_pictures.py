@@ -24,7 +24,7 @@ from demo_pictures import frame, over_grey, paint, row_of
 
 from nvd_core.editing.render import render_frames
 from nvd_core.media.images import read_image, to_float, write_image
-from nvd_core.shot.maps import read_maps
+from nvd_core.shot.map_files import read_frame_maps
 from nvd_core.shot.shot import Shot
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,7 +130,7 @@ def mask_margin(work: Path, out: Path) -> Path:
         folder = work / f"margin-{margin}.nvd"
         mask = f"--mask={given.name}={work / 'wide'}"
         shot = decomposed(folder, SCENE / "frames", mask, f"--mask-margin={margin}")
-        alpha = read_maps(shot.map_path(shot.frames // 2), shot.names).uva[0][..., 2:]
+        alpha = read_frame_maps(shot, shot.frames // 2).uva[0][..., 2:]
         alphas.append(alpha * frame(shot, shot.frames // 2))
         textures.append(over_grey(read_image(shot.texture_path(given.name))))
     return write_jpeg(out / "mask-margin.jpg", row_of([*alphas, *textures], 1200))

@@ -15,7 +15,7 @@ from nvd_core.media.images import at_depth, to_float, to_integers
 from nvd_core.media.picture import Picture
 from nvd_core.media.working import stored_colours
 from nvd_core.runtime.errors import NvdError
-from nvd_core.shot.maps import iter_maps
+from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN, Values, lay_on_maps
 

@@ -33,7 +33,8 @@ from nvd_core.runtime.devices import choose_kind
 from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.maps import FrameMaps, iter_maps
+from nvd_core.shot.map_files import iter_maps
+from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN, Values, lay_on_maps
 

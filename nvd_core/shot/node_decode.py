@@ -1,0 +1,261 @@
+"""Compact maps turned back into full ones, in Numba; node_maps.full_maps is the plain twin."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from nvd_core.shot.node_maps import (
+    ALPHA_BITS,
+    FINER,
+    FULL,
+    LIGHT_BITS,
+    MOST_LIGHT,
+    REST,
+    SIDE,
+    WEIGHT_BITS,
+    Lattice,
+    NodeFrame,
+    weights_of,
+)
+
+# columns of PackedNodes.table: of a layer, then of its place, then of its light
+_LEFT, _TOP, _RIGHT, _BOTTOM, _BITS_U, _BITS_V, _TILES, _ALPHAS, _PLACE, _LIGHT = (*range(9), 13)
+_STEP, _NODES, _COLUMNS, _CORRECTIONS = range(4)
+COLUMNS = 17
+_HALF_WEIGHT = 1 << (WEIGHT_BITS - 1)
+_ONE = 1 << ALPHA_BITS
+_MOST_LIGHT = MOST_LIGHT << LIGHT_BITS
+
+
+@dataclass(frozen=True)
+class PackedNodes:
+    """A NodeFrame in arrays that compiled code takes."""
+
+    height: int
+    width: int
+    table: np.ndarray  # int64 [L, COLUMNS]
+    tiles: np.ndarray  # int32 [all boxes' tiles, 3]: alpha, correction of place and of light
+    alphas: np.ndarray  # uint16 [n, SIDE, SIDE]
+    nodes: np.ndarray  # int32 [n]
+    corrections: np.ndarray  # int32 [n]
+    added: np.ndarray | None
+
+    @property
+    def added_light(self) -> np.ndarray | None:
+        """float32 [H, W, 3], as maps.FrameMaps has it."""
+        return None if self.added is None else self.added.astype(np.float32)
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What compiled functions are given."""
+        return self.table, self.tiles, self.alphas, self.nodes, self.corrections
+
+
+def pack(frame: NodeFrame) -> PackedNodes:
+    """`frame` for `decode` and for kernels."""
+    table = np.zeros((len(frame.layers), COLUMNS), np.int64)
+    tiles, alphas, nodes, corrections = [], [], [], []
+    counts = [0, 0, 0, 0]
+    for n, layer in enumerate(frame.layers):
+        table[n, :_PLACE] = (*layer.box, *layer.bits, counts[0], counts[1])
+        fields: tuple[tuple[int, Lattice], ...] = (_PLACE, layer.place), (_LIGHT, layer.light)
+        for column, field in fields:
+            table[n, column : column + 4] = (
+                field.step,
+                counts[2],
+                field.nodes.shape[2],
+                counts[3],
+            )
+            nodes.append(field.nodes.reshape(-1))
+            corrections.append(field.corrections.reshape(-1))
+            counts[2] += nodes[-1].size
+            counts[3] += corrections[-1].size
+        three = layer.alpha, layer.place.corrected, layer.light.corrected
+        tiles.append(np.stack(three, -1).reshape(-1, 3))
+        alphas.append(layer.alphas)
+        counts[0] += len(tiles[-1])
+        counts[1] += len(alphas[-1])
+    return PackedNodes(
+        frame.height,
+        frame.width,
+        table,
+        np.concatenate(tiles).astype(np.int32),
+        np.concatenate(alphas),
+        np.concatenate(nodes),
+        np.concatenate(corrections),
+        frame.added,
+    )
+
+
+WEIGHTS = np.zeros((SIDE + 1, SIDE, 4), np.int32)
+"""by the step: the weights of the four nodes around each pixel of a cell"""
+for _step in (2, 4, 8):
+    WEIGHTS[_step, :_step] = weights_of(_step)
+
+
+def decode(packed: PackedNodes, wanted: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(u, v, alpha) and light of the layers numbered `wanted`, both float32 [L, H, W, 3]."""
+    shape = len(wanted), packed.height, packed.width, 3
+    uva, light = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+    _decode(*packed.arrays, WEIGHTS, np.array(wanted, np.int64), uva, light)
+    return uva, light
+
+
+def upsampled(lattice: Lattice) -> np.ndarray:
+    """A field without its corrections at every pixel of its box, int32 [C, h, w], as nodes have it.
+
+    The same as node_maps.interpolated.
+    """
+    channels, rows, columns = lattice.nodes.shape
+    height, width = (rows - 3) * lattice.step, (columns - 3) * lattice.step
+    out = np.empty((channels, height, width), np.int32)
+    row = np.array([lattice.step, 0, columns, 0], np.int64)
+    _upsample(lattice.nodes.reshape(-1), row, rows, WEIGHTS, out)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _upsample(nodes, field, rows, weights, out):
+    for top in range(0, out.shape[1], SIDE):
+        for c in range(out.shape[0]):
+            own = nodes[c * rows * field[_COLUMNS] :]
+            field_band(own, field, top, weights, out[c, top : top + SIDE])
+
+
+@njit(cache=True, nogil=True)
+def _decode(table, tiles, alphas, nodes, corrections, weights, wanted, uva, light):
+    height, width = uva.shape[1], uva.shape[2]
+    alpha = np.empty((table.shape[0], SIDE, -(-width // SIDE) * SIDE), np.int32)
+    values = np.empty((SIDE, -(-width // SIDE) * SIDE), np.int32)
+    for top in range(0, height, SIDE):
+        alpha_band(table, tiles, alphas, top, alpha)
+        lines = min(SIDE, height - top)
+        for k in range(len(wanted)):
+            row, own = table[wanted[k]], alpha[wanted[k]]
+            if not top // SIDE >= row[_TOP] or not top // SIDE < row[_BOTTOM]:
+                continue
+            first, last = row[_LEFT] * SIDE, min(row[_RIGHT] * SIDE, width)
+            for c in range(2):
+                part = layer_band(
+                    row, _PLACE, c, 2, top, tiles, nodes, corrections, weights, values
+                )
+                most = 1 << row[_BITS_U + c]
+                unit = np.float32(1.0 / most)
+                for y in range(lines):
+                    for x in range(first, last):
+                        value = min(max(part[y, x - first], 0), most)
+                        if own[y, x] > 0:
+                            uva[k, top + y, x, c] = np.float32(value) * unit
+            for y in range(lines):
+                for x in range(first, last):
+                    uva[k, top + y, x, 2] = np.float32(own[y, x]) * np.float32(1.0 / _ONE)
+            for c in range(3):
+                part = layer_band(
+                    row, _LIGHT, c, 3, top, tiles, nodes, corrections, weights, values
+                )
+                for y in range(lines):
+                    for x in range(first, last):
+                        if own[y, x] > 0:
+                            light[k, top + y, x, c] = as_light(part[y, x - first])
+
+
+@njit(cache=True)
+def as_light(value):
+    """Whole numbers of light as float32, rounded as a half is."""
+    value = min(max(value, 0), _MOST_LIGHT)
+    if value >= 1 << 11:
+        drop = 0
+        while value >> drop >= 1 << 11:
+            drop += 1
+        value = (value + (1 << drop >> 1)) >> drop << drop
+    return np.float32(value) * np.float32(1.0 / (1 << LIGHT_BITS))
+
+
+@njit(cache=True)
+def alpha_band(table, tiles, alphas, top, alpha):
+    """Alpha of all layers in the lines of tiles from `top` on, int32 [L, SIDE, W]."""
+    line = top // SIDE
+    alpha[:] = 0
+    for n in range(table.shape[0]):
+        row = table[n]
+        if line < row[_TOP] or line >= row[_BOTTOM]:
+            continue
+        own = alpha[n]
+        first = row[_TILES] + (line - row[_TOP]) * (row[_RIGHT] - row[_LEFT])
+        for tile in range(row[_RIGHT] - row[_LEFT]):
+            kind = tiles[first + tile, 0]
+            left = (row[_LEFT] + tile) * SIDE
+            if kind >= 0:
+                stored = alphas[row[_ALPHAS] + kind]
+                for y in range(SIDE):
+                    for x in range(SIDE):
+                        own[y, left + x] = np.int32(stored[y, x])
+            elif kind == FULL:
+                own[:, left : left + SIDE] = _ONE
+            elif kind == REST:
+                for y in range(SIDE):
+                    for x in range(left, left + SIDE):
+                        rest = _ONE
+                        for m in range(n):
+                            rest -= alpha[m, y, x]
+                        own[y, x] = max(rest, 0)
+
+
+@njit(cache=True)
+def layer_band(row, column, c, channels, top, tiles, nodes, corrections, weights, values):
+    """Channel `c` of a layer's place or light in SIDE lines from `top` on: whole numbers.
+
+    They lie in `values` [SIDE, W] from the first column on, where the layer's box begins.
+    """
+    across = row[_RIGHT] - row[_LEFT]
+    field = row[column : column + 4]
+    rows = (row[_BOTTOM] - row[_TOP]) * SIDE // field[_STEP] + 3
+    own = nodes[field[_NODES] + c * rows * field[_COLUMNS] :]
+    out = values[:, : across * SIDE]
+    field_band(own, field, top - row[_TOP] * SIDE, weights, out)
+    for y in range(SIDE):
+        line = out[y]
+        for x in range(line.shape[0]):
+            line[x] = (line[x] + (1 << (FINER - 1))) >> FINER
+    which = 1 if column == _PLACE else 2
+    first = row[_TILES] + (top // SIDE - row[_TOP]) * across
+    for tile in range(across):
+        number = tiles[first + tile, which]
+        if number >= 0:
+            at = field[_CORRECTIONS] + (number * channels + c) * SIDE * SIDE
+            for y in range(SIDE):
+                for x in range(SIDE):
+                    out[y, tile * SIDE + x] += corrections[at + y * SIDE + x]
+    return out
+
+
+@njit(cache=True)
+def field_band(nodes, field, top, weights, out):
+    """Interpolate `out`, int32 [SIDE, w], the lines from `top` on of the box of one channel."""
+    step, columns = field[_STEP], field[_COLUMNS]
+    wide = np.empty((SIDE // step + 3, out.shape[1]), np.int32)
+    for k in range(wide.shape[0]):
+        begin = (top // step + k) * columns
+        _wider(nodes[begin : begin + columns], step, weights[step], wide[k])
+    for y in range(SIDE):
+        cell, phase = y // step, y % step
+        a, b = weights[step, phase, 0], weights[step, phase, 1]
+        c, d = weights[step, phase, 2], weights[step, phase, 3]
+        first, second, third, fourth = wide[cell], wide[cell + 1], wide[cell + 2], wide[cell + 3]
+        line = out[y]
+        for x in range(line.shape[0]):
+            value = a * first[x] + b * second[x] + c * third[x] + d * fourth[x]
+            line[x] = (np.int32(value) + np.int32(_HALF_WEIGHT)) >> np.int32(WEIGHT_BITS)
+
+
+@njit(cache=True)
+def _wider(nodes, step, weights, out):
+    """A line of nodes at every pixel."""
+    for cell in range(out.shape[0] // step):
+        a, b, c, d = nodes[cell], nodes[cell + 1], nodes[cell + 2], nodes[cell + 3]
+        for phase in range(step):
+            value = weights[phase, 0] * a + weights[phase, 1] * b
+            value += weights[phase, 2] * c + weights[phase, 3] * d
+            at = cell * step + phase
+            out[at] = (np.int32(value) + np.int32(_HALF_WEIGHT)) >> np.int32(WEIGHT_BITS)
