@@ -128,7 +128,7 @@ def finish_chunks(baking: Baking, progress: Progress) -> list[LayerRecord]:
 
 
 def is_baked(folder: Path, t: int, exr: bool = False) -> bool:
-    """Whether frame `t` has maps, as `exr` too if asked for, and the record that speaks for them."""
+    """Whether frame `t` has maps, as `exr` too if asked for, and the record that tells of them."""
     path = _record_path(folder, t)
     try:
         with reading(path, "the record", _AGAIN):

@@ -105,7 +105,6 @@ def paint_frame(
     target = shot.folder if folder is None else folder
     with writing_if_inside(target, shot.folder, "nvd paint", progress):
         paint = read_paint(shot, frame, image, base)
-        clip = shot.manifest.clip
         maps = read_frame_maps(shot, frame)
         progress.stage("paint", len(names))
         for done, name in enumerate(names, start=1):

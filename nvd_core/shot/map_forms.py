@@ -93,6 +93,7 @@ def _compact(shot: Shot, files: MapFiles, missing: list[int], progress: Progress
     records = shot.manifest.layers
     textures = [(r.texture_width, r.texture_height) for r in records]
     index = TileIndex.load(files.exr(0).parent, shot.names, shot.frames)
+    sums = None if index is None else index.checksums.copy()
     found: list[dict[str, float]] = [dict.fromkeys(KINDS, 0.0) for _ in records]
 
     def make(t: int) -> tuple[bytes, list[dict[str, float]], int, bool]:
@@ -108,22 +109,24 @@ def _compact(shot: Shot, files: MapFiles, missing: list[int], progress: Progress
     for chunk in chunks:
         own = [t for t in missing if t // FRAMES == chunk]
         old = {t: files.checksum(t) for t in own}
-        blocks = []
+        blocks, with_light = [], False
         with closing(in_order(make, own, frames_ahead(len(records), *files.size))) as made:
             for t, (block, errors, number, added) in zip(own, made, strict=True):
                 blocks.append(block)
+                with_light = added
                 for total, of_layer in zip(found, errors, strict=True):
                     for kind, value in of_layer.items():
                         total[kind] = max(total[kind], value)
-                if index is not None and index.checksums[t] == old[t]:
-                    index.checksums[t] = number
+                if sums is not None and sums[t] == old[t]:
+                    sums[t] = number
                 done += 1
                 progress.update(done)
         height, width = files.size
         layers = list(zip(shot.names, textures, strict=True))
-        write_chunk(files.chunk(own[0]), new_header(own[0], width, height, layers, added), blocks)
+        header = new_header(own[0], width, height, layers, with_light)
+        write_chunk(files.chunk(own[0]), header, blocks)
     if index is not None and missing:
-        index.save(files.exr(0).parent)
+        TileIndex(index.tiles, sums).save(files.exr(0).parent)
     return {name: found[n] for n, name in enumerate(shot.names)} if missing else {}
 
 

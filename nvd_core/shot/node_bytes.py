@@ -117,10 +117,9 @@ def _layer(source: _Source, tiles: tuple[int, int]) -> NodeLayer:
     alphas = source.take((int(stored.sum()), SIDE, SIDE))
     if alphas.size and alphas.max() > 1 << ALPHA_BITS:
         raise Unreadable("an alpha above 1")
-    fields = [_lattice(source, box, step, channels) for step, channels in ((place, 2), (light, 3))]
-    return NodeLayer(
-        (bits_u, bits_v), (left, top, right, bottom), alpha, alphas.astype(np.uint16), *fields
-    )
+    places, lights = _lattice(source, box, place, 2), _lattice(source, box, light, 3)
+    edges, alphas = (left, top, right, bottom), alphas.astype(np.uint16)
+    return NodeLayer((bits_u, bits_v), edges, alpha, alphas, places, lights)
 
 
 def _lattice(source: _Source, box: tuple[int, int], step: int, channels: int) -> Lattice:

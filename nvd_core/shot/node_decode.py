@@ -97,7 +97,7 @@ for _step in (2, 4, 8):
 def decode(packed: PackedNodes, wanted: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """(u, v, alpha) and light of the layers numbered `wanted`, both float32 [L, H, W, 3]."""
     shape = len(wanted), packed.height, packed.width, 3
-    uva, light = np.zeros(shape, np.float32), np.ones(shape, np.float32)
+    uva, light = np.empty(shape, np.float32), np.empty(shape, np.float32)
     _decode(*packed.arrays, WEIGHTS, np.array(wanted, np.int64), uva, light)
     return uva, light
 
@@ -127,49 +127,79 @@ def _upsample(nodes, field, rows, weights, out):
 def _decode(table, tiles, alphas, nodes, corrections, weights, wanted, uva, light):
     height, width = uva.shape[1], uva.shape[2]
     alpha = np.empty((table.shape[0], SIDE, -(-width // SIDE) * SIDE), np.int32)
-    values = np.empty((SIDE, -(-width // SIDE) * SIDE), np.int32)
+    room = np.empty(alpha.shape[1:], np.int32)
     for top in range(0, height, SIDE):
-        alpha_band(table, tiles, alphas, top, alpha)
         lines = min(SIDE, height - top)
+        alpha_band(table, tiles, alphas, top, alpha)
         for k in range(len(wanted)):
             row, own = table[wanted[k]], alpha[wanted[k]]
-            if not top // SIDE >= row[_TOP] or not top // SIDE < row[_BOTTOM]:
-                continue
-            first, last = row[_LEFT] * SIDE, min(row[_RIGHT] * SIDE, width)
-            for c in range(2):
-                part = layer_band(
-                    row, _PLACE, c, 2, top, tiles, nodes, corrections, weights, values
-                )
-                most = 1 << row[_BITS_U + c]
-                unit = np.float32(1.0 / most)
-                for y in range(lines):
-                    for x in range(first, last):
-                        value = min(max(part[y, x - first], 0), most)
-                        if own[y, x] > 0:
-                            uva[k, top + y, x, c] = np.float32(value) * unit
-            for y in range(lines):
-                for x in range(first, last):
-                    uva[k, top + y, x, 2] = np.float32(own[y, x]) * np.float32(1.0 / _ONE)
-            for c in range(3):
-                part = layer_band(
-                    row, _LIGHT, c, 3, top, tiles, nodes, corrections, weights, values
-                )
-                for y in range(lines):
-                    for x in range(first, last):
-                        if own[y, x] > 0:
-                            light[k, top + y, x, c] = as_light(part[y, x - first])
+            place = uva[k, top : top + lines]
+            place_band(row, own, top, tiles, nodes, corrections, weights, room, place)
+            lit = light[k, top : top + lines]
+            light_band(row, own, top, tiles, nodes, corrections, weights, room, lit)
 
 
 @njit(cache=True)
-def as_light(value):
-    """Whole numbers of light as float32, rounded as a half is."""
+def columns_of(row, top, width):
+    """The first pixel of a layer's box in the lines from `top` on, and the one after its last."""
+    if top // SIDE < row[_TOP] or top // SIDE >= row[_BOTTOM]:
+        return 0, 0
+    return row[_LEFT] * SIDE, min(row[_RIGHT] * SIDE, width)
+
+
+@njit(cache=True)
+def place_band(row, own, top, tiles, nodes, corrections, weights, room, out):
+    """u, v and alpha of a layer in lines from `top` on, float32 [lines, W, 3]; `own`: its alpha."""
+    first, last = columns_of(row, top, out.shape[1])
+    out[:, :first] = 0
+    out[:, max(last, first) :] = 0
+    if first >= last:
+        return
+    for c in range(2):
+        part = _field_band(row, _PLACE, c, 2, top, tiles, nodes, corrections, weights, room)
+        most = np.int32(1 << row[_BITS_U + c])
+        unit = np.float32(1.0 / most)
+        for y in range(out.shape[0]):
+            line, shown = part[y], own[y, first:last]
+            for x in range(last - first):
+                value = min(max(line[x], np.int32(0)), most)
+                out[y, first + x, c] = np.float32(value if shown[x] > 0 else 0) * unit
+    for y in range(out.shape[0]):
+        for x in range(first, last):
+            out[y, x, 2] = np.float32(own[y, x]) * np.float32(1.0 / _ONE)
+
+
+@njit(cache=True)
+def light_band(row, own, top, tiles, nodes, corrections, weights, room, out):
+    """Light of a layer in lines from `top` on, float32 [lines, W, 3]."""
+    first, last = columns_of(row, top, out.shape[1])
+    out[:, :first] = 1
+    out[:, max(last, first) :] = 1
+    if first >= last:
+        return
+    for c in range(3):
+        part = _field_band(row, _LIGHT, c, 3, top, tiles, nodes, corrections, weights, room)
+        for y in range(out.shape[0]):
+            line, shown = part[y], own[y, first:last]
+            highest = np.int32(0)
+            for x in range(last - first):
+                highest = max(highest, line[x])
+            if highest >= 1 << 11:
+                for x in range(last - first):
+                    line[x] = _as_half(line[x])
+            for x in range(last - first):
+                value = max(line[x], np.int32(0)) if shown[x] > 0 else np.int32(1 << LIGHT_BITS)
+                out[y, first + x, c] = np.float32(value) * np.float32(1.0 / (1 << LIGHT_BITS))
+
+
+@njit(cache=True)
+def _as_half(value):
+    """Whole numbers of light as a half can hold them: 11 digits."""
     value = min(max(value, 0), _MOST_LIGHT)
-    if value >= 1 << 11:
-        drop = 0
-        while value >> drop >= 1 << 11:
-            drop += 1
-        value = (value + (1 << drop >> 1)) >> drop << drop
-    return np.float32(value) * np.float32(1.0 / (1 << LIGHT_BITS))
+    drop = 0
+    while value >> drop >= 1 << 11:
+        drop += 1
+    return (value + (1 << drop >> 1)) >> drop << drop
 
 
 @njit(cache=True)
@@ -203,7 +233,7 @@ def alpha_band(table, tiles, alphas, top, alpha):
 
 
 @njit(cache=True)
-def layer_band(row, column, c, channels, top, tiles, nodes, corrections, weights, values):
+def _field_band(row, column, c, channels, top, tiles, nodes, corrections, weights, values):
     """Channel `c` of a layer's place or light in SIDE lines from `top` on: whole numbers.
 
     They lie in `values` [SIDE, W] from the first column on, where the layer's box begins.
@@ -217,7 +247,7 @@ def layer_band(row, column, c, channels, top, tiles, nodes, corrections, weights
     for y in range(SIDE):
         line = out[y]
         for x in range(line.shape[0]):
-            line[x] = (line[x] + (1 << (FINER - 1))) >> FINER
+            line[x] = (line[x] + np.int32(1 << (FINER - 1))) >> np.int32(FINER)
     which = 1 if column == _PLACE else 2
     first = row[_TILES] + (top // SIDE - row[_TOP]) * across
     for tile in range(across):

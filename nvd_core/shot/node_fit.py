@@ -14,7 +14,6 @@ from nvd_core.shot.node_maps import (
     FINER,
     FULL,
     LIGHT_BITS,
-    MOST_LIGHT,
     MOST_NODE,
     REST,
     SIDE,
@@ -92,25 +91,28 @@ def _layer(
     clip = layer.alpha[rows, columns]
     known[: clip.shape[0], : clip.shape[1]] = clip > 0
     shown = (alpha > 0) & known
-    fields = []
     texels = np.array(layer.texture, np.float64)
     scales = 2.0 ** np.array(bits)
-    for values, units, most, off in (
-        ([layer.u, layer.v], scales, 1.25, place * scales / texels),
-        (
-            list(np.moveaxis(layer.residual, 2, 0)),
-            [2.0**LIGHT_BITS] * 3,
-            MOST_LIGHT,
-            [light * 2.0**LIGHT_BITS] * 3,
-        ),
-    ):
-        field = np.zeros((len(values), *shown.shape), np.float32)
-        for c, value in enumerate(values):
-            cut = value[rows, columns]
-            field[c, : cut.shape[0], : cut.shape[1]] = cut
-            field[c] *= np.float32(units[c])
-        fields.append(_lattice(field, shown, np.array(off, np.float32)))
+    unit = 2.0**LIGHT_BITS
+    part = rows, columns
+    places = _whole([layer.u, layer.v], scales, part, shown.shape)
+    lights = _whole(list(np.moveaxis(layer.residual, 2, 0)), [unit] * 3, part, shown.shape)
+    fields = (
+        _lattice(places, shown, np.array(place * scales / texels, np.float32)),
+        _lattice(lights, shown, np.full(3, light * unit, np.float32)),
+    )
     return NodeLayer(bits, box, kinds, stored, *fields)
+
+
+def _whole(
+    values: list[np.ndarray], units: list[float], part: tuple[slice, slice], shape: tuple[int, int]
+) -> np.ndarray:
+    """A part of planes [H, W], in the units of its whole numbers, filled up to a `shape`."""
+    field = np.zeros((len(values), *shape), np.float32)
+    for c, value in enumerate(values):
+        cut = value[part]
+        np.multiply(cut, np.float32(units[c]), out=field[c, : cut.shape[0], : cut.shape[1]])
+    return field
 
 
 def _alpha_tiles(alpha: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -210,7 +212,7 @@ class _Planes:
         self._sums = [_tiled(part).sum((2, 3), dtype=np.float64) for part in parts]
 
     def fill(self, ys: np.ndarray, xs: np.ndarray, nodes: np.ndarray) -> None:
-        """The planes' values at all rows `ys` and columns `xs`, into nodes [C, len(ys), len(xs)]."""
+        """The planes' values at rows `ys` and columns `xs`, into nodes [C, len(ys), len(xs)]."""
         rows, columns = self._sums[0].shape
         if not rows:
             nodes[:] = 0

@@ -36,9 +36,7 @@ class Lattice:
     """One field of C channels over a layer's box of tiles [h, w]."""
 
     step: int
-    nodes: (
-        np.ndarray
-    )  # int32 [C, h * SIDE / step + 3, w * SIDE / step + 3], from one before the box
+    nodes: np.ndarray  # int32 [C, h * SIDE / step + 3, w * SIDE / step + 3], one before the box on
     corrected: np.ndarray  # int32 [h, w]: the tile's number in `corrections`, -1: it has none
     corrections: np.ndarray  # int32 [n, C, SIDE, SIDE], added to what is interpolated
 
