@@ -201,15 +201,11 @@ class _Planes:
     shown: np.ndarray  # bool [h, w]
 
     def __post_init__(self) -> None:
-        weight = self.shown.astype(np.float32)
         height, width = self.shown.shape
         self._size = float(max(height, width, 1))
-        y = (np.arange(height, dtype=np.float32) / self._size)[:, None] * weight
-        x = (np.arange(width, dtype=np.float32) / self._size)[None] * weight
-        parts = [weight, x, y, x * x, x * y, y * y]
-        for value in self.values:
-            parts += [weight * value, x * value, y * value]
-        self._sums = [_tiled(part).sum((2, 3), dtype=np.float64) for part in parts]
+        sums = np.zeros((6 + 3 * len(self.values), height // SIDE, width // SIDE))
+        _add_moments(self.values, self.shown, 1 / self._size, sums)
+        self._sums = list(sums)
 
     def fill(self, ys: np.ndarray, xs: np.ndarray, nodes: np.ndarray) -> None:
         """The planes' values at rows `ys` and columns `xs`, into nodes [C, len(ys), len(xs)]."""
@@ -250,3 +246,24 @@ class _Planes:
             slope_x, slope_y = (cyy * a - cxy * b) / determinant, (cxx * b - cxy * a) / determinant
             result.append(np.stack([m - slope_x * mx - slope_y * my, slope_x, slope_y], -1))
         return np.stack(result, -1)
+
+
+@njit(cache=True, nogil=True)
+def _add_moments(values, shown, scale, sums):
+    """Of each tile's shown pixels: 1, x, y, xx, xy, yy, then of each value v: v, xv, yv."""
+    for py in range(shown.shape[0]):
+        for px in range(shown.shape[1]):
+            if not shown[py, px]:
+                continue
+            row, column, x, y = py // SIDE, px // SIDE, px * scale, py * scale
+            sums[0, row, column] += 1
+            sums[1, row, column] += x
+            sums[2, row, column] += y
+            sums[3, row, column] += x * x
+            sums[4, row, column] += x * y
+            sums[5, row, column] += y * y
+            for c in range(values.shape[0]):
+                value = values[c, py, px]
+                sums[6 + 3 * c, row, column] += value
+                sums[7 + 3 * c, row, column] += x * value
+                sums[8 + 3 * c, row, column] += y * value
