@@ -14,6 +14,7 @@ from nvd_core import __version__
 from nvd_core.editing.changed_frames import ChangedFrames
 from nvd_core.editing.frame_kernels import FrameKernels, Textures, painted_names
 from nvd_core.editing.kernel import Kernel
+from nvd_core.editing.kernel_nodes import NodeMaps
 from nvd_core.editing.plate import (
     check_frame,
     edited,
@@ -33,7 +34,7 @@ from nvd_core.runtime.devices import choose_kind
 from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.map_files import iter_maps
+from nvd_core.shot.map_files import iter_maps, map_files
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN, Values, lay_on_maps
@@ -75,6 +76,7 @@ class Rendering:
         on = choose_kind(device)
         self._kernels = FrameKernels(textures, clip.is_linear, on)
         self._kernels.at(numbers[0])  # what is wrong with a painted sheet is said at once
+        self._takes_nodes = not full and on == "cpu"
         self._shows_frame = full and shot.manifest.garbage is not None
         self._reach = ChangedFrames(shot, textures, numbers, values)
         self.removal: Removal | None = None
@@ -139,14 +141,17 @@ class Rendering:
             return frame_at_depth(self._shot, t, self._depth)
 
         names = self._shot.names if self.removal is not None else self._names
-        maps = iter_maps(self._shot, [t for t in numbers if t in changed], names)
+        shown = [t for t in numbers if t in changed]
+        maps = iter_maps(
+            self._shot, shown, names, self._compact_maps if self._takes_nodes else None
+        )
         with closing(maps), closing(in_order(source, numbers)) as frames:
             for t, frame in zip(numbers, frames, strict=True):
                 if t in changed:
                     frame = edited(clip, frame, self._kernel_of(next(maps), t))
                 yield frame
 
-    def _kernel_of(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
+    def _kernel_of(self, maps: FrameMaps | NodeMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
         """What turns the frame `t` into the edited one, by its maps, which are used up."""
         if self.removal is not None:
             return self._without_objects(maps, t)
@@ -173,13 +178,25 @@ class Rendering:
                 f"smoothly; paint it on the layer {self._shot.names[-1]}"
             )
 
-    def _painted(self, maps: FrameMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
+    def _compact_maps(self, t: int) -> FrameMaps | NodeMaps:
+        """The maps of the painted layers of frame `t`, as they lie in the folder."""
+        files = map_files(self._shot)
+        found = None if self.removal is not None else files.packed(t, self._names)
+        if found is None:
+            return files.read(t, self._names if self.removal is None else None)
+        packed, wanted = found
+        amounts = np.array([self._values.at(name, t) for name in self._names], np.float32)
+        return NodeMaps(packed, np.array(wanted, np.int64), *amounts.reshape(-1, 2).T.copy())
+
+    def _painted(self, maps: FrameMaps | NodeMaps, t: int) -> Callable[[np.ndarray], np.ndarray]:
         kernel: Callable[..., np.ndarray] = self._kernels.at(t)
         if self._shows_frame:
             framed: Callable[..., np.ndarray] = over_frame(
                 kernel, self._shot.manifest.clip.is_linear
             )
             kernel = partial(framed, rest=uncovered(maps))  # before anything is made invisible
+        if isinstance(maps, NodeMaps):
+            return partial(_with_maps, kernel, maps)
         return partial(_with_maps, kernel, lay_on_maps(maps, self._names, self._values, t))
 
     def colours(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
@@ -194,5 +211,5 @@ def _unchanged(frame: np.ndarray) -> np.ndarray:
     return frame
 
 
-def _with_maps(kernel: Kernel, maps: FrameMaps, frame: np.ndarray) -> np.ndarray:
+def _with_maps(kernel: Kernel, maps: FrameMaps | NodeMaps, frame: np.ndarray) -> np.ndarray:
     return kernel(frame, maps)

@@ -4,9 +4,10 @@ Both forms of a frame hold the same values, bit for bit, where the folder was ma
 written of what the compact form says.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.frame_threads import in_order
@@ -121,10 +122,17 @@ def read_frame_maps(shot: Shot, t: int, names: list[str] | None = None) -> Frame
 
 
 def iter_maps(
-    shot: Shot, frames: Iterable[int], names: list[str] | None = None
-) -> Generator[FrameMaps, None, None]:
+    shot: Shot,
+    frames: Iterable[int],
+    names: list[str] | None = None,
+    read: Callable[[int], Any] | None = None,
+) -> Generator[Any, None, None]:
     """The maps of `frames` in order, read ahead in background threads.
 
-    `names` are the layers wanted, None for all; the fewer, the sooner they are read.
+    `names` are the layers wanted, None for all; the fewer, the sooner they are read. `read` makes
+    of a frame's number what is yielded; by itself full maps, FrameMaps.
     """
-    return map_files(shot).iterate(frames, names)
+    files = map_files(shot)
+    names = shot.names if names is None else names
+    read = read or (lambda t: files.read(t, names))
+    return in_order(read, frames, frames_ahead(len(names), *files.size))
