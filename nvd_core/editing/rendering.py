@@ -27,6 +27,7 @@ from nvd_core.editing.plate import (
 )
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.editing.uncovered import over_frame, uncovered
+from nvd_core.media.codecs import Quality
 from nvd_core.media.images import image_layout, to_integers, write_image
 from nvd_core.media.timeline import Timeline
 from nvd_core.media.working import working_colours
@@ -60,7 +61,7 @@ class Rendering:
         numbers: range,
         bit_depth: int | str | None,
         device: str,
-        quality: int | None = None,
+        quality: Quality = None,
         values: Values = PLAIN,
     ) -> None:
         if mode not in MODES:
