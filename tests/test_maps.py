@@ -8,7 +8,7 @@ import OpenImageIO as oiio
 import pytest
 
 from nvd_core.runtime.errors import NvdError
-from nvd_core.shot import map_files as map_files_module
+from nvd_core.runtime.frame_threads import in_order
 from nvd_core.shot import maps as maps_module
 from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.map_writer import MapWriter, write_maps
