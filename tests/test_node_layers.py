@@ -13,7 +13,7 @@ from nvd_core.fields.node_layers import ALPHA, LIGHT, frame_layers_by_nodes
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast, update_settings
-from nvd_core.shot.maps import read_maps
+from nvd_core.shot.maps import FrameMaps, read_maps
 
 
 def _densities(shot, folder):
@@ -60,9 +60,10 @@ def test_errors_are_found_where_maps_are_wrong(trained):
     model = load_model(shot.folder)
     densities = _densities(shot, shot.folder)
     layers = frame_layers(model, 1)
-    layers.uv[1] += np.float32(0.5 / densities[1])
-    errors = MapErrors(model, densities)
-    errors.take(errors.of_frame(1, layers))
+    stored = FrameMaps(np.concatenate([layers.uv, layers.alpha[..., None]], -1), layers.residual)
+    stored.uva[1, ..., :2] += np.float32(0.5 / densities[1])
+    errors = MapErrors(model, [(density, density) for density in densities])
+    errors.take(errors.of_frame(1, layers, stored, [lambda places: places] * 2))
     found = [np.concatenate(of["place"]).max() for of in errors._found]
     assert found[0] < 1e-3 and abs(found[1] - 0.5) < 1e-2
 
