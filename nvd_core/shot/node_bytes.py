@@ -5,11 +5,10 @@ with zlib. What is read is checked: its sizes follow from what was read before i
 """
 
 import struct
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
-from deflate import DeflateError, zlib_decompress
+from deflate import DeflateError, zlib_compress, zlib_decompress
 from numba import njit
 
 from nvd_core.runtime.documents import Unreadable
@@ -34,7 +33,7 @@ _LAYER = struct.Struct("<4H4B")  # box, bits of u and v, steps of place and ligh
 _STREAM = struct.Struct("<BI")  # bytes a value, bytes packed
 _KINDS = (EMPTY, FULL, REST)
 _STORED = 3
-_LEVEL = 6  # of zlib: 9 takes three times as long for 2 %
+_LEVEL = 6  # of libdeflate, which takes a third of the time of zlib
 
 
 def to_bytes(frame: NodeFrame) -> bytes:
@@ -150,7 +149,7 @@ def _packed(values: np.ndarray) -> bytes:
     top = int(values.max()) if values.size else 0
     wide = 1 if top < 1 << 8 else 2 if top < 1 << 16 else 4
     planes = b"".join((values >> (8 * n)).astype(np.uint8).tobytes() for n in range(wide))
-    packed = zlib.compress(planes, _LEVEL)
+    packed = bytes(zlib_compress(planes, _LEVEL))
     return _STREAM.pack(wide, len(packed)) + packed
 
 

@@ -30,8 +30,9 @@ LIGHT = 0.7 / 255
 """the same for light"""
 MANY = 0.08
 """share of a layer's tiles from which on a finer lattice is tried, lest so many be corrected"""
-_FEW = 6
-"""pixels that a local plane is fitted to, at least"""
+_FEW = 2
+"""pixels, of every second along lines and columns, by tiles of a window's side, that are enough for
+a plane"""
 _WINDOWS = (3, 9)
 """tiles along a side of the surroundings to which a plane is fitted, where there is no pixel"""
 
@@ -60,15 +61,29 @@ def fitted(
 
 def _whole_alphas(alphas: np.ndarray) -> np.ndarray:
     """Alphas [L, H, W] as int32 whose sum is that of all, rounded; filled up to whole tiles."""
-    one = 1 << ALPHA_BITS
-    whole = np.rint(alphas * np.float32(one)).astype(np.int32)
-    missing = np.rint(alphas.sum(0) * np.float32(one)).astype(np.int32) - whole.sum(0)
-    largest = whole.argmax(0)[None]
-    np.put_along_axis(whole, largest, np.take_along_axis(whole, largest, 0) + missing, 0)
-    whole = whole.clip(0, one)
-    rows, columns = tiles_of(*whole.shape[1:])
-    beyond = rows * SIDE - whole.shape[1], columns * SIDE - whole.shape[2]
-    return np.pad(whole, ((0, 0), (0, beyond[0]), (0, beyond[1])))
+    rows, columns = tiles_of(*alphas.shape[1:])
+    whole = np.zeros((len(alphas), rows * SIDE, columns * SIDE), np.int32)
+    _round_alphas(alphas.astype(np.float32, copy=False), whole)
+    return whole
+
+
+@njit(cache=True, nogil=True)
+def _round_alphas(alphas, whole):
+    """What rounding leaves of the sum goes to the layer that shows most."""
+    one = np.float32(1 << ALPHA_BITS)
+    for y in range(alphas.shape[1]):
+        for x in range(alphas.shape[2]):
+            total, missing, largest = np.float32(0), 0, 0
+            for n in range(alphas.shape[0]):
+                value = np.int32(np.rint(alphas[n, y, x] * one))
+                whole[n, y, x] = value
+                total += alphas[n, y, x]
+                missing -= value
+                if value > whole[largest, y, x]:
+                    largest = n
+            missing += np.int32(np.rint(total * one))
+            value = whole[largest, y, x] + missing
+            whole[largest, y, x] = min(max(value, 0), 1 << ALPHA_BITS)
 
 
 def _tiled(values: np.ndarray) -> np.ndarray:
@@ -250,9 +265,12 @@ class _Planes:
 
 @njit(cache=True, nogil=True)
 def _add_moments(values, shown, scale, sums):
-    """Of each tile's shown pixels: 1, x, y, xx, xy, yy, then of each value v: v, xv, yv."""
-    for py in range(shown.shape[0]):
-        for px in range(shown.shape[1]):
+    """Of each tile's shown pixels: 1, x, y, xx, xy, yy, then of each value v: v, xv, yv.
+
+    Of every second one along lines and columns, which is enough for a plane.
+    """
+    for py in range(0, shown.shape[0], 2):
+        for px in range(0, shown.shape[1], 2):
             if not shown[py, px]:
                 continue
             row, column, x, y = py // SIDE, px // SIDE, px * scale, py * scale
