@@ -97,11 +97,8 @@ def decompose(
         check_links(folder)
     if is_finished(folder):
         check_same(folder, job, settings)
-        if work_folder(folder).exists():  # killed between the manifest and its removal
-            with writing(folder, DECOMPOSE, progress):
-                if settings.maps == "both":
-                    write_exrs(Shot.open(folder), progress)
-                remove_work(folder)
+        if work_folder(folder).exists():
+            return _after_manifest(folder, DECOMPOSE, progress)
         return _finished(folder, progress)
     if is_begun(folder):
         with writing(folder, DECOMPOSE, progress):
@@ -155,6 +152,8 @@ def resume(folder: Path, progress: Progress, *, yes: bool = False) -> dict:
     as a stranger's folder may; `yes` reads them.
     """
     folder = Path(folder)
+    if is_finished(folder) and work_folder(folder).exists():
+        return _after_manifest(folder, "nvd resume", progress)
     _check_unfinished(folder)
     _unfinished(folder, yes)
     with writing(folder, "nvd resume", progress):
@@ -163,6 +162,16 @@ def resume(folder: Path, progress: Progress, *, yes: bool = False) -> dict:
         if yes:
             note_begun(folder, job, settings)
         return _run(folder, job, settings, progress)
+
+
+def _after_manifest(folder: Path, command: str, progress: Progress) -> dict:
+    """What was left to do where a process was killed between the manifest and the end."""
+    check_links(folder)
+    with writing(folder, command, progress):
+        if load_settings(inside(folder, SETTINGS)).maps == "both":
+            write_exrs(Shot.open(folder), progress)
+        remove_work(folder)
+    return _finished(folder, progress)
 
 
 def _unfinished(folder: Path, yes: bool) -> tuple[Job, Settings]:

@@ -41,7 +41,8 @@ def make_exrs(shot: Shot, progress: Progress) -> dict:
 def write_exrs(shot: Shot, progress: Progress) -> int:
     """The same, by whoever holds the folder's lock."""
     files = map_files(shot)
-    missing = [t for t in range(shot.frames) if not files.exr(t).is_file()]
+    frames = range(shot.frames)
+    missing = [t for t in frames if not files.exr(t).is_file() and files.has_compact(t)]
     if not missing:
         return 0
 
