@@ -105,9 +105,14 @@ def test_a_folder_of_both_forms_and_one_that_was_killed_between_them(trained, tm
     assert copy.map_path(1).read_bytes() == before and not (copy.folder / "work").exists()
 
 
-def test_compact_maps_alone(trained):
-    shot = trained(maps="compact")
-    assert not list((shot.folder / "maps").glob("*.exr"))
-    shot.check()
-    both = trained()
-    np.testing.assert_array_equal(map_files(shot).read(2).uva, map_files(both).read(2).uva)
+def test_baking_needs_no_exr(trained, tmp_path):
+    shot = trained()
+    shutil.copy(shot.folder / "checkpoint.json", tmp_path)
+    settings = update_settings(fast(), {"maps": "compact"})
+    baking = Baking(load_model(shot.folder), tmp_path, settings, 8, None)
+    assert not baking.wants_exr
+    bake(baking, Progress())
+    names = {path.name for path in (tmp_path / "maps").iterdir()}
+    assert names == {"00000.nodes", "errors.json", "tiles.npz"}
+    own = (tmp_path / "maps/00000.nodes").read_bytes()
+    assert own == (shot.folder / "maps/00000.nodes").read_bytes()
