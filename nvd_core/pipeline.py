@@ -59,6 +59,7 @@ from nvd_core.runtime.mapped_arrays import release, streamed
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
 from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest, read_manifest, write_manifest
+from nvd_core.shot.map_forms import write_exrs
 from nvd_core.shot.shot import Shot
 from nvd_core.training.checkpoint import copy_checkpoint
 from nvd_core.training.trainer import Trainer
@@ -96,9 +97,8 @@ def decompose(
         check_links(folder)
     if is_finished(folder):
         check_same(folder, job, settings)
-        if work_folder(folder).exists():  # killed between the manifest and its removal
-            with writing(folder, DECOMPOSE, progress):
-                remove_work(folder)
+        if work_folder(folder).exists():
+            return _after_manifest(folder, DECOMPOSE, progress)
         return _finished(folder, progress)
     if is_begun(folder):
         with writing(folder, DECOMPOSE, progress):
@@ -152,6 +152,8 @@ def resume(folder: Path, progress: Progress, *, yes: bool = False) -> dict:
     as a stranger's folder may; `yes` reads them.
     """
     folder = Path(folder)
+    if is_finished(folder) and work_folder(folder).exists():
+        return _after_manifest(folder, "nvd resume", progress)
     _check_unfinished(folder)
     _unfinished(folder, yes)
     with writing(folder, "nvd resume", progress):
@@ -160,6 +162,16 @@ def resume(folder: Path, progress: Progress, *, yes: bool = False) -> dict:
         if yes:
             note_begun(folder, job, settings)
         return _run(folder, job, settings, progress)
+
+
+def _after_manifest(folder: Path, command: str, progress: Progress) -> dict:
+    """What was left to do where a process was killed between the manifest and the end."""
+    check_links(folder)
+    with writing(folder, command, progress):
+        if load_settings(inside(folder, SETTINGS)).maps == "both":
+            write_exrs(Shot.open(folder), progress)
+        remove_work(folder)
+    return _finished(folder, progress)
 
 
 def _unfinished(folder: Path, yes: bool) -> tuple[Job, Settings]:
@@ -333,6 +345,8 @@ def _complete(
     manifest = replace(manifest, texture_size=baking.settings.texture_size)
     carried = carry_into(job.refines, Shot(folder, manifest), progress) if job.refines else {}
     write_manifest(folder, manifest)
+    if baking.wants_exr:  # by now the folder can be painted and rendered
+        write_exrs(Shot(folder, manifest), progress)
     return carried
 
 

@@ -231,6 +231,10 @@ class Settings(Declared):
     bake: Literal["nodes", "exact"] = "nodes"
     """nodes: the networks are asked where their fields bend, and what lies between is
     interpolated, within 0.025 texels and 1/255; exact: they are asked at every pixel"""
+    maps: Literal["both", "compact"] = "both"
+    """compact: the maps are kept as compact files alone, and EXR is written when `nvd maps` asks
+    for it; both: EXR is written too, once the folder can be painted. Maps that are `exact` are
+    always EXR"""
     fit_textures: bool = True
     """whether the baked textures are fitted to all frames; if not, they are the networks'"""
 

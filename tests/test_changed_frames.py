@@ -71,9 +71,9 @@ def maps_read(monkeypatch):
     """The numbers of the frames whose maps were read."""
     numbers, iter_maps = [], module.iter_maps
 
-    def counted(shot, frames, names=None):
+    def counted(shot, frames, *more):
         numbers.extend(frames)
-        return iter_maps(shot, frames, names)
+        return iter_maps(shot, frames, *more)
 
     monkeypatch.setattr(module, "iter_maps", counted)
     return numbers

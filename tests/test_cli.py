@@ -21,7 +21,8 @@ from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import load_settings
-from nvd_core.shot.maps import iter_maps, read_maps
+from nvd_core.shot.map_files import iter_maps
+from nvd_core.shot.maps import read_maps
 from nvd_core.shot.shot import Shot
 
 pytestmark = pytest.mark.slow

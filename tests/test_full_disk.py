@@ -22,8 +22,9 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file, write_json, written_beside
 from nvd_core.runtime.mapped_arrays import new_array
 from nvd_core.settings import PRESETS, load_settings, save_settings
+from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.map_writer import write_maps
-from nvd_core.shot.maps import LayerMaps, iter_maps, read_maps
+from nvd_core.shot.maps import LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.tile_index import TileIndex
 from nvd_core.training.checkpoint import save_checkpoint

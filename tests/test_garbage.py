@@ -22,7 +22,7 @@ from nvd_core.priors.garbage_search import find_garbage
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, fast, update_settings
-from nvd_core.shot.maps import iter_maps
+from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import Values
 from nvd_core.work import FLOW_OK, FRAMES, GARBAGE, open_array, open_garbage

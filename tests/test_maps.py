@@ -8,15 +8,15 @@ import OpenImageIO as oiio
 import pytest
 
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.frame_threads import in_order
 from nvd_core.shot import maps as maps_module
+from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.map_writer import MapWriter, write_maps
 from nvd_core.shot.maps import (
     CHANNELS,
     FINE,
     MOST_TEXELS,
     LayerMaps,
-    in_order,
-    iter_maps,
     read_maps,
 )
 

@@ -7,7 +7,7 @@ import pytest
 from nvd_core.cli.main import main
 from nvd_core.media.images import read_image, write_image
 from nvd_core.priors.mask_margin import doubt_edges
-from nvd_core.shot.maps import iter_maps
+from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.shot import Shot
 
 pytestmark = pytest.mark.slow

@@ -11,9 +11,13 @@ from nvd_core.baking.map_errors import FILE, MapErrors
 from nvd_core.fields.inference import frame_layers
 from nvd_core.fields.node_layers import ALPHA, LIGHT, frame_layers_by_nodes
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
+from nvd_core.pipeline import resume
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast, update_settings
-from nvd_core.shot.maps import read_maps
+from nvd_core.shot.map_files import map_files
+from nvd_core.shot.maps import FrameMaps, read_maps
+from nvd_core.shot.shot import Shot
+from nvd_core.shot.tile_index import TileIndex
 
 
 def _densities(shot, folder):
@@ -61,9 +65,10 @@ def test_errors_are_found_where_maps_are_wrong(trained):
     model = load_model(shot.folder)
     densities = _densities(shot, shot.folder)
     layers = frame_layers(model, 1)
-    layers.uv[1] += np.float32(0.5 / densities[1])
-    errors = MapErrors(model, densities)
-    errors.take(errors.of_frame(1, layers))
+    stored = FrameMaps(np.concatenate([layers.uv, layers.alpha[..., None]], -1), layers.residual)
+    stored.uva[1, ..., :2] += np.float32(0.5 / densities[1])
+    errors = MapErrors(model, [(density, density) for density in densities])
+    errors.take(errors.of_frame(1, layers, stored, [lambda places: places] * 2))
     found = [np.concatenate(of["place"]).max() for of in errors._found]
     assert found[0] < 1e-3 and abs(found[1] - 0.5) < 1e-2
 
@@ -80,3 +85,35 @@ def test_exact_is_exact_and_says_nothing(trained, tmp_path):
     exact = frame_layers(model, 2)
     maps = read_maps(tmp_path / "maps/00002.exr", names)
     np.testing.assert_allclose(maps.uva[..., 2], exact.alpha, atol=2**-16)
+
+
+def test_a_folder_of_both_forms_and_one_that_was_killed_between_them(trained, tmp_path):
+    shot = trained()
+    names = {path.name for path in (shot.folder / "maps").iterdir()}
+    assert {"00000.nodes", "00000.exr", "tiles.npz", FILE.partition("/")[2]} <= names
+    index = TileIndex.load(shot.folder / "maps", shot.names, shot.frames)
+    files = map_files(shot)
+    for t in range(shot.frames):
+        exr, found = read_maps(files.exr(t), shot.names), files.read(t)
+        np.testing.assert_array_equal(exr.uva, found.uva)
+        np.testing.assert_array_equal(exr.residual, found.residual)
+        assert files.checksum(t) == index.checksums[t]
+    copy = Shot.open(shutil.copytree(shot.folder, tmp_path / "copy.nvd"))
+    before = copy.map_path(1).read_bytes()
+    copy.map_path(1).unlink()
+    (copy.folder / "work").mkdir()
+    assert resume(copy.folder, Progress())["finished_before"]
+    assert copy.map_path(1).read_bytes() == before and not (copy.folder / "work").exists()
+
+
+def test_baking_needs_no_exr(trained, tmp_path):
+    shot = trained()
+    shutil.copy(shot.folder / "checkpoint.json", tmp_path)
+    settings = update_settings(fast(), {"maps": "compact"})
+    baking = Baking(load_model(shot.folder), tmp_path, settings, 8, None)
+    assert not baking.wants_exr
+    bake(baking, Progress())
+    names = {path.name for path in (tmp_path / "maps").iterdir()}
+    assert names == {"00000.nodes", "errors.json", "tiles.npz"}
+    own = (tmp_path / "maps/00000.nodes").read_bytes()
+    assert own == (shot.folder / "maps/00000.nodes").read_bytes()

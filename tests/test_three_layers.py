@@ -9,7 +9,7 @@ from nvd_core.cli.main import main
 from nvd_core.editing.render import render_frames
 from nvd_core.evaluation.report import evaluate
 from nvd_core.media.images import read_image, write_image
-from nvd_core.shot.maps import iter_maps
+from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.shot import Shot
 
 pytestmark = pytest.mark.long

@@ -14,7 +14,7 @@ import numpy as np
 
 from nvd_core.media.images import encode_srgb, read_image, to_float, write_image
 from nvd_core.media.writer import open_writer
-from nvd_core.shot.maps import read_maps
+from nvd_core.shot.map_files import read_frame_maps
 from nvd_core.shot.shot import Shot
 
 WORDS = ("HELLO", "NVD", "PAINT", "THREE")
@@ -41,7 +41,7 @@ def fullest_view(shot: Shot, n: int) -> np.ndarray:
     """u, v, alpha [P, 3] of layer n's pixels in the frame, of nine, that shows most of it."""
     views = []
     for t in np.linspace(0, shot.manifest.clip.frames - 1, 9).astype(int):
-        uva = read_maps(shot.map_path(int(t)), shot.names).uva[n]
+        uva = read_frame_maps(shot, int(t)).uva[n]
         views.append(uva[uva[..., 2] > 0.5])
     return max(views, key=len)
 

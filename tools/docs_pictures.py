@@ -34,7 +34,7 @@ from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import encode_srgb, read_image, to_float, to_integers, write_image
 from nvd_core.shot.finish import PLAIN_FINISH, Finish, LayerEdges, MotionBlur
 from nvd_core.shot.finish_words import PASSES
-from nvd_core.shot.maps import read_maps
+from nvd_core.shot.map_files import read_frame_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN
 
@@ -99,7 +99,7 @@ def edges(work: Path, out: Path) -> Path:
 def close_ups(shot: Shot, finishes: list[Finish], out: Path) -> Path:
     """The middle frame with each of these, cropped around the first layer, twice as large."""
     t = shot.frames // 2
-    alpha = read_maps(shot.map_path(t), shot.names).uva[0, ..., 2]
+    alpha = read_frame_maps(shot, t).uva[0, ..., 2]
     rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
     box = np.s_[max(rows[0] - 6, 0) : rows[-1] + 7, max(columns[0] - 8, 0) : columns[-1] + 9]
     tiles = [next(render_frames(shot, finish=f, frames=(t, t)))[box] for f in finishes]
@@ -137,7 +137,7 @@ def motion_blur(work: Path, out: Path) -> Path:
         finish = Finish(motion_blur=MotionBlur(shutter, 32))
         tiles.append(next(render_frames(shot, finish=finish, frames=(t, t))))
     tiles = [to_integers(to_float(tile), np.dtype(np.uint8)) for tile in tiles]
-    alpha = read_maps(shot.map_path(t), ["board"]).uva[0, ..., 2]
+    alpha = read_frame_maps(shot, t, ["board"]).uva[0, ..., 2]
     rows, columns = np.flatnonzero(alpha.any(1)), np.flatnonzero(alpha.any(0))
     box = np.s_[max(rows[0] - 6, 0) : rows[-1] + 7, max(columns[0] - 8, 0) : columns[-1] + 9]
     return write_tiles([tile[box] for tile in tiles], out / "motion-blur.jpg", 3)
@@ -221,7 +221,7 @@ def mask_margin(work: Path, out: Path) -> Path:
         folder = work / f"margin-{margin}.nvd"
         mask = f"--mask={given.name}={work / 'wide'}"
         shot = decomposed(folder, SCENE / "frames", mask, f"--mask-margin={margin}")
-        alpha = read_maps(shot.map_path(shot.frames // 2), shot.names).uva[0][..., 2:]
+        alpha = read_frame_maps(shot, shot.frames // 2).uva[0][..., 2:]
         alphas.append(alpha * frame(shot, shot.frames // 2))
         textures.append(over_grey(read_image(shot.texture_path(given.name))))
     return write_jpeg(out / "mask-margin.jpg", row_of([*alphas, *textures], 1200))

@@ -21,6 +21,8 @@ from ..jobs.runner import runner
 from ..shot.shots import NVD_PG_shot, add_shot, all_shots
 
 SHOTS = "shots.json"
+OPENED = ("decompose", "maps")
+"""kinds of job whose folder is opened when they are done"""
 LIMIT = 1 << 24  # bytes
 FARTHEST = 2**31
 
@@ -56,7 +58,7 @@ def finished_jobs(scene: bpy.types.Scene) -> list[Job]:
         return Path(job.out) in (parents if job.plan["about"].get("shots") else folders)
 
     done = [job for job in runner.jobs_of(scene) if job.state == DONE]
-    return [job for job in done if job.kind != "decompose" or is_opened(job)]
+    return [job for job in done if job.kind not in OPENED or is_opened(job)]
 
 
 def _shots(out: Path) -> list[tuple[Path, int]]:

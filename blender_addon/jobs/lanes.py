@@ -18,6 +18,7 @@ LANES = {
     "render": "render",
     "paint": "render",
     "evaluate": "render",
+    "maps": "render",
     "frame canvas": "render",
     "install": "engine",
     "test": "engine",

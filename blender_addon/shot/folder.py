@@ -29,6 +29,17 @@ class ShotError(AddonError):
     """A folder that cannot be opened."""
 
 
+class CompactOnly(ShotError):
+    """A `folder` that has its maps in the engine's compact form, and no EXR yet."""
+
+    def __init__(self, folder: Path):
+        super().__init__(
+            f"{folder} has compact maps alone, and Blender needs EXR maps",
+            f"run `nvd maps {folder}`, or open it here: a job writes them",
+        )
+        self.folder = folder
+
+
 AGAIN = "make the folder again with `nvd decompose`"
 
 MOST_ASPECT = 200
@@ -326,12 +337,19 @@ def _check_files(shot: Shot) -> None:
         there = _files_in(inside(shot.folder, pattern % 0, ShotError).parent)
         name = pattern.rpartition("/")[2]
         missing = [index for index in range(shot.frames) if name % index not in there]
+        if missing and what == "map" and _is_compact(missing, there):
+            raise CompactOnly(shot.folder)
         if missing:
             raise ShotError(
                 f"{len(missing)} of {shot.frames} {what}s are missing, "
                 f"the first is {Path(shot.folder, pattern % missing[0])}",
                 "copy the whole folder again, or " + AGAIN,
             )
+
+
+def _is_compact(missing: list[int], there: set[str]) -> bool:
+    """Whether all `missing` maps lie in the engine's files, of sixteen frames each."""
+    return all(f"{index // 16 * 16:05d}.nodes" in there for index in missing)
 
 
 def _files_in(folder: Path) -> set[str]:

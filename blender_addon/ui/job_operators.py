@@ -7,6 +7,7 @@ from ..blender.compat import sequencer_scene
 from ..blender.editors import image_editor
 from ..blender.reporting import Reporting
 from ..blender.storage import preferences
+from ..decompose.maps_job import queue_maps, told
 from ..decompose.mask_drawing import draw_mask
 from ..decompose.opening import finished_jobs, open_result
 from ..decompose.properties import active_strip, add_object, hand_over, output_folder, source_words
@@ -16,6 +17,7 @@ from ..engine.install import install_job, plan_install
 from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.runner import runner
+from ..shot.folder import CompactOnly
 from ..strip.timing import check_kind
 
 
@@ -223,7 +225,11 @@ class NVD_OT_open_job(_OnJob, bpy.types.Operator):
         job = self.found()
         if job.state != DONE:
             raise AddonError(f"{job.title} is {job.state}", "wait until it is done")
-        opened = open_result(job, sequencer_scene(context))
+        scene = sequencer_scene(context)
+        try:
+            opened = open_result(job, scene)
+        except CompactOnly as error:
+            return told(queue_maps(error.folder, scene, job.plan["about"]))
         return f"Opened {', '.join(entry.name for entry in opened)}"
 
 

@@ -8,7 +8,7 @@ import bpy.utils.previews
 from ..blender.compat import sequencer_scene, strip_span
 from ..blender.problems import draw_problem
 from ..blender.words import translated
-from ..decompose.opening import finished_jobs
+from ..decompose.opening import OPENED, finished_jobs
 from ..decompose.properties import active_strip, source_options
 from ..decompose.strip_job import shows_exr
 from ..engine.find import find_engine
@@ -186,7 +186,7 @@ def _draw_job(layout, job: Job) -> None:
             box.template_icon(icon_value=picture, scale=8.0)
         box.progress(factor=job.log.fraction, text=job.log.stage or "starting")
         box.label(text=describe(job))
-    elif job.state == DONE and job.kind == "decompose":
+    elif job.state == DONE and job.kind in OPENED:
         box.operator("nvd.open_job", icon="NODE_COMPOSITING").job = job.id
     elif job.error is not None:
         draw_problem(box, job.error, job.id)

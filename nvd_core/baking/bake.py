@@ -6,7 +6,7 @@ clip's own pixels ask for, so that no texel is wasted and no detail lost.
 
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,8 +29,12 @@ from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings
 from nvd_core.shot.manifest import LayerRecord
+from nvd_core.shot.map_files import MapFiles
 from nvd_core.shot.map_writer import MapWriter
-from nvd_core.shot.maps import MOST_TEXELS, FrameMaps, LayerMaps, read_ahead
+from nvd_core.shot.maps import MOST_TEXELS, FrameMaps, LayerMaps
+from nvd_core.shot.node_decode import decode, pack
+from nvd_core.shot.node_fit import fitted
+from nvd_core.shot.node_maps import NodeFrame
 
 SURVEY_STRIDE = 4
 """pixels between the samples that decide crop and density, at least"""
@@ -72,13 +76,13 @@ def bake(baking: "Baking", progress: Progress) -> list[LayerRecord]:
     errors, coverage = baking.errors(layout), coverage_of(layout)
     frames = model.shape.frames
     progress.stage("maps", frames)
-    with MapWriter(inside(folder, "maps"), model.names) as writer:
+    with MapWriter(inside(folder, "maps"), model.names, exr=baking.is_exact) as writer:
         for t in range(frames):
             baked = baking.frame(layout, t)
             if baked.errors is not None:
                 errors.take(baked.errors)
             coverage.add(baked.uva)
-            writer.write(t, baked.maps, baked.added)
+            writer.write(t, baked.maps, baked.added, nodes=baked.nodes)
             progress.update(t + 1)
     errors.save(folder)
     return baking.textures(layout, coverage, progress)
@@ -92,6 +96,7 @@ class BakedFrame:
     added: np.ndarray | None
     uva: np.ndarray  # float32 [L, H, W, 3], what counts as looked up
     errors: Found | None  # of maps that were made from nodes
+    nodes: NodeFrame | None  # the same maps in compact form, if they have one
 
 
 def coverage_of(layout: list[TextureFrame]) -> Coverage:
@@ -120,6 +125,8 @@ class Baking:
         plate: Plate | None = None,
     ) -> None:
         self.model, self.folder, self.settings = model, folder, settings
+        self.is_exact = settings.bake == "exact"
+        self.wants_exr = self.is_exact or settings.maps == "both"
         self._bit_depth, self._plate = bit_depth, plate
         self.garbage = garbage
         self.shown = model
@@ -140,21 +147,26 @@ class Baking:
 
     def errors(self, layout: list[TextureFrame]) -> MapErrors:
         """What takes the errors of the frames' maps."""
-        return MapErrors(self.shown, [frame.texels_per_unit for frame in layout])
+        return MapErrors(self.shown, [(frame.width, frame.height) for frame in layout])
 
     def frame(self, layout: list[TextureFrame], t: int) -> BakedFrame:
         """The maps of frame `t`, which depend on no other frame's."""
-        found, edges = None, self._edges(t)
-        if self.settings.bake == "exact":
+        edges = self._edges(t)
+        if self.is_exact:
             layers = frame_layers(self.shown, t, edges=edges)
         else:
             texels = [frame.texels_per_unit for frame in layout]
             layers = frame_layers_by_nodes(self.shown, t, texels, edges)
-            found = self.errors(layout).of_frame(t, layers)
         matte = self._matte_of(t)
         hide_garbage(layers, matte)
-        maps, uva = _layer_maps(layers, layout, matte)
-        return BakedFrame(maps, layers.added, uva, found)
+        maps = _layer_maps(layers, layout)
+        found, nodes = None, None
+        if not self.is_exact:
+            nodes = fitted(maps, layers.added)
+            stored = FrameMaps(*decode(pack(nodes), list(range(len(maps)))))
+            found = self.errors(layout).of_frame(t, layers, stored, [f.to_uv for f in layout])
+            maps = [replace(stored.layer(n), texture=old.texture) for n, old in enumerate(maps)]
+        return BakedFrame(maps, layers.added, _looked_up(maps, matte), found, nodes)
 
     def _edges(self, t: int) -> Edges | None:
         """What brings the alphas of a frame to the edges of a larger plate; None without one."""
@@ -215,10 +227,8 @@ def _seen(
     shape = model.shape
     numbers = range(shape.frames)
 
-    def path(t: int) -> Path:
-        return inside(folder, f"maps/{t:05d}.exr")
-
-    with closing(read_ahead(path, numbers, model.names, shape.height, shape.width)) as maps:
+    files = MapFiles(folder, model.names, (shape.height, shape.width))
+    with closing(files.iterate(numbers)) as maps:
         for t, (frame, seen) in enumerate(zip(colours_of(), maps, strict=True)):
             if (matte := matte_of(t)) is not None:
                 seen.uva[:, matte > 0, 2] = 0
@@ -299,24 +309,24 @@ def _texture_frame(
     return TextureFrame(low, high, int(width), int(height))
 
 
-def _layer_maps(
-    layers: FrameLayers,
-    layout: list[TextureFrame],
-    matte: np.ndarray | None,
-) -> tuple[list[LayerMaps], np.ndarray]:
-    """The frame's maps, and what counts as looked up by them, float32 [L, H, W, 3]."""
-    uva = np.empty((*layers.alpha.shape, 3), np.float32)
-    uva[..., 2] = layers.alpha
+def _layer_maps(layers: FrameLayers, layout: list[TextureFrame]) -> list[LayerMaps]:
+    """The frame's maps."""
     maps = []
     for n, frame in enumerate(layout):
         shown = layers.alpha[n] > 0
-        uva[n, ..., :2] = np.where(shown[..., None], frame.to_uv(layers.uv[n]), 0)
-        u, v, alpha = np.moveaxis(uva[n], -1, 0)
-        maps.append(LayerMaps(u, v, alpha, layers.residual[n], (frame.width, frame.height)))
+        place = np.where(shown[..., None], frame.to_uv(layers.uv[n]), 0)
+        u, v = np.moveaxis(place, -1, 0)
+        texture = frame.width, frame.height
+        maps.append(LayerMaps(u, v, layers.alpha[n], layers.residual[n], texture))
+    return maps
+
+
+def _looked_up(maps: list[LayerMaps], matte: np.ndarray | None) -> np.ndarray:
+    """What counts as looked up by a frame's maps, float32 [L, H, W, 3]."""
+    uva = np.stack([np.stack([layer.u, layer.v, layer.alpha], -1) for layer in maps])
     if matte is not None:
-        uva = uva.copy()  # the maps are parts of it
         uva[:, matte > 0, 2] = 0
-    return maps, uva
+    return uva
 
 
 def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.ndarray:

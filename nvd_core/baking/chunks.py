@@ -7,6 +7,7 @@ their checksum: maps that are not whole, or not those, count as missing.
 """
 
 import math
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from nvd_core.runtime.inside import inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.reading import reading
 from nvd_core.shot.manifest import LayerRecord
+from nvd_core.shot.map_chunks import chunk_name, read_block
+from nvd_core.shot.map_files import MapFiles
+from nvd_core.shot.map_forms import join
 from nvd_core.shot.map_writer import MapWriter, save_index
 from nvd_core.shot.maps import MOST_TEXELS
 from nvd_core.shot.tile_index import checksum, grid_of
@@ -77,13 +81,14 @@ def bake_chunk(
     """Write maps and records of those of the frames `numbers` that have none; returns how many."""
     folder, model = baking.folder, baking.model
     numbers = list(numbers)
-    missing = [t for t in numbers if not is_baked(folder, t)]
+    missing = [t for t in numbers if not is_baked(folder, t, baking.wants_exr)]
     progress.stage("maps", len(numbers))
-    with MapWriter(inside(folder, "maps"), model.names, index=False) as writer:
+    exr, apart = baking.wants_exr, inside(folder, FOLDER)
+    with MapWriter(inside(folder, "maps"), model.names, False, exr, apart) as writer:
         for done, t in enumerate(missing):
             baked = baking.frame(layout, t)
             record = _Recorder(folder, t, baked.uva, baked.errors)
-            writer.write(t, baked.maps, baked.added, record)
+            writer.write(t, baked.maps, baked.added, record, baked.nodes)
             progress.update(len(numbers) - len(missing) + done + 1)
     return len(missing)
 
@@ -95,7 +100,7 @@ def finish_chunks(baking: Baking, progress: Progress) -> list[LayerRecord]:
     """
     folder, model = baking.folder, baking.model
     frames = range(model.shape.frames)
-    missing = [t for t in frames if not is_baked(folder, t)]
+    missing = [t for t in frames if not is_baked(folder, t, baking.is_exact)]
     if missing:
         raise NvdError(
             f"{len(missing)} of {len(frames)} frames of {folder} are not baked",
@@ -113,18 +118,28 @@ def finish_chunks(baking: Baking, progress: Progress) -> list[LayerRecord]:
             errors.take(record.errors)
         looked_up[t] = record.checksum, record.tiles
         progress.update(t + 1)
+    shape = baking.shown.shape
+    if not baking.is_exact:
+        files = MapFiles(folder, model.names, (shape.height, shape.width))
+        join(inside(folder, FOLDER), files, shape.frames)
     save_index(inside(folder, "maps"), model.names, looked_up)
     errors.save(folder)
     return baking.textures(layout, coverage, progress)
 
 
-def is_baked(folder: Path, t: int) -> bool:
-    """Whether frame `t` has maps, and the record that speaks for them."""
+def is_baked(folder: Path, t: int, exr: bool = False) -> bool:
+    """Whether frame `t` has maps, as `exr` too if asked for, and the record that tells of them."""
     path = _record_path(folder, t)
     try:
         with reading(path, "the record", _AGAIN):
-            known = int(read_npz(path, only=["checksum"])["checksum"].reshape(()))
-            return checksum(inside(folder, f"maps/{t:05d}.exr")) == known
+            stored = read_npz(path, only=["checksum", "exr"])
+            known, of_exr = (int(stored[name].reshape(())) for name in ("checksum", "exr"))
+            if exr and not of_exr:
+                return False
+            if of_exr and checksum(inside(folder, f"maps/{t:05d}.exr")) != of_exr:
+                return False
+            apart = inside(folder, f"{FOLDER}/{chunk_name(t, 1)}")
+            return known == of_exr or zlib.crc32(read_block(apart, t)[1]) == known
     except NvdError:
         return False
 
@@ -177,7 +192,7 @@ class _Recorder:
     uva: np.ndarray
     errors: Found | None
 
-    def __call__(self, number: int, tiles: list[np.ndarray]) -> None:
+    def __call__(self, number: int, of_exr: int, tiles: list[np.ndarray]) -> None:
         shown = self.uva[..., 2] > 0
         arrays = {f"tiles.{n}": of_layer for n, of_layer in enumerate(tiles)}
         for n, found in enumerate(self.errors or []):
@@ -186,6 +201,7 @@ class _Recorder:
             np.savez(
                 temporary,
                 checksum=np.uint32(number),
+                exr=np.uint32(of_exr),
                 shown=np.packbits(shown),
                 places=self.uva[shown],
                 **arrays,

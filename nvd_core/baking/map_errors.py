@@ -1,5 +1,6 @@
 """How far maps that were made from nodes are off, measured where no node was chosen for it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from nvd_core.fields.inference import FrameLayers, layers_at
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import inside
+from nvd_core.shot.maps import FrameMaps
 
 FILE = "maps/errors.json"
 VERSION = 1
@@ -25,15 +27,21 @@ Found = list[dict[str, np.ndarray]]
 class MapErrors:
     """Compares frames with the networks themselves at random pixels."""
 
-    def __init__(self, model: LayeredVideo, texels_per_unit: list[float]) -> None:
-        self._model, self._texels = model, texels_per_unit
+    def __init__(self, model: LayeredVideo, textures: list[tuple[int, int]]) -> None:
+        self._model = model
+        self._texels = [np.array(size, np.float32) for size in textures]
         self._count = min(PIXELS, max(MOST // model.shape.frames, 1))
         self._found: list[dict[str, list[np.ndarray]]] = [
             {kind: [] for kind in KINDS} for _ in range(model.layers)
         ]
 
-    def of_frame(self, t: int, layers: FrameLayers) -> Found:
-        """The errors of frame t, whose `layers` [L, H, W] came from nodes."""
+    def of_frame(
+        self, t: int, layers: FrameLayers, stored: FrameMaps, to_uv: list[Callable]
+    ) -> Found:
+        """The errors of frame t: of what is `stored`, which was made of `layers` [L, H, W].
+
+        `to_uv` makes a layer's places, those of the networks, such as are stored.
+        """
         model = self._model
         random = np.random.default_rng(t)
         ys = random.integers(0, model.shape.height, self._count)
@@ -43,10 +51,13 @@ class MapErrors:
         for n in range(model.layers):
             alpha = layers.alpha[n, ys, xs]
             own = alpha if layers.own_alpha is None else layers.own_alpha[n, ys, xs]
-            both = (alpha > 0) & (exact.alpha[n, 0] > 0)
-            place = np.abs(layers.uv[n, ys, xs] - exact.uv[n, 0]).max(-1) * self._texels[n]
-            light = np.abs(layers.residual[n, ys, xs] - exact.residual[n, 0]).max(-1)
-            off = np.abs(own - exact.alpha[n, 0]) * 255
+            found, lit = stored.uva[n, ys, xs], stored.residual[n, ys, xs]
+            both = (found[:, 2] > 0) & (exact.alpha[n, 0] > 0)
+            place = np.abs(found[:, :2] - to_uv[n](exact.uv[n, 0])) * self._texels[n]
+            place = place.max(-1)
+            light = np.abs(lit - exact.residual[n, 0]).max(-1)
+            # the networks' alpha may have been changed since, as by a matte
+            off = (np.abs(own - exact.alpha[n, 0]) + np.abs(found[:, 2] - alpha)) * 255
             errors.append({"place": place[both], "alpha": off, "light": light[both] * 255})
         return errors
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import NoReturn
 
-from nvd_core.media.codecs import CODECS
+from nvd_core.media.codecs import CODECS, DRAFT, FINE
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_GROWN, rate_fits
@@ -191,6 +191,11 @@ def bits(text: str) -> int | str:
     return int(text) if text.isdigit() else text
 
 
+def quality(text: str) -> int | str:
+    """The reader of `--quality`."""
+    return text if text in (DRAFT, FINE) else whole(1, 100)(text)
+
+
 def add_output_format(command: argparse.ArgumentParser) -> None:
     """`--bits`, `--codec` and `--quality` of a command that writes images or a movie."""
     command.add_argument(
@@ -212,9 +217,10 @@ def add_movie_format(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--quality",
-        type=whole(1, 100),
-        metavar="1-100",
-        help="of h264, hevc, vp9, ProRes and .jpg; default: visually lossless",
+        type=quality,
+        metavar="draft|fine|1-100",
+        help="draft: a movie as fast as can be, of h264, hevc and vp9; 1-100: of these, ProRes and "
+        ".jpg; fine (default): visually lossless",
     )
     command.add_argument(
         "--no-audio", dest="audio", action="store_false", help="a movie without the source's sound"

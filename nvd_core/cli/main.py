@@ -32,6 +32,7 @@ from nvd_core.cli.arguments import (
 )
 from nvd_core.cli.commands import add_commands, changed_values
 from nvd_core.cli.finish import add_finish, add_passes, rendered_finish
+from nvd_core.cli.map_commands import add_maps
 from nvd_core.cli.stopping import CANCELLED, end_at_once, stop_with_stdin, stopping
 from nvd_core.cli.unexpected import DEBUG, foreseen, unexpected
 from nvd_core.runtime.cores import limit_threads
@@ -185,6 +186,8 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         settings.mask_margin = parsed.mask_margin
     if parsed.texture_size is not None:
         settings.texture_size = parsed.texture_size
+    if parsed.maps is not None:
+        settings.maps = parsed.maps
     set_settings(settings, parsed.set)
 
     from nvd_core.job import Job  # what follows takes seconds to import, and settings may be wrong
@@ -455,6 +458,11 @@ def _parser() -> argparse.ArgumentParser:
         choices=("training",),
         help="stop before baking, so that several machines can do it with `nvd bake`",
     )
+    decompose.add_argument(
+        "--maps",
+        choices=("both", "compact"),
+        help="compact: leave out the EXR maps until `nvd maps` asks for them; default: both forms",
+    )
     decompose.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     decompose.add_argument(
         "--seed",
@@ -506,7 +514,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("shot", type=Path)
     info.set_defaults(command=_info)
 
-    more = add_commands(commands)
+    more = [*add_commands(commands), add_maps(commands)]
     for command in (decompose, resume, render, evaluate, info, *more):
         command.add_argument("--json", action="store_true", help="print one JSON object a line")
         command.add_argument(

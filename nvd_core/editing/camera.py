@@ -37,6 +37,7 @@ from nvd_core.fields.networks import layer_alphas
 from nvd_core.fields.plate_view import at_plate
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.media.alpha import NONE
+from nvd_core.media.codecs import Quality
 from nvd_core.media.images import at_depth, to_float
 from nvd_core.media.working import stored_colours
 from nvd_core.media.writer import open_writer
@@ -66,7 +67,7 @@ def render_camera(
     bit_depth: int | str | None = None,
     start: int | str | None = None,
     codec: str | None = None,
-    quality: int | None = None,
+    quality: Quality = None,
     audio: bool = True,
     values: Values | None = None,
     progress: Progress | None = None,

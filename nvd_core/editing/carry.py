@@ -30,7 +30,8 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.finish import finish_path
-from nvd_core.shot.maps import LayerMaps, iter_maps
+from nvd_core.shot.map_files import iter_maps
+from nvd_core.shot.maps import LayerMaps
 from nvd_core.shot.pins import read_pins
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, read_stack

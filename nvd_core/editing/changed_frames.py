@@ -23,6 +23,7 @@ from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.shot.finish import PLAIN_EDGES, PLAIN_FINISH, Finish, holdout_path
+from nvd_core.shot.map_files import map_files
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.tile_index import TileIndex, changed_tiles, checksum, texels_of
 from nvd_core.shot.values import PLAIN, Values
@@ -68,8 +69,8 @@ class ChangedFrames:
         """The frames whose maps are those that were indexed."""
         if self._index is None:
             return set()
-        sums, path = self._index.checksums, self._shot.map_path
-        same = in_order(lambda t: checksum(path(t)) == sums[t], self._frames)
+        sums, files = self._index.checksums, map_files(self._shot)
+        same = in_order(lambda t: files.checksum(t) == sums[t], self._frames)
         return {t for t, is_same in zip(self._frames, same, strict=True) if is_same}
 
     def shows(self, t: int) -> bool:

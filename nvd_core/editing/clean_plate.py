@@ -25,7 +25,8 @@ from nvd_core.media.working import stored_colours
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot.manifest import ClipRecord
-from nvd_core.shot.maps import FrameMaps, iter_maps
+from nvd_core.shot.map_files import iter_maps
+from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import Values, relight
 

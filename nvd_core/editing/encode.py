@@ -12,6 +12,7 @@ from nvd_core.editing.output_numbers import checked_range, output_numbers
 from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output
 from nvd_core.editing.plate import frame_tags
+from nvd_core.media.codecs import Quality
 from nvd_core.media.images import image_size, read_image
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.writer import open_writer
@@ -33,7 +34,7 @@ def encode(
     frames: tuple[int, int] | None = None,
     start: int | str | None = None,
     codec: str | None = None,
-    quality: int | None = None,
+    quality: Quality = None,
     audio: bool = True,
     progress: Progress | None = None,
 ) -> dict:

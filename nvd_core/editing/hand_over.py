@@ -48,7 +48,8 @@ from nvd_core.runtime.files import remove_temporaries_of, write_json, written_be
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.finish import read_finish
-from nvd_core.shot.maps import FrameMaps, frames_ahead, iter_maps
+from nvd_core.shot.map_files import iter_maps
+from nvd_core.shot.maps import FrameMaps, frames_ahead
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import Values, read_values, relight
 

@@ -2,11 +2,12 @@
 
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nvd_core.editing import kernel_numba
+from nvd_core.editing.kernel_nodes import NodeMaps, render_delta_nodes
 from nvd_core.media.images import decode_srgb, to_integers
 from nvd_core.runtime.devices import triton_works
 from nvd_core.shot.maps import FrameMaps
@@ -14,8 +15,11 @@ from nvd_core.shot.maps import FrameMaps
 if TYPE_CHECKING:
     import torch
 
-Kernel = Callable[[np.ndarray, FrameMaps], np.ndarray]
-"""from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype"""
+Kernel = Callable[[np.ndarray, Any], np.ndarray]
+"""from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype
+
+The maps are FrameMaps or, on the CPU and for deltas, NodeMaps.
+"""
 
 
 def make_kernel(
@@ -48,9 +52,11 @@ def _cpu_kernel(
 ) -> Kernel:
     packed = kernel_numba.pack_textures(textures, mode == "delta", kept)
 
-    def kernel(frame: np.ndarray, maps: FrameMaps) -> np.ndarray:
+    def kernel(frame: np.ndarray, maps: FrameMaps | NodeMaps) -> np.ndarray:
         out = np.empty_like(frame)
-        if mode == "delta":
+        if isinstance(maps, NodeMaps):
+            render_delta_nodes(frame, maps, packed, linear, out)
+        elif mode == "delta":
             kernel_numba.render_delta(frame, maps, packed, linear, out)
         elif maps.added is not None:
             display = np.empty(frame.shape, np.float32)

@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from nvd_core.shot.finish import MotionBlur
-from nvd_core.shot.maps import FrameMaps, iter_maps
+from nvd_core.shot.map_files import iter_maps
+from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 
 NEAREST = 64

@@ -40,7 +40,8 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import ClipRecord
-from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
+from nvd_core.shot.map_files import read_frame_maps
+from nvd_core.shot.maps import FrameMaps, LayerMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import read_values, relight
 
@@ -104,8 +105,7 @@ def paint_frame(
     target = shot.folder if folder is None else folder
     with writing_if_inside(target, shot.folder, "nvd paint", progress):
         paint = read_paint(shot, frame, image, base)
-        clip = shot.manifest.clip
-        maps = read_maps(shot.map_path(frame), shot.names, (clip.height, clip.width))
+        maps = read_frame_maps(shot, frame)
         progress.stage("paint", len(names))
         for done, name in enumerate(names, start=1):
             gain = values.at(name, frame)[1]

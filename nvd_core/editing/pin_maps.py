@@ -26,10 +26,11 @@ from nvd_core.runtime.inside import inside, remove_folder
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.reading import there
 from nvd_core.shot import tile_index
+from nvd_core.shot.map_files import ORIGINALS, map_files
+from nvd_core.shot.map_forms import write_exrs
 from nvd_core.shot.map_writer import keeps_places, tiles_of, write_maps
 from nvd_core.shot.maps import MOST_TEXELS, LayerMaps, frames_ahead, read_maps
 from nvd_core.shot.pins import (
-    ORIGINALS,
     Pin,
     Pins,
     applied_path,
@@ -100,6 +101,7 @@ def apply_pins(shot: Shot, pins: Pins, progress: Progress | None = None) -> dict
     was = {t: _digest(before, t) for t in range(shot.frames)}
     result.written = [t for t in shown if _digest(bends, t) != was[t] or not _is_kept(shot, t)]
     result.restored = [t for t in range(shot.frames) if _is_kept(shot, t) and t not in shown]
+    write_exrs(shot, progress, result.written)  # of maps that are compact alone
     makes = _Making(shot, bends)
     progress.stage("pins", len(result.written))
     ahead = frames_ahead(2 * len(shot.names), shot.manifest.clip.height, shot.manifest.clip.width)
@@ -232,10 +234,10 @@ def _new_index(shot: Shot, makes: _Making, result: Applied) -> tile_index.TileIn
 
 def _off(shot: Shot, pin: Pin) -> float:
     """Pixels by which the point of a pin lies off its targets, at the most, in the maps."""
-    clip, number = shot.manifest.clip, shot.names.index(pin.layer)
+    files, number = map_files(shot), shot.names.index(pin.layer)
     worst = 0.0
     for t, x, y in pin.to:
-        own = read_maps(shot.map_path(t), shot.names, (clip.height, clip.width)).layer(number)
+        own = files.read(t).layer(number)
         point, steps = point_at(own, x, y, f"the pin {pin.name}", pin.layer, t)
         with suppress(np.linalg.LinAlgError):
             worst = max(worst, float(np.hypot(*np.linalg.solve(steps, point - pin.at))))

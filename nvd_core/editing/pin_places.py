@@ -6,9 +6,9 @@ import numpy as np
 
 from nvd_core.editing.bend import LayerBend, Track
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.reading import there
+from nvd_core.shot.map_files import map_files
 from nvd_core.shot.maps import LayerMaps, read_maps
-from nvd_core.shot.pins import Pin, original_path, read_applied
+from nvd_core.shot.pins import Pin, read_applied
 from nvd_core.shot.shot import Shot
 
 SHOWN = 0.5
@@ -54,10 +54,11 @@ def _track(shot: Shot, pin: Pin, known: dict[int, list[LayerMaps]]) -> Track:
 
 def original_layers(shot: Shot, t: int) -> list[LayerMaps]:
     """The maps of frame `t` as they were before any pin, layer by layer."""
-    path, clip = original_path(shot, t), shot.manifest.clip
-    maps = read_maps(
-        path if there(path.exists) else shot.map_path(t), shot.names, (clip.height, clip.width)
-    )
+    files = map_files(shot)
+    if files.is_pinned(t):
+        maps = read_maps(files.original(t), shot.names, files.size)
+    else:
+        maps = files.read(t)
     return [maps.layer(n) for n in range(len(shot.names))]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from nvd_core.media.alpha import NONE, PREMULTIPLIED
 from nvd_core.media.clip import OVERSCAN
 from nvd_core.media.colour_tags import FileTags
+from nvd_core.media.fast_png import read_plain_png
 from nvd_core.media.images import Stored, at_depth, image_layout, image_size, read_stored
 from nvd_core.media.overscan import Window, overlap
 from nvd_core.media.working import stored_colours, working_colours
@@ -25,6 +26,10 @@ def read_stored_frame(shot: Shot, index: int) -> np.ndarray:
     NvdError if it has changed size.
     """
     path, clip = shot.frame_path(index), shot.manifest.clip
+    plain = read_plain_png(path)
+    if plain is not None:
+        check_frame(shot, path, (*plain.shape, plain.dtype.name))
+        return plain
     if image_size(path) != (clip.height, clip.width):  # before it takes memory
         check_frame(shot, path, image_layout(path))
     pixels = read_stored(path).pixels

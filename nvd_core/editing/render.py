@@ -25,6 +25,7 @@ from nvd_core.editing.passes import Passes
 from nvd_core.editing.plate import frame_tags
 from nvd_core.editing.removal_asked import check_removal
 from nvd_core.editing.rendering import Rendering
+from nvd_core.media.codecs import Quality
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.errors import NvdError
@@ -53,7 +54,7 @@ def render(
     layer: str | None = None,
     start: int | str | None = None,
     codec: str | None = None,
-    quality: int | None = None,
+    quality: Quality = None,
     audio: bool = True,
     values: Values | None = None,
     finish: Finish | None = None,
@@ -202,9 +203,17 @@ def _write_in_order(
     progress: Progress,
 ) -> None:
     progress.stage("render", len(numbers))
-    with closing(frames) as rendered, writer:
-        for done, (t, frame) in enumerate(zip(numbers, rendered, strict=True)):
-            writer.write(named[t], frame)
+
+    def write(item: tuple[int, np.ndarray]) -> None:
+        writer.write(named[item[0]], item[1])
+
+    # One thread beside this one, in which the next frame is composed meanwhile
+    with (
+        closing(frames) as rendered,
+        writer,
+        closing(in_order(write, zip(numbers, rendered, strict=True), 1)) as written,
+    ):
+        for done, _ in enumerate(written):
             progress.update(done + 1)
 
 

@@ -15,6 +15,7 @@ from nvd_core.editing.changed_frames import ChangedFrames
 from nvd_core.editing.finishing import Finishing, add_change, to_display
 from nvd_core.editing.frame_kernels import FrameKernels, Textures, painted_names
 from nvd_core.editing.kernel import Kernel, from_display
+from nvd_core.editing.kernel_nodes import NodeMaps
 from nvd_core.editing.motion_blur import Around, iter_around
 from nvd_core.editing.overlay import OPACITY, Overlay, overlaid
 from nvd_core.editing.plate import (
@@ -29,6 +30,7 @@ from nvd_core.editing.plate import (
 )
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.editing.uncovered import over_frame, uncovered
+from nvd_core.media.codecs import Quality
 from nvd_core.media.images import image_layout, to_integers, write_image
 from nvd_core.media.timeline import Timeline
 from nvd_core.media.working import working_colours
@@ -37,6 +39,7 @@ from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.finish import PLAIN_FINISH, Finish
+from nvd_core.shot.map_files import iter_maps, map_files
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN, Values, lay_on_maps
@@ -62,7 +65,7 @@ class Rendering:
         numbers: range,
         bit_depth: int | str | None,
         device: str,
-        quality: int | None = None,
+        quality: Quality = None,
         values: Values = PLAIN,
         finish: Finish = PLAIN_FINISH,
     ) -> None:
@@ -84,6 +87,7 @@ class Rendering:
         linear = clip.is_linear and self._finishing is None
         self._kernels = FrameKernels(below, linear, on)
         self._kernels.at(numbers[0])  # what is wrong with a painted sheet is said at once
+        self._takes_nodes = not full and on == "cpu"
         self._shows_frame = full and shot.manifest.garbage is not None
         self._reach = ChangedFrames(shot, textures, numbers, values, finish)
         self.removal: Removal | None = None
@@ -150,17 +154,35 @@ class Rendering:
         def source(t: int) -> np.ndarray:
             return frame_at_depth(self._shot, t, self._depth)
 
-        all_maps = iter_around(
-            self._shot,
-            [t for t in numbers if t in changed],
-            self._reads,
-            self._finishing is not None and self._finishing.blurs,
-        )
-        with closing(all_maps), closing(in_order(source, numbers)) as frames:
+        shown = [t for t in numbers if t in changed]
+        with (
+            closing(self._all_maps(shown)) as all_maps,
+            closing(in_order(source, numbers)) as frames,
+        ):
             for t, frame in zip(numbers, frames, strict=True):
                 if t in changed:
                     frame = edited(clip, frame, self._kernel_of(next(all_maps), t))
                 yield frame
+
+    def _all_maps(self, numbers: list[int]) -> Generator[Around | NodeMaps, None, None]:
+        """The maps of the frames `numbers`, compact where the kernel takes them as they lie."""
+        whole = self.removal is not None or self.overlay is not None
+        if whole or self._finishing is not None or not self._takes_nodes:
+            blurs = self._finishing is not None and self._finishing.blurs
+            yield from iter_around(self._shot, numbers, self._reads, blurs)
+            return
+        with closing(iter_maps(self._shot, numbers, self._names, self._compact_maps)) as found:
+            yield from found
+
+    def _compact_maps(self, t: int) -> Around | NodeMaps:
+        """The maps of the painted layers of frame `t`, as they lie in the folder."""
+        files = map_files(self._shot)
+        found = files.packed(t, self._names)
+        if found is None:
+            return Around(files.read(t, self._names))
+        packed, wanted = found
+        amounts = np.array([self._values.at(name, t) for name in self._names], np.float32)
+        return NodeMaps(packed, np.array(wanted, np.int64), *amounts.reshape(-1, 2).T.copy())
 
     @property
     def _reads(self) -> list[str]:
@@ -173,8 +195,10 @@ class Rendering:
         """The layers whose maps painting takes."""
         return self._finishing.reads if self._finishing and self._mode == "delta" else self._names
 
-    def _kernel_of(self, around: Around, t: int) -> Callable[[np.ndarray], np.ndarray]:
+    def _kernel_of(self, around: Around | NodeMaps, t: int) -> Callable[..., np.ndarray]:
         """What turns the frame `t` into the edited one, by its maps, which are used up."""
+        if isinstance(around, NodeMaps):
+            return partial(_with_maps, self._kernels.at(t), around)
         if self.overlay is None:
             return self._without_overlay(around, t)
         change = self._without_overlay(around.of(list(range(len(self._shot.names)))), t)
@@ -250,5 +274,5 @@ def _unchanged(frame: np.ndarray) -> np.ndarray:
     return frame
 
 
-def _with_maps(kernel: Kernel, maps: FrameMaps, frame: np.ndarray) -> np.ndarray:
+def _with_maps(kernel: Kernel, maps: FrameMaps | NodeMaps, frame: np.ndarray) -> np.ndarray:
     return kernel(frame, maps)

@@ -24,7 +24,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file, is_temporary, written_beside
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import there
-from nvd_core.shot.maps import read_maps
+from nvd_core.shot.map_files import read_frame_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import (
     PICTURE_SUFFIXES,
@@ -174,7 +174,7 @@ def corners_on_frame(shot: Shot, layer: str, t: int, places: np.ndarray) -> tupl
             remedy="choose a frame of the clip, counted from 0",
         )
     size = clip.height, clip.width
-    own = read_maps(shot.map_path(t), shot.names, size).layer(shot.names.index(record.name))
+    own = read_frame_maps(shot, t).layer(shot.names.index(record.name))
     inner = np.zeros(size, np.uint8)
     cv2.fillPoly(inner, [np.rint((places - 0.5) * 16).astype(np.int32)], 1, shift=4)
     asked = inner > 0

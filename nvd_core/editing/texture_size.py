@@ -32,7 +32,8 @@ from nvd_core.runtime.inside import inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import load_settings
 from nvd_core.shot.manifest import LayerRecord, Manifest, write_manifest
-from nvd_core.shot.maps import MOST_TEXELS, FrameMaps, iter_maps
+from nvd_core.shot.map_files import iter_maps
+from nvd_core.shot.maps import MOST_TEXELS, FrameMaps
 from nvd_core.shot.shot import Shot
 
 COMMAND = "nvd textures"

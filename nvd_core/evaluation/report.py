@@ -39,7 +39,8 @@ from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.reading import there
-from nvd_core.shot.maps import FrameMaps, iter_maps
+from nvd_core.shot.map_files import iter_maps
+from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 
 SCHEMA, VERSION = "nvd.report", 3

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 QUALITIES = range(1, 101)
 """1: smallest file, 100: best picture"""
+DRAFT, FINE = "draft", "fine"
+Quality = int | str | None
+"""one of QUALITIES, DRAFT: as fast as the codec can, or FINE, which is None as well: the default"""
 
 
 def _scale(best: int, worst: int) -> Callable[[int], int]:
@@ -59,6 +62,8 @@ class Codec:
     """containers in which it says how wide pixels are"""
     least: tuple[int, int] = (1, 1)
     """the smallest width and height"""
+    draft: dict[str, str] | None = None
+    """options for a draft; None where the codec is no faster for it"""
     tag: str = ""
     """how players know it in MP4 and MOV, where FFmpeg's own choice is not what they know"""
 
@@ -77,15 +82,21 @@ class Codec:
 _X264 = {"crf": "12", "preset": "medium"}
 _X265 = {"crf": "12", "preset": "medium", "x265-params": "log-level=error"}
 _VP9 = {"crf": "15", "b": "0", "deadline": "good", "cpu-used": "3", "row-mt": "1"}
+# Larger files: what is saved is time
+_FAST = {"preset": "ultrafast", "crf": "15"}
+_FAST_VP9 = {"deadline": "realtime", "cpu-used": "8", "crf": "20"}
 _BIT16 = {"alpha_bits": "16"}
 
 # fmt: off
 CODECS = {
-    "h264": Codec("H.264", "libx264", (".mp4", ".mkv", ".mov"), "yuv420p", _X264, _crf, deep=False),
+    "h264": Codec("H.264", "libx264", (".mp4", ".mkv", ".mov"), "yuv420p", _X264, _crf, deep=False,
+                  draft=_FAST),
     "hevc": Codec("10-bit HEVC", "libx265", (".mp4", ".mov", ".mkv"), "yuv420p10le", _X265, _crf,
-                  least=(64, 64), tag="hvc1"),  # x265 writes beside its memory below that
+                  least=(64, 64),  # x265 writes beside its memory below that
+                  draft=_FAST, tag="hvc1"),
     "vp9": Codec("VP9", "libvpx-vp9", (".webm", ".mkv", ".mp4"), "yuv420p", _VP9, _vp9_crf,
-                 alpha="yuva420p", deep=False, keeps_aspect=(".mp4",)),
+                 alpha="yuva420p", deep=False, keeps_aspect=(".mp4",),
+                 draft=_FAST_VP9),
     "prores-422-hq": Codec("ProRes 422 HQ", "prores_ks", (".mov",), "yuv422p10le",
                            {"profile": "hq", "vendor": "apl0"}, _quantiser, full_range=False),
     "prores-4444": Codec("ProRes 4444", "prores_ks", (".mov",), "yuv444p10le",
@@ -121,7 +132,7 @@ _MXF_RATES += [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60)]
 
 
 def codec_for(
-    out: Path, name: str | None, width: int, height: int, rate: Fraction, quality: int | None
+    out: Path, name: str | None, width: int, height: int, rate: Fraction, quality: Quality
 ) -> Codec:
     """The codec of the movie `out`, the suffix's own where no `name` is given.
 
@@ -152,7 +163,7 @@ def codec_for(
             found=str(rate),
             remedy="render to .mov, or decompose with --rate",
         )
-    if quality is not None and codec.quality is None:
+    if isinstance(quality, int) and codec.quality is None:
         fixed = "is lossless" if codec.is_rgb else "has one quality, which the frames' size decides"
         raise NvdError(
             f"{codec.title} {fixed}",
@@ -174,10 +185,12 @@ def layout_of(codec: Codec, alpha: bool, deep: bool) -> str:
     return codec.alpha if alpha else codec.layout
 
 
-def options_of(codec: Codec, alpha: bool, quality: int | None) -> dict[str, str]:
+def options_of(codec: Codec, alpha: bool, quality: Quality) -> dict[str, str]:
     """What the encoder is told."""
     options = codec.options | ((codec.alpha_options or {}) if alpha else {})
-    return options | (codec.quality(quality) if codec.quality and quality is not None else {})
+    if quality == DRAFT:
+        return options | (codec.draft or {})
+    return options | (codec.quality(quality) if codec.quality and isinstance(quality, int) else {})
 
 
 def with_matrix(packet: "av.Packet", matrix: int) -> "av.Packet":

@@ -15,6 +15,9 @@ from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
 from nvd_core.media.codecs import (
     CONTAINERS,
     DEFAULTS,
+    DRAFT,
+    FINE,
+    Quality,
     codec_for,
     holds_alpha,
     layout_of,
@@ -76,7 +79,7 @@ def open_writer(
     picture: Picture = PLAIN,
     tags: FileTags | None = None,
     codec: str | None = None,
-    quality: int | None = None,
+    quality: Quality = None,
     timing: Timing = UNTIMED,
 ) -> FrameWriter:
     """A writer of frames of `width` x `height` to a movie or to numbered images.
@@ -91,7 +94,8 @@ def open_writer(
     16-bit; .tif too, but linear floating point for a `bit_depth` of float; .jpg is 8-bit; a
     .dpx may have a `bit_depth` of 10; .exr is linear, `float` where `bit_depth` says so, else
     `half`. They say what `tags` say, where the format can. `quality`, 1 to 100, is for codecs that
-    lose something, and for JPEG. `timing` is what the output says of its time, and its sound.
+    lose something, and for JPEG; "draft" is for movies, and as fast as their codec can. `timing` is
+    what the output says of its time, and its sound.
 
     Frames are uint8, uint16 or floating point [H, W, 3 or 4]; `picture` says what their alpha and
     their linear values are (RGBA of a picture without alpha is straight). Integers are always
@@ -103,6 +107,7 @@ def open_writer(
     """
     out = Path(out)
     suffix = out.suffix.lower()
+    quality = None if quality == FINE else quality
     if encoding not in ("display", "linear"):
         raise ValueError(f"encoding is 'display' or 'linear', got {encoding!r}")
     if suffix in DEFAULTS and not is_pattern(out) and not out.is_dir():
@@ -121,13 +126,20 @@ def open_writer(
     )
 
 
-def _check_images(suffix: str, codec: str | None, quality: int | None) -> None:
+def _check_images(suffix: str, codec: str | None, quality: Quality) -> None:
     """NvdError for what is asked of images and these have not."""
     if codec is not None:
         raise NvdError(
             f"numbered {suffix} files have no codec",
             found=f"--codec {codec}",
             remedy="leave out --codec, or give a movie as the output",
+        )
+    if quality == DRAFT:
+        raise NvdError(
+            "numbered images have no draft",
+            expected="--quality draft for a movie",
+            found=f"--quality draft for {suffix}",
+            remedy="leave out --quality draft",
         )
     if quality is not None and suffix not in (".jpg", ".jpeg"):
         raise NvdError(
@@ -148,7 +160,7 @@ class _ImageWriter(FrameWriter):
         encoding: str,
         picture: Picture,
         tags: FileTags | None,
-        quality: int | None,
+        quality: Quality,
         timing: Timing,
     ):
         self._timing = timing
@@ -206,7 +218,7 @@ class _MovieWriter(FrameWriter):
         encoding: str,
         picture: Picture,
         codec: str | None,
-        quality: int | None,
+        quality: Quality,
         bit_depth: int | str,
         timing: Timing,
     ):
@@ -225,6 +237,9 @@ class _MovieWriter(FrameWriter):
         self.cautions = movie_cautions(
             path, picture, self._codec, self._alpha, self._deep, encoding
         )
+        if quality == DRAFT and self._codec.draft is None:
+            same = f"{self._codec.title} is no faster as a draft: it is written as ever"
+            self.cautions = [*self.cautions, same]
         self._keeps = keeps_space(path, picture, False, encoding)
         across, down = self._codec.halves
         self._padding = ((0, -height % down), (0, -width % across), (0, 0))

@@ -1,10 +1,10 @@
 """The maps of a frame: where each pixel lies in each layer's texture, alpha, and light.
 
 One multi-layer EXR a frame; docs/reference/decomposition-folder.md describes the channels.
-map_writer.py writes them.
+map_writer.py writes them; map_files.py is the door through which they are read.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,10 @@ import numpy as np
 import OpenImageIO as oiio
 
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.frame_threads import in_order, worker_count
+from nvd_core.runtime.frame_threads import worker_count
 from nvd_core.runtime.reading import reading, there
 from nvd_core.runtime.sizes import check_bytes, check_file, check_image
 from nvd_core.shot import pxr24
-from nvd_core.shot.shot import Shot
 
 CHANNELS = {
     "Map.X": "float",
@@ -168,32 +167,6 @@ def _read_channels(path: Path, image: oiio.ImageInput, places: list[int]) -> np.
     if pixels is None:
         raise _damaged(path, image.geterror())
     return pixels
-
-
-def iter_maps(
-    shot: Shot, frames: Iterable[int], names: list[str] | None = None
-) -> Generator[FrameMaps, None, None]:
-    """The maps of `frames` in order, read ahead in background threads.
-
-    `names` are the layers wanted, None for all; the fewer, the sooner they are read.
-    """
-    names = shot.names if names is None else names
-    height, width = shot.manifest.clip.height, shot.manifest.clip.width
-    return read_ahead(shot.map_path, frames, names, height, width)
-
-
-def read_ahead(
-    path_of: Callable[[int], Path], frames: Iterable[int], names: list[str], height: int, width: int
-) -> Generator[FrameMaps, None, None]:
-    """The maps of the layers `names` of `frames` in order, from the files that `path_of` names.
-
-    NvdError where one has another size than the clip's.
-    """
-
-    def read(index: int) -> FrameMaps:
-        return read_maps(path_of(index), names, (height, width))
-
-    return in_order(read, frames, frames_ahead(len(names), height, width))
 
 
 def frames_ahead(layers: int, height: int, width: int) -> int:

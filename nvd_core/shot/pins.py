@@ -16,7 +16,6 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.declared import OPTIONAL, Name, text_like, within
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
@@ -26,6 +25,7 @@ from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES
 from nvd_core.shot.edit_document import EditDocument
 from nvd_core.shot.manifest import MOST_PIXELS
+from nvd_core.shot.map_files import map_files
 from nvd_core.shot.shot import Shot
 
 SCHEMA = "nvd.pins"
@@ -33,8 +33,6 @@ VERSION = 1
 PINS = "edits/pins.json"
 APPLIED = "pins.json"
 """beside the maps: the pins that they have"""
-ORIGINALS = "unpinned"
-"""the folder beside the maps with those of pinned frames as they were"""
 MOST_PINS = 200
 MOST_TARGETS = 1000
 """of a pin"""
@@ -120,8 +118,7 @@ def applied_path(shot: Shot) -> Path:
 
 def original_path(shot: Shot, t: int) -> Path:
     """Where the maps of frame `t` are kept as they were before any pin."""
-    pattern = Path(shot.manifest.maps)
-    return inside(shot.folder, frame_path(pattern.parent / ORIGINALS / pattern.name, t))
+    return map_files(shot).original(t)
 
 
 def read_pins(shot: Shot) -> Pins:

@@ -11,6 +11,7 @@ from nvd_core.runtime.folder_lock import mend
 from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.reading import there
 from nvd_core.shot.manifest import LayerRecord, Manifest, read_manifest
+from nvd_core.shot.map_chunks import chunk_name
 
 _MOST_MISSING = 1000
 
@@ -63,6 +64,12 @@ class Shot:
         """The file of the maps of frame `index`, from 0."""
         return inside(self.folder, frame_path(self.manifest.maps, index))
 
+    def has_maps(self, index: int) -> bool:
+        """Whether there are maps of frame `index`, as EXR or compact."""
+        path = self.map_path(index)
+        compact = inside(self.folder, path.with_name(chunk_name(index)).relative_to(self.folder))
+        return there(compact.is_file) or there(path.is_file)
+
     def texture_path(self, name: str) -> Path:
         """The learned texture of the layer `name`."""
         return inside(self.folder, self.layer(name).texture)
@@ -100,6 +107,7 @@ class Shot:
             if not there((path := self.texture_path(name)).is_file):
                 yield path
         for index in range(first, last + 1):
-            for path in (self.frame_path(index), self.map_path(index)):
-                if not there(path.is_file):
-                    yield path
+            if not there((path := self.frame_path(index)).is_file):
+                yield path
+            if not self.has_maps(index):
+                yield self.map_path(index)

@@ -22,7 +22,8 @@ from nvd_core.media.images import encode_srgb, to_float, write_image
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.finish import PLAIN_FINISH
-from nvd_core.shot.maps import FrameMaps, iter_maps
+from nvd_core.shot.map_files import iter_maps
+from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN
 

@@ -21,7 +21,8 @@ from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import decode_srgb, encode_srgb, to_integers, write_image
 from nvd_core.priors.flow import consistent, dis
 from nvd_core.priors.flow_size import grey, pixel_grid
-from nvd_core.shot.maps import LayerMaps, read_maps
+from nvd_core.shot.map_files import read_frame_maps
+from nvd_core.shot.maps import LayerMaps
 from nvd_core.shot.shot import Shot
 
 FINER = 2
@@ -43,8 +44,7 @@ def write_edits(shot: Shot, truth: Truth, folder: Path) -> dict[str, Path]:
     t = truth.edit_frame
     painted, alphas, light = truth.painted(t), truth.alpha(t), truth.light(t)
     frame = truth.frame(t)
-    clip = shot.manifest.clip
-    maps = read_maps(shot.map_path(t), shot.names, (clip.height, clip.width))
+    maps = read_frame_maps(shot, t)
     paths = {}
     for n, (name, layer) in enumerate(zip(shot.names, truth.layers, strict=True)):
         record = shot.layer(name)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from bench.parts.figures import Figure
 from bench.parts.subject import Bench, Decomposed
+from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.map_writer import MapWriter
-from nvd_core.shot.maps import FrameMaps, iter_maps
+from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 
 PART = "storage"
