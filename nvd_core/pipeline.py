@@ -385,7 +385,7 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     """Frames and priors into work/; returns what is known of the clip, and cautions about it."""
     folder, job = stages.folder, stages.job
     work = work_folder(folder)
-    flow = settings.flow_method, settings.flow_path, job.device
+    flow = settings.flow_method, settings.flow_path, job.device, settings.flow_longest
     if "frames" in job.done and job.clip:
         info = ClipInfo.from_json(job.clip | {"source": job.source})  # which is not read any more
     else:

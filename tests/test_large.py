@@ -66,7 +66,8 @@ class TestFlowSize:
         assert flow_size(1080, 1920) == (540, 960)
         assert flow_size(2160, 3840) == (720, 1280)
         assert flow_size(1521, 2705) == (507, 902)
-        assert np.allclose(flow_scale(1080, 1920), 2)
+        assert np.allclose(flow_scale((1080, 1920), (540, 960)), 2)
+        assert flow_size(1080, 1920, 448) == flow_size(432, 768, 448) == (216, 384)
 
     @pytest.mark.parametrize("part", [2, 3])
     def test_motion_comes_out_as_from_full_flow(self, tmp_path, monkeypatch, part, moving_clips):

@@ -9,7 +9,7 @@ import pytest
 from nvd_core.baking.bake import Baking, bake
 from nvd_core.baking.map_errors import FILE, MapErrors
 from nvd_core.fields.inference import frame_layers
-from nvd_core.fields.node_layers import ALPHA, LIGHT, frame_layers_by_nodes
+from nvd_core.fields.node_layers import FINE, frame_layers_by_nodes
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast, update_settings
@@ -33,15 +33,15 @@ def test_nodes_give_what_every_pixel_gives(trained, kind):
     for t in (0, model.shape.frames - 1):
         exact, found = frame_layers(model, t), frame_layers_by_nodes(model, t, densities)
         np.testing.assert_allclose(found.alpha.sum(0), 1, atol=1e-5)
-        assert np.quantile(np.abs(found.alpha - exact.alpha), 0.999) <= 2 * ALPHA
+        assert np.quantile(np.abs(found.alpha - exact.alpha), 0.999) <= 2 * FINE.alpha
         if kind == "additive":
-            assert np.abs(found.added - exact.added).max() <= 4 * LIGHT
+            assert np.abs(found.added - exact.added).max() <= 4 * FINE.light
         for n in range(model.layers):
             both = (found.alpha[n] > 0) & (exact.alpha[n] > 0)
             place = np.abs(found.uv[n] - exact.uv[n]).max(-1)[both] * densities[n]
             assert np.quantile(place, 0.999) <= 0.05
             light = np.abs(found.residual[n] - exact.residual[n]).max(-1)[both]
-            assert np.quantile(light, 0.999) <= 2 * LIGHT
+            assert np.quantile(light, 0.999) <= 2 * FINE.light
             assert not found.uv[n][found.alpha[n] == 0].any()
 
 
