@@ -267,8 +267,8 @@ def as_draft(settings: Settings) -> Settings:
     """The networks of `settings`, trained and baked as a draft."""
     return dataclasses.replace(
         settings,
-        iterations=DRAFT_STEPS,
-        points=DRAFT_POINTS,
+        iterations=min(settings.iterations or DRAFT_STEPS, DRAFT_STEPS),
+        points=min(settings.points, DRAFT_POINTS),
         preview_seconds=5.0,
         bake="coarse",
         fit_every=4,

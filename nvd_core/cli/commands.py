@@ -157,6 +157,17 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     add_yes(refine)
     refine.set_defaults(command=_refine)
 
+    former = commands.add_parser(
+        "former", help="what a folder was before it was refined in place: look, or go back"
+    )
+    former.add_argument("shot", type=Path)
+    what = former.add_mutually_exclusive_group()
+    what.add_argument(
+        "--back", action="store_true", help="return to it; once more brings the refinement back"
+    )
+    what.add_argument("--remove", action="store_true", help="forget it, for the room it takes")
+    former.set_defaults(command=_former)
+
     carry = commands.add_parser("carry", help="bring paint from one decomposition to another")
     carry.add_argument("shot", type=Path, help="the folder that was painted on")
     carry.add_argument("to", type=Path, help="another decomposition of the same clip")
@@ -211,7 +222,20 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     bake.set_defaults(command=_bake)
     farm = add_farm(commands)
     edits = add_edits_commands(commands)
-    return [camera, textures, paint, export, refine, carry, reproduce, values, bake, *farm, *edits]
+    return [
+        camera,
+        textures,
+        paint,
+        export,
+        refine,
+        former,
+        carry,
+        reproduce,
+        values,
+        bake,
+        *farm,
+        *edits,
+    ]
 
 
 def _bake(parsed: argparse.Namespace, progress: Progress) -> dict:
@@ -346,6 +370,20 @@ def _refine(parsed: argparse.Namespace, progress: Progress) -> dict:
         yes=parsed.yes,
         progress=progress,
     )
+
+
+def _former(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.editing.exchange import go_back, read_former, remove_former
+    from nvd_core.shot.shot import Shot
+
+    shot = Shot.open(parsed.shot)
+    if parsed.back:
+        shot = go_back(parsed.shot, progress)
+    manifest = read_former(shot)[0]
+    if parsed.remove:
+        remove_former(shot, progress)
+        return {"shown": shot.manifest.maps, "former": "removed"}
+    return {"shown": shot.manifest.maps, "former": manifest.maps}
 
 
 def _carry(parsed: argparse.Namespace, progress: Progress) -> dict:

@@ -70,6 +70,12 @@ class Shot:
         """The image in which the layer `name` is painted."""
         return inside(self.folder, self.layer(name).edit)
 
+    @property
+    def networks(self) -> Path:
+        """The folder of the networks that were baked, and of their settings."""
+        relative = self.manifest.networks
+        return self.folder if relative is None else inside(self.folder, relative)
+
     def mask_path(self, name: str, index: int) -> Path:
         """The coarse mask of the layer `name` in frame `index`; not there if none was given."""
         return inside(self.folder, f"masks/{self.layer(name).name}/{index:05d}.png")
