@@ -10,7 +10,7 @@ import pytest
 
 from nvd_core.begun import is_finished, is_paintable
 from nvd_core.cli.main import main
-from nvd_core.editing.exchange import BRUSH, go_back, is_painting, read_former
+from nvd_core.editing.exchange import BRUSH, go_back, is_painting, read_former, take_paint
 from nvd_core.fields.saved_model import load_model
 from nvd_core.job import REFINING, Job
 from nvd_core.media.images import read_image, write_image
@@ -73,7 +73,7 @@ def paint(folder: Path) -> None:
         height, width = image.shape[:2]
         image[height // 3 : height // 2, width // 3 : width // 2] = 255, 20, 20, 255
         write_image(shot.edit_path(name), image)
-    word = ["edits", "add-text", str(folder), "background", "--text", "A", "--name", "word"]
+    word = ["edits", "add", str(folder), "--layer", "background", "--text", "A", "--name", "word"]
     assert main(word) == 0, "the folder's lock is free while it trains"
 
 
@@ -134,8 +134,8 @@ def test_the_draft_is_a_folder_that_says_what_it_is(refined, kept):
 
 def test_the_paint_stays_where_it_was(refined, kept):
     assert kept[0][0].sum() > 30
-    assert alike(kept[0][0], kept[1][0]) > 0.8
-    assert alike(kept[0][0], red(refined, 4)) > 0.8
+    assert alike(kept[0][0], kept[1][0]) > 0.7
+    assert alike(kept[0][0], red(refined, 4)) > 0.7
     assert [entry.name for entry in read_stack(refined).entries] == ["word"]
 
 
@@ -190,8 +190,24 @@ def test_back_takes_along_what_was_painted_since(copy):
 
 def read_of(shot: Shot, name: str) -> Path:
     """The edit of the state before."""
-    former = read_former(shot)[0]
+    former = read_former(shot).manifest
     return Shot(shot.folder, former).edit_path(name)
+
+
+def test_paint_that_was_saved_too_late_is_taken_along(copy):
+    """A program had it when the refinement came, and wrote it where its image was."""
+    path, other = read_of(copy, "background"), read_image(copy.edit_path("disc"))
+    image = read_image(path).copy()
+    image[: image.shape[0] // 2] = 255, 20, 20, 255
+    write_image(path, image)
+    before = red(copy, 4)
+    assert take_paint(copy.folder)["taken"] == ["background"]
+    assert red(copy, 4).sum() > before.sum() + 200
+    np.testing.assert_array_equal(read_image(copy.edit_path("disc")), other)
+    write_image(path, image[::-1].copy())
+    write_image(copy.edit_path("background"), read_image(copy.edit_path("background"))[::-1].copy())
+    with pytest.raises(NvdError, match="before and after"):
+        take_paint(copy.folder)
 
 
 def test_the_former_state_can_be_removed(copy):

@@ -165,6 +165,9 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     what.add_argument(
         "--back", action="store_true", help="return to it; once more brings the refinement back"
     )
+    what.add_argument(
+        "--take-paint", action="store_true", help="bring over what was painted on it since"
+    )
     what.add_argument("--remove", action="store_true", help="forget it, for the room it takes")
     former.set_defaults(command=_former)
 
@@ -373,13 +376,15 @@ def _refine(parsed: argparse.Namespace, progress: Progress) -> dict:
 
 
 def _former(parsed: argparse.Namespace, progress: Progress) -> dict:
-    from nvd_core.editing.exchange import go_back, read_former, remove_former
+    from nvd_core.editing.exchange import go_back, read_former, remove_former, take_paint
     from nvd_core.shot.shot import Shot
 
     shot = Shot.open(parsed.shot)
     if parsed.back:
         shot = go_back(parsed.shot, progress)
-    manifest = read_former(shot)[0]
+    if parsed.take_paint:
+        return take_paint(parsed.shot, progress)
+    manifest = read_former(shot).manifest
     if parsed.remove:
         remove_former(shot, progress)
         return {"shown": shot.manifest.maps, "former": "removed"}

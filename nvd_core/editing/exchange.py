@@ -11,9 +11,8 @@ import re
 import time
 import zlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from nvd_core.editing.carried_places import Places
 from nvd_core.editing.carry import Carried, carry_edits, find_all_places, write_edits
@@ -77,8 +76,9 @@ def go_back(folder: Path, progress: Progress | None = None) -> Shot:
     now = Shot.open(folder)
     with writing(now.folder, COMMAND, progress):
         now = Shot.open(folder)
-        manifest, sums = read_former(now)
-        then = Shot(now.folder, replace(manifest, refinement=None))
+        former = read_former(now)
+        sums = former.edits
+        then = Shot(now.folder, replace(former.manifest, refinement=None))
         then.check()
         changed = {name for name in now.names if _sum(now.edit_path(name)) != sums.get(name)}
         painted = {n: p for n, p in edit_paths(now, {}).items() if n in changed}
@@ -95,11 +95,49 @@ def go_back(folder: Path, progress: Progress | None = None) -> Shot:
     return then
 
 
-def read_former(shot: Shot) -> tuple[Manifest, dict[str, int]]:
-    """The former manifest, and the sums of the edits that were made of its edits, "" the stack's.
+def take_paint(folder: Path, progress: Progress | None = None) -> dict:
+    """Bring over what was painted on the former state since it was exchanged; facts.
 
-    NvdError where there is none, or it is damaged.
+    A program that had unsaved paint at that moment saves it there. NvdError where a layer was
+    painted on in both states.
     """
+    progress = progress or Progress()
+    now = Shot.open(folder)
+    with writing(now.folder, COMMAND, progress):
+        now = Shot.open(folder)
+        former = read_former(now)
+        old = Shot(now.folder, former.manifest)
+        late = {n for n in old.names if _sum(old.edit_path(n)) != former.before.get(n)}
+        both = [n for n in now.names if n in late and _sum(now.edit_path(n)) != former.edits.get(n)]
+        if both:
+            raise NvdError(
+                f"{' and '.join(both)} was painted on before and after the refinement",
+                expected="paint on one of them",
+                found=f"{old.edit_path(both[0])} and {now.edit_path(both[0])}",
+                remedy="put them together in an image editor; the second is what is shown",
+            )
+        painted = {n: p for n, p in edit_paths(old, {}).items() if n in late}
+        if painted:
+            _write(old, now, carry_edits(old, now, painted, progress), progress)
+        for name in late - set(painted):  # wiped off
+            copy_file(now.texture_path(name), now.edit_path(name), durable=True)
+        _keep_former(old, now)
+    return {"taken": sorted(late)}
+
+
+@dataclass(frozen=True)
+class Former:
+    """What former.json says. Sums of files by layer, "" for the stack."""
+
+    manifest: Manifest
+    edits: dict[str, int]
+    """of the edits that were made of the former state's"""
+    before: dict[str, int]
+    """of the former state's own"""
+
+
+def read_former(shot: Shot) -> Former:
+    """The state before; NvdError where there is none, or it is damaged."""
     path = inside(shot.folder, FORMER)
     if not path.is_file():
         raise NvdError(
@@ -113,9 +151,10 @@ def read_former(shot: Shot) -> tuple[Manifest, dict[str, int]]:
             raise Unreadable("no list of keys")
         if (value.get("schema"), value.get("version")) != (SCHEMA, VERSION):
             raise Unreadable(f"not schema {SCHEMA} version {VERSION}")
-        sums = value.get("edits")
-        if not isinstance(sums, dict) or not all(type(s) is int for s in sums.values()):
-            raise Unreadable("edits: expected whole numbers by layer")
+        for name in ("edits", "before"):
+            sums = value.get(name)
+            if not isinstance(sums, dict) or not all(type(s) is int for s in sums.values()):
+                raise Unreadable(f"{name}: expected whole numbers by layer")
         manifest = manifest_in(shot.folder, value.get("manifest"), str(path))
     except Unreadable as error:
         raise NvdError(
@@ -123,7 +162,7 @@ def read_former(shot: Shot) -> tuple[Manifest, dict[str, int]]:
         ) from error
     if manifest.names != shot.names:
         raise NvdError(f"{path} is of other layers", remedy="remove it: the present state stays")
-    return manifest, sums
+    return Former(manifest, value["edits"], value["before"])
 
 
 def remove_former(shot: Shot, progress: Progress) -> None:
@@ -187,10 +226,18 @@ def _write(old: Shot, new: Shot, carried: Carried, progress: Progress) -> None:
 
 def _keep_former(now: Shot, new: Shot) -> None:
     """Note the state `now` as the former of `new`, whose edits are written."""
-    sums: dict[str, Any] = {name: _sum(new.edit_path(name)) for name in new.names}
-    sums[""] = _sum(stack_path(new))
-    value = {"schema": SCHEMA, "version": VERSION, "manifest": as_written(now.folder, now.manifest)}
-    write_json(inside(now.folder, FORMER), value | {"edits": sums}, durable=True)
+    value = {
+        "schema": SCHEMA,
+        "version": VERSION,
+        "manifest": as_written(now.folder, now.manifest),
+        "edits": _sums(new),
+        "before": _sums(now),
+    }
+    write_json(inside(now.folder, FORMER), value, durable=True)
+
+
+def _sums(shot: Shot) -> dict[str, int]:
+    return {name: _sum(shot.edit_path(name)) for name in shot.names} | {"": _sum(stack_path(shot))}
 
 
 def _sum(path: Path) -> int:
@@ -205,7 +252,7 @@ def _remove_others(shot: Shot) -> None:
     """
     kept = {_state(shot.manifest)}
     if inside(shot.folder, FORMER).is_file():
-        kept.add(_state(read_former(shot)[0]))
+        kept.add(_state(read_former(shot).manifest))
     for path in shot.folder.iterdir():
         name = path.name
         if STATE.fullmatch(name) and name not in kept and not _is_newer(name, kept):
