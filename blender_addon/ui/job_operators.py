@@ -121,9 +121,7 @@ class NVD_OT_decompose(Reporting, bpy.types.Operator):
             mask_margin=own.mask_margin if own.objects else 0,
             layer=own.layer.strip(),
             preset=settings.preset,
-            at_once=settings.at_once
-            and settings.preset != "draft"
-            and not strip.nvd_decompose.shots,
+            at_once=settings.at_once and settings.preset != "draft" and not own.shots,
             device=settings.device,
             settings=bpy.path.abspath(settings.settings) if settings.settings else "",
             **source_words(strip),
