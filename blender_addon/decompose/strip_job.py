@@ -65,8 +65,8 @@ def decompose_strip(
     `decompose`: height, plate_height, texture_size, preset, at_once, device, settings, rate,
     python, deinterlace, shots, garbage, and of images start ("source": by the numbers of their
     files; those that are missing are held where the strip is set to that). Pictures have the rate
-    of the timeline unless `rate` says another. `scene` remembers the job. `layer` is that of EXR files to
-    take; empty: the picture. The clip is in the strip's colour space.
+    of the timeline unless `rate` says another. `scene` remembers the job. `layer` is that of EXR
+    files to take; empty: the picture. The clip is in the strip's colour space.
     """
     source = read_strip(strip)
     name = new_name()
