@@ -17,8 +17,8 @@ from nvd_core.job import REFINING, Device, Job
 from nvd_core.media.clip import ClipInfo
 from nvd_core.result import baking_of, manifest_of
 from nvd_core.runtime.devices import choose_device
-from nvd_core.runtime.files import make_durable
-from nvd_core.runtime.folder_lock import writing
+from nvd_core.runtime.files import make_durable, remove_temporaries
+from nvd_core.runtime.folder_lock import writing, writing_when_free
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import DRAFT_FLOW, Settings, as_draft, load_settings, save_settings
@@ -67,7 +67,7 @@ def refine_on(folder: Path, progress: Progress, device: Device | None = None) ->
             if not exchange(shot, made, progress, COMMAND):
                 break
             facts["refinement"] = number
-    with writing(folder, COMMAND, progress):
+    with writing_when_free(folder, COMMAND, progress):
         job = Job.load(folder)
         job.done = [*job.done, *([] if REFINING in job.done else [REFINING])]
         job.save(folder)
@@ -93,6 +93,7 @@ def _refined(
     folder, name = shot.folder, f"refined.{number}"
     place = inside(folder, name)
     place.mkdir(exist_ok=True)
+    remove_temporaries(place)  # of a run that was killed
     data = ClipData(work_folder(folder))
     frames, height, width = data.shape
     cycle = cycle_settings(settings, number, frames * height * width)

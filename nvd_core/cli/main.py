@@ -304,6 +304,7 @@ def _info(parsed: argparse.Namespace, progress: Progress) -> dict:
         **({"looked at": f"{a.width}x{a.height}"} if (a := clip.analysis) else {}),
         "rate": round(clip.rate[0] / clip.rate[1], 3),
         **({"space": f"{space.name} of {space.config}"} if (space := clip.picture.space) else {}),
+        **({"refinement": f"{r.done} of {r.planned}"} if (r := manifest.refinement) else {}),
         "layers": {r.name: f"{r.texture_width}x{r.texture_height}" for r in manifest.layers},
         "program": manifest.program,
         "cautions": manifest.cautions,

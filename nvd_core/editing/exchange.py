@@ -20,7 +20,7 @@ from nvd_core.editing.edits import edit_paths
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file, write_json
-from nvd_core.runtime.folder_lock import writing
+from nvd_core.runtime.folder_lock import writing_when_free
 from nvd_core.runtime.inside import inside, remove_folder
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import Manifest, as_written, manifest_in, write_manifest
@@ -50,7 +50,7 @@ def exchange(base: Shot, made: Manifest, progress: Progress, command: str) -> bo
     known = _places(base, new, _painted(base), progress)
     while True:
         _wait_for_brush(folder, progress)
-        with writing(folder, command, progress):
+        with writing_when_free(folder, command, progress):
             if is_painting(folder):
                 continue
             if Shot.open(folder).manifest != base.manifest:
@@ -74,21 +74,24 @@ def go_back(folder: Path, progress: Progress | None = None) -> Shot:
     """
     progress = progress or Progress()
     now = Shot.open(folder)
-    with writing(now.folder, COMMAND, progress):
+    with writing_when_free(now.folder, COMMAND, progress):
         now = Shot.open(folder)
         former = read_former(now)
         sums = former.edits
         then = Shot(now.folder, replace(former.manifest, refinement=None))
+        if _state(former.manifest) == _state(now.manifest):  # an exchange that was killed
+            raise NvdError(f"{folder} has no former state", remedy="`nvd resume` refines it")
         then.check()
         changed = {name for name in now.names if _sum(now.edit_path(name)) != sums.get(name)}
         painted = {n: p for n, p in edit_paths(now, {}).items() if n in changed}
-        entries = read_stack(now).entries if _sum(stack_path(now)) != sums.get("") else ()
+        entries = ()
+        if _sum(stack_path(now)) != sums.get(""):
+            entries = read_stack(now).entries
+            stack_path(then).unlink(missing_ok=True)
         carried = carry_edits(now, then, painted, progress, entries) if painted or entries else None
         for name in changed - set(painted):  # what was painted is wiped off
             copy_file(then.texture_path(name), then.edit_path(name), durable=True)
         if carried is not None:
-            if entries:
-                stack_path(then).unlink(missing_ok=True)
             _write(now, then, carried, progress)
         _keep_former(now, then)
         write_manifest(now.folder, then.manifest)
@@ -103,7 +106,7 @@ def take_paint(folder: Path, progress: Progress | None = None) -> dict:
     """
     progress = progress or Progress()
     now = Shot.open(folder)
-    with writing(now.folder, COMMAND, progress):
+    with writing_when_free(now.folder, COMMAND, progress):
         now = Shot.open(folder)
         former = read_former(now)
         old = Shot(now.folder, former.manifest)
@@ -167,7 +170,7 @@ def read_former(shot: Shot) -> Former:
 
 def remove_former(shot: Shot, progress: Progress) -> None:
     """Forget the former state and remove its maps and networks; its edits are left."""
-    with writing(shot.folder, COMMAND, progress):
+    with writing_when_free(shot.folder, COMMAND, progress):
         inside(shot.folder, FORMER).unlink(missing_ok=True)
         _remove_others(Shot.open(shot.folder))
 
