@@ -54,10 +54,9 @@ class NVD_OT_take_refinement(OnShot, bpy.types.Operator):
     bl_label = "Take Refinement"
 
     def work(self, _context, _scene, entry):
-        dropped = refining.take(entry)
-        return (
-            "Changes of the stack that were not saved are gone: make them again" if dropped else ""
-        )
+        if refining.take(entry):
+            return "Changes of the stack that were not saved are gone: make them again"
+        return ""
 
 
 class NVD_OT_former(OnShot, bpy.types.Operator):
