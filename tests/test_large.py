@@ -88,6 +88,21 @@ class TestFlowSize:
         expected = apply(np.linalg.inv(true[3]) @ true, corners)
         assert np.abs(apply(motions, corners) - expected).max() < 0.2
 
+    def test_a_smaller_size_may_be_asked_for(self, tmp_path, moving_clips):
+        """Then what reads the flow goes by the size that it has."""
+        true = np.tile(np.eye(3), (6, 1, 1))
+        true[:, 0, 2] = 3.0 * np.arange(6)
+        moving_clips.warped_clip(tmp_path, true)
+        whole = np.load(tmp_path / "flow_forward.npy")
+        compute_flow(tmp_path, Progress(), longest=moving_clips.WIDTH // 2)
+        half = np.load(tmp_path / "flow_forward.npy")
+        assert half.shape[1:3] == (whole.shape[1] // 2, whole.shape[2] // 2)
+        assert np.abs(half[:, 6:-6, 6:-6].astype(float) - (-3.0, 0)).mean() < 0.15
+        motions = estimate_global_motion(tmp_path, Progress())[-1]
+        corners = np.array([[0, 0], [moving_clips.WIDTH - 1, 0]], float)
+        expected = apply(np.linalg.inv(true[3]) @ true, corners)
+        assert np.abs(apply(motions, corners) - expected).max() < 0.2
+
     def test_unknown_flow_stays_finite(self, tmp_path, monkeypatch):
         monkeypatch.setattr(flow_size_module, "LONGEST", 40)
         np.save(tmp_path / "frames.npy", np.zeros((2, 90, 160, 3), np.uint8))
