@@ -59,9 +59,12 @@ def state_of(folder: Path) -> State | None:
 
 
 def is_behind(folder: Path, edits: Iterable[tuple[str, str]]) -> bool:
-    """Whether one of these layers' edits, by name and file, is not what `folder` shows by now."""
+    """Whether one of these layers' edits, by name and file, is not what `folder` shows by now.
+
+    Only of a folder that is refined in place: after `nvd textures` the shot is opened anew by hand.
+    """
     state = state_of(folder)
-    if state is None:
+    if state is None or not has_former(folder):
         return False
     return any(state.edits.get(name, path) != path for name, path in edits)
 
@@ -74,7 +77,7 @@ def has_former(folder: Path) -> bool:
 def late_paint(folder: Path) -> list[str]:
     """The layers of the former state that were painted on after it was refined.
 
-    None where there is no former state, or what is said of it is damaged.
+    None of them where there is no former state, or what is said of it is damaged.
     """
     try:
         with open_file(folder / FORMER) as file:
