@@ -23,7 +23,7 @@ from nvd_core.runtime.inside import inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import DRAFT_FLOW, Settings, as_draft, load_settings, save_settings
 from nvd_core.shot.manifest import Manifest, Refinement
-from nvd_core.shot.shot import Shot
+from nvd_core.shot.shot import REFINED, Shot
 from nvd_core.training.checkpoint import copy_checkpoint
 from nvd_core.training.trainer import Trainer, automatic_steps
 from nvd_core.work import ClipData, remove_work, work_folder
@@ -90,7 +90,7 @@ def _refined(
     progress: Progress,
 ) -> Manifest:
     """Train and bake a refinement beside what `shot` shows; the manifest that names it."""
-    folder, name = shot.folder, f"refined.{number}"
+    folder, name = shot.folder, f"{REFINED}{number}"
     place = inside(folder, name)
     place.mkdir(exist_ok=True)
     remove_temporaries(place)  # of a run that was killed

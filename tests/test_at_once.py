@@ -151,6 +151,13 @@ def test_in_the_end_it_is_a_finished_folder(refined):
         resume(folder, Progress())
 
 
+def test_no_output_goes_into_a_state(refined):
+    for state in ("refined.1/maps", "refined.2/textures", "refined.2"):
+        out = refined.folder / state / "%05d.png"
+        assert main(["render", str(refined.folder), "--out", str(out)]) == 2
+        assert not list(out.parent.glob("0*.png"))
+
+
 def test_the_same_command_again_does_nothing(refined, asked):
     assert decompose(refined.folder, *asked(), Progress())["finished_before"]
     job, settings = asked()

@@ -24,7 +24,7 @@ from nvd_core.runtime.folder_lock import writing_when_free
 from nvd_core.runtime.inside import inside, remove_folder
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import Manifest, as_written, manifest_in, write_manifest
-from nvd_core.shot.shot import Shot
+from nvd_core.shot.shot import REFINED, Shot
 from nvd_core.shot.stack import read_stack, stack_path
 
 COMMAND = "nvd former"
@@ -35,7 +35,7 @@ BRUSH = ".nvd.painting"
 BRUSH_SECONDS = 10.0
 """since the last touch, after which nobody paints any more"""
 LOOK = 0.5
-STATE = re.compile(r"refined\.\d{1,4}")
+STATE = re.compile(re.escape(REFINED) + r"\d{1,4}")
 """folders of states; the first state lies in the folder itself"""
 
 

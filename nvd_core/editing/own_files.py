@@ -17,7 +17,7 @@ from nvd_core.media.numbering import as_text, place_of
 from nvd_core.media.sequences import frame_path, is_pattern, numbered_files, split_layer
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.inside import inside
-from nvd_core.shot.shot import Shot
+from nvd_core.shot.shot import REFINED, Shot
 from nvd_core.shot.stack import PLACE
 from nvd_core.work import work_folder
 
@@ -109,8 +109,9 @@ def _own_folders(shot: Shot) -> list[Path]:
     for name in shot.names:
         folders |= {shot.texture_path(name).parent, shot.edit_path(name).parent}
         folders.add(shot.mask_path(name, 0).parent)
-    place = inside(shot.folder, PLACE)
-    folders |= {place, *(Path(parent) for parent, _, _ in os.walk(place))}
+    states = shot.folder.glob(f"{REFINED}*")  # also those that the manifest does not name now
+    for place in (inside(shot.folder, PLACE), *states):
+        folders |= {place, *(Path(parent) for parent, _, _ in os.walk(place))}
     if shot.manifest.garbage:
         folders.add(inside(shot.folder, shot.manifest.garbage).parent)
     return sorted(folders)

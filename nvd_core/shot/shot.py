@@ -12,6 +12,8 @@ from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.reading import there
 from nvd_core.shot.manifest import LayerRecord, Manifest, read_manifest
 
+REFINED = "refined."
+"""what the folders of states begin with that were put in place of the first; a number follows"""
 _MOST_MISSING = 1000
 
 
