@@ -13,7 +13,7 @@ of what scripting.py offers). The folder is described in the engine's docs.
 
 from . import headless
 from .blender import undo, words
-from .decompose import mask_drawing, opening, properties
+from .decompose import mask_drawing, opening, properties, refining
 from .jobs import runner
 from .paint import frame_canvas, inset, pins, preview
 from .shot import edit_files, painting, shot_events, shots, value_events
@@ -49,6 +49,7 @@ _parts = (  # each has register() and unregister()
     refresh,
     painting,
     edit_files,
+    refining,
     inset,
     preview,
     render_job,

@@ -6,7 +6,7 @@ goes on. That holds only where clip, masks and settings are the same; the device
 
 from pathlib import Path
 
-from nvd_core.job import Job
+from nvd_core.job import REFINING, Job
 from nvd_core.runtime.documents import read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import is_temporary
@@ -20,7 +20,7 @@ ERROR_LOG, COLOUR = "nvd-error.log", "colour"
 _SAME = (
     *("source", "masks", "frames", "height", "plate_height", "seed"),
     *("missing", "rate", "count_at", "start", "deinterlace", "garbage"),
-    *("input_space", "ocio", "hdr_white", "refines", "goes_on"),
+    *("input_space", "ocio", "hdr_white", "refines", "goes_on", "at_once"),
 )
 """what two jobs must have in common to be the same, beside the settings"""
 _MOST_NAMED = 5
@@ -32,9 +32,25 @@ def is_begun(folder: Path) -> bool:
     return any(there((folder / name).exists) for name in (JOB, MANIFEST))
 
 
+def is_paintable(folder: Path) -> bool:
+    """Whether the decomposition in `folder` can be opened: it is finished, or refined further."""
+    return there((folder / MANIFEST).exists)
+
+
+def is_refining(folder: Path) -> bool:
+    """Whether `folder` can be painted on, and its job is to make it better still."""
+    if not is_paintable(folder) or not there((folder / JOB).is_file):
+        return False
+    try:
+        job = Job.load(folder)
+    except NvdError:  # what is painted on does not depend on it
+        return False
+    return job.at_once and REFINING not in job.done
+
+
 def is_finished(folder: Path) -> bool:
     """Whether the decomposition in `folder` is complete."""
-    return there((folder / MANIFEST).exists)
+    return is_paintable(folder) and not is_refining(folder)
 
 
 def check_free(folder: Path) -> None:

@@ -51,7 +51,9 @@ def mask_path(folder: Path, given: str) -> str:
 
 Frame = Annotated[int, within(-MOST_FRAMES, MOST_FRAMES)]
 Device = Literal["auto", "cpu", "cuda"]
-Stage = Literal["frames", "flow", "masks", "motion", "training"]
+REFINING = "refining"
+"""the stage of a job that is painted on at once"""
+Stage = Literal["frames", "flow", "masks", "motion", "training", "refining"]
 
 
 @dataclass
@@ -104,6 +106,8 @@ class Job(Declared):
     """absolute path of the folder whose edits are carried over; lacking where there is none"""
     goes_on: bool = False
     """whether training starts from the networks of `refines`; lacking where it does not"""
+    at_once: bool = False
+    """whether a draft is made first, which is refined while it is painted on; lacking where not"""
     said: list[str] = field(default_factory=list)
     """what is to be said of masks, cuts and colour space, in words; older files lack it"""
     id: Annotated[str, text_like("[0-9a-f]{32}", "32 digits, 0 to f")] | None = None
@@ -135,7 +139,7 @@ class Job(Declared):
     def save(self, folder: Path) -> None:
         """Write `folder`/job.json."""
         values = dataclasses.asdict(self)
-        for name in ("id", "garbage", "refines", "goes_on"):
+        for name in ("id", "garbage", "refines", "goes_on", "at_once"):
             if not values[name]:
                 del values[name]
         write_json(

@@ -14,27 +14,34 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nvd_core import __version__
+from nvd_core.at_once import as_first, draft_settings, refine_on
 from nvd_core.baking.bake import Baking, bake
 from nvd_core.baking.chunks import finish_chunks, shared_layout
-from nvd_core.baking.plate import plate_of
-from nvd_core.begun import SETTINGS, check_free, check_same, is_begun, is_finished
+from nvd_core.begun import (
+    SETTINGS,
+    check_free,
+    check_same,
+    is_begun,
+    is_finished,
+    is_paintable,
+    is_refining,
+)
 from nvd_core.editing.carry import carry_into
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.saved_model import copy_architecture, load_model, save_architecture
-from nvd_core.job import Job, wanted_class
+from nvd_core.job import Device, Job, wanted_class
 from nvd_core.media.clip import (
     OVERSCAN,
     Clip,
     ClipInfo,
     Reading,
-    frames_pattern,
     import_clip,
     open_clip,
     resized,
 )
 from nvd_core.media.conversion import Conversion, known_in
 from nvd_core.media.images import write_image
+from nvd_core.media.input_space import Found as NamedSpace
 from nvd_core.media.input_space import input_space, says_nothing_new, space_of_file_rules
 from nvd_core.media.picture import InputSpace
 from nvd_core.origin import check_origin, note_begun
@@ -42,14 +49,15 @@ from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.cut_cautions import about_cuts
 from nvd_core.priors.cuts import find_cuts
 from nvd_core.priors.flow import compute_flow
-from nvd_core.priors.garbage import load_garbage, manifest_path, write_garbage
+from nvd_core.priors.garbage import load_garbage, write_garbage
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import layer_starts
 from nvd_core.priors.mask_margin import doubt_edges
 from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector
-from nvd_core.priors.masks import frames_of, load_masks, single_frames, write_masks
+from nvd_core.priors.masks import MaskSource, frames_of, load_masks, single_frames, write_masks
 from nvd_core.priors.motion_masks import masks_from_motion
+from nvd_core.result import baking_of, manifest_of
 from nvd_core.runtime.devices import choose_device, wants_bfloat16
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import cannot_write, make_durable
@@ -58,7 +66,7 @@ from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.mapped_arrays import release, streamed
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
-from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest, read_manifest, write_manifest
+from nvd_core.shot.manifest import LayerRecord, read_manifest, write_manifest
 from nvd_core.shot.map_forms import write_exrs
 from nvd_core.shot.shot import Shot
 from nvd_core.training.checkpoint import copy_checkpoint
@@ -102,8 +110,11 @@ def decompose(
         return _finished(folder, progress)
     if is_begun(folder):
         with writing(folder, DECOMPOSE, progress):
-            return _go_on(folder, job, settings, progress, until)
+            facts = _go_on(folder, job, settings, progress, until)
+        return _refined(folder, facts, progress, job.device)
     check_free(folder)
+    if job.at_once and until:
+        raise NvdError("a draft is not baked by parts", remedy="leave out --at-once or --until")
     named = None
     if job.input_space and job.ocio:
         named = input_space(job.ocio, job.input_space, job.hdr_white)
@@ -128,21 +139,42 @@ def decompose(
         raise cannot_write(folder, error) from error
     with writing(folder, DECOMPOSE, progress):
         if is_begun(folder):  # by another process, while the inputs were looked at
-            return _go_on(folder, job, settings, progress, until)
-        check_free(folder)
-        job.clip, job.mask_frames = clip.info.to_json(), single_frames(masks)
-        job.said = [said for mask in (*masks, garbage) if mask for said in mask.cautions]
-        job.said += named.cautions if named else _about_file_rules(job, clip)
-        if named and clip.info.picture.space:
-            named.conversion.save(folder)
-        note_begun(folder, job, settings)
-        save_settings(settings, inside(folder, SETTINGS))
-        if job.goes_on:
-            copy_architecture(Path(job.refines), folder)
-            start = Path(job.refines) / "checkpoint.safetensors"
-            copy_checkpoint(start, inside(folder, "checkpoint.safetensors"), start_step(settings))
-        job.save(folder)  # last: from here on the folder can be resumed
-        return _run(folder, job, settings, progress, until)
+            facts = _go_on(folder, job, settings, progress, until)
+        else:
+            check_free(folder)
+            _begin(folder, job, settings, clip, masks, garbage, named)
+            facts = _run(folder, job, settings, progress, until)
+    return _refined(folder, facts, progress, job.device)
+
+
+def _begin(
+    folder: Path,
+    job: Job,
+    settings: Settings,
+    clip: Clip,
+    masks: list,
+    garbage: MaskSource | None,
+    named: NamedSpace | None,
+) -> None:
+    """Note in the folder what is asked for."""
+    job.clip, job.mask_frames = clip.info.to_json(), single_frames(masks)
+    job.said = [said for mask in (*masks, garbage) if mask for said in mask.cautions]
+    job.said += named.cautions if named else _about_file_rules(job, clip)
+    if named and clip.info.picture.space:
+        named.conversion.save(folder)
+    note_begun(folder, job, settings)
+    save_settings(settings, inside(folder, SETTINGS))
+    if job.goes_on:
+        networks = Shot.open(job.refines).networks
+        copy_architecture(networks, folder)
+        start = networks / "checkpoint.safetensors"
+        copy_checkpoint(start, inside(folder, "checkpoint.safetensors"), start_step(settings))
+    job.save(folder)  # last: from here on the folder can be resumed
+
+
+def _refined(folder: Path, facts: dict, progress: Progress, device: Device | None = None) -> dict:
+    """Go on from a draft, where that is asked for; the folder's lock is not held."""
+    return facts | refine_on(folder, progress, device) if is_refining(folder) else facts
 
 
 def resume(folder: Path, progress: Progress, *, yes: bool = False) -> dict:
@@ -161,7 +193,8 @@ def resume(folder: Path, progress: Progress, *, yes: bool = False) -> dict:
         job, settings = _unfinished(folder, yes)
         if yes:
             note_begun(folder, job, settings)
-        return _run(folder, job, settings, progress)
+        facts = _run(folder, job, settings, progress)
+    return _refined(folder, facts, progress)
 
 
 def _after_manifest(folder: Path, command: str, progress: Progress) -> dict:
@@ -275,9 +308,14 @@ class _Stages:
 def _run(
     folder: Path, job: Job, settings: Settings, progress: Progress, until: str | None = None
 ) -> dict:
-    """All stages, those that are done left out; returns facts about the result."""
+    """All stages, those that are done left out; returns facts about the result.
+
+    Of a job that is painted on at once, only as far as the draft: `_refined` does the rest.
+    """
+    if job.at_once and is_paintable(folder):
+        return {"folder": str(folder), "layers": read_manifest(folder).names}
     facts = _run_stages(folder, job, settings, progress, until)
-    if until:
+    if until or job.at_once:
         return facts
     # Out here nothing holds its arrays any more: Windows removes no file that is mapped
     remove_work(folder)
@@ -292,7 +330,8 @@ def _run_stages(
     info, cautions = _prepare(stages, settings, progress)
     for caution in cautions:
         progress.caution(caution)
-    trainer = make_trainer(folder, job, settings)
+    used = draft_settings(settings) if job.at_once else settings
+    trainer = make_trainer(folder, job, used)
     size = info.looked_at
     if trainer.data.shape != (info.frames, size.height, size.width):
         raise NvdError(
@@ -310,7 +349,7 @@ def _run_stages(
         "seconds_by_stage": stages.seconds,
         "cautions": cautions,
     }
-    baking = _baking(folder, info, settings, trainer)
+    baking = baking_of(folder, info, used, trainer)
     if until:
         shared_layout(baking, progress)
         return facts | {"seconds": round(time.monotonic() - started, 1), "frames": info.frames}
@@ -319,15 +358,6 @@ def _run_stages(
     stages.seconds["baking"] = round(time.monotonic() - begun, 1)
     facts |= _complete(job, info, baking, layers, cautions, progress)
     return facts | {"seconds": round(time.monotonic() - started, 1)}
-
-
-def _baking(folder: Path, info: ClipInfo, settings: Settings, trainer: Trainer) -> Baking:
-    """What bakes a trained folder."""
-    garbage = trainer.data.garbage
-    plate = plate_of(folder, info, manifest_path(garbage)) if info.analysis else None
-    depth = 8 if info.bit_depth == 8 else 16
-    clip = trainer.data.frames if settings.fit_textures else None
-    return Baking(trainer.model, folder, settings, depth, clip, garbage, plate)
 
 
 def _complete(
@@ -341,8 +371,9 @@ def _complete(
     """Carry paint over where that was asked for, and write the manifest: then it is finished."""
     folder = baking.folder
     make_durable(*(folder / part for part in ("maps", "textures", "edits")))
-    manifest = _manifest(info, layers, cautions, manifest_path(baking.garbage))
-    manifest = replace(manifest, texture_size=baking.settings.texture_size)
+    manifest = manifest_of(info, layers, cautions, baking)
+    if job.at_once:
+        manifest = as_first(manifest)
     carried = carry_into(job.refines, Shot(folder, manifest), progress) if job.refines else {}
     write_manifest(folder, manifest)
     if baking.wants_exr:  # by now the folder can be painted and rendered
@@ -356,6 +387,11 @@ def trained(folder: Path) -> tuple[ClipInfo, Job, Baking]:
     Reads only what lies in the folder, and writes nothing.
     """
     job, settings = _unfinished(folder, yes=True)  # by now no file outside is read
+    if job.at_once:
+        raise NvdError(
+            f"{folder} is painted on at once, and not baked by parts",
+            remedy=f"finish it with: nvd resume {folder}",
+        )
     if "training" not in job.done or not job.clip:
         raise NvdError(
             f"{folder} is not trained yet",
@@ -366,7 +402,7 @@ def trained(folder: Path) -> tuple[ClipInfo, Job, Baking]:
     info = ClipInfo.from_json(job.clip | {"source": job.source})
     trainer = make_trainer(folder, job, settings, save=False)
     trainer.restore()
-    return info, job, _baking(folder, info, settings, trainer)
+    return info, job, baking_of(folder, info, settings, trainer)
 
 
 def finish(folder: Path, progress: Progress) -> dict:
@@ -399,7 +435,8 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     """Frames and priors into work/; returns what is known of the clip, and cautions about it."""
     folder, job = stages.folder, stages.job
     work = work_folder(folder)
-    flow = settings.flow_method, settings.flow_path, job.device
+    longest = draft_settings(settings).flow_longest if job.at_once else settings.flow_longest
+    flow = settings.flow_method, settings.flow_path, job.device, longest
     if "frames" in job.done and job.clip:
         info = ClipInfo.from_json(job.clip | {"source": job.source})  # which is not read any more
     else:
@@ -517,29 +554,3 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
             release(masks, weights)
     if settings.mask_margin > 0:
         doubt_edges(work, settings.mask_margin, float(info.picture.aspect))
-
-
-def _manifest(info: ClipInfo, layers: list, cautions: list[str], garbage: str | None) -> Manifest:
-    clip = ClipRecord(
-        source=info.source,
-        first_frame=info.first_frame,
-        frames=info.frames,
-        width=info.width,
-        height=info.height,
-        rate=[info.rate.numerator, info.rate.denominator],
-        bit_depth=info.bit_depth,
-        encoding=info.encoding,
-        picture=info.picture,
-        numbers=info.numbers,
-        timeline=info.timeline,
-        analysis=info.analysis,
-    )
-    return Manifest(
-        program=__version__,
-        clip=clip,
-        frames=frames_pattern(info.encoding),
-        maps="maps/%05d.exr",
-        layers=layers,
-        cautions=cautions,
-        garbage=garbage,
-    )

@@ -84,6 +84,7 @@ def refined(
         mask_frames=None,
         said=[],
         id=None,
+        at_once=False,
         masks=[list(mask) for mask in named],
         frames=list(frames) if frames else known.frames,
         refines=str(old.folder.absolute()),

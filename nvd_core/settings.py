@@ -213,6 +213,8 @@ class Settings(Declared):
     """weights of the losses"""
     flow_method: Literal["dis", "raft", "files"] = "dis"
     """dis (needs no weights), raft (needs torchvision and weights) or files"""
+    flow_longest: Annotated[int, within(32, 65536)] = 1280
+    """pixels along the longer side of the flow at most: frames are shrunk by a whole number"""
     flow_path: PathText | None = None
     """weights for raft, or the folder of precomputed flow for files"""
     maskrcnn_weights: PathText | None = None
@@ -228,15 +230,18 @@ class Settings(Declared):
     """density of the baked textures, texels for the typical pixel of the size that is looked at"""
     texture_size: Literal[1, 2, 4] = 1
     """how many times as wide and high the baked textures are: more hold more of a larger plate"""
-    bake: Literal["nodes", "exact"] = "nodes"
+    bake: Literal["nodes", "coarse", "exact"] = "nodes"
     """nodes: the networks are asked where their fields bend, and what lies between is
-    interpolated, within 0.025 texels and 1/255; exact: they are asked at every pixel"""
+    interpolated, within 0.025 texels and 1/255; exact: they are asked at every pixel; coarse: as
+    nodes, within 0.25 texels and 4/255"""
     maps: Literal["both", "compact"] = "both"
     """compact: the maps are kept as compact files alone, and EXR is written when `nvd maps` asks
     for it; both: EXR is written too, once the folder can be painted. Maps that are `exact` are
     always EXR"""
     fit_textures: bool = True
     """whether the baked textures are fitted to all frames; if not, they are the networks'"""
+    fit_every: Annotated[int, within(1, 1000)] = 1
+    """of how many frames one is fitted to; with more than one, in one step in place of two"""
 
 
 def fast() -> Settings:
@@ -249,13 +254,29 @@ def fast() -> Settings:
     return settings
 
 
+DRAFT_STEPS, DRAFT_POINTS = 300, 3000
+DRAFT_FLOW = 448
+"""pixels along the longer side of a draft's flow"""
+
+
 def draft() -> Settings:
-    """`fast` with 400 steps however long the clip is: to see in a minute or so whether masks and
-    layers are right, not to deliver."""
-    settings = fast()
-    settings.preset, settings.iterations, settings.points = "draft", 400, 3000
-    settings.preview_seconds = 5.0
+    """`fast` with few steps however long the clip is, flow at a small size, and maps baked more
+    coarsely: to paint in half a minute, and see whether masks and layers are right."""
+    settings = as_draft(fast())
+    settings.preset, settings.flow_longest = "draft", DRAFT_FLOW
     return settings
+
+
+def as_draft(settings: Settings) -> Settings:
+    """The networks of `settings`, trained and baked as a draft."""
+    return dataclasses.replace(
+        settings,
+        iterations=min(settings.iterations or DRAFT_STEPS, DRAFT_STEPS),
+        points=min(settings.points, DRAFT_POINTS),
+        preview_seconds=5.0,
+        bake="coarse",
+        fit_every=4,
+    )
 
 
 def fine() -> Settings:

@@ -66,7 +66,8 @@ class TestFlowSize:
         assert flow_size(1080, 1920) == (540, 960)
         assert flow_size(2160, 3840) == (720, 1280)
         assert flow_size(1521, 2705) == (507, 902)
-        assert np.allclose(flow_scale(1080, 1920), 2)
+        assert np.allclose(flow_scale((1080, 1920), (540, 960)), 2)
+        assert flow_size(1080, 1920, 448) == flow_size(432, 768, 448) == (216, 384)
 
     @pytest.mark.parametrize("part", [2, 3])
     def test_motion_comes_out_as_from_full_flow(self, tmp_path, monkeypatch, part, moving_clips):
@@ -84,6 +85,21 @@ class TestFlowSize:
         motions = estimate_global_motion(tmp_path, Progress())[-1]
         right, bottom = moving_clips.WIDTH - 1, moving_clips.HEIGHT - 1
         corners = np.array([[0, 0], [right, 0], [0, bottom], [right, bottom]], float)
+        expected = apply(np.linalg.inv(true[3]) @ true, corners)
+        assert np.abs(apply(motions, corners) - expected).max() < 0.2
+
+    def test_a_smaller_size_may_be_asked_for(self, tmp_path, moving_clips):
+        """Then what reads the flow goes by the size that it has."""
+        true = np.tile(np.eye(3), (6, 1, 1))
+        true[:, 0, 2] = 3.0 * np.arange(6)
+        moving_clips.warped_clip(tmp_path, true)
+        whole = np.load(tmp_path / "flow_forward.npy")
+        compute_flow(tmp_path, Progress(), longest=moving_clips.WIDTH // 2)
+        half = np.load(tmp_path / "flow_forward.npy")
+        assert half.shape[1:3] == (whole.shape[1] // 2, whole.shape[2] // 2)
+        assert np.abs(half[:, 6:-6, 6:-6].astype(float) - (-3.0, 0)).mean() < 0.15
+        motions = estimate_global_motion(tmp_path, Progress())[-1]
+        corners = np.array([[0, 0], [moving_clips.WIDTH - 1, 0]], float)
         expected = apply(np.linalg.inv(true[3]) @ true, corners)
         assert np.abs(apply(motions, corners) - expected).max() < 0.2
 

@@ -9,7 +9,7 @@ import pytest
 from nvd_core.baking.bake import Baking, bake
 from nvd_core.baking.map_errors import FILE, MapErrors
 from nvd_core.fields.inference import frame_layers
-from nvd_core.fields.node_layers import ALPHA, LIGHT, frame_layers_by_nodes
+from nvd_core.fields.node_layers import COARSE, FINE, frame_layers_by_nodes
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.pipeline import resume
 from nvd_core.runtime.progress import Progress
@@ -38,16 +38,39 @@ def test_nodes_give_what_every_pixel_gives(trained, kind):
     for t in (0, model.shape.frames - 1):
         exact, found = frame_layers(model, t), frame_layers_by_nodes(model, t, densities)
         np.testing.assert_allclose(found.alpha.sum(0), 1, atol=1e-5)
-        assert np.quantile(np.abs(found.alpha - exact.alpha), 0.999) <= 2 * ALPHA
+        assert np.quantile(np.abs(found.alpha - exact.alpha), 0.999) <= 2 * FINE.alpha
         if kind == "additive":
-            assert np.abs(found.added - exact.added).max() <= 4 * LIGHT
+            assert np.abs(found.added - exact.added).max() <= 4 * FINE.light
         for n in range(model.layers):
             both = (found.alpha[n] > 0) & (exact.alpha[n] > 0)
             place = np.abs(found.uv[n] - exact.uv[n]).max(-1)[both] * densities[n]
             assert np.quantile(place, 0.999) <= 0.05
             light = np.abs(found.residual[n] - exact.residual[n]).max(-1)[both]
-            assert np.quantile(light, 0.999) <= 2 * LIGHT
+            assert np.quantile(light, 0.999) <= 2 * FINE.light
             assert not found.uv[n][found.alpha[n] == 0].any()
+
+
+def test_coarse_maps_are_within_what_they_say_and_ask_less(trained, monkeypatch):
+    shot = trained()
+    model = load_model(shot.folder)
+    densities = _densities(shot, shot.folder)
+    exact = frame_layers(model, 1)
+    asked, ask = [0], model.alpha.forward
+
+    def counted(xy, t):
+        asked[0] += len(xy)
+        return ask(xy, t)
+
+    monkeypatch.setattr(model.alpha, "forward", counted)
+    frame_layers_by_nodes(model, 1, densities)
+    fine, asked[0] = asked[0], 0
+    found = frame_layers_by_nodes(model, 1, densities, None, COARSE)
+    assert asked[0] <= fine
+    assert np.quantile(np.abs(found.alpha - exact.alpha), 0.999) <= 2 * COARSE.alpha
+    for n in range(model.layers):
+        both = (found.alpha[n] > 0) & (exact.alpha[n] > 0)
+        place = np.abs(found.uv[n] - exact.uv[n]).max(-1)[both] * densities[n]
+        assert 0 < np.quantile(place, 0.999) <= 2 * COARSE.place
 
 
 def test_the_folder_says_how_far_its_maps_are_off(trained):

@@ -10,7 +10,7 @@ from nvd_core.cli.main import main
 from nvd_core.job import Job
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
-from nvd_core.settings import Settings, fast, fine
+from nvd_core.settings import Settings, as_draft, draft, fast, fine, to_dict, update_settings
 from nvd_core.training.objective import Objective
 
 
@@ -31,6 +31,16 @@ def test_preset_then_file_then_set(asked, tmp_path, capsys):
     expected.points, expected.mask_margin = 60, 3
     expected.losses.flow, expected.losses.rgb, expected.mapping.grid = 0.02, 4, None
     assert asked[0][2] == expected
+
+
+def test_a_draft_asks_less_of_the_same_networks():
+    """Or the training could not go on from it."""
+    for preset in (fast(), fine()):
+        small, whole = to_dict(as_draft(preset)), to_dict(preset)
+        differs = {name for name in whole if small[name] != whole[name]}
+        assert differs == {"iterations", "points", "preview_seconds", "bake", "fit_every"}
+    assert as_draft(update_settings(fast(), {"iterations": 20, "points": 50})).iterations == 20
+    assert draft().flow_longest < fast().flow_longest
 
 
 def test_set_alone(asked, tmp_path):

@@ -28,7 +28,7 @@ What decides how a clip is trained. A settings file is YAML and names only what 
     losses: {{flow: 0.02}}
 
 `nvd decompose --settings FILE` takes it, and `--set losses.flow=0.02`, which may be given again,
-changes one setting more. Both start from `--preset`: `fast` (the default), `draft` (a minute or so,
+changes one setting more. Both start from `--preset`: `fast` (the default), `draft` (half a minute,
 to see whether the masks are right), `fine` (slower, better) or `paper` (as published). All settings
 that were used are in the `settings.yaml` of the decomposition folder, which is a settings file too.
 `null` leaves a thing out. A value out of its range is refused before anything is written.

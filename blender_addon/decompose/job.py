@@ -58,6 +58,7 @@ def decompose(
     deinterlace: bool = False,
     garbage: str | Path = "",
     shots: bool = False,
+    at_once: bool = False,
     python: Path | None = None,
     space: tuple[str, str | Path] | None = None,
 ) -> Job:
@@ -75,7 +76,8 @@ def decompose(
     frames are counted by time, as Blender does (`movie_rate`). start: what `frames` count from, a
     number or "source" for the files' own. missing: "error", "hold" or "skip" where numbers are.
     deinterlace: make whole frames of a movie's fields. garbage: a mask of what is to be ignored, or
-    "auto". shots: decompose each shot of the clip, into folders within `out`. python: the engine's;
+    "auto". shots: decompose each shot of the clip, into folders within `out`. at_once: make a draft
+    first, which is refined while it is painted on. python: the engine's;
     `find_engine` finds it.
     """
     job = decompose_job(
@@ -97,6 +99,7 @@ def decompose(
         deinterlace=deinterlace,
         garbage=garbage,
         shots=shots,
+        at_once=at_once,
         python=python,
         space=space,
     )
@@ -123,6 +126,7 @@ def decompose_job(
     deinterlace: bool = False,
     garbage: str | Path = "",
     shots: bool = False,
+    at_once: bool = False,
     python: Path | None = None,
     space: tuple[str, str | Path] | None = None,
     before: Sequence[dict] = (),
@@ -173,7 +177,7 @@ def decompose_job(
         words += ["--missing", missing]
     if garbage:
         words += ["--garbage", garbage]
-    words += ["--deinterlace"] * deinterlace + ["--shots"] * shots
+    words += ["--deinterlace"] * deinterlace + ["--shots"] * shots + ["--at-once"] * at_once
     if not (settings and names_preset(settings)):  # two that differ are refused
         words += ["--preset", preset]
     words += ["--device", device]

@@ -109,9 +109,21 @@ def _when_ended(job: Job) -> None:
     bpy.ops.ed.undo_push(message="Open Shots")
 
 
+def _when_ready(job: Job) -> None:
+    """List the shot as soon as it can be painted on; its job goes on."""
+    scene = runner.scene_of(job)
+    if scene is None or job.id in runner.foreign:
+        return
+    open_result(job, scene)
+    if not bpy.app.background:
+        bpy.ops.ed.undo_push(message="Open Shot")
+
+
 def register():
     runner.when_ended.append(_when_ended)
+    runner.when_ready.append(_when_ready)
 
 
 def unregister():
     runner.when_ended.remove(_when_ended)
+    runner.when_ready.remove(_when_ready)

@@ -147,7 +147,7 @@ class NVD_PG_decompose(bpy.types.PropertyGroup):
         name="Preset",
         # Numbered: files keep the number, and those of version 0.1.0 have no draft
         items=[
-            ("draft", "Draft", "A minute or so, to see whether the masks are right", 3),
+            ("draft", "Draft", "Half a minute or so, to see whether the masks are right", 3),
             ("fast", "Fast", "Minutes; good for most clips", 0),
             ("fine", "Fine", "Four times as long; more detail", 1),
             ("paper", "Paper", "The published method's own settings; hours", 2),
@@ -183,6 +183,11 @@ class NVD_PG_decompose(bpy.types.PropertyGroup):
             ("4", "x4", "Four times as wide and high"),
         ],
         description="How large the textures are that are painted on",
+    )
+    at_once: BoolProperty(
+        name="Paint at Once",
+        description="Make a draft first and open it. It is refined to what the preset asks for "
+        "while you paint, and the paint is carried over",
     )
     settings: StringProperty(
         name="Settings",

@@ -62,11 +62,11 @@ def decompose_strip(
     """Queue the decomposition of what `strip` shows; returns its job at once.
 
     objects: front to back; none: what moves is found by itself. `options` are those of
-    `decompose`: height, plate_height, texture_size, preset, device, settings, rate, python,
-    deinterlace, shots, garbage, and of images start ("source": by the numbers of their files; those
-    that are missing are held where the strip is set to that). Pictures have the rate of the
-    timeline unless `rate` says another. `scene` remembers the job. `layer` is that of EXR files to
-    take; empty: the picture. The clip is in the strip's colour space.
+    `decompose`: height, plate_height, texture_size, preset, at_once, device, settings, rate,
+    python, deinterlace, shots, garbage, and of images start ("source": by the numbers of their
+    files; those that are missing are held where the strip is set to that). Pictures have the rate
+    of the timeline unless `rate` says another. `scene` remembers the job. `layer` is that of EXR
+    files to take; empty: the picture. The clip is in the strip's colour space.
     """
     source = read_strip(strip)
     name = new_name()

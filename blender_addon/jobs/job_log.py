@@ -24,6 +24,7 @@ class JobLog:
 
     `stage`, `done`, `total`, `seconds_left`, `psnr` and `preview` are the newest progress, `step`
     the (number, of how many) of the process that runs, `message` the newest line for people,
+    `ready` which refinement of its decomposition can be painted on (0: the draft; None: not yet),
     `result` what was reported at the end, `error` an AddonError, `exit_code` the last word.
     `reads` is what the engine would read and asks the artist about first, in words.
     `unread` counts the lines that could not be understood, `odd` says why, of the newest.
@@ -38,6 +39,7 @@ class JobLog:
             "progress": self._take_progress,
             "caution": self._take_caution,
             "message": self._take_message,
+            "ready": self._take_ready,
             "result": self._take_result,
             "cancelled": self._take_cancelled,
             "error": self._take_error,
@@ -57,6 +59,7 @@ class JobLog:
         self.step = (0, 0)
         self.message = ""
         self.cautions: list[str] = []
+        self.ready: int | None = None
         self.result: dict = {}
         self.error: AddonError | None = None
         self.reads: list[str] = []
@@ -149,6 +152,9 @@ class JobLog:
 
     def _take_message(self, values: dict) -> None:
         self.message = checked_json.text(values, "text")
+
+    def _take_ready(self, values: dict) -> None:
+        self.ready = checked_json.whole(values, "refinement")
 
     def _take_result(self, values: dict) -> None:
         self.result = {key: value for key, value in values.items() if key != "event"}

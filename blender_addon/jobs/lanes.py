@@ -73,7 +73,8 @@ class Queue:
         taken = set()
         for job in self.jobs:
             if job.state == "running":
-                taken |= {lane_of(job), folder_of(job)}
+                # what can be painted on while it is refined is free for other jobs
+                taken |= {lane_of(job), folder_of(job) if job.log.ready is None else ""}
             elif job.leaving:
                 taken.add(folder_of(job))
         taken.discard("")

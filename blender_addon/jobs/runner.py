@@ -38,7 +38,8 @@ class Runner:
     """The queues of this Blender.
 
     `queue` holds decompositions and renders, `tools` installations and tests, which need not wait
-    for them. `when_ended` are functions called with each job that ends. `longest_tick` is the
+    for them. `when_ended` are functions called with each job that ends, `when_ready` with one whose
+    decomposition can be painted on before that. `longest_tick` is the
     longest time in seconds that the timer held Blender's main thread.
     `trouble` is what made the last tick fail, None where it went well; `damaged` are the jobs, by
     id, that the file remembers and whose folders cannot be understood. `foreign` are the ids of
@@ -50,6 +51,7 @@ class Runner:
         self.queue = Queue()
         self.tools = Queue()
         self.when_ended: list[Callable[[Job], None]] = []
+        self.when_ready: list[Callable[[Job], None]] = []
         self.longest_tick = 0.0
         self.trouble: AddonError | None = None
         self.damaged: dict[str, AddonError] = {}
@@ -91,15 +93,18 @@ class Runner:
     def tick(self) -> None:
         """Read what the jobs said, start the next, and redraw. Never waits."""
         began = time.perf_counter()
+        was_ready = {job.id for job in self.queue.jobs if job.log.ready is not None}
         ended = self.queue.tick() + self.tools.tick()
         self._remember()
-        for job in ended:
-            for function in self.when_ended:
-                try:
-                    function(job)
-                except Exception:  # a timer that raises is never called again: the queue would stop
-                    traceback.print_exc()
-        _redraw(everything=bool(ended))
+        ready = [j for j in self.queue.jobs if j.log.ready is not None and j.id not in was_ready]
+        calls = [(function, job) for job in ready for function in self.when_ready]
+        calls += [(function, job) for job in ended for function in self.when_ended]
+        for function, job in calls:
+            try:
+                function(job)
+            except Exception:  # a timer that raises is never called again: the queue would stop
+                traceback.print_exc()
+        _redraw(everything=bool(calls))
         self.longest_tick = max(self.longest_tick, time.perf_counter() - began)
 
     def jobs_of(self, scene: bpy.types.Scene) -> list[Job]:

@@ -22,9 +22,10 @@ from ..blender.undo import keep_packed, put_in_place, retire_name, under_way, wa
 from . import file_stamps, stack
 from .folder import ShotError, read_shot
 from .image_header import check_image
-from .painting import edit_of, has_unsaved
-from .shots import NVD_PG_layer, all_shots
+from .painting import edit_of, has_unsaved, is_behind
+from .shots import NVD_PG_layer, NVD_PG_shot, all_shots
 from .stack_file import read_stack, stack_path
+from .states import state_of
 
 INTERVAL = 1.0  # seconds
 _waiting: dict[str, tuple[int, int]] = {}  # files that change: their date and size a tick ago
@@ -146,13 +147,14 @@ def _is_settled(path: str) -> bool:
 def _follow_stacks() -> None:
     """Take up the stacks that another program, or another shot of the folder, has written."""
     for entry in all_shots():
-        path = str(entry.path / "edits/stack.json")
+        if entry.missing or is_behind(entry):  # what it shows is not what lies there now
+            continue
         try:
-            found = os.stat(path)
+            found = os.stat(_stack_of(entry))
             now = found.st_mtime_ns, found.st_size
         except (OSError, ValueError):
             now = 0, 0
-        if _stacks.get(entry.id) == now or entry.missing:
+        if _stacks.get(entry.id) == now:
             continue
         _stacks[entry.id] = now
         try:
@@ -162,9 +164,17 @@ def _follow_stacks() -> None:
             _say(str(error))
             continue
         if changed is None:
-            _say(f"{stack_path(shot.folder)} was changed by another program, and the stack here")
+            _say(f"{stack_path(shot)} was changed by another program, and the stack here")
         elif changed and not bpy.app.background:
             bpy.ops.ed.undo_push(message="Stack of Edits")
+
+
+def _stack_of(entry: NVD_PG_shot) -> Path:
+    """The file of the shot's stack; OSError where the folder cannot be opened."""
+    state = state_of(entry.path)
+    if state is None:
+        raise FileNotFoundError(entry.path)
+    return entry.path / state.stack
 
 
 def _take_notice(image: bpy.types.Image) -> None:

@@ -73,6 +73,8 @@ class Shot:
     space: str = ""  # the colour space of the frames, whatever else is said of them
     pixel_aspect: tuple[int, int] = (1, 1)  # a pixel's width by its height
     has_garbage: bool = False  # whether there is a matte in which no layer shows
+    stack: str = "edits/stack.json"  # the file of the stack of edits, there or not
+    refinement: tuple[int, int] | None = None  # refinements that are in, and planned; None: done
 
     @property
     def is_linear(self) -> bool:
@@ -116,11 +118,30 @@ def read_shot(folder: str | Path) -> Shot:
         layers=_layers(manifest, folder),
         cautions=_cautions(manifest),
         has_garbage=manifest.values.get("garbage") is not None,
+        stack=_stack(manifest, folder),
+        refinement=_refinement(manifest),
         **_picture(manifest),
     )
     check_links(folder, ShotError)
     _check_files(shot)
     return shot
+
+
+def _stack(manifest: "_Manifest", folder: Path) -> str:
+    if manifest.values.get("stack") is None:
+        return Shot.stack
+    relative = manifest.get("stack", str)
+    if not (relative.startswith("edits/") and relative.endswith(".json")):
+        raise ShotError(f"manifest.json: `stack` is {_shown(relative)}", AGAIN)
+    inside(folder, relative, ShotError)
+    return relative
+
+
+def _refinement(manifest: "_Manifest") -> tuple[int, int] | None:
+    if manifest.values.get("refinement") is None:
+        return None
+    done, planned = (manifest.get(f"refinement.{name}", int) for name in ("done", "planned"))
+    return done, planned
 
 
 def _resolved(folder: str | Path) -> Path:

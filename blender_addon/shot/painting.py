@@ -29,6 +29,7 @@ from .folder import ShotError
 from .patterns import kind_of, pattern
 from .resample import DEAD_ZONE
 from .shots import CHOOSE, NVD_PG_layer, NVD_PG_shot, all_shots, compare, follow_sizes, tell_twins
+from .states import is_behind as is_behind_of
 
 VIEWS = ("edit", "learned", "checker", "grid")
 
@@ -60,24 +61,59 @@ def save_edits(entry: NVD_PG_shot) -> list[Path]:
     is written as well, and visibility and relight into the folder's edits/values.json, the stack
     into edits/stack.json, edges and motion blur into edits/finish.json.
     """
-    unsaved = [layer.edit for layer in entry.layers if is_unsaved(layer)]
-    unsaved += [image for image in stack.painted_images(entry) if has_unsaved(image)]
-    if unsaved and entry.missing:
-        entry.read()  # raises, and says what to do
-    files, refusals = [], []
-    for image in unsaved:
-        try:
-            files.append(save_image(image, entry))
-        except ShotError as error:
-            refusals.append(error)
+    files, refusals = _save_images(entry)
     for save in (layer_values.save, stack.save, finish.save):
         try:
+            if save is stack.save and is_behind(entry):
+                _check_stack(entry)
+                continue
             save(entry)
         except AddonError as error:
             refusals.append(error)
     if refusals:
         raise refusals[0]
     return files
+
+
+def save_images(entry: NVD_PG_shot) -> list[Path]:
+    """`save_edits` of the images alone, each into the file that it is of."""
+    files, refusals = _save_images(entry)
+    if refusals:
+        raise refusals[0]
+    return files
+
+
+def _save_images(entry: NVD_PG_shot) -> tuple[list[Path], list[AddonError]]:
+    """What was written, and what could not be."""
+    unsaved = [layer.edit for layer in entry.layers if is_unsaved(layer)]
+    unsaved += [image for image in stack.painted_images(entry) if has_unsaved(image)]
+    if unsaved and entry.missing:
+        entry.read()  # raises, and says what to do
+    files: list[Path] = []
+    refusals: list[AddonError] = []
+    for image in unsaved:
+        try:
+            files.append(save_image(image, entry))
+        except ShotError as error:
+            refusals.append(error)
+    return files, refusals
+
+
+def is_behind(entry: NVD_PG_shot) -> bool:
+    """Whether the folder shows another state by now than the images that are painted on."""
+    edits = [layer.edit for layer in entry.layers]
+    named = zip(entry.layers.keys(), edits, strict=True)
+    paths = [(name, image.get("nvd_path")) for name, image in named if image is not None]
+    return is_behind_of(entry.path, [(name, path) for name, path in paths if path])
+
+
+def _check_stack(entry: NVD_PG_shot) -> None:
+    """ShotError where the stack was changed on a state that the folder has left."""
+    if stack.has_unsaved(entry):
+        raise ShotError(
+            "the stack of edits was changed while a refinement came in",
+            "press Take Refinement and change it again: the refinement has it as it was before",
+        )
 
 
 def is_unsaved(layer: NVD_PG_layer) -> bool:

@@ -153,14 +153,23 @@ def _active(entry) -> bool:
     return 0 <= entry.active_entry < len(entry.stack)
 
 
+def has_unsaved(entry) -> bool:
+    """Whether the stack was changed here since the folder's file was read or written."""
+    mine = stack_file.digest(entries_of(entry))
+    return mine != (entry.stack_saved or stack_file.EMPTY)
+
+
 def save(entry) -> None:
     """Write the stack into the shot's folder where it has changed.
 
     ShotError where another program has changed the file as well, and where the disk refuses.
     """
-    if entry.missing or not (len(entry.stack) or stack_file.is_there(entry.path)):
+    if entry.missing:
         return
-    shot, mine = entry.read(), stack_file.digest(entries_of(entry))
+    shot = entry.read()
+    if not (len(entry.stack) or os.path.lexists(stack_file.stack_path(shot))):
+        return
+    mine = stack_file.digest(entries_of(entry))
     theirs = stack_file.digest(stack_file.read_stack(shot))
     if theirs == mine:
         entry.stack_seen = entry.stack_saved = mine
@@ -169,7 +178,7 @@ def save(entry) -> None:
     if not is_ours and mine == (entry.stack_saved or stack_file.EMPTY):
         return  # nothing was changed here
     if not is_ours:
-        path = stack_file.stack_path(shot.folder)
+        path = stack_file.stack_path(shot)
         raise ShotError(
             f"{path} was changed by another program, and the stack here",
             "press Rebuild Nodes to take what the file says, or remove the file to keep yours",

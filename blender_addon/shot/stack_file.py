@@ -107,18 +107,14 @@ OF_KIND = {
 """the keys that say something of each kind, besides those of all"""
 
 
-def stack_path(folder: Path) -> Path:
-    return inside(folder, STACK, ShotError)
-
-
-def is_there(folder: Path) -> bool:
-    """Whether the folder has such a file, or something of its name."""
-    return os.path.lexists(folder / STACK)
+def stack_path(shot: Shot) -> Path:
+    """Where the folder's stack is, or would be."""
+    return inside(shot.folder, shot.stack, ShotError)
 
 
 def read_stack(shot: Shot) -> list[Entry] | None:
     """What the folder says, None where it has no such file; ShotError where it is damaged."""
-    path = stack_path(shot.folder)
+    path = stack_path(shot)
     return read_document(path, lambda found: _checked(found, shot), MOST_BYTES, _AGAIN)
 
 
@@ -360,7 +356,7 @@ def write_stack(shot: Shot, entries: Sequence[Entry]) -> Path:
             f"the stack of edits cannot be saved as it is ({error})",
             f"correct that entry in the tab Layers ({names[:300]})",
         ) from error
-    path = stack_path(shot.folder)
+    path = stack_path(shot)
     write_beside(path, lambda beside: beside.write_text(text + "\n", "utf-8"))
     return path
 

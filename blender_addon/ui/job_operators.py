@@ -123,6 +123,7 @@ class NVD_OT_decompose(Reporting, bpy.types.Operator):
             mask_margin=own.mask_margin if own.objects else 0,
             layer=own.layer.strip(),
             preset=settings.preset,
+            at_once=settings.at_once and settings.preset != "draft" and not own.shots,
             device=settings.device,
             settings=bpy.path.abspath(settings.settings) if settings.settings else "",
             **source_words(strip),
@@ -223,7 +224,7 @@ class NVD_OT_open_job(_OnJob, bpy.types.Operator):
 
     def work(self, context):
         job = self.found()
-        if job.state != DONE:
+        if job.state != DONE and job.log.ready is None:
             raise AddonError(f"{job.title} is {job.state}", "wait until it is done")
         scene = sequencer_scene(context)
         try:

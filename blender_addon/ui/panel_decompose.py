@@ -55,7 +55,15 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
         layout.label(text=said, icon="SEQUENCE")
         settings, own = scene.nvd_decompose, strip.nvd_decompose
         layout.prop(own, "out")
-        for name in ("preset", "settings", "device", "height", "plate_height", "texture_size"):
+        for name in (
+            "preset",
+            "at_once",
+            "settings",
+            "device",
+            "height",
+            "plate_height",
+            "texture_size",
+        ):
             layout.prop(settings, name)
         if shows_exr(strip):
             layout.prop(own, "layer")
@@ -186,6 +194,8 @@ def _draw_job(layout, job: Job) -> None:
             box.template_icon(icon_value=picture, scale=8.0)
         box.progress(factor=job.log.fraction, text=job.log.stage or "starting")
         box.label(text=describe(job))
+        if job.log.ready is not None:
+            box.operator("nvd.open_job", icon="NODE_COMPOSITING").job = job.id
     elif job.state == DONE and job.kind in OPENED:
         box.operator("nvd.open_job", icon="NODE_COMPOSITING").job = job.id
     elif job.error is not None:

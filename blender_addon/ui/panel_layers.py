@@ -8,10 +8,11 @@ from bpy.props import EnumProperty, StringProperty
 
 from ..blender import compat
 from ..blender.editors import image_editor
+from ..blender.words import translated
 from ..engine.find import find_engine
 from ..errors import AddonError
 from ..paint import preview
-from ..shot import edit_files, finish, painting, shots, stack
+from ..shot import edit_files, finish, painting, shots, stack, states
 from ..strip import strips
 from ..strip.render_job import queue_render
 from ..strip.report_job import open_report, queue_evaluate, report_page
@@ -295,9 +296,26 @@ class _Layers:
             row.operator("nvd.open_report", icon="URL")
         row.operator("nvd.evaluate", icon="VIEWZOOM")
         row.operator("nvd.refine", icon="MOD_SMOOTH")
+        _draw_refinement(layout, entry)
         draw_canvas(layout, entry)
         draw_pins(layout, entry)
         _draw_strips(layout, scene, entry)
+
+
+def _draw_refinement(layout, entry) -> None:
+    """What its folder is refined to, where that is done in place."""
+    if painting.is_behind(entry):
+        box = layout.box()
+        box.label(text="A refinement has arrived; this paint is not saved yet", icon="INFO")
+        box.operator("nvd.take_refinement", icon="IMPORT")
+        return
+    state = states.state_of(entry.path)
+    if state is not None and state.refinement is not None:
+        done, planned = state.refinement
+        said = translated("Refinement {done} of {planned} is shown", done=done, planned=planned)
+        layout.label(text=said if done else "A draft, which is being refined", icon="MOD_SMOOTH")
+    if states.has_former(entry.path):
+        layout.operator("nvd.former", icon="LOOP_BACK")
 
 
 def _draw_inset(layout, settings) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import bpy
 from bpy.props import IntProperty, StringProperty
 
+from ..decompose import refining
 from ..decompose.refine_job import refine
 from ..errors import AddonError
 from .on_shot import OnShot
@@ -46,4 +47,28 @@ class NVD_OT_refine(OnShot, bpy.types.Operator):
         return f"Refining to {job.title}; see Jobs in the Sequencer's sidebar"
 
 
-register, unregister = bpy.utils.register_classes_factory((NVD_OT_refine,))
+class NVD_OT_take_refinement(OnShot, bpy.types.Operator):
+    """Show the refinement that has arrived. Paint is saved first and carried over"""
+
+    bl_idname = "nvd.take_refinement"
+    bl_label = "Take Refinement"
+
+    def work(self, _context, _scene, entry):
+        if refining.take(entry):
+            return "Changes of the stack that were not saved are gone: make them again"
+        return ""
+
+
+class NVD_OT_former(OnShot, bpy.types.Operator):
+    """Go back to the state before the last refinement, with the paint; once more goes forward"""
+
+    bl_idname = "nvd.former"
+    bl_label = "Take Refinement Back"
+
+    def work(self, _context, scene, entry):
+        refining.go_back(entry, scene)
+
+
+register, unregister = bpy.utils.register_classes_factory(
+    (NVD_OT_refine, NVD_OT_take_refinement, NVD_OT_former)
+)

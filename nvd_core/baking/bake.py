@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,10 @@ from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
 from nvd_core.baking.map_errors import Found, MapErrors
 from nvd_core.baking.plate import Plate
 from nvd_core.baking.plate_edges import follow_plate
-from nvd_core.baking.texture_fit import Seen, fit_textures
+from nvd_core.baking.texture_fit import STEPS, Seen, fit_textures
 from nvd_core.fields.inference import Edges, FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
-from nvd_core.fields.node_layers import frame_layers_by_nodes
+from nvd_core.fields.node_layers import COARSE, FINE, frame_layers_by_nodes
 from nvd_core.fields.plate_view import at_plate
 from nvd_core.fields.saved_model import save_texture_boxes
 from nvd_core.media.images import write_image
@@ -45,6 +46,8 @@ SURVEY_AREAS = 1 << 22
 MARGIN = 0.02
 """least widening of the crop on each side, as a share of its size"""
 FEWEST_TEXELS = 16
+ERRORS_EVERY = 8
+"""of how many coarse frames the errors of one are measured"""
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ class Baking:
         plate: Plate | None = None,
     ) -> None:
         self.model, self.folder, self.settings = model, folder, settings
-        self.is_exact = settings.bake == "exact"
+        self.is_exact, self.is_coarse = settings.bake == "exact", settings.bake == "coarse"
         self.wants_exr = self.is_exact or settings.maps == "both"
         self._bit_depth, self._plate = bit_depth, plate
         self.garbage = garbage
@@ -156,7 +159,8 @@ class Baking:
             layers = frame_layers(self.shown, t, edges=edges)
         else:
             texels = [frame.texels_per_unit for frame in layout]
-            layers = frame_layers_by_nodes(self.shown, t, texels, edges)
+            within = COARSE if self.is_coarse else FINE
+            layers = frame_layers_by_nodes(self.shown, t, texels, edges, within)
         matte = self._matte_of(t)
         hide_garbage(layers, matte)
         maps = _layer_maps(layers, layout)
@@ -164,7 +168,8 @@ class Baking:
         if not self.is_exact:
             nodes = fitted(maps, layers.added)
             stored = FrameMaps(*decode(pack(nodes), list(range(len(maps)))))
-            found = self.errors(layout).of_frame(t, layers, stored, [f.to_uv for f in layout])
+            if not self.is_coarse or t % ERRORS_EVERY == 0:
+                found = self.errors(layout).of_frame(t, layers, stored, [f.to_uv for f in layout])
             maps = [replace(stored.layer(n), texture=old.texture) for n, old in enumerate(maps)]
         return BakedFrame(maps, layers.added, _looked_up(maps, matte), found, nodes)
 
@@ -180,7 +185,9 @@ class Baking:
         """Write textures/ and edits/, where maps/ is written; the manifest's layers."""
         seen_by = None
         if self._colours_of is not None:
-            seen_by = partial(_seen, self.folder, self.shown, self._colours_of, self._matte_of)
+            every = self.settings.fit_every
+            read = self.folder, self.shown, self._colours_of, self._matte_of, every
+            seen_by = SeenFrames(partial(_seen, *read), every)
         images = made_textures(self.model, layout, coverage, seen_by, self._bit_depth, progress)
         last = self.model.layers - 1
         records = [
@@ -195,7 +202,7 @@ def made_textures(
     model: LayeredVideo,
     layout: list[TextureFrame],
     coverage: Coverage,
-    seen_by: Seen | None,
+    seen_by: "SeenFrames | None",
     bit_depth: int,
     progress: Progress,
 ) -> list[np.ndarray]:
@@ -209,12 +216,22 @@ def made_textures(
         colours.append(texture_colours(model, n, frame.low, frame.high, frame.width, frame.height))
         progress.update(n + 1)
     if seen_by is not None:
-        frames = model.shape.frames
-        colours = fit_textures(colours, coverage.mixed(), seen_by, frames, progress)
+        frames = -(-model.shape.frames // seen_by.every)
+        steps = STEPS if seen_by.every == 1 else 1
+        mixed = coverage.mixed()
+        colours = fit_textures(colours, mixed, seen_by.frames, frames, progress, steps)
     images = []
     for n, seen in enumerate(coverage.seen()):
         images.append(_to_integers(fill_unseen(colours[n], seen), seen, bit_depth))
     return images
+
+
+@dataclass(frozen=True)
+class SeenFrames:
+    """What textures are fitted to: one of so many frames, as `frames` yields them."""
+
+    frames: Seen
+    every: int = 1
 
 
 def _seen(
@@ -222,14 +239,16 @@ def _seen(
     model: LayeredVideo,
     colours_of: Callable[[], Iterable[np.ndarray]],
     matte_of: Callable[[int], np.ndarray | None],
+    every: int = 1,
 ) -> Generator[tuple[np.ndarray, FrameMaps], None, None]:
-    """Every frame of the clip with its maps as they were written, without what is garbage."""
+    """One of so many frames with its maps as they were written, without what is garbage."""
     shape = model.shape
-    numbers = range(shape.frames)
+    numbers = range(0, shape.frames, every)
 
     files = MapFiles(folder, model.names, (shape.height, shape.width))
     with closing(files.iterate(numbers)) as maps:
-        for t, (frame, seen) in enumerate(zip(colours_of(), maps, strict=True)):
+        colours = islice(colours_of(), 0, None, every)
+        for t, frame, seen in zip(numbers, colours, maps, strict=True):
             if (matte := matte_of(t)) is not None:
                 seen.uva[:, matte > 0, 2] = 0
             yield frame, seen

@@ -60,19 +60,25 @@ class Texels:
 
 
 def fit_textures(
-    textures: list[np.ndarray], mixed: np.ndarray, seen: Seen, frames: int, progress: Progress
+    textures: list[np.ndarray],
+    mixed: np.ndarray,
+    seen: Seen,
+    frames: int,
+    progress: Progress,
+    steps: int = STEPS,
 ) -> list[np.ndarray]:
     """The textures float32 [h, w, 3] of all layers, front to back, fitted to the clip, 0..1.
 
-    `mixed` [N] is Coverage.mixed(), `frames` is how many `seen` yields. What no pixel sees stays as
+    `mixed` [N] is Coverage.mixed(), `frames` is how many `seen` yields. `steps` are of conjugate
+    gradients. What no pixel sees stays as
     it was; so does everything where there are more than MOST_TEXELS.
     """
     if sum(texture.shape[0] * texture.shape[1] for texture in textures) > MOST_TEXELS:
         return textures
     start = Texels.of(textures)
-    progress.stage("fit", (STEPS + 1) * frames)
+    progress.stage("fit", (steps + 1) * frames)
     keep = (KEEP + KEEP_MIXED * mixed)[:, None]
-    solved = _solve(start, keep, _Passes(seen, frames, progress))
+    solved = _solve(start, keep, _Passes(seen, frames, progress), steps)
     return Texels(start.table, solved.clip(0, 1)).textures()
 
 
@@ -107,7 +113,7 @@ class _Passes:
         return total
 
 
-def _solve(start: Texels, keep: np.ndarray, passes: _Passes) -> np.ndarray:
+def _solve(start: Texels, keep: np.ndarray, passes: _Passes, steps: int) -> np.ndarray:
     """Preconditioned conjugate gradients from the networks' colours; the texels [N, 3].
 
     keep: K, [N, 1].
@@ -117,7 +123,7 @@ def _solve(start: Texels, keep: np.ndarray, passes: _Passes) -> np.ndarray:
     left = passes.gradient(start, scale)
     direction = left / scale
     size = np.vdot(left, direction)
-    for _ in range(STEPS):
+    for _ in range(steps):
         if size <= 0:  # nothing is left to gain
             break
         curved = passes.curvature(Texels(start.table, direction))

@@ -159,6 +159,20 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     add_yes(refine)
     refine.set_defaults(command=_refine)
 
+    former = commands.add_parser(
+        "former", help="what a folder was before it was refined in place: look, or go back"
+    )
+    former.add_argument("shot", type=Path)
+    what = former.add_mutually_exclusive_group()
+    what.add_argument(
+        "--back", action="store_true", help="return to it; once more brings the refinement back"
+    )
+    what.add_argument(
+        "--take-paint", action="store_true", help="bring over what was painted on it since"
+    )
+    what.add_argument("--remove", action="store_true", help="forget it, for the room it takes")
+    former.set_defaults(command=_former)
+
     carry = commands.add_parser("carry", help="bring paint from one decomposition to another")
     carry.add_argument("shot", type=Path, help="the folder that was painted on")
     carry.add_argument("to", type=Path, help="another decomposition of the same clip")
@@ -213,7 +227,7 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     bake.set_defaults(command=_bake)
     farm = add_farm(commands)
     more = [*farm, *add_edits_commands(commands), *add_pins_commands(commands)]
-    of_shot = [camera, textures, paint, export, refine, carry, reproduce, values]
+    of_shot = [camera, textures, paint, export, refine, former, carry, reproduce, values]
     return [*of_shot, add_finish_command(commands), bake, *more]
 
 
@@ -349,6 +363,22 @@ def _refine(parsed: argparse.Namespace, progress: Progress) -> dict:
         yes=parsed.yes,
         progress=progress,
     )
+
+
+def _former(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.editing.exchange import go_back, read_former, remove_former, take_paint
+    from nvd_core.shot.shot import Shot
+
+    shot = Shot.open(parsed.shot)
+    if parsed.back:
+        shot = go_back(parsed.shot, progress)
+    if parsed.take_paint:
+        return take_paint(parsed.shot, progress)
+    manifest = read_former(shot).manifest
+    if parsed.remove:
+        remove_former(shot, progress)
+        return {"shown": shot.manifest.maps, "former": "removed"}
+    return {"shown": shot.manifest.maps, "former": manifest.maps}
 
 
 def _carry(parsed: argparse.Namespace, progress: Progress) -> dict:

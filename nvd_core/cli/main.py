@@ -178,6 +178,17 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
             expected="--input-space NAME with it",
             remedy="name the source's space, or leave out --ocio",
         )
+    if parsed.draft and parsed.preset not in (None, "draft"):
+        raise NvdError(
+            f"--draft and --preset {parsed.preset} name two presets", remedy="leave out one of them"
+        )
+    if parsed.draft:
+        parsed.preset = "draft"
+    if parsed.at_once and parsed.preset == "draft":
+        raise NvdError(
+            "a draft is all that is asked for, and --at-once makes more of one",
+            remedy="leave out --at-once, or name the preset that is wanted in the end",
+        )
     if parsed.settings:
         settings = load_settings(parsed.settings, parsed.preset)
     else:
@@ -210,7 +221,12 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         ocio=_configuration(parsed) if parsed.input_space else None,
         hdr_white=parsed.hdr_white if parsed.input_space else None,
         garbage=_garbage(parsed.garbage),
+        at_once=parsed.at_once,
     )
+    if parsed.at_once and (parsed.shots or parsed.until):
+        raise NvdError(
+            "--at-once is of one shot, and whole", remedy="leave it out, or --shots and --until"
+        )
     if parsed.shots and parsed.until:
         raise NvdError("--until is of one shot", remedy="leave out --shots or --until")
     if parsed.shots:
@@ -298,6 +314,7 @@ def _info(parsed: argparse.Namespace, progress: Progress) -> dict:
         **({"looked at": f"{a.width}x{a.height}"} if (a := clip.analysis) else {}),
         "rate": round(clip.rate[0] / clip.rate[1], 3),
         **({"space": f"{space.name} of {space.config}"} if (space := clip.picture.space) else {}),
+        **({"refinement": f"{r.done} of {r.planned}"} if (r := manifest.refinement) else {}),
         "layers": {r.name: f"{r.texture_width}x{r.texture_height}" for r in manifest.layers},
         "program": manifest.program,
         "cautions": manifest.cautions,
@@ -431,6 +448,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     decompose.add_argument(
         "--preset", choices=("draft", "fast", "fine", "paper"), help="default: fast"
+    )
+    decompose.add_argument(
+        "--draft", action="store_true", help="a quick one, to paint at once: --preset draft"
+    )
+    decompose.add_argument(
+        "--at-once",
+        action="store_true",
+        help="make a draft first, which can be painted on while it is refined to what the preset "
+        "asks for; the paint is carried over, and `nvd former --back` takes a refinement back",
     )
     decompose.add_argument(
         "--mask-margin",

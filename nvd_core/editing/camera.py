@@ -149,7 +149,7 @@ def trained_model(shot: Shot) -> LayeredVideo:
 
     NvdError where they are missing or another clip's.
     """
-    model = load_model(shot.folder)
+    model = load_model(shot.networks)
     _check_same(shot, model)
     return at_plate(model, shot.manifest.clip.height, shot.manifest.clip.width)
 
@@ -188,7 +188,7 @@ class SeenBackground:
 
 def texture_frames(shot: Shot) -> list[TextureFrame]:
     """Which part of each layer's texture square was baked."""
-    boxes = load_texture_boxes(shot.folder)
+    boxes = load_texture_boxes(shot.networks)
     records = shot.manifest.layers
     if len(boxes) != len(records):
         raise NvdError(

@@ -125,7 +125,7 @@ def carry(
         values, said = carried_values(old, new)
         carried = carry_edits(old, new, wanted, progress, entries)
         keeps = values == PLAIN or (values_path(new).exists() and not over)
-        _write(old, new, carried, None if keeps else values)
+        write_edits(old, new, carried, None if keeps else values)
         if over or not finish_path(new).exists():
             said += write_carried_finish(old, new)
     for caution in [*carried.cautions(), *said]:
@@ -150,14 +150,15 @@ def carry_into(source: str | Path, new: Shot, progress: Progress) -> dict:
         again = f"nvd carry {source} {new.folder}"
         progress.caution(f"the paint was not carried over ({error.problem}); later: {again}")
         return {"carried": []}
-    _write(old, new, carried, values if values != PLAIN else None)
+    write_edits(old, new, carried, values if values != PLAIN else None)
     said += write_carried_finish(old, new)
     for caution in [*carried.cautions(), *said]:
         progress.caution(caution)
     return carried.facts()
 
 
-def _write(old: Shot, new: Shot, carried: Carried, values: Values | None) -> None:
+def write_edits(old: Shot, new: Shot, carried: Carried, values: Values | None = None) -> None:
+    """Write what `carry_edits` made into the folder of `new`."""
     paths = {new.edit_path(name): image for name, image in carried.edits.items()}
     if paths:
         with all_or_none(paths, durable=True) as temporaries:
@@ -210,16 +211,19 @@ def carry_edits(
     painted: dict[str, Path],
     progress: Progress,
     entries: Sequence[Entry] = (),
+    known: dict[str, Places | None] | None = None,
 ) -> Carried:
     """The edits `painted` in `old`, files by layer, as images for `new`. Nothing is written.
 
-    And the `entries` of its stack.
+    And the `entries` of its stack. `known` are the places of layers for which they were found.
     """
     carried = Carried()
     wanted = dict.fromkeys([*painted, *(entry.layer for entry in entries)])
     names = [name for name in wanted if name in new.names]
     carried.lost += [name for name in painted if name not in names]
-    all_places = find_all_places(old, new, names, progress)
+    known = known or {}
+    left = [name for name in names if name not in known]
+    all_places = known | (find_all_places(old, new, left, progress) if left else {})
     carried.stack = carry_stack(old, new, entries, all_places)
     for name, places in all_places.items():
         if name not in painted:

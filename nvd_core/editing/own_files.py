@@ -19,7 +19,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.inside import inside
 from nvd_core.shot.finish import HOLDOUTS
 from nvd_core.shot.pins import original_path
-from nvd_core.shot.shot import Shot
+from nvd_core.shot.shot import REFINED, Shot
 from nvd_core.shot.stack import PLACE
 from nvd_core.work import work_folder
 
@@ -111,7 +111,8 @@ def _own_folders(shot: Shot) -> list[Path]:
     for name in shot.names:
         folders |= {shot.texture_path(name).parent, shot.edit_path(name).parent}
         folders.add(shot.mask_path(name, 0).parent)
-    for place in (inside(shot.folder, PLACE), inside(shot.folder, HOLDOUTS)):
+    states = shot.folder.glob(f"{REFINED}*")  # also those that the manifest does not name now
+    for place in (inside(shot.folder, PLACE), inside(shot.folder, HOLDOUTS), *states):
         folders |= {place, *(Path(parent) for parent, _, _ in os.walk(place))}
     if shot.manifest.garbage:
         folders.add(inside(shot.folder, shot.manifest.garbage).parent)

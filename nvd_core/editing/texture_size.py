@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.baking.bake import TextureFrame, made_textures
+from nvd_core.baking.bake import SeenFrames, TextureFrame, made_textures
 from nvd_core.baking.coverage import Coverage
 from nvd_core.editing.camera import texture_frames, trained_model
 from nvd_core.editing.edits import display_colours, edit_paths, load_edit, read_texture
@@ -124,7 +124,7 @@ def _new_textures(shot: Shot, layout: list[TextureFrame], progress: Progress) ->
         coverage.add(maps.uva)
         progress.update(t + 1)
     settings = load_settings(inside(shot.folder, "settings.yaml"))
-    seen_by = partial(_seen, shot, True) if settings.fit_textures else None
+    seen_by = SeenFrames(partial(_seen, shot, True)) if settings.fit_textures else None
     depth = 16 if read_texture(shot, shot.names[0]).dtype == np.uint16 else 8
     model = trained_model(shot)
     return made_textures(model, layout, coverage, seen_by, depth, progress)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,11 +15,21 @@ from nvd_core.fields.node_grid import Ask, sampled
 
 MOST_STEP = 16
 """pixels of the analysis between the nodes of the coarsest lattice, at most"""
-PLACE = 0.025
-"""texels by which a guessed place may be off for its cell to be settled"""
-ALPHA = 1 / 255
-LIGHT = 0.7 / 255
-"""the same for alpha and for light, which multiplies display-encoded colour"""
+
+
+@dataclass(frozen=True)
+class Tolerances:
+    """By how much a guess may be off for its cell to be settled."""
+
+    place: float
+    """texels"""
+    alpha: float
+    light: float
+    """which multiplies display-encoded colour"""
+
+
+FINE = Tolerances(0.025, 1 / 255, 0.7 / 255)
+COARSE = Tolerances(0.25, 4 / 255, 4 / 255)
 ALPHA_CELLS = 4
 """alpha's coarsest nodes may be so many cells apart, since an edge gives itself away by STEEP"""
 STEEP = 0.05
@@ -27,9 +38,13 @@ STEEP = 0.05
 
 @torch.inference_mode()
 def frame_layers_by_nodes(
-    model: LayeredVideo, t: int, texels_per_unit: list[float], edges: Edges | None = None
+    model: LayeredVideo,
+    t: int,
+    texels_per_unit: list[float],
+    edges: Edges | None = None,
+    within: Tolerances = FINE,
 ) -> FrameLayers:
-    """As `inference.frame_layers` at every pixel of frame t, within the tolerances above.
+    """As `inference.frame_layers` at every pixel of frame t, `within` these tolerances.
 
     texels_per_unit: density of each layer's texture, texels for 1 of the networks' coordinates.
     Of a plate larger than the analysis, the networks are asked at most about once a pixel of the
@@ -39,7 +54,7 @@ def frame_layers_by_nodes(
     finest = _finest(model)
     everywhere = np.ones((height, width), bool)
     step = _step(model.alpha.grid, max(height, width), finest, ALPHA_CELLS)
-    found = sampled(_alpha(model, t), everywhere, ALPHA, step, STEEP, max(finest // 2, 1))
+    found = sampled(_alpha(model, t), everywhere, within.alpha, step, STEEP, max(finest // 2, 1))
     alpha = np.ascontiguousarray(np.moveaxis(found[:height, :width], 2, 0))
     alpha[alpha < TRANSPARENT] = 0
     alpha /= alpha.sum(0)
@@ -56,11 +71,12 @@ def frame_layers_by_nodes(
         mapping = _mapping(model, n, t, part[1].start, part[0].start)
         across = 2 * model.mappings[n].pixels_per_unit  # of the texture square
         step = _step(getattr(model.mappings[n], "grid", None), across, finest)
-        places = sampled(mapping, shown, PLACE / texels_per_unit[n], step, finest=finest)
+        off = within.place / texels_per_unit[n]
+        places = sampled(mapping, shown, off, step, finest=finest)
         _put(places, shown, uv[n][part])
         if model.kind != "none":
             step = min(step, _step(model.residuals[n].grid, across, finest))
-            found = sampled(_light(model, n, t, places), shown, LIGHT, step, finest=finest)
+            found = sampled(_light(model, n, t, places), shown, within.light, step, finest=finest)
             _put(found, shown, light[n][part])
     layers = with_light(model, uv, alpha, light)
     layers.own_alpha = own

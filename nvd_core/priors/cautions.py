@@ -37,7 +37,8 @@ def _about_flow(ok: np.ndarray, garbage: np.ndarray | None) -> list[str]:
     texts = []
     left = 1.0  # what is left out is nobody's flow
     if garbage is not None:
-        near = [near_garbage(matte, NEAR_GARBAGE).mean() for matte in streamed(garbage)]
+        size = ok.shape[2:]
+        near = [near_garbage(matte, NEAR_GARBAGE, size).mean() for matte in streamed(garbage)]
         left = max(1 - float(np.mean(near)), 1e-3)
     lost = 1 - float(share.mean()) / left
     if lost > INCONSISTENT:

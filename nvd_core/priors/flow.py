@@ -52,12 +52,13 @@ def compute_flow(
     method: str = "dis",
     path: Path | str | None = None,
     device: str = "auto",
+    longest: int | None = None,
 ) -> None:
     """Write flow_forward.npy, flow_backward.npy and flow_ok.npy beside frames.npy in `work`.
 
-    They have the size `flow_size`; flow is in pixels of the frames. `path` is RAFT's weights file,
-    or the folder of flow files; RAFT works on `device`. Nothing appears under its final name before
-    all pairs are done.
+    They have the size `flow_size` for the `longest` side; flow is in pixels of the frames. `path`
+    is RAFT's weights file, or the folder of flow files; RAFT works on `device`. Nothing appears
+    under its final name before all pairs are done.
     """
     work = Path(work)
     frames = open_array(work, FRAMES)  # [T, H, W, 3]
@@ -69,24 +70,30 @@ def compute_flow(
             found=f"{count}",
             remedy="give a longer clip or a wider frame range",
         )
-    source, workers = _source(method, frames, path, device)
+    size = flow_size(*frames.shape[1:3], longest)
+    source, workers = _source(method, frames, path, device, size)
     progress.stage("flow", count - 1)
     with ExitStack() as stack:
         names = FLOW_OK, FLOW_BACKWARD, FLOW_FORWARD  # the first here is renamed last
         paths = [stack.enter_context(written_beside(work / name)) for name in names]
-        _fill(paths, frames, source, workers, progress)
+        _fill(paths, frames, size, source, workers, progress)
 
 
 def _fill(
-    paths: list[Path], frames: np.ndarray, source: Source, workers: int, progress: Progress
+    paths: list[Path],
+    frames: np.ndarray,
+    size: tuple[int, int],
+    source: Source,
+    workers: int,
+    progress: Progress,
 ) -> None:
     """Write flow_ok, backward and forward flow; none is mapped any more when this returns.
 
     Windows renames no file that is mapped.
     """
-    count, height, width = frames.shape[:3]
-    shape = (count - 1, *flow_size(height, width), 2)
-    scale = flow_scale(height, width)
+    count = len(frames)
+    shape = (count - 1, *size, 2)
+    scale = flow_scale(frames.shape[1:3], size)
     ok = new_array(paths[0], (2, *shape[:3]), np.uint8)
     backward, forward = (new_array(path, shape, np.float16) for path in paths[1:])
 
@@ -157,19 +164,23 @@ def dis_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def _source(
-    method: str, frames: np.ndarray, path: Path | str | None, device: str
+    method: str,
+    frames: np.ndarray,
+    path: Path | str | None,
+    device: str,
+    size: tuple[int, int],
 ) -> tuple[Source, int]:
     """The source of the flow and how many threads may ask it at once."""
     if method == "dis":
-        return lambda t: _dis_pair(frames, t), worker_count(8)
+        return lambda t: _dis_pair(frames, t, size), worker_count(8)
     if method == "raft":
         from nvd_core.priors.flow_raft import raft_source
 
-        return raft_source(frames, path, choose_device(device)), 1
+        return raft_source(frames, path, choose_device(device), size), 1
     if method == "files":
         from nvd_core.priors.flow_files import file_source
 
-        return file_source((len(frames), *flow_size(*frames.shape[1:3])), path), 2
+        return file_source((len(frames), *size), path), 2
     raise NvdError(
         "there is no such way to compute optical flow",
         expected=", ".join(METHODS),
@@ -178,6 +189,6 @@ def _source(
     )
 
 
-def _dis_pair(frames: np.ndarray, t: int) -> tuple[np.ndarray, np.ndarray]:
-    first, second = (grey(at_flow_size(frames[k])) for k in (t, t + 1))
+def _dis_pair(frames: np.ndarray, t: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    first, second = (grey(at_flow_size(frames[k], size)) for k in (t, t + 1))
     return dis_flow(first, second), dis_flow(second, first)

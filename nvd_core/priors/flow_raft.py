@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nvd_core.priors.flow_size import flow_size
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.reading import reading, there
 from nvd_core.runtime.weights import load_weights
@@ -24,10 +23,12 @@ LONGEST = 960
 """Larger frames are scaled down: the memory grows with the fourth power of the size."""
 
 
-def raft_source(frames: np.ndarray, weights: Path | str | None, device: torch.device):
-    """The source (pair t -> forward and backward flow, at `flow_size`) by RAFT-small."""
+def raft_source(
+    frames: np.ndarray, weights: Path | str | None, device: torch.device, size: tuple[int, int]
+):
+    """The source (pair t -> forward and backward flow, of that `size`) by RAFT-small."""
     model = load_raft(weights).to(device)
-    height, width = flow_size(*frames.shape[1:3])
+    height, width = size
     scale = min(1.0, LONGEST / max(height, width))
     rows, columns = (max(64, round(side * scale)) for side in (height, width))
 

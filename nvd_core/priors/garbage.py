@@ -148,9 +148,9 @@ def manifest_path(garbage: np.ndarray | None) -> str | None:
     return None if garbage is None else STILL if len(garbage) == 1 else MOVING
 
 
-def near_garbage(matte: np.ndarray, around: int) -> np.ndarray:  # uint8 [H, W] -> bool [h, w]
-    """The flow's pixels that are no more than `around` of them from a matte."""
-    touched = (at_flow_size((matte > 0).astype(np.uint8) * 255) > 0).astype(np.uint8)
+def near_garbage(matte: np.ndarray, around: int, size: tuple[int, int]) -> np.ndarray:
+    """The flow's pixels, bool [h, w] = `size`, at most `around` of them from a matte [H, W]."""
+    touched = (at_flow_size((matte > 0).astype(np.uint8) * 255, size) > 0).astype(np.uint8)
     return cv2.dilate(touched, np.ones((2 * around + 1, 2 * around + 1), np.uint8)) > 0
 
 
@@ -158,13 +158,14 @@ def _distrust_flow(work: Path) -> None:
     """Set `flow_ok` to 0 where flow begins or ends in the matte, or near to it."""
     garbage, ok = open_garbage(work), open_array(work, FLOW_OK, "r+")
     flows = open_array(work, FLOW_FORWARD), open_array(work, FLOW_BACKWARD)
-    scale = flow_scale(*garbage.shape[1:])
-    grid = pixel_grid(*ok.shape[2:])
-    near = near_garbage(garbage[0], NEAR_GARBAGE)
+    size = ok.shape[2:]
+    scale = flow_scale(garbage.shape[1:], size)
+    grid = pixel_grid(*size)
+    near = near_garbage(garbage[0], NEAR_GARBAGE, size)
     for t in range(ok.shape[1]):
         ends = near, near
         if len(garbage) > 1:
-            ends = near, near_garbage(garbage[t + 1], NEAR_GARBAGE)
+            ends = near, near_garbage(garbage[t + 1], NEAR_GARBAGE, size)
         for way, (start, end) in enumerate((ends, ends[::-1])):
             there = grid + flows[way][t].astype(np.float32) / scale
             reached = cv2.remap(end.astype(np.uint8), there, None, cv2.INTER_NEAREST)

@@ -60,13 +60,13 @@ def find_garbage(work: Path, progress: Progress) -> Found | None:
     frames, flow = open_array(work, FRAMES), open_array(work, FLOW_FORWARD)
     count, height, width = frames.shape[:3]
     progress.stage("garbage", count)
-    travel = _travel(flow, flow_scale(height, width), progress)
+    travel = _travel(flow, flow_scale((height, width), flow.shape[1:3]), progress)
     least = TRAVEL * max(travel.shape)
     if not (travel > least).any():  # a still camera
         return None
     lumas = []
     for t in np.unique(np.linspace(0, count - 1, min(SAMPLES, count)).round()).astype(int):
-        lumas.append(grey(at_flow_size(frames[t])))
+        lumas.append(grey(at_flow_size(frames[t], flow.shape[1:3])))
         release(frames)
         progress.check()
     lumas = np.stack(lumas)

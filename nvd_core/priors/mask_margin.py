@@ -4,7 +4,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.work import MASK_WEIGHT, MASKS, open_array
@@ -40,4 +39,6 @@ def _distance(side: np.ndarray, aspect: float) -> np.ndarray:
     """How far each pixel of a side, uint8 [H, W], is from the other one."""
     if aspect == 1:
         return cv2.distanceTransform(side, cv2.DIST_L2, 5)
+    from scipy.ndimage import distance_transform_edt  # takes long, and few clips have a margin
+
     return distance_transform_edt(side, sampling=(1.0, aspect))

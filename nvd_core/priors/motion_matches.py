@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from nvd_core.priors.flow import CONSISTENT_PX
-from nvd_core.priors.flow_size import at_flow_size, flow_scale, flow_size, grey, local_contrast
+from nvd_core.priors.flow_size import at_flow_size, flow_scale, grey, local_contrast
 from nvd_core.priors.garbage import NEAR_GARBAGE, near_garbage
 from nvd_core.priors.motion_fit import Matches, apply, normaliser
 from nvd_core.runtime.mapped_arrays import release
@@ -38,8 +38,8 @@ class MatchedClip:
         self.ok = open_array(work, FLOW_OK)
         self.garbage = open_garbage(work)
         self.count, *size = self.frames.shape[:3]
-        self.height, self.width = flow_size(*size)
-        self.scale = flow_scale(*size)
+        self.height, self.width = self.size = self.flow.shape[1:3]
+        self.scale = flow_scale(size, self.size)
         self.of_frames = normaliser(size[0], size[1], aspect)
         """from the frames' own pixels to normalised coordinates"""
         self.norm = self.of_frames @ _enlarged(self.scale)
@@ -48,11 +48,11 @@ class MatchedClip:
 
     def grey(self, t: int) -> np.ndarray:  # uint8 [H, W]
         """Luma of frame t."""
-        return grey(at_flow_size(self.frames[t]))
+        return grey(at_flow_size(self.frames[t], self.size))
 
     def mask(self, layer: int, t: int) -> np.ndarray:  # uint8 [H, W]
         """The mask of an object in frame t, 0 to 255."""
-        return at_flow_size(self.masks[layer, t])
+        return at_flow_size(self.masks[layer, t], self.size)
 
     def release(self) -> None:
         """Give the memory of the arrays back."""
@@ -67,7 +67,7 @@ class MatchedClip:
         if self.garbage is None:
             return region
         garbage = self.garbage[t if len(self.garbage) > 1 else 0]
-        return region & ~near_garbage(garbage, max(self.margin, NEAR_GARBAGE))
+        return region & ~near_garbage(garbage, max(self.margin, NEAR_GARBAGE), self.size)
 
     def _region(self, layer: int, t: int) -> np.ndarray:  # bool [H, W]
         size = 2 * self.margin + 1

@@ -11,8 +11,9 @@ import json
 import os
 import re
 import socket
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -32,6 +33,10 @@ WAIT = 0.3
 """seconds: whoever has the lock at this moment may be ending, or may not have said its name yet"""
 _OURS = ("frames", "masks", "maps", "textures", "edits", "report", "work")
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP}
+
+
+class Busy(NvdError):
+    """Another process holds the lock."""
 
 
 @contextmanager
@@ -66,6 +71,24 @@ def writing(folder: Path, command: str, progress: Progress) -> Iterator[None]:
         with suppress(OSError):
             (folder / OWNER).unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def writing_when_free(folder: Path, command: str, progress: Progress) -> Iterator[None]:
+    """`writing`, which waits, and says so, while another process writes there."""
+    said = False
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(writing(folder, command, progress))
+                break
+            except Busy as error:
+                if not said:
+                    progress.message(f"waiting: {error.problem} ({error.found})")
+                    said = True
+            progress.check()
+            time.sleep(WAIT)
+        yield
 
 
 @contextmanager
@@ -179,7 +202,7 @@ def _clear(folder: Path) -> None:
         remove_temporaries(folder / name)
 
 
-def _busy(folder: Path | str, word: Path | None = None) -> NvdError:
+def _busy(folder: Path | str, word: Path | None = None) -> Busy:
     """Who has the lock, as far as that one said."""
     try:
         with (word or Path(folder) / OWNER).open(encoding="utf-8") as file:
@@ -189,7 +212,7 @@ def _busy(folder: Path | str, word: Path | None = None) -> NvdError:
         stop = f"stop process {pid} on {host}"
     except (OSError, ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         found, stop = "it does not say which", "stop it"
-    return NvdError(
+    return Busy(
         f"another process is writing into {folder}",
         found=found,
         remedy=f"wait until it has ended, or {stop}; then run the command again",

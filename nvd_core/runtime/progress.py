@@ -67,6 +67,11 @@ class Progress:
         """Say something that is good to know."""
         self._log(text)
 
+    def ready(self, folder: Path, done: int, planned: int) -> None:
+        """Say that `folder` can be painted on, in its refinement `done` (0: the draft)."""
+        what = f"refinement {done} of {planned} is in" if done else "a draft is in"
+        self.message(f"{what} {folder}, and can be painted on")
+
     def _log(self, text: str) -> None:
         if self.log:
             self._logged_at = time.monotonic()
@@ -150,6 +155,10 @@ class JsonProgress(Progress):
     def message(self, text: str) -> None:
         super().message(text)
         self.emit("message", text=text)
+
+    def ready(self, folder: Path, done: int, planned: int) -> None:
+        super().ready(folder, done, planned)
+        self.emit("ready", folder=str(folder), refinement=done, planned=planned)
 
     def _show(self, done: int, psnr: float | None, preview: Path | None) -> None:
         now = time.monotonic()

@@ -116,6 +116,15 @@ class LayerRecord:
 
 
 @dataclass(frozen=True)
+class Refinement:
+    """Which refinement of a draft the folder shows, while more are to come."""
+
+    done: Annotated[int, within(0, 1000)]
+    """0: the draft"""
+    planned: Annotated[int, within(1, 1000)]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """All that `manifest.json` says."""
 
@@ -126,6 +135,12 @@ class Manifest:
     maps: str = "maps/%05d.exr"
     garbage: str | None = field(default=None, metadata=OPTIONAL)
     texture_size: TextureSize = field(default=1, metadata=OPTIONAL)
+    networks: str | None = field(default=None, metadata=OPTIONAL)
+    """folder of the networks that were baked; None: the folder itself"""
+    stack: str | None = field(default=None, metadata=OPTIONAL)
+    """file of the stack of edits; None: edits/stack.json"""
+    refinement: Refinement | None = field(default=None, metadata=OPTIONAL)
+    """None: no more are to come"""
     program: str = field(default_factory=lambda: nvd_core.__version__)
     schema: str = SCHEMA
     version: int = VERSION
@@ -158,6 +173,11 @@ def read_manifest(folder: Path | str) -> Manifest:
 def write_manifest(folder: Path | str, manifest: Manifest) -> None:
     """Check `manifest` as a reader would, then write it into `folder`."""
     folder = Path(folder)
+    write_json(inside(folder, MANIFEST), as_written(folder, manifest), durable=True)
+
+
+def as_written(folder: Path, manifest: Manifest) -> dict:
+    """The JSON of a manifest, checked as a reader of `folder` would."""
     first = ("schema", "version", "program", "clip", "frames", "maps")  # easier to read this way
     value = dict.fromkeys(first) | dataclasses.asdict(manifest)
     value["clip"]["picture"] = as_json(manifest.clip.picture)
@@ -165,12 +185,22 @@ def write_manifest(folder: Path | str, manifest: Manifest) -> None:
         del value["clip"]["timeline"]
     if manifest.clip.analysis is None:
         del value["clip"]["analysis"]
-    if manifest.garbage is None:
-        del value["garbage"]
+    for name in ("garbage", "networks", "stack", "refinement"):
+        if value[name] is None:
+            del value[name]
     if manifest.texture_size == 1:
         del value["texture_size"]
     _check(_read(value, "the new manifest"), folder)
-    write_json(inside(folder, MANIFEST), value, durable=True)
+    return value
+
+
+def manifest_in(folder: Path, value: Any, source: str) -> Manifest:
+    """The manifest that `value`, read from a file `source` of `folder`, says; NvdError."""
+    if not isinstance(value, dict):
+        raise NvdError(f"{source} holds no manifest", found=shown(value), remedy=_AGAIN)
+    manifest = _read(_upgraded(value, folder), source)
+    _check(manifest, folder)
+    return manifest
 
 
 def _read_json(folder: Path) -> Any:
@@ -271,6 +301,13 @@ def _check(manifest: Manifest, folder: Path) -> None:
     if manifest.garbage is not None:
         _check_short(folder, "garbage", manifest.garbage)
         _check_garbage(manifest.garbage, folder)
+    for key in ("networks", "stack"):
+        if (relative := getattr(manifest, key)) is not None:
+            _check_short(folder, key, relative)
+            inside(folder, relative)
+    stack = manifest.stack
+    fits = stack is None or (stack.startswith("edits/") and stack.endswith(".json"))
+    _require(fits, folder, "stack", "a name edits/... that ends in .json", stack)
     for pattern in (manifest.frames, manifest.maps):
         frame_path(inside(folder, pattern), 0)
     for layer in manifest.layers:

@@ -13,6 +13,8 @@ from nvd_core.runtime.reading import there
 from nvd_core.shot.manifest import LayerRecord, Manifest, read_manifest
 from nvd_core.shot.map_chunks import chunk_name
 
+REFINED = "refined."
+"""what the folders of states begin with that were put in place of the first; a number follows"""
 _MOST_MISSING = 1000
 
 
@@ -77,6 +79,12 @@ class Shot:
     def edit_path(self, name: str) -> Path:
         """The image in which the layer `name` is painted."""
         return inside(self.folder, self.layer(name).edit)
+
+    @property
+    def networks(self) -> Path:
+        """The folder of the networks that were baked, and of their settings."""
+        relative = self.manifest.networks
+        return self.folder if relative is None else inside(self.folder, relative)
 
     def mask_path(self, name: str, index: int) -> Path:
         """The coarse mask of the layer `name` in frame `index`; not there if none was given."""

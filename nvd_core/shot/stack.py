@@ -148,7 +148,7 @@ EMPTY = Stack()
 
 def stack_path(shot: Shot) -> Path:
     """Where the stack of `shot` is, or would be."""
-    return inside(shot.folder, STACK)
+    return inside(shot.folder, shot.manifest.stack or STACK)
 
 
 def read_stack(shot: Shot) -> Stack:

@@ -376,6 +376,23 @@ class TestLanes:
             job.cancel()
         tick_until(lambda: not queue.busy, queue.tick)
 
+    def test_what_can_be_painted_on_is_free_for_others(self, tmp_path, script_job, tick_until):
+        """A decomposition that says so goes on, and a paint job on its folder begins."""
+        queue = Queue()
+        word = '{"event": "ready", "refinement": 0, "planned": 2}'
+        code = f"print({word!r}, flush=True); {self.SLEEP}"
+        shot = tmp_path / "shot.nvd"
+        first = queue.add(script_job(tmp_path, code, kind="decompose", out=shot))
+        about = {"folder": str(shot)}
+        second = queue.add(script_job(tmp_path, self.SLEEP, kind="paint", about=about))
+        try:
+            tick_until(lambda: second.state == "running", queue.tick, 30)
+            assert first.state == "running" and first.log.ready == 0
+        finally:
+            for job in (first, second):
+                job.cancel()
+            tick_until(lambda: not queue.busy, queue.tick)
+
     def test_kinds(self):
         kinds = ["decompose", "resume", "of tomorrow", "strip", "frame canvas", "install", "test"]
         lanes = [lane_of(types.SimpleNamespace(kind=kind)) for kind in kinds]

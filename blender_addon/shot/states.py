@@ -1,0 +1,112 @@
+"""Which state of a folder is shown: one that is refined in place gets new files now and then.
+
+The engine puts a better state beside the one that is painted on and lets the manifest name it. An
+image that Blender has open keeps the file that it was read from, so a shot may be behind what its
+folder shows. No bpy here.
+"""
+
+import json
+import os
+import time
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..blender.inside import inside, open_file
+from ..errors import AddonError
+from .folder import Shot, ShotError, read_shot
+
+FORMER = "former.json"
+BRUSH = ".nvd.painting"
+"""the engine waits with a refinement while this file is younger than ten seconds"""
+_MOST_BYTES = 1 << 24
+
+
+@dataclass(frozen=True)
+class State:
+    """What a folder's manifest names now."""
+
+    edits: dict[str, str]
+    """the edit's file by layer"""
+    stack: str
+    """the stack's file, relative to the folder"""
+    refinement: tuple[int, int] | None
+    """how many refinements are in, and how many are planned; None: no more are to come"""
+
+
+_known: dict[Path, tuple[tuple[int, int], State | None]] = {}
+
+
+def state_of(folder: Path) -> State | None:
+    """The state that `folder` shows; None where it cannot be opened. Read anew where it changed."""
+    try:
+        found = os.stat(folder / "manifest.json")
+    except (OSError, ValueError):
+        return None
+    stamp = found.st_mtime_ns, found.st_size
+    if folder not in _known or _known[folder][0] != stamp:
+        try:
+            shot: Shot | None = read_shot(folder)
+        except AddonError:
+            shot = None
+        state = None
+        if shot is not None:
+            edits = {layer.name: str(layer.edit) for layer in shot.layers}
+            state = State(edits, shot.stack, shot.refinement)
+        _known[folder] = stamp, state
+    return _known[folder][1]
+
+
+def is_behind(folder: Path, edits: Iterable[tuple[str, str]]) -> bool:
+    """Whether one of these layers' edits, by name and file, is not what `folder` shows by now.
+
+    Only of a folder that is refined in place: after `nvd textures` the shot is opened anew by hand.
+    """
+    state = state_of(folder)
+    if state is None or not has_former(folder):
+        return False
+    return any(state.edits.get(name, path) != path for name, path in edits)
+
+
+def has_former(folder: Path) -> bool:
+    """Whether there is a state to go back to."""
+    return os.path.isfile(folder / FORMER)
+
+
+def late_paint(folder: Path) -> list[str]:
+    """The layers of the former state that were painted on after it was refined.
+
+    None of them where there is no former state, or what is said of it is damaged.
+    """
+    try:
+        with open_file(folder / FORMER) as file:
+            former = json.loads(file.read(_MOST_BYTES))
+        edits = {layer["name"]: layer["edit"] for layer in former["manifest"]["layers"]}
+        before = former["before"]
+        late = []
+        for name, relative in edits.items():
+            with open_file(inside(folder, relative, ShotError)) as file:
+                if zlib.crc32(file.read()) != before[name]:
+                    late.append(str(name))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, AddonError):
+        return []
+    return late
+
+
+def hold_brush(folder: Path) -> None:
+    """Let the engine wait: there is paint that the folder does not have. Called every second."""
+    path = folder / BRUSH
+    try:
+        path.touch()
+        os.utime(path, (time.time(), time.time()))
+    except OSError:
+        return  # where nothing may be written, nothing is refined either
+
+
+def lay_down_brush(folder: Path) -> None:
+    """All paint is saved."""
+    try:
+        (folder / BRUSH).unlink(missing_ok=True)
+    except OSError:
+        return
