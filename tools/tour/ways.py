@@ -1,8 +1,9 @@
 """The steps of five_ways.py, in the Blender with a window that it starts.
 
 Every picture is looked at twice: as Blender renders it to a file, and as it stands on the screen in
-the Sequencer's preview, enlarged or as large as it is. There it is held against a plain strip of the frames that `nvd
-render` writes, so that what Blender itself does to a strip on its way to the screen is in both.
+the Sequencer's preview, enlarged or as large as it is. There it is held against a plain strip of
+the frames that `nvd render` writes, so that what Blender itself does to a strip on its way to the
+screen is in both.
 """
 
 import json
