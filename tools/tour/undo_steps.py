@@ -336,4 +336,5 @@ def main() -> None:
     bpy.app.timers.register(step, first_interval=2.0, persistent=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
