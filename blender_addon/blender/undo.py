@@ -48,6 +48,7 @@ class _Steps:
         self.gone: dict[int, bytes | np.ndarray] = {}  # of those that a step has taken away
         self.under_way = False
         self.kinds: _Kinds = {}  # before the step under way
+        self.read: _Kinds = {}  # what Blender's last step had read, before they got their contents
         self.names: dict[str, int] = {}  # that an image has had in this file: its session_uid
 
 
@@ -143,7 +144,7 @@ def _after(_scene) -> None:
     read its file, which may have been saved since.
     """
     _steps.under_way = False
-    was_stroke = _kinds() == _steps.kinds
+    was_stroke = _was_stroke(_kinds())
     there = {image.session_uid for image in bpy.data.images}
     back = {uid: _steps.gone.pop(uid) for uid in there & _steps.gone.keys()}
     _steps.gone |= {uid: kept for uid, kept in _steps.contents.items() if uid not in there}
@@ -169,6 +170,15 @@ def _give_back(image: bpy.types.Image, content: bytes | np.ndarray) -> None:
         image.scale(*content.shape[1::-1])
     if not (image.is_dirty and np.array_equal(read_raw(image), content)):
         write_raw(image, content)
+
+
+def _was_stroke(now: _Kinds) -> bool:
+    """Whether the step has left all images what they were, or what Blender took them for."""
+    before, read = _steps.kinds, _steps.read
+    _steps.read = now
+    return now.keys() == before.keys() and all(
+        kind in (before[uid], read.get(uid)) for uid, kind in now.items()
+    )
 
 
 def _kinds() -> _Kinds:
@@ -205,6 +215,7 @@ def _forget_names(*_) -> None:
     """Another file: nothing of before can be undone."""
     _steps.names.clear()
     _steps.gone.clear()
+    _steps.read.clear()
 
 
 _HANDLERS = (
