@@ -41,10 +41,12 @@ def five_ways(
     frames=(0.0, 0.5, 1.0),
     limit: float = 1800,
     pictures: Path | None = None,
+    zoom: float = 2.0,
 ) -> list[dict]:
     """A row for each view, frame and way; see ways.py. Failed where Blender did not come to an end.
 
     frames: shares of what the strip shows, 0 to 1. limit: seconds. pictures: takes what was seen.
+    zoom: pixels of the screen for one of the picture.
     """
     engine = next(made for made in all_environments() if made.name == "engine")
     ensure(engine)
@@ -55,7 +57,7 @@ def five_ways(
         shutil.copytree(shot, work / "shot.nvd")
         words = ["--factory-startup", "--window-geometry", 0, 0, WIDTH, HEIGHT]
         words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "tour" / "ways.py"]
-        options = json.dumps({"views": list(views), "frames": list(frames)})
+        options = json.dumps({"views": list(views), "frames": list(frames), "zoom": zoom})
         process = window.start_blender(
             [*words, "--", work, options],
             work,
@@ -101,9 +103,11 @@ def main() -> int:
     parser.add_argument("--views", nargs="+", default=VIEWS, help="view transforms of the scene")
     parser.add_argument("--frames", nargs="+", type=float, default=(0.0, 0.5, 1.0), metavar="SHARE")
     parser.add_argument("--least", type=float, default=45.0, help="dB")
+    parser.add_argument("--zoom", type=float, default=2.0, help="pixels of the screen for one")
     parser.add_argument("--pictures", type=Path, help="where the pictures go")
     given = parser.parse_args()
-    rows = table(five_ways(given.shot, given.views, given.frames, pictures=given.pictures))
+    options = {"pictures": given.pictures, "zoom": given.zoom}
+    rows = table(five_ways(given.shot, given.views, given.frames, **options))
     print(f"{'view':10} {'way':24} {'rendered':>9} {'screen':>9}")
     for row in rows:
         numbers = " ".join(f"{row[c]:9.1f}" if c in row else f"{'':9}" for c in COLUMNS)

@@ -2,6 +2,7 @@
 
     python3 tools/gui_tour.py                     pictures into docs/pictures/
     python3 tools/gui_tour.py --out /tmp/tour
+    python3 tools/gui_tour.py --walk first --out /tmp/walk      every screen a beginner meets
 
 Nobody needs to look on: Blender draws to an X server without a screen (tour/window.py). In a new
 Blender with factory settings the tour installs the extension's zip, tests the engine, decomposes
@@ -11,7 +12,8 @@ second stroke on a frame. Buttons are found by what is written on them and press
 What was seen at each step goes to OUT/tour.json; the exit code is 1 where a step failed or Blender
 printed an error.
 
-The steps are in tour/steps.py, which runs in that Blender.
+The steps are in tour/steps.py, which runs in that Blender; those of a first-time user, with the
+mistakes that one makes, in tour/first_walk.py.
 """
 
 import argparse
@@ -34,10 +36,13 @@ WRONG = ("Traceback", "Error:", "rna_uiItem", "SystemError", "not found in", "Se
 HARMLESS = ("EGL Error", "audio", "ALSA")
 
 
-def tour(out: Path, steps: int) -> tuple[dict, list[str]]:
+WALKS = {"tour": "steps.py", "first": "first_walk.py"}
+
+
+def tour(out: Path, steps: int, walk: str = "tour") -> tuple[dict, list[str]]:
     """Run the tour; what was seen at each step, and the lines that tell of errors.
 
-    steps: of the decomposition's training. Failed where the tour cannot start.
+    steps: of the decomposition's training. walk: one of WALKS. Failed where the tour cannot start.
     """
     engine = next(made for made in all_environments() if made.name == "engine")
     ensure(engine)
@@ -49,7 +54,7 @@ def tour(out: Path, steps: int) -> tuple[dict, list[str]]:
         (work / "settings.yaml").write_text(f"iterations: {steps}\npreview_seconds: 3\n")
         shutil.copytree(ROOT / "samples" / "tumbler" / "frames", work / "clip")
         words = ["--factory-startup", "--window-geometry", 0, 0, WIDTH, HEIGHT]
-        words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "tour" / "steps.py"]
+        words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "tour" / WALKS[walk]]
         process = window.start_blender(
             [*words, "--", work],
             work,
@@ -86,9 +91,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
     parser.add_argument("--steps", type=int, default=1500, help="of the decomposition's training")
+    parser.add_argument("--walk", choices=WALKS, default="tour")
     given = parser.parse_args()
     try:
-        facts, wrong = tour(given.out.resolve(), given.steps)
+        facts, wrong = tour(given.out.resolve(), given.steps, given.walk)
     except Failed as error:
         sys.exit(f"gui_tour: {error}")
     (given.out / "tour.json").write_text(json.dumps(facts, indent=1) + "\n")

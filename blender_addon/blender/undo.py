@@ -8,6 +8,10 @@ images whose kind of storage has ever changed keep the pixels that they have, al
 step takes away and another brings back. Only strokes, and the undoing of strokes, change what is
 painted.
 
+A stroke changes nothing of what an image is. So where a step has changed that of any image, it was
+none, and no image may come out of it with other pixels: not even with strokes on it, for Blender
+then brings older ones back now and then.
+
 Blender's steps of strokes find their image by its name. A stroke notes only what it touches, and
 takes the rest of what was before from the stroke before it, if that was on an image of this name.
 So no image is ever given a name under which another one was painted on: undoing a stroke would
@@ -31,6 +35,10 @@ MOST_GONE = 1 << 29
 """bytes that are kept of images that are gone; after that the oldest are read from their files"""
 
 
+_Kinds = dict[int, tuple[bool, str, str]]
+"""by session_uid what an image is: whether it is packed, its file, and what it is the edit of"""
+
+
 class _Steps:
     """What is kept from before an undo or redo until after it."""
 
@@ -39,6 +47,8 @@ class _Steps:
         self.contents: dict[int, bytes | np.ndarray] = {}  # theirs, while a step is under way
         self.gone: dict[int, bytes | np.ndarray] = {}  # of those that a step has taken away
         self.under_way = False
+        self.kinds: _Kinds = {}  # before the step under way
+        self.read: _Kinds = {}  # what Blender's last step had read, before they got their contents
         self.names: dict[str, int] = {}  # that an image has had in this file: its session_uid
 
 
@@ -118,6 +128,7 @@ def under_way() -> bool:
 def _before(_scene) -> None:
     """Note the contents of the watched images."""
     _steps.under_way = True
+    _steps.kinds = _kinds()
     for image in bpy.data.images:
         if image.session_uid in _steps.watched:
             content = _content(image)
@@ -133,6 +144,7 @@ def _after(_scene) -> None:
     read its file, which may have been saved since.
     """
     _steps.under_way = False
+    was_stroke = _was_stroke(_kinds())
     there = {image.session_uid for image in bpy.data.images}
     back = {uid: _steps.gone.pop(uid) for uid in there & _steps.gone.keys()}
     _steps.gone |= {uid: kept for uid, kept in _steps.contents.items() if uid not in there}
@@ -142,16 +154,43 @@ def _after(_scene) -> None:
         uid = image.session_uid
         content = _steps.contents.get(uid, back.get(uid))
         # dirty: Blender has kept the pixels, or drawn strokes
-        if content is None or image.is_dirty:
-            continue
-        if isinstance(content, np.ndarray):
-            if tuple(image.size) != content.shape[1::-1]:
-                image.scale(*content.shape[1::-1])
-            write_raw(image, content)
-        elif content != _content(image):
+        if content is not None and not (image.is_dirty and was_stroke):
+            _give_back(image, content)
+    _steps.contents.clear()
+
+
+def _give_back(image: bpy.types.Image, content: bytes | np.ndarray) -> None:
+    """Let the image have the content, where it has another one."""
+    if isinstance(content, bytes):
+        if image.is_dirty or content != _content(image):
             image.pack(data=content, data_len=len(content))
             image.buffers_free()
-    _steps.contents.clear()
+        return
+    if tuple(image.size) != content.shape[1::-1]:
+        image.scale(*content.shape[1::-1])
+    if not (image.is_dirty and np.array_equal(read_raw(image), content)):
+        write_raw(image, content)
+
+
+def _was_stroke(now: _Kinds) -> bool:
+    """Whether the step has left all images what they were, or what Blender took them for."""
+    before, read = _steps.kinds, _steps.read
+    _steps.read = now
+    return now.keys() == before.keys() and all(
+        kind in (before[uid], read.get(uid)) for uid, kind in now.items()
+    )
+
+
+def _kinds() -> _Kinds:
+    return {
+        image.session_uid: (
+            image.packed_file is not None,
+            image.filepath_raw,
+            str(image.get("nvd_path", "")),
+        )
+        for image in bpy.data.images
+        if image.session_uid in _steps.watched
+    }
 
 
 def _content(image: bpy.types.Image) -> bytes | np.ndarray | None:
@@ -176,6 +215,7 @@ def _forget_names(*_) -> None:
     """Another file: nothing of before can be undone."""
     _steps.names.clear()
     _steps.gone.clear()
+    _steps.read.clear()
 
 
 _HANDLERS = (

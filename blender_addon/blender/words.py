@@ -25,6 +25,12 @@ def translated(text: str, **values: object) -> str:
     return bpy.app.translations.pgettext_iface(text).format(**values)
 
 
+def tip_of(properties: bpy.types.OperatorProperties, name: str) -> str:
+    """The tooltip of a button whose operator has the choice `name`: that of what is chosen."""
+    choice = properties.bl_rna.properties[name].enum_items[getattr(properties, name)]
+    return bpy.app.translations.pgettext_tip(choice.description)
+
+
 def register():
     words = {
         language: {(context, text): said for text, said in pairs.items() for context in CONTEXTS}

@@ -39,7 +39,9 @@ def _strip_chosen(thing: "NVD_PG_object", _context) -> None:
 class NVD_PG_object(bpy.types.PropertyGroup):
     """An object of the clip and where its mask comes from."""
 
-    kind: EnumProperty(name="Mask", items=MASKS, description="Where the object's mask comes from")
+    kind: EnumProperty(
+        name="Mask From", items=MASKS, description="Where the object's mask comes from"
+    )
     mask: PointerProperty(name="Mask", type=bpy.types.Mask)
     when: EnumProperty(
         name="Drawn",

@@ -289,7 +289,7 @@ class NVD_OT_remove_object(_OnStrip, bpy.types.Operator):
 
 
 class NVD_OT_move_object(_OnStrip, bpy.types.Operator):
-    """Move the active object to the front or to the back"""
+    """Move the active object towards the front or the back: what is in front hides the others"""
 
     bl_idname = "nvd.move_object"
     bl_label = "Move Object"

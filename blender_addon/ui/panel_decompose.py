@@ -55,16 +55,8 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
         layout.label(text=said, icon="SEQUENCE")
         settings, own = scene.nvd_decompose, strip.nvd_decompose
         layout.prop(own, "out")
-        for name in (
-            "preset",
-            "at_once",
-            "settings",
-            "device",
-            "height",
-            "plate_height",
-            "texture_size",
-        ):
-            layout.prop(settings, name)
+        layout.prop(settings, "preset")
+        layout.prop(settings, "at_once")
         if shows_exr(strip):
             layout.prop(own, "layer")
         _draw_objects(layout, scene, own)
@@ -82,6 +74,24 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
         row = layout.row()
         row.scale_y = 1.4
         row.operator("nvd.decompose", icon="RENDERLAYERS")
+
+
+class NVD_PT_size(_InSequencer, bpy.types.Panel):
+    bl_label = "Size and Device"
+    bl_idname = "NVD_PT_size"
+    bl_parent_id = "NVD_PT_decompose"
+    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+
+    @classmethod
+    def poll(cls, context):
+        return active_strip(sequencer_scene(context)) is not None
+
+    def draw(self, context):
+        layout, settings = self.layout, sequencer_scene(context).nvd_decompose
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for name in ("height", "plate_height", "texture_size", "device", "settings"):
+            layout.prop(settings, name)
 
 
 class NVD_PT_source(_InSequencer, bpy.types.Panel):
@@ -167,6 +177,10 @@ def _draw_objects(layout, scene, settings) -> None:
         row = layout.row(align=True)
         row.prop(thing, "mask")
         row.operator("nvd.draw_mask", text="Draw" if thing.mask is None else "Edit")
+        if not _is_outlined(thing.mask):
+            column = layout.column(align=True)
+            column.label(text="Draw, then Ctrl-click around the object", icon="INFO")
+            column.label(text="in the Image Editor; Alt-C closes the line", icon="BLANK1")
         layout.prop(thing, "when", expand=True)
         if thing.when == "ONE":
             layout.prop(thing, "frame")
@@ -177,6 +191,12 @@ def _draw_objects(layout, scene, settings) -> None:
     else:
         layout.prop(thing, "path")
     layout.prop(settings, "mask_margin")
+
+
+def _is_outlined(mask: bpy.types.Mask | None) -> bool:
+    """Whether a closed line is drawn in it: an open one marks nothing."""
+    layers = mask.layers if mask is not None else ()
+    return any(spline.use_cyclic for layer in layers for spline in layer.splines)
 
 
 def _draw_job(layout, job: Job) -> None:
@@ -229,6 +249,7 @@ def _picture(job: Job) -> int:
 _classes = (
     NVD_UL_objects,
     NVD_PT_decompose,
+    NVD_PT_size,
     NVD_PT_source,
     NVD_PT_jobs,
     NVD_PT_finished_jobs,

@@ -8,7 +8,7 @@ from bpy.props import EnumProperty, StringProperty
 
 from ..blender import compat
 from ..blender.editors import image_editor
-from ..blender.words import translated
+from ..blender.words import tip_of, translated
 from ..engine.find import find_engine
 from ..errors import AddonError
 from ..paint import preview
@@ -44,12 +44,18 @@ class NVD_OT_show_layer(OnLayer, bpy.types.Operator):
 
     what: EnumProperty(
         items=[
-            ("edit", "Edit", "What is painted"),
-            ("learned", "Learned", "The texture without paint"),
-            ("checker", "Checkerboard", "How the texture sits on the shot"),
-            ("grid", "UV Grid", "Where on the texture a pixel lies"),
+            ("edit", "Edit", "Show the texture as it is painted"),
+            ("learned", "Learned", "Show the texture without paint, to compare; the paint stays"),
+            ("checker", "Checkerboard", "Show squares in its place: where they slide or swim over "
+             "the shot, paint would too. The paint stays"),
+            ("grid", "UV Grid", "Show numbers of places in its place, to find on the texture what "
+             "is seen in the shot. The paint stays"),
         ]
-    )
+    )  # fmt: skip
+
+    @classmethod
+    def description(cls, _context, properties):
+        return tip_of(properties, "what")
 
     def work_on(self, _context, entry, layer):
         painting.show(entry, layer, self.what)
@@ -144,11 +150,18 @@ class NVD_OT_to_strip(OnShot, bpy.types.Operator):
 
     way: EnumProperty(
         items=[
-            ("render", "Render to Strip", "Rendered by the engine to images"),
-            ("composite", "Composite Strip", "A strip of the scene that composites the shot"),
-            ("modifier", "Strip Modifier", "Composited on the strip itself, always up to date"),
+            ("render", "Render to Strip", "Let the engine render the painted shot to images, and "
+             "put a strip of them above the clip. Plays fast; press it again after more paint"),
+            ("composite", "Composite Strip", "Put a strip above the clip that Blender composites "
+             "each time it is shown: nothing is rendered beforehand, and it plays slower"),
+            ("modifier", "Strip Modifier", "Let Blender composite the paint on the clip's own "
+             "strip each time it is shown: no further strip, and it plays slower"),
         ]
-    )
+    )  # fmt: skip
+
+    @classmethod
+    def description(cls, _context, properties):
+        return tip_of(properties, "way")
 
     def work(self, context, scene, entry):
         if self.way in ("composite", "modifier"):
@@ -269,9 +282,12 @@ class _Layers:
         if len(scene.nvd_shots):
             row.operator("nvd.remove_shot", text="", icon="REMOVE")
             row.operator("nvd.duplicate_shot", text="", icon="DUPLICATE")
-        row.operator("nvd.rebuild_nodes", text="", icon="FILE_REFRESH")
+            row.operator("nvd.rebuild_nodes", text="", icon="FILE_REFRESH")
         entry = shots.current_shot(scene)
         if entry is None:
+            column = layout.column(align=True)
+            column.label(text="Nothing to paint on yet: decompose a clip", icon="INFO")
+            column.label(text="in the Sequencer, or open a folder with +", icon="BLANK1")
             return
         if entry.missing:
             layout.label(text="The folder has been moved or deleted", icon="ERROR")
@@ -336,6 +352,7 @@ def _draw_overlay(layout, settings) -> None:
 
 
 def _draw_layer(layout, entry, layer) -> None:
+    layout.operator("nvd.paint_layer", text="Paint on This Layer", icon="BRUSH_DATA")
     row = layout.row()
     if layer.learned is not None:
         row.template_icon(icon_value=layout.icon(layer.learned), scale=2.6)

@@ -87,3 +87,49 @@ def test_kept_within_limits(folder, monkeypatch):
     bpy.ops.ed.undo_push(message="saved")
     back(2)
     assert not undo._steps.gone
+
+
+def test_a_step_that_is_no_stroke_brings_no_older_strokes_back(folder):
+    """As Blender does in a window now and then: strokes, packed, and the packing undone."""
+    press("open_shot", directory=str(folder))
+    older = paint()
+    bpy.ops.ed.undo_push(message="a stroke")
+    pixels = edit()
+    pixels[60:70, 60:70] = (0, 0, 1, 1)
+    write_pixels(toy().edit, pixels)
+    bpy.ops.ed.undo_push(message="a stroke")
+    press("restore_learned", layer="toy")
+
+    def as_blender(_scene):
+        write_pixels(toy().edit, older)
+
+    for steps in (bpy.app.handlers.undo_post, bpy.app.handlers.redo_post):
+        steps.insert(0, as_blender)
+    try:
+        back(1)
+    finally:
+        for steps in (bpy.app.handlers.undo_post, bpy.app.handlers.redo_post):
+            steps.remove(as_blender)
+    assert np.array_equal(edit(), pixels) and painting.is_unsaved(toy())
+
+
+def test_a_stroke_is_undone_beside_images_that_were_packed(folder):
+    press("open_shot", directory=str(folder))
+    learned = edit()
+    press("restore_learned", layer="toy")  # nothing to take off
+    paint()
+    press("restore_learned", layer="toy")
+    press("bring_back", layer="toy")
+    bpy.ops.ed.undo_push(message="what was before")
+    paint()
+    bpy.ops.ed.undo_push(message="a stroke")
+
+    def as_blender(_scene):
+        unpaint(learned)
+
+    bpy.app.handlers.undo_post.insert(0, as_blender)
+    try:
+        back(1)
+    finally:
+        bpy.app.handlers.undo_post.remove(as_blender)
+    assert np.array_equal(edit(), learned)

@@ -69,3 +69,17 @@ def test_blender_shows_them(german):
 
 def test_without_a_translation_it_is_english(extension):
     assert translated("{count} lines of its log were not understood", count=2).startswith("2 lines")
+
+
+@pytest.mark.parametrize(
+    ("operator", "name"), [("NVD_OT_to_strip", "way"), ("NVD_OT_show_layer", "what")]
+)
+def test_each_button_of_one_operator_has_its_own_tooltip(extension, operator, name):
+    identifier = getattr(bpy.types, operator).bl_idname
+    properties = bpy.context.window_manager.operator_properties_last(identifier)
+    tips = set()
+    choices = properties.bl_rna.properties[name].enum_items
+    for choice in choices:
+        setattr(properties, name, choice.identifier)
+        tips.add(getattr(bpy.types, operator).description(bpy.context, properties))
+    assert len(tips) == len(choices) and all(len(tip) > 20 for tip in tips)

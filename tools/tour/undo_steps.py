@@ -27,7 +27,7 @@ class Trial:
         self.pictures: list[str] = []  # digests, in the order of their first showing
         self.states: list[State] = []  # one after the other, as far as undo and redo reach
         self.at = 0  # which of them it is
-        self.place = ""  # of a step of the order: the numbers of its shot and layer
+        self.place = ""  # of a step of the order: the numbers of its shot and layer, or folder
         self.faults: list[str] = []
         self.done: Counter = Counter()
 
@@ -117,7 +117,9 @@ class Trial:
         yield 0.02
 
     def open(self) -> Generator[float, None, None]:
-        self.press("open_shot", directory=str(self.work / self.draw.choice(("one.nvd", "two.nvd"))))
+        names = "one.nvd", "two.nvd"
+        name = names[int(self.place)] if self.place else self.draw.choice(names)
+        self.press("open_shot", directory=str(self.work / name))
         yield 0.1
         self.note()
 
@@ -239,17 +241,18 @@ class Trial:
 
     def told(self) -> str:
         """The edits in short, for the eyes: numbers of their pictures, and how they are kept."""
-        words = []
-        for entry in bpy.context.scene.nvd_shots:
-            for layer in entry.layers:
-                digest = self.digest(layer.edit)
-                if digest not in self.pictures:
-                    self.pictures.append(digest)
-                kept = "d" * layer.edit.is_dirty + "p" * bool(layer.edit.packed_file)
-                words.append(
-                    f"{layer.name}={self.pictures.index(digest)}{kept}-{layer.edit.session_uid}"
-                )
+        layers = [layer for entry in bpy.context.scene.nvd_shots for layer in entry.layers]
+        words = [f"{layer.name}={self.told_of(layer.edit)}" for layer in layers]
+        off = {layer.taken_back for layer in layers} - {layer.edit for layer in layers} - {None}
+        words += [f"off={self.told_of(i)}" for i in sorted(off, key=lambda i: i.session_uid)]
         return f"at {self.at} " + " ".join(words)
+
+    def told_of(self, image) -> str:
+        digest = self.digest(image)
+        if digest not in self.pictures:
+            self.pictures.append(digest)
+        kept = "d" * image.is_dirty + "p" * bool(image.packed_file)
+        return f"{self.pictures.index(digest)}{kept}-{image.session_uid}"
 
     @staticmethod
     def digest(image) -> str:
@@ -333,4 +336,5 @@ def main() -> None:
     bpy.app.timers.register(step, first_interval=2.0, persistent=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,9 @@
 """The steps of five_ways.py, in the Blender with a window that it starts.
 
 Every picture is looked at twice: as Blender renders it to a file, and as it stands on the screen in
-the Sequencer's preview, enlarged. There it is held against a plain strip of the frames that `nvd
-render` writes, so that what Blender itself does to a strip on its way to the screen is in both.
+the Sequencer's preview, enlarged or as large as it is. There it is held against a plain strip of
+the frames that `nvd render` writes, so that what Blender itself does to a strip on its way to the
+screen is in both.
 """
 
 import json
@@ -21,7 +22,6 @@ from tour.steps import Tour
 START, TRIMMED = 11, 2  # where the strip begins on the timeline, and frames cut off before
 STROKES = ((0.35, 0.40), (0.5, 0.62), (0.65, 0.45)), ((0.3, 0.3), (0.45, 0.55), (0.7, 0.6))
 COLOURS = (0.02, 0.75, 0.05), (0.8, 0.1, 0.6)
-ENLARGED = 2.0  # pixels of the screen for one: then Blender shows squares
 BEST = 99.0  # dB that are written for pictures without a difference
 
 
@@ -32,6 +32,7 @@ class Ways(Tour):
         super().__init__(work)
         options = json.loads(options)
         self.views, self.shares = options["views"], options["frames"]
+        self.zoom = options["zoom"]  # pixels of the screen for one of the picture
         self.shot = work / "shot.nvd"
         self.manifest = json.loads((self.shot / "manifest.json").read_text("utf-8"))
         self.size = self.manifest["clip"]["width"], self.manifest["clip"]["height"]
@@ -231,18 +232,18 @@ class Ways(Tour):
         return self.read(path)
 
     def on_the_screen(self) -> Generator[float, None, np.ndarray]:
-        """The frame in the Sequencer's preview, twice as large, as far as it is in sight."""
+        """The frame in the Sequencer's preview, `zoom` times as large, as far as it is in sight."""
         area = self.sequencer
         with self.at(area, "PREVIEW"):
             bpy.ops.sequencer.view_all_preview()
-            bpy.ops.sequencer.view_zoom_ratio(ratio=ENLARGED)
+            bpy.ops.sequencer.view_zoom_ratio(ratio=self.zoom)
         area.tag_redraw()
         yield 2.0
         region = self.region(area, "PREVIEW")
         left, top, width, height = self.box(region)
         x, y = region.view2d.view_to_region(-self.size[0] / 2, self.size[1] / 2, clip=False)
         x, y = max(x, 0), max(region.height - y, 0)
-        wide, high = (side * ENLARGED for side in self.size)
+        wide, high = (side * self.zoom for side in self.size)
         box = left + x, top + y, min(wide, width - x), min(high, height - y)
         return self.screen.pixels(tuple(map(round, box))) / 255
 
