@@ -19,8 +19,8 @@ SCHEMA, VERSION = "nvd.truth", 1
 OPTIONAL = ("uv", "flow", "light", "clean", "given")
 LIGHT_SCALE = 4.0
 """the light that stands for white in an 8-bit picture of it"""
-EXPOSURES = 8
-"""moments of an open shutter whose light is added up"""
+EXPOSURES, EXPOSED = 8, 64
+"""moments of an open shutter whose light is added up, and the least samples of them together"""
 
 
 @dataclass
@@ -104,7 +104,9 @@ def _exposed(stage: Stage, look: Look, t: int) -> dict[str, np.ndarray]:
     """The pictures of frame t while the shutter is open: beauty and light as files hold them,
     shares of layers as they are. Leaves the stage as it is at the frame's own time."""
     moments = _moments(stage.scene, look, t)
-    samples = max(1, look.samples // len(moments))
+    samples = look.samples
+    if len(moments) > 1:
+        samples = max(samples, EXPOSED) // len(moments)
     summed: dict[str, np.ndarray] = {}
     for k, s in enumerate(moments):
         if len(moments) > 1:

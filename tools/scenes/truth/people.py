@@ -16,7 +16,8 @@ LEG = Limb(0.98, [(0, 0.02), (0.03, 0.1), (0.45, 0.072), (0.82, 0.05), (0.9, 0.0
 ARM = Limb(0.66, [(0, 0.01), (0.04, 0.062), (0.45, 0.05), (0.82, 0.036), (0.92, 0.045),
                   (0.985, 0.03), (1, 0.004)])  # fmt: skip
 BODY = [(0, 0.005, 0), (0.1, 0.0, 0.04), (0.165, 0.03, 0.1), (0.165, 0.14, 0.2),
-        (0.135, 0.27, 0.33), (0.175, 0.43, 0.48), (0.18, 0.52, 0.57), (0.07, 0.59, 0.66), (0.06, 0.64, 0.7),
+        (0.135, 0.27, 0.33), (0.175, 0.43, 0.48), (0.18, 0.52, 0.57), (0.07, 0.59, 0.66),
+        (0.06, 0.64, 0.7),
         (0.095, 0.68, 0.75), (0.115, 0.77, 0.84), (0.1, 0.87, 0.93), (0.005, 0.92, 1)]  # fmt: skip
 """radius across, height over the hips and v: trunk, neck and head"""
 
@@ -96,12 +97,12 @@ def head() -> Scene:
                      (0.125, 0.92, 0.75), (0.12, 1.3, 1)],
                     lambda s: (np.diag([1, 0.6, 1.0]), np.array([0, 0.05, 0.36])))  # fmt: skip
     us = np.linspace(0, 1, 97)
-    marks = [Mark("HERO", 0.5, 0.75, 0.075, SKY), Mark("A", 0.415, 0.36, 0.075, SKY),
-             Mark("UP", 0.68, 0.42, 0.075, SKY)]  # fmt: skip
+    marks = [Mark("HERO", 0.5, 0.76, 0.11, SKY), Mark("A", 0.405, 0.36, 0.11, SKY),
+             Mark("UP", 0.66, 0.4, 0.1, SKY)]  # fmt: skip
     pieces = [Piece(place, _face(), us, marks=marks), Piece(bust, _jumper(), us)]
     sheet = joined("head", pieces, np.linspace(0, 1, 97), seen=(0.1, 0.05, 0.55, 0.95))
     says = "a head turns by 120 degrees and back, with a specular spot"
-    back = background(8, 0.95, 1.75, 52)
+    back = background(8, 1.05, 1.75, 52)
 
     def camera(s: float) -> Camera:
         return Camera(np.array([0, -3.4, 1.62]), turned(88), LENS)

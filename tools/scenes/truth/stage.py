@@ -24,6 +24,7 @@ class Stage:
 
     def __init__(self, scene: Scene, width: int, height: int):
         self.scene, self.width, self.height = scene, width, height
+        self.denoised = not scene.shutter  # many moments that are added up have no need of it
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self._folder = tempfile.TemporaryDirectory(prefix="truth-")
         self.things = {sheet.name: _mesh(sheet) for sheet in scene.sheets}
@@ -66,7 +67,7 @@ class Stage:
         What is left out of a clean picture still casts its shadow.
         """
         self._show("edited" if edited else "lit", samples, FILTER, ambient=self.scene.ambient)
-        bpy.context.scene.cycles.use_denoising = True
+        bpy.context.scene.cycles.use_denoising = self.denoised
         bpy.context.scene.cycles.seed = seed
         if clean:
             for sheet in self.scene.sheets[:-1]:
@@ -88,7 +89,7 @@ class Stage:
         sampled at other places, and their quotient is noise.
         """
         self._show("grey", samples, FILTER, ambient=self.scene.ambient)
-        bpy.context.scene.cycles.use_denoising = True
+        bpy.context.scene.cycles.use_denoising = self.denoised
         bpy.context.scene.cycles.seed = seed
         return self._rendered()
 
