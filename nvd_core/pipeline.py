@@ -45,7 +45,7 @@ from nvd_core.media.input_space import Found as NamedSpace
 from nvd_core.media.input_space import input_space, says_nothing_new, space_of_file_rules
 from nvd_core.media.picture import InputSpace
 from nvd_core.origin import check_origin, note_begun
-from nvd_core.priors.cautions import find_cautions
+from nvd_core.priors.cautions import about_lost, find_cautions
 from nvd_core.priors.cut_cautions import about_cuts
 from nvd_core.priors.cuts import find_cuts
 from nvd_core.priors.flow import compute_flow
@@ -540,7 +540,8 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
         detect_masks(work, wanted, detector, progress)
     keys = {n: source.given for n, source in enumerate(sources) if source and source.partial}
     if keys:
-        propagate_masks(work, keys, progress)
+        lost = propagate_masks(work, keys, progress)
+        job.said = job.said + about_lost({job.masks[n][0]: lost[n] for n in lost})
     masks = open_array(work, MASKS)
     weights = open_array(work, MASK_WEIGHT)
     for n, (name, _) in enumerate(job.masks):

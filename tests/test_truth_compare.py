@@ -58,6 +58,9 @@ def test_the_truth_itself_scores_at_the_top(best):
     assert best["light_correlation"]["toy"] > 0.99
     warp = best["edit_warp_error"]
     assert warp["rendered"] < 1.4 * warp["true"]
+    assert best["recall"]["all"] > 0.9 and best["ghost"]["all"] < 0.02
+    assert best["alpha_error_soft"]["toy"] < 0.02 and best["seam_psnr"] is None
+    assert best["seen"]["edit_psnr"] is None, "this truth does not say what its edit frame shows"
 
 
 @pytest.mark.long
@@ -70,6 +73,7 @@ def test_swimming_coordinates_are_seen(perfect, best, tmp_path, truth_shots):
     assert found["edit_warp_error"]["rendered"] > 1.4 * best["edit_warp_error"]["rendered"]
     assert found["tracks"]["toy"]["delta_avg"] < best["tracks"]["toy"]["delta_avg"] - 0.1
     assert found["tracks"]["background"] == best["tracks"]["background"]
+    assert found["recall"]["toy"] < best["recall"]["toy"] - 0.05
 
 
 @pytest.mark.long
@@ -161,6 +165,8 @@ def test_the_command_adds_truth_and_tracks_to_the_report(perfect, capsys, truth_
     stored = json.loads((perfect.report / "report.json").read_text())
     assert stored["truth"] == result["truth"] and stored["truth"]["scene"] == "turning"
     assert stored["tracks"]["all"] == stored["truth"]["tracks"]["all"]
+    page = (perfect.report / "index.html").read_text()
+    assert "Against the truth" in page and f"{stored['truth']['recall']['all']:.3f}" in page
     assert stored["lpips"] is None and "no AlexNet weights" in stored["lpips_note"]
 
 
@@ -197,6 +203,15 @@ class TestReading:
         assert changed.any() and not (changed & (painted.max(0) == 0)).any()
         assert truth.flow(0) is None and not truth.has("clean")
 
+    def test_several_edit_frames(self, tmp_path, truth_shots):
+        folder = copied(truth_shots, tmp_path)
+        description = json.loads((folder / "truth.json").read_text())
+        assert Truth.open(folder).all_edit_frames == [description["edit_frame"]]
+        first = description["edit_frame"]
+        description |= {"edit_frames": [first, 2]}
+        (folder / "truth.json").write_text(json.dumps(description))
+        assert Truth.open(folder).all_edit_frames == [first, 2]
+
     @pytest.mark.parametrize(
         ("key", "value"),
         [
@@ -204,6 +219,8 @@ class TestReading:
             ("version", 2),
             ("frames", "16"),
             ("edit_frame", 16),
+            ("edit_frames", [8, 16]),
+            ("edit_frames", 3),
             ("layers", [{"name": "toy", "kind": "object", "paint": [0, 0, 0]}]),
             ("layers", [{"name": "../toy"}]),
             ("layers", [{"name": "toy", "kind": k, "paint": [0, 0, 0]} for k in KINDS]),

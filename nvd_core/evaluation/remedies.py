@@ -179,6 +179,12 @@ REMEDIES = (
         "decompose again.",
     ),
     Remedy(
+        "mask lost",
+        r"the mask of .* was lost in \d+ frames",
+        "Step through these frames. Where the matte is not on the object, draw its mask there, or "
+        "in the first frame that shows it again, and decompose again with both masks.",
+    ),
+    Remedy(
         "single mask",
         r"the mask of .* is taken for that of the first frame",
         "If it belongs to another frame, give it that frame's number in its name, and decompose "

@@ -66,7 +66,7 @@ def _about_object(number: int, count: int, masks: np.ndarray) -> list[str]:
         return [f"{name} has an empty mask in every frame"]
     if len(absent):
         texts.append(
-            f"{name} has no mask in {len(absent)} of {len(areas)} frames ({_ranges(absent)}): if "
+            f"{name} has no mask in {len(absent)} of {len(areas)} frames ({ranges(absent)}): if "
             "it is seen there, give masks for them"
         )
     size = float(areas[areas > 0].mean())
@@ -89,7 +89,17 @@ def _about_object(number: int, count: int, masks: np.ndarray) -> list[str]:
     return texts
 
 
-def _ranges(numbers: np.ndarray) -> str:
+def about_lost(lost: dict[str, list[int]]) -> list[str]:
+    """What has to be said of objects whose carried masks were lost, by name, in some frames."""
+    return [
+        f"the mask of {name} was lost in {len(frames)} frames ({ranges(np.array(frames))}): there "
+        "it was found again by its looks, or is taken for hidden"
+        for name, frames in lost.items()
+        if frames
+    ]
+
+
+def ranges(numbers: np.ndarray) -> str:
     """1, 2, 3, 7 -> "1-3, 7"; the first three runs only."""
     runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
     words = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]

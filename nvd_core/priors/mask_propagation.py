@@ -20,6 +20,8 @@ import numpy as np
 
 from nvd_core.priors.colour_model import Colours
 from nvd_core.priors.flow_size import pixel_grid
+from nvd_core.priors.mask_edge import sharp, snapped
+from nvd_core.priors.mask_memory import Memory
 from nvd_core.priors.motion_fit import apply, fit_pair
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
@@ -43,6 +45,8 @@ LOST_INCONSISTENT = 0.7
 """Confidence that is left where the flow of a step is not consistent."""
 PRIOR, COLOUR, MOTION = 3.0, 1.5, 1.0
 """How much the carried mask, the colour and the motion count, in log odds."""
+FOUND_AGAIN = 0.5
+"""Confidence in what was lost and is found by its looks, or not."""
 CUT = 0.8, 0.4
 """Share of the cut along the picture's edges in the new mask: where the flow is not consistent, and
 where it is."""
@@ -52,28 +56,34 @@ LEAST_WEIGHT = 24
 """A carried mask is never believed less than this, of 255."""
 
 
-def propagate_masks(work: Path, keys: dict[int, list[int]], progress: Progress) -> None:
+def propagate_masks(
+    work: Path, keys: dict[int, list[int]], progress: Progress
+) -> dict[int, list[int]]:
     """Fill masks.npy and mask_weight.npy in place for objects drawn on some frames.
 
     `keys` has the drawn frames of every such object's number, rising; those frames' masks must
     stand in masks.npy. What lies between two of them is carried from both sides, and counts the
     more the nearer it is. Objects in front are carried first, so that those behind know what hides
     them. An interrupted run starts again from the drawn frames.
+
+    Returns the frames in which each object was lost and looked for: they need someone's eye.
     """
     work = Path(work)
     clip = _Clip(work)
     steps = {n: sum(map(len, _runs(drawn, clip.count))) for n, drawn in keys.items()}
     progress.stage("carrying masks", max(1, sum(steps.values())))
-    done = 0
+    done, lost = 0, {n: set() for n in keys}
     for layer, drawn in sorted(keys.items()):
         for key in drawn:
             clip.weights[layer, key] = 255
         for run in _runs(drawn, clip.count):
-            for _ in _carry(clip, layer, run, set(drawn)):
+            for looked_for in _carry(clip, layer, run, set(drawn)):
+                lost[layer] |= {looked_for} - {None}
                 done += 1
                 progress.update(done)
     clip.masks.flush()
     clip.weights.flush()
+    return {n: sorted(frames) for n, frames in lost.items()}
 
 
 def _runs(drawn: list[int], count: int) -> list[range]:
@@ -83,8 +93,9 @@ def _runs(drawn: list[int], count: int) -> list[range]:
     return forwards + [range(b - 1, a, -1) for a, b in pairwise(ends[:-1])]
 
 
-def _carry(clip: "_Clip", layer: int, frames: range, drawn: set[int]) -> Iterator[None]:
-    """Carry a mask through `frames`, from the drawn frame before them; yields after each.
+def _carry(clip: "_Clip", layer: int, frames: range, drawn: set[int]) -> Iterator[int | None]:
+    """Carry a mask through `frames`, from the drawn frame before them; yields after each, the frame
+    where the object had to be looked for.
 
     Backwards to another drawn frame it meets what was carried forwards from there.
     """
@@ -96,17 +107,42 @@ def _carry(clip: "_Clip", layer: int, frames: range, drawn: set[int]) -> Iterato
     mask = clip.small(clip.masks[layer, key])
     confidence = np.ones_like(mask)
     colours = Colours(clip.frame(key), mask)
-    motion = np.eye(3)
+    motion, memory = np.eye(3), Memory(clip.frame(key), mask)
     for t in frames:
         hidden = clip.hidden(layer, t - direction), clip.hidden(layer, t)
         motion = clip.motion(mask * (1 - hidden[0]), t, direction, motion)
         mask, confidence = clip.step(mask, confidence, colours, t, direction, hidden, motion)
+        carried = mask
+        mask, confidence = _found_again(clip.frame(t), memory, colours, mask, confidence, hidden[1])
         seen, trust = mask * (1 - hidden[1]), confidence
         if meets:
             near = abs(t - other) / abs(key - other)  # 1 at the frame that this comes from
             seen, trust = _met(clip, layer, t, seen, trust, near)
         clip.store(layer, t, seen, trust)
-        yield
+        yield None if mask is carried else t
+
+
+def _found_again(
+    frame: np.ndarray,
+    memory: Memory,
+    colours: Colours,
+    mask: np.ndarray,
+    confidence: np.ndarray,
+    hidden: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mask and confidence as they were carried, or, of an object that was lost, as it was found."""
+    if (mask * hidden).sum() > 0.05 * mask.sum():
+        return mask, confidence  # a known object is in front, and the mask is whole
+    if not memory.is_lost(mask):
+        memory.seen(frame, mask)
+        return mask, confidence
+    coloured = colours.power() * colours.odds(frame)
+    found = memory.find(frame, coloured / 3)
+    if found.any():
+        odds = PRIOR * (2 * found - 1) + COLOUR * coloured
+        band = max(3, round(BAND * max(mask.shape)))
+        found = snapped(frame, found, 1 / (1 + np.exp(-odds)), band, sum(CUT) / 2)
+    return found, np.minimum(confidence, FOUND_AGAIN)
 
 
 def _met(
@@ -115,7 +151,7 @@ def _met(
     """Mask and confidence of frame t, from this and from what stands there from the other side."""
     there, trust = clip.small(clip.masks[layer, t]), clip.small(clip.weights[layer, t])
     here, away = near * confidence + 1e-3, (1 - near) * trust + 1e-3
-    met = _sharp((here * mask + away * there) / (here + away))
+    met = sharp((here * mask + away * there) / (here + away))
     agree = 1 - 0.5 * np.abs(mask - there)
     return met, agree * np.maximum(confidence, trust)
 
@@ -264,49 +300,3 @@ def moving_along(
         gap = apply(fit, grid).reshape(height, width, 2) - grid.reshape(height, width, 2) - flow
         errors.append(np.minimum(np.sum(gap**2, axis=-1), 16))
     return (np.clip(errors[1] - errors[0], -2, 2) * ok).astype(np.float32)
-
-
-def snapped(
-    frame: np.ndarray,  # uint8 [h, w, 3]
-    mask: np.ndarray,  # float32 [h, w]
-    belief: np.ndarray,  # float32 [h, w]
-    band: int,
-    cut_share: float | np.ndarray,
-) -> np.ndarray:  # float32 [h, w]
-    """The mask after all witnesses, its edge moved to where the picture has one.
-
-    `mask` is the carried one, `belief` what all witnesses say together; the result stays within
-    `band` px of the carried mask. `cut_share` is how much the cut along the picture's edges counts.
-    """
-    inside = (mask > 0.5).astype(np.uint8)
-    left, top, wide, high = cv2.boundingRect(inside)
-    if not wide:
-        return np.zeros_like(mask)
-    pad = 4 * band
-    rows = slice(max(top - pad, 0), top + high + pad)
-    columns = slice(max(left - pad, 0), left + wide + pad)
-    local, trust = inside[rows, columns], belief[rows, columns]
-    share = np.broadcast_to(cut_share, mask.shape)[rows, columns]
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * band + 1, 2 * band + 1))
-    core = cv2.erode(local, kernel, borderValue=1)
-    near = cv2.dilate(local, kernel)
-    if not core.any() or near.all():
-        return _sharp(mask)
-    labels = np.where(trust > 0.5, np.uint8(cv2.GC_PR_FGD), np.uint8(cv2.GC_PR_BGD))
-    labels[(core > 0) & (trust > 0.8)] = cv2.GC_FGD
-    labels[(near == 0) | (trust < 0.05)] = cv2.GC_BGD
-    if not ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).any():
-        return np.zeros_like(mask)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    image = np.ascontiguousarray(frame[rows, columns])
-    cv2.setRNGSeed(0)
-    cv2.grabCut(image, labels, None, *models, 2, cv2.GC_INIT_WITH_MASK)
-    cut = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.float32)
-    result = mask.copy()
-    result[rows, columns] = share * cut + (1 - share) * trust * near
-    return _sharp(cv2.GaussianBlur(result, (0, 0), 1.0))
-
-
-def _sharp(mask: np.ndarray) -> np.ndarray:
-    """Steeper about one half, so that many steps do not blur the edge."""
-    return np.clip((mask - 0.5) * 2 + 0.5, 0, 1)

@@ -14,7 +14,7 @@ import numpy as np
 
 from nvd_core.priors.colour_model import Colours
 from nvd_core.priors.flow_size import pixel_grid
-from nvd_core.priors.mask_propagation import snapped
+from nvd_core.priors.mask_edge import snapped
 from nvd_core.priors.motion_fit import apply, fit_pair
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import temporary_name, written_beside

@@ -37,7 +37,9 @@ COLUMNS = {
     "alpha_iou": "alpha IoU", "edit_psnr": "edit", "edit_psnr_unpainted": "no edit",
     "edit_psnr_outside": "outside", "warp": "warp error (true)", "delta_avg": "delta_avg",
     "AJ": "AJ", "OA": "OA", "delta_by_layer": "delta_avg by layer", "light": "light corr.",
-    "seconds": "seconds",
+    "recall": "recall", "ghost": "ghost", "edit_seen": "edit seen", "edit_later": "edit later",
+    "edit_again": "edit after re-appearance", "recall_again": "recall after re-appearance",
+    "soft": "soft edge", "seconds": "seconds",
 }  # fmt: skip
 
 
@@ -96,6 +98,12 @@ def measure(arguments: argparse.Namespace, name: str, kind: str) -> dict:
         **{key: known["tracks"]["all"][key] for key in ("delta_avg", "AJ", "OA")},
         "delta_by_layer": [known["tracks"][layer]["delta_avg"] for layer in truth.names],
         "light": rate,
+        **{kind: known[kind]["all"] for kind in ("recall", "ghost")},
+        "edit_seen": known["seen"]["edit_psnr"],
+        "edit_later": known["later"]["edit_psnr"],
+        "edit_again": known["reappeared"]["edit_psnr"],
+        "recall_again": known["reappeared"]["recall"],
+        "soft": max((known["alpha_error_soft"][layer] or 0.0) for layer in objects),
         "seconds": json.loads(cost.read_text())["seconds"],
     }
 

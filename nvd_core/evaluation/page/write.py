@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from nvd_core.evaluation.page.against_truth import truth_rows
 from nvd_core.evaluation.page.chart import chart, worst_frames
 from nvd_core.evaluation.page.gather import BYTES, Pictured
 from nvd_core.evaluation.paintable import MEASURES, judge
@@ -120,6 +121,7 @@ def _context(shot: Shot, report: dict, pictured: Pictured) -> dict:
             for layer in layers
         ],
         "measures": MEASURES,
+        "truth": truth_rows(report.get("truth")),
         "pictured": pictured,
         "chart": drawn,
         "chart_paths": [Markup(path) for path in drawn["paths"]],  # longer than any text

@@ -17,6 +17,7 @@ from nvd_core.evaluation.truth.edit_fidelity import (
 )
 from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.evaluation.truth.light import LightMeter
+from nvd_core.evaluation.truth.paint_meters import Painted, PaintMeter, SeamMeter, SoftMeter
 from nvd_core.evaluation.truth.tracks import TrackMeter, read_tracks
 from nvd_core.media.images import encode_srgb, to_float, write_image
 from nvd_core.runtime.errors import NvdError
@@ -34,10 +35,13 @@ class _Meters:
 
     ious: list[IouMeter]
     alpha_errors: list[float]  # sums over the frames
+    soft: list[SoftMeter]
     fidelity: FidelityMeter
     steadiness: SteadinessMeter
     tracks: TrackMeter
     light: LightMeter
+    paint: PaintMeter
+    seam: SeamMeter
 
 
 def measure_truth(shot: Shot, folder: Path, progress: Progress) -> dict:
@@ -63,8 +67,13 @@ def measure_truth(shot: Shot, folder: Path, progress: Progress) -> dict:
         for t, (maps, image) in enumerate(zip(all_maps, rendered, strict=True)):
             edited = to_float(encode_srgb(image) if linear else image).clip(0, 1)
             _measure_layers(meters, truth, t, maps)
-            now = edited, truth.edited(t), truth.frame(t), truth.painted(t).max(0)
+            painted = truth.painted(t)
+            now = edited, truth.edited(t), truth.frame(t), painted.max(0)
             meters.fidelity.add(*now)
+            given = truth.given(t)
+            here = Painted(*now[:3], painted, given, truth.alpha(t), truth.light(t))
+            meters.paint.add(here)
+            meters.seam.add(edited, now[1], now[3], borders(maps))
             if previous:
                 _measure_steadiness(meters, truth, t - 1, previous, now)
             previous = now
@@ -124,8 +133,19 @@ def _meters(shot: Shot, truth: Truth) -> _Meters:
             remedy="render the truth again with tools/scenes/make_truth_scenes.py",
         )
     ious = [IouMeter() for _ in range(layers)]
+    soft = [SoftMeter() for _ in range(layers)]
     meters = FidelityMeter(), SteadinessMeter(), TrackMeter(tracks, _sizes(shot))
-    return _Meters(ious, [0.0] * layers, *meters, LightMeter(tracks))
+    colours = np.array([layer.paint for layer in truth.layers], np.float32)
+    paint = PaintMeter(colours, truth.all_edit_frames)
+    return _Meters(ious, [0.0] * layers, soft, *meters, LightMeter(tracks), paint, SeamMeter())
+
+
+def borders(maps: FrameMaps) -> np.ndarray | None:
+    """Where an object's parts or charts meet in a frame, bool [H, W]; None: they have none.
+
+    A layer is one sheet, in one piece.
+    """
+    return None
 
 
 def _measure_layers(meters: _Meters, truth: Truth, t: int, maps: FrameMaps) -> None:
@@ -134,6 +154,7 @@ def _measure_layers(meters: _Meters, truth: Truth, t: int, maps: FrameMaps) -> N
         ours = maps.uva[n, ..., 2]
         meters.ious[n].add(ours, (true * 255).astype(np.uint8))
         meters.alpha_errors[n] += float(np.abs(ours - true).mean())
+        meters.soft[n].add(ours, true)
     meters.tracks.add(maps)
     if light is not None:
         meters.light.add(maps, light, alphas)
@@ -162,6 +183,7 @@ def _figures(shot: Shot, truth: Truth, meters: _Meters) -> dict:
     fidelity = meters.fidelity
     tracks = {"all": meters.tracks.scores(*size)}
     tracks |= {name: meters.tracks.scores(*size, n) for n, name in enumerate(names)}
+    again = meters.tracks.scores(*size, again=True)
     light = [meters.light.value(n) if meters.light.true else None for n in range(len(names))]
     return {
         "scene": truth.scene,
@@ -169,12 +191,16 @@ def _figures(shot: Shot, truth: Truth, meters: _Meters) -> dict:
         "alpha_error": {
             n: _rounded(e / truth.frames) for n, e in zip(names, meters.alpha_errors, strict=True)
         },
+        "alpha_error_soft": {n: _rounded(m.value) for n, m in zip(names, meters.soft, strict=True)},
         "edit_psnr": fidelity.psnr(fidelity.inside),
         "edit_psnr_outside": fidelity.psnr(fidelity.outside),
         "edit_psnr_unpainted": fidelity.psnr(fidelity.nothing),
         "edit_warp_error": meters.steadiness.values(),
         "flow": "true" if truth.has("flow") else "estimated",
+        **meters.paint.values(names),
+        "seam_psnr": meters.seam.value,
         "tracks": tracks,
+        "tracks_reappeared": again,
         "light_correlation": {n: _rounded(r) for n, r in zip(names, light, strict=True)},
     }
 

@@ -38,14 +38,30 @@ PAINTED = 1 / 255
 def write_edits(shot: Shot, truth: Truth, folder: Path) -> dict[str, Path]:
     """The truth's paint on the shot's textures, as edit images in `folder`; their paths.
 
-    The shot's layers are in the truth's order. Layers without paint in the truth's edit frame, or
-    that do not show where it lies, are left out.
+    The shot's layers are in the truth's order. Layers without paint in the truth's edit frames, or
+    that do not show where it lies, are left out. In a second edit frame only that is painted which
+    the first did not show.
     """
-    t = truth.edit_frame
-    painted, alphas, light = truth.painted(t), truth.alpha(t), truth.light(t)
-    frame = truth.frame(t)
+    painted: dict[str, np.ndarray] = {}
+    for t in truth.all_edit_frames:
+        share = truth.painted(t)
+        given = truth.given(t) if t != truth.edit_frame else None
+        share = share if given is None else (share - given).clip(0, 1)
+        for name, edit in _edits_of(shot, truth, t, share).items():
+            painted[name] = over(edit, painted[name]) if name in painted else edit
+    paths = {name: folder / f"truth_edit_{name}.png" for name in painted}
+    for name, edit in painted.items():
+        write_image(paths[name], to_integers(edit, np.uint16))
+    return paths
+
+
+def _edits_of(
+    shot: Shot, truth: Truth, t: int, painted: np.ndarray
+) -> dict[str, np.ndarray]:  # RGBA
+    """The paint of frame t, shares [L, H, W] of its pixels, on the textures of the layers."""
+    alphas, light, frame = truth.alpha(t), truth.light(t), truth.frame(t)
     maps = read_frame_maps(shot, t)
-    paths = {}
+    edits = {}
     for n, (name, layer) in enumerate(zip(shot.names, truth.layers, strict=True)):
         record = shot.layer(name)
         own = maps.layer(n)
@@ -58,10 +74,17 @@ def write_edits(shot: Shot, truth: Truth, folder: Path) -> dict[str, Path]:
         lit = paint[..., :3] if light is None else paint[..., :3] * light
         paint[..., 3] = display_opacity(share, lit, frame)
         size = FINER * record.texture_width, FINER * record.texture_height
-        edit = paint_to_texture(paint, own, size, light=gain)
-        paths[name] = folder / f"truth_edit_{name}.png"
-        write_image(paths[name], to_integers(edit, np.uint16))
-    return paths
+        edits[name] = paint_to_texture(paint, own, size, light=gain)
+    return edits
+
+
+def over(front: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """One straight-alpha picture [H, W, 4] laid over another."""
+    rest = back[..., 3:] * (1 - front[..., 3:])
+    alpha = front[..., 3:] + rest
+    colour = front[..., :3] * front[..., 3:] + back[..., :3] * rest
+    colour = np.divide(colour, alpha, out=np.array(back[..., :3]), where=alpha > 0)
+    return np.concatenate([colour, alpha], -1).astype(front.dtype)
 
 
 def display_opacity(

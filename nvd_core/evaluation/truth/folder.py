@@ -21,7 +21,7 @@ from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, MOST_PIXELS, MOST_S
 
 SCHEMA, VERSION = "nvd.truth", 1
 ALWAYS = ("frames", "masks", "alphas", "painted", "edited", "tracks")
-OPTIONAL = ("uv", "flow", "light", "clean")
+OPTIONAL = ("uv", "flow", "light", "clean", "given")
 
 _REMEDY = "render the truth again with tools/scenes/make_truth_scenes.py"
 
@@ -53,6 +53,7 @@ class _Description:
     edit_frame: int
     light_scale: Annotated[float, within(1e-6, 1e6)]
     files: dict[str, str]
+    edit_frames: Annotated[tuple[int, ...], Meta(max_length=MOST_FRAMES)] = ()
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Truth:
     edit_frame: int
     light_scale: float
     files: dict[str, str]
+    edit_frames: tuple[int, ...] = ()  # in which paint is given, edit_frame first; () = only there
 
     @classmethod
     def open(cls, folder: Path | str) -> "Truth":
@@ -91,6 +93,11 @@ class Truth:
     def names(self) -> list[str]:
         """The layers' names, front to back."""
         return [layer.name for layer in self.layers]
+
+    @property
+    def all_edit_frames(self) -> list[int]:
+        """The frames in which paint is given, the first one first."""
+        return list(dict.fromkeys([self.edit_frame, *self.edit_frames]))
 
     def has(self, part: str) -> bool:
         """Whether the folder holds `part`, one of OPTIONAL."""
@@ -119,6 +126,13 @@ class Truth:
     def painted(self, index: int) -> np.ndarray:  # [L, H, W]
         """Share of each pixel that is paint on each layer."""
         paths = [self.path("painted", index, name) for name in self.names]
+        return np.stack([self._read(path, 1)[..., 0] for path in paths])
+
+    def given(self, index: int) -> np.ndarray | None:  # [L, H, W]
+        """Share of each pixel that is paint which `edit_frame` shows; None where not known."""
+        if not self.has("given"):
+            return None
+        paths = [self.path("given", index, name) for name in self.names]
         return np.stack([self._read(path, 1)[..., 0] for path in paths])
 
     def light(self, index: int) -> np.ndarray | None:  # [H, W, 3]
@@ -169,8 +183,9 @@ class Truth:
             raise _wrong(self.folder, f"layers {kinds}", "objects, then one background")
         if len(set(self.names)) != len(self.names):
             raise _wrong(self.folder, f"layers {self.names}", "a name for each layer")
-        if not 0 <= self.edit_frame < self.frames or self.frames < 2:
-            raise _wrong(self.folder, f"edit_frame {self.edit_frame} of {self.frames}", "a frame")
+        for edit in self.all_edit_frames:
+            if not 0 <= edit < self.frames or self.frames < 2:
+                raise _wrong(self.folder, f"edit_frame {edit} of {self.frames}", "a frame")
         missing = [part for part in ALWAYS if part not in self.files]
         unknown = set(self.files) - {*ALWAYS, *OPTIONAL}
         if missing or unknown:

@@ -149,14 +149,19 @@ class TrackMeter:
     def _texels(self, uv: np.ndarray, n: int) -> np.ndarray:
         return uv[..., :2].astype(np.float64) * self.sizes[n]
 
-    def scores(self, width: int, height: int, layer: int | None = None) -> dict | None:
+    def scores(
+        self, width: int, height: int, layer: int | None = None, again: bool = False
+    ) -> dict | None:
         """TAP-Vid's scores in clips of `width` x `height`, of one layer's tracks or of all.
 
-        None where there are no such tracks.
+        With `again` only frames count that come after a point's first time hidden. None where
+        there are no such tracks.
         """
         chosen = self.tracks.query < self.tracks.occluded.shape[1]
         if layer is not None:
             chosen &= self._layer == layer
+        counted = self._hidden_once() if again else np.ones_like(self.tracks.occluded)
+        chosen &= (counted & ~self.tracks.occluded).any(1) if again else True
         if not chosen.any():
             return None
         to_raster = np.array([RASTER / width, RASTER / height])
@@ -165,7 +170,13 @@ class TrackMeter:
             self.tracks.occluded[chosen],
             self.predicted[chosen] * to_raster,
             self.hidden[chosen],
+            counted[chosen],
         )
+
+    def _hidden_once(self) -> np.ndarray:  # bool [N, T]
+        """Frames after a point has been seen and then hidden."""
+        seen = np.cumsum(~self.tracks.occluded, 1) > 0
+        return np.cumsum(seen & self.tracks.occluded, 1) > 0
 
 
 def _steps(texels: np.ndarray, shown: np.ndarray) -> np.ndarray:  # [H, W]
@@ -197,6 +208,7 @@ def tapvid_scores(
     occluded: np.ndarray,  # bool [N, T]
     predicted: np.ndarray,  # [N, T, 2]
     predicted_occluded: np.ndarray,  # bool [N, T]
+    chosen: np.ndarray | None = None,  # bool [N, T], the frames that count; None: all
 ) -> dict:
     """Average Jaccard AJ, share of visible points within a distance, and occlusion accuracy OA.
 
@@ -207,7 +219,7 @@ def tapvid_scores(
     """
     frames = np.arange(occluded.shape[1])
     first = np.where(occluded.all(1), len(frames), (~occluded).argmax(1))
-    counted = frames > first[:, None]
+    counted = (frames > first[:, None]) & (True if chosen is None else chosen)
     visible, claimed = ~occluded & counted, ~predicted_occluded & counted
     squared = ((points - predicted) ** 2).sum(-1)
     jaccard, within = [], []

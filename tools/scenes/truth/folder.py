@@ -16,9 +16,11 @@ from scenes.truth.surfaces import Scene
 from scenes.truth.writing import write_picture
 
 SCHEMA, VERSION = "nvd.truth", 1
-OPTIONAL = ("uv", "flow", "light", "clean")
+OPTIONAL = ("uv", "flow", "light", "clean", "given")
 LIGHT_SCALE = 4.0
 """the light that stands for white in an 8-bit picture of it"""
+EXPOSURES, EXPOSED = 8, 64
+"""moments of an open shutter whose light is added up, and the least samples of them together"""
 
 
 @dataclass
@@ -36,6 +38,9 @@ class Look:
 def write_truth(scene: Scene, look: Look, folder: Path, say=print) -> None:
     """Render `scene` into `folder`; truth.json comes last."""
     stage = Stage(scene, look.width, look.height)
+    edits = edit_frames(scene, look.frames)
+    if "given" not in look.without:
+        stage.give(times(look)[edits[0]])
     random = np.random.default_rng(0)
     points = [draw_points(sheet, random) for sheet in scene.sheets]
     size, uvs, tracks = (look.width, look.height), [], []
@@ -49,8 +54,8 @@ def write_truth(scene: Scene, look: Look, folder: Path, say=print) -> None:
     if "flow" not in look.without:
         _write_flow(scene, look, folder, uvs)
     stage.close()
-    edit = round(scene.edit_at * (look.frames - 1))
-    (folder / "truth.json").write_text(json.dumps(_description(scene, look, edit), indent=2) + "\n")
+    text = json.dumps(_description(scene, look, edits), indent=2)
+    (folder / "truth.json").write_text(text + "\n")
 
 
 def times(look: Look) -> np.ndarray:
@@ -58,34 +63,89 @@ def times(look: Look) -> np.ndarray:
     return np.linspace(0, 1, look.frames)
 
 
+def edit_frames(scene: Scene, frames: int) -> list[int]:
+    """The frames in which the paint is given, the first one first."""
+    at = [scene.edit_at] + [scene.edit_again_at] * (scene.edit_again_at is not None)
+    return [round(s * (frames - 1)) for s in at]
+
+
 def _write_pictures(stage: Stage, look: Look, folder: Path, t: int, uvs: list) -> None:
     """Everything of frame t that is a picture."""
     sheets, name = stage.scene.sheets, f"{t:05d}"
-    lit = encoded(stage.lit(t, look.samples))
-    write_picture(folder / f"frames/{name}.png", lit.clip(0, 1))
-    covers, painted = stage.covers(2 * look.samples), stage.painted(2 * look.samples)
+    seen = _exposed(stage, look, t)
+    lit, edited, worn = seen["lit"], seen["edited"], stage.scene.worn
+    if worn:
+        lit, edited = worn(lit, t), worn(edited, t)
+    write_picture(folder / f"frames/{name}.png", lit)
+    covers, painted = seen["covers"], seen["painted"]
     for n, sheet in enumerate(sheets):
         write_picture(folder / f"painted/{sheet.name}/{name}.png", painted[..., n])
+        if "given" in seen:
+            write_picture(folder / f"given/{sheet.name}/{name}.png", seen["given"][..., n])
         if sheet is not sheets[-1]:
             write_picture(folder / f"alphas/{sheet.name}/{name}.png", covers[..., n])
             mask = (covers[..., n] > 0.5).astype(np.float32)
             write_picture(folder / f"masks/{sheet.name}/{name}.png", mask)
         if "uv" not in look.without:
             write_picture(folder / f"uv/{sheet.name}/{name}.exr", uvs[n])
-    edited = encoded(stage.lit(t, look.samples, edited=True)).clip(0, 1)
     changed = (painted.max(-1, keepdims=True) > 1 / 255).astype(np.float32)
     write_picture(folder / f"edited/{name}.png", np.dstack([edited * changed, changed]))
-    if "clean" not in look.without:
-        clean = encoded(stage.lit(t, look.samples, clean=True)).clip(0, 1)
+    if "clean" in seen:
         hidden = (covers[..., :-1].max(-1, keepdims=True) > 1 / 255).astype(np.float32)
-        write_picture(folder / f"clean/{name}.png", np.dstack([clean * hidden, hidden]))
-    if "light" not in look.without:
-        light = encoded(stage.light(t, look.samples)) / encoded(np.array(GREY))
-        light = light.clip(0, LIGHT_SCALE)
+        write_picture(folder / f"clean/{name}.png", np.dstack([seen["clean"] * hidden, hidden]))
+    if "light" in seen:
         if look.jpeg:
-            write_picture(folder / f"light/{name}.jpg", light / LIGHT_SCALE, look.jpeg)
+            write_picture(folder / f"light/{name}.jpg", seen["light"] / LIGHT_SCALE, look.jpeg)
         else:
-            write_picture(folder / f"light/{name}.exr", light)
+            write_picture(folder / f"light/{name}.exr", seen["light"])
+
+
+def _exposed(stage: Stage, look: Look, t: int) -> dict[str, np.ndarray]:
+    """The pictures of frame t while the shutter is open: beauty and light as files hold them,
+    shares of layers as they are. Leaves the stage as it is at the frame's own time."""
+    moments = _moments(stage.scene, look, t)
+    samples = look.samples
+    if len(moments) > 1:
+        samples = max(samples, EXPOSED) // len(moments)
+    summed: dict[str, np.ndarray] = {}
+    for k, s in enumerate(moments):
+        if len(moments) > 1:
+            stage.pose(s)
+        seed = t * EXPOSURES + k if len(moments) > 1 else t
+        for kind, picture in _rendered(stage, look, seed, samples).items():
+            summed[kind] = summed.get(kind, 0) + picture / len(moments)
+    for kind in ("lit", "edited", "clean"):
+        if kind in summed:
+            summed[kind] = encoded(summed[kind]).clip(0, 1)
+    if "light" in summed:
+        summed["light"] = (encoded(summed["light"]) / encoded(np.array(GREY))).clip(0, LIGHT_SCALE)
+    return summed
+
+
+def _moments(scene: Scene, look: Look, t: int) -> np.ndarray:
+    """s at which frame t is rendered: its own, or EXPOSURES of them around it."""
+    s = times(look)[t]
+    if not scene.shutter:
+        return np.array([s])
+    share = (np.arange(EXPOSURES) + 0.5) / EXPOSURES - 0.5
+    return s + scene.shutter * share / (look.frames - 1)
+
+
+def _rendered(stage: Stage, look: Look, seed: int, samples: int) -> dict[str, np.ndarray]:
+    """Linear pictures of the moment that the stage is posed at."""
+    pictures = {
+        "lit": stage.lit(seed, samples),
+        "covers": stage.covers(2 * samples),
+        "painted": stage.painted(2 * samples),
+        "edited": stage.lit(seed, samples, edited=True),
+    }
+    if "given" not in look.without:
+        pictures["given"] = stage.painted(2 * samples, given=True)
+    if "clean" not in look.without:
+        pictures["clean"] = stage.lit(seed, samples, clean=True)
+    if "light" not in look.without:
+        pictures["light"] = stage.light(seed, samples)
+    return pictures
 
 
 def encoded(linear: np.ndarray) -> np.ndarray:
@@ -122,7 +182,7 @@ def _write_flow(scene: Scene, look: Look, folder: Path, uvs: list) -> None:
     np.save(folder / "flow/ok.npy", np.array(ok).astype(np.uint8).swapaxes(0, 1))
 
 
-def _description(scene: Scene, look: Look, edit_frame: int) -> dict:
+def _description(scene: Scene, look: Look, edits: list[int]) -> dict:
     files = {
         "frames": "frames/%05d.png",
         "masks": "masks/<layer>/%05d.png",
@@ -134,6 +194,7 @@ def _description(scene: Scene, look: Look, edit_frame: int) -> dict:
         "flow": "flow",
         "light": f"light/%05d.{'jpg' if look.jpeg else 'exr'}",
         "clean": "clean/%05d.png",
+        "given": "given/<layer>/%05d.png",
     }
     last = scene.sheets[-1]
     return {
@@ -153,7 +214,8 @@ def _description(scene: Scene, look: Look, edit_frame: int) -> dict:
             }
             for sheet in scene.sheets
         ],
-        "edit_frame": edit_frame,
+        "edit_frame": edits[0],
+        "edit_frames": edits,
         "light_scale": LIGHT_SCALE if look.jpeg else 1.0,
         "files": {name: path for name, path in files.items() if name not in look.without},
     }

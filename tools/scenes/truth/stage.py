@@ -24,16 +24,20 @@ class Stage:
 
     def __init__(self, scene: Scene, width: int, height: int):
         self.scene, self.width, self.height = scene, width, height
+        self.denoised = not scene.shutter  # many moments that are added up have no need of it
         bpy.ops.wm.read_factory_settings(use_empty=True)
         self._folder = tempfile.TemporaryDirectory(prefix="truth-")
         self.things = {sheet.name: _mesh(sheet) for sheet in scene.sheets}
         self._materials = {
-            sheet.name: _materials(sheet, n, scene.gloss) for n, sheet in enumerate(scene.sheets)
+            sheet.name: _materials(sheet, n, scene) for n, sheet in enumerate(scene.sheets)
         }
         self._lamps = [_lamp(lamp) for lamp in scene.lamps]
         self._blockers = _blockers(scene.blockers(0.0)) if scene.blockers else None
         self._camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
         self._camera.data.sensor_width = SENSOR
+        if scene.focus:
+            lens = self._camera.data.dof
+            lens.use_dof, (lens.focus_distance, lens.aperture_fstop) = True, scene.focus
         bpy.context.collection.objects.link(self._camera)
         _settings(self)
 
@@ -63,7 +67,7 @@ class Stage:
         What is left out of a clean picture still casts its shadow.
         """
         self._show("edited" if edited else "lit", samples, FILTER, ambient=self.scene.ambient)
-        bpy.context.scene.cycles.use_denoising = True
+        bpy.context.scene.cycles.use_denoising = self.denoised
         bpy.context.scene.cycles.seed = seed
         if clean:
             for sheet in self.scene.sheets[:-1]:
@@ -85,7 +89,7 @@ class Stage:
         sampled at other places, and their quotient is noise.
         """
         self._show("grey", samples, FILTER, ambient=self.scene.ambient)
-        bpy.context.scene.cycles.use_denoising = True
+        bpy.context.scene.cycles.use_denoising = self.denoised
         bpy.context.scene.cycles.seed = seed
         return self._rendered()
 
@@ -94,19 +98,43 @@ class Stage:
         self._show("cover", samples, FILTER)
         return self._rendered()[..., : len(self.scene.sheets)].clip(0, 1)
 
-    def painted(self, samples: int) -> np.ndarray:
-        """How much of a pixel is paint of each layer [H, W, L]."""
-        self._show("paint", samples, FILTER)
+    def painted(self, samples: int, given: bool = False) -> np.ndarray:
+        """How much of a pixel is paint of each layer [H, W, L]; only what is `given` (`give`)."""
+        self._show("given" if given else "paint", samples, FILTER)
         return self._rendered()[..., : len(self.scene.sheets)].clip(0, 1)
+
+    def give(self, s: float) -> None:
+        """Take the paint that the frame at `s` shows for what is given."""
+        self.pose(s)
+        for n, sheet in enumerate(self.scene.sheets):
+            cover = mark_cover((sheet.mark, *sheet.also), sheet.texture)
+            given = (cover * self._shown(sheet, cover, s))[..., None] * _channel(n)
+            image = _image(f"{sheet.name}.given", given, "Non-Color")
+            self._materials[sheet.name]["given"] = _shining(image)
+
+    def _shown(self, sheet: Sheet, cover: np.ndarray, s: float) -> np.ndarray:  # [h, w], 0 or 1
+        """Which texels of the paint can be seen at time s, in blocks of some texels."""
+        height, width = cover.shape
+        block = max(1, height // 320)
+        row, column = np.nonzero(cover[::block, ::block] > 0)
+        u, v = ((at * block + block / 2) / size for at, size in ((column, width), (row, height)))
+        world = sheet.place(u.clip(0, 1), v.clip(0, 1), s)
+        pixels = self.scene.camera(s).project(world, self.width, self.height)
+        inside = ((pixels > -0.5) & (pixels < (self.width - 0.5, self.height - 0.5))).all(-1)
+        blocks = np.zeros((-(-height // block), -(-width // block)), np.float32)
+        blocks[row, column] = inside & self.sees(world)
+        return blocks.repeat(block, 0).repeat(block, 1)[:height, :width]
 
     def uv(self, name: str) -> np.ndarray:
         """(u, v, 1 or 0 where it is not) of the layer `name` alone, at pixel centres [H, W, 3]."""
         self._show("uv", 1, SHARP)
+        self._camera.data.dof.use_dof = False
         for other, thing in self.things.items():
             thing.hide_render = other != name
         picture = self._rendered()
         for thing in self.things.values():
             thing.hide_render = False
+        self._camera.data.dof.use_dof = self.scene.focus is not None
         return picture
 
     def sees(self, points: np.ndarray, slack: float = 0.01) -> np.ndarray:  # bool [N]
@@ -172,6 +200,7 @@ def _mesh(sheet: Sheet) -> bpy.types.Object:
     row, column = np.mgrid[0 : rows - 1, 0 : columns - 1]
     first = (row * columns + column).ravel()
     faces = np.stack([first, first + 1, first + columns + 1, first + columns], -1)
+    faces = faces[~np.isin(column.ravel(), sheet.cuts)]
     mesh = bpy.data.meshes.new(sheet.name)
     mesh.from_pydata(sheet.vertices(0.0).tolist(), [], faces.tolist())
     u, v = sheet.us[faces % columns], sheet.vs[faces // columns]
@@ -185,20 +214,25 @@ def _mesh(sheet: Sheet) -> bpy.types.Object:
     return thing
 
 
-def _materials(sheet: Sheet, n: int, gloss: float) -> dict[str, bpy.types.Material]:
-    cover = mark_cover(sheet.mark, sheet.texture)[..., None]
+def _materials(sheet: Sheet, n: int, scene: Scene) -> dict[str, bpy.types.Material]:
+    cover = mark_cover((sheet.mark, *sheet.also), sheet.texture)[..., None]
     painted = sheet.texture + cover * (np.array(sheet.mark.colour, np.float32) - sheet.texture)
-    channel = np.eye(3, dtype=np.float32)[n]
     plain = _image(f"{sheet.name}.texture", sheet.texture, "sRGB")
+    edited = _image(f"{sheet.name}.edited", painted, "sRGB")
     return {
-        "lit": _surface(plain, gloss),
-        "edited": _surface(_image(f"{sheet.name}.edited", painted, "sRGB"), gloss),
+        "lit": _surface(plain, scene),
+        "edited": _surface(edited, scene),
         "unlit": _shining(plain),
-        "grey": _surface(GREY, gloss),
-        "paint": _shining(_image(f"{sheet.name}.paint", cover * channel, "Non-Color")),
-        "cover": _shining(channel),
+        "grey": _surface(GREY, scene),
+        "paint": _shining(_image(f"{sheet.name}.paint", cover * _channel(n), "Non-Color")),
+        "cover": _shining(_channel(n)),
         "uv": _shining(None),
     }
+
+
+def _channel(n: int) -> np.ndarray:  # [3]
+    """The colour that stands for layer n."""
+    return np.eye(3, dtype=np.float32)[n]
 
 
 def _image(name: str, rgb: np.ndarray, space: str) -> bpy.types.Image:
@@ -213,12 +247,12 @@ def _image(name: str, rgb: np.ndarray, space: str) -> bpy.types.Image:
     return image
 
 
-def _surface(colour: bpy.types.Image | float, gloss: float) -> bpy.types.Material:
+def _surface(colour: bpy.types.Image | float, scene: Scene) -> bpy.types.Material:
     """What light falls on: an image, or one grey."""
     made, nodes = _nodes()
     shader = nodes.new("ShaderNodeBsdfPrincipled")
-    shader.inputs["Roughness"].default_value = 0.55
-    shader.inputs["Specular IOR Level"].default_value = gloss
+    shader.inputs["Roughness"].default_value = scene.roughness
+    shader.inputs["Specular IOR Level"].default_value = scene.gloss
     if isinstance(colour, float):
         shader.inputs["Base Color"].default_value = (colour, colour, colour, 1)
     else:

@@ -38,6 +38,10 @@ class Sheet:
     smooth: bool = True
     seen: tuple[float, float, float, float] = (0, 0, 1, 1)
     """u0, v0, u1, v1: where points to track are drawn"""
+    also: tuple[Mark, ...] = ()
+    """more words, in the colour of `mark`"""
+    cuts: tuple[int, ...] = ()
+    """columns of the mesh, each from us[k] to us[k + 1], that are left out"""
 
     def vertices(self, s: float) -> np.ndarray:  # [V * U, 3]
         v, u = np.meshgrid(self.vs, self.us, indexing="ij")
@@ -87,6 +91,15 @@ class Scene:
     gloss: float = 0.0
     edit_at: float = 0.5
     """s of the frame in which the paint is given"""
+    edit_again_at: float | None = None
+    """s of the frame in which the paint is given that the first one does not show"""
+    roughness: float = 0.55
+    shutter: float = 0.0
+    """how long a frame is exposed, as a share of the time between two"""
+    focus: tuple[float, float] | None = None
+    """metres to what is sharp, and the aperture's f-number"""
+    worn: Callable[[np.ndarray, int], np.ndarray] | None = None
+    """what the recording makes of a display-encoded picture [H, W, 3] of a frame"""
 
 
 def turned(x: float = 0, y: float = 0, z: float = 0) -> np.ndarray:

@@ -33,15 +33,16 @@ def write(canvas: Canvas, word: str, u: float, v: float, height: float, colour) 
         left += 4 * cell
 
 
-def mark_cover(mark: Mark, texture: np.ndarray) -> np.ndarray:  # float32 [h, w]
-    """How opaque the paint of `mark` is on every texel: its word, with a bar below."""
+def mark_cover(marks: tuple[Mark, ...], texture: np.ndarray) -> np.ndarray:  # float32 [h, w]
+    """How opaque the paint of `marks` is on every texel: each a word, with a bar below."""
     height, width = texture.shape[:2]
     canvas = Canvas(width, height, (0, 0, 0))
-    u, cell = mark.u * width / height, mark.height / 5
-    write(canvas, mark.word, u, mark.v, mark.height, (1, 1, 1))
-    reach = cell * (4 * len(mark.word) - 1) / 2
-    low = mark.v - mark.height / 2 - 2.2 * cell
-    canvas.box(u - reach, low, u + reach, low + 1.2 * cell, (1, 1, 1))
+    for mark in marks:
+        u, cell = mark.u * width / height, mark.height / 5
+        write(canvas, mark.word, u, mark.v, mark.height, (1, 1, 1))
+        reach = cell * (4 * len(mark.word) - 1) / 2
+        low = mark.v - mark.height / 2 - 2.2 * cell
+        canvas.box(u - reach, low, u + reach, low + 1.2 * cell, (1, 1, 1))
     return canvas.rgb[..., 0]
 
 
