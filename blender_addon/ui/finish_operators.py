@@ -53,12 +53,11 @@ class NVD_OT_no_holdout(OnLayer, bpy.types.Operator):
         finish.save(entry)
 
 
-def draw_edges(layout, layer) -> None:
+def draw_edges(column, layer) -> None:
     """A layer's edges."""
-    row = layout.row(align=True)
     for what in finish.EDGES:
-        row.prop(layer, what)
-    row = layout.row(align=True)
+        column.prop(layer, what)
+    row = column.row(align=True)
     row.operator("nvd.holdout", icon="MOD_MASK", depress=bool(layer.holdout)).layer = layer.name
     if layer.holdout:
         row.operator("nvd.no_holdout", text="", icon="X").layer = layer.name
@@ -66,15 +65,16 @@ def draw_edges(layout, layer) -> None:
 
 def draw_blur(layout, entry) -> None:
     """A shot's motion blur, and which pictures are without it and edges."""
-    row = layout.row(align=True)
-    row.prop(entry, "motion_blur")
+    column = layout.column(align=True)
+    column.prop(entry, "motion_blur")
     if entry.motion_blur:
+        row = column.row(align=True)
         row.prop(entry, "shutter")
         row.prop(entry, "blur_samples")
     if finish.lacking(entry):
-        layout.label(text="Compositor nodes do not show all edges and motion blur", icon="INFO")
+        layout.label(text="Not all of this shows in nodes", icon="INFO")
     if not finish.previews_all(entry):
-        layout.label(text="Spill and motion blur are not in the live preview", icon="INFO")
+        layout.label(text="Preview is without spill and blur", icon="INFO")
 
 
 register, unregister = bpy.utils.register_classes_factory((NVD_OT_holdout, NVD_OT_no_holdout))

@@ -306,7 +306,7 @@ class _Layers:
         if preview.message():
             layout.label(text=preview.message(), icon="INFO")
         if preview.running() is not None and preview.lacks_nodes(entry):
-            layout.label(text="Your own nodes are not in the live preview", icon="INFO")
+            layout.label(text="Preview is without your nodes", icon="INFO")
         row = layout.row(align=True)
         if report_page(entry) is not None:
             row.operator("nvd.open_report", icon="URL")
