@@ -5,7 +5,8 @@
 The maps of the first layer drift over the clip, in a smooth way that is right in the frame that is
 painted. Then points of its texture are pinned where the truth has them, on three frames. Prints how
 far the pinned points and all others lie from the truth, and the fidelity of the true edit, for the
-maps as they are, spoilt, and pinned. OUT is a folder to make.
+maps as they are, spoilt, and pinned. OUT is a folder to make. `--picture FILE` shows three frames
+spoilt and pinned, under a grid and in doubt.
 
     .envs/engine/bin/python tools/bench/measure_pins.py bear.nvd /tmp/pins_bear --joints bear.json
 
@@ -20,6 +21,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -27,8 +29,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.truth_shot import shot_of_truth, true_maps
 from nvd_core.editing.pin_edit import add_pin
 from nvd_core.editing.pin_maps import apply_pins
+from nvd_core.editing.render import render
 from nvd_core.evaluation.truth.compare import measure_truth
 from nvd_core.evaluation.truth.folder import Truth
+from nvd_core.media.images import read_image, write_image
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.progress import Progress
@@ -49,6 +53,7 @@ def main() -> int:
     parser.add_argument("truth", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--joints", type=Path)
+    parser.add_argument("--picture", type=Path)
     given = parser.parse_args()
     if given.joints:
         print(json.dumps(joints(given.truth, given.joints, given.out), indent=1))
@@ -58,7 +63,11 @@ def main() -> int:
     shot = shot_of_truth(given.out / "true.nvd", truth)
     spoilt = drifted(shot, given.out / "pinned.nvd", truth.edit_frame)
     rows = {"true": measured(shot, truth), "spoilt": measured(spoilt, truth)}
+    before = overlays(spoilt, given.out) if given.picture else None
     facts = pin(spoilt, shot, truth)
+    if before is not None:
+        sheet = np.vstack([before, overlays(spoilt, given.out)])
+        write_image(given.picture, cv2.resize(sheet, None, fx=2, fy=2))
     rows["pinned"] = measured(spoilt, truth)
     print(json.dumps({"pins": facts, **rows}, indent=1))
     return 0
@@ -119,6 +128,20 @@ def pin(spoilt: Shot, shot: Shot, truth: Truth) -> dict:
         if len(held) == PINS:
             break
     return facts
+
+
+def overlays(shot: Shot, out: Path) -> np.ndarray:
+    """First, middle and last frame around the first layer, under a grid and in doubt: uint8."""
+    numbers = sorted({0, shot.frames // 2, shot.frames - 1})
+    own = [read_maps(shot.map_path(t), shot.names).layer(0).alpha > 0.5 for t in numbers]
+    columns = np.flatnonzero(np.any(own, axis=(0, 1)))
+    part = slice(max(columns[0] - 20, 0), columns[-1] + 20)
+    cells = []
+    for overlay in ("grid", "doubt"):
+        pattern = out / f"{overlay}_%05d.png"
+        render(shot, pattern, overlay=overlay, again=True, start=0)
+        cells += [read_image(Path(str(pattern) % t))[:, part, :3] for t in numbers]
+    return np.hstack(cells)
 
 
 def place_of(own: LayerMaps, point: np.ndarray) -> list[float] | None:
