@@ -9,6 +9,7 @@ which Blender does after every step of a stroke.
 
 import filecmp
 import time
+from collections.abc import Callable
 
 import bpy
 from bpy.app.handlers import persistent
@@ -200,6 +201,10 @@ class Preview:
         )
 
 
+over_picture: list[Callable[[], None]] = []
+"""called in the Sequencer's preview when the picture has been drawn there"""
+
+
 class _Live:
     """What is switched on: the preview of one shot, with its draw handlers."""
 
@@ -369,6 +374,8 @@ def _draw(where: str) -> None:
     width, height = scene.render.resolution_x, scene.render.resolution_y
     corner, cube = (-width / 2, -height / 2), _live.view.cube(scene)
     shader.draw(picture, corner, width, height, compat.SEQUENCER_POWER, cube)
+    for draw in over_picture:
+        draw()
 
 
 def register():
