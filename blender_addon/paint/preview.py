@@ -9,6 +9,7 @@ which Blender does after every step of a stroke.
 
 import filecmp
 import time
+from collections.abc import Callable
 
 import bpy
 from bpy.app.handlers import persistent
@@ -245,6 +246,10 @@ def _holdout_name(layer) -> str:
     return f".NVD holdout {layer.name}"[:63]
 
 
+over_picture: list[Callable[[], None]] = []
+"""called in the Sequencer's preview when the picture has been drawn there"""
+
+
 class _Live:
     """What is switched on: the preview of one shot, with its draw handlers."""
 
@@ -419,6 +424,8 @@ def _draw(where: str) -> None:
     width, height = scene.render.resolution_x, scene.render.resolution_y
     corner, cube = (-width / 2, -height / 2), _live.view.cube(scene)
     shader.draw(picture, corner, width, height, compat.SEQUENCER_POWER, cube)
+    for draw in over_picture:
+        draw()
 
 
 def register():

@@ -1,0 +1,71 @@
+"""Crosses over the Sequencer's preview where pins belong in the frame at the playhead.
+
+Those that hold are green; the places of the one that is being made are yellow.
+"""
+
+import bpy
+import gpu
+from gpu_extras.batch import batch_for_shader
+
+from ..blender import compat
+from ..errors import AddonError
+from ..shot import pins_file, shots
+from . import preview
+
+HELD, MADE = (0.2, 1.0, 0.4, 1.0), (1.0, 0.85, 0.1, 1.0)
+ARM = 9
+"""pixels of the screen from a cross's middle to its ends"""
+
+_handles: list = []
+
+
+def marks(entry: shots.NVD_PG_shot, frame: int) -> list[tuple[float, float, tuple]]:
+    """Places in `frame`, in the shot's pixels, with their colours."""
+    found = []
+    for pin in pins_file.read_pins(entry.read()).pins:
+        found += [(x, y, HELD) for t, x, y in pin.to if pin.on and t == frame]
+    return found + [(at.x, at.y, MADE) for at in entry.pin_targets if at.frame == frame]
+
+
+def _draw_alone() -> None:
+    """Where the live preview does not draw over what Blender shows."""
+    if preview.running() is None:
+        _draw()
+
+
+def _draw() -> None:
+    scene = compat.sequencer_scene(bpy.context)
+    entry = shots.current_shot(scene) if scene is not None else None
+    if entry is None or entry.missing:
+        return
+    try:
+        shot = entry.read()
+        found = marks(entry, preview.frame_of(entry, preview.scene_of(entry)))
+    except AddonError:  # the panel says so
+        return
+    if not found:
+        return
+    to_view = bpy.context.region.view2d.region_to_view
+    arm = ARM * (to_view(1000, 0)[0] - to_view(0, 0)[0]) / 1000
+    render = scene.render
+    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
+    gpu.state.line_width_set(2)
+    for x, y, colour in found:
+        across = (x / shot.width - 0.5) * render.resolution_x
+        up = (0.5 - y / shot.height) * render.resolution_y
+        ends = [(across - arm, up), (across + arm, up), (across, up - arm), (across, up + arm)]
+        shader.uniform_float("color", colour)
+        batch_for_shader(shader, "LINES", {"pos": ends}).draw(shader)
+    gpu.state.line_width_set(1)
+
+
+def register():
+    space = bpy.types.SpaceSequenceEditor
+    _handles.append(space.draw_handler_add(_draw_alone, (), "PREVIEW", "POST_VIEW"))
+    preview.over_picture.append(_draw)
+
+
+def unregister():
+    preview.over_picture.remove(_draw)
+    while _handles:
+        bpy.types.SpaceSequenceEditor.draw_handler_remove(_handles.pop(), "PREVIEW")
