@@ -272,6 +272,20 @@ def test_a_folder_that_was_changed_meanwhile_is_left(asked, tmp_path):
     assert is_finished(folder)
 
 
+def test_a_folder_with_pins_is_left(asked, tmp_path):
+    """Its maps were mended by hand, and the pins are points of textures that would go."""
+    folder = tmp_path / "shot.nvd"
+
+    def pin(at: Path) -> None:
+        words = ["--layer", "background", "--name", "wall", "--at", "0,6,6", "--to", "3,7,6"]
+        assert main(["pins", "add", str(at), *words]) == 0
+
+    artist = Artist({0: pin})
+    decompose(folder, *asked(), artist)
+    assert any("pins hold the maps" in said for said in artist.said)
+    assert Shot.open(folder).manifest.networks is None and is_finished(folder)
+
+
 def test_programs_are_told(asked, tmp_path, capsys):
     folder = tmp_path / "shot.nvd"
     decompose(folder, *asked(), JsonProgress())

@@ -20,7 +20,9 @@ from nvd_core.editing.render import render, render_frames
 from nvd_core.media.images import to_integers, write_image
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.maps import FrameMaps, read_maps
+from nvd_core.shot.map_files import read_frame_maps
+from nvd_core.shot.map_forms import compact
+from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.pins import Pins, is_applied, original_path, pin_of, read_pins, write_pins
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.tile_index import TileIndex, checksum
@@ -52,7 +54,7 @@ def stand(shot) -> dict[str, str]:
 
 
 def layer_of(shot, t, name):
-    return read_maps(shot.map_path(t), shot.names).layer(shot.names.index(name))
+    return read_frame_maps(shot, t).layer(shot.names.index(name))
 
 
 def off(shot, pin) -> float:
@@ -248,3 +250,22 @@ def test_pins_stay_behind_with_a_word_and_their_files_are_not_overwritten(shot):
     assert any("wall were not carried over" in words for words in carried_values(shot, shot)[1])
     with pytest.raises(NvdError, match="belongs to the decomposition"):
         check_output(shot, [original_path(shot, 0)], {})
+
+
+def test_maps_that_are_compact_alone_are_pinned_and_come_back(shot):
+    compact(shot, Progress())
+    before, was = stand(shot), [read_frame_maps(shot, t) for t in range(FRAMES)]
+    add_pin(shot, dict(WALL), SEEN)
+    (pin,) = read_pins(shot).pins
+    assert off(shot, pin) < 0.2
+    for t in range(FRAMES):  # what the engine reads is what the pins wrote
+        found = read_frame_maps(shot, t)
+        assert np.array_equal(found.uva, was[t].uva) == (t == 0)
+        np.testing.assert_array_equal(found.residual, was[t].residual)
+    with pytest.raises(NvdError, match=r"5 frames.*have pins"):
+        compact(shot, Progress())
+    remove_pins(shot, None)
+    for t in range(FRAMES):
+        np.testing.assert_array_equal(read_frame_maps(shot, t).uva, was[t].uva)
+    compact(shot, Progress())
+    assert stand(shot) == before
