@@ -124,6 +124,8 @@ class Edged:
 
     places: gpu.types.GPUOffScreen
     lights: gpu.types.GPUOffScreen
+    steps: list[gpu.types.GPUOffScreen]
+    """what they were made of: the graphics card may be at work on it still"""
 
     @property
     def place(self) -> gpu.types.GPUTexture:
@@ -178,7 +180,7 @@ def with_edges(
         shader.uniform_int("wants_light", wants_light)
         shader.uniform_float("faintest", FAINTEST if feather else 0.0)
         preview_shader.fill(shader, "NONE", targets[-1])
-    return Edged(*targets)
+    return Edged(*targets, kept)
 
 
 def _shaders() -> dict[str, gpu.types.GPUShader]:
