@@ -80,7 +80,7 @@ def _pin(said: object, names: list[str], shot: Shot) -> Pin:
     return Pin(name, layer, tuple(_target(target, name, shot) for target in to), on is not False)
 
 
-def _target(target: object, name: str, shot: Shot) -> tuple[int, float, float]:
+def _target(target: list, name: str, shot: Shot) -> tuple[int, float, float]:
     require(isinstance(target, list) and len(target) == 3, f"a target of {name} is no triple")
     t, x, y = target
     require(type(t) is int and 0 <= t < shot.frames, f"{name} belongs in no frame")

@@ -120,6 +120,7 @@ class LayerBend:
     def __init__(self, layer: str, size: tuple[int, int], tracks: Sequence[Track]) -> None:
         """`size`: width and height of the texture."""
         self.layer, self.size, self.tracks = layer, size, list(tracks)
+        self._checked: dict[bytes, float] = {}  # a bend that holds is the same in many frames
 
     def at(self, t: int) -> FrameBend:
         """The bend in frame `t`; NvdError where pins contradict each other."""
@@ -142,6 +143,12 @@ class LayerBend:
         bend = self.at(t)
         if not bend.moves:
             return 1.0
+        key = bend.centres.tobytes() + bend.weights.tobytes()
+        if key not in self._checked:
+            self._checked[key] = self._least(bend, t)
+        return self._checked[key]
+
+    def _least(self, bend: FrameBend, t: int) -> float:
         scale = np.array(self.size) / max(self.size)
         low = np.maximum((bend.centres - bend.radii[:, None]).min(0), 0)
         high = np.minimum((bend.centres + bend.radii[:, None]).max(0), scale)

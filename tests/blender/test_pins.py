@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from blender_addon import headless
+from blender_addon.blender import compat
 from blender_addon.errors import AddonError
 from blender_addon.jobs.runner import runner
-from blender_addon.paint import pins, preview
+from blender_addon.paint import pin_marks, pins, preview
 from blender_addon.shot import pins_file, shots
 from blender_addon.shot.folder import ShotError
-from blender_addon.ui import pin_operators
+from blender_addon.strip import render_job
+from blender_addon.ui import panel_layers, pin_operators
 
 pytestmark = pytest.mark.usefixtures("extension")
 LAYER = "background"
@@ -25,8 +27,9 @@ def entry(made, tmp_path, monkeypatch, engine):
     folder = tmp_path / "take.nvd"
     shutil.copytree(made / "shot.nvd", folder)
     monkeypatch.setattr(pins, "jobs_folder", lambda: tmp_path / "jobs")
+    monkeypatch.setattr(render_job, "jobs_folder", lambda: tmp_path / "jobs")
     monkeypatch.setattr(headless, "jobs_folder", lambda: tmp_path / "jobs")
-    for module in (pin_operators, headless):
+    for module in (pin_operators, panel_layers, headless):
         monkeypatch.setattr(module, "find_engine", lambda: SimpleNamespace(python=engine.PYTHON))
     entry = shots.add_shot(folder)
     entry.active_layer = list(entry.layers.keys()).index(LAYER)
@@ -113,6 +116,30 @@ def test_a_click_in_the_preview_is_a_pixel_of_the_shot(entry):
     size = 2 * shot.width, 2 * shot.height
     assert pin_operators.pixel_of((0, 0), size, shot) == (shot.width / 2, shot.height / 2)
     assert pin_operators.pixel_of((-shot.width, shot.height), size, shot) == (0, 0)
+
+
+def test_marks_are_of_the_frame(entry):
+    bpy.ops.nvd.pin_place(x=6, y=7, frame=0)
+    bpy.ops.nvd.pin_place(x=8, y=9, frame=1)
+    pin = {"name": "a", "layer": LAYER, "at": [0.1, 0.1], "to": [[1, 20, 30]]}
+    path = entry.path / "edits/pins.json"
+    path.write_text(json.dumps({"schema": "nvd.pins", "version": 1, "pins": [pin]}))
+    assert pin_marks.marks(entry, 0) == [(6, 7, pin_marks.MADE)]
+    assert pin_marks.marks(entry, 1) == [(20, 30, pin_marks.HELD), (8, 9, pin_marks.MADE)]
+    assert not pins_file.read_pins(entry.read()).applied
+
+
+def test_overlays_have_strips_of_their_own(entry, tiny_job):
+    for what in ("grid", "doubt", "grid"):
+        assert bpy.ops.nvd.overlay_to_strip(what=what) == {"FINISHED"}
+        job = runner.queue.jobs[-1]
+        tiny_job.tick_until(lambda job=job: job.ended, runner.tick)
+        assert job.state == "done", job.full_log()
+    strips = compat.strips(bpy.context.scene)
+    assert sorted(strip.name for strip in strips) == ["take doubt", "take grid"]
+    for what in ("grid", "doubt"):
+        made = entry.path / f"render/overlay_{what}/00000.png"
+        assert made.read_bytes() != entry.read().frame(0).read_bytes()
 
 
 def test_damaged_pins_are_refused(entry):
