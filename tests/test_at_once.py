@@ -146,7 +146,6 @@ def test_in_the_end_it_is_a_finished_folder(refined):
     assert is_finished(folder) and REFINING in Job.load(folder).done
     assert not (folder / "work").exists() and not (folder / "maps").exists()
     assert load_model(refined.networks).names == refined.names
-    assert main(["evaluate", str(folder)]) == 0
     with pytest.raises(NvdError, match="nothing to resume"):
         resume(folder, Progress())
 
