@@ -230,7 +230,7 @@ class Settings(Declared):
     """how many times as wide and high the baked textures are: more hold more of a larger plate"""
     bake: Literal["nodes", "exact"] = "nodes"
     """nodes: the networks are asked where their fields bend, and what lies between is
-    interpolated, within 0.025 texels and 1/255; exact: they are asked at every pixel"""
+    interpolated, within 0.015 texels and 1/255; exact: they are asked at every pixel"""
     maps: Literal["both", "compact"] = "both"
     """compact: the maps are kept as compact files alone, and EXR is written when `nvd maps` asks
     for it; both: EXR is written too, once the folder can be painted. Maps that are `exact` are

@@ -14,7 +14,7 @@ from nvd_core.fields.node_grid import Ask, sampled
 
 MOST_STEP = 16
 """pixels of the analysis between the nodes of the coarsest lattice, at most"""
-PLACE = 0.025
+PLACE = 0.015
 """texels by which a guessed place may be off for its cell to be settled"""
 ALPHA = 1 / 255
 LIGHT = 0.7 / 255
