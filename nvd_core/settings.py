@@ -232,7 +232,7 @@ class Settings(Declared):
     """how many times as wide and high the baked textures are: more hold more of a larger plate"""
     bake: Literal["nodes", "coarse", "exact"] = "nodes"
     """nodes: the networks are asked where their fields bend, and what lies between is
-    interpolated, within 0.025 texels and 1/255; exact: they are asked at every pixel; coarse: as
+    interpolated, within 0.015 texels and 1/255; exact: they are asked at every pixel; coarse: as
     nodes, within 0.25 texels and 4/255"""
     maps: Literal["both", "compact"] = "both"
     """compact: the maps are kept as compact files alone, and EXR is written when `nvd maps` asks

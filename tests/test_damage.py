@@ -184,6 +184,7 @@ def test_maps_with_nan_or_infinity(base, value, compression):
     assert output.open(str(path), spec) and output.write_image(pixels) and output.close()
     with pytest.raises(NvdError, match="NaN or infinity"):
         read_maps(path, LAYERS)
+    (path.parent / "00000.nodes").unlink()  # which would be read in its place
     assert main(["evaluate", str(base / "shot.nvd")]) == 2
 
 
@@ -392,8 +393,8 @@ class TestFoldersAndFiles:
         path = sorted(base.glob(file))[:2][-1]  # of a clip, not its end: that makes a shorter one
         path.unlink()
         path.mkdir()
-        if kind in ("tiles", "rendered"):
-            return  # they may be missing
+        if kind in ("tiles", "rendered", "nodes"):
+            return  # they may be missing, the last because the EXR is there
         if kind == "masks":  # those that are there are carried to its frame, which is said
             (source,) = load_masks([("disc", path.parent)], open_clip(base / "frames").info)
             number = int(path.stem)

@@ -28,7 +28,7 @@ class Tolerances:
     """which multiplies display-encoded colour"""
 
 
-FINE = Tolerances(0.025, 1 / 255, 0.7 / 255)
+FINE = Tolerances(0.015, 1 / 255, 0.7 / 255)
 COARSE = Tolerances(0.25, 4 / 255, 4 / 255)
 ALPHA_CELLS = 4
 """alpha's coarsest nodes may be so many cells apart, since an edge gives itself away by STEEP"""

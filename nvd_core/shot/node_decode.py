@@ -98,7 +98,9 @@ def decode(packed: PackedNodes, wanted: list[int]) -> tuple[np.ndarray, np.ndarr
     """(u, v, alpha) and light of the layers numbered `wanted`, both float32 [L, H, W, 3]."""
     shape = len(wanted), packed.height, packed.width, 3
     uva, light = np.empty(shape, np.float32), np.empty(shape, np.float32)
-    _decode(*packed.arrays, WEIGHTS, np.array(wanted, np.int64), uva, light)
+    table, tiles, alphas, nodes, corrections = packed.arrays
+    own = np.array(wanted, np.int64)
+    _decode(table, tiles, alphas, nodes, corrections, WEIGHTS, own, uva, light)
     return uva, light
 
 

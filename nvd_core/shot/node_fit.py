@@ -145,19 +145,13 @@ def _alpha_tiles(alpha: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _lattice(values: np.ndarray, shown: np.ndarray, off: np.ndarray) -> Lattice:
     """A field [C, h, w], in the unit of its whole numbers, that counts where it is `shown`."""
-    best, least = None, np.inf
     planes = _Planes(values, shown)
     tiles = max(_tiled(shown).any((2, 3)).sum(), 1)
-    for step in (8, 4):
-        lattice = _tried(values, shown, off, step, planes)
-        share = len(lattice.corrections) / tiles
-        # about what they take: a node 10 bits, a pixel that is corrected 3
-        size = 10 * lattice.nodes.size + 3 * lattice.corrections.size
-        if size < least:
-            best, least = lattice, size
-        if share < MANY:
-            break
-    return best
+    tried = [_tried(values, shown, off, 8, planes)]
+    if len(tried[0].corrections) >= MANY * tiles:
+        tried.append(_tried(values, shown, off, 4, planes))
+    # about what they take: a node 10 bits, a pixel that is corrected 3
+    return min(tried, key=lambda one: 10 * one.nodes.size + 3 * one.corrections.size)
 
 
 def _tried(

@@ -104,9 +104,11 @@ def movies(shot: Shot, frames: int, place: Path) -> None:
         image[..., :3] = np.where(checks, image[..., :3] // 2, image[..., :3])
         write_image(shot.edit_path(name), image)
     aside = place / "compact"
-    compact(shot, Progress())
+    files = map_files(shot)
+    if not all(files.has_compact(t) for t in range(shot.frames)):
+        compact(shot, Progress())
     make_exrs(shot, Progress())
-    maps = map_files(shot).exr(0).parent
+    maps = files.exr(0).parent
     for _ in range(2):
         for form, quality in (("EXR", "fine"), ("compact", "fine"), ("compact", "draft")):
             aside.mkdir(exist_ok=True)
