@@ -116,12 +116,14 @@ class Stage:
         """Which texels of the paint can be seen at time s, in blocks of some texels."""
         height, width = cover.shape
         block = max(1, height // 320)
-        row, column = np.nonzero(cover[::block, ::block] > 0)
+        padded = np.pad(cover, [(0, -side % block) for side in cover.shape])
+        blocks = padded.reshape(-(-height // block), block, -1, block).max((1, 3))
+        row, column = np.nonzero(blocks > 0)
         u, v = ((at * block + block / 2) / size for at, size in ((column, width), (row, height)))
         world = sheet.place(u.clip(0, 1), v.clip(0, 1), s)
         pixels = self.scene.camera(s).project(world, self.width, self.height)
         inside = ((pixels > -0.5) & (pixels < (self.width - 0.5, self.height - 0.5))).all(-1)
-        blocks = np.zeros((-(-height // block), -(-width // block)), np.float32)
+        blocks = np.zeros_like(blocks)
         blocks[row, column] = inside & self.sees(world)
         return blocks.repeat(block, 0).repeat(block, 1)[:height, :width]
 
