@@ -72,13 +72,14 @@ def propagate_masks(
     clip = _Clip(work)
     steps = {n: sum(map(len, _runs(drawn, clip.count))) for n, drawn in keys.items()}
     progress.stage("carrying masks", max(1, sum(steps.values())))
-    done, lost = 0, {n: set() for n in keys}
+    done = 0
+    lost: dict[int, set[int]] = {n: set() for n in keys}
     for layer, drawn in sorted(keys.items()):
         for key in drawn:
             clip.weights[layer, key] = 255
         for run in _runs(drawn, clip.count):
             for looked_for in _carry(clip, layer, run, set(drawn)):
-                lost[layer] |= {looked_for} - {None}
+                lost[layer] |= set() if looked_for is None else {looked_for}
                 done += 1
                 progress.update(done)
     clip.masks.flush()

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scenes.truth.folder import Look, encoded, times, write_truth
 from scenes.truth.known import draw_points, flow, seen, track
+from scenes.truth.materials import GREY
 from scenes.truth.scenes import SCENES
-from scenes.truth.stage import GREY, Stage
+from scenes.truth.stage import Stage
 from scenes.truth.writing import write_picture
 
 pytestmark = [

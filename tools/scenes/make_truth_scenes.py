@@ -10,9 +10,14 @@ The scenes in samples/truth were made by
     .envs/bpy-4.5/bin/python tools/scenes/make_truth_scenes.py --out samples/truth \
         --size 176x100 --frames 16 --jpeg 90 --without uv flow clean
 
+(the first seven by an earlier version, without `given`), and large ones are made by
+
+    .envs/bpy-4.5/bin/python tools/scenes/make_truth_scenes.py walker --out OUT --size 960x540 \
+        --frames 48
+
 Writes OUT/<scene>/ as docs/reference/truth-folder.md says; a scene that has its truth.json is left
 alone.
-Cycles on the CPU, about two seconds a frame on two cores at 192x108.
+Cycles on the CPU: five seconds of one core a frame at 176x100, most of them for denoising.
 """
 
 import argparse

@@ -11,7 +11,8 @@ import bpy
 import numpy as np
 
 from scenes.truth.known import draw_points, flow, seen, track
-from scenes.truth.stage import GREY, Stage
+from scenes.truth.materials import GREY
+from scenes.truth.stage import Stage
 from scenes.truth.surfaces import Scene
 from scenes.truth.writing import write_picture
 

@@ -25,14 +25,15 @@ def turntable() -> Scene:
 
 def revisit() -> Scene:
     """The toy passes behind a pillar that is part of the room."""
-    pillar = (0.3, -1.1, 0.98, 2.9)
+    pillar = (0.3, -1.1, 1.12, 2.9)
 
     def walks(s: float):
-        x = -1.2 + 2.95 * s
+        q = 2 * s - 1  # slower behind the pillar
+        x = 0.385 + 1.6 * (0.6 * q**3 + 0.4 * q)
         return standing(x, 0.35, -20 + 34 * s, 5 * math.sin(6 * s))
 
     room = _room_with([pillar], Mark("TRUTH", 0.5, 0, 0.04, LIME), (-1.0, 2.05), 55)
-    says = "an object is hidden by a pillar for a fifth of the clip and comes back"
+    says = "an object is hidden by a pillar for a quarter of the clip and comes back"
     return Scene("revisit", says, [toy(walks), room], still_camera, [sun(3.0)], 0.75,
                  edit_at=0.12)  # fmt: skip
 

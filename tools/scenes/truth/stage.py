@@ -11,12 +11,12 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
+from scenes.truth.materials import channel, image, materials, shining
 from scenes.truth.surfaces import SENSOR, Scene, Sheet
 from scenes.truth.textures import mark_cover
 
 SHARP = 0.01  # px, Cycles' narrowest filter: a ray through the pixel's centre
 FILTER = 1.5  # px, Blender's own
-GREY = 0.18  # linear
 
 
 class Stage:
@@ -29,7 +29,7 @@ class Stage:
         self._folder = tempfile.TemporaryDirectory(prefix="truth-")
         self.things = {sheet.name: _mesh(sheet) for sheet in scene.sheets}
         self._materials = {
-            sheet.name: _materials(sheet, n, scene) for n, sheet in enumerate(scene.sheets)
+            sheet.name: materials(sheet, n, scene) for n, sheet in enumerate(scene.sheets)
         }
         self._lamps = [_lamp(lamp) for lamp in scene.lamps]
         self._blockers = _blockers(scene.blockers(0.0)) if scene.blockers else None
@@ -108,20 +108,22 @@ class Stage:
         self.pose(s)
         for n, sheet in enumerate(self.scene.sheets):
             cover = mark_cover((sheet.mark, *sheet.also), sheet.texture)
-            given = (cover * self._shown(sheet, cover, s))[..., None] * _channel(n)
-            image = _image(f"{sheet.name}.given", given, "Non-Color")
-            self._materials[sheet.name]["given"] = _shining(image)
+            given = (cover * self._shown(sheet, cover, s))[..., None] * channel(n)
+            shown = image(f"{sheet.name}.given", given, "Non-Color")
+            self._materials[sheet.name]["given"] = shining(shown)
 
     def _shown(self, sheet: Sheet, cover: np.ndarray, s: float) -> np.ndarray:  # [h, w], 0 or 1
         """Which texels of the paint can be seen at time s, in blocks of some texels."""
         height, width = cover.shape
         block = max(1, height // 320)
-        row, column = np.nonzero(cover[::block, ::block] > 0)
+        padded = np.pad(cover, [(0, -side % block) for side in cover.shape])
+        blocks = padded.reshape(-(-height // block), block, -1, block).max((1, 3))
+        row, column = np.nonzero(blocks > 0)
         u, v = ((at * block + block / 2) / size for at, size in ((column, width), (row, height)))
         world = sheet.place(u.clip(0, 1), v.clip(0, 1), s)
         pixels = self.scene.camera(s).project(world, self.width, self.height)
         inside = ((pixels > -0.5) & (pixels < (self.width - 0.5, self.height - 0.5))).all(-1)
-        blocks = np.zeros((-(-height // block), -(-width // block)), np.float32)
+        blocks = np.zeros_like(blocks)
         blocks[row, column] = inside & self.sees(world)
         return blocks.repeat(block, 0).repeat(block, 1)[:height, :width]
 
@@ -212,87 +214,6 @@ def _mesh(sheet: Sheet) -> bpy.types.Object:
     thing = bpy.data.objects.new(sheet.name, mesh)
     bpy.context.collection.objects.link(thing)
     return thing
-
-
-def _materials(sheet: Sheet, n: int, scene: Scene) -> dict[str, bpy.types.Material]:
-    cover = mark_cover((sheet.mark, *sheet.also), sheet.texture)[..., None]
-    painted = sheet.texture + cover * (np.array(sheet.mark.colour, np.float32) - sheet.texture)
-    plain = _image(f"{sheet.name}.texture", sheet.texture, "sRGB")
-    edited = _image(f"{sheet.name}.edited", painted, "sRGB")
-    return {
-        "lit": _surface(plain, scene),
-        "edited": _surface(edited, scene),
-        "unlit": _shining(plain),
-        "grey": _surface(GREY, scene),
-        "paint": _shining(_image(f"{sheet.name}.paint", cover * _channel(n), "Non-Color")),
-        "cover": _shining(_channel(n)),
-        "uv": _shining(None),
-    }
-
-
-def _channel(n: int) -> np.ndarray:  # [3]
-    """The colour that stands for layer n."""
-    return np.eye(3, dtype=np.float32)[n]
-
-
-def _image(name: str, rgb: np.ndarray, space: str) -> bpy.types.Image:
-    height, width = rgb.shape[:2]
-    image = bpy.data.images.new(name, width, height)
-    image.colorspace_settings.name = space
-    rgba = np.ones((height, width, 4), np.float32)
-    rgba[..., :3] = rgb
-    image.pixels.foreach_set(rgba.ravel())
-    image.update()
-    image.pack()
-    return image
-
-
-def _surface(colour: bpy.types.Image | float, scene: Scene) -> bpy.types.Material:
-    """What light falls on: an image, or one grey."""
-    made, nodes = _nodes()
-    shader = nodes.new("ShaderNodeBsdfPrincipled")
-    shader.inputs["Roughness"].default_value = scene.roughness
-    shader.inputs["Specular IOR Level"].default_value = scene.gloss
-    if isinstance(colour, float):
-        shader.inputs["Base Color"].default_value = (colour, colour, colour, 1)
-    else:
-        made.node_tree.links.new(_lookup(made, colour), shader.inputs["Base Color"])
-    return _finished(made, shader)
-
-
-def _shining(what) -> bpy.types.Material:
-    """Emission of an image, of a colour, or (None) of the surface's (u, v, 1)."""
-    made, nodes = _nodes()
-    shader = nodes.new("ShaderNodeEmission")
-    if isinstance(what, bpy.types.Image):
-        made.node_tree.links.new(_lookup(made, what), shader.inputs["Color"])
-    elif what is None:
-        place, add = nodes.new("ShaderNodeUVMap"), nodes.new("ShaderNodeVectorMath")
-        add.inputs[1].default_value = (0, 0, 1)
-        made.node_tree.links.new(place.outputs["UV"], add.inputs[0])
-        made.node_tree.links.new(add.outputs["Vector"], shader.inputs["Color"])
-    else:
-        shader.inputs["Color"].default_value = (*what.tolist(), 1)
-    return _finished(made, shader)
-
-
-def _nodes():
-    made = bpy.data.materials.new("material")
-    made.use_nodes = True
-    made.node_tree.nodes.clear()
-    return made, made.node_tree.nodes
-
-
-def _lookup(made: bpy.types.Material, image: bpy.types.Image) -> bpy.types.NodeSocket:
-    texture = made.node_tree.nodes.new("ShaderNodeTexImage")
-    texture.image, texture.extension = image, "EXTEND"
-    return texture.outputs["Color"]
-
-
-def _finished(made: bpy.types.Material, shader: bpy.types.Node) -> bpy.types.Material:
-    output = made.node_tree.nodes.new("ShaderNodeOutputMaterial")
-    made.node_tree.links.new(shader.outputs[0], output.inputs["Surface"])
-    return made
 
 
 def _lamp(lamp) -> bpy.types.Object:
