@@ -22,7 +22,7 @@ from ..blender import compat, editors
 from ..blender.handlers import register_handlers_factory
 from ..blender.inside import inside_path
 from ..blender.pixels import read_pixels, write_pixels
-from ..blender.undo import keep_packed, put_in_place, watch
+from ..blender.undo import keep_packed, put_in_place, saved_in_step, watch
 from ..errors import AddonError
 from . import file_stamps, layer_values, stack
 from .folder import ShotError
@@ -51,14 +51,14 @@ def open_canvas(image: bpy.types.Image, space: bpy.types.SpaceImageEditor | None
         space.display_channels = "COLOR_ALPHA"
 
 
-def save_edits(entry: NVD_PG_shot) -> list[Path]:
+def save_edits(entry: NVD_PG_shot, *, in_step: bool = False) -> list[Path]:
     """Write every edit that was painted on since; returns the files written.
 
     Each is written beside and renamed, so that a crash or a full disk leaves the old one whole,
     and the paint in Blender. ShotError where that happens, and where another program has changed a
     file since; the other layers are written all the same. What is painted on the stack's entries
     is written as well, and visibility and relight into the folder's edits/values.json, the stack
-    into edits/stack.json.
+    into edits/stack.json. in_step: this becomes one of the steps that Blender's undo takes back.
     """
     unsaved = [layer.edit for layer in entry.layers if is_unsaved(layer)]
     unsaved += [image for image in stack.painted_images(entry) if has_unsaved(image)]
@@ -68,6 +68,8 @@ def save_edits(entry: NVD_PG_shot) -> list[Path]:
     for image in unsaved:
         try:
             files.append(save_image(image, entry))
+            if in_step:
+                saved_in_step(image)
         except ShotError as error:
             refusals.append(error)
     for save in (layer_values.save, stack.save):
