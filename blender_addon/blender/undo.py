@@ -8,9 +8,10 @@ images whose kind of storage has ever changed keep the pixels that they have, al
 step takes away and another brings back. Only strokes, and the undoing of strokes, change what is
 painted.
 
-A stroke changes nothing of what an image is. So where a step has changed that of any image, it was
-none, and no image may come out of it with other pixels: not even with strokes on it, for Blender
-then brings older ones back now and then.
+A stroke does not change which image is an edit, nor save one. So where a step has changed that of
+any image, it was none, and no image may come out of it with other pixels: not even with strokes on
+it, for Blender then brings older ones back now and then. (Whether an image is packed tells nothing:
+what is packed here after an undo, or saved with the .blend, is in none of Blender's steps.)
 
 Blender's steps of strokes find their image by its name. A stroke notes only what it touches, and
 takes the rest of what was before from the stroke before it, if that was on an image of this name.
@@ -35,8 +36,10 @@ MOST_GONE = 1 << 29
 """bytes that are kept of images that are gone; after that the oldest are read from their files"""
 
 
-_Kinds = dict[int, tuple[bool, str, str]]
-"""by session_uid what an image is: whether it is packed, its file, and what it is the edit of"""
+_Kinds = dict[int, tuple[str, int]]
+"""by session_uid of what file an image is the edit, and how often a step has saved it"""
+
+_SAVED = "nvd_saved"  # of an image: in how many of Blender's steps it was saved
 
 
 class _Steps:
@@ -48,7 +51,6 @@ class _Steps:
         self.gone: dict[int, bytes | np.ndarray] = {}  # of those that a step has taken away
         self.under_way = False
         self.kinds: _Kinds = {}  # before the step under way
-        self.read: _Kinds = {}  # what Blender's last step had read, before they got their contents
         self.names: dict[str, int] = {}  # that an image has had in this file: its session_uid
 
 
@@ -67,6 +69,12 @@ def keep_packed(image: bpy.types.Image) -> None:
 def watch(image: bpy.types.Image) -> None:
     """From now on an undo leaves the image's pixels as they are."""
     _steps.watched.add(image.session_uid)
+
+
+def saved_in_step(image: bpy.types.Image) -> None:
+    """The image was written to its file in what becomes one of Blender's steps."""
+    watch(image)
+    image[_SAVED] = image.get(_SAVED, 0) + 1
 
 
 def put_in_place(old: bpy.types.Image, new: bpy.types.Image) -> None:
@@ -144,7 +152,7 @@ def _after(_scene) -> None:
     read its file, which may have been saved since.
     """
     _steps.under_way = False
-    was_stroke = _was_stroke(_kinds())
+    was_stroke = _kinds() == _steps.kinds
     there = {image.session_uid for image in bpy.data.images}
     back = {uid: _steps.gone.pop(uid) for uid in there & _steps.gone.keys()}
     _steps.gone |= {uid: kept for uid, kept in _steps.contents.items() if uid not in there}
@@ -172,22 +180,9 @@ def _give_back(image: bpy.types.Image, content: bytes | np.ndarray) -> None:
         write_raw(image, content)
 
 
-def _was_stroke(now: _Kinds) -> bool:
-    """Whether the step has left all images what they were, or what Blender took them for."""
-    before, read = _steps.kinds, _steps.read
-    _steps.read = now
-    return now.keys() == before.keys() and all(
-        kind in (before[uid], read.get(uid)) for uid, kind in now.items()
-    )
-
-
 def _kinds() -> _Kinds:
     return {
-        image.session_uid: (
-            image.packed_file is not None,
-            image.filepath_raw,
-            str(image.get("nvd_path", "")),
-        )
+        image.session_uid: (str(image.get("nvd_path", "")), int(image.get(_SAVED, 0)))
         for image in bpy.data.images
         if image.session_uid in _steps.watched
     }
@@ -215,7 +210,6 @@ def _forget_names(*_) -> None:
     """Another file: nothing of before can be undone."""
     _steps.names.clear()
     _steps.gone.clear()
-    _steps.read.clear()
 
 
 _HANDLERS = (

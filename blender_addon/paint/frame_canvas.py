@@ -78,7 +78,7 @@ def start_canvas(
             f"the playhead shows no frame of {entry.name}",
             f"move it to one of the shot's {shot.frames} frames",
         )
-    painting.save_edits(entry)
+    painting.save_edits(entry, in_step=True)
     command = render_command(python, shot, _path(shot, "base_%05d"))
     command += ["--frames", f"{frame}-{frame}"]
     at = _timeline_frame(entry, frame) if at is None else at
@@ -137,7 +137,7 @@ def to_layers(
     canvas, shot, frame = _canvas(entry), entry.read(), entry.canvas_frame
     for layer in entry.layers:
         painting.edit_of(layer)
-    painting.save_edits(entry)
+    painting.save_edits(entry, in_step=True)
     if painting.has_unsaved(canvas):
         painting.save_image(canvas, entry)
     words = ["paint", shot.folder, "--frame", frame, "--image", canvas["nvd_path"]]

@@ -461,10 +461,6 @@ def compiled(
 
 
 def _square(shader):
-    """All of a target, as two triangles: those that Blender draws pictures of strips on.
-
-    Where the screen's pixels lie half-way between the picture's, which is rounded to is decided by
-    the last bit of what is interpolated over a triangle.
-    """
-    places = [(-1, -1), (-1, 1), (1, 1), (-1, -1), (1, 1), (1, -1)]
-    return batch_for_shader(shader, "TRIS", {"pos": places})
+    """All of a target, as two triangles."""
+    places = [(-1, -1), (1, -1), (-1, 1), (1, 1)]
+    return batch_for_shader(shader, "TRI_STRIP", {"pos": places})

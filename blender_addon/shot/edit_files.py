@@ -194,6 +194,8 @@ def _take_notice(image: bpy.types.Image) -> None:
         image.reload()
         image.update_tag()
         retire_name(image)
+        if not bpy.app.background:  # a new name outside of Blender's steps, and its undo crashes
+            bpy.ops.ed.undo_push(message="Read Again")
     file_stamps.note(image)
 
 

@@ -22,7 +22,7 @@ from ..blender import compat, editors
 from ..blender.handlers import register_handlers_factory
 from ..blender.inside import inside_path
 from ..blender.pixels import read_pixels, write_pixels
-from ..blender.undo import keep_packed, put_in_place, watch
+from ..blender.undo import keep_packed, put_in_place, saved_in_step, watch
 from ..errors import AddonError
 from . import file_stamps, finish, layer_values, stack
 from .folder import ShotError
@@ -52,16 +52,17 @@ def open_canvas(image: bpy.types.Image, space: bpy.types.SpaceImageEditor | None
         space.display_channels = "COLOR_ALPHA"
 
 
-def save_edits(entry: NVD_PG_shot) -> list[Path]:
+def save_edits(entry: NVD_PG_shot, *, in_step: bool = False) -> list[Path]:
     """Write every edit that was painted on since; returns the files written.
 
     Each is written beside and renamed, so that a crash or a full disk leaves the old one whole,
     and the paint in Blender. ShotError where that happens, and where another program has changed a
     file since; the other layers are written all the same. What is painted on the stack's entries
     is written as well, and visibility and relight into the folder's edits/values.json, the stack
-    into edits/stack.json, edges and motion blur into edits/finish.json.
+    into edits/stack.json, edges and motion blur into edits/finish.json. in_step: this becomes one
+    of the steps that Blender's undo takes back.
     """
-    files, refusals = _save_images(entry)
+    files, refusals = _save_images(entry, in_step)
     for save in (layer_values.save, stack.save, finish.save):
         try:
             if save is stack.save and is_behind(entry):
@@ -83,7 +84,7 @@ def save_images(entry: NVD_PG_shot) -> list[Path]:
     return files
 
 
-def _save_images(entry: NVD_PG_shot) -> tuple[list[Path], list[AddonError]]:
+def _save_images(entry: NVD_PG_shot, in_step: bool = False) -> tuple[list[Path], list[AddonError]]:
     """What was written, and what could not be."""
     unsaved = [layer.edit for layer in entry.layers if is_unsaved(layer)]
     unsaved += [image for image in stack.painted_images(entry) if has_unsaved(image)]
@@ -94,6 +95,8 @@ def _save_images(entry: NVD_PG_shot) -> tuple[list[Path], list[AddonError]]:
     for image in unsaved:
         try:
             files.append(save_image(image, entry))
+            if in_step:
+                saved_in_step(image)
         except ShotError as error:
             refusals.append(error)
     return files, refusals

@@ -62,6 +62,7 @@ def _after_load(_path) -> None:
         for layer in entry.layers:
             layer.label = layer.label or layer.name
     _settle()
+    follow_names()
     _find_all()
 
 
@@ -69,6 +70,7 @@ def _after_load(_path) -> None:
 def _after_import(_context) -> None:
     """Shots of another .blend, appended: their folders were relative to that one."""
     _settle()
+    follow_names()
     _find_all()
 
 
@@ -106,7 +108,7 @@ def _after_change(_scene, _depsgraph) -> None:
 
 @persistent
 def _after_scene_change(_scene, depsgraph) -> None:
-    """A shot or strip that was renamed is followed, and a strip that was copied."""
+    """A strip that was renamed is followed, and one that was copied."""
     if depsgraph.id_type_updated("SCENE") and not under_way():
         _settle()
 
@@ -114,7 +116,6 @@ def _after_scene_change(_scene, depsgraph) -> None:
 def _settle() -> None:
     settle()
     follow_strips()
-    follow_names()
 
 
 def _follow_all() -> None:

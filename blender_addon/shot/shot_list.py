@@ -12,7 +12,7 @@ import bpy
 from ..blender import compat
 from . import stack
 from .folder import ShotError
-from .shots import NVD_PG_shot, all_shots, new_id, shots_at
+from .shots import NVD_PG_shot, all_shots, follow_names, new_id, shots_at
 
 _IMAGES = ("edit", "learned", "base", "shown", "taken_back")
 
@@ -32,6 +32,7 @@ def remove_shot(entry: NVD_PG_shot, *, with_data: bool = False) -> None:
     index = list(scene.nvd_shots).index(entry)
     scene.nvd_shots.remove(index)
     scene.nvd_shot = max(0, min(scene.nvd_shot, len(scene.nvd_shots) - 1))
+    follow_names()  # of another shot of the folder, which gives them from now on
     if with_data and not others:
         _remove_data(folder, images)
 

@@ -175,12 +175,19 @@ class NVD_PG_pin_target(bpy.types.PropertyGroup):
     y: FloatProperty()
 
 
+def _renamed(entry: "NVD_PG_shot", _context) -> None:
+    """At once, within Blender's step: see `follow_names`."""
+    if entry.folder and entry.named and entry.name != entry.named:
+        name_images(entry)
+
+
 class NVD_PG_shot(bpy.types.PropertyGroup):
     """One decomposition folder; `layers` are front to back.
 
     `name` is what the artist calls it, `id` what a job knows it by.
     """
 
+    name: StringProperty(name="Name", update=_renamed)
     id: StringProperty()
     named: StringProperty(description="The name that its images carry")
     folder: StringProperty(name="Folder", description="Relative to the .blend where it can be")
@@ -383,7 +390,11 @@ def name_images(entry: NVD_PG_shot | None) -> None:
 
 
 def follow_names() -> None:
-    """Let images follow where a shot was renamed."""
+    """Let images follow where a shot was renamed.
+
+    Only within one of Blender's steps: its steps of strokes find their image by its name, and
+    Blender crashes where the image got another one since its last step.
+    """
     for entry in all_shots():
         if entry.name != entry.named:
             name_images(entry)

@@ -108,7 +108,7 @@ class NVD_OT_save_edits(OnShot, bpy.types.Operator):
     bl_label = "Save Paint"
 
     def work(self, _context, _scene, entry):
-        return f"Saved {len(painting.save_edits(entry))} layers"
+        return f"Saved {len(painting.save_edits(entry, in_step=True))} layers"
 
 
 class NVD_OT_preview(OnShot, bpy.types.Operator):

@@ -203,6 +203,28 @@ def test_a_shot_opened_again_takes_no_name_of_before(shot):
     assert all(re.fullmatch(r"shot toy (edit|learned)\.001", name) for name in after)
 
 
+def test_images_are_renamed_within_steps_alone(shot):
+    """Blender finds a stroke's image by its name, and crashes where it got another one since."""
+
+    def names():
+        bpy.context.view_layer.update()
+        return toy().edit.name, toy().learned.name
+
+    press("duplicate_shot")
+    bpy.context.scene.nvd_shot = 0
+    bpy.ops.ed.undo_push(message="chosen")
+    before = names()
+    press("remove_shot")
+    after = names()
+    assert after != before and after[0].startswith("shot 2 toy edit")
+    undo()
+    assert names() == before
+    redo()
+    assert names() == after
+    bpy.context.scene.nvd_shots[0].name = "renamed"
+    assert toy().edit.name.startswith("renamed toy edit")
+
+
 def test_paint_from_after_a_step_outlives_its_undo(shot, tmp_path):
     """Paint that no undo step knows of, on an image whose file the step has changed."""
     paint()

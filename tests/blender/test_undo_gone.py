@@ -133,3 +133,24 @@ def test_a_stroke_is_undone_beside_images_that_were_packed(folder):
     finally:
         bpy.app.handlers.undo_post.remove(as_blender)
     assert np.array_equal(edit(), learned)
+
+
+def test_the_undo_of_saving_brings_no_older_strokes_back(folder):
+    press("open_shot", directory=str(folder))
+    older = paint()
+    bpy.ops.ed.undo_push(message="a stroke")
+    pixels = edit()
+    pixels[60:70, 60:70] = (0, 0, 1, 1)
+    write_pixels(toy().edit, pixels)
+    bpy.ops.ed.undo_push(message="a stroke")
+    press("save_edits")
+
+    def as_blender(_scene):
+        unpaint(older)
+
+    bpy.app.handlers.undo_post.insert(0, as_blender)
+    try:
+        back(1)
+    finally:
+        bpy.app.handlers.undo_post.remove(as_blender)
+    assert np.array_equal(edit(), pixels)

@@ -68,6 +68,7 @@ class Trial:
     def choose(self) -> str:
         weights = {"stroke": 34, "undo": 22, "redo": 14, "restore": 6, "bring_back": 5}
         weights |= {"open": 4, "remove": 3, "duplicate": 3, "frame": 4, "save_paint": 3}
+        weights |= {"save_blend": 2, "more": 12}
         weights = {name: weight for name, weight in weights.items() if name not in self.without}
         return self.draw.choices(list(weights), weights.values())[0]
 
@@ -82,6 +83,15 @@ class Trial:
         yield 0.05
         self.draw_line()
         self.note()
+
+    def more(self) -> Generator[float, None, None]:
+        """A stroke on what is open, without pressing Paint again."""
+        image = bpy.context.scene.tool_settings.image_paint.canvas
+        layers = [layer for entry in bpy.context.scene.nvd_shots for layer in entry.layers]
+        if image is not None and image in [layer.edit for layer in layers]:
+            self.draw_line()
+            self.note()
+        yield 0.02
 
     def draw_line(self) -> None:
         settings = bpy.context.scene.tool_settings.image_paint
@@ -161,6 +171,12 @@ class Trial:
             self.press("save_edits")
             yield 0.05
             self.note()
+
+    def save_blend(self) -> Generator[float, None, None]:
+        """Saves the paint as well, in no step of its own."""
+        bpy.ops.wm.save_mainfile()
+        yield 0.05
+        self.note()
 
     def undo(self) -> Generator[float, None, None]:
         if self.at > 0 and self.idle_everywhere():
