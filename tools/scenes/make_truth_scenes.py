@@ -10,7 +10,8 @@ The scenes in samples/truth were made by
     .envs/bpy-4.5/bin/python tools/scenes/make_truth_scenes.py --out samples/truth \
         --size 176x100 --frames 16 --jpeg 90 --without uv flow clean
 
-(the first seven by an earlier version, without `given`), and large ones are made by
+(the first seven by an earlier version, without `given`; of the later ones only walker is there).
+Large ones are made by
 
     .envs/bpy-4.5/bin/python tools/scenes/make_truth_scenes.py walker --out OUT --size 960x540 \
         --frames 48
