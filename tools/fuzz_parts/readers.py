@@ -99,7 +99,7 @@ def _maps(base: Path, path: Path, chosen: random.Random) -> Any:
 def _nodes(base: Path, path: Path, chosen: random.Random) -> Any:
     """Compact maps; half of the time the checksums are made right again, so that more is read."""
     names = ["disc", "background"]
-    if chosen.random() < 0.5:
+    if chosen.random() < 0.5 and path.is_file():
         _check_again(path)
     files = MapFiles(base / "shot.nvd", names, (HEIGHT, WIDTH))
     maps = [files.read(t, names) for t in range(FRAMES)]
