@@ -70,7 +70,8 @@ def compute_flow(
             found=f"{count}",
             remedy="give a longer clip or a wider frame range",
         )
-    size = flow_size(*frames.shape[1:3], longest)
+    height, width = frames.shape[1:3]
+    size = flow_size(height, width, longest)
     source, workers = _source(method, frames, path, device, size)
     progress.stage("flow", count - 1)
     with ExitStack() as stack:
