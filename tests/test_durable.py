@@ -292,9 +292,9 @@ class TestDevice:
         torch.save(flow_raft.RaftSmall().state_dict(), tmp_path / "raft.pth")
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # where cpu must win
         frames = np.zeros((2, 64, 64, 3), np.uint8)
-        source, _ = flow._source("raft", frames, tmp_path / "raft.pth", "cpu")
+        source, _ = flow._source("raft", frames, tmp_path / "raft.pth", "cpu", (64, 64))
         there, _ = source(0)
         assert there.shape == (64, 64, 2)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         with pytest.raises(NvdError, match="CUDA was asked for"):
-            flow._source("raft", frames, tmp_path / "raft.pth", "cuda")
+            flow._source("raft", frames, tmp_path / "raft.pth", "cuda", (64, 64))

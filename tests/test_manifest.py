@@ -17,6 +17,7 @@ from nvd_core.shot.manifest import (
     ClipRecord,
     LayerRecord,
     Manifest,
+    Refinement,
     read_manifest,
     write_manifest,
 )
@@ -233,10 +234,12 @@ def test_docs_list_every_key_with_its_type():
         (InputSpace, "clip.picture.space."),
         (AnalysisSize, "clip.analysis."),
         (Timeline, "clip.timeline."),
+        (Refinement, "refinement."),
         (LayerRecord, "layers[]."),
     ):
         for key, kind in get_type_hints(record).items():
-            if kind not in (ClipRecord, Picture, InputSpace | None, AnalysisSize | None):
+            whole = ClipRecord, Picture, InputSpace | None, AnalysisSize | None, Refinement | None
+            if kind not in whole:
                 expected[prefix + key] = described(kind)
     expected["clip.timeline.at"] = "list of integers, or null"  # T + 1 of them, not 4
     documented = {row[0].strip("`"): row[1] for row in documented_rows("key")}

@@ -17,7 +17,7 @@ from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
 from nvd_core.baking.map_errors import Found, MapErrors
 from nvd_core.baking.plate import Plate
 from nvd_core.baking.plate_edges import follow_plate
-from nvd_core.baking.texture_fit import STEPS, Seen, fit_textures
+from nvd_core.baking.texture_fit import Seen, fit_textures
 from nvd_core.fields.inference import Edges, FrameLayers, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.node_layers import COARSE, FINE, frame_layers_by_nodes
@@ -217,7 +217,7 @@ def made_textures(
         progress.update(n + 1)
     if seen_by is not None:
         frames = -(-model.shape.frames // seen_by.every)
-        steps = STEPS if seen_by.every == 1 else 1
+        steps = None if seen_by.every == 1 else 1
         mixed = coverage.mixed()
         colours = fit_textures(colours, mixed, seen_by.frames, frames, progress, steps)
     images = []

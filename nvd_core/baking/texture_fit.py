@@ -65,16 +65,17 @@ def fit_textures(
     seen: Seen,
     frames: int,
     progress: Progress,
-    steps: int = STEPS,
+    steps: int | None = None,
 ) -> list[np.ndarray]:
     """The textures float32 [h, w, 3] of all layers, front to back, fitted to the clip, 0..1.
 
     `mixed` [N] is Coverage.mixed(), `frames` is how many `seen` yields. `steps` are of conjugate
-    gradients. What no pixel sees stays as
+    gradients, by itself STEPS. What no pixel sees stays as
     it was; so does everything where there are more than MOST_TEXELS.
     """
     if sum(texture.shape[0] * texture.shape[1] for texture in textures) > MOST_TEXELS:
         return textures
+    steps = STEPS if steps is None else steps
     start = Texels.of(textures)
     progress.stage("fit", (steps + 1) * frames)
     keep = (KEEP + KEEP_MIXED * mixed)[:, None]
