@@ -72,16 +72,14 @@ def test_scale_is_the_sums_of_the_rows_of_the_curvature():
         np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=1e-10)
 
 
-def test_it_ends_at_the_least_squares_solution(monkeypatch):
-    monkeypatch.setattr(texture_fit, "STEPS", 200)
+def test_it_ends_at_the_least_squares_solution():
     clip = [
         (np.random.default_rng(t).integers(60, 190, (11, 13, 3)), random_maps(t)) for t in (5, 6)
     ]
     start = random_textures(7)
     keep = np.random.default_rng(8).uniform(0.5, 3, (len(Texels.of(start).values), 1))
-    found = texture_fit._solve(
-        Texels.of(start), keep, texture_fit._Passes(lambda: iter_of(clip), len(clip), Progress())
-    )
+    passes = texture_fit._Passes(lambda: iter_of(clip), len(clip), Progress())
+    found = texture_fit._solve(Texels.of(start), keep, passes, 200)
     textures = [
         torch.tensor(t, requires_grad=True)
         for t in Texels(Texels.of(start).table, found).textures()
