@@ -174,8 +174,9 @@ def _pairs(flat: list[float]) -> list[list[float]]:
 
 
 def _list(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.shot.edit_document import said_of
     from nvd_core.shot.shot import Shot
-    from nvd_core.shot.stack import read_stack, said_of
+    from nvd_core.shot.stack import read_stack
 
     stack = read_stack(Shot.open(parsed.shot))
     if parsed.json:
@@ -196,8 +197,8 @@ def _add(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.editing.stack_edit import add_entry
     from nvd_core.media.sequences import is_movie, is_pattern
     from nvd_core.runtime.folder_lock import writing
+    from nvd_core.shot.edit_document import said_of
     from nvd_core.shot.shot import Shot
-    from nvd_core.shot.stack import said_of
 
     shot = Shot.open(parsed.shot)
     kind, file = parsed.kind, parsed.file
@@ -221,8 +222,9 @@ def _files(parsed: argparse.Namespace) -> dict[str, Path]:
 def _set(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.editing.stack_edit import set_entry
     from nvd_core.runtime.folder_lock import writing
+    from nvd_core.shot.edit_document import said_of
     from nvd_core.shot.shot import Shot
-    from nvd_core.shot.stack import read_stack, said_of
+    from nvd_core.shot.stack import read_stack
 
     shot = Shot.open(parsed.shot)
     with writing(shot.folder, "nvd edits", progress):

@@ -77,7 +77,8 @@ def add_pins_commands(commands: argparse._SubParsersAction) -> list[argparse.Arg
 
 def _list(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.runtime.shown import shown
-    from nvd_core.shot.pins import is_applied, read_pins, said_of
+    from nvd_core.shot.edit_document import said_of
+    from nvd_core.shot.pins import is_applied, read_pins
     from nvd_core.shot.shot import Shot
 
     shot = Shot.open(parsed.shot)

@@ -6,7 +6,8 @@ from typing import Any
 from nvd_core.editing.pin_maps import apply_pins, check_pinned
 from nvd_core.editing.pin_places import original_layers, point_at
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.pins import Pin, Pins, check_pins, pin_of, read_pins, said_of, write_pins
+from nvd_core.shot.edit_document import said_of
+from nvd_core.shot.pins import Pin, Pins, check_pins, pin_of, read_pins, write_pins
 from nvd_core.shot.shot import Shot
 
 

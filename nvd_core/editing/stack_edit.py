@@ -24,6 +24,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file, is_temporary, written_beside
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import there
+from nvd_core.shot.edit_document import said_of
 from nvd_core.shot.map_files import read_frame_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import (
@@ -36,7 +37,6 @@ from nvd_core.shot.stack import (
     entry_of,
     entry_path,
     read_stack,
-    said_of,
     write_stack,
 )
 

@@ -1,6 +1,6 @@
 """What the JSON files in edits/ have in common: a schema, a version, and errors in words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +76,16 @@ class EditDocument:
             found=found if plain else shown(found),
             remedy=self.again,
         )
+
+
+def said_of(record: Any) -> dict[str, Any]:
+    """What a file says of a record: what goes without saying is left out."""
+    said = {field.name: getattr(record, field.name) for field in fields(record)}
+    defaults = {field.name: field.default for field in fields(record)}
+    plain = {key: value for key, value in said.items() if value != defaults[key]}
+    return {key: as_lists(value) for key, value in plain.items()}
+
+
+def as_lists(value: Any) -> Any:
+    """Tuples, and those within them, as JSON has them."""
+    return [as_lists(part) for part in value] if isinstance(value, tuple) else value

@@ -10,7 +10,7 @@ The file says what is wanted. `editing/pin_maps.py` writes the maps accordingly,
 them which pins they have. docs/reference/decomposition-folder.md describes every key.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +23,7 @@ from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import there
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES
-from nvd_core.shot.edit_document import EditDocument
+from nvd_core.shot.edit_document import EditDocument, said_of
 from nvd_core.shot.manifest import MOST_PIXELS
 from nvd_core.shot.map_files import map_files
 from nvd_core.shot.shot import Shot
@@ -154,13 +154,6 @@ def as_json(pins: Pins) -> dict:
         "version": pins.version,
         "pins": [said_of(pin) for pin in pins.pins],
     }
-
-
-def said_of(pin: Pin) -> dict[str, Any]:
-    """What the file says of a pin: what goes without saying is left out."""
-    said = {f.name: getattr(pin, f.name) for f in fields(pin) if getattr(pin, f.name) != f.default}
-    said |= {"at": list(pin.at), "to": [list(target) for target in pin.to]}
-    return said | ({"fade": list(pin.fade)} if pin.fade is not None else {})
 
 
 def pin_of(said: dict[str, Any], source: str) -> Pin:

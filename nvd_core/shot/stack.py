@@ -13,7 +13,7 @@ docs/reference/decomposition-folder.md describes every key.
 """
 
 import dataclasses
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +27,7 @@ from nvd_core.runtime.inside import check_relative, inside
 from nvd_core.runtime.reading import there
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES
-from nvd_core.shot.edit_document import EditDocument
+from nvd_core.shot.edit_document import EditDocument, as_lists, said_of
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack_words import After, Blend, Kind
 
@@ -181,18 +181,6 @@ def as_json(stack: Stack) -> dict:
     return {"schema": stack.schema, "version": stack.version, "entries": entries}
 
 
-def said_of(entry: Entry) -> dict:
-    """What the file says of an entry: what goes without saying is left out."""
-    said = {f.name: getattr(entry, f.name) for f in fields(entry)}
-    defaults = {f.name: f.default for f in fields(entry)}
-    plain = {key: value for key, value in said.items() if value != defaults[key]}
-    return {key: _as_lists(value) for key, value in plain.items()}
-
-
-def _as_lists(value: Any) -> Any:
-    return [_as_lists(part) for part in value] if isinstance(value, tuple) else value
-
-
 def entry_of(said: dict, source: str) -> Entry:
     """An entry of such keys and values; NvdError, which names `source`."""
     made: Entry = _FILE.read(Entry, said, source)
@@ -214,7 +202,7 @@ def check_stack(shot: Shot, stack: Stack, source: str) -> None:
             raise _FILE.not_valid(source, f"{key}.frames", "first <= last", list(entry.frames))
         if entry.corners and not is_convex(entry.corners):
             quad = "a quad without dents, crossings or corners in one place"
-            raise _FILE.not_valid(source, f"{key}.corners", quad, _as_lists(entry.corners))
+            raise _FILE.not_valid(source, f"{key}.corners", quad, as_lists(entry.corners))
         _check_files(shot, entry, source, key)
 
 
