@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvd_core.editing import motion_blur as module
+from nvd_core.editing import motion_blur, rendering
 from nvd_core.editing.kernel_torch import composed, to_device
 from nvd_core.editing.render import render, render_frames
 from nvd_core.media.images import read_image, write_image
@@ -69,13 +69,14 @@ def without_index(shot, **options):
 @pytest.fixture
 def maps_read(monkeypatch):
     """The numbers of the frames whose maps were read."""
-    numbers, iter_maps = [], module.iter_maps
+    numbers, iter_maps = [], rendering.iter_maps
 
     def counted(shot, frames, *more):
         numbers.extend(frames)
         return iter_maps(shot, frames, *more)
 
-    monkeypatch.setattr(module, "iter_maps", counted)
+    for module in (rendering, motion_blur):  # compact maps as they lie, and whatever else is read
+        monkeypatch.setattr(module, "iter_maps", counted)
     return numbers
 
 
