@@ -41,8 +41,7 @@ def place(
         output = compat.compositor_output(tree)
         tree.links.new(node.outputs[0], output)
         output.node.location = (700, node.location.y)
-    _wire_viewer(tree)
-    for part in made:
+    for part in (*made, *_wire_viewer(tree)):
         part["nvd_folder"] = str(shot.folder)
     for old in list(bpy.data.node_groups):
         if old.get("nvd_folder") == str(shot.folder) and old.users == 0:
@@ -103,14 +102,15 @@ def _exchange(tree: bpy.types.NodeTree, node: bpy.types.Node, group: bpy.types.N
             tree.links.new(source, target)
 
 
-def _wire_viewer(tree: bpy.types.NodeTree) -> None:
-    """Let a Viewer show the finished picture, where the tree has none."""
+def _wire_viewer(tree: bpy.types.NodeTree) -> list[bpy.types.Node]:
+    """Let a Viewer show the finished picture, where the tree has none; what was made."""
     output = compat.compositor_output(tree)
     if not output.is_linked or any(n.bl_idname == "CompositorNodeViewer" for n in tree.nodes):
-        return
+        return []
     viewer = tree.nodes.new("CompositorNodeViewer")
     viewer.location = output.node.location.x, output.node.location.y + 180
     tree.links.new(output.links[0].from_socket, viewer.inputs[0])
+    return [viewer]
 
 
 def has_others(scene: bpy.types.Scene | None, folder: str) -> bool:
