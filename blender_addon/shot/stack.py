@@ -164,12 +164,9 @@ def save(entry) -> None:
 
     ShotError where another program has changed the file as well, and where the disk refuses.
     """
-    if entry.missing:
+    if entry.missing or not (len(entry.stack) or stack_file.is_there(entry.path)):
         return
-    shot = entry.read()
-    if not (len(entry.stack) or os.path.lexists(stack_file.stack_path(shot))):
-        return
-    mine = stack_file.digest(entries_of(entry))
+    shot, mine = entry.read(), stack_file.digest(entries_of(entry))
     theirs = stack_file.digest(stack_file.read_stack(shot))
     if theirs == mine:
         entry.stack_seen = entry.stack_saved = mine

@@ -112,6 +112,11 @@ def stack_path(shot: Shot) -> Path:
     return inside(shot.folder, shot.stack, ShotError)
 
 
+def is_there(folder: Path) -> bool:
+    """Whether any state of a shot's folder has a stack; nothing is read."""
+    return any(folder.glob("edits/stack*.json"))
+
+
 def read_stack(shot: Shot) -> list[Entry] | None:
     """What the folder says, None where it has no such file; ShotError where it is damaged."""
     path = stack_path(shot)
