@@ -12,7 +12,7 @@ of what scripting.py offers). The folder is described in the engine's docs.
 """
 
 from . import headless
-from .blender import undo, words
+from .blender import strip_elements, undo, words
 from .decompose import mask_drawing, opening, properties, refining
 from .jobs import runner
 from .paint import frame_canvas, inset, pin_marks, pins, preview
@@ -41,6 +41,7 @@ _parts = (  # each has register() and unregister()
     opening,
     job_operators,
     panel_decompose,
+    strip_elements,
     undo,  # before the others: its handlers give the images back first
     shots,
     shot_events,

@@ -20,6 +20,7 @@ import bpy
 
 from ..blender import compat
 from ..blender.inside import inside
+from ..blender.strip_elements import give_sizes
 from ..jobs.process import clean_environment, engine_command, hidden
 from ..shot import layer_values, nodes
 from ..shot.folder import Shot, ShotError
@@ -160,6 +161,7 @@ def add_strip(
         start = round(compat.strip_start(made))
     compat.trim(made, 0, 0)
     _list_files(made, files)
+    give_sizes(made, shot.width, shot.height)
     compat.move(made, start - round(compat.strip_start(made)))
     compat.trim(made, shown[0], len(files) - shown[0] - shown[1])
     made.colorspace_settings.name = _colour_space(shot, source)

@@ -208,3 +208,22 @@ def test_strip_elsewhere_is_an_error(scene, folder, engine, timeline):
     entry = shots.add_shot(folder, scene, strip=strip.name, first_frame=100)
     with pytest.raises(ShotError, match="shows no frame"):
         strips.render_to_strip(entry, scene, engine.PYTHON)
+
+
+def sizes(strip) -> set[tuple[int, int]]:
+    return {(element.orig_width, element.orig_height) for element in strip.elements}
+
+
+def test_pictures_have_a_size_before_they_are_read(scene, folder, engine, timeline, tmp_path):
+    """Blender leaves it as it was in memory, and crashes where the file has gone."""
+    entry = shots.add_shot(folder, scene, strip=timeline.image_strip(scene, folder).name)
+    made = strips.render_to_strip(entry, scene, engine.PYTHON)
+    assert len(made.elements) == 3 and sizes(made) == {(160, 90)}
+    for number in range(20):
+        made.elements.append(f"{number}.png")
+    assert any(not 0 <= side <= 1 << 16 for size in sizes(made) for side in size)
+    name = made.name
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "of an older version.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "of an older version.blend"))
+    (made,) = (s for s in compat.strips(bpy.context.scene) if s.name == name)
+    assert all(0 <= side <= 1 << 16 for size in sizes(made) for side in size)
