@@ -44,10 +44,11 @@ def paint_layer(layer: NVD_PG_layer, space: bpy.types.SpaceImageEditor | None = 
 
 def open_canvas(image: bpy.types.Image, space: bpy.types.SpaceImageEditor | None = None) -> None:
     """Make the image the canvas, and open it for painting in the Image Editor `space`."""
+    if space is not None:  # before: a new canvas appears in editors, and would not be framed
+        editors.show(image, space)
     settings = bpy.context.scene.tool_settings.image_paint
     settings.mode, settings.canvas = "IMAGE", image
     if space is not None:
-        editors.show(image, space)
         space.ui_mode = "PAINT"
         space.display_channels = "COLOR_ALPHA"
 

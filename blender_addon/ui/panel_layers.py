@@ -286,8 +286,9 @@ class _Layers:
         entry = shots.current_shot(scene)
         if entry is None:
             column = layout.column(align=True)
-            column.label(text="Nothing to paint on yet: decompose a clip", icon="INFO")
-            column.label(text="in the Sequencer, or open a folder with +", icon="BLANK1")
+            column.label(text="Nothing to paint on yet:", icon="INFO")
+            column.label(text="decompose a clip in the", icon="BLANK1")
+            column.label(text="Sequencer, or open one: +", icon="BLANK1")
             return
         if entry.missing:
             layout.label(text="The folder has been moved or deleted", icon="ERROR")
