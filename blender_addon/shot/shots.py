@@ -492,9 +492,19 @@ def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
         for strip in compat.all_strips(scene):
             if strip.get("nvd_folder") in roots:
                 strip["nvd_folder"] = str(shot.folder)
+            if strip.type == "IMAGE":  # what was rendered into the folder, and its plate
+                _follow_directory(strip, roots, shot.folder)
     entry.folder = stored_path(shot.folder)
     follow_sizes(entry)
     finish.after_set(entry)  # holdouts lie elsewhere now
+
+
+def _follow_directory(strip, roots: set[str], folder: Path) -> None:
+    place = os.path.normpath(bpy.path.abspath(strip.directory))
+    moved = _moved(place + os.sep, roots, folder)
+    if moved:
+        strip.directory = stored_path(Path(moved))
+        strip.invalidate_cache("RAW")
 
 
 def _roots(entry: NVD_PG_shot) -> set[str]:

@@ -287,8 +287,8 @@ class _Layers:
         if entry is None:
             column = layout.column(align=True)
             column.label(text="Nothing to paint on yet:", icon="INFO")
-            column.label(text="decompose a clip in the", icon="BLANK1")
-            column.label(text="Sequencer, or open one: +", icon="BLANK1")
+            column.label(text="begin in the Sequencer,", icon="BLANK1")
+            column.label(text="or open a folder with +", icon="BLANK1")
             return
         if entry.missing:
             layout.label(text="The folder has been moved or deleted", icon="ERROR")

@@ -227,3 +227,14 @@ def test_pictures_have_a_size_before_they_are_read(scene, folder, engine, timeli
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "of an older version.blend"))
     (made,) = (s for s in compat.strips(bpy.context.scene) if s.name == name)
     assert all(0 <= side <= 1 << 16 for size in sizes(made) for side in size)
+
+
+def test_a_rendered_strip_is_found_again_with_its_folder(scene, folder, engine, timeline):
+    entry = shots.add_shot(folder, scene, strip=timeline.image_strip(scene, folder).name)
+    made = strips.render_to_strip(entry, scene, engine.PYTHON)
+    away = folder.with_name("elsewhere.nvd")
+    folder.rename(away)
+    shots.find_again(entry, away)
+    first = bpy.path.abspath(made.directory) + made.elements[0].filename
+    assert first.startswith(str(away)) and (away / "render" / made.elements[0].filename).is_file()
+    assert len(first) > len(str(away)) + 10
