@@ -33,6 +33,7 @@ from tour import window
 WIDTH, HEIGHT = 1600, 900
 LIMIT = 1200.0  # seconds
 WRONG = ("Traceback", "Error:", "rna_uiItem", "SystemError", "not found in", "Segmentation")
+WRONG += ("NOT REFUSED",)
 HARMLESS = ("EGL Error", "audio", "ALSA")
 
 
@@ -79,6 +80,8 @@ def _follow(process: subprocess.Popen, facts: dict) -> list[str]:
             print(line, end="", flush=True)
             if line.startswith("TOUR "):
                 facts |= json.loads(line.removeprefix("TOUR "))
+            elif line.startswith("REFUSED "):  # as was expected: the errors before it tell of that
+                wrong = [said for said in wrong if said not in line]
             elif any(w in line for w in WRONG) and not any(w in line for w in HARMLESS):
                 wrong.append(line.strip())
         process.wait()
