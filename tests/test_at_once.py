@@ -200,6 +200,18 @@ def read_of(shot: Shot, name: str) -> Path:
     return Shot(shot.folder, former).edit_path(name)
 
 
+def test_back_is_refused_while_pins_hold_the_maps(copy):
+    """Their points are those of the textures that would go."""
+    words = ["--layer", "background", "--name", "wall", "--at", "0,6,6", "--to", "3,7,6"]
+    assert main(["pins", "add", str(copy.folder), *words]) == 0
+    before = copy.manifest
+    with pytest.raises(NvdError, match="pins hold the maps"):
+        go_back(copy.folder)
+    assert Shot.open(copy.folder).manifest == before
+    assert main(["pins", "remove", str(copy.folder), "--all"]) == 0
+    assert go_back(copy.folder).manifest.networks != before.networks
+
+
 def test_paint_that_was_saved_too_late_is_taken_along(copy):
     """A program had it when the refinement came, and wrote it where its image was."""
     path, other = read_of(copy, "background"), read_image(copy.edit_path("disc"))

@@ -9,7 +9,7 @@ from gpu_extras.batch import batch_for_shader
 
 from ..blender import compat
 from ..errors import AddonError
-from ..shot import pins_file, shots
+from ..shot import pins_file, shots, states
 from . import preview
 
 HELD, MADE = (0.2, 1.0, 0.4, 1.0), (1.0, 0.85, 0.1, 1.0)
@@ -21,8 +21,8 @@ _handles: list = []
 
 def marks(entry: shots.NVD_PG_shot, frame: int) -> list[tuple[float, float, tuple]]:
     """Places in `frame`, in the shot's pixels, with their colours."""
-    found = []
-    for pin in pins_file.read_pins(entry.read()).pins:
+    shot, found = states.shown_shot(entry.path), []
+    for pin in pins_file.read_pins(shot).pins if shot is not None else ():
         found += [(x, y, HELD) for t, x, y in pin.to if pin.on and t == frame]
     return found + [(at.x, at.y, MADE) for at in entry.pin_targets if at.frame == frame]
 
@@ -36,10 +36,10 @@ def _draw_alone() -> None:
 def _draw() -> None:
     scene = compat.sequencer_scene(bpy.context)
     entry = shots.current_shot(scene) if scene is not None else None
-    if entry is None or entry.missing:
+    shot = states.shown_shot(entry.path) if entry is not None else None
+    if shot is None:
         return
     try:
-        shot = entry.read()
         found = marks(entry, preview.frame_of(entry, preview.scene_of(entry)))
     except AddonError:  # the panel says so
         return

@@ -35,11 +35,15 @@ class State:
     """how many refinements are in, and how many are planned; None: no more are to come"""
 
 
-_known: dict[Path, tuple[tuple[int, int], State | None]] = {}
+_known: dict[Path, tuple[tuple[int, int], Shot | None]] = {}
 
 
-def state_of(folder: Path) -> State | None:
-    """The state that `folder` shows; None where it cannot be opened. Read anew where it changed."""
+def shown_shot(folder: Path) -> Shot | None:
+    """The shot of `folder` for what is drawn; None where it cannot be opened.
+
+    It is read anew where its manifest has changed. Whoever opens or writes its files reads it
+    himself, since only that looks for all of them, and at where their links lead.
+    """
     try:
         found = os.stat(folder / "manifest.json")
     except (OSError, ValueError):
@@ -47,15 +51,19 @@ def state_of(folder: Path) -> State | None:
     stamp = found.st_mtime_ns, found.st_size
     if folder not in _known or _known[folder][0] != stamp:
         try:
-            shot: Shot | None = read_shot(folder)
+            _known[folder] = stamp, read_shot(folder)
         except AddonError:
-            shot = None
-        state = None
-        if shot is not None:
-            edits = {layer.name: str(layer.edit) for layer in shot.layers}
-            state = State(edits, shot.stack, shot.refinement)
-        _known[folder] = stamp, state
+            _known[folder] = stamp, None
     return _known[folder][1]
+
+
+def state_of(folder: Path) -> State | None:
+    """The state that `folder` shows; None where it cannot be opened."""
+    shot = shown_shot(folder)
+    if shot is None:
+        return None
+    edits = {layer.name: str(layer.edit) for layer in shot.layers}
+    return State(edits, shot.stack, shot.refinement)
 
 
 def is_behind(folder: Path, edits: Iterable[tuple[str, str]]) -> bool:

@@ -1,17 +1,14 @@
 """The buttons that paint on a frame: each calls what frame_canvas.py offers, and reports."""
 
-import textwrap
-
 import bpy
 from bpy.props import BoolProperty, IntProperty
 
 from ..blender.editors import image_editor
-from ..blender.problems import WIDTH, draw_problem
 from ..engine.find import find_engine
-from ..jobs.runner import describe
 from ..paint import frame_canvas
 from ..shot import painting, shots
 from .on_shot import OnShot, shot_scene
+from .shot_job import draw_shot_job
 
 
 class NVD_OT_paint_frame(OnShot, bpy.types.Operator):
@@ -95,18 +92,7 @@ def draw_canvas(layout, entry) -> None:
         row.operator("nvd.canvas_to_layers", icon="RENDERLAYERS")
         row.operator("nvd.canvas_to_stack", icon="ADD")
         row.prop(entry, "canvas_lit", toggle=True)
-    job = frame_canvas.job_of(entry)
-    if job is None:
-        return
-    if job.error is not None:
-        draw_problem(layout, job.error, job.id)
-    elif not job.ended:
-        row = layout.row()
-        row.label(text=f"{job.title}: {describe(job)}")
-        row.operator("nvd.cancel_job", text="", icon="CANCEL").job = job.id
-    for caution in job.log.cautions:
-        for number, line in enumerate(textwrap.wrap(caution, WIDTH)):
-            column.label(text=line, icon="NONE" if number else "INFO")
+    draw_shot_job(layout, column, frame_canvas.job_of(entry))
 
 
 _CLASSES = (

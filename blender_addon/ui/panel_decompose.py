@@ -76,15 +76,20 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
         row.operator("nvd.decompose", icon="RENDERLAYERS")
 
 
-class NVD_PT_size(_InSequencer, bpy.types.Panel):
-    bl_label = "Size and Device"
-    bl_idname = "NVD_PT_size"
+class _Folded(_InSequencer):
+    """A part of the panel that most strips leave as it is."""
+
     bl_parent_id = "NVD_PT_decompose"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
     @classmethod
     def poll(cls, context):
         return active_strip(sequencer_scene(context)) is not None
+
+
+class NVD_PT_size(_Folded, bpy.types.Panel):
+    bl_label = "Size and Device"
+    bl_idname = "NVD_PT_size"
 
     def draw(self, context):
         layout, settings = self.layout, sequencer_scene(context).nvd_decompose
@@ -94,15 +99,9 @@ class NVD_PT_size(_InSequencer, bpy.types.Panel):
             layout.prop(settings, name)
 
 
-class NVD_PT_source(_InSequencer, bpy.types.Panel):
+class NVD_PT_source(_Folded, bpy.types.Panel):
     bl_label = "Source"
     bl_idname = "NVD_PT_source"
-    bl_parent_id = "NVD_PT_decompose"
-    bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
-
-    @classmethod
-    def poll(cls, context):
-        return active_strip(sequencer_scene(context)) is not None
 
     def draw(self, context):
         layout, strip = self.layout, active_strip(sequencer_scene(context))

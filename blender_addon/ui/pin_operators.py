@@ -1,18 +1,15 @@
 """The buttons that hold a slipping layer: place a pin, on two frames or more, and apply it."""
 
-import textwrap
-
 import bpy
 from bpy.props import FloatProperty, IntProperty, StringProperty
 
 from ..blender import compat
-from ..blender.problems import WIDTH, draw_problem
 from ..engine.find import find_engine
 from ..errors import AddonError
-from ..jobs.runner import describe
 from ..paint import pins
-from ..shot import pins_file, shots
+from ..shot import pins_file, shots, states
 from .on_shot import OnShot, shot_scene
+from .shot_job import draw_shot_job
 
 
 class NVD_OT_pin_place(OnShot, bpy.types.Operator):
@@ -132,8 +129,11 @@ class NVD_OT_pin_remove(OnShot, bpy.types.Operator):
 def draw_pins(layout, entry) -> None:
     """The shot's pins, the one that is being made, and how far their job is."""
     column = layout.column(align=True)
+    shot = states.shown_shot(entry.path)
+    if shot is None:
+        return
     try:
-        found = pins_file.read_pins(entry.read())
+        found = pins_file.read_pins(shot)
     except AddonError as error:
         column.label(text=str(error), icon="ERROR")
         return
@@ -150,18 +150,7 @@ def draw_pins(layout, entry) -> None:
         column.label(text=f"{entry.pin_layer}: {frames}", translate=False)
     if entry.pin_targets or not found.applied:
         column.operator("nvd.pin_apply", icon="CHECKMARK")
-    job = pins.job_of(entry)
-    if job is None:
-        return
-    if job.error is not None:
-        draw_problem(layout, job.error, job.id)
-    elif not job.ended:
-        row = layout.row()
-        row.label(text=f"{job.title}: {describe(job)}")
-        row.operator("nvd.cancel_job", text="", icon="CANCEL").job = job.id
-    for caution in job.log.cautions:
-        for number, line in enumerate(textwrap.wrap(caution, WIDTH)):
-            column.label(text=line, icon="NONE" if number else "INFO")
+    draw_shot_job(layout, column, pins.job_of(entry))
 
 
 _CLASSES = (NVD_OT_pin_place, NVD_OT_pin_apply, NVD_OT_pin_forget, NVD_OT_pin_remove)

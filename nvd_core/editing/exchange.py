@@ -86,6 +86,12 @@ def go_back(folder: Path, progress: Progress | None = None) -> Shot:
         former = read_former(now)
         sums = former.edits
         then = Shot(now.folder, replace(former.manifest, refinement=None))
+        if read_pins(now).shown():
+            raise NvdError(
+                f"pins hold the maps that {folder} shows",
+                expected="a state without pins, whose points are those of its own textures",
+                remedy=f"take them out first: nvd pins remove {folder} --all",
+            )
         if _state(former.manifest) == _state(now.manifest):  # an exchange that was killed
             raise NvdError(f"{folder} has no former state", remedy="`nvd resume` refines it")
         then.check()

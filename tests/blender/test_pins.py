@@ -13,7 +13,7 @@ from blender_addon.blender import compat
 from blender_addon.errors import AddonError
 from blender_addon.jobs.runner import runner
 from blender_addon.paint import pin_marks, pins, preview
-from blender_addon.shot import pins_file, shots
+from blender_addon.shot import pins_file, shots, states
 from blender_addon.shot.folder import ShotError
 from blender_addon.strip import render_job
 from blender_addon.ui import panel_layers, pin_operators
@@ -178,3 +178,15 @@ def test_the_grid_is_the_engines(gpu_ready, entry, engine, tmp_path, reference):
     assert np.abs(shown - plain).max() > 0.2
     shows = ((plain >= 0) & (plain <= 1)).all(2)  # the preview does not clamp what a file does
     assert shows.mean() > 0.5 and np.abs(shown - wanted)[shows].max() < 3 / 255
+
+
+def test_what_is_drawn_reads_the_folder_once(entry, monkeypatch):
+    """A redraw is no time to look at every file of a shot, nor is each frame that plays."""
+    read, count = states.read_shot, []
+    monkeypatch.setattr(states, "read_shot", lambda folder: count.append(folder) or read(folder))
+    monkeypatch.setattr(shots, "read_shot", lambda folder: pytest.fail("read to be drawn"))
+    for _ in range(3):
+        assert pin_marks.marks(entry, 0) == []
+    assert len(count) <= 1
+    (entry.path / "manifest.json").rename(entry.path / "away.json")
+    assert pin_marks.marks(entry, 0) == [] and states.shown_shot(entry.path) is None
