@@ -32,8 +32,10 @@ from tour import window
 
 WIDTH, HEIGHT = 1600, 900
 LIMIT = 1200.0  # seconds
-WRONG = ("Traceback", "Error:", "rna_uiItem", "SystemError", "not found in", "Segmentation")
-WRONG += ("NOT REFUSED",)
+WRONG = (
+    *("Traceback", "Error:", "rna_uiItem", "SystemError", "not found in", "Segmentation"),
+    "NOT REFUSED",
+)
 HARMLESS = ("EGL Error", "audio", "ALSA")
 
 
