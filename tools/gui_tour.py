@@ -74,7 +74,7 @@ def tour(out: Path, steps: int, walk: str = "tour") -> tuple[dict, list[str]]:
 
 def _follow(process: subprocess.Popen, facts: dict) -> list[str]:
     """Take in what the steps say until Blender ends; returns the lines that tell of errors."""
-    wrong = []
+    wrong: list[str] = []
     timer = threading.Timer(LIMIT, os.killpg, (process.pid, 9))
     timer.start()
     try:
