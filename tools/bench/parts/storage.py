@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.parts.figures import Figure
 from bench.parts.subject import Bench, Decomposed
-from nvd_core.shot.map_files import iter_maps
+from nvd_core.shot.map_files import iter_maps, map_files
 from nvd_core.shot.map_writer import MapWriter
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
@@ -21,17 +21,25 @@ def measure(bench: Bench) -> list[Figure]:
     run = bench.any_decomposed()
     shot = Shot.open(run.shot)
     maps, seconds = read(shot)
-    size = sum(shot.map_path(i).stat().st_size for i in range(shot.frames)) / shot.frames
+    files = map_files(shot)
+    images = per_frame(shot, {files.exr(t) for t in range(shot.frames)})
+    compact = per_frame(shot, {files.chunk(t) for t in range(shot.frames)})
     clip = shot.manifest.clip
     case = f"maps, {clip.width}x{clip.height}, {len(shot.names)} layers"
     writing = write(bench.folder / "rewritten", shot.names, maps)
     return [
         Figure(PART, case, "reading", shot.frames / seconds, "fps", f"{shot.frames} frames"),
         Figure(PART, case, "writing", len(maps) / writing, "fps", f"{len(maps)} frames"),
-        Figure(PART, case, "a frame", size / 1e6, "MB"),
+        Figure(PART, case, "a frame, EXR", images, "MB", "for compositors"),
+        Figure(PART, case, "a frame, compact", compact, "MB", "what the engine reads"),
         *memory(run),
         *disk(shot.folder),
     ]
+
+
+def per_frame(shot: Shot, files: set[Path]) -> float:
+    """MB of those of the files that are there, over all frames."""
+    return sum(f.stat().st_size for f in files if f.is_file()) / shot.frames / 1e6
 
 
 def read(shot: Shot) -> tuple[list[FrameMaps], float]:
