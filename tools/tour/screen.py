@@ -82,6 +82,10 @@ class Screen:
     def click(self, place: tuple[int, int]) -> subprocess.Popen:
         return self._mouse([place], press_at_end=True)
 
+    def point_at(self, place: tuple[float, float]) -> subprocess.Popen:
+        """Move the pointer there; where it rests on a button, a tooltip hides what is beside it."""
+        return subprocess.Popen(["xdotool", "mousemove", *_numbers(place)])
+
     def press_key(self, key: str) -> subprocess.Popen:
         return subprocess.Popen(["xdotool", "key", key])
 

@@ -241,6 +241,7 @@ class Tour:
         )
         with self.at(area):
             bpy.ops.image.view_all(fit_view=True)
+        yield from self.wait(self.screen.point_at(self.on_picture(0.1, 0.9)))
         yield 1.5
         canvas = {"differs_from_sequencer": self.canvas_differs(PLACES)}
         yield from self.drag(((0.31, 0.60), (0.36, 0.40), (0.45, 0.33)))  # down the tumbler
