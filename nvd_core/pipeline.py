@@ -452,8 +452,13 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
     aspect = float(info.picture.aspect)
     stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
     stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
-    stages.run("motion", lambda: estimate_global_motion(work, progress, aspect), "work")
+    stages.run("motion", lambda: _motion(work, progress, aspect, settings), "work")
     return info, _cautions(info, job, work)
+
+
+def _motion(work: Path, progress: Progress, aspect: float, settings: Settings) -> None:
+    windows = settings.windows if settings.mapping.start == "motion" else 1
+    estimate_global_motion(work, progress, aspect, windows)
 
 
 def _frames(clip: Clip, job: Job, settings: Settings, folder: Path, progress: Progress) -> None:
@@ -477,9 +482,11 @@ def make_trainer(folder: Path, job: Job, settings: Settings, save: bool = True) 
     torch.manual_seed(job.seed)
     if job.goes_on:
         return _going_on(folder, job, settings, data, names)
-    projective = [fact["model"] == "homography" for fact in motion_facts(work)]
+    facts = motion_facts(work)
+    projective = [fact["model"] == "homography" for fact in facts]
+    windows = [fact["windows"] for fact in facts]
     hold = settings.mapping.start == "motion" and settings.mapping.hold_background
-    starts = layer_starts(data, np.array(open_array(work, MOTION)), projective, hold)
+    starts = layer_starts(data, np.array(open_array(work, MOTION)), projective, hold, windows)
     shape = ClipShape(*data.shape)
     if len(starts) != len(names) or len(data.masks) != len(names) - 1:
         raise NvdError(

@@ -43,6 +43,7 @@ class MotionRecord:
     error_px: float | None = None
     frames_carried: int = 0
     refused: dict[str, str] = field(default_factory=dict)
+    windows: list[tuple[int, int]] = field(default_factory=list)
 
 
 _FORMS = {

@@ -28,6 +28,7 @@ from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.time_windows import Window
 from nvd_core.settings import Settings
 from nvd_core.shot.manifest import LayerRecord
 from nvd_core.shot.map_files import MapFiles
@@ -191,7 +192,7 @@ class Baking:
         images = made_textures(self.model, layout, coverage, seen_by, self._bit_depth, progress)
         last = self.model.layers - 1
         records = [
-            _write_texture(self.folder, name, image, n == last)
+            _write_texture(self.folder, name, image, n == last, self.model.mappings[n].windows)
             for n, (name, image) in enumerate(zip(self.model.names, images, strict=True))
         ]
         save_texture_boxes(self.folder, [(frame.low, frame.high) for frame in layout])
@@ -360,7 +361,9 @@ def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.nda
     return image
 
 
-def _write_texture(folder: Path, name: str, image: np.ndarray, background: bool) -> LayerRecord:
+def _write_texture(
+    folder: Path, name: str, image: np.ndarray, background: bool, windows: tuple[Window, ...]
+) -> LayerRecord:
     """Write the texture and, where none stands, the edit that starts as its copy."""
     record = LayerRecord(
         name=name,
@@ -369,6 +372,7 @@ def _write_texture(folder: Path, name: str, image: np.ndarray, background: bool)
         edit=f"edits/{name}.png",
         texture_width=image.shape[1],
         texture_height=image.shape[0],
+        windows=windows,
     )
     texture, edit = inside(folder, record.texture), inside(folder, record.edit)
     write_image(texture, image)

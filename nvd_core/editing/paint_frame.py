@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from nvd_core.editing.across_windows import across_windows
 from nvd_core.editing.back_projection import LEAST_OPACITY, OPAQUE, paint_to_texture
 from nvd_core.editing.edits import (
     DEAD_ZONE,
@@ -262,7 +263,8 @@ def _painted_edit(
         given = given - added
     given = np.dstack([given + shift, paint.opacity])
     size = below.shape[1], below.shape[0]
-    return _laid_over(below, paint_to_texture(given, own, size, light))
+    painted = paint_to_texture(given, own, size, light)
+    return _laid_over(below, across_windows(shot, name, place.frame, painted))
 
 
 def _surface_kept(paint: FramePaint, shown: np.ndarray) -> np.ndarray:  # float32 [H, W, 3]

@@ -35,6 +35,8 @@ class LayerStart:
     projective: bool  # whether the learned correction may be a homography
     deformation_mask: np.ndarray | None = None  # float32 [C, C] over the texture square: share of
     # the deformation that is let through, 0 to 1; None: all of it
+    windows: tuple[tuple[int, int], ...] = ()
+    """first and last frames of the layer's windows in time, if it has several"""
 
 
 class LayeredVideo(nn.Module):
@@ -66,6 +68,7 @@ class LayeredVideo(nn.Module):
                     start.pixels_per_unit,
                     start.projective,
                     None if mask is None else torch.from_numpy(mask),
+                    start.windows,
                 )
             else:
                 background = n == len(starts) - 1

@@ -5,6 +5,7 @@ P points. Pixel coordinates xy are [P, 2] (x right, y down, centres at whole num
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -84,10 +85,15 @@ class IdentityMapping(nn.Module):
         self, coordinates: VideoCoordinates, settings: MappingSettings, uv_scale: float
     ) -> None:
         super().__init__()
+        self.windows: tuple[tuple[int, int], ...] = ()
         self.coordinates = coordinates
         self.uv_scale = uv_scale
         self.pixels_per_unit = coordinates.half_side / uv_scale
         self.mlp = Mlp(3, 2, settings.mlp)
+
+    def same_view(self, t: Tensor, other: Tensor) -> Tensor | None:
+        """None: all frames share one sheet."""
+        return None
 
     def start(self, xy: Tensor, t: Tensor) -> Tensor:
         """Where the mapping is pulled to before the main loop, [P, 2]."""
@@ -114,9 +120,16 @@ class MotionMapping(nn.Module):
         pixels_per_unit: float,
         projective: bool,
         deformation_mask: Tensor | None = None,  # [C, C] over the texture square
+        windows: Sequence[tuple[int, int]] = (),
     ) -> None:
+        """`windows`: first and last frames that share a part of the texture square."""
         super().__init__()
         self.coordinates = coordinates
+        self.windows = tuple(windows)
+        numbers = torch.zeros(len(matrices), dtype=torch.int64)
+        for number, (first, last) in enumerate(windows):
+            numbers[first : last + 1] = number
+        self.register_buffer("window", numbers if windows else None, persistent=False)
         self.pixels_per_unit = pixels_per_unit
         self.register_buffer("deformation_mask", deformation_mask)
         self.register_buffer("matrices", matrices.float())
@@ -127,6 +140,10 @@ class MotionMapping(nn.Module):
         self.grid = make_grid(3, settings.grid, dense=True) if settings.grid else None
         inputs = 3 + (self.grid.layout.features * self.grid.layout.levels if self.grid else 0)
         self.mlp = Mlp(inputs, 2, settings.mlp, last_scale=1e-2)
+
+    def same_view(self, t: Tensor, other: Tensor) -> Tensor | None:
+        """Whether frames t and `other` [P] share a window; None where there is but one."""
+        return None if self.window is None else self.window[t] == self.window[other]
 
     def start(self, xy: Tensor, t: Tensor) -> Tensor:
         """The corrected global motion q, [P, 2]."""

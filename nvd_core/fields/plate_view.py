@@ -43,6 +43,11 @@ class _MappingInPlatePixels(_InPlatePixels):
         """Pixels of the plate in one unit of texture coordinate."""
         return float(self.field.pixels_per_unit) / min(self.share)
 
+    @property
+    def windows(self) -> tuple[tuple[int, int], ...]:
+        """The mapping's windows in time."""
+        return self.field.windows
+
 
 class _AlphaInPlatePixels(_InPlatePixels):
     """The alpha network A."""

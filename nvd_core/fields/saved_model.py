@@ -4,7 +4,7 @@
 build the networks that they belong to.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +22,7 @@ from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import reading, there
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, check_file
+from nvd_core.runtime.time_windows import Window, covers
 from nvd_core.settings import Settings, load_settings
 
 VERSION = "2"
@@ -55,6 +56,7 @@ class LayerFacts:
     projective: bool
     deformation_mask: Annotated[int, within(1, 16384)] | None = None
     """cells along a side"""
+    windows: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ def save_architecture(folder: Path, shape: ClipShape, names: list[str], starts: 
             "projective": start.projective,
             "deformation_mask": _cells(start.deformation_mask),
         }
+        | ({"windows": [list(window) for window in start.windows]} if start.windows else {})
         for name, start in zip(names, starts, strict=True)
     ]
     shape = {"frames": shape.frames, "height": shape.height, "width": shape.width}
@@ -243,6 +246,13 @@ def _blank_mask(cells: int | None) -> np.ndarray | None:
     return None if cells is None else np.ones((int(cells), int(cells)), np.float32)
 
 
+def _windows(layer: dict, frames: int) -> tuple[Window, ...]:
+    windows = tuple((first, last) for first, last in layer.get("windows", []))
+    if not covers(windows, frames):
+        raise Unreadable("windows that do not cover the frames")
+    return windows
+
+
 def load_model(folder: Path) -> LayeredVideo:
     """The trained networks of a decomposition folder, on the CPU; NvdError where they are not."""
     missing = [name for name in FILES if not there(inside(folder, name).is_file)]
@@ -269,6 +279,7 @@ def load_model(folder: Path) -> LayeredVideo:
                 float(layer["pixels_per_unit"]),
                 bool(layer["projective"]),
                 _blank_mask(layer.get("deformation_mask")),
+                _windows(layer, shape.frames),
             )
             for layer in facts["layers"]
         ]

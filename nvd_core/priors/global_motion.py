@@ -30,6 +30,7 @@ from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.time_windows import split_windows
 from nvd_core.work import MOTION, MOTION_FACTS
 
 GAPS = ((4, 2), (12, 4))
@@ -76,12 +77,17 @@ class LayerMotion:
     """Frames with too few matches, which go on as their neighbour."""
     refused: dict[str, str] = field(default_factory=dict)
     """Richer models that were not taken, and why."""
+    windows: list[list[int]] = field(default_factory=list)
+    """First and last frames of its windows in time, if it has several (priors/windows.py)."""
 
 
-def estimate_global_motion(work: Path, progress: Progress, aspect: float = 1.0) -> np.ndarray:
+def estimate_global_motion(
+    work: Path, progress: Progress, aspect: float = 1.0, windows: int = 1
+) -> np.ndarray:
     """Write motion.npy and motion.json in `work`; returns the motions, float64 [L, T, 3, 3].
 
-    `aspect` is a pixel's width by its height: what turns does so in square ones.
+    `aspect` is a pixel's width by its height: what turns does so in square ones. Objects have so
+    many `windows` in time, each with a reference frame of its own.
     """
     work = Path(work)
     clip = MatchedClip(work, aspect)
@@ -92,7 +98,7 @@ def estimate_global_motion(work: Path, progress: Progress, aspect: float = 1.0) 
     motions, facts = [], []
     for layer, effort in enumerate(efforts):
         effort.first = sum(before.whole for before in efforts[:layer])
-        motion, fact = _layer_motion(clip, layer, effort)
+        motion, fact = _layer_motion(clip, layer, effort, windows)
         motions.append(motion)
         facts.append(fact)
     result = np.stack(motions)
@@ -123,32 +129,89 @@ class _Effort:
         self.matched(ITERATION * self.frames * share)
 
 
-def _layer_motion(clip: MatchedClip, layer: int, effort: _Effort) -> tuple[np.ndarray, LayerMotion]:
+def _layer_motion(
+    clip: MatchedClip, layer: int, effort: _Effort, windows: int
+) -> tuple[np.ndarray, LayerMotion]:
     """One layer's motions in pixels [T, 3, 3] and the facts about them."""
     background = layer == len(clip.masks)
     fact = LayerMotion(layer, "background" if background else "object")
     regions = Regions(clip, layer)
-    fact.reference = _reference(clip, layer, effort)
+    areas = _areas(clip, layer, effort)
     near = _all_near_matches(clip, layer, regions, effort)
+    split = [(0, clip.count - 1)] if background else split_windows(areas, windows)
+    inside = [[m for m in near if first <= m.i and m.j <= last] for first, last in split]
+    linked = {m.i for matches in inside for m in matches if len(m.start) >= LEAST_MATCHES}
+    fact.frames_carried = clip.count - len(split) - len(linked)
+    outlines = _outlines(clip, layer, effort)
+    found = []
+    for (first, last), matches in zip(split, inside, strict=True):
+        reference = first + (
+            clip.count // 2 if background else int(areas[first : last + 1].argmax())
+        )
+        window = _Window(first, last, reference, matches, len(split))
+        found.append(_window_motion(clip, layer, window, regions, outlines, effort, fact))
+    if len(split) > 1:
+        fact.windows = [list(window) for window in split]
+    motions = np.concatenate(
+        [best["motions"][a : b + 1] for best, (a, b) in zip(found, split, strict=True)]
+    )
+    most = int(np.argmax([b - a for a, b in split]))  # the window that the facts tell of
+    fact.model, fact.reference = found[most]["model"], found[most]["reference"]
+    fact.error_px = round(max(best["error"] for best in found) * float(clip.scale[0]), 3)
+    fact.extent_widths = round(max(best["width"] for best in found), 3)
+    close = [distances(b["motions"], b["usable"]) / clip.px for b in found]
+    everything = np.concatenate(close)
+    fact.inlier_share = round(float((everything < 1.5).mean()), 4) if len(everything) else 0.0
+    pixels = np.linalg.inv(clip.of_frames) @ motions @ clip.of_frames
+    return pixels / pixels[:, 2:, 2:], fact
+
+
+@dataclass
+class _Window:
+    """Frames that share a reference frame, and the matches of neighbours among them."""
+
+    first: int
+    last: int
+    reference: int
+    near: list[Matches]
+    count: int
+    """of the windows"""
+
+
+def _window_motion(
+    clip: MatchedClip,
+    layer: int,
+    window: _Window,
+    regions: "Regions",
+    outlines: list[np.ndarray | None],
+    effort: _Effort,
+    fact: LayerMotion,
+) -> dict:
+    """The motions of a window's frames, by the richest model that stays sane."""
+    background, near, reference = layer == len(clip.masks), window.near, window.reference
     usable = [match for match in near if len(match.start) >= LEAST_MATCHES]
     linked = {match.i for match in usable}
-    fact.frames_carried = clip.count - 1 - len(linked)
+    shown = [
+        outline if window.first <= t <= window.last else None for t, outline in enumerate(outlines)
+    ]
 
-    anchor = _fit_chain(clip, near, linked, "similarity", fact.reference, effort)
+    def tick(share: float) -> None:
+        effort.iterated(share / window.count)
+
+    anchor = _fit_chain(clip, near, linked, "similarity", reference, effort)
     matches = usable + _far_matches(clip, layer, regions, anchor, linked, effort)
-    outlines = _outlines(clip, layer, effort)
     best: dict | None = None
     for model, pull in _candidates(background) if matches else [("translation", 0.0)]:
         start = anchor
         if model != "homography":
-            start = _fit_chain(clip, near, linked, model, fact.reference, effort)
-        scales, tick = _scales(clip.px, model), effort.iterated
-        motions = refine(start, matches, model, fact.reference, scales, anchor, pull, tick)
-        motions = _carry(motions, linked, fact.reference)
+            start = _fit_chain(clip, near, linked, model, reference, effort)
+        scales = _scales(clip.px, model)
+        motions = refine(start, matches, model, reference, scales, anchor, pull, tick)
+        motions = _carry(motions, linked, reference)
         if model == "similarity":
             anchor = motions
         widest = max(WIDEST, 1.5 * best["width"]) if best else np.inf
-        trouble, width = _trouble(clip, outlines, motions, widest, effort)
+        trouble, width = _trouble(clip, shown, motions, widest, effort)
         error = distances(motions, matches) / clip.px
         mean = float(np.minimum(error, 4.0).mean()) if len(error) else 0.0
         if best and trouble:
@@ -160,14 +223,7 @@ def _layer_motion(clip: MatchedClip, layer: int, effort: _Effort) -> tuple[np.nd
             if model == "homography":
                 fact.refused.pop(model, None)
                 break
-    motions = best["motions"]
-    fact.model = best["model"]
-    fact.error_px = round(best["error"] * float(clip.scale[0]), 3)
-    fact.extent_widths = round(best["width"], 3)
-    close = distances(motions, usable) / clip.px
-    fact.inlier_share = round(float((close < 1.5).mean()), 4) if len(close) else 0.0
-    pixels = np.linalg.inv(clip.of_frames) @ motions @ clip.of_frames
-    return pixels / pixels[:, 2:, 2:], fact
+    return best | {"reference": reference, "usable": usable}
 
 
 def _all_near_matches(
@@ -223,15 +279,15 @@ def _candidates(background: bool) -> list[tuple[str, float]]:
     return stiff + [("homography", pull) for pull in PULLS if background]
 
 
-def _reference(clip: MatchedClip, layer: int, effort: _Effort) -> int:
-    """The middle frame for the background, the frame that shows most of it for an object."""
+def _areas(clip: MatchedClip, layer: int, effort: _Effort) -> np.ndarray:  # int [T]
+    """Pixels that each frame shows of an object; the reference is where it shows most of it."""
     if layer == len(clip.masks):
-        return clip.count // 2
+        return np.ones(clip.count, int)
     areas = []
     for mask in streamed(clip.masks[layer]):
         areas.append(np.count_nonzero(mask > 127))
         effort.progress.check()
-    return int(np.argmax(areas))
+    return np.array(areas)
 
 
 def _fit_chain(
@@ -242,10 +298,10 @@ def _fit_chain(
     reference: int,
     effort: _Effort,
 ) -> np.ndarray:
-    steps = []
+    steps: list[np.ndarray | None] = [None] * (clip.count - 1)
     for match in near:
-        fits = match.i in linked
-        steps.append(fit_pair(model, match.start, match.end, 1.0 * clip.px) if fits else None)
+        if match.i in linked:
+            steps[match.i] = fit_pair(model, match.start, match.end, 1.0 * clip.px)
         effort.iterated(0.5 / clip.count)
     return chain(steps, reference)
 

@@ -1,12 +1,14 @@
 """Fitting each layer's estimated motion to its texture square: where the mappings start."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from nvd_core.fields.model import ClipShape, LayerStart, frame_outline
 from nvd_core.priors.still_background import deformation_mask, stands_still
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.time_windows import Window, regions
 from nvd_core.work import ClipData
 
 OBJECT_FILL = 0.7
@@ -17,11 +19,16 @@ LEAST_WIDTH, MOST_WIDTH = 1e-2, 1e7
 
 
 def layer_starts(
-    data: ClipData, motion: np.ndarray, projective: list[bool], hold_background: bool = False
+    data: ClipData,
+    motion: np.ndarray,
+    projective: list[bool],
+    hold_background: bool = False,
+    windows: Sequence[list[Window]] = (),
 ) -> list[LayerStart]:
     """One start a layer from `motion` [L, T, 3, 3] (pixels of a frame to reference pixels).
 
-    Objects fill the square with their masks, the background with the outlines of all frames.
+    Objects fill the square with their masks, the background with the outlines of all frames; an
+    object with `windows` fills the part that each has, all at one scale.
     `hold_background` keeps that of a still camera from deforming where nothing asks for it.
     """
     outline = frame_outline(ClipShape(*data.shape))
@@ -29,6 +36,9 @@ def layer_starts(
     for n, matrices in enumerate(motion):
         if n < len(motion) - 1:
             boxes = data.boxes[n]
+            if windows and windows[n]:
+                starts.append(_in_windows(matrices, boxes, windows[n], projective[n]))
+                continue
             points = np.concatenate([_map(matrices[int(b[0])], _box_corners(b[1:])) for b in boxes])
             fill = OBJECT_FILL
         else:
@@ -43,6 +53,31 @@ def layer_starts(
 
 
 def _fitted(matrices: np.ndarray, points: np.ndarray, fill: float, projective: bool) -> LayerStart:
+    centre, width = _extent(points)
+    scale = 2 * fill / width
+    fitted = _placed(matrices, scale, centre, np.zeros(2))
+    return LayerStart(fitted, 1 / scale, projective)
+
+
+def _in_windows(
+    matrices: np.ndarray, boxes: np.ndarray, windows: list[Window], projective: bool
+) -> LayerStart:
+    """Each window's frames to its own part of the square, at the scale that fits the largest."""
+    parts, extents = regions(len(windows)), []
+    for first, last in windows:
+        own = [b for b in boxes if first <= b[0] <= last]
+        points = [_map(matrices[int(b[0])], _box_corners(b[1:])) for b in own]
+        extents.append(_extent(np.concatenate(points)) if points else (np.zeros(2), 0.0))
+    scale = 2 * OBJECT_FILL * parts[0][1] / max(width for _, width in extents)
+    fitted = np.empty_like(matrices)
+    for (first, last), (middle, _), (centre, _) in zip(windows, parts, extents, strict=True):
+        own = slice(first, last + 1)
+        fitted[own] = _placed(matrices[own], scale, centre, middle)
+    return LayerStart(fitted, 1 / scale, projective, windows=tuple(windows))
+
+
+def _extent(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Middle of the points [n, 2] and how far they spread, without the farthest."""
     low, high = np.percentile(points, [0.5, 99.5], axis=0)
     width = max(high - low)
     if not LEAST_WIDTH <= width <= MOST_WIDTH:  # of a damaged array: no clip moves so
@@ -51,12 +86,16 @@ def _fitted(matrices: np.ndarray, points: np.ndarray, fill: float, projective: b
             expected=f"{LEAST_WIDTH:g} to {MOST_WIDTH:g}",
             remedy="remove the folder and run `nvd decompose` again",
         )
-    scale = 2 * fill / width
-    centre = (low + high) / 2
-    fit = np.array([[scale, 0, -scale * centre[0]], [0, scale, -scale * centre[1]], [0, 0, 1]])
-    fitted = fit @ matrices
-    fitted = fitted / fitted[:, 2:3, 2:3]
-    return LayerStart(fitted, 1 / scale, projective)
+    return (low + high) / 2, width
+
+
+def _placed(
+    matrices: np.ndarray, scale: float, centre: np.ndarray, middle: np.ndarray
+) -> np.ndarray:
+    """Matrices that take what lies at `centre` to `middle`, so much larger."""
+    shift = middle - scale * centre
+    fitted = np.array([[scale, 0, shift[0]], [0, scale, shift[1]], [0, 0, 1]]) @ matrices
+    return fitted / fitted[:, 2:3, 2:3]
 
 
 def _box_corners(box: np.ndarray) -> np.ndarray:

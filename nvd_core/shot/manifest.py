@@ -29,9 +29,10 @@ from nvd_core.runtime.reading import reading, there
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, rate_fits
 from nvd_core.runtime.sizes import MOST_PIXELS as MOST_IN_IMAGE
+from nvd_core.runtime.time_windows import Window, covers
 
 SCHEMA = "nvd.decomposition"
-VERSION = 4
+VERSION = 5
 MANIFEST = "manifest.json"
 JOB = "job.json"
 FIRST_FRAMES = 2**31 - 1
@@ -60,7 +61,17 @@ def _as_it_is(value: dict) -> dict:
     return value
 
 
-UPGRADES: dict[int, Callable[[dict], dict]] = {1: _with_picture, 2: _with_numbers, 3: _as_it_is}
+def _without_windows(value: dict) -> dict:
+    """Version 4 knew no layers with windows in time."""
+    return value
+
+
+UPGRADES: dict[int, Callable[[dict], dict]] = {
+    1: _with_picture,
+    2: _with_numbers,
+    3: _as_it_is,
+    4: _without_windows,
+}
 """by the version that they read: functions from a manifest's JSON to that of the next version"""
 
 TextureSize = Literal[1, 2, 4]
@@ -113,6 +124,8 @@ class LayerRecord:
     edit: str
     texture_width: Annotated[int, within(1, MOST_PIXELS)]
     texture_height: Annotated[int, within(1, MOST_PIXELS)]
+    windows: tuple[Window, ...] = field(default=(), metadata=OPTIONAL)
+    """first and last frames that share a part of the texture; none: all share it"""
 
 
 @dataclass(frozen=True)
@@ -185,6 +198,9 @@ def as_written(folder: Path, manifest: Manifest) -> dict:
         del value["clip"]["timeline"]
     if manifest.clip.analysis is None:
         del value["clip"]["analysis"]
+    for layer in value["layers"]:
+        if not layer["windows"]:
+            del layer["windows"]
     for name in ("garbage", "networks", "stack", "refinement"):
         if value[name] is None:
             del value[name]
@@ -282,6 +298,9 @@ def _check(manifest: Manifest, folder: Path) -> None:
     for n, layer in enumerate(manifest.layers):
         size = layer.texture_width * layer.texture_height
         _require(size <= MOST_IN_IMAGE, folder, f"layers[{n}].texture_width", most, size)
+        fits = covers(layer.windows, clip.frames)
+        windows = f"frames 0 to {clip.frames - 1}, one window after the other"
+        _require(fits, folder, f"layers[{n}].windows", windows, layer.windows[:3])
     depths = "8, 16, half or float"
     _require(clip.bit_depth in _ENCODINGS, folder, "clip.bit_depth", depths, clip.bit_depth)
     encoding = _ENCODINGS[clip.bit_depth]

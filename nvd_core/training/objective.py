@@ -181,11 +181,13 @@ class Objective:
         chosen = kept[matched]
 
         def loss() -> Tensor:
+            valid = points.match_valid[chosen]
+            same = mapping.same_view(points.t[chosen], points.match_t[chosen])
             return losses.flow(
                 uv[matched],
                 mapping(points.match_xy[chosen], points.match_t[chosen]),
                 alphas[chosen, n].detach(),
-                points.match_valid[chosen],
+                valid if same is None else valid * same,
                 mapping.pixels_per_unit,
             )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nvd_core.editing.across_windows import across_windows
 from nvd_core.editing.back_projection import LEAST_LIGHT, paint_to_texture
 from nvd_core.evaluation.metrics import OPAQUE, psnr
 from nvd_core.evaluation.truth.folder import Truth
@@ -74,7 +75,8 @@ def _edits_of(
         lit = paint[..., :3] if light is None else paint[..., :3] * light
         paint[..., 3] = display_opacity(share, lit, frame)
         size = FINER * record.texture_width, FINER * record.texture_height
-        edits[name] = paint_to_texture(paint, own, size, light=gain)
+        given = paint_to_texture(paint, own, size, light=gain)
+        edits[name] = across_windows(shot, name, t, given)
     return edits
 
 

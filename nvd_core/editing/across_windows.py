@@ -1,0 +1,212 @@
+"""Paint taken across an object's windows in time (runtime/time_windows.py).
+
+Each window has a part of the texture of its own, so that paint put on one view of an object would
+end with that view. At the border of two windows the last frame of one and the first of the other
+show nearly the same: the paint is looked up in one, moved along the flow, and brought onto the
+texture where the other shows it; and so on, from window to window. What a border does not show is
+not painted behind it; but where a later window shows the surface of the painted frame again, which
+points of both tell (SIFT, with a motion that most of them agree on), it is brought there directly.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from nvd_core.editing.back_projection import LEAST_LIGHT, LEAST_OPACITY, OPAQUE, paint_to_texture
+from nvd_core.editing.edits import display_colours
+from nvd_core.editing.kernel_torch import lookup
+from nvd_core.media.images import read_image, to_integers
+from nvd_core.priors.flow import consistent, dis
+from nvd_core.priors.flow_size import grey, pixel_grid
+from nvd_core.runtime.time_windows import Window, window_of
+from nvd_core.shot.map_files import read_frame_maps
+from nvd_core.shot.maps import LayerMaps
+from nvd_core.shot.shot import Shot
+
+SMOOTH = 1 / 60
+"""standard deviation of the exposure's smoothing, as a share of the picture's width"""
+MOST_TRIED = 8
+"""frames of a window that are compared with the painted one"""
+MOST_POINTS = 2000
+LEAST_AGREEING = 12
+AGREEING_SHARE = 0.4
+"""of the points that were matched: fewer may agree by chance"""
+DISTINCT = 0.75
+"""how much nearer a point's match has to be than the next best (Lowe's ratio)"""
+LEAST_FOLLOWED = 0.5
+"""of a view that comes back; of another, with the same pattern, flow follows less"""
+MOST_STRETCH = 3.0
+"""of the motion between two views of one surface"""
+
+
+def across_windows(shot: Shot, name: str, frame: int, paint: np.ndarray) -> np.ndarray:
+    """`paint` [h, w, 4] on the layer's texture, straight alpha, in the windows beside it too.
+
+    It was put there from `frame`. The same array where the layer has no windows.
+    """
+    windows = shot.layer(name).windows
+    if not windows:
+        return paint
+    home = int(window_of(windows, shot.frames)[frame])
+    reached = {home}
+    for way in (1, -1):
+        at = home
+        while 0 <= at + way < len(windows):
+            paint, came = _over_bridge(shot, name, _next_frame(shot, windows, at, way), paint)
+            if not came:
+                break
+            at += way
+            reached.add(at)
+    for at, window in enumerate(windows):
+        if abs(at - home) > 1:  # not seen next to it: it may have come back
+            bridge = _seen_again(shot, name, frame, window)
+            if bridge is not None and _share_followed(shot, name, bridge) > LEAST_FOLLOWED:
+                paint, _ = _over_bridge(shot, name, bridge, paint, below=at in reached)
+    return paint
+
+
+@dataclass
+class _Bridge:
+    """Two frames that show the same surface."""
+
+    frame: int
+    other: int
+    place: np.ndarray
+    """where in `frame` each pixel of `other` lies, float32 [H, W, 2]"""
+    followed: np.ndarray
+    """where that is certain, bool [H, W]"""
+
+
+def _next_frame(shot: Shot, windows: tuple[Window, ...], at: int, way: int) -> _Bridge:
+    """From window `at` to the one before or behind it."""
+    frame = windows[at][1] if way > 0 else windows[at][0]
+    back, followed = _flow_back(_shown(shot, frame), _shown(shot, frame + way))
+    return _Bridge(frame, frame + way, pixel_grid(*back.shape[:2]) + back, followed)
+
+
+def _seen_again(shot: Shot, name: str, frame: int, window: Window) -> _Bridge | None:
+    """From `frame` to the frame of another window that shows the same view of the layer, if any."""
+    n = shot.names.index(name)
+    image, points = _shown(shot, frame), _points(shot, n, frame)
+    step = max(1, (window[1] - window[0] + 1) // MOST_TRIED)
+    best: tuple[int, int, np.ndarray] | None = None
+    for t in range(window[0], window[1] + 1, step):
+        agreed, matrix = _agreeing(points, _points(shot, n, t))
+        if matrix is not None and agreed > (best[0] if best else LEAST_AGREEING - 1):
+            best = agreed, t, matrix
+    if best is None:
+        return None
+    _, t, matrix = best
+    other = _shown(shot, t)
+    size = other.shape[1], other.shape[0]
+    turned = cv2.warpAffine(image, matrix, size)  # as frame t shows it
+    back, followed = _flow_back(turned, other)
+    place = pixel_grid(*back.shape[:2]) + back
+    inverse = cv2.invertAffineTransform(matrix).astype(np.float32)
+    return _Bridge(frame, t, place @ inverse[:, :2].T + inverse[:, 2], followed)
+
+
+def _points(shot: Shot, n: int, t: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places [P, 2] and descriptors of points on layer n in frame t."""
+    own = (read_frame_maps(shot, t).layer(n).alpha > OPAQUE).astype(np.uint8)
+    keys, found = cv2.SIFT_create(MOST_POINTS).detectAndCompute(_shown(shot, t), own)
+    if found is None:
+        return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
+    return np.array([key.pt for key in keys], np.float32), found
+
+
+def _agreeing(points: tuple, others: tuple) -> tuple[int, np.ndarray | None]:
+    """How many points are matched by one affine motion, and that [2, 3], if that is convincing."""
+    if min(len(points[0]), len(others[0])) < LEAST_AGREEING:
+        return 0, None
+    pairs = cv2.BFMatcher().knnMatch(points[1], others[1], k=2)
+    good = [a for a, *rest in pairs if rest and a.distance < DISTINCT * rest[0].distance]
+    if len(good) < LEAST_AGREEING:
+        return 0, None
+    start = points[0][[m.queryIdx for m in good]]
+    end = others[0][[m.trainIdx for m in good]]
+    matrix, inside = cv2.estimateAffine2D(start, end, ransacReprojThreshold=3.0)
+    if matrix is None or inside.mean() < AGREEING_SHARE:
+        return 0, None
+    stretch = np.linalg.svd(matrix[:, :2])[1]
+    if stretch[1] < 1 / MOST_STRETCH or stretch[0] > MOST_STRETCH:
+        return 0, None
+    return int(inside.sum()), matrix
+
+
+def _over_bridge(
+    shot: Shot, name: str, bridge: _Bridge, paint: np.ndarray, below: bool = False
+) -> tuple[np.ndarray, bool]:
+    """`paint` with what crosses the bridge too, `below` what is there; whether any does."""
+    crossed = _crossed(shot, name, bridge, paint)
+    came = crossed[..., 3:] > LEAST_OPACITY
+    if below:
+        came &= paint[..., 3:] <= LEAST_OPACITY
+    return np.where(came, crossed, paint), bool(came.any())
+
+
+def _crossed(
+    shot: Shot, name: str, bridge: _Bridge, paint: np.ndarray
+) -> np.ndarray:  # float32 [h, w, 4]
+    """What the bridge's other frame shows of the paint that the first shows, on the texture."""
+    n = shot.names.index(name)
+    here, there = (read_frame_maps(shot, t).layer(n) for t in (bridge.frame, bridge.other))
+
+    def moved(values: np.ndarray) -> np.ndarray:
+        return cv2.remap(values.astype(np.float32), bridge.place, None, cv2.INTER_LINEAR)
+
+    seen = _seen(bridge, here, there)
+    carried = moved(_looked_up(paint, here))  # colour times opacity
+    carried[~seen] = 0
+    opacity = carried[..., 3:]
+    nothing = np.zeros_like(carried[..., :3])
+    colours = np.divide(carried[..., :3], opacity, out=nothing, where=opacity > 0)
+    colours *= _gain(moved(here.residual), there.residual, seen)
+    size = paint.shape[1], paint.shape[0]
+    return paint_to_texture(np.dstack([colours, opacity]), there, size)
+
+
+def _seen(bridge: _Bridge, here: LayerMaps, there: LayerMaps) -> np.ndarray:  # bool [H, W]
+    """Where the other frame shows what the first shows."""
+    alpha = cv2.remap(here.alpha.astype(np.float32), bridge.place, None, cv2.INTER_LINEAR)
+    return (there.alpha > OPAQUE) & (alpha > OPAQUE) & bridge.followed
+
+
+def _share_followed(shot: Shot, name: str, bridge: _Bridge) -> float:
+    """The part of the layer that both frames of the bridge show, of where it shows less."""
+    n = shot.names.index(name)
+    here, there = (read_frame_maps(shot, t).layer(n) for t in (bridge.frame, bridge.other))
+    least = min(np.count_nonzero(maps.alpha > OPAQUE) for maps in (here, there))
+    return np.count_nonzero(_seen(bridge, here, there)) / max(least, 1)
+
+
+def _looked_up(paint: np.ndarray, maps: LayerMaps) -> np.ndarray:  # float32 [H, W, 4]
+    """The paint in the frame, colour times opacity."""
+    texels = paint.copy()
+    texels[..., :3] *= texels[..., 3:]
+    shown = lookup(*(torch.from_numpy(array) for array in (texels, maps.u, maps.v))).numpy()
+    shown[maps.alpha <= OPAQUE] = 0
+    return shown
+
+
+def _gain(light: np.ndarray, other: np.ndarray, seen: np.ndarray) -> np.ndarray:  # [H, W, 3]
+    """How much brighter a colour has to be under the `other` light, smooth."""
+    apart = np.log(np.maximum(light, LEAST_LIGHT) / np.maximum(other, LEAST_LIGHT))
+    counts = seen.astype(np.float32)[..., None]
+    sigma = max(SMOOTH * seen.shape[1], 1.0)
+    sums = cv2.GaussianBlur(np.dstack([apart * counts, counts]).astype(np.float32), (0, 0), sigma)
+    weight = sums[..., 3:]
+    return np.exp(np.where(weight > 1e-3, sums[..., :3] / np.maximum(weight, 1e-3), 0))
+
+
+def _shown(shot: Shot, t: int) -> np.ndarray:  # uint8 [H, W]
+    colours = display_colours(read_image(shot.frame_path(t)))[0]
+    return grey(to_integers(colours.clip(0, 1), np.uint8))
+
+
+def _flow_back(frame: np.ndarray, following: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Flow [H, W, 2] from the second frame into the first, and where it is consistent."""
+    back, forth = dis().calc(following, frame, None), dis().calc(frame, following, None)
+    return back, consistent(back, forth)
