@@ -21,6 +21,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.time_windows import Window
 
 RADIUS = 0.25
 """of the texture's longer side: how far a pin reaches by itself"""
@@ -45,6 +46,8 @@ class Track:
     seen: np.ndarray  # float64 [K, 2], c at these frames
     radius: float | None
     fade: tuple[int, int] | None
+    window: Window | None = None
+    """the frames whose part of the texture it is on, where the layer has windows"""
 
     @property
     def reach(self) -> float:
@@ -59,6 +62,8 @@ class Track:
         seen = self.seen[0]
         if len(self.frames) > 1:
             seen = PchipInterpolator(self.frames, self.seen)(inner)
+        if self.window is not None and not self.window[0] <= t <= self.window[1]:
+            return seen, 0.0
         if self.fade is None or t == inner:
             return seen, 1.0
         away, frames = (first - t, self.fade[0]) if t < first else (t - last, self.fade[1])

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from nvd_core.runtime.time_windows import window_of
 from nvd_core.shot.finish import MotionBlur
 from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.maps import FrameMaps
@@ -68,8 +69,25 @@ def iter_around(
             known = {n: known[n] for n in keep}
             own = known[t]
             copy = FrameMaps(own.uva.copy(), own.residual.copy(), own.added)
-            before, after = (known[n].uva if n in known else None for n in (t - 1, t + 1))
+            before, after = (_beside(shot, names, known, t, n) for n in (t - 1, t + 1))
             yield Around(copy, before, after)
+
+
+def _beside(
+    shot: Shot, names: list[str], known: dict[int, FrameMaps], t: int, n: int
+) -> np.ndarray | None:
+    """Places and mattes in frame `n`, None beyond the clip; without the layers of which `n` shows
+    another part of the texture: those windows in time tell nothing of the motion.
+    """
+    if n not in known:
+        return None
+    uva = known[n].uva
+    for number, name in enumerate(names):
+        numbers = window_of(shot.layer(name).windows, shot.frames)
+        if numbers[n] != numbers[t]:
+            uva = uva.copy()
+            uva[number, ..., 2] = 0
+    return uva
 
 
 def sample_times(blur: MotionBlur) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from nvd_core.editing.bend import LayerBend, Track
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.time_windows import Window, window_of
 from nvd_core.shot.map_files import map_files
 from nvd_core.shot.maps import LayerMaps, read_maps
 from nvd_core.shot.pins import Pin, read_applied
@@ -49,7 +50,24 @@ def _track(shot: Shot, pin: Pin, known: dict[int, list[LayerMaps]]) -> Track:
         seen.append(point_at(own, x, y, f"the pin {pin.name}", pin.layer, t)[0] * scale)
     frames = tuple(t for t, _x, _y in pin.to)
     point = np.array(pin.at, np.float64) * scale
-    return Track(pin.name, point, frames, np.array(seen), pin.radius, pin.fade)
+    window = _window(shot, pin, frames)
+    return Track(pin.name, point, frames, np.array(seen), pin.radius, pin.fade, window)
+
+
+def _window(shot: Shot, pin: Pin, frames: tuple[int, ...]) -> Window | None:
+    """The window in time of all targets; NvdError where they lie in several."""
+    windows = shot.layer(pin.layer).windows
+    if not windows:
+        return None
+    (first, *others) = sorted({windows[k] for k in window_of(windows, shot.frames)[list(frames)]})
+    if others:
+        raise NvdError(
+            f"the pin {pin.name} has targets in several windows of {pin.layer}",
+            expected=f"frames {first[0]} to {first[1]}, which share a part of its texture",
+            found=f"frames {', '.join(map(str, frames[:8]))}",
+            remedy="give each window a pin of its own",
+        )
+    return first
 
 
 def original_layers(shot: Shot, t: int) -> list[LayerMaps]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nvd_core.evaluation.metrics import OPAQUE
+from nvd_core.runtime.time_windows import Window
 from nvd_core.shot.maps import FrameMaps
 
 _MOST_POINTS = 10_000
@@ -27,11 +28,16 @@ class FlickerMeter:
 
     size: tuple[float, float]  # width and height of the texture
     pixel: float = 1.0  # pixels of the maps that count as one
+    windows: tuple[Window, ...] = ()  # in time, of which each has its own part of the texture
     per_frame: list[float] = field(default_factory=list)
+    _taken: int = field(default=0, repr=False)
     _last: list[np.ndarray] = field(default_factory=list, repr=False)
 
     def add(self, maps: FrameMaps, n: int) -> None:
         """Take in layer `n` of the next frame."""
+        if any(first == self._taken for first, _ in self.windows):
+            self._last = []
+        self._taken += 1
         uva = maps.uva[n]
         step = max(1, int(np.sqrt(uva.shape[0] * uva.shape[1] / _MOST_POINTS)))
         # each sampled pixel with its neighbours on the right and below

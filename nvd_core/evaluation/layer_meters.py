@@ -19,7 +19,7 @@ class LayerMeters:
         share = pixel / texture_size
         size = layer.texture_width * share, layer.texture_height * share
         self.folds, self.stretch = FoldMeter(), StretchMeter(size)
-        self.flicker = FlickerMeter(size, pixel)
+        self.flicker = FlickerMeter(size, pixel, layer.windows)
         self.full, self.without_residual = LayerPsnrMeter(), LayerPsnrMeter()
         self.iou, self.masks = IouMeter(), 0
         self.pieces = PiecesMeter() if layer.kind == "object" else None

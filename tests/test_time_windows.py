@@ -1,0 +1,154 @@
+"""Windows in time: an object's views, each with a part of its texture; paint that crosses them."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from nvd_core.editing.across_windows import across_windows
+from nvd_core.editing.back_projection import paint_to_texture
+from nvd_core.editing.motion_blur import iter_around
+from nvd_core.editing.paint_frame import paint_frame
+from nvd_core.editing.pin_places import bends_of
+from nvd_core.editing.render import render_frames
+from nvd_core.fields.saved_model import load_model
+from nvd_core.media.images import to_float, write_image
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.time_windows import covers, regions, split_windows, window_of
+from nvd_core.shot.manifest import read_manifest, write_manifest
+from nvd_core.shot.map_files import read_frame_maps
+from nvd_core.shot.pins import Pin
+from nvd_core.shot.shot import Shot
+
+WINDOWS = ((0, 3), (4, 7))
+PAINT = (10, 250, 20)
+
+
+def test_windows_have_equally_many_frames_that_show_the_object():
+    areas = np.array([0, 5, 5, 0, 0, 5, 5, 5, 5, 0])
+    assert split_windows(areas, 2) == [(0, 5), (6, 9)]
+    assert split_windows(areas, 1) == [(0, 9)]
+    assert split_windows(areas, 30) == [(0, 4), (5, 6), (7, 9)]  # two frames a window
+    assert split_windows(np.zeros(4, int), 3) == [(0, 3)]
+
+
+def test_windows_cover_all_frames_one_by_one():
+    assert covers((), 5) and covers([(0, 4)], 5) and covers(WINDOWS, 8)
+    for bad in ([(0, 3)], [(0, 3), (5, 7)], [(0, 3), (3, 7)], [(0, 3), (4, 8)], [(1, 7)]):
+        assert not covers(bad, 8)
+    assert window_of(WINDOWS, 8).tolist() == [0] * 4 + [1] * 4
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 9, 10])
+def test_parts_of_the_square_do_not_meet(count):
+    parts = regions(count)
+    for k, (centre, half) in enumerate(parts):
+        assert (np.abs(centre) + half <= 1 + 1e-9).all()
+        assert all(np.abs(centre - other).max() >= 2 * half - 1e-9 for other, _ in parts[:k])
+
+
+@pytest.fixture(scope="module")
+def made(trained) -> Shot:
+    """The tiny clip with two windows of its disc, which no test changes."""
+    return trained(light=False, windows=2)
+
+
+@pytest.fixture
+def shot(made, tmp_path) -> Shot:
+    shutil.copytree(made.folder, tmp_path / "shot.nvd")
+    return Shot.open(tmp_path / "shot.nvd")
+
+
+def places(shot: Shot, t: int) -> np.ndarray:
+    """Texture coordinates [N, 2] of what frame t shows of the disc."""
+    own = read_frame_maps(shot, t).layer(0)
+    return np.stack([own.u, own.v], -1)[own.alpha > 0.5]
+
+
+def test_each_window_has_its_part_of_the_texture(made, trained):
+    assert made.layer("disc").windows == WINDOWS and made.layer("background").windows == ()
+    boxes = [
+        np.concatenate([places(made, t) for t in range(a, b + 1)]) for a, b in WINDOWS
+    ]
+    (low, high), (other_low, other_high) = ((b.min(0), b.max(0)) for b in boxes)
+    assert (high < other_low).any() or (other_high < low).any()
+    assert load_model(made.folder).mappings[0].windows == WINDOWS
+    whole = trained(light=False)
+    assert whole.layer("disc").windows == ()
+    assert "windows" not in (whole.folder / "manifest.json").read_text()
+    assert "windows" not in (whole.folder / "checkpoint.json").read_text()
+
+
+def painted_share(shot: Shot, t: int, opaque: float = 0.9) -> float:
+    """Of the middle of the disc in frame t, what is painted."""
+    (image,) = render_frames(shot, frames=(t, t))
+    ys, xs = np.mgrid[: image.shape[0], : image.shape[1]]
+    middle = np.hypot(xs - 22 - 3 * t, ys - 22 - 0.5 * t) < 6
+    apart = np.abs(to_float(image)[..., :3] - np.array(PAINT) / 255).max(-1)
+    return float((apart[middle] < 0.15).mean())
+
+
+@pytest.mark.parametrize("frame", [1, 6])
+def test_paint_on_a_frame_crosses(shot, tmp_path, frame):
+    """Fails where the paint stays in the window of the frame that was painted."""
+    ys, xs = np.mgrid[:48, :80]
+    paint = np.zeros((48, 80, 4), np.uint8)
+    paint[np.hypot(xs - 22 - 3 * frame, ys - 22 - 0.5 * frame) < 9] = (*PAINT, 255)
+    write_image(tmp_path / "paint.png", paint)
+    assert max(painted_share(shot, t) for t in range(8)) < 0.1
+    paint_frame(shot, frame, tmp_path / "paint.png", layers=["disc"])
+    assert [t for t in range(8) if painted_share(shot, t) < 0.9] == []
+
+
+def test_a_layer_without_windows_keeps_its_paint_as_it_is(trained):
+    shot = trained(light=False)
+    paint = np.zeros((20, 20, 4), np.float32)
+    assert across_windows(shot, "disc", 0, paint) is paint
+
+
+def test_what_was_not_painted_stays_free(made):
+    """No ghost: paint beside the disc's middle comes to no other place of it."""
+    own = read_frame_maps(made, 3).layer(0)
+    ys, xs = np.mgrid[:48, :80]
+    paint = np.zeros((48, 80, 4), np.float32)
+    paint[(np.hypot(xs - 31, ys - 23.5) < 9) & (xs < 31)] = (*np.array(PAINT) / 255, 1)
+    record = made.layer("disc")
+    size = record.texture_width, record.texture_height
+    crossed = across_windows(made, "disc", 3, paint_to_texture(paint, own, size))
+    there = read_frame_maps(made, 4).layer(0)
+    x = np.clip((there.u * size[0]).astype(int), 0, size[0] - 1)
+    y = np.clip(((1 - there.v) * size[1]).astype(int), 0, size[1] - 1)
+    shown = crossed[y, x, 3] * (there.alpha > 0.5)
+    right = np.hypot(xs - 34, ys - 24) < 9
+    assert shown[right & (xs < 31)].mean() > 0.8 and shown[right & (xs > 37)].max() < 0.1
+
+
+def test_motion_blur_takes_no_other_window_for_motion(made):
+    names = list(made.names)
+    (around,) = iter_around(made, [3], names, blurs=True)
+    assert around.after[0, ..., 2].max() == 0 and around.after[1, ..., 2].max() > 0
+    assert around.before[0, ..., 2].max() > 0
+
+
+def test_a_pin_stays_in_its_window(made):
+    at = tuple(map(float, places(made, 1).mean(0)))
+    pin = Pin("p", "disc", at, ((1, 25.0, 22.0), (3, 31.0, 23.0)))
+    bend = bends_of(made, [pin])["disc"]
+    assert bend.at(2).moves and not bend.at(5).moves
+    with pytest.raises(NvdError, match="several windows"):
+        bends_of(made, [dataclasses.replace(pin, to=((1, 25.0, 22.0), (6, 40.0, 25.0)))])
+
+
+def test_a_manifest_with_windows_that_leave_frames_out_is_refused(shot):
+    manifest = read_manifest(shot.folder)
+    bad = dataclasses.replace(manifest.layers[0], windows=((0, 3), (5, 7)))
+    with pytest.raises(NvdError, match="windows"):
+        write_manifest(shot.folder, dataclasses.replace(manifest, layers=(bad, manifest.layers[1])))
+    path = shot.folder / "checkpoint.json"
+    facts = json.loads(path.read_text())
+    facts["layers"][0]["windows"] = [[0, 3], [5, 7]]
+    path.write_text(json.dumps(facts))
+    with pytest.raises(NvdError, match="windows"):
+        load_model(shot.folder)
