@@ -113,6 +113,7 @@ def decompose(
             facts = _go_on(folder, job, settings, progress, until)
         return _refined(folder, facts, progress, job.device)
     check_free(folder)
+    _windows(job, settings)
     if job.at_once and until:
         raise NvdError("a draft is not baked by parts", remedy="leave out --at-once or --until")
     named = None
@@ -449,16 +450,35 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
         info, job.clip = clip.info, clip.info.to_json()
         written = ("frames", OVERSCAN, "work")
         stages.run("frames", lambda: _frames(clip, job, settings, folder, progress), *written)
-    aspect = float(info.picture.aspect)
+    aspect, windows = float(info.picture.aspect), _windows(job, settings)
     stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
     stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
-    stages.run("motion", lambda: _motion(work, progress, aspect, settings), "work")
+    stages.run("motion", lambda: estimate_global_motion(work, progress, aspect, windows), "work")
     return info, _cautions(info, job, work)
 
 
-def _motion(work: Path, progress: Progress, aspect: float, settings: Settings) -> None:
-    windows = settings.windows if settings.mapping.start == "motion" else 1
-    estimate_global_motion(work, progress, aspect, windows)
+def _windows(job: Job, settings: Settings) -> list[int]:
+    """How many windows in time each object has; NvdError for one that there is not."""
+    names = [name for name, _ in job.masks] or [FOUND_OBJECT]
+    if isinstance(settings.windows, int):
+        windows = dict.fromkeys(names, settings.windows)
+    else:
+        windows = settings.windows
+    if unknown := set(windows) - set(names):
+        raise NvdError(
+            "windows are asked for an object that there is not",
+            expected=" or ".join(names),
+            found=", ".join(sorted(unknown))[:80],
+            remedy="name an object as --mask does",
+        )
+    if max(windows.values(), default=1) > 1 and settings.mapping.start != "motion":
+        raise NvdError(
+            "windows in time need mappings that start at the motion",
+            expected="mapping.start motion",
+            found=f"mapping.start {settings.mapping.start}",
+            remedy="leave out one of the two settings",
+        )
+    return [windows.get(name, 1) for name in names]
 
 
 def _frames(clip: Clip, job: Job, settings: Settings, folder: Path, progress: Progress) -> None:

@@ -37,6 +37,7 @@ _CORRECT = "correct the settings file"
 
 
 Share = Annotated[float, within(0, 1)]
+WindowCount = Annotated[int, within(1, 64)]
 Rate = Annotated[float, within(0, 1)]
 Weight = Annotated[float, within(0, 1e6)]
 Preset = Literal["draft", "fast", "fine", "paper"]
@@ -146,8 +147,8 @@ class Settings(Declared):
     """whether the rgb loss takes the colours of those neighbours too"""
     share_in_masks: Annotated[float, within(0, 0.95)] = 0.33
     """share of the points drawn inside the dilated masks, so that small objects survive"""
-    windows: Annotated[int, within(1, 64)] = 1
-    """windows in time of each object: one that turns has for each view a part of its texture"""
+    windows: WindowCount | dict[str, WindowCount] = 1
+    """windows in time, of every object or by name: each view has a part of the texture"""
     skip_hidden: bool = True
     """evaluate a layer only where it shows, and at a few of the other points"""
     flow_share: Share = 0.5

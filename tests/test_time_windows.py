@@ -69,9 +69,7 @@ def places(shot: Shot, t: int) -> np.ndarray:
 
 def test_each_window_has_its_part_of_the_texture(made, trained):
     assert made.layer("disc").windows == WINDOWS and made.layer("background").windows == ()
-    boxes = [
-        np.concatenate([places(made, t) for t in range(a, b + 1)]) for a, b in WINDOWS
-    ]
+    boxes = [np.concatenate([places(made, t) for t in range(a, b + 1)]) for a, b in WINDOWS]
     (low, high), (other_low, other_high) = ((b.min(0), b.max(0)) for b in boxes)
     assert (high < other_low).any() or (other_high < low).any()
     assert load_model(made.folder).mappings[0].windows == WINDOWS

@@ -7,7 +7,7 @@ open_shot(job.out)
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +26,9 @@ PRESETS = ("draft", "fast", "fine", "paper")
 MISSING = ("error", "hold", "skip")
 DEVICES = ("auto", "cpu", "cuda")
 TEXTURE_SIZES = (1, 2, 4)
+
+
+NO_WINDOWS: Mapping[str, int] = {}
 
 
 def scene_rate(scene: bpy.types.Scene) -> str:
@@ -48,6 +51,7 @@ def decompose(
     plate_height: int | None = None,
     texture_size: int = 1,
     mask_margin: int = 0,
+    windows: Mapping[str, int] = NO_WINDOWS,
     preset: str = "fast",
     device: str = "auto",
     settings: str | Path = "",
@@ -70,6 +74,7 @@ def decompose(
     looked at; all. plate_height: lines of the frames that are kept and rendered; the source's.
     texture_size: 1, 2 or 4 times as wide and high as `height` asks for are the textures.
     mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
+    windows: how many views an object that turns has in time, by its name.
     space: a colour space and the OpenColorIO configuration (a file) that has it; None: what the
     source says. settings: a YAML file for the training. rate: frames a second, such as 25 or
     30000/1001, where the source names none (`scene_rate`). count_at: the rate at which a movie's
@@ -89,6 +94,7 @@ def decompose(
         plate_height=plate_height,
         texture_size=texture_size,
         mask_margin=mask_margin,
+        windows=windows,
         preset=preset,
         device=device,
         settings=settings,
@@ -116,6 +122,7 @@ def decompose_job(
     plate_height: int | None = None,
     texture_size: int = 1,
     mask_margin: int = 0,
+    windows: Mapping[str, int] = NO_WINDOWS,
     preset: str = "fast",
     device: str = "auto",
     settings: str | Path = "",
@@ -163,6 +170,8 @@ def decompose_job(
         words += ["--texture-size", texture_size]
     if mask_margin:
         words += ["--mask-margin", mask_margin]
+    for thing, count in windows.items():
+        words += ["--windows", f"{thing}={count}"]
     if space:
         words += ["--input-space", space[0], "--ocio", space[1], "--hdr-white", HDR_WHITE]
     if settings:

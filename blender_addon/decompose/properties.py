@@ -3,6 +3,7 @@ what is to be made of it. A strip's own goes along when it is copied.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -63,8 +64,21 @@ class NVD_PG_object(bpy.types.PropertyGroup):
         "stands behind a colon, as in roto.%04d.exr:roto.mask",
     )
 
+    windows: IntProperty(
+        name="Views in Time",
+        min=1,
+        max=64,
+        default=1,
+        description="For an object that turns: so many views, one after the other in time, each "
+        "with a part of the texture of its own. What is painted on a frame goes on in all of them "
+        "that show the place. 1: one picture for all frames",
+    )
+
     def to_object(self) -> Object:
         """The same for strip_job.py; AddonError where nothing is chosen."""
+        return replace(self._masked(), windows=self.windows)
+
+    def _masked(self) -> Object:
         missing = AddonError(f"the object {self.name} has no mask", "choose one, or remove it")
         if self.kind == "MASK":
             if self.mask is None:

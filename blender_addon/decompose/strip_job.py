@@ -48,6 +48,8 @@ class Object:
     mask: bpy.types.Mask | None = None
     frame: int | None = None
     strip: object = None
+    windows: int = 1
+    """views in time, each with a part of the texture, for one that turns"""
 
 
 def decompose_strip(
@@ -118,6 +120,7 @@ def decompose_strip(
             "counted_from": counted_from,
         },
         space=named_space(strip),
+        windows={thing.name: thing.windows for thing in objects if thing.windows > 1},
         **options,
     )
     return runner.queue_job(job, scene)

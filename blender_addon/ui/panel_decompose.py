@@ -190,6 +190,7 @@ def _draw_objects(layout, scene, settings) -> None:
     else:
         layout.prop(thing, "path")
     layout.prop(settings, "mask_margin")
+    layout.prop(thing, "windows")
 
 
 def _is_outlined(mask: bpy.types.Mask | None) -> bool:

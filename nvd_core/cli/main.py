@@ -169,6 +169,21 @@ def _folder_of(parsed: argparse.Namespace) -> Path | None:
     return getattr(parsed, "shot", None)
 
 
+def _windows(words: list[str]) -> "int | dict[str, int]":
+    """What --windows says: N, or NAME=N each."""
+    by_name = {}
+    for word in words:
+        name, _, count = word.rpartition("=")
+        if not count.isdecimal() or len(count) > 4 or (not name and len(words) > 1):
+            raise NvdError(
+                f"--windows {word[:60]} is no number of windows",
+                expected="NAME=N for each object, or N alone",
+                remedy="such as --windows toy=4",
+            )
+        by_name[name] = int(count)
+    return by_name.get("", by_name)
+
+
 def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.settings import PRESETS, load_settings, set_settings
 
@@ -195,6 +210,8 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         settings = PRESETS[parsed.preset or "fast"]()
     if parsed.mask_margin is not None:
         settings.mask_margin = parsed.mask_margin
+    if parsed.windows:
+        settings.windows = _windows(parsed.windows)
     if parsed.texture_size is not None:
         settings.texture_size = parsed.texture_size
     if parsed.maps is not None:
@@ -463,6 +480,14 @@ def _parser() -> argparse.ArgumentParser:
         type=pixels,
         metavar="PIXELS",
         help="how far the masks' outlines may be off; there the picture decides",
+    )
+    decompose.add_argument(
+        "--windows",
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="windows in time of an object that turns, each with its own part of the texture; "
+        "N alone: of every object; may be given again",
     )
     decompose.add_argument(
         "--settings",

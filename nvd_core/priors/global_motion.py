@@ -8,7 +8,7 @@ drift, and a plane cannot hold a wide pan. The richest model that stays sane and
 than the next stiffer one is taken.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -82,12 +82,12 @@ class LayerMotion:
 
 
 def estimate_global_motion(
-    work: Path, progress: Progress, aspect: float = 1.0, windows: int = 1
+    work: Path, progress: Progress, aspect: float = 1.0, windows: Sequence[int] = ()
 ) -> np.ndarray:
     """Write motion.npy and motion.json in `work`; returns the motions, float64 [L, T, 3, 3].
 
     `aspect` is a pixel's width by its height: what turns does so in square ones. Objects have so
-    many `windows` in time, each with a reference frame of its own.
+    many `windows` in time each, one where nothing is said, with a reference frame of their own.
     """
     work = Path(work)
     clip = MatchedClip(work, aspect)
@@ -98,7 +98,9 @@ def estimate_global_motion(
     motions, facts = [], []
     for layer, effort in enumerate(efforts):
         effort.first = sum(before.whole for before in efforts[:layer])
-        motion, fact = _layer_motion(clip, layer, effort, windows)
+        motion, fact = _layer_motion(
+            clip, layer, effort, windows[layer] if layer < len(windows) else 1
+        )
         motions.append(motion)
         facts.append(fact)
     result = np.stack(motions)
