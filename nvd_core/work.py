@@ -17,6 +17,7 @@ from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.inside import inside, remove_folder
 from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.runtime.reading import reading, require_finite
+from nvd_core.runtime.time_windows import covers
 
 FOLDER = "work"
 FRAMES = "frames.npy"  # uint8 [T, H, W, 3], display-encoded
@@ -145,13 +146,16 @@ def motion_facts(work: Path) -> list[dict]:
     path = inside(work, MOTION_FACTS)
     with reading(path, "the motion", _REMEDY):
         facts = read_json(path)
-        layers = npy_layout(Path(work) / MOTION)[0][0]
+        layers, frames = npy_layout(Path(work) / MOTION)[0][:2]
         try:
             known = read(list[MotionRecord], facts, JSON)
         except Fault as fault:
             raise Unreadable(f"{fault.key}: {fault.found}, not {fault.expected}") from fault
         if len(known) != layers:
             raise Unreadable(f"{len(known)} records, not one for each of {layers} layers")
+        for record in known:
+            if not covers(record.windows, frames):
+                raise Unreadable(f"windows of layer {record.layer} that leave frames out")
     return [asdict(record) for record in known]
 
 

@@ -105,6 +105,7 @@ MANIFEST, JOB, FACTS = "shot.nvd/manifest.json", "work.nvd/job.json", "shot.nvd/
         (FACTS, "networks", ("clip", "frames"), 900_000),
         (FACTS, "networks", ("layers", 0, "deformation_mask"), 16384),
         (FACTS, "networks", ("layers", 0, "pixels_per_unit"), 1e9),
+        (FACTS, "networks", ("layers", 0, "windows"), [[0, 1], [3, 900_000]]),
         (FACTS, "networks", ("textures", 0), [[0, "a"], [1, 1]]),
         (FACTS, "networks", ("textures", 0), "@[[0,0],[1,1" + "0" * 399 + "]]"),
         ("truth/truth.json", "truth", ("layers", 0, "paint"), ["red", 0, 0]),
@@ -118,6 +119,7 @@ MANIFEST, JOB, FACTS = "shot.nvd/manifest.json", "work.nvd/job.json", "shot.nvd/
         ("work.nvd/work/motion.json", "work", (0, "model"), 7),
         ("work.nvd/work/motion.json", "work", (0, "inlier_share"), "half"),
         ("work.nvd/work/motion.json", "work", (0, "refused"), [1]),
+        ("work.nvd/work/motion.json", "work", (0, "windows"), [[0, 1], [3, 900_000]]),
     ],
 )
 def test_values_that_no_file_of_ours_holds(base, file, kind, keys, value):

@@ -33,6 +33,28 @@ def test_preset_then_file_then_set(asked, tmp_path, capsys):
     assert asked[0][2] == expected
 
 
+@pytest.mark.parametrize(
+    ("words", "windows"),
+    [
+        (["--windows", "3"], 3),
+        (["--windows", "a=2", "--windows", "b=5"], {"a": 2, "b": 5}),
+        (["--set", "windows=4"], 4),
+        (["--set", "windows.a=4"], {"a": 4}),
+    ],
+)
+def test_windows_by_object(asked, tmp_path, words, windows):
+    masks = ["--mask", "a=m", "--mask", "b=m"]
+    assert main(["decompose", "clip", "--out", str(tmp_path / "x"), *masks, *words]) == 0
+    assert asked[0][2].windows == windows
+
+
+@pytest.mark.parametrize("words", [["3", "a=2"], ["a=0"], ["a=99"], ["a="], ["a=x"], ["=-1"]])
+def test_windows_that_are_none(asked, tmp_path, words, capsys):
+    sets = [part for word in words for part in ("--windows", word)]
+    assert main(["decompose", "clip", "--out", str(tmp_path / "x"), *sets]) == 2
+    assert not asked and "windows" in capsys.readouterr().err
+
+
 def test_a_draft_asks_less_of_the_same_networks():
     """Or the training could not go on from it."""
     for preset in (fast(), fine()):

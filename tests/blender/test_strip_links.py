@@ -107,6 +107,7 @@ def test_objects_belong_to_their_strip(scene, strip, timeline, numbered_clip, tm
     strip.nvd_decompose.objects[0].name = "car"
     strip.nvd_decompose.objects[0].kind = "FILE"
     strip.nvd_decompose.objects[0].path = "/clips/car"
+    strip.nvd_decompose.objects[0].windows = 3
     strip.nvd_decompose.mask_margin, strip.nvd_decompose.out = 8, str(tmp_path / "a.nvd")
     other = compat.make_strips(scene).new_movie(
         name="other", filepath=str(numbered_clip / "24.mkv"), channel=4, frame_start=1
@@ -117,8 +118,15 @@ def test_objects_belong_to_their_strip(scene, strip, timeline, numbered_clip, tm
     assert bpy.ops.nvd.decompose() == {"FINISHED"}
     job = runner.jobs_of(scene)[-1]
     words = job.plan["first_steps"][-1]["command"]
-    assert "--mask" not in words and "--mask-margin" not in words
+    assert not {"--mask", "--mask-margin", "--windows"} & set(words)
     assert words[words.index("--out") + 1] == str(tmp_path / "other.nvd")
+    job.cancel()
+    name = strip.name
+    scene.sequence_editor.active_strip = next(s for s in compat.strips(scene) if s.name == name)
+    assert bpy.ops.nvd.decompose() == {"FINISHED"}
+    job = runner.jobs_of(scene)[-1]
+    words = job.plan["first_steps"][-1]["command"]
+    assert words[words.index("--windows") + 1] == "car=3"
     job.cancel()
 
 
