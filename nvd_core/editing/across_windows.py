@@ -54,7 +54,7 @@ def across_windows(shot: Shot, name: str, frame: int, paint: np.ndarray) -> np.n
     for way in (1, -1):
         at = home
         while 0 <= at + way < len(windows):
-            paint, came = _over_bridge(shot, name, _next_frame(shot, windows, at, way), paint)
+            paint, came = _over_bridge(shot, name, _next_frame(shot, name, at, way), paint)
             if not came:
                 break
             at += way
@@ -79,17 +79,43 @@ class _Bridge:
     """where that is certain, bool [H, W]"""
 
 
-def _next_frame(shot: Shot, windows: tuple[Window, ...], at: int, way: int) -> _Bridge:
-    """From window `at` to the one before or behind it."""
-    frame = windows[at][1] if way > 0 else windows[at][0]
+def _next_frame(shot: Shot, name: str, at: int, way: int) -> _Bridge:
+    """From window `at` to the one before or behind it.
+
+    Dense flow loses much of a fast turn: what most of the layer does is taken out, and flow found
+    again of what is left.
+    """
+    window = shot.layer(name).windows[at]
+    frame = window[1] if way > 0 else window[0]
     back, followed = _flow_back(_shown(shot, frame), _shown(shot, frame + way))
-    return _Bridge(frame, frame + way, pixel_grid(*back.shape[:2]) + back, followed)
+    maps = read_frame_maps(shot, frame + way).layer(shot.names.index(name))
+    rows, columns = np.nonzero(followed & (maps.alpha > OPAQUE))
+    matrix = None
+    if len(rows) >= LEAST_AGREEING:
+        at_other = np.column_stack([columns, rows]).astype(np.float32)
+        chosen = slice(None, None, max(1, len(rows) // MOST_POINTS))
+        moved = (at_other + back[rows, columns])[chosen].copy()  # which OpenCV wants
+        matrix, _ = cv2.estimateAffinePartial2D(at_other[chosen].copy(), moved)
+    if matrix is None:
+        matrix = np.eye(2, 3)
+    return _bridge(shot, frame, frame + way, matrix)
+
+
+def _bridge(shot: Shot, frame: int, other: int, matrix: np.ndarray) -> _Bridge:
+    """Of two frames of which `matrix` [2, 3] tells roughly where the other's pixels lie in one."""
+    image, target = _shown(shot, frame), _shown(shot, other)
+    size = target.shape[1], target.shape[0]
+    turned = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    back, followed = _flow_back(turned, target)
+    place = pixel_grid(*back.shape[:2]) + back
+    matrix = matrix.astype(np.float32)
+    return _Bridge(frame, other, place @ matrix[:, :2].T + matrix[:, 2], followed)
 
 
 def _seen_again(shot: Shot, name: str, frame: int, window: Window) -> _Bridge | None:
     """From `frame` to the frame of another window that shows the same view of the layer, if any."""
     n = shot.names.index(name)
-    image, points = _shown(shot, frame), _points(shot, n, frame)
+    points = _points(shot, n, frame)
     step = max(1, (window[1] - window[0] + 1) // MOST_TRIED)
     best: tuple[int, int, np.ndarray] | None = None
     for t in range(window[0], window[1] + 1, step):
@@ -99,13 +125,7 @@ def _seen_again(shot: Shot, name: str, frame: int, window: Window) -> _Bridge | 
     if best is None:
         return None
     _, t, matrix = best
-    other = _shown(shot, t)
-    size = other.shape[1], other.shape[0]
-    turned = cv2.warpAffine(image, matrix, size)  # as frame t shows it
-    back, followed = _flow_back(turned, other)
-    place = pixel_grid(*back.shape[:2]) + back
-    inverse = cv2.invertAffineTransform(matrix).astype(np.float32)
-    return _Bridge(frame, t, place @ inverse[:, :2].T + inverse[:, 2], followed)
+    return _bridge(shot, frame, t, cv2.invertAffineTransform(matrix))
 
 
 def _points(shot: Shot, n: int, t: int) -> tuple[np.ndarray, np.ndarray]:
