@@ -34,7 +34,8 @@ REMEDIES = (
         "light",
         r"without the light the reconstruction falls",
         "Wipe between the shot and a rendered edit where the curve without light is lowest. If "
-        "paint slides there, decompose again with masks around what moves, or with --preset fine.",
+        "paint slides there, decompose again with masks around what moves, with views in time for "
+        "what turns (--windows NAME=4), or with --preset fine.",
     ),
     Remedy(
         "empty layer",
@@ -115,8 +116,9 @@ REMEDIES = (
     Remedy(
         "no simple motion",
         r"moves in no simple way",
-        "If its texture is smeared, split the object into parts that move as one, with a mask for "
-        "each.",
+        "If it turns and shows new sides, give it views in time (--windows NAME=4). If its texture "
+        "is smeared for another reason, split the object into parts that move as one, with a mask "
+        "for each.",
     ),
     Remedy(
         "cuts",
