@@ -41,12 +41,20 @@ def test_windows_cover_all_frames_one_by_one():
     assert window_of(WINDOWS, 8).tolist() == [0] * 4 + [1] * 4
 
 
+@pytest.mark.parametrize("size", [(10, 10), (10, 24), (30, 4)])
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 9, 10])
-def test_parts_of_the_square_do_not_meet(count):
-    parts = regions(count)
-    for k, (centre, half) in enumerate(parts):
+def test_parts_of_the_square_do_not_meet(count, size):
+    centres, side = regions(count, np.array(size, float))
+    half = np.array(size) / side
+    for k, centre in enumerate(centres):
         assert (np.abs(centre) + half <= 1 + 1e-9).all()
-        assert all(np.abs(centre - other).max() >= 2 * half - 1e-9 for other, _ in parts[:k])
+        assert all((np.abs(centre - other) >= 2 * half - 1e-9).any() for other in centres[:k])
+    assert side <= max(count * max(size), 1)
+
+
+def test_tall_parts_stand_side_by_side():
+    centres, side = regions(3, np.array([1.0, 2.0]))
+    assert side == 3 and centres[:, 1].tolist() == [0, 0, 0]
 
 
 @pytest.fixture(scope="module")

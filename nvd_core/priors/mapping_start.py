@@ -53,9 +53,9 @@ def layer_starts(
 
 
 def _fitted(matrices: np.ndarray, points: np.ndarray, fill: float, projective: bool) -> LayerStart:
-    centre, width = _extent(points)
-    scale = 2 * fill / width
-    fitted = _placed(matrices, scale, centre, np.zeros(2))
+    low, high = _extent(points)
+    scale = 2 * fill / max(high - low)
+    fitted = _placed(matrices, scale, (low + high) / 2, np.zeros(2))
     return LayerStart(fitted, 1 / scale, projective)
 
 
@@ -63,21 +63,22 @@ def _in_windows(
     matrices: np.ndarray, boxes: np.ndarray, windows: list[Window], projective: bool
 ) -> LayerStart:
     """Each window's frames to its own part of the square, at the scale that fits the largest."""
-    parts, extents = regions(len(windows)), []
-    for first, last in windows:
+    lows, highs = np.zeros((2, len(windows), 2))
+    for k, (first, last) in enumerate(windows):
         own = [b for b in boxes if first <= b[0] <= last]
-        points = [_map(matrices[int(b[0])], _box_corners(b[1:])) for b in own]
-        extents.append(_extent(np.concatenate(points)) if points else (np.zeros(2), 0.0))
-    scale = 2 * OBJECT_FILL * parts[0][1] / max(width for _, width in extents)
+        if points := [_map(matrices[int(b[0])], _box_corners(b[1:])) for b in own]:
+            lows[k], highs[k] = _extent(np.concatenate(points))
+    middles, side = regions(len(windows), (highs - lows).max(0) / OBJECT_FILL)
+    scale = 2 / side
     fitted = np.empty_like(matrices)
-    for (first, last), (middle, _), (centre, _) in zip(windows, parts, extents, strict=True):
+    for (first, last), middle, centre in zip(windows, middles, (lows + highs) / 2, strict=True):
         own = slice(first, last + 1)
         fitted[own] = _placed(matrices[own], scale, centre, middle)
     return LayerStart(fitted, 1 / scale, projective, windows=tuple(windows))
 
 
-def _extent(points: np.ndarray) -> tuple[np.ndarray, float]:
-    """Middle of the points [n, 2] and how far they spread, without the farthest."""
+def _extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lowest and highest of the points [n, 2], without the farthest."""
     low, high = np.percentile(points, [0.5, 99.5], axis=0)
     width = max(high - low)
     if not LEAST_WIDTH <= width <= MOST_WIDTH:  # of a damaged array: no clip moves so
@@ -86,7 +87,7 @@ def _extent(points: np.ndarray) -> tuple[np.ndarray, float]:
             expected=f"{LEAST_WIDTH:g} to {MOST_WIDTH:g}",
             remedy="remove the folder and run `nvd decompose` again",
         )
-    return (low + high) / 2, width
+    return low, high
 
 
 def _placed(

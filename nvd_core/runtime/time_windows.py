@@ -43,14 +43,17 @@ def covers(windows: Sequence[Window], frames: int) -> bool:
     return not windows or after == frames
 
 
-def regions(count: int) -> list[tuple[np.ndarray, float]]:
-    """Centre [2] and half a side of the part of the texture square that each window has."""
-    columns = int(np.ceil(np.sqrt(count)))
-    half = 1 / columns
-    return [
-        (
-            np.array([2 * half * (k % columns) + half - 1, 2 * half * (k // columns) + half - 1]),
-            half,
-        )
-        for k in range(count)
-    ]
+def regions(count: int, size: np.ndarray) -> tuple[np.ndarray, float]:
+    """Centres [count, 2] of parts of the texture square, and the side in which they were counted.
+
+    Each part is `size` wide and high; all are packed as tightly as rows of equally many can be, and
+    scaled by 2 / side they fill the square from -1 to 1.
+    """
+    width, height = size
+    columns = min(range(1, count + 1), key=lambda c: max(c * width, -(-count // c) * height))
+    rows = -(-count // columns)
+    side = max(columns * width, rows * height)
+    numbers = np.arange(count)
+    place = np.column_stack([numbers % columns, numbers // columns])
+    centres = (2 * place + 1 - np.array([columns, rows])) * size / side
+    return centres, float(side)
