@@ -31,7 +31,7 @@ from environments import ROOT, Failed, all_environments, ensure
 from tour import window
 
 WIDTH, HEIGHT = 1600, 900
-LIMIT = 1200.0  # seconds
+LIMIT = 1800.0  # seconds
 WRONG = (
     *("Traceback", "Error:", "rna_uiItem", "SystemError", "not found in", "Segmentation"),
     "NOT REFUSED",
@@ -39,7 +39,9 @@ WRONG = (
 HARMLESS = ("EGL Error", "audio", "ALSA")
 
 
-WALKS = {"tour": "steps.py", "first": "first_walk.py"}
+WALKS = {"tour": "steps.py", "first": "first_walk.py", "delivery": "delivery.py"}
+LARGER = {"delivery": (1920, 1080)}
+"""screens of walks that show more panels at once"""
 
 
 def tour(out: Path, steps: int, walk: str = "tour") -> tuple[dict, list[str]]:
@@ -56,13 +58,15 @@ def tour(out: Path, steps: int, walk: str = "tour") -> tuple[dict, list[str]]:
         build(work)
         (work / "settings.yaml").write_text(f"iterations: {steps}\npreview_seconds: 3\n")
         shutil.copytree(ROOT / "samples" / "tumbler" / "frames", work / "clip")
-        words = ["--factory-startup", "--window-geometry", 0, 0, WIDTH, HEIGHT]
+        shutil.copytree(ROOT / "samples" / "tumbler" / "masks", work / "masks")
+        width, height = LARGER.get(walk, (WIDTH, HEIGHT))
+        words = ["--factory-startup", "--window-geometry", 0, 0, width, height]
         words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "tour" / WALKS[walk]]
         process = window.start_blender(
             [*words, "--", work],
             work,
             engine.python,
-            before=["xvfb-run", "-a", "-s", f"-screen 0 {WIDTH}x{HEIGHT}x24"],
+            before=["xvfb-run", "-a", "-s", f"-screen 0 {width}x{height}x24"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )

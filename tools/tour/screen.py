@@ -92,6 +92,16 @@ class Screen:
             words += ["mousemove", *_numbers(place), "sleep", "0.1", "click", "1", "sleep", "0.1"]
         return subprocess.Popen(["xdotool", *words, "keyup", key])
 
+    def turn_wheel(
+        self, place: tuple[float, float], clicks: int, key: str = ""
+    ) -> subprocess.Popen:
+        """Turn the mouse's wheel up, or with less than 0 down, while `key` is held."""
+        words = ["mousemove", *_numbers(place), "sleep", "0.1"]
+        words += ["keydown", key] if key else []
+        button = "4" if clicks > 0 else "5"
+        words += ["click", "--repeat", str(abs(clicks)), "--delay", "30", button, "sleep", "0.1"]
+        return subprocess.Popen(["xdotool", *words, *(["keyup", key] if key else [])])
+
     def drag(self, places: list[tuple[float, float]]) -> subprocess.Popen:
         """Press at the first place, move along all, and let go."""
         return self._mouse(places, press_at_end=False)
