@@ -15,6 +15,7 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
+from ..blender import compat
 from ..errors import AddonError
 from .stack_entry import in_clip, on_timeline
 
@@ -80,6 +81,7 @@ class NVD_PG_delivery(bpy.types.PropertyGroup):
         description="Movie, or images such as shot.####.exr; empty: beside the .blend, named as "
         "the shot",
         subtype="FILE_PATH",
+        options=compat.RELATIVE,
     )
     # fmt: off
     form: EnumProperty(
@@ -169,6 +171,11 @@ def _numbered(path: Path) -> Path:
         return path
     name = f"{path.name[: found.start()]}%0{len(found[0])}d{path.name[found.end() :]}"
     return path.with_name(name)
+
+
+def called(path: Path) -> str:
+    """The name of a file, or of a pattern as Blender writes it, for people."""
+    return re.sub(r"%0?([0-9]{0,2})d", lambda found: "#" * int(found[1] or 1), path.name)
 
 
 def _plain(name: str) -> str:

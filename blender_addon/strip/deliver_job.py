@@ -32,7 +32,7 @@ def queue_delivery(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Pat
     command = engine_command(python, "render", shot.folder, "--out", out, *said)
     job = Job.create(
         jobs_folder(),
-        title=out.name,
+        title=delivery.called(out),
         kind=KIND,
         python=python,
         steps=[

@@ -79,7 +79,8 @@ class _Deliver:
         except AddonError as error:
             draw_problem(layout, error)
             return
-        layout.label(text=out.name, icon="FILE_MOVIE" if form.movie else "RENDERLAYERS")
+        icon = "FILE_MOVIE" if form.movie else "RENDERLAYERS"
+        layout.label(text=delivery.called(out), icon=icon, translate=False)
         row = layout.row()
         row.scale_y = 1.4
         row.operator("nvd.deliver", icon="EXPORT")

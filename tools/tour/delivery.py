@@ -98,7 +98,7 @@ class Delivery(Tour):
         yield from self.drag(points)
         yield from self.see(f"frame-{frame}")
         before = len(entry.stack)
-        yield from self.press("To the Stack", area, lambda: True)
+        yield from self.press("To the Stack", area, lambda: True, last=True)
         yield 1.0
         yield from self.see(f"to-the-stack-{frame}")
         yield from self.wait(self.screen.press_key("Return"))
