@@ -10,6 +10,7 @@ import pytest
 
 from blender_addon import headless
 from blender_addon.errors import AddonError
+from blender_addon.jobs.lanes import lane_of
 from blender_addon.jobs.runner import runner
 from blender_addon.shot import delivery, shots
 from blender_addon.strip import deliver_job
@@ -64,6 +65,7 @@ def test_a_movie_and_images_are_delivered_in_their_form(entry, tiny_job, engine,
     codec, planes, size, count = facts_of(engine, out / "take.mov")
     assert (codec, planes, size) == ("prores", "yuv444p12le", [shot.width, shot.height])
     assert count == shot.frames
+    assert lane_of(job) == "render"  # it waits for no other clip's training
     assert deliver_job.delivered(job) == out / "take.mov" and deliver_job.delivery_of(entry) is job
     entry.delivery.from_frame = entry.delivery.to_frame = 2
     job = deliver(entry, tiny_job, "exr-float", out / "exr" / "take.###.exr")

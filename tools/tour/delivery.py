@@ -102,7 +102,7 @@ class Delivery(Tour):
         yield 1.0
         yield from self.see(f"to-the-stack-{frame}")
         yield from self.wait(self.screen.press_key("Return"))
-        yield from self.until(lambda: len(entry.stack) > before, 120)
+        yield from self.until(lambda: len(entry.stack) > before and entry.canvas is None, 120)
         yield 1.0
         for item in list(entry.stack)[before:]:
             item.has_range = True
