@@ -2,9 +2,12 @@
 
 import textwrap
 
+import bpy
+
 from ..errors import AddonError
 
 WIDTH = 46  # letters that fit into a sidebar of usual width
+_LETTER, _BESIDE = 5.6, 72  # pixels of a letter, and of the icon, the margins and the tabs
 
 # What the engine advises in words, and the operator that does it
 ENGINE_REMEDIES = (("nvd resume", "nvd.resume_job"), ("--device cpu", "nvd.retry_on_cpu"))
@@ -26,11 +29,20 @@ def button_of(error: AddonError) -> str:
     return next((name for words, name in ENGINE_REMEDIES if words in error.remedy), "")
 
 
+def letters() -> int:
+    """How many letters fit behind an icon into the sidebar that is being drawn."""
+    region = bpy.context.region
+    if region is None or region.type != "UI":
+        return WIDTH
+    scale = bpy.context.preferences.system.ui_scale
+    return max(20, int((region.width / scale - _BESIDE) / _LETTER))
+
+
 def draw_problem(layout, error: AddonError, job_id: str = "") -> None:
     box = layout.box()
-    for number, line in enumerate(textwrap.wrap(error.problem, WIDTH)):
+    for number, line in enumerate(textwrap.wrap(error.problem, letters())):
         box.label(text=line, icon="NONE" if number else "ERROR")
-    for line in textwrap.wrap(error.remedy, WIDTH):
+    for line in textwrap.wrap(error.remedy, letters()):
         box.label(text=line)
     name = button_of(error)
     if name:

@@ -2,7 +2,7 @@
 
 import textwrap
 
-from ..blender.problems import WIDTH, draw_problem
+from ..blender.problems import draw_problem, letters
 from ..jobs.job import Job
 from ..jobs.runner import describe
 
@@ -18,5 +18,5 @@ def draw_shot_job(layout, column, job: Job | None) -> None:
         row.label(text=f"{job.title}: {describe(job)}")
         row.operator("nvd.cancel_job", text="", icon="CANCEL").job = job.id
     for caution in job.log.cautions:
-        for number, line in enumerate(textwrap.wrap(caution, WIDTH)):
+        for number, line in enumerate(textwrap.wrap(caution, letters())):
             column.label(text=line, icon="NONE" if number else "INFO")
