@@ -81,7 +81,7 @@ def _draw_picture(image, places, on_view) -> None:
     first = np.arange(NET * (NET + 1)).reshape(NET, NET + 1)[:, :NET].ravel()
     a, b, c, d = first, first + 1, first + NET + 2, first + NET + 1
     triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-    shader = gpu.shader.from_builtin("IMAGE")
+    shader = gpu.shader.from_builtin(compat.IMAGE_SHADER)
     gpu.state.blend_set("ALPHA")
     shader.uniform_sampler("image", gpu.texture.from_image(image))
     batch_for_shader(

@@ -1,5 +1,7 @@
 """The button that places a picture, a movie or words on a frame, by their four corners."""
 
+from types import SimpleNamespace
+
 import bpy
 from bpy.props import FloatVectorProperty, IntProperty
 
@@ -32,7 +34,7 @@ class NVD_OT_stack_place(OnShot, bpy.types.Operator):
     frame: IntProperty(options={"HIDDEN", "SKIP_SAVE"}, default=-1)
     corners: FloatVectorProperty(size=8, options={"HIDDEN", "SKIP_SAVE"})
 
-    def invoke(self, context, _event):
+    def invoke(self, context, event):
         try:
             entry, item = _chosen(context)
             if not _has_preview(context):
@@ -44,7 +46,7 @@ class NVD_OT_stack_place(OnShot, bpy.types.Operator):
         except AddonError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.frame, self.at = placement.current.frame, None
+        self.frame, self.at, self.pointer = placement.current.frame, None, pointer_of(event)
         said = translated(
             "Drag inside to move, a corner to pin it, with Shift to scale; Ctrl-wheel scales. "
             "Enter places it, Esc gives up"
@@ -75,16 +77,19 @@ class NVD_OT_stack_place(OnShot, bpy.types.Operator):
 
     def _follow(self, context, event, held) -> bool:
         """Take hold at a press, and drag at a move; whether it was for the placement."""
-        if event.type not in ("LEFTMOUSE", "MOUSEMOVE"):
+        if event.type in ("MOUSEMOVE", "INBETWEEN_MOUSEMOVE"):
+            self.pointer = pointer_of(event)
+        elif event.type != "LEFTMOUSE":
             return False
-        found = clicked(context, event, _chosen(context)[0])
+        # Where Blender lags behind, a press comes with where the pointer is by now
+        found = clicked(context, self.pointer, _chosen(context)[0])
         if found is None:
             return False
         x, y, _frame = found
-        if event.type == "LEFTMOUSE" and event.value == "PRESS":
-            held.grab(x, y, REACH * _pixels(context, event, held))
+        if event.type == "LEFTMOUSE":
+            held.grab(x, y, REACH * _pixels(context, self.pointer, held))
             self.at = (x, y)
-        elif event.type == "MOUSEMOVE" and self.at is not None:
+        elif self.at is not None:
             held.drag(x, y, x - self.at[0], y - self.at[1], event.shift)
             self.at = (x, y)
         return True
@@ -105,6 +110,11 @@ class NVD_OT_stack_place(OnShot, bpy.types.Operator):
         places = places or placement.first_places(entry, item)
         placement.place(entry, item, find_engine().python, frame, places)
         return "It is being pinned to the layer"
+
+
+def pointer_of(event) -> SimpleNamespace:
+    """Where the mouse is in the window."""
+    return SimpleNamespace(mouse_x=event.mouse_x, mouse_y=event.mouse_y)
 
 
 def _chosen(context) -> tuple:

@@ -125,3 +125,27 @@ def test_the_picture_is_drawn_between_its_corners():
     assert np.allclose(placement_marks.laid(square, np.array([(0.25, 0.75)])), [(2, 1)])
     line = [(0.0, 0.0), (1.0, 1.0), (2.0, 2.0), (3.0, 3.0)]
     assert np.isfinite(placement_marks.laid(line, bottom_left_first)).all()
+
+
+def test_a_press_counts_where_the_pointer_was_when_it_came(entry, item, monkeypatch):
+    """Where Blender lags behind, the press has the place that the pointer has reached by now."""
+    monkeypatch.setattr(
+        place_operators, "clicked", lambda _context, at, _entry: (at.mouse_x, at.mouse_y, -1)
+    )
+    monkeypatch.setattr(place_operators, "_pixels", lambda *_: 0.5)
+    held = placement.begin(entry, item, 0)
+    x, y = held.middle
+    before = list(held.places)
+    operator = SimpleNamespace(at=None, pointer=SimpleNamespace(mouse_x=0, mouse_y=0))
+
+    def happens(kind, x, y):
+        event = SimpleNamespace(type=kind, mouse_x=x, mouse_y=y, shift=False)
+        assert place_operators.NVD_OT_stack_place._follow(operator, bpy.context, event, held)
+
+    happens("MOUSEMOVE", x, y)
+    happens("LEFTMOUSE", x + 500, y)
+    assert held.held == 4
+    happens("INBETWEEN_MOUSEMOVE", x + 4, y + 1)
+    happens("MOUSEMOVE", x + 10, y + 3)
+    assert np.allclose(np.subtract(held.places, before), (10, 3))
+    placement.end()
