@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import bpy
+from bpy.app.handlers import persistent
 
 from ..blender.redraw import redraw
 from ..blender.storage import jobs_folder
@@ -194,11 +195,18 @@ def _when_ended(job: Job) -> None:
     bpy.ops.ed.undo_push(message="Place on Frame")
 
 
+@persistent
+def _after_load(_path) -> None:
+    end()
+
+
 def register():
     runner.when_ended.append(_when_ended)
+    bpy.app.handlers.load_post.append(_after_load)
 
 
 def unregister():
     end()
+    bpy.app.handlers.load_post.remove(_after_load)
     _last.clear()
     runner.when_ended.remove(_when_ended)

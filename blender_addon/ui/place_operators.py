@@ -42,11 +42,16 @@ class NVD_OT_stack_place(OnShot, bpy.types.Operator):
                     "no Sequencer shows its preview",
                     "open one, and choose Preview or Sequencer & Preview in its header",
                 )
+            if placement.current is not None:
+                raise AddonError(
+                    f"{placement.current.entry} is being placed",
+                    "press Enter or Esc over the Sequencer's preview first",
+                )
             placement.begin(entry, item, frame_at_playhead(entry))
         except AddonError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.frame, self.at, self.pointer = placement.current.frame, None, pointer_of(event)
+        self.at, self.pointer = None, pointer_of(event)
         said = translated(
             "Drag inside to move, a corner to pin it, with Shift to scale; Ctrl-wheel scales. "
             "Enter places it, Esc gives up"
@@ -57,9 +62,7 @@ class NVD_OT_stack_place(OnShot, bpy.types.Operator):
 
     def modal(self, context, event):
         held = placement.current
-        if held is None:  # the file was changed
-            return self._ended(context, {"CANCELLED"})
-        if event.type in ("ESC", "RIGHTMOUSE"):
+        if held is None or event.type in ("ESC", "RIGHTMOUSE") or not _is_chosen(context, held):
             return self._ended(context, {"CANCELLED"})
         if event.type in ("RET", "NUMPAD_ENTER") and event.value == "PRESS":
             self.corners = [value for place in held.places for value in place]
@@ -120,10 +123,19 @@ def pointer_of(event) -> SimpleNamespace:
 def _chosen(context) -> tuple:
     """The shot, and the entry chosen in its stack."""
     entry = shots.current_shot(shot_scene(context))
-    item = chosen(entry, entry.layer)
+    item = chosen(entry, entry.layer) if entry is not None else None
     if item is None:
         raise AddonError("no entry of the stack is chosen", "choose one in its list")
     return entry, item
+
+
+def _is_chosen(context, held) -> bool:
+    """Whether what is being placed is still chosen: an artist may press other buttons meanwhile."""
+    try:
+        entry, item = _chosen(context)
+    except AddonError:
+        return False
+    return (entry.id, item.name) == (held.shot, held.entry)
 
 
 def _has_preview(context) -> bool:

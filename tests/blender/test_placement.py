@@ -149,3 +149,12 @@ def test_a_press_counts_where_the_pointer_was_when_it_came(entry, item, monkeypa
     happens("MOUSEMOVE", x + 10, y + 3)
     assert np.allclose(np.subtract(held.places, before), (10, 3))
     placement.end()
+
+
+def test_it_ends_with_what_it_was_for(entry, item):
+    held = placement.begin(entry, item, 0)
+    assert place_operators._is_chosen(bpy.context, held)
+    entry.active_layer = 0
+    assert not place_operators._is_chosen(bpy.context, held)
+    bpy.ops.wm.read_homefile(use_empty=True)
+    assert placement.current is None
