@@ -34,8 +34,12 @@ def letters() -> int:
     region = bpy.context.region
     if region is None or region.type != "UI":
         return WIDTH
-    scale = bpy.context.preferences.system.ui_scale
-    return max(20, int((region.width / scale - _BESIDE) / _LETTER))
+    return letters_in(region.width, bpy.context.preferences.system.ui_scale)
+
+
+def letters_in(width: int, scale: float) -> int:
+    """The same of a sidebar so many pixels wide, where the interface is scaled."""
+    return max(20, int((width / scale - _BESIDE) / _LETTER))
 
 
 def draw_problem(layout, error: AddonError, job_id: str = "") -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import blender_addon
 from blender_addon.blender import compat
-from blender_addon.blender.problems import button_of
+from blender_addon.blender.problems import button_of, letters, letters_in
 from blender_addon.decompose.properties import shot_name
 from blender_addon.decompose.strip_job import Object, blender_command, decompose_strip
 from blender_addon.errors import AddonError
@@ -321,3 +321,11 @@ def test_nothing_is_left_behind():
 
 def test_second_blender_is_this_one():
     assert "prepare" in blender_command("prepare", "x")
+
+
+def test_lines_are_as_long_as_the_sidebar_is_wide():
+    """In an Image Editor's sidebar a line of 46 letters ended in dots."""
+    assert letters() == 46  # no sidebar is being drawn
+    assert 34 <= letters_in(285, 1.0) <= 39  # as measured in a window: 39 letters fit
+    assert letters_in(570, 2.0) == letters_in(285, 1.0) < letters_in(380, 1.0)
+    assert letters_in(10, 1.0) == 20
