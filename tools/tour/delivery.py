@@ -73,7 +73,7 @@ class Delivery(Tour):
         yield 0.5
         yield from self.draw_mask()
         settings.device, settings.settings = "cpu", str(self.work / "settings.yaml")
-        settings.height = HEIGHT
+        settings.height, settings.preset = HEIGHT, "draft"
         yield from self.press("Size and Device", self.sequencer, lambda: True)
         yield from self.see("decompose-small")
         yield from self.press(
