@@ -42,12 +42,16 @@ def letters_in(width: int, scale: float) -> int:
     return max(20, int((width / scale - _BESIDE) / _LETTER))
 
 
+def draw_lines(layout, text: str, icon: str = "NONE") -> None:
+    """A text of any length, with an icon before its first line."""
+    for number, line in enumerate(textwrap.wrap(text, letters())):
+        layout.label(text=line, icon="NONE" if number else icon)
+
+
 def draw_problem(layout, error: AddonError, job_id: str = "") -> None:
     box = layout.box()
-    for number, line in enumerate(textwrap.wrap(error.problem, letters())):
-        box.label(text=line, icon="NONE" if number else "ERROR")
-    for line in textwrap.wrap(error.remedy, letters()):
-        box.label(text=line)
+    draw_lines(box, error.problem, "ERROR")
+    draw_lines(box, error.remedy)
     name = button_of(error)
     if name:
         text, icon = TEXTS[name]
