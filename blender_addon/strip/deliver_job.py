@@ -8,7 +8,6 @@ from pathlib import Path
 import bpy
 
 from ..blender.storage import jobs_folder
-from ..engine.find import probe_command
 from ..jobs.job import DONE, Job
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
@@ -35,10 +34,7 @@ def queue_delivery(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Pat
         title=delivery.called(out),
         kind=KIND,
         python=python,
-        steps=[
-            {"title": "engine", "command": probe_command(python)},
-            {"title": "rendering", "command": command},
-        ],
+        steps=[{"title": "rendering", "command": command}],
         about={"scene": scene.name, "folder": str(entry.path), "out": str(out)},
     )
     return runner.queue_job(job, scene)
