@@ -108,8 +108,6 @@ class Delivery(Tour):
             item.has_range = True
             item.from_frame, item.to_frame = span
             item.come, item.go = fades
-        self.choose_layer(entry.stack[before].layer)
-        entry.active_entry = before
         yield from self.see(f"stack-{frame}")
 
     def place_logo(self) -> Generator[float, None, None]:
