@@ -142,7 +142,7 @@ def test_the_panel_names_the_frames_of_the_timeline(entry):
         def operator(self, *_words, **_how):
             return SimpleNamespace()
 
-        row = column = box = lambda self, **_how: self  # noqa: E731
+        row = column = box = lambda self, **_how: self
 
     bpy.ops.nvd.pin_place(x=6, y=7, frame=0)
     bpy.ops.nvd.pin_place(x=8, y=9, frame=1)
