@@ -202,7 +202,7 @@ class Delivery(Tour):
         entry, out = self.entry, self.work / "out"
         entry.delivery.path = str(out / "shot.mov")
         yield from self.press("Deliver", self.images, lambda: True)
-        yield 1.0
+        yield from self.scroll(self.images, -40)
         yield from self.see("deliver")
         yield from self.deliver_now("prores", entry.delivery)
         yield from self.see("delivered")
@@ -231,12 +231,9 @@ class Delivery(Tour):
     ) -> Generator[float, None, None]:
         """Press a button of a sidebar, which is scrolled until it is in sight."""
         region = self.region(area, "UI")
-        left, top, width, height = self.box(region)
         for turns in (0, 5, 5, 5, -40):
             if turns:
-                middle = left + width // 2, top + height // 2
-                yield from self.wait(self.screen.turn_wheel(middle, -turns))
-                yield 0.5
+                yield from self.scroll(area, -turns)
             region.tag_redraw()
             yield 1.0
             place = self.screen.find(text, self.box(region), **where)
@@ -251,6 +248,13 @@ class Delivery(Tour):
                 continue
             return
         raise LookupError(f"{text!r} is nowhere in the sidebar of {area.type}, or did nothing")
+
+    def scroll(self, area, turns: int) -> Generator[float, None, None]:
+        """Turn the wheel over the sidebar of `area`, down with less than 0."""
+        left, top, width, height = self.box(self.region(area, "UI"))
+        middle = left + width // 2, top + height // 2
+        yield from self.wait(self.screen.turn_wheel(middle, turns))
+        yield 1.0
 
     def done(self, job, seconds: float = 900.0) -> Generator[float, None, None]:
         yield from self.until(lambda: job.ended, seconds)
