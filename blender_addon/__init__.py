@@ -15,10 +15,11 @@ from . import headless
 from .blender import strip_elements, undo, words
 from .decompose import mask_drawing, opening, properties, refining
 from .jobs import runner
-from .paint import frame_canvas, inset, pin_marks, pins, preview
+from .paint import frame_canvas, inset, pin_marks, pins, placement, placement_marks, preview
 from .shot import edit_files, painting, shot_events, shots, value_events
 from .strip import refresh, render_job, shot_frames
 from .ui import (
+    deliver_operators,
     finish_operators,
     frame_operators,
     job_operators,
@@ -26,6 +27,7 @@ from .ui import (
     panel_decompose,
     panel_layers,
     pin_operators,
+    place_operators,
     preferences,
     refine_operators,
     stack_operators,
@@ -58,12 +60,16 @@ _parts = (  # each has register() and unregister()
     finish_operators,
     pins,
     pin_marks,
+    placement,
+    placement_marks,
     frame_operators,
     pin_operators,
     refine_operators,
     value_operators,
     stack_operators,
+    place_operators,
     panel_layers,
+    deliver_operators,
     operators,
     headless,
 )

@@ -183,7 +183,10 @@ def render(given, say: Say) -> dict:
         for name in given.remove:
             words += ["--remove", name]
         words += ["--overlay", given.overlay] if given.overlay else []
+        words += [f"--{name}={value}" for name, value in _form(given)]
         _run(_engine_job(find_engine().python, *words), say)
+    elif form := _form(given):
+        raise AddonError(f"the compositor knows no --{form[0][0]}", "leave out --through")
     elif given.overlay:
         raise AddonError("the compositor lays nothing over", "leave out --through compositor")
     elif given.remove:
@@ -210,6 +213,13 @@ def do_all(given, say: Say) -> dict:
     if given.through is None:
         given.through = "engine" if _lacking(given.shot, given.mode) else "compositor"
     return facts | render(given, say)
+
+
+def _form(given) -> list[tuple[str, str]]:
+    """What the engine is told of a delivery's form."""
+    names = {"codec": "codec", "bits": "bits", "quality": "quality", "frames": "part"}
+    found = [(option, getattr(given, name, None)) for option, name in names.items()]
+    return [(option, value) for option, value in found if value]
 
 
 _OF_ENGINE = ((stack.in_use, "stack of edits"), (finish.lacking, "edges or motion blur"))
@@ -410,6 +420,10 @@ def _parser() -> argparse.ArgumentParser:
     three.set_defaults(through="engine")
     three.add_argument("--remove", action="append", default=[], metavar="NAME")
     three.add_argument("--overlay", choices=("grid", "doubt"), help="to judge the shot by")
+    three.add_argument("--codec", help="of a movie, as of `nvd render`: prores-4444, h264, ...")
+    three.add_argument("--bits", help="of images: 8, 10, 16, half or float")
+    three.add_argument("--quality", help="of a movie or .jpg: draft, fine or 1 to 100")
+    three.add_argument("--frames", dest="part", metavar="A-B", help="of the shot, from 0")
     four.set_defaults(remove=[], overlay=None)
     three.add_argument("--out", required=True, help="movie, or pattern such as %%05d.png")
     four.add_argument("--movie", required=True, help="movie, or pattern such as %%05d.png")

@@ -183,3 +183,58 @@ class TestTour:
         names = ("install", "decompose", "job", "paint", "stroke", "strip", "modifier", "frame")
         pictures = [walked[1] / f"blender-{name}.jpg" for name in (*names, "to-layers")]
         assert all(picture.stat().st_size > 30_000 for picture in pictures)
+
+
+@pytest.fixture(scope="module")
+def delivered(tmp_path_factory) -> tuple[dict, Path]:
+    out = tmp_path_factory.mktemp("delivery")
+    facts, wrong = tour(out, steps=250, walk="delivery")
+    assert facts.get("finished") and not wrong, wrong
+    return facts, out
+
+
+class TestDelivery:
+    """What was delivered when a whole shot was walked through, see tools/tour/delivery.py."""
+
+    def test_the_clip_was_looked_at_small_and_delivered_on_its_plate(self, delivered):
+        facts = delivered[0]
+        checked = facts["checked"]
+        assert facts["opened"]["plate"] == checked["plate"]["size"] == [384, 216]
+        for what in ("movie", "exr", "clean"):
+            assert checked[what]["size"] == [384, 216] and checked[what]["frames"] == 48
+
+    def test_prores_4444_and_half_float_exr(self, delivered):
+        checked = delivered[0]["checked"]
+        movie, exr = checked["movie"], checked["exr"]
+        assert movie["codec"] == "prores" and movie["profile"] == "4444"
+        assert movie["planes"].startswith("yuv444p1") and movie["rate"] == 24
+        assert (exr["format"], exr["depth"], exr["channels"]) == ("openexr", "half", list("RGB"))
+        assert exr["names"] == ["shot.0000.exr", "shot.0047.exr"]
+
+    def test_it_is_what_the_engine_renders_of_the_folder(self, delivered):
+        checked = delivered[0]["checked"]
+        assert checked["movie"]["db"] > 45
+        assert checked["exr"]["db"] > 60 and checked["clean"]["db"] > 60
+
+    def test_every_edit_is_seen_where_it_has_to_be(self, delivered):
+        seen = delivered[0]["checked"]["seen"]
+        assert seen["paint"] > 300 and seen["paint_after_its_range"] < 20
+        assert seen["later_paint"] > 300 and seen["later_paint_before_its_range"] < 20
+        assert seen["logo"] > 400 and seen["logo_in_the_clean_plate"] > 400
+        assert seen["removed_pixels"] > 3000 and seen["removed_differ"] > 0.8
+        assert seen["pinned_pixels_moved"] > 100
+        right, down = seen["pinned_shift"]
+        assert 1 < right < 6 and -5 < down < 0  # 4 to the right and 3 up at the pin itself
+        assert seen["untouched_differ"] < 0.01
+
+    def test_the_logo_is_pinned_and_came_along_with_the_refinement(self, delivered):
+        facts = delivered[0]
+        assert facts["logo"]["pinned"] and facts["refined"]["folder"] == "clip_v2.nvd"
+        assert facts["refined"]["stack"] >= 3
+
+    def test_the_point_is_where_it_was_pinned(self, delivered):
+        assert all(off < 0.5 for off in delivered[0]["pins"]["off"].values())
+
+    def test_a_picture_of_every_step(self, delivered):
+        pictures = sorted(delivered[1].glob("blender-delivery-*.jpg"))
+        assert len(pictures) > 20 and all(p.stat().st_size > 30_000 for p in pictures)

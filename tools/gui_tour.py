@@ -3,6 +3,7 @@
     python3 tools/gui_tour.py                     pictures into docs/pictures/
     python3 tools/gui_tour.py --out /tmp/tour
     python3 tools/gui_tour.py --walk first --out /tmp/walk      every screen a beginner meets
+    python3 tools/gui_tour.py --walk delivery --out /tmp/walk   a shot, from import to delivery
 
 Nobody needs to look on: Blender draws to an X server without a screen (tour/window.py). In a new
 Blender with factory settings the tour installs the extension's zip, tests the engine, decomposes
@@ -13,7 +14,8 @@ What was seen at each step goes to OUT/tour.json; the exit code is 1 where a ste
 printed an error.
 
 The steps are in tour/steps.py, which runs in that Blender; those of a first-time user, with the
-mistakes that one makes, in tour/first_walk.py.
+mistakes that one makes, in tour/first_walk.py; a whole delivery in tour/delivery.py, whose files
+are looked at by tour/check_delivery.py and go to OUT/delivery.json.
 """
 
 import argparse
@@ -31,7 +33,7 @@ from environments import ROOT, Failed, all_environments, ensure
 from tour import window
 
 WIDTH, HEIGHT = 1600, 900
-LIMIT = 1200.0  # seconds
+LIMIT = 1800.0  # seconds
 WRONG = (
     *("Traceback", "Error:", "rna_uiItem", "SystemError", "not found in", "Segmentation"),
     "NOT REFUSED",
@@ -39,7 +41,9 @@ WRONG = (
 HARMLESS = ("EGL Error", "audio", "ALSA")
 
 
-WALKS = {"tour": "steps.py", "first": "first_walk.py"}
+WALKS = {"tour": "steps.py", "first": "first_walk.py", "delivery": "delivery.py"}
+LARGER = {"delivery": (1920, 1080)}
+"""screens of walks that show more panels at once"""
 
 
 def tour(out: Path, steps: int, walk: str = "tour") -> tuple[dict, list[str]]:
@@ -56,20 +60,33 @@ def tour(out: Path, steps: int, walk: str = "tour") -> tuple[dict, list[str]]:
         build(work)
         (work / "settings.yaml").write_text(f"iterations: {steps}\npreview_seconds: 3\n")
         shutil.copytree(ROOT / "samples" / "tumbler" / "frames", work / "clip")
-        words = ["--factory-startup", "--window-geometry", 0, 0, WIDTH, HEIGHT]
+        shutil.copytree(ROOT / "samples" / "tumbler" / "masks", work / "masks")
+        width, height = LARGER.get(walk, (WIDTH, HEIGHT))
+        words = ["--factory-startup", "--window-geometry", 0, 0, width, height]
         words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "tour" / WALKS[walk]]
         process = window.start_blender(
             [*words, "--", work],
             work,
             engine.python,
-            before=["xvfb-run", "-a", "-s", f"-screen 0 {WIDTH}x{HEIGHT}x24"],
+            before=["xvfb-run", "-a", "-s", f"-screen 0 {width}x{height}x24"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
         wrong = _follow(process, facts)
+        if walk == "delivery" and facts.get("finished"):
+            facts["checked"] = _checked(engine.python, facts["shot"], work / "out")
         for picture in work.glob("*.jpg"):
             shutil.copy(picture, out / picture.name)
     return facts, wrong
+
+
+def _checked(python: Path, shot: str, out: Path) -> dict:
+    """What tour/check_delivery.py finds in what was delivered; Failed where it fails."""
+    command = [python, ROOT / "tools" / "tour" / "check_delivery.py", shot, out]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    if done.returncode:
+        raise Failed(f"what was delivered cannot be checked:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _follow(process: subprocess.Popen, facts: dict) -> list[str]:
@@ -102,7 +119,8 @@ def main() -> int:
         facts, wrong = tour(given.out.resolve(), given.steps, given.walk)
     except Failed as error:
         sys.exit(f"gui_tour: {error}")
-    (given.out / "tour.json").write_text(json.dumps(facts, indent=1) + "\n")
+    name = "delivery.json" if given.walk == "delivery" else "tour.json"
+    (given.out / name).write_text(json.dumps(facts, indent=1) + "\n")
     finished = bool(facts.get("finished"))
     print(f"{'finished' if finished else 'NOT finished'}, {len(wrong)} lines tell of errors")
     return 0 if finished and not wrong else 1

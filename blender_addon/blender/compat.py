@@ -357,6 +357,9 @@ def trim(strip, before: int, after: int) -> None:
 # Of a property that is a path: it may be relative to the .blend, which from 4.5 on has to be said
 RELATIVE = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
 
+# Draws a texture, which holds linear light, as it looks; before 5.0 none does, and it is darker
+IMAGE_SHADER = "IMAGE_SCENE_LINEAR_TO_REC709_SRGB" if bpy.app.version >= (5, 0, 0) else "IMAGE"
+
 # What strips are to Python, and what the sequencer's data calls them
 STRIP = bpy.types.Strip if bpy.app.version >= (4, 4, 0) else bpy.types.Sequence
 STRIPS = "strips_all" if bpy.app.version >= (4, 4, 0) else "sequences_all"

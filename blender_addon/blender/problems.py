@@ -2,9 +2,12 @@
 
 import textwrap
 
+import bpy
+
 from ..errors import AddonError
 
 WIDTH = 46  # letters that fit into a sidebar of usual width
+_LETTER, _BESIDE = 5.6, 72  # pixels of a letter, and of the icon, the margins and the tabs
 
 # What the engine advises in words, and the operator that does it
 ENGINE_REMEDIES = (("nvd resume", "nvd.resume_job"), ("--device cpu", "nvd.retry_on_cpu"))
@@ -26,12 +29,29 @@ def button_of(error: AddonError) -> str:
     return next((name for words, name in ENGINE_REMEDIES if words in error.remedy), "")
 
 
+def letters() -> int:
+    """How many letters fit behind an icon into the sidebar that is being drawn."""
+    region = bpy.context.region
+    if region is None or region.type != "UI":
+        return WIDTH
+    return letters_in(region.width, bpy.context.preferences.system.ui_scale)
+
+
+def letters_in(width: int, scale: float) -> int:
+    """The same of a sidebar so many pixels wide, where the interface is scaled."""
+    return max(20, int((width / scale - _BESIDE) / _LETTER))
+
+
+def draw_lines(layout, text: str, icon: str = "NONE") -> None:
+    """A text of any length, with an icon before its first line."""
+    for number, line in enumerate(textwrap.wrap(text, letters())):
+        layout.label(text=line, icon="NONE" if number else icon)
+
+
 def draw_problem(layout, error: AddonError, job_id: str = "") -> None:
     box = layout.box()
-    for number, line in enumerate(textwrap.wrap(error.problem, WIDTH)):
-        box.label(text=line, icon="NONE" if number else "ERROR")
-    for line in textwrap.wrap(error.remedy, WIDTH):
-        box.label(text=line)
+    draw_lines(box, error.problem, "ERROR")
+    draw_lines(box, error.remedy)
     name = button_of(error)
     if name:
         text, icon = TEXTS[name]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LANES = {
     "strip": "render",
+    "deliver": "render",
+    "placement": "render",
     "render": "render",
     "paint": "render",
     "evaluate": "render",

@@ -327,9 +327,20 @@ def _take_in_stack(entry: NVD_PG_shot, result: dict) -> None:
     in the meantime.
     """
     stack.take_in(entry, entry.read(), result["entries"])
+    painted = result["painted"]
+    layer = entry.layers.get(max(painted, key=painted.get))
+    _choose(entry, layer, result["entries"])
     if not painting.has_unsaved(entry.canvas):
-        painted = result["painted"]
-        _close(entry, entry.layers.get(max(painted, key=painted.get)))
+        _close(entry, layer)
+
+
+def _choose(entry: NVD_PG_shot, layer: NVD_PG_layer | None, names: list[str]) -> None:
+    """Let the lists show where most of the paint went, so that its frames can be set."""
+    made = [n for n, item in enumerate(entry.stack) if item.name in names]
+    made = [n for n in made if layer is not None and entry.stack[n].layer == layer.name]
+    if made:
+        entry.active_layer = list(entry.layers).index(layer)
+        entry.active_entry = made[0]
 
 
 def _put_on(layer: NVD_PG_layer, made: Path, file: Path) -> None:

@@ -33,6 +33,7 @@ from ..blender.strip_identity import identity, strip_by
 from ..blender.undo import name_image, watch
 from ..errors import AddonError
 from . import file_stamps, finish, finish_file, layer_values, nodes, stack
+from .delivery import NVD_PG_delivery
 from .finish_file import read_finish
 from .folder import Shot, ShotError, read_shot
 from .patterns import kind_of, pattern
@@ -229,6 +230,7 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
     )
     finish_seen: StringProperty(description="What edges and motion blur were in the folder")
     finish_saved: StringProperty(description="What they were here when that was read or written")
+    delivery: PointerProperty(type=NVD_PG_delivery)
     pin_targets: CollectionProperty(type=NVD_PG_pin_target, description="The first is right")
     pin_layer: StringProperty(description="The layer of the pin that is being made")
     canvas: PointerProperty(type=bpy.types.Image, description="A frame that is painted on")
@@ -573,7 +575,7 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
             image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
 
 
-_CLASSES = (NVD_PG_stack_entry, NVD_PG_layer, NVD_PG_pin_target, NVD_PG_shot)
+_CLASSES = (NVD_PG_stack_entry, NVD_PG_layer, NVD_PG_pin_target, NVD_PG_delivery, NVD_PG_shot)
 
 
 when_chosen: list[Callable[[bpy.types.Scene], None]] = []

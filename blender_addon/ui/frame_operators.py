@@ -91,7 +91,7 @@ def draw_canvas(layout, entry) -> None:
         row = column.row(align=True)
         row.operator("nvd.canvas_to_layers", icon="RENDERLAYERS")
         row.operator("nvd.canvas_to_stack", icon="ADD")
-        row.prop(entry, "canvas_lit", toggle=True)
+        column.prop(entry, "canvas_lit", toggle=True)
     draw_shot_job(layout, column, frame_canvas.job_of(entry))
 
 

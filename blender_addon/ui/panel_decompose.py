@@ -6,7 +6,7 @@ import bpy
 import bpy.utils.previews
 
 from ..blender.compat import sequencer_scene, strip_span
-from ..blender.problems import draw_problem
+from ..blender.problems import draw_lines, draw_problem
 from ..blender.words import translated
 from ..decompose.opening import OPENED, finished_jobs
 from ..decompose.properties import active_strip, source_options
@@ -230,7 +230,7 @@ def _draw_job(layout, job: Job) -> None:
     if job.ended and job.state != DONE:
         box.operator("nvd.resume_job", icon="PLAY").job = job.id
     for caution in job.log.cautions:
-        box.label(text=caution, icon="ERROR")
+        draw_lines(box, caution, "ERROR")
 
 
 def _picture(job: Job) -> int:

@@ -8,6 +8,7 @@ from ..engine.find import find_engine
 from ..errors import AddonError
 from ..paint import pins
 from ..shot import pins_file, shots, states
+from ..shot.stack_entry import on_timeline
 from .on_shot import OnShot, shot_scene
 from .shot_job import draw_shot_job
 
@@ -146,7 +147,7 @@ def draw_pins(layout, entry) -> None:
     row.operator("nvd.pin_place", icon="PINNED")
     if entry.pin_targets:
         row.operator("nvd.pin_forget", text="", icon="X")
-        frames = ", ".join(str(target.frame) for target in entry.pin_targets)
+        frames = ", ".join(str(on_timeline(entry, t.frame)) for t in entry.pin_targets)
         column.label(text=f"{entry.pin_layer}: {frames}", translate=False)
     if entry.pin_targets or not found.applied:
         column.operator("nvd.pin_apply", icon="CHECKMARK")

@@ -5,10 +5,12 @@ from pathlib import Path
 import bpy
 from bpy.props import IntProperty, StringProperty
 
+from ..blender.words import translated
 from ..decompose import refining
 from ..decompose.refine_job import refine
 from ..errors import AddonError
-from .on_shot import OnShot
+from ..shot import shots
+from .on_shot import OnShot, shot_scene
 
 
 class NVD_OT_refine(OnShot, bpy.types.Operator):
@@ -35,6 +37,16 @@ class NVD_OT_refine(OnShot, bpy.types.Operator):
 
     def invoke(self, context, _event):
         return context.window_manager.invoke_props_dialog(self)
+
+    def draw(self, context):
+        entry = shots.current_shot(shot_scene(context))
+        layer = entry.layer if entry is not None else None
+        if layer is not None and layer.name != entry.layers[-1].name:
+            self.layout.label(text=translated("Better mask of {layer}", layer=layer.shown_name))
+            self.layout.prop(self, "mask", text="")
+        else:
+            self.layout.label(text="Choose an object first to give it a better mask", icon="INFO")
+        self.layout.prop(self, "steps")
 
     def work(self, _context, scene, entry):
         masks = []

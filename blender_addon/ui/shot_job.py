@@ -1,8 +1,6 @@
 """A job on a shot where the tab Layers shows what it works on: how far it is, and what it said."""
 
-import textwrap
-
-from ..blender.problems import WIDTH, draw_problem
+from ..blender.problems import draw_lines, draw_problem
 from ..jobs.job import Job
 from ..jobs.runner import describe
 
@@ -18,5 +16,4 @@ def draw_shot_job(layout, column, job: Job | None) -> None:
         row.label(text=f"{job.title}: {describe(job)}")
         row.operator("nvd.cancel_job", text="", icon="CANCEL").job = job.id
     for caution in job.log.cautions:
-        for number, line in enumerate(textwrap.wrap(caution, WIDTH)):
-            column.label(text=line, icon="NONE" if number else "INFO")
+        draw_lines(column, caution, "INFO")

@@ -7,23 +7,25 @@ from bpy.props import EnumProperty, IntProperty, StringProperty
 
 from ..blender.editors import image_editor
 from ..errors import AddonError
+from ..paint import placement
 from ..paint.stack_sheet import is_previewed
 from ..shot import edit_files, painting, stack
 from ..shot.stack_entry import CORNERS, ICONS
 from .on_shot import OnLayer
+from .shot_job import draw_shot_job
 
 
 class _OnEntry(OnLayer):
     """The same on the entry that is chosen in the stack."""
 
     def work_on(self, context, entry, layer):
-        item = _chosen(entry, layer)
+        item = chosen(entry, layer)
         if item is None:
             raise AddonError("no entry of the stack is chosen", "choose one in its list")
         return self.work_with(context, entry, item)
 
 
-def _chosen(entry, layer):
+def chosen(entry, layer):
     """The entry chosen in the list, where it lies on the layer."""
     if layer is None or not 0 <= entry.active_entry < len(entry.stack):
         return None
@@ -251,13 +253,13 @@ def draw_stack(layout, entry, layer) -> None:
     row.template_list("NVD_UL_stack", "", entry, "stack", entry, "active_entry", rows=3)
     column = row.column(align=True)
     column.menu("NVD_MT_stack_add", text="", icon="ADD")
-    item = _chosen(entry, layer)
+    item = chosen(entry, layer)
     if item is not None:
         column.operator("nvd.stack_remove", text="", icon="REMOVE")
         column.operator("nvd.stack_duplicate", text="", icon="DUPLICATE")
         column.operator("nvd.stack_move", text="", icon="TRIA_UP").by = 1
         column.operator("nvd.stack_move", text="", icon="TRIA_DOWN").by = -1
-        _draw_entry(layout.column(), item)
+        _draw_entry(layout.column(), entry, item)
     unseen = [other.name for other in own if other.on and not is_previewed(other)]
     if unseen:
         layout.label(text="Rendered, but not in the live preview:", icon="INFO")
@@ -266,7 +268,7 @@ def draw_stack(layout, entry, layer) -> None:
         layout.label(text="Compositor nodes do not show the stack", icon="INFO")
 
 
-def _draw_entry(column, item) -> None:
+def _draw_entry(column, entry, item) -> None:
     if item.problem:
         column.label(text=item.problem, icon="ERROR")
     if edit_files.image_in_conflict(item.image):
@@ -289,7 +291,9 @@ def _draw_entry(column, item) -> None:
     {"text": _draw_text, "adjustment": _draw_adjustment, "movie": _draw_movie}.get(
         item.kind, lambda *_: None
     )(column, item)
-    if item.kind in ("picture", "movie", "text"):
+    if item.kind in placement.PINNED:
+        column.operator("nvd.stack_place", icon="PIVOT_BOUNDBOX")
+        draw_shot_job(column, column, placement.job_of(entry))
         column.prop(item, "has_corners")
         if item.has_corners:
             grid = column.grid_flow(columns=2, align=True, row_major=True)

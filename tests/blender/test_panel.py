@@ -4,13 +4,14 @@ import json
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import pytest
 
 import blender_addon
 from blender_addon.blender import compat
-from blender_addon.blender.problems import button_of
+from blender_addon.blender.problems import button_of, letters, letters_in
 from blender_addon.decompose.properties import shot_name
 from blender_addon.decompose.strip_job import Object, blender_command, decompose_strip
 from blender_addon.errors import AddonError
@@ -321,3 +322,35 @@ def test_nothing_is_left_behind():
 
 def test_second_blender_is_this_one():
     assert "prepare" in blender_command("prepare", "x")
+
+
+def test_lines_are_as_long_as_the_sidebar_is_wide():
+    """In an Image Editor's sidebar a line of 46 letters ended in dots."""
+    assert letters() == 46  # no sidebar is being drawn
+    assert 34 <= letters_in(285, 1.0) <= 39  # as measured in a window: 39 letters fit
+    assert letters_in(570, 2.0) == letters_in(285, 1.0) < letters_in(380, 1.0)
+    assert letters_in(10, 1.0) == 20
+
+
+def test_a_long_caution_of_a_job_is_read_whole(monkeypatch):
+    """It was one line that ended in dots, or had dots in its middle."""
+    drawn, said = [], "the mask of tumbler was lost in frames 12-20 behind other things " * 3
+
+    class Layout:
+        def label(self, text="", icon="NONE"):
+            drawn.append((text, icon))
+
+        def operator(self, *_words, **_how):
+            return SimpleNamespace()
+
+        box = row = lambda self: self
+
+    log = SimpleNamespace(cautions=[said], unread=0, ready=None, stage="", total=0)
+    job = SimpleNamespace(title="clip", state="done", kind="strip", id="1", error=None, log=log,
+                          ended=True, stopping=False)  # fmt: skip
+    monkeypatch.setattr(panel_decompose, "describe", lambda _job: "done")
+    panel_decompose._draw_job(Layout(), job)
+    lines = drawn[2:]
+    assert " ".join(text for text, _icon in lines) == said.strip() and len(lines) > 3
+    assert all(len(text) <= 46 for text, _icon in lines)
+    assert [icon for _text, icon in lines] == ["ERROR"] + ["NONE"] * (len(lines) - 1)

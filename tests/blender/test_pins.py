@@ -129,6 +129,27 @@ def test_marks_are_of_the_frame(entry):
     assert not pins_file.read_pins(entry.read()).applied
 
 
+def test_the_panel_names_the_frames_of_the_timeline(entry):
+    """It named those of the clip, which are not what the playhead shows."""
+    drawn = []
+
+    class Layout:
+        active = True
+
+        def label(self, text="", **_how):
+            drawn.append(text)
+
+        def operator(self, *_words, **_how):
+            return SimpleNamespace()
+
+        row = column = box = lambda self, **_how: self
+
+    bpy.ops.nvd.pin_place(x=6, y=7, frame=0)
+    bpy.ops.nvd.pin_place(x=8, y=9, frame=1)
+    pin_operators.draw_pins(Layout(), entry)
+    assert drawn == [f"{LAYER}: 1, 2"]
+
+
 def test_overlays_have_strips_of_their_own(entry, tiny_job):
     for what in ("grid", "doubt", "grid"):
         assert bpy.ops.nvd.overlay_to_strip(what=what) == {"FINISHED"}

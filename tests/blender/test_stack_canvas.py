@@ -62,6 +62,8 @@ def test_the_paint_of_a_frame_becomes_paint_on_the_stack(entry, folder, tiny_job
     entry.stack[0].opacity = 0.25  # in the meantime
     ended(tiny_job, entry)
     assert entry.canvas is None and len(entry.stack) > 1
+    chosen = entry.stack[entry.active_entry]
+    assert chosen.kind == "paint" and entry.layer.name == chosen.layer  # its frames can be set
     assert {layer.name: layer.edit.name for layer in entry.layers} == before
     assert {path.name: path.read_bytes() for path in (folder / "edits").glob("*.png")} == files
     for item in list(entry.stack)[1:]:

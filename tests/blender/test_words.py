@@ -10,7 +10,8 @@ import blender_addon
 from blender_addon.blender.words import languages, translated
 
 ROOT = Path(blender_addon.__file__).parent
-SAME = {"CPU", "CUDA", "PyTorch"}
+SAME = {"CPU", "CUDA", "PyTorch"} | {"ProRes 4444", "ProRes 422 HQ", "DNxHR HQX"}
+SAME |= {"H.264", "HEVC", "VP9", "FFV1"}
 """what has no other name"""
 
 

@@ -16,6 +16,7 @@ import numpy as np
 Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the screen
 ENLARGED = 4  # Blender's letters are too small for tesseract
 ALIKE = 0.8  # tesseract takes an l for a t now and then
+CLOSE = 0.05  # as much less alike may be the same words, read less well
 FROM_RIGHT = 59  # pixels from a sidebar's edge to the last icon in a list, the tabs between
 CLEARER = ["-level", "38%,80%", "-negate"]  # buttons become paper as well, their letters ink
 
@@ -65,17 +66,22 @@ class Screen:
         last: the lowest of several, not the topmost. right: the icon at the right end of its line.
         """
         words, wanted = self.words(box), text.lower().split()
-        places = []
+        places, likeness = [], []
         for start in range(len(words)):
             part = words[start : start + len(wanted)]
             read = " ".join(word.lower() for word, _ in part)
-            if SequenceMatcher(None, read, " ".join(wanted)).ratio() >= ALIKE:
+            alike = SequenceMatcher(None, read, " ".join(wanted)).ratio()
+            if alike >= ALIKE:
                 first, final = part[0][1], part[-1][1]
                 middle = (first[0] + final[0] + final[2]) // 2, first[1] + first[3] // 2
                 places.append(middle)
+                likeness.append(alike)
         if not places:
             print("read:", " ".join(word for word, _ in words), flush=True)
             return None
+        # Render to Strip is much like Remove to Strip: what is most like it is meant
+        best = max(likeness) - CLOSE
+        places = [p for p, alike in zip(places, likeness, strict=True) if alike >= best]
         x, y = sorted(places, key=lambda place: place[1])[-1 if last else 0]
         return (box[0] + box[2] - FROM_RIGHT, y) if right else (x, y)
 
@@ -95,6 +101,16 @@ class Screen:
         for place in places:
             words += ["mousemove", *_numbers(place), "sleep", "0.1", "click", "1", "sleep", "0.1"]
         return subprocess.Popen(["xdotool", *words, "keyup", key])
+
+    def turn_wheel(
+        self, place: tuple[float, float], clicks: int, key: str = ""
+    ) -> subprocess.Popen:
+        """Turn the mouse's wheel up, or with less than 0 down, while `key` is held."""
+        words = ["mousemove", *_numbers(place), "sleep", "0.1"]
+        words += ["keydown", key] if key else []
+        button = "4" if clicks > 0 else "5"
+        words += ["click", "--repeat", str(abs(clicks)), "--delay", "30", button, "sleep", "0.1"]
+        return subprocess.Popen(["xdotool", *words, *(["keyup", key] if key else [])])
 
     def drag(self, places: list[tuple[float, float]]) -> subprocess.Popen:
         """Press at the first place, move along all, and let go."""

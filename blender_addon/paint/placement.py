@@ -1,0 +1,212 @@
+"""Placing a picture on a frame: its four corners where they are to be seen, not on the texture.
+
+    places = first_places(entry, item)             # four corners in the shot's pixels
+    job = place(entry, item, python, 12, places)   # `nvd edits set --on-frame`
+
+The engine finds where on the texture the corners lie, and the entry follows every frame from there.
+While an artist moves the corners, `current` is what is drawn over the preview (placement_marks.py).
+"""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..blender.redraw import redraw
+from ..blender.storage import jobs_folder
+from ..engine.find import probe_command
+from ..errors import AddonError
+from ..jobs.job import DONE, Job
+from ..jobs.process import engine_command
+from ..jobs.runner import runner
+from ..shot import stack
+from ..shot.painting import save_edits
+from ..shot.shots import NVD_PG_shot, listed_shot
+from ..shot.stack_entry import NVD_PG_stack_entry
+from ..shot.stack_file import read_stack
+
+KIND = "placement"
+PINNED = ("picture", "movie", "text")
+"""kinds of entry that have corners"""
+SHARE = 0.3
+"""of the frame's height that a picture takes at first"""
+
+Places = list[tuple[float, float]]
+"""top left, top right, bottom right, bottom left in the shot's pixels, from its top left"""
+
+
+@dataclass
+class Placement:
+    """What is being placed: of which shot and entry, on which of the shot's frames."""
+
+    shot: str
+    entry: str
+    frame: int
+    places: Places
+    size: tuple[int, int]
+    """of the shot's frames"""
+    held: int | None = field(default=None)
+    """the corner under the mouse, 4 for the inside"""
+
+    def grab(self, x: float, y: float, reach: float) -> None:
+        """Hold the corner that is nearest and within `reach` pixels, or the inside."""
+        near = min(range(4), key=lambda n: math.dist(self.places[n], (x, y)))
+        if math.dist(self.places[near], (x, y)) <= reach:
+            self.held = near
+        else:
+            self.held = 4 if is_inside(self.places, x, y) else None
+
+    def drag(self, x: float, y: float, by_x: float, by_y: float, whole: bool) -> None:
+        """Move what is held by so many pixels, to where x, y is; a corner with `whole` scales all
+        about the middle.
+        """
+        if self.held is None:
+            return
+        if self.held == 4:
+            self.places = [(a + by_x, b + by_y) for a, b in self.places]
+        elif whole:
+            before = math.dist(self.middle, (x - by_x, y - by_y))
+            self.scale(math.dist(self.middle, (x, y)) / before if before else 1.0)
+        else:
+            self.places[self.held] = (x, y)
+
+    def scale(self, factor: float) -> None:
+        """About the middle."""
+        a, b = self.middle
+        self.places = [(a + (x - a) * factor, b + (y - b) * factor) for x, y in self.places]
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        return sum(x for x, _ in self.places) / 4, sum(y for _, y in self.places) / 4
+
+
+current: Placement | None = None
+_last: dict[tuple[str, str], tuple[int, Places]] = {}
+"""by shot and entry: the frame where it was placed, and how"""
+
+
+def begin(entry: NVD_PG_shot, item: NVD_PG_stack_entry, frame: int) -> Placement:
+    """Begin to place an entry on a frame; AddonError where it has no corners, or no such frame."""
+    global current
+    check(entry, item, frame)
+    shot = entry.read()
+    known = _last.get((entry.id, item.name))
+    places = known[1] if known and known[0] == frame else first_places(entry, item)
+    current = Placement(entry.id, item.name, frame, list(places), (shot.width, shot.height))
+    redraw()
+    return current
+
+
+def end() -> None:
+    """Draw nothing any more."""
+    global current
+    current = None
+    redraw()
+
+
+def check(entry: NVD_PG_shot, item: NVD_PG_stack_entry, frame: int) -> None:
+    if item.kind not in PINNED:
+        raise AddonError(
+            f"{item.name} covers the whole layer", "place pictures, movies and text on a frame"
+        )
+    if item.name.startswith("-"):  # the command line would take it for an option
+        raise AddonError(f"the name {item.name} begins with a dash", "give it another name")
+    if not 0 <= frame < entry.read().frames:
+        raise AddonError(
+            f"the playhead shows no frame of {entry.name}",
+            f"move it to one of the shot's {entry.frames} frames",
+        )
+
+
+def first_places(entry: NVD_PG_shot, item: NVD_PG_stack_entry) -> Places:
+    """In the middle of the frame, in the picture's own shape."""
+    shot = entry.read()
+    across, down = item.image.size if item.image is not None else (0, 0)
+    shape = across / down if across and down else 16 / 9
+    high = min(SHARE * shot.height, SHARE * 2 * shot.width / shape)
+    wide = high * shape
+    left, top = (shot.width - wide) / 2, (shot.height - high) / 2
+    return [(left, top), (left + wide, top), (left + wide, top + high), (left, top + high)]
+
+
+def is_inside(places: Places, x: float, y: float) -> bool:
+    """Whether a pixel lies within the four corners, which may be turned either way."""
+    sides = []
+    for (a, b), (c, d) in zip(places, places[1:] + places[:1], strict=True):
+        sides.append((c - a) * (y - b) - (d - b) * (x - a))
+    return all(side >= 0 for side in sides) or all(side <= 0 for side in sides)
+
+
+def place(
+    entry: NVD_PG_shot, item: NVD_PG_stack_entry, python: str | Path, frame: int, places: Places
+) -> Job:
+    """Save the stack, and queue the job that pins the entry where its corners are to be seen in the
+    shot's `frame`, from 0. AddonError where that cannot be.
+    """
+    check(entry, item, frame)
+    running = job_of(entry)
+    if running is not None and not running.ended:
+        raise AddonError(f"{running.title} is not done yet", "wait for it, or cancel it")
+    save_edits(entry)
+    at = ",".join(f"{value:.3f}" for corner in places for value in corner)
+    words = ["edits", "set", entry.read().folder, item.name, "--on-frame", frame, f"--at={at}"]
+    job = Job.create(
+        jobs_folder(),
+        title=f"{item.name} on the frame",
+        kind=KIND,
+        python=python,
+        steps=[
+            {"title": "engine", "command": probe_command(Path(python))},
+            {"title": "placing", "command": engine_command(python, *words)},
+        ],
+        about={"scene": entry.id_data.name, "folder": str(entry.path), "shot": entry.id},
+    )
+    _last[entry.id, item.name] = frame, list(places)
+    return runner.queue_tool(job)
+
+
+def job_of(entry: NVD_PG_shot) -> Job | None:
+    """The newest job that places something on the shot; None where there is none."""
+    folder = str(entry.path)
+    jobs = [job for job in runner.tools.jobs if job.kind == KIND]
+    return next((job for job in reversed(jobs) if job.plan["about"]["folder"] == folder), None)
+
+
+def _when_ended(job: Job) -> None:
+    """Take up what the engine has written into the stack."""
+    if job.kind != KIND or job.state != DONE:
+        return
+    about = job.plan["about"]
+    entry = listed_shot(about["scene"], about["folder"], about.get("shot"))
+    if entry is None:
+        return
+    try:
+        shot = entry.read()
+        taken = stack.follow_file(entry, shot, read_stack(shot))
+    except AddonError as error:
+        job.fail(error.problem, error.remedy)
+        return
+    if taken is None:
+        job.fail("the stack was changed in the meantime", "press Rebuild Nodes, and place it again")
+        return
+    redraw()
+    bpy.ops.ed.undo_push(message="Place on Frame")
+
+
+@persistent
+def _after_load(_path) -> None:
+    end()
+
+
+def register():
+    runner.when_ended.append(_when_ended)
+    bpy.app.handlers.load_post.append(_after_load)
+
+
+def unregister():
+    end()
+    bpy.app.handlers.load_post.remove(_after_load)
+    _last.clear()
+    runner.when_ended.remove(_when_ended)
