@@ -31,6 +31,7 @@ from nvd_core.shot.stack import STACK
 
 FLAT = "flat"
 FILE = f"{FLAT}/flat.json"
+_NEW, _OLD = f"{FLAT}.new", f"{FLAT}.old"
 SCHEMA = "nvd.flat"
 VERSION = 1
 _MOST = float(np.finfo(np.float16).max)
@@ -48,34 +49,61 @@ def flatten(shot: Shot, progress: Progress | None = None) -> dict[str, Flattened
     """Write the pictures of every layer that has entries; what stood there before is replaced.
 
     The folder's lock is the caller's to hold. NvdError where an entry's file is missing or damaged,
-    or the disk refuses; then there are none, rather than old ones.
+    or the disk refuses; then those of before stay, and what says when they are from.
     """
     progress = progress or Progress()
     sheets = Sheets(shot)
     names = [name for name in shot.names if sheets.moves(name)]
     sheets.check(range(shot.frames), names)
     sources = sources_of(shot, sheets)
-    remove_flat(shot)
+    if not names:
+        remove_flat(shot)
+        return {}
     progress.stage("flattening", len(names) * shot.frames)
-    made = {}
-    for row, name in enumerate(names):
-        states = [sheets.state(name, t) for t in range(shot.frames)]
-        first, last = changing(states)
-        made[name] = Flattened(first, last - first + 1)
-        known: dict[State, Path] = {}
-        for number, t in enumerate(range(first, last + 1)):
-            path = inside(shot.folder, f"{FLAT}/{name}/{number:05d}.exr")
-            if states[t] in known:
-                _same_again(known[states[t]], path)
-            else:
-                _write(path, sheets.sized(name, t))
-                known[states[t]] = path
-            progress.update(row * shot.frames + t + 1)
-    if names:
+    remove_folder(shot.folder, _NEW)  # of a process that was killed
+    try:
+        made = {
+            name: _write_layer(shot, sheets, name, row * shot.frames, progress)
+            for row, name in enumerate(names)
+        }
         layers = {name: {"first": one.first, "count": one.count} for name, one in made.items()}
         record = {"schema": SCHEMA, "version": VERSION, "sources": sources, "layers": layers}
-        write_json(inside(shot.folder, FILE), record)
+        write_json(inside(shot.folder, f"{_NEW}/{Path(FILE).name}"), record)
+        _put_in_place(shot)
+    finally:
+        remove_folder(shot.folder, _NEW)
     return made
+
+
+def _write_layer(
+    shot: Shot, sheets: Sheets, name: str, done: int, progress: Progress
+) -> Flattened:
+    """Write the pictures of a layer to where they wait to be put in place."""
+    states = [sheets.state(name, t) for t in range(shot.frames)]
+    first, last = changing(states)
+    known: dict[State, Path] = {}
+    for number, t in enumerate(range(first, last + 1)):
+        path = inside(shot.folder, f"{_NEW}/{name}/{number:05d}.exr")
+        if states[t] in known:
+            _same_again(known[states[t]], path)
+        else:
+            _write(path, sheets.sized(name, t))
+            known[states[t]] = path
+        progress.update(done + t + 1)
+    return Flattened(first, last - first + 1)
+
+
+def _put_in_place(shot: Shot) -> None:
+    """Let the new folder be flat/; a Blender that reads meanwhile finds one or the other."""
+    old, new, place = (inside(shot.folder, name) for name in (_OLD, _NEW, FLAT))
+    remove_folder(shot.folder, _OLD)
+    try:
+        if place.exists():
+            place.rename(old)
+        new.rename(place)
+    except OSError as error:
+        raise cannot_write(place, error) from error
+    remove_folder(shot.folder, _OLD)
 
 
 def changing(states: Sequence[State]) -> tuple[int, int]:
@@ -93,7 +121,8 @@ def remove_flat(shot: Shot) -> int:
     size = flat_bytes(shot)
     with suppress(FileNotFoundError):
         inside(shot.folder, FILE).unlink()
-    remove_folder(shot.folder, FLAT)
+    for place in (FLAT, _NEW, _OLD):
+        remove_folder(shot.folder, place)
     return size
 
 
