@@ -189,10 +189,6 @@ def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
         layer.shown = layer.base
     else:
         layer.shown = None if what == "edit" else pattern(what, edit.size)
-    node = entry.group_node()
-    for link in node.inputs[f"{layer.name} Edit"].links if node else ():
-        if link.from_node.bl_idname == "CompositorNodeImage":
-            link.from_node.image = layer.image
     compare(entry, layer)
     tell_twins(layer)
     for place, space in image_editors().items():
