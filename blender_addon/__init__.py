@@ -13,13 +13,14 @@ of what scripting.py offers). The folder is described in the engine's docs.
 
 from . import headless
 from .blender import strip_elements, undo, words
-from .decompose import mask_drawing, opening, properties, refining
+from .decompose import flattening, mask_drawing, opening, properties, refining
 from .jobs import runner
 from .paint import frame_canvas, inset, pin_marks, pins, preview
-from .shot import edit_files, painting, shot_events, shots, value_events
+from .shot import edit_files, flat_nodes, painting, shot_events, shots, value_events
 from .strip import refresh, render_job, shot_frames
 from .ui import (
     finish_operators,
+    flat_operators,
     frame_operators,
     job_operators,
     operators,
@@ -51,11 +52,14 @@ _parts = (  # each has register() and unregister()
     painting,
     edit_files,
     refining,
+    flat_nodes,
+    flattening,
     inset,
     preview,
     render_job,
     frame_canvas,
     finish_operators,
+    flat_operators,
     pins,
     pin_marks,
     frame_operators,

@@ -52,7 +52,10 @@ def test_pictures_are_the_sheets_of_their_frames(filled):
             number = min(max(t - one.first, 0), one.count - 1)
             colours, opacity = picture(filled, name, number)
             sheet = sheets.sized(name, t)
-            assert np.abs(opacity * (colours - sheet.learned) - sheet.delta).max() < 1.5e-3, (t, name)
+            assert np.abs(opacity * (colours - sheet.learned) - sheet.delta).max() < 1.5e-3, (
+                t,
+                name,
+            )
             assert np.abs(opacity * colours - sheet.paint).max() < 1.5e-3, (t, name)
             assert (opacity == 0)[~(sheet.delta != 0).any(2)].all()
     assert sheets.sized("dog", 5).full.max() > 1.1  # what is brighter than a picture's white stays

@@ -19,6 +19,7 @@ LANES = {
     "paint": "render",
     "evaluate": "render",
     "maps": "render",
+    "flatten": "render",
     "frame canvas": "render",
     "install": "engine",
     "test": "engine",

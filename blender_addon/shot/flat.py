@@ -74,7 +74,9 @@ def sources_now(shot: Shot, entries: Iterable[Entry]) -> dict[str, list[int]]:
     for layer in shot.layers:
         own = [entry for entry in on if entry.layer == layer.name]
         if own:
-            named |= {path.relative_to(shot.folder).as_posix() for path in (layer.texture, layer.edit)}
+            named |= {
+                path.relative_to(shot.folder).as_posix() for path in (layer.texture, layer.edit)
+            }
         for entry in own:
             keys = {"text": ("font",), "adjustment": ("mask",)}.get(entry.kind, ("file",))
             named |= {getattr(entry, key) for key in keys} - {""}

@@ -20,7 +20,6 @@ from . import nodes
 from .flat import Flat, Pictures, first_picture, is_current, read_flat
 from .folder import Shot, ShotError
 from .image_header import check_image
-from .resample import learned_at
 from .stack_file import EMPTY, digest
 from .states import shown_shot
 
@@ -253,9 +252,7 @@ def _image_for(entry, shot: Shot | None, layer, found: Flat | None) -> bpy.types
     return image if _fits(layer, image) else None
 
 
-def _load(
-    shot: Shot, layer: str, pictures: Pictures, stamp: str, name: str
-) -> bpy.types.Image:
+def _load(shot: Shot, layer: str, pictures: Pictures, stamp: str, name: str) -> bpy.types.Image:
     path = first_picture(shot, layer)
     image = next((i for i in bpy.data.images if FLAT in i and i.get("nvd_path") == str(path)), None)
     if image is not None and image[FLAT] == stamp:

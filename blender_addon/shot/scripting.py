@@ -12,8 +12,8 @@ from ..blender.primaries import linear_space, space_called
 from ..blender.undo import keep_packed
 from ..errors import visible
 from . import edge_nodes, finish, flat_nodes, layer_values, nodes, pass_nodes
-from .flat import is_current
 from .finish_file import read_finish
+from .flat import is_current
 from .folder import Layer, Shot, ShotError, is_file, read_shot
 from .half_replaced import mend
 from .image_header import check_image

@@ -209,6 +209,12 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
     active_entry: IntProperty(name="Entry")
     stack_seen: StringProperty(description="What the stack was in the folder")
     stack_saved: StringProperty(description="What it was here when that was read or written")
+    flatten: BoolProperty(
+        name="Renew by Itself",
+        description="Flatten the stack for nodes and strips whenever it, or the paint below, is "
+        "saved. The pictures take room in the folder, a movie one for every frame",
+        default=True,
+    )
     motion_blur: BoolProperty(
         name="Motion Blur",
         description="Blur paint along its motion, as the shot's camera does",

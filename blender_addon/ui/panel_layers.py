@@ -12,7 +12,8 @@ from ..blender.words import tip_of, translated
 from ..engine.find import find_engine
 from ..errors import AddonError
 from ..paint import preview
-from ..shot import edit_files, finish, painting, shots, stack, states
+from ..shot import edit_files, finish, flat_nodes, painting, shots, states
+from ..shot.edge_nodes import in_words
 from ..strip import strips
 from ..strip.render_job import queue_render
 from ..strip.report_job import open_report, queue_evaluate, report_page
@@ -169,15 +170,16 @@ class NVD_OT_to_strip(OnShot, bpy.types.Operator):
                 said = f"Added {strips.add_scene_strip(entry, scene).name}"
             else:
                 said = f"Added {strips.add_modifier(entry, scene).name} to {entry.strip}"
-            if stack.in_use(entry):
+            if flat_nodes.state(entry) in (flat_nodes.ABSENT, flat_nodes.OLD):
                 self.report(
                     {"WARNING"},
-                    "The stack of edits is not in this strip: Render to Strip has it",
+                    "The stack of edits is not in this strip yet: Stack to Nodes brings it there",
                 )
-            if finish.lacking(entry):
+            if lacks := finish.lacks_of(entry):
+                what = in_words(lacks)
                 self.report(
                     {"WARNING"},
-                    "Some edges or motion blur are not in this strip: Render to Strip has them",
+                    translated("Not in this strip: {what}. Render to Strip has it", what=what),
                 )
             return said
         queue_render(entry, scene, find_engine().python)

@@ -75,9 +75,7 @@ def flatten(shot: Shot, progress: Progress | None = None) -> dict[str, Flattened
     return made
 
 
-def _write_layer(
-    shot: Shot, sheets: Sheets, name: str, done: int, progress: Progress
-) -> Flattened:
+def _write_layer(shot: Shot, sheets: Sheets, name: str, done: int, progress: Progress) -> Flattened:
     """Write the pictures of a layer to where they wait to be put in place."""
     states = [sheets.state(name, t) for t in range(shot.frames)]
     first, last = changing(states)

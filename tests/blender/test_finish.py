@@ -94,11 +94,11 @@ def test_what_does_not_show_it_says_so(entry, folder, capfd):
     entry.layers["toy"].feather = 3
     assert entry.group_node().label == label + finish.NOT_IN_NODES
     bpy.ops.nvd.to_strip(way="composite")
-    assert "Some edges or motion blur are not in this strip" in capfd.readouterr().out
+    assert "feather wider than the choke of toy. Render to Strip" in capfd.readouterr().out
     painting.save_edits(entry)
     out = str(folder / "%05d.png")
     assert headless.main(["render", str(folder), "--out", out, "--through", "compositor"]) == 2
-    assert "edges or motion blur" in capfd.readouterr().err
+    assert "does not show feather wider than the choke of toy" in capfd.readouterr().err
     entry.layers["toy"].feather = 0
     assert entry.group_node().label == label
     entry.motion_blur = True
