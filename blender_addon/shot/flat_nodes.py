@@ -139,9 +139,9 @@ def feed(entry, layer, *, anew: bool = False) -> bool:
         sheet = layer.flat if _fits(layer, layer.flat) else layer.edit
         image = sheet if in_strip else layer.shown or sheet
         source = source_of(node, layer.name)
-        if source is not None and source.image != image:
-            if anew or in_strip or _is_ours(layer, source.image):
-                source.image, changed = image, True
+        is_other = source is not None and source.image != image
+        if is_other and (anew or in_strip or _is_ours(layer, source.image)):
+            source.image, changed = image, True
         if source is None or source.image != image:
             image = layer.edit  # an artist's own picture is compared as a painted sheet is
         elif image is not None and FLAT in image:

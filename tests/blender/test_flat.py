@@ -73,8 +73,32 @@ def test_nodes_equal_the_engine_in_every_frame(entry, folder, tmp_path, engine, 
         assert reference.psnr(made, wanted) > 60, t
 
 
+@pytest.mark.parametrize("kind", ["made_linear", "made_other_sizes"])
+def test_other_plates_and_sheets(kind, tmp_path, engine, reference, request):
+    """Paint below the stack, on light above 1, and on sheets of another size than the textures."""
+    source = request.getfixturevalue(kind)
+    folder = shutil.copytree(source / "shot.nvd", tmp_path / "shot.nvd")
+    made = shots.add_shot(folder, bpy.context.scene, own_scene=False)
+    fill(made, tmp_path)
+    is_linear = kind == "made_linear"
+    suffix, bits = ("exr", "half") if is_linear else ("png", "16")
+    out = tmp_path / f"engine/%05d.{suffix}"
+    engine.run("-m", "nvd_core", "render", folder, "--out", out, "--bits", bits)
+    flatten(engine, folder)
+    plain = reference.render(tmp_path, 3, "OPEN_EXR" if is_linear else "PNG")
+    assert flat_nodes.follow(made)
+    for t in range(3):
+        got = reference.render(tmp_path, t + 1, "OPEN_EXR" if is_linear else "PNG")
+        space = "Linear Rec.709" if is_linear else "Non-Color"
+        wanted = reference.load(out.parent / f"{t:05d}.{suffix}", space)
+        if is_linear:
+            got, wanted = reference.encode(got), reference.encode(wanted)
+        assert reference.psnr(got, wanted) > 55, (t, reference.psnr(got, wanted))
+    assert reference.psnr(plain, got) < 40
+
+
 def test_the_folder_says_what_it_was_made_from(entry, folder):
-    """The engine's list of files, sizes and dates is the one that the extension compares it with."""
+    """The engine's list of files, sizes and dates is the one that the extension makes."""
     shot = read_shot(folder)
     entries = read_stack(shot)
     stored = json.loads((folder / "flat/flat.json").read_text("utf-8"))
