@@ -93,7 +93,8 @@ def test_other_plates_and_sheets(kind, tmp_path, engine, reference, request):
         wanted = reference.load(out.parent / f"{t:05d}.{suffix}", space)
         if is_linear:
             got, wanted = reference.encode(got), reference.encode(wanted)
-        assert reference.psnr(got, wanted) > 55, (t, reference.psnr(got, wanted))
+        # A sheet smaller than its texture is brought to that size also where no entry shows
+        assert reference.psnr(got, wanted) > 50, (t, reference.psnr(got, wanted))
     assert reference.psnr(plain, got) < 40
 
 
