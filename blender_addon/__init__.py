@@ -13,7 +13,14 @@ of what scripting.py offers). The folder is described in the engine's docs.
 
 from . import headless
 from .blender import strip_elements, undo, words
-from .decompose import flattening, mask_drawing, opening, properties, refining
+from .decompose import (
+    flattening,
+    mask_drawing,
+    opening,
+    properties,
+    refining,
+    texture_sizes,
+)
 from .jobs import runner
 from .paint import frame_canvas, inset, pin_marks, pins, preview
 from .shot import edit_files, flat_nodes, painting, shot_events, shots, value_events
@@ -30,6 +37,7 @@ from .ui import (
     preferences,
     refine_operators,
     stack_operators,
+    texture_operators,
     value_operators,
 )
 
@@ -54,6 +62,7 @@ _parts = (  # each has register() and unregister()
     refining,
     flat_nodes,
     flattening,
+    texture_sizes,
     inset,
     preview,
     render_job,
@@ -67,6 +76,7 @@ _parts = (  # each has register() and unregister()
     refine_operators,
     value_operators,
     stack_operators,
+    texture_operators,
     panel_layers,
     operators,
     headless,

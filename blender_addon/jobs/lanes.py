@@ -20,6 +20,7 @@ LANES = {
     "evaluate": "render",
     "maps": "render",
     "flatten": "render",
+    "textures": "render",
     "frame canvas": "render",
     "install": "engine",
     "test": "engine",

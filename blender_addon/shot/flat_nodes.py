@@ -140,7 +140,7 @@ def feed(entry, layer, *, anew: bool = False) -> bool:
         image = sheet if in_strip else layer.shown or sheet
         source = source_of(node, layer.name)
         is_other = source is not None and source.image != image
-        if is_other and (anew or in_strip or _is_ours(layer, source.image)):
+        if is_other and (anew or in_strip or _is_ours(layer, source.image, entry.path)):
             source.image, changed = image, True
         if source is None or source.image != image:
             image = layer.edit  # an artist's own picture is compared as a painted sheet is
@@ -213,9 +213,13 @@ def _is_fed(entry, layer) -> bool:
     return source is not None and layer.flat is not None and source.image == layer.flat
 
 
-def _is_ours(layer, image: bpy.types.Image | None) -> bool:
-    """Whether the image is one that nodes show of the layer by themselves."""
+def _is_ours(layer, image: bpy.types.Image | None, folder: Path) -> bool:
+    """Whether the image is one that nodes show of the layer by themselves, or did in a state of the
+    folder that it has left.
+    """
     if image is None or FLAT in image:
+        return True
+    if Path(image.get("nvd_path", "")).is_relative_to(folder):
         return True
     known = layer.edit, layer.base, layer.learned, layer.shown, layer.taken_back
     return image in known or image.name.startswith("NVD ")

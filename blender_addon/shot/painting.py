@@ -29,6 +29,7 @@ from .folder import ShotError
 from .patterns import kind_of, pattern
 from .resample import DEAD_ZONE
 from .shots import CHOOSE, NVD_PG_layer, NVD_PG_shot, all_shots, compare, follow_sizes, tell_twins
+from .states import has_other_size
 from .states import is_behind as is_behind_of
 
 VIEWS = ("edit", "learned", "checker", "grid")
@@ -108,7 +109,8 @@ def is_behind(entry: NVD_PG_shot) -> bool:
     edits = [layer.edit for layer in entry.layers]
     named = zip(entry.layers.keys(), edits, strict=True)
     paths = [(name, image.get("nvd_path")) for name, image in named if image is not None]
-    return is_behind_of(entry.path, [(name, path) for name, path in paths if path])
+    named = [(name, path) for name, path in paths if path]
+    return is_behind_of(entry.path, named) and not has_other_size(entry.path, named)
 
 
 def _check_stack(entry: NVD_PG_shot) -> None:

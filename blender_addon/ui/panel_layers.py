@@ -22,6 +22,7 @@ from .frame_operators import draw_canvas
 from .on_shot import OnLayer, OnShot, shot_scene
 from .pin_operators import draw_pins
 from .stack_operators import draw_stack
+from .texture_operators import draw_textures
 from .value_operators import draw_values
 
 
@@ -316,6 +317,7 @@ class _Layers:
         row.operator("nvd.evaluate", icon="VIEWZOOM")
         row.operator("nvd.refine", icon="MOD_SMOOTH")
         _draw_refinement(layout, entry)
+        draw_textures(layout, entry)
         draw_canvas(layout, entry)
         draw_pins(layout, entry)
         _draw_strips(layout, scene, entry)
