@@ -21,6 +21,7 @@ LANES = {
     "maps": "render",
     "flatten": "render",
     "textures": "render",
+    "purge": "render",
     "frame canvas": "render",
     "install": "engine",
     "test": "engine",

@@ -316,6 +316,7 @@ class _Layers:
             row.operator("nvd.open_report", icon="URL")
         row.operator("nvd.evaluate", icon="VIEWZOOM")
         row.operator("nvd.refine", icon="MOD_SMOOTH")
+        row.operator("nvd.purge", text="", icon="TRASH")
         _draw_refinement(layout, entry)
         draw_textures(layout, entry)
         draw_canvas(layout, entry)

@@ -7,7 +7,7 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon.decompose import flattening
+from blender_addon.decompose import flattening, purging
 from blender_addon.jobs.runner import runner
 from blender_addon.shot import flat, flat_nodes, painting, shots, stack
 from blender_addon.shot.folder import read_shot
@@ -251,3 +251,18 @@ def test_a_saved_file_opens_with_the_stack(entry, folder, tmp_path):
     assert flat_nodes.state(again) == flat_nodes.ABSENT
     source = flat_nodes.source_of(again.group_node(), "toy")
     assert source.image == again.layers["toy"].edit
+
+
+@pytest.mark.slow
+def test_purge_says_how_large_it_is_and_leaves_nodes_with_the_sheet(entry, folder, tick_until):
+    found = purging.sizes(entry)
+    assert found["flat"] == flat.size_of(folder) > 1000 and found["render"] == 0
+    assert bpy.ops.nvd.purge(flat=True) == {"FINISHED"}
+    job = runner.queue.jobs[-1]
+    tick_until(lambda: job.ended, runner.tick)
+    assert job.error is None and not (folder / "flat").exists()
+    flattening.follow()
+    assert flat_nodes.state(entry) == flat_nodes.ABSENT
+    assert runner.queue.jobs == [job], "it is not made again by itself"
+    with pytest.raises(RuntimeError, match="nothing is chosen"):
+        bpy.ops.nvd.purge()
