@@ -55,8 +55,8 @@ def lacks_of(entry) -> list[tuple[str, str]]:
 
 
 def previews_all(entry) -> bool:
-    """Whether the live preview shows all of it: choke, feather and holdouts, in delta."""
-    return not entry.motion_blur and not any(layer.spill for layer in entry.layers)
+    """Whether the live preview shows all of it: edges and holdouts, in delta."""
+    return not entry.motion_blur
 
 
 def take_up(entry, shot: Shot, found: Finish) -> None:

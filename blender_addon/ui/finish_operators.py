@@ -77,7 +77,7 @@ def draw_blur(layout, entry) -> None:
         for what in dict.fromkeys(what for what, _layer in finish.lacks_of(entry)):
             layout.label(text=_said()[what], icon="BLANK1")
     if not finish.previews_all(entry):
-        layout.label(text="Preview is without spill and blur", icon="INFO")
+        layout.label(text="Preview is without motion blur", icon="INFO")
 
 
 def _said() -> dict[str, str]:

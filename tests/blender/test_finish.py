@@ -225,6 +225,40 @@ def test_the_preview_has_the_edges(gpu_ready, made, tmp_path, engine, reference,
         assert np.quantile(apart, 0.999) <= 2 / 255 and (apart > 2 / 255).mean() < 1e-3
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["made", "made_linear"])
+def test_the_preview_has_the_spill(gpu_ready, kind, tmp_path, engine, reference, request):
+    """On two layers, alone and with a feather, against `nvd render`.
+
+    The plates are noise, so spill finds some of the old colour anywhere.
+    """
+    made = request.getfixturevalue(kind)
+    folder = shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
+    names, suffix = reference.Truth(made).layers, "exr" if kind == "made_linear" else "png"
+    words = ["--spill", f"{names[0]}=1", "--spill", f"{names[1]}=0.6", "--feather", f"{names[1]}=2"]
+    engine.run("-m", "nvd_core", "finish", folder, *words)
+    pictures = {}
+    for spills in (True, False):
+        entry = shots.add_shot(folder)
+        for name in names[:2]:
+            entry.layers[name].spill *= spills
+        live = preview.Preview(entry)
+        live.prepare(entry, 1)
+        pictures[spills] = live.render(entry).read()
+        live.close()
+    out = tmp_path / f"out/%05d.{suffix}"
+    engine.run("-m", "nvd_core", "render", folder, "--out", out, "--frames", "1-1")
+    space = "Linear Rec.709" if kind == "made_linear" else "Non-Color"
+    wanted = reference.load(next(out.parent.glob(f"0*.{suffix}")), space)
+    wanted = reference.encode(wanted) if kind == "made_linear" else wanted
+    shown = pictures[True] if kind == "made_linear" else pictures[True].clip(0, 1)
+    apart = np.abs(shown - wanted).max(-1)
+    assert np.abs(pictures[True] - pictures[False]).max() > 20 / 255
+    alphas = reference.Truth(made).arrays["maps"][1, :2, ..., 2]
+    inside = (alphas > 0).all(0)  # beyond a matte there may be two nearest pixels
+    assert apart[inside].max() < 1 / 255 and (apart > 2 / 255).mean() < 2e-3
+
+
 def test_a_holdout_is_copied_by_the_engine(entry, folder, made, tmp_path, engine, reference):
     entry.layers["toy"].choke = 1
     height, width = reference.Truth(made).frames[0].shape[:2]
