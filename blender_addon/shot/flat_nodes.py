@@ -71,8 +71,8 @@ def key(entry) -> tuple:
 
 
 def follow(entry) -> bool:
-    """Let the nodes show the pictures that there are, or the painted sheet; whether that changed
-    anything. Images are loaded and exchanged, so that it belongs into one of Blender's steps.
+    """Let the nodes show the pictures that there are, or the painted sheet; whether that is another
+    image than before: then it belongs into one of Blender's steps.
     """
     shot = None if entry.missing else shown_shot(entry.path)
     found = read_flat(shot) if shot is not None else None
@@ -146,15 +146,16 @@ def feed(entry, layer, *, anew: bool = False) -> bool:
             image = layer.edit  # an artist's own picture is compared as a painted sheet is
         elif image is not None and FLAT in image:
             where = Pictures(image["nvd_first"], image["nvd_count"])
-            changed |= set_frames(source, where, _start(node, layer.name))
+            set_frames(source, where, _start(node, layer.name))  # numbers: they need no step
         if (changed or anew) and image is not None:
             nodes.set_texture(node.node_tree, layer.name, _base(layer, image), image)
     return changed
 
 
-def set_frames(source: bpy.types.Node, pictures: Pictures, start: int) -> bool:
-    """Let an Image node show the pictures in their frames, where frame 0 of the shot is `start`;
-    whether that is another place. The first and the last stand for what is beyond them.
+def set_frames(source: bpy.types.Node, pictures: Pictures, start: int) -> None:
+    """Let an Image node show the pictures in their frames, where frame 0 of the shot is `start`.
+
+    The first and the last stand for what is beyond them.
     """
     wanted = {
         "frame_start": start + pictures.first,
@@ -162,10 +163,9 @@ def set_frames(source: bpy.types.Node, pictures: Pictures, start: int) -> bool:
         "frame_offset": -1,
         "use_auto_refresh": True,
     }
-    changed = {name for name, value in wanted.items() if getattr(source, name) != value}
-    for name in changed:
-        setattr(source, name, wanted[name])
-    return bool(changed)
+    for name, value in wanted.items():
+        if getattr(source, name) != value:  # else Blender would composite anew
+            setattr(source, name, value)
 
 
 def source_of(node: bpy.types.Node, layer: str) -> bpy.types.Node | None:
@@ -273,6 +273,7 @@ def _load(shot: Shot, layer: str, pictures: Pictures, stamp: str, name: str) -> 
     else:
         image.source = "FILE"
         image.reload()
+        image.update_tag()  # strips are to make their pictures anew
     size = tuple(image.size)
     if 0 in size:
         raise ShotError(f"Blender cannot read {path}", "flatten the stack again")
