@@ -72,14 +72,17 @@ def draw_textures(layout, entry) -> None:
         box.label(text="Textures of another size are there", icon="INFO")
         box.operator("nvd.take_textures", icon="IMPORT")
     now = texture_sizes.size_of(entry)
-    row = layout.row(align=True)
-    row.label(text="Texture Size")
+    column = layout.column(align=True)
+    column.label(text="Texture Size")
+    row = column.row(align=True)
     for size in texture_sizes.SIZES:
         button = row.operator("nvd.texture_size", text=f"x{size}", depress=size == now)
         button.size = size
     if states.former_textures(entry.path) is not None:
         row.operator("nvd.textures_back", text="", icon="LOOP_BACK")
-    draw_shot_job(layout.row(), layout.column(), _shown(entry))
+    job = _shown(entry)
+    if job is not None:
+        draw_shot_job(column.row(), column, job)
 
 
 def _shown(entry):
