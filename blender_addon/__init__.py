@@ -13,14 +13,22 @@ of what scripting.py offers). The folder is described in the engine's docs.
 
 from . import headless
 from .blender import strip_elements, undo, words
-from .decompose import mask_drawing, opening, properties, refining
+from .decompose import (
+    flattening,
+    mask_drawing,
+    opening,
+    properties,
+    refining,
+    texture_sizes,
+)
 from .jobs import runner
 from .paint import frame_canvas, inset, pin_marks, pins, placement, placement_marks, preview
-from .shot import edit_files, painting, shot_events, shots, value_events
+from .shot import edit_files, flat_nodes, painting, shot_events, shots, value_events
 from .strip import refresh, render_job, shot_frames
 from .ui import (
     deliver_operators,
     finish_operators,
+    flat_operators,
     frame_operators,
     job_operators,
     operators,
@@ -29,8 +37,10 @@ from .ui import (
     pin_operators,
     place_operators,
     preferences,
+    purge_operators,
     refine_operators,
     stack_operators,
+    texture_operators,
     value_operators,
 )
 
@@ -53,11 +63,15 @@ _parts = (  # each has register() and unregister()
     painting,
     edit_files,
     refining,
+    flat_nodes,
+    flattening,
+    texture_sizes,
     inset,
     preview,
     render_job,
     frame_canvas,
     finish_operators,
+    flat_operators,
     pins,
     pin_marks,
     placement,
@@ -68,6 +82,8 @@ _parts = (  # each has register() and unregister()
     value_operators,
     stack_operators,
     place_operators,
+    texture_operators,
+    purge_operators,
     panel_layers,
     deliver_operators,
     operators,

@@ -22,9 +22,10 @@ from .jobs.job import CANCELLED, Job
 from .jobs.process import engine_command
 from .jobs.runner import describe
 from .jobs.waiting import wait_alone
-from .shot import finish, shot_events, shots, stack
-from .shot.edge_nodes import shows_all
+from .shot import finish, flat_nodes, shot_events, shots
+from .shot.edge_nodes import in_words, lacks
 from .shot.finish_file import read_finish
+from .shot.flat import is_current
 from .shot.folder import read_shot
 from .shot.nodes import set_texture
 from .shot.resample import learned_at
@@ -142,17 +143,16 @@ def pins(given, say: Say) -> dict:
 
 def import_shot(given, say: Say) -> dict:
     """Open a decomposition folder in the compositor and in the list of shots, and save the .blend
-    where asked.
+    where asked. A stack of edits is flattened first, so that nodes show it.
     """
+    _flatten(given.shot, say)
     with _shots_are_known():
         entry = add_shot(
             Path(given.shot).resolve(), bpy.context.scene, mode=given.mode, own_scene=False
         )
         facts = {"group": entry.group_node().node_tree.name}
-        if lacks := [what for is_lacking, what in _OF_ENGINE if is_lacking(entry)]:
-            facts["note"] = (
-                f"the compositor is without the {' and '.join(lacks)}, which `nvd render` shows"
-            )
+        if lacks := _lacks_of(entry):
+            facts["note"] = f"the compositor is without {lacks}, which `nvd render` shows"
         if given.save:
             path = str(Path(given.save).resolve())
             bpy.ops.wm.save_as_mainfile(filepath=path, copy=bool(bpy.data.filepath))
@@ -193,10 +193,11 @@ def render(given, say: Say) -> dict:
         raise AddonError("the compositor removes no objects", "leave out --through compositor")
     elif lacks := _lacking(given.shot, given.mode):
         raise AddonError(
-            f"the compositor does not show the folder's {' and '.join(lacks)}",
-            "render by the engine (--through engine), or switch them off: nvd edits, nvd finish",
+            f"the compositor does not show {lacks}",
+            "render by the engine (--through engine), or switch them off: nvd finish",
         )
     else:
+        _flatten(given.shot, say)
         group = open_shot(Path(given.shot).resolve(), given.mode)
         replace_edits(group, given.edit)
         composite(out, say)
@@ -204,8 +205,8 @@ def render(given, say: Say) -> dict:
 
 
 def do_all(given, say: Say) -> dict:
-    """Decompose, import, replace textures by files, composite, and write the result. A folder with
-    a stack of edits, edges or motion blur is rendered by the engine, which alone shows them.
+    """Decompose, import, replace textures by files, composite, and write the result. A folder whose
+    edges or motion blur nodes cannot show is rendered by the engine, which can.
     """
     facts = decompose(given, say)
     given.shot, given.out = given.out, given.movie
@@ -222,17 +223,35 @@ def _form(given) -> list[tuple[str, str]]:
     return [(option, value) for option, value in found if value]
 
 
-_OF_ENGINE = ((stack.in_use, "stack of edits"), (finish.lacking, "edges or motion blur"))
+def flatten(given, say: Say) -> dict:
+    """Write a folder's stack of edits as pictures, which nodes and strips of a .blend show."""
+    shot = Path(given.shot).resolve()
+    words = ["edits", "flatten", str(shot), *["--remove"] * given.remove]
+    job = _engine_job(find_engine().python, *words)
+    _run(job, say)
+    return {"folder": str(shot), **job.log.result}
 
 
-def _lacking(folder: str, mode: str) -> list[str]:
+def _flatten(folder: str, say: Say) -> None:
+    """Flatten the stack of the folder where it has one that is not flattened as it is."""
+    shot = read_shot(Path(folder).resolve())
+    entries = read_stack(shot) or []
+    if any(entry.on for entry in entries) and not is_current(shot, entries):
+        _run(_engine_job(find_engine().python, "edits", "flatten", str(shot.folder)), say)
+
+
+def _lacking(folder: str, mode: str) -> str:
     """What the folder has that the compositor does not show in this mode."""
     shot = read_shot(Path(folder).resolve())
-    stacked = any(entry.on for entry in read_stack(shot) or ())
-    finished = read_finish(shot)
-    shown = not finished.digest or (mode != "full" and shows_all(finished))
-    has = stacked, not shown
-    return [what for (_lacks, what), there in zip(_OF_ENGINE, has, strict=True) if there]
+    return in_words(lacks(read_finish(shot), mode))
+
+
+def _lacks_of(entry) -> str:
+    """What the compositor does not show of a shot that was just opened."""
+    found = finish.lacks_of(entry)
+    if flat_nodes.state(entry) in (flat_nodes.ABSENT, flat_nodes.OLD):
+        found.insert(0, ("the stack of edits", ""))
+    return in_words(found)
 
 
 def prepare_inputs(given, say: Say) -> dict:
@@ -372,6 +391,9 @@ def _parser() -> argparse.ArgumentParser:
     hold.add_argument("what", choices=("list", "add", "set", "remove", "apply"))
     hold.add_argument("shot")
     hold.add_argument("words", nargs=argparse.REMAINDER, help="what `nvd pins` takes behind it")
+    flat = command("flatten", flatten, "write the stack of edits as pictures for nodes")
+    flat.add_argument("shot")
+    flat.add_argument("--remove", action="store_true", help="remove them instead")
     two = command("import", import_shot, "open a folder in the compositor")
     three = command("render", render, "render the edited shot")
     four = command("all", do_all, "decompose, import, replace textures, composite, write")

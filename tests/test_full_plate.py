@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 from nvd_core.baking.bake import Baking, bake
 from nvd_core.baking.plate_edges import follow_plate
 from nvd_core.begun import check_same
+from nvd_core.cli.main import main
 from nvd_core.editing.camera import render_camera
 from nvd_core.editing.camera_path import Key
+from nvd_core.editing.former_textures import read_former
 from nvd_core.editing.plate import read_stored_frame
 from nvd_core.editing.render import render, render_frames
-from nvd_core.editing.texture_size import resize_textures
+from nvd_core.editing.texture_size import resize_textures, take_back
 from nvd_core.evaluation.report import evaluate
 from nvd_core.fields.inference import frame_layers
 from nvd_core.fields.node_layers import frame_layers_by_nodes
@@ -459,6 +462,46 @@ def test_there_and_back_again_uses_new_names(copy):
     assert shot.layer("star").texture_width == 2 * first.texture_width
     now = painted(shot)
     assert (now & green).sum() > 0.8 * (now | green).sum()
+
+
+def test_another_size_is_taken_back_bit_for_bit_and_brought_again(copy):
+    before = copy.manifest
+    with pytest.raises(NvdError, match="no other size before"):
+        take_back(copy)
+    resize_textures(copy, 2)
+    large = Shot.open(copy.folder).manifest
+    assert take_back(copy)["size"] == 1
+    assert Shot.open(copy.folder).manifest.layers == before.layers
+    assert main(["textures", str(copy.folder), "--back"]) == 0
+    assert Shot.open(copy.folder).manifest == large
+
+
+def test_what_is_painted_on_the_larger_ones_comes_back_too(copy):
+    """Into a file of its own; the edit of before is kept, and so is that of a layer as it was."""
+    old = copy.edit_path("star").read_bytes()
+    resize_textures(copy, 2)
+    large = Shot.open(copy.folder)
+    edit = read_image(large.edit_path("star")).copy()
+    middle = slice(edit.shape[0] // 2, edit.shape[0] * 5 // 8), slice(None)
+    edit[middle] = (255, 0, 255, 255)
+    write_image(large.edit_path("star"), edit)
+    facts = take_back(copy)
+    assert facts["edits"]["star"] == "edits/star.x1-2.png"
+    assert facts["edits"]["background"] == copy.layer("background").edit
+    assert copy.edit_path("star").read_bytes() == old
+    now = read_image(Shot.open(copy.folder).edit_path("star"))
+    assert now.shape == read_image(copy.edit_path("star")).shape
+    painted_row = now[now.shape[0] * 9 // 16, :, :3]
+    seen = now[now.shape[0] * 9 // 16, :, 3] > 0
+    assert seen.sum() > 5 and (painted_row[seen] == (255, 0, 255)).all()
+
+
+def test_textures_made_anew_are_not_taken_back(copy):
+    resize_textures(copy, 2)
+    layers = [replace(one, texture="textures/other.png") for one in copy.manifest.layers]
+    other = Shot(copy.folder, replace(copy.manifest, layers=tuple(layers)))
+    with pytest.raises(NvdError, match="made anew"):
+        read_former(other)
 
 
 def test_an_edit_painted_on_meanwhile_is_not_passed_over(copy):

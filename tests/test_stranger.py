@@ -56,6 +56,9 @@ COMMANDS = {
     "edits": ["edits", "list", "SHOT"],
     "add an edit": ["edits", "add", "SHOT", "PAINT", "--layer", "dog", "--name", "new"],
     "purge edits": ["edits", "purge", "SHOT"],
+    "flatten edits": ["edits", "flatten", "SHOT"],
+    "purge": ["purge", "SHOT", "flat", "render"],
+    "textures back": ["textures", "SHOT", "--back"],
     "textures": ["textures", "SHOT", "--size", "2"],
     "remove": ["render", "SHOT", "--out", "OUT/%05d.png", "--remove", "dog"],
 }

@@ -5,9 +5,9 @@
 
 SHOT is a decomposition folder of 8 bits; a copy of it is worked on. Its clip becomes a trimmed
 strip that does not begin at frame 1. A stroke is painted on two layers with the mouse, a layer's
-visibility is keyed, and relight is set. Then the live preview, the compositor, Composite Strip,
-Strip Modifier and Render to Strip each show the same frames, and so does a plain strip of the
-frames that `nvd render` writes.
+visibility is keyed, relight is set, and a stack of paint and an adjustment with fades is laid on
+them. Then the live preview, the compositor, Composite Strip, Strip Modifier and Render to Strip
+each show the same frames, and so does a plain strip of the frames that `nvd render` writes.
 
 The table has, in dB (99.0: no difference), the least of all frames:
 rendered: what Blender renders to a file, against the file of `nvd render`. Where the scene's view

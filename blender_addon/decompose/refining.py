@@ -55,7 +55,7 @@ def _tick() -> float:
 
 
 def is_behind(entry: NVD_PG_shot) -> bool:
-    """Whether the shot shows a state that its folder has left."""
+    """Whether the shot shows a state that its folder has left for a refinement."""
     return painting.is_behind(entry)
 
 
@@ -74,7 +74,7 @@ def in_stroke() -> bool:
     return False
 
 
-def take(entry: NVD_PG_shot) -> bool:
+def take(entry: NVD_PG_shot, message: str = "Refinement") -> bool:
     """Let every shot of the folder show what it holds now; unsaved paint is saved first.
 
     What was painted on the state before, too late to be carried along, is brought over by a job.
@@ -98,7 +98,7 @@ def take(entry: NVD_PG_shot) -> bool:
     if states.late_paint(folder):
         queue_former(entries[0], entries[0].id_data, "--take-paint")
     if not bpy.app.background:
-        bpy.ops.ed.undo_push(message="Refinement")
+        bpy.ops.ed.undo_push(message=message)
     return dropped
 
 

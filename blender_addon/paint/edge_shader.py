@@ -4,8 +4,8 @@
     made.place, made.light                     # in place of the maps' own
 
 The formulas are the engine's (docs/reference/decomposition-folder.md, edits/finish.json): choke,
-feather and holdout. Spill and motion blur are the engine's alone. Only to be used where Blender
-draws.
+feather and holdout; spill_shader.py raises the matte beforehand. Motion blur is the engine's alone.
+Only to be used where Blender draws.
 """
 
 import math
@@ -111,7 +111,7 @@ void main()
   if (has_holdout != 0) {
     matte *= 1.0 - texelFetch(holdout, at, 0).r;
   }
-  float beyond = max(matte - own.z, 0.0);
+  float beyond = max(matte - texelFetch(base, at, 0).z, 0.0);
   vec4 shade = texelFetch(light, near, 0);
   result = wants_light != 0 ? shade : vec4(uv, matte - beyond, beyond);
 }
@@ -144,14 +144,18 @@ def with_edges(
     choke: float,
     feather: float,
     holdout: gpu.types.GPUTexture | None,
+    spilt: gpu.types.GPUTexture | None = None,
+    reach: int = 0,
 ) -> Edged:
-    """Places and light with these edges; pixels of the plate."""
+    """Places and light with these edges; pixels of the plate. `spilt` has the matte as spill has
+    raised it, by which the layer goes on `reach` pixels farther.
+    """
     steps = []
     if choke:
         steps.append(("choke", choke, 0))
     if feather:
         steps += [("feather", feather, 0), ("feather", feather, 1)]
-    size, made, edges = (place.width, place.height), _shaders(), place
+    size, made, edges = (place.width, place.height), _shaders(), spilt or place
     kept = []
     for name, amount, is_down in steps:
         kept.append(gpu.types.GPUOffScreen(*size, format="RGBA32F"))
@@ -163,6 +167,26 @@ def with_edges(
             shader.uniform_int("is_down", is_down)
         preview_shader.fill(shader, "NONE", kept[-1])
         edges = kept[-1].texture_color
+    reach += math.ceil(max(-choke, 0)) + math.ceil(feather)
+    faintest = FAINTEST if feather else 0.0
+    targets = _continued(place, light, edges, spilt or place, holdout, reach, faintest)
+    return Edged(*targets, kept)
+
+
+def continued(place: gpu.types.GPUTexture, light: gpu.types.GPUTexture, reach: int) -> Edged:
+    """Places and light as they go on within so many pixels beyond the layer's matte."""
+    whole = gpu.types.GPUOffScreen(place.width, place.height, format="RGBA32F")
+    with whole.bind():
+        gpu.state.active_framebuffer_get().clear(color=(0, 0, 1, 1))
+    edges = whole.texture_color
+    return Edged(*_continued(place, light, edges, place, None, reach, 0.0), [whole])
+
+
+def _continued(place, light, edges, base, holdout, reach: int, faintest: float) -> list:
+    """Targets with the places, whose matte is that of `edges`, and with the light. `base` has the
+    matte up to which paint adds its difference.
+    """
+    size, made = (place.width, place.height), _shaders()
     targets = []
     for wants_light in (0, 1):
         targets.append(gpu.types.GPUOffScreen(*size, format="RGBA32F"))
@@ -171,16 +195,17 @@ def with_edges(
         for name, texture in (
             ("place", place),
             ("edges", edges),
+            ("base", base),
             ("light", light),
             ("holdout", holdout or light),  # a texture is wanted, where there is none
         ):
             shader.uniform_sampler(name, texture)
-        shader.uniform_int("reach", math.ceil(max(-choke, 0)) + math.ceil(feather))
+        shader.uniform_int("reach", reach)
         shader.uniform_int("has_holdout", int(holdout is not None))
         shader.uniform_int("wants_light", wants_light)
-        shader.uniform_float("faintest", FAINTEST if feather else 0.0)
+        shader.uniform_float("faintest", faintest)
         preview_shader.fill(shader, "NONE", targets[-1])
-    return Edged(*targets, kept)
+    return targets
 
 
 def _shaders() -> dict[str, gpu.types.GPUShader]:
@@ -194,6 +219,8 @@ def _shaders() -> dict[str, gpu.types.GPUShader]:
         )
         switches = dict.fromkeys(("reach", "has_holdout", "wants_light"), "INT")
         made["edge continue"] = preview_shader.compiled(
-            _CONTINUE, ("place", "edges", "light", "holdout"), {**switches, "faintest": "FLOAT"}
+            _CONTINUE,
+            ("place", "edges", "base", "light", "holdout"),
+            {**switches, "faintest": "FLOAT"},
         )
     return {name.removeprefix("edge "): made[name] for name in made if name.startswith("edge ")}

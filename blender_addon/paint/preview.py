@@ -8,6 +8,7 @@ which Blender does after every step of a stroke.
 """
 
 import filecmp
+import math
 import time
 from collections.abc import Callable
 
@@ -39,7 +40,7 @@ from ..shot.shots import (
 )
 from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
-from . import edge_shader, grid_shader, inset
+from . import edge_shader, grid_shader, inset, spill_shader
 from . import preview_shader as shader
 from .preview_cache import MapCache
 from .stack_sheet import StackSheets
@@ -71,7 +72,8 @@ class Preview:
             self._frame = index
         self._load_holdouts(entry, index)
         self.stack.prepare(entry, index)
-        layers = entry.layers if self.grid else self._layers(entry)
+        spills = self.mode != "full" and any(layer.spill for layer in entry.layers)
+        layers = entry.layers if self.grid or spills else self._layers(entry)
         self.cache.prefetch(index, [layer.name for layer in layers])
 
     def render(self, entry: NVD_PG_shot) -> shader.Picture:
@@ -84,8 +86,7 @@ class Preview:
         parts = [self._layer(entry, layer, index) for layer in layers]
         frame = None
         if self.mode == "delta" or self.shot.has_alpha or self.shot.has_garbage:
-            texture = shader.from_image(bpy.data.images[self._frame_name])
-            frame = shader.Frame(texture, self.shot.is_linear, self.shot.alpha)
+            frame = self._plate()
         uploaded = time.perf_counter()
         if self._picture is None:
             self._picture = shader.Picture(self.shot.width, self.shot.height)
@@ -180,12 +181,12 @@ class Preview:
             colour = grid_shader.BACKGROUND
             if number < len(layers) - 1:
                 colour = grid_shader.COLOURS[number % len(grid_shader.COLOURS)]
-            place = self._maps(layer, index)[1]
+            place = self._maps(entry, layer, index)[1]
             self._lines.add(place, layer.learned.size, colour, self.grid)
         self._lines.lay(self._picture)
 
     def _layer(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> shader.Layer:
-        known = self._maps(layer, index)
+        known = self._maps(entry, layer, index)
         kinds = ("visibility", "light")
         amounts = [layer_values.value_at(entry, layer, what, index) for what in kinds]
         flat = self.stack.flat(entry, layer, index)
@@ -200,28 +201,62 @@ class Preview:
             edit, base, known[1], known[2], *amounts, dead_zone, *map(shader.form_of, images)
         )
 
-    def _maps(self, layer: NVD_PG_layer, index: int) -> tuple:
+    def _maps(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> tuple:
         """The textures of a layer's places and light in the frame, behind what they are of."""
         of = index, *(self._edges(layer))
         known = self._uploaded.get(layer.name)
         if known is not None and known[0] == of:
             return known
-        maps = self.cache.get(index, layer.name)
-        place, light = shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:])
-        made = None
+        place, light = self._own_maps(layer, index)
+        made = spilt = None
         if any(of[1:]):
             image = bpy.data.images.get(_holdout_name(layer)) if layer.holdout else None
             holdout = None if image is None else shader.from_image(image)
-            made = edge_shader.with_edges(place, light, layer.choke, layer.feather, holdout)
+            edges, reach, matte = (layer.choke, layer.feather, holdout), 0, None
+            if layer.spill:
+                spilt, reach = self._spilt(entry, layer, index, place, light)
+                matte = spilt.texture
+            made = edge_shader.with_edges(place, light, *edges, matte, reach)
             place, light = made.place, made.light
-        known = self._uploaded[layer.name] = of, place, light, made
+        known = self._uploaded[layer.name] = of, place, light, made, spilt
         return known
+
+    def _own_maps(self, layer: NVD_PG_layer, index: int) -> tuple:
+        """The textures of a layer's places and light as the folder has them."""
+        maps = self.cache.get(index, layer.name)
+        return shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:])
+
+    def _spilt(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int, place, light) -> tuple:
+        """The layer's matte with its spill, and how far beyond that the layer goes on."""
+        others = []
+        for other in entry.layers:
+            if other != layer and other.learned is not None:
+                texture, form = self._learned(entry, other, index)
+                one = shader.Layer(texture, texture, *self._own_maps(other, index))
+                one.edit_form = one.learned_form = form
+                others.append(one)
+        frame = self._plate()
+        reach = spill_shader.reach_of(self.shot.height)
+        beyond = reach + math.ceil(max(-layer.choke, 0)) + math.ceil(layer.feather)
+        learned = self._learned(entry, layer, index)
+        made = spill_shader.with_spill(place, light, layer.spill, beyond, frame, learned, others)
+        return made, reach
+
+    def _learned(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> tuple:
+        """What was learned of the layer, as large as what shows, and its form."""
+        flat = self.stack.flat(entry, layer, index)
+        image = flat.learned if flat is not None else layer.base or layer.learned
+        return shader.from_image(image), shader.form_of(image)
+
+    def _plate(self) -> shader.Frame:
+        texture = shader.from_image(bpy.data.images[self._frame_name])
+        return shader.Frame(texture, self.shot.is_linear, self.shot.alpha)
 
     def _edges(self, layer: NVD_PG_layer) -> tuple:
         """What the preview shows of the edges of the layer's paint."""
         if self.mode == "full":
             return ()
-        return layer.choke, layer.feather, layer.holdout
+        return layer.choke, layer.feather, layer.spill, layer.holdout
 
     def _load_holdouts(self, entry: NVD_PG_shot, index: int) -> None:
         """Load the mattes of the frame that hold paint out."""

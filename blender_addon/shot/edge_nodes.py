@@ -26,16 +26,43 @@ LACKS = "nvd_lacks_edges"
 """of a group: whether it was asked for edges or motion blur that it does not show"""
 
 
+SPREAD, WIDE, SPILL = "spread", "feather wider than the choke", "spill"
+BLUR, FULL, HOLDOUT = "motion blur", "edges in full mode", "a holdout that cannot be read"
+"""what nodes may lack, in words"""
+
+
+def lacks(finish: Finish, mode: str = "delta") -> list[tuple[str, str]]:
+    """What nodes cannot show of it, each with its layer, "" for the whole shot."""
+    layers = {layer for layer, _what in finish.edges} | set(finish.holdouts)
+    if mode == "full":
+        found = [(FULL, layer) for layer in sorted(layers)]
+    else:
+        found = [(what, layer) for layer in sorted(layers) for what in _lacks(finish, layer)]
+    return found + ([(BLUR, "")] if finish.shutter else [])
+
+
+def in_words(found: list[tuple[str, str]]) -> str:
+    """The same as one phrase."""
+    return " and ".join(f"{what} of {layer}" if layer else what for what, layer in found)
+
+
+def _lacks(finish: Finish, layer: str) -> list[str]:
+    choke, feather, spill = (finish.edges.get((layer, what), 0.0) for what in MOST)
+    return [
+        what
+        for what, there in ((SPREAD, choke < 0), (WIDE, feather > max(choke, 0)), (SPILL, spill))
+        if there
+    ]
+
+
 def shows(finish: Finish, layer: str) -> bool:
     """Whether nodes can show the edges of the layer's paint."""
-    choke, feather, spill = (finish.edges.get((layer, what), 0.0) for what in MOST)
-    return choke >= feather and not spill
+    return not _lacks(finish, layer)
 
 
 def shows_all(finish: Finish) -> bool:
     """Whether nodes can show all that it says, in delta."""
-    layers = {layer for layer, _what in finish.edges}
-    return not finish.shutter and all(shows(finish, layer) for layer in layers)
+    return not lacks(finish)
 
 
 def apply(

@@ -46,9 +46,17 @@ def lacking(entry) -> bool:
     return bool(node.node_tree.get(edge_nodes.LACKS, True))
 
 
+def lacks_of(entry) -> list[tuple[str, str]]:
+    """What the nodes that composite the shot are without, each with its layer (edge_nodes.py)."""
+    if not lacking(entry):
+        return []
+    found = edge_nodes.lacks(finish_of(entry), entry.mode)
+    return found or [(edge_nodes.HOLDOUT, "")]  # or the group is of an older version
+
+
 def previews_all(entry) -> bool:
-    """Whether the live preview shows all of it: choke, feather and holdouts, in delta."""
-    return not entry.motion_blur and not any(layer.spill for layer in entry.layers)
+    """Whether the live preview shows all of it: edges and holdouts, in delta."""
+    return not entry.motion_blur
 
 
 def take_up(entry, shot: Shot, found: Finish) -> None:

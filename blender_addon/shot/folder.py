@@ -74,6 +74,7 @@ class Shot:
     pixel_aspect: tuple[int, int] = (1, 1)  # a pixel's width by its height
     has_garbage: bool = False  # whether there is a matte in which no layer shows
     stack: str = "edits/stack.json"  # the file of the stack of edits, there or not
+    texture_size: int = 1  # times as wide and high as the analysis asks for
     refinement: tuple[int, int] | None = None  # refinements that are in, and planned; None: done
 
     @property
@@ -119,6 +120,7 @@ def read_shot(folder: str | Path) -> Shot:
         cautions=_cautions(manifest),
         has_garbage=manifest.values.get("garbage") is not None,
         stack=_stack(manifest, folder),
+        texture_size=_texture_size(manifest),
         refinement=_refinement(manifest),
         **_picture(manifest),
     )
@@ -135,6 +137,13 @@ def _stack(manifest: "_Manifest", folder: Path) -> str:
         raise ShotError(f"manifest.json: `stack` is {_shown(relative)}", AGAIN)
     inside(folder, relative, ShotError)
     return relative
+
+
+def _texture_size(manifest: "_Manifest") -> int:
+    found = manifest.values.get("texture_size", 1)
+    if found not in (1, 2, 4) or isinstance(found, bool):
+        raise ShotError(f"manifest.json: `texture_size` is {_shown(found)}", AGAIN)
+    return found
 
 
 def _refinement(manifest: "_Manifest") -> tuple[int, int] | None:

@@ -177,7 +177,8 @@ def set_texture(
     tree.nodes[f"{layer} learned"].image = texture
     for what, image in (("learned", texture), ("edit", edit)):  # muted, colours go through
         tree.nodes[f"{layer} {what} encoded"].mute = not is_light(image)
-    tree.nodes[f"{layer} fade"].mute = "nvd_base" not in texture  # muted, the paint goes through
+    # Muted, the paint goes through: of a flattened stack the engine has let it fade in already
+    tree.nodes[f"{layer} fade"].mute = "nvd_base" not in texture or "nvd_flat" in edit
     called = f"{layer} look up", f"{layer} pass look up"
     for lookup in [node for node in tree.nodes if node.name.partition(".")[0] in called]:
         for side, value in zip(("Width", "Height"), texture.size, strict=True):

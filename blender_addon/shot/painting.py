@@ -29,6 +29,7 @@ from .folder import ShotError
 from .patterns import kind_of, pattern
 from .resample import DEAD_ZONE
 from .shots import CHOOSE, NVD_PG_layer, NVD_PG_shot, all_shots, compare, follow_sizes, tell_twins
+from .states import has_other_size
 from .states import is_behind as is_behind_of
 
 VIEWS = ("edit", "learned", "checker", "grid")
@@ -108,7 +109,8 @@ def is_behind(entry: NVD_PG_shot) -> bool:
     edits = [layer.edit for layer in entry.layers]
     named = zip(entry.layers.keys(), edits, strict=True)
     paths = [(name, image.get("nvd_path")) for name, image in named if image is not None]
-    return is_behind_of(entry.path, [(name, path) for name, path in paths if path])
+    named = [(name, path) for name, path in paths if path]
+    return is_behind_of(entry.path, named) and not has_other_size(entry.path, named)
 
 
 def _check_stack(entry: NVD_PG_shot) -> None:
@@ -189,10 +191,6 @@ def show(entry: NVD_PG_shot, layer: NVD_PG_layer, what: str) -> bpy.types.Image:
         layer.shown = layer.base
     else:
         layer.shown = None if what == "edit" else pattern(what, edit.size)
-    node = entry.group_node()
-    for link in node.inputs[f"{layer.name} Edit"].links if node else ():
-        if link.from_node.bl_idname == "CompositorNodeImage":
-            link.from_node.image = layer.image
     compare(entry, layer)
     tell_twins(layer)
     for place, space in image_editors().items():

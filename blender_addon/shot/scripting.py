@@ -11,8 +11,9 @@ from ..blender.pixels import STORED, is_light, set_space
 from ..blender.primaries import linear_space, space_called
 from ..blender.undo import keep_packed
 from ..errors import visible
-from . import edge_nodes, finish, layer_values, nodes, pass_nodes, stack
+from . import edge_nodes, finish, flat_nodes, layer_values, nodes, pass_nodes
 from .finish_file import read_finish
+from .flat import is_current
 from .folder import Layer, Shot, ShotError, is_file, read_shot
 from .half_replaced import mend
 from .image_header import check_image
@@ -34,10 +35,10 @@ def open_shot(
     """Open a decomposition folder in `scene` (the current one) and return its node group.
 
     "delta" adds what was painted to the frames as shot; "full" puts the picture together from the
-    layers alone. Visibility and relight are as the folder has them; its stack of edits and
-    motion blur are not in the picture, nor are edges that nodes cannot show; the node's label says
-    so where there are any. `raw`
-    keeps the result display-encoded, for view transform Raw. What the scene's compositor held stays
+    layers alone. Visibility and relight are as the folder has them, and its stack of edits, where
+    that was flattened. Motion blur is not in the picture, nor are edges that nodes cannot show; the
+    node's label says so where there are any. `raw` keeps the result display-encoded, for view
+    transform Raw. What the scene's compositor held stays
     there. Opening the same folder again builds its group anew, in the node of the one before:
     values, keyframes and links of that stay (placing.py).
     """
@@ -48,18 +49,14 @@ def open_shot(
     # damaged ones are refused before anything is opened
     stacked, finished = read_stack(shot), read_finish(shot)
     scene = scene or bpy.context.scene
+    on = {entry.layer for entry in stacked or () if entry.on}
     with _undone_on_error():
         images = _load_images(shot)
+        flats = flat_nodes.images_of(shot, on)
         group = nodes.build_group(
             f"NVD {shot.name}",
             [layer.name for layer in shot.layers],
-            {
-                layer.name: (
-                    learned_at(images[layer.texture], images[layer.edit].size),
-                    images[layer.edit],
-                )
-                for layer in shot.layers
-            },
+            {layer.name: _compared(layer, images, flats) for layer in shot.layers},
             images[shot.map(0)],
             frames=shot.frames,
             mode=mode,
@@ -74,12 +71,31 @@ def open_shot(
         shown = edge_nodes.apply(group, shot.folder, names, finished, shot.frames)
     node = place(shot, scene, group, images)
     layer_values.put_on_new(node, shot.frames, values or {})
-    stack.label(node, any(entry.on for entry in stacked or ()))
+    flat_nodes.put(node, flats)
+    flat_nodes.label(node, _how(shot, node, on, flats, stacked or []))
     finish.label(node, not shown)
     group.name = f"NVD {shot.name}"  # the old one may have held the name until now
     group["nvd_folder"] = str(shot.folder)
     _set_up_scene(shot, scene, raw)
     return group
+
+
+def _compared(layer: Layer, images, flats) -> tuple[bpy.types.Image, bpy.types.Image]:
+    """What was learned in the size of what shows, and that: the sheet, or the flattened stack."""
+    shown, learned = flats.get(layer.name), images[layer.texture]
+    if shown is not None and tuple(shown["nvd_size"]) == tuple(learned.size):
+        return learned, shown
+    return learned_at(learned, images[layer.edit].size), shown or images[layer.edit]
+
+
+def _how(shot: Shot, node, on: set[str], flats: dict, stacked: list) -> str:
+    """How the node shows the stack, as flat_nodes.state says it of a shot that is listed."""
+    if not on:
+        return ""
+    sources = {name: flat_nodes.source_of(node, name) for name in on}
+    if any(flats.get(n) is None or s is None or s.image != flats[n] for n, s in sources.items()):
+        return flat_nodes.ABSENT
+    return flat_nodes.CURRENT if is_current(shot, stacked) else flat_nodes.OLD
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from ..blender.storage import stored_path
 from ..blender.strip_identity import identity, strip_by
 from ..blender.undo import name_image, watch
 from ..errors import AddonError
-from . import file_stamps, finish, finish_file, layer_values, nodes, stack
+from . import file_stamps, finish, finish_file, flat_nodes, layer_values, stack
 from .delivery import NVD_PG_delivery
 from .finish_file import read_finish
 from .folder import Shot, ShotError, read_shot
@@ -88,6 +88,9 @@ class NVD_PG_layer(bpy.types.PropertyGroup):
     learned: PointerProperty(type=bpy.types.Image)
     base: PointerProperty(type=bpy.types.Image, description="What was learned, at the edit's size")
     shown: PointerProperty(type=bpy.types.Image, description="In place of the edit, if any")
+    flat: PointerProperty(
+        type=bpy.types.Image, description="The edit with the stack on it, which nodes show"
+    )
     visibility: FloatProperty(
         name="Visibility",
         description="How much of the layer's paint shows; of the layer itself where the shot is "
@@ -207,6 +210,12 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
     active_entry: IntProperty(name="Entry")
     stack_seen: StringProperty(description="What the stack was in the folder")
     stack_saved: StringProperty(description="What it was here when that was read or written")
+    flatten: BoolProperty(
+        name="Renew by Itself",
+        description="Flatten the stack for nodes and strips whenever it, or the paint below, is "
+        "saved. The pictures take room in the folder, a movie one for every frame",
+        default=True,
+    )
     motion_blur: BoolProperty(
         name="Motion Blur",
         description="Blur paint along its motion, as the shot's camera does",
@@ -414,7 +423,7 @@ def tell_twins(layer: NVD_PG_layer) -> None:
         other = twin.layers.get(layer.name)
         if other is None or other == layer:
             continue
-        for name in ("edit", "base", "shown", "taken_back"):
+        for name in ("edit", "base", "shown", "flat", "taken_back"):
             setattr(other, name, getattr(layer, name))
 
 
@@ -547,11 +556,8 @@ def follow_sizes(entry: NVD_PG_shot) -> None:
 
 def compare(entry: NVD_PG_shot, layer: NVD_PG_layer) -> None:
     """Let the compositor's nodes compare what the layer shows with its base."""
-    folder = str(entry.path)
     # A strip modifier composites by a copy of the shot's group
-    for group in bpy.data.node_groups:
-        if group.get("nvd_folder") == folder:
-            nodes.set_texture(group, layer.name, layer.base, layer.image)
+    flat_nodes.feed(entry, layer, anew=True)
 
 
 def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
@@ -564,6 +570,7 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
     for made, layer in zip(entry.layers, shot.layers, strict=True):
         made.edit, made.learned = image_of(layer.edit), image_of(layer.texture)
         made.base, made.shown = learned_at(made.learned, made.edit.size), None
+        made.flat = None  # until the stack is followed
         if made.edit.is_dirty or made.edit.packed_file is not None:
             file_stamps.note_if_new(made.edit, True)
         else:

@@ -25,7 +25,7 @@ from ..blender.pixels import set_space
 from ..blender.redraw import redraw
 from ..blender.storage import stored_path
 from ..blender.undo import name_image
-from . import file_stamps, stack_file
+from . import file_stamps, flat_nodes, stack_file
 from .edit_document import write_beside
 from .folder import Shot, ShotError, is_file
 from .image_header import check_image
@@ -88,7 +88,7 @@ def take_up(entry, shot: Shot, found: list[Entry] | None) -> None:
         entry.stack_saved = stack_file.EMPTY
     else:
         _known(entry).add(theirs)
-    say_at_node(entry)
+    flat_nodes.follow(entry)
 
 
 def follow_file(entry, shot: Shot, found: list[Entry] | None) -> bool | None:
@@ -185,24 +185,6 @@ def save(entry) -> None:
     entry.stack_seen = entry.stack_saved = mine
 
 
-def say_at_node(entry) -> None:
-    """Let the node that composites the shot say that the stack is not in its picture."""
-    node = entry.group_node()
-    if node is not None:
-        label(node, in_use(entry))
-
-
-def label(node: bpy.types.Node, lacks_stack: bool) -> None:
-    """Say on the node that there is a stack and its picture is without it."""
-    wanted = node.label.replace(NOT_IN_NODES, "") + (NOT_IN_NODES if lacks_stack else "")
-    if node.label != wanted:
-        node.label = wanted
-
-
-NOT_IN_NODES = " (without the stack of edits)"
-"""what is added to the node's label"""
-
-
 def add_paint(entry, layer, name: str = "") -> NVD_PG_stack_entry:
     """A transparent image as large as the layer's texture, on top; its file is written at once."""
     _check_room(entry)
@@ -283,7 +265,7 @@ def remove(entry, item) -> None:
     at = list(entry.stack).index(item)
     entry.stack.remove(at)
     entry.active_entry = max(min(at, len(entry.stack) - 1), 0)
-    say_at_node(entry)
+    flat_nodes.follow(entry)
     redraw()
 
 
@@ -329,7 +311,7 @@ def _added(entry, shot: Shot, stored: Entry) -> NVD_PG_stack_entry:
     made.take(stored, shot.frames)
     entry.active_entry = len(entry.stack) - 1
     _find_images(entry, shot, made)
-    say_at_node(entry)
+    flat_nodes.follow(entry)
     redraw()
     return made
 

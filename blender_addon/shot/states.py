@@ -18,6 +18,7 @@ from ..errors import AddonError
 from .folder import Shot, ShotError, read_shot
 
 FORMER = "former.json"
+FORMER_TEXTURES = "textures/former.json"
 BRUSH = ".nvd.painting"
 """the engine waits with a refinement while this file is younger than ten seconds"""
 _MOST_BYTES = 1 << 24
@@ -80,6 +81,82 @@ def is_behind(folder: Path, edits: Iterable[tuple[str, str]]) -> bool:
 def has_former(folder: Path) -> bool:
     """Whether there is a state to go back to."""
     return os.path.isfile(folder / FORMER)
+
+
+@dataclass(frozen=True)
+class FormerTexture:
+    """The images of a layer before its texture got another size."""
+
+    edit: str
+    """in the folder"""
+    before: int
+    """of the edit's content when its paint was carried over"""
+
+
+_sizes: dict[Path, tuple[tuple[int, int], dict[str, FormerTexture] | None]] = {}
+
+
+def former_textures(folder: Path) -> dict[str, FormerTexture] | None:
+    """What stood before the size of the textures was changed, by layer; None where that cannot be
+    taken back: it was never changed, or they have been made anew since.
+    """
+    shot = shown_shot(folder)
+    try:
+        path = inside(folder, FORMER_TEXTURES, ShotError)
+        found = os.stat(path)
+    except (OSError, ValueError, AddonError):
+        return None
+    stamp = found.st_mtime_ns, found.st_size
+    if folder not in _sizes or _sizes[folder][0] != stamp:
+        _sizes[folder] = stamp, _read_textures(path)
+    former = _sizes[folder][1]
+    if shot is None or former is None:
+        return None
+    textures = {layer.name: layer.texture for layer in shot.layers}
+    fits = {name: folder / one[1] for name, one in former.items()} == textures
+    return {name: one[0] for name, one in former.items()} if fits else None
+
+
+def _read_textures(path: Path) -> dict[str, tuple[FormerTexture, str]] | None:
+    """By layer, and the texture that took its place; None where the file is damaged."""
+    try:
+        with open_file(path) as file:
+            layers = json.loads(file.read(_MOST_BYTES))["layers"]
+        return {
+            str(said["name"]): (
+                FormerTexture(str(said["edit"]), int(said["before"])),
+                str(said["instead"]),
+            )
+            for said in layers
+        }
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def has_other_size(folder: Path, edits: Iterable[tuple[str, str]]) -> bool:
+    """Whether these edits, by layer and file, are those of textures that were replaced by some of
+    another size.
+    """
+    former, state = former_textures(folder), state_of(folder)
+    if former is None or state is None:
+        return False
+    left = [(name, path) for name, path in edits if state.edits.get(name, path) != path]
+    return bool(left) and all(
+        name in former and path == str(folder / former[name].edit) for name, path in left
+    )
+
+
+def late_on_textures(folder: Path) -> list[str]:
+    """The layers whose edit was painted on after its paint was carried to another size."""
+    late = []
+    for name, one in (former_textures(folder) or {}).items():
+        try:
+            with open_file(inside(folder, one.edit, ShotError)) as file:
+                if zlib.crc32(file.read()) != one.before:
+                    late.append(name)
+        except (OSError, AddonError):
+            continue
+    return late
 
 
 def late_paint(folder: Path) -> list[str]:

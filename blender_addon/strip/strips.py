@@ -22,7 +22,7 @@ from ..blender import compat
 from ..blender.inside import inside
 from ..blender.strip_elements import give_sizes
 from ..jobs.process import clean_environment, engine_command, hidden
-from ..shot import layer_values, nodes
+from ..shot import flat_nodes, layer_values, nodes
 from ..shot.folder import Shot, ShotError
 from ..shot.painting import save_edits
 from ..shot.scripting import frames_space
@@ -281,14 +281,14 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
         if image is None:
             node.inputs[socket.name].default_value = socket.default_value
             continue
-        frames = shot.frames if image.source == "SEQUENCE" else 0
+        frames = image.get("nvd_count", shot.frames) if image.source == "SEQUENCE" else 0
         made = nodes.image_node(
             tree, image, socket.name, (0, -260 * len(tree.nodes)), frames=frames
         )
         tree.links.new(made.outputs["Image"], node.inputs[socket.name])
     for part in (*tree.nodes, *node.node_tree.nodes):
         if part.bl_idname == "CompositorNodeImage" and part.image.source == "SEQUENCE":
-            part.frame_start = start
+            part.frame_start = start + part.image.get("nvd_first", 0)
     output = tree.nodes.new("NodeGroupOutput")
     output.location = (640, 0)
     filling = compat.scale_to_fill(tree, node.outputs[0])  # the shot may be smaller than the source
@@ -301,6 +301,8 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     if before is not None and not before.users:
         bpy.data.node_groups.remove(before)
     layer_values.follow(entry)
+    for layer in entry.layers:  # the scene may show another image of it
+        flat_nodes.feed(entry, layer, anew=True)
     return modifier
 
 
@@ -312,7 +314,9 @@ def _is_of(modifier, entry: NVD_PG_shot) -> bool:
 
 
 def _images(entry: NVD_PG_shot, node) -> dict[str, bpy.types.Image]:
-    """The images at the inputs of the shot's node: a layer's edit, though another one may show."""
+    """The images at the inputs of the shot's node: a layer's edit, with the stack where that is
+    flattened, though another one may show.
+    """
     images = {}
     for socket in node.inputs:
         if not socket.links:
@@ -329,7 +333,7 @@ def _images(entry: NVD_PG_shot, node) -> dict[str, bpy.types.Image]:
         images[socket.name] = feeds.image
     for layer in entry.layers:
         if f"{layer.name} Edit" in images:
-            images[f"{layer.name} Edit"] = layer.edit
+            images[f"{layer.name} Edit"] = layer.flat or layer.edit
     gone = next((name for name, image in images.items() if image is None), None)
     if gone is not None:
         raise ShotError(f"the image of {gone} was deleted", AGAIN)

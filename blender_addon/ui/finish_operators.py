@@ -5,9 +5,10 @@ import os
 import bpy
 from bpy.props import StringProperty
 
+from ..blender.words import translated
 from ..engine.find import find_engine
 from ..errors import AddonError
-from ..shot import finish
+from ..shot import edge_nodes, finish
 from ..strip.holdout import set_holdout
 from .on_shot import OnLayer
 
@@ -72,9 +73,23 @@ def draw_blur(layout, entry) -> None:
         row.prop(entry, "shutter")
         row.prop(entry, "blur_samples")
     if finish.lacking(entry):
-        layout.label(text="Not all of this shows in nodes", icon="INFO")
+        layout.label(text="Rendered, but not in nodes and strips:", icon="INFO")
+        for what in dict.fromkeys(what for what, _layer in finish.lacks_of(entry)):
+            layout.label(text=_said()[what], icon="BLANK1")
     if not finish.previews_all(entry):
-        layout.label(text="Preview is without spill and blur", icon="INFO")
+        layout.label(text="Preview is without motion blur", icon="INFO")
+
+
+def _said() -> dict[str, str]:
+    """What nodes may lack, for the panel."""
+    return {
+        edge_nodes.SPREAD: translated("Paint that spreads: choke below 0"),
+        edge_nodes.WIDE: translated("Feather that is wider than the choke"),
+        edge_nodes.SPILL: translated("Spill"),
+        edge_nodes.BLUR: translated("Motion Blur"),
+        edge_nodes.FULL: translated("Edges, as the shot is composited in full"),
+        edge_nodes.HOLDOUT: translated("A holdout that cannot be read, or nodes of an old version"),
+    }
 
 
 register, unregister = bpy.utils.register_classes_factory((NVD_OT_holdout, NVD_OT_no_holdout))

@@ -12,7 +12,8 @@ from ..blender.words import tip_of, translated
 from ..engine.find import find_engine
 from ..errors import AddonError
 from ..paint import preview
-from ..shot import edit_files, finish, painting, shots, stack, states
+from ..shot import edit_files, finish, flat_nodes, painting, shots, states
+from ..shot.edge_nodes import in_words
 from ..strip import strips
 from ..strip.render_job import queue_render
 from ..strip.report_job import open_report, queue_evaluate, report_page
@@ -21,6 +22,7 @@ from .frame_operators import draw_canvas
 from .on_shot import OnLayer, OnShot, shot_scene
 from .pin_operators import draw_pins
 from .stack_operators import draw_stack
+from .texture_operators import draw_textures
 from .value_operators import draw_values
 
 
@@ -169,15 +171,16 @@ class NVD_OT_to_strip(OnShot, bpy.types.Operator):
                 said = f"Added {strips.add_scene_strip(entry, scene).name}"
             else:
                 said = f"Added {strips.add_modifier(entry, scene).name} to {entry.strip}"
-            if stack.in_use(entry):
+            if flat_nodes.state(entry) in (flat_nodes.ABSENT, flat_nodes.OLD):
                 self.report(
                     {"WARNING"},
-                    "The stack of edits is not in this strip: Render to Strip has it",
+                    "The stack of edits is not in this strip yet: Stack to Nodes brings it there",
                 )
-            if finish.lacking(entry):
+            if lacks := finish.lacks_of(entry):
+                what = in_words(lacks)
                 self.report(
                     {"WARNING"},
-                    "Some edges or motion blur are not in this strip: Render to Strip has them",
+                    translated("Not in this strip: {what}. Render to Strip has it", what=what),
                 )
             return said
         queue_render(entry, scene, find_engine().python)
@@ -313,7 +316,9 @@ class _Layers:
             row.operator("nvd.open_report", icon="URL")
         row.operator("nvd.evaluate", icon="VIEWZOOM")
         row.operator("nvd.refine", icon="MOD_SMOOTH")
+        row.operator("nvd.purge", text="", icon="TRASH")
         _draw_refinement(layout, entry)
+        draw_textures(layout, entry)
         draw_canvas(layout, entry)
         draw_pins(layout, entry)
         _draw_strips(layout, scene, entry)

@@ -11,6 +11,7 @@ from ..paint import placement
 from ..paint.stack_sheet import is_previewed
 from ..shot import edit_files, painting, stack
 from ..shot.stack_entry import CORNERS, ICONS
+from .flat_operators import draw_flat
 from .on_shot import OnLayer
 from .shot_job import draw_shot_job
 
@@ -264,8 +265,7 @@ def draw_stack(layout, entry, layer) -> None:
     if unseen:
         layout.label(text="Rendered, but not in the live preview:", icon="INFO")
         layout.label(text=", ".join(unseen))
-    if any(other.on for other in own):
-        layout.label(text="Compositor nodes do not show the stack", icon="INFO")
+    draw_flat(layout, entry)
 
 
 def _draw_entry(column, entry, item) -> None:

@@ -55,12 +55,15 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
 
     textures = commands.add_parser("textures", help="give a folder textures of another size")
     textures.add_argument("shot", type=Path)
-    textures.add_argument(
+    how = textures.add_mutually_exclusive_group(required=True)
+    how.add_argument(
         "--size",
         type=int,
         choices=(1, 2, 4),
-        required=True,
         help="times as wide and high as the size that was looked at asks for",
+    )
+    how.add_argument(
+        "--back", action="store_true", help="the textures and edits of before; again, those of now"
     )
     textures.set_defaults(command=_textures)
 
@@ -243,9 +246,11 @@ def _bake(parsed: argparse.Namespace, progress: Progress) -> dict:
 
 
 def _textures(parsed: argparse.Namespace, progress: Progress) -> dict:
-    from nvd_core.editing.texture_size import resize_textures
+    from nvd_core.editing.texture_size import resize_textures, take_back
     from nvd_core.shot.shot import Shot
 
+    if parsed.back:
+        return take_back(Shot.open(parsed.shot), progress)
     return resize_textures(Shot.open(parsed.shot), parsed.size, progress)
 
 

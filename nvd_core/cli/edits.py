@@ -28,7 +28,8 @@ def add_edits_commands(commands: argparse._SubParsersAction) -> list[argparse.Ar
     move = what.add_parser("move", help="move an entry up or down")
     remove = what.add_parser("remove", help="take entries out; their files stay until purge")
     purge = what.add_parser("purge", help="delete the files that no entry uses any more")
-    parsers = [listed, add, change, move, remove, purge]
+    flat = what.add_parser("flatten", help="write it as pictures, which Blender's nodes can show")
+    parsers = [listed, add, change, move, remove, purge, flat]
     for parser in parsers:
         parser.add_argument("shot", type=Path)
 
@@ -65,6 +66,8 @@ def add_edits_commands(commands: argparse._SubParsersAction) -> list[argparse.Ar
     move.set_defaults(command=_move)
     remove.set_defaults(command=_remove)
     purge.set_defaults(command=_purge)
+    flat.add_argument("--remove", action="store_true", help="remove the pictures instead")
+    flat.set_defaults(command=_flatten)
     return parsers
 
 
@@ -274,3 +277,19 @@ def _purge(parsed: argparse.Namespace, progress: Progress) -> dict:
     shot = Shot.open(parsed.shot)
     with writing(shot.folder, "nvd edits", progress):
         return {"deleted": purge(shot)}
+
+
+def _flatten(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.editing.flatten import flat_bytes, flatten, remove_flat
+    from nvd_core.runtime.folder_lock import writing
+    from nvd_core.shot.shot import Shot
+
+    shot = Shot.open(parsed.shot)
+    with writing(shot.folder, "nvd edits", progress):
+        if parsed.remove:
+            return {"removed_bytes": remove_flat(shot)}
+        made = flatten(shot, progress)
+        return {
+            "layers": {name: {"first": o.first, "count": o.count} for name, o in made.items()},
+            "bytes": flat_bytes(shot),
+        }

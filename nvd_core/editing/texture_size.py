@@ -20,9 +20,10 @@ from nvd_core.baking.bake import SeenFrames, TextureFrame, made_textures
 from nvd_core.baking.coverage import Coverage
 from nvd_core.editing.camera import texture_frames, trained_model
 from nvd_core.editing.edits import display_colours, edit_paths, load_edit, read_texture
+from nvd_core.editing.former_textures import content_sum, read_former, write_former
 from nvd_core.editing.plate import read_frame
 from nvd_core.editing.uncovered import garbage_of
-from nvd_core.media.images import image_size, to_integers, write_image
+from nvd_core.media.images import image_size, read_image, to_integers, write_image
 from nvd_core.media.working import as_display_bytes
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file
@@ -53,12 +54,7 @@ def resize_textures(shot: Shot, size: int, progress: Progress | None = None) -> 
         shot = Shot.open(shot.folder)  # nobody else changes it from here on
         if size != shot.manifest.texture_size:
             shot = _resized(shot, size, progress)
-    records = shot.manifest.layers
-    return {
-        "size": shot.manifest.texture_size,
-        "textures": {r.name: f"{r.texture_width}x{r.texture_height}" for r in records},
-        "edits": {r.name: r.edit for r in records},
-    }
+    return said_of(shot)
 
 
 def _resized(shot: Shot, size: int, progress: Progress) -> Shot:
@@ -85,13 +81,66 @@ def _resized(shot: Shot, size: int, progress: Progress) -> Shot:
                     remedy="run the command again",
                 )
         manifest = replace(shot.manifest, layers=tuple(records), texture_size=size)
-        write_manifest(shot.folder, _newest(manifest))
+        _put_in_place(shot, _newest(manifest))
     except BaseException:
         for path in made:
             with suppress(OSError):
                 path.unlink()
         raise
     return Shot.open(shot.folder)
+
+
+def take_back(shot: Shot, progress: Progress | None = None) -> dict:
+    """Give `shot` the textures and edits that it had before their size was changed; once more gives
+    it those again. Returns what `resize_textures` does.
+
+    An edit that was not painted on since comes back bit for bit; of another the paint is carried
+    over, into a file of its own. NvdError where nothing was changed, or textures were made anew.
+    """
+    progress = progress or Progress()
+    shot.check()
+    with writing(shot.folder, COMMAND, progress):
+        shot = Shot.open(shot.folder)
+        former = read_former(shot)
+        painted, records, made = edit_paths(shot, {}), [], []
+        try:
+            for record in shot.manifest.layers:
+                old = former.of(record.name)
+                edit = old.edit
+                if content_sum(shot.edit_path(record.name)) != old.made and record.name in painted:
+                    texture = read_image(inside(shot.folder, old.texture))
+                    edit = _free_edit(shot, record.name, former.texture_size)
+                    made.append(inside(shot.folder, edit))
+                    image = _carried(shot, record.name, painted[record.name], texture)
+                    write_image(made[-1], image)
+                width, height = old.texture_width, old.texture_height
+                now = replace(record, texture=old.texture, edit=edit)
+                records.append(replace(now, texture_width=width, texture_height=height))
+            size = former.texture_size
+            manifest = replace(shot.manifest, layers=tuple(records), texture_size=size)
+            _put_in_place(shot, _newest(manifest))
+        except BaseException:
+            for path in made:
+                with suppress(OSError):
+                    path.unlink()
+            raise
+    return said_of(Shot.open(shot.folder))
+
+
+def _put_in_place(shot: Shot, manifest: Manifest) -> None:
+    """Let the folder show what the manifest names, and note what it has shown until now."""
+    write_former(shot, Shot(shot.folder, manifest))
+    write_manifest(shot.folder, manifest)
+
+
+def said_of(shot: Shot) -> dict:
+    """The size of the textures, and by layer their sizes and the files of the edits."""
+    records = shot.manifest.layers
+    return {
+        "size": shot.manifest.texture_size,
+        "textures": {r.name: f"{r.texture_width}x{r.texture_height}" for r in records},
+        "edits": {r.name: r.edit for r in records},
+    }
 
 
 def _newest(manifest: Manifest) -> Manifest:
@@ -167,6 +216,14 @@ def _records(shot: Shot, size: int, images: list[np.ndarray]) -> list[LayerRecor
         if not any(file.exists() for file in files):
             return records
         number += 1
+
+
+def _free_edit(shot: Shot, name: str, size: int) -> str:
+    """A path for an edit that no file has."""
+    number = 2
+    while inside(shot.folder, f"edits/{name}.x{size}-{number}.png").exists():
+        number += 1
+    return f"edits/{name}.x{size}-{number}.png"
 
 
 def _carried(shot: Shot, name: str, path: Path, texture: np.ndarray) -> np.ndarray:

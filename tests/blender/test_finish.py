@@ -94,11 +94,11 @@ def test_what_does_not_show_it_says_so(entry, folder, capfd):
     entry.layers["toy"].feather = 3
     assert entry.group_node().label == label + finish.NOT_IN_NODES
     bpy.ops.nvd.to_strip(way="composite")
-    assert "Some edges or motion blur are not in this strip" in capfd.readouterr().out
+    assert "feather wider than the choke of toy. Render to Strip" in capfd.readouterr().out
     painting.save_edits(entry)
     out = str(folder / "%05d.png")
     assert headless.main(["render", str(folder), "--out", out, "--through", "compositor"]) == 2
-    assert "edges or motion blur" in capfd.readouterr().err
+    assert "does not show feather wider than the choke of toy" in capfd.readouterr().err
     entry.layers["toy"].feather = 0
     assert entry.group_node().label == label
     entry.motion_blur = True
@@ -223,6 +223,40 @@ def test_the_preview_has_the_edges(gpu_ready, made, tmp_path, engine, reference,
         apart = np.abs(np.clip(shown, 0, 1) - wanted).max(-1)
         # pixels as far from two of the layer's may go on from either
         assert np.quantile(apart, 0.999) <= 2 / 255 and (apart > 2 / 255).mean() < 1e-3
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("kind", ["made", "made_linear"])
+def test_the_preview_has_the_spill(gpu_ready, kind, tmp_path, engine, reference, request):
+    """On two layers, alone and with a feather, against `nvd render`.
+
+    The plates are noise, so spill finds some of the old colour anywhere.
+    """
+    made = request.getfixturevalue(kind)
+    folder = shutil.copytree(made / "shot.nvd", tmp_path / "shot.nvd")
+    names, suffix = reference.Truth(made).layers, "exr" if kind == "made_linear" else "png"
+    words = ["--spill", f"{names[0]}=1", "--spill", f"{names[1]}=0.6", "--feather", f"{names[1]}=2"]
+    engine.run("-m", "nvd_core", "finish", folder, *words)
+    pictures = {}
+    for spills in (True, False):
+        entry = shots.add_shot(folder)
+        for name in names[:2]:
+            entry.layers[name].spill *= spills
+        live = preview.Preview(entry)
+        live.prepare(entry, 1)
+        pictures[spills] = live.render(entry).read()
+        live.close()
+    out = tmp_path / f"out/%05d.{suffix}"
+    engine.run("-m", "nvd_core", "render", folder, "--out", out, "--frames", "1-1")
+    space = "Linear Rec.709" if kind == "made_linear" else "Non-Color"
+    wanted = reference.load(next(out.parent.glob(f"0*.{suffix}")), space)
+    wanted = reference.encode(wanted) if kind == "made_linear" else wanted
+    shown = pictures[True] if kind == "made_linear" else pictures[True].clip(0, 1)
+    apart = np.abs(shown - wanted).max(-1)
+    assert np.abs(pictures[True] - pictures[False]).max() > 20 / 255
+    alphas = reference.Truth(made).arrays["maps"][1, :2, ..., 2]
+    inside = (alphas > 0).all(0)  # beyond a matte there may be two nearest pixels
+    assert apart[inside].max() < 1 / 255 and (apart > 2 / 255).mean() < 2e-3
 
 
 def test_a_holdout_is_copied_by_the_engine(entry, folder, made, tmp_path, engine, reference):

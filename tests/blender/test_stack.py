@@ -8,7 +8,7 @@ import pytest
 
 from blender_addon.blender import compat
 from blender_addon.blender.pixels import read_raw, write_raw
-from blender_addon.shot import edit_files, painting, shots, stack, stack_file
+from blender_addon.shot import edit_files, flat_nodes, painting, shots, stack, stack_file
 from blender_addon.shot.folder import ShotError, read_shot
 from blender_addon.shot.stack_entry import free_name
 from blender_addon.strip import strips
@@ -258,7 +258,7 @@ def test_a_duplicated_shot_and_one_that_is_removed(entry, folder):
 def test_what_does_not_show_the_stack_says_so(entry, capfd):
     label = entry.group_node().label
     stack.add_paint(entry, entry.layers["toy"])
-    assert entry.group_node().label == label + stack.NOT_IN_NODES
+    assert entry.group_node().label == label + flat_nodes.NOT_IN_NODES
     bpy.ops.nvd.to_strip(way="composite")
     assert "The stack of edits is not in this strip" in capfd.readouterr().out
     stack.remove(entry, entry.stack[0])
@@ -342,7 +342,9 @@ def test_the_panel_has_what_each_kind_needs(entry, tmp_path):
     )
     stack.add_plain(entry, toy, "adjustment")
     assert {"hue", "gamma", "nvd.stack_own_file"} <= set(drawn(entry))
-    assert "Compositor nodes do not show the stack" in drawn(entry)
+    assert {"Nodes and strips are without the stack", "nvd.flatten_stack", "flatten"} <= set(
+        drawn(entry)
+    )
     (tmp_path / "m.mp4").write_bytes(b"movie")
     stack.add_file(entry, toy, "movie", tmp_path / "m.mp4")
     assert {"starts_at", "after"} <= set(drawn(entry))

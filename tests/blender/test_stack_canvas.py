@@ -1,6 +1,7 @@
 """What is painted on a frame as new paint on the stack, with the real engine; undo; no window."""
 
 import json
+import shutil
 
 import bpy
 import pytest
@@ -9,7 +10,8 @@ from blender_addon import headless
 from blender_addon.blender.pixels import read_pixels, write_pixels
 from blender_addon.jobs.runner import runner
 from blender_addon.paint import frame_canvas
-from blender_addon.shot import painting, shots, stack
+from blender_addon.shot import flat, painting, shots, stack
+from blender_addon.shot.folder import read_shot
 
 pytestmark = [pytest.mark.usefixtures("extension"), pytest.mark.slow]
 FRAME = 1
@@ -108,22 +110,29 @@ def test_what_an_undo_takes_back_is_saved_so(entry, folder):
 
 @pytest.mark.once
 def test_without_a_window(entry, folder, tmp_path, capsys, monkeypatch):
-    """The compositor refuses what it does not show; the way of all steps takes the engine."""
+    """The compositor shows the stack, which is flattened before; what it lacks it refuses, and the
+    way of all steps takes the engine then.
+    """
     out = tmp_path / "out" / "%05d.png"
     stack.add_paint(entry, entry.layers["toy"])
     painting.save_edits(entry)
     words = ["render", str(folder), "--out", str(out), "--through", "compositor"]
-    assert headless.main(words) == 2
-    assert "stack of edits" in capsys.readouterr().err
+    assert headless.main(words) == 0
+    assert flat.is_current(read_shot(folder), [item.stored for item in entry.stack])
     assert headless.main(["import", str(folder), "--json"]) == 0
-    assert "without the stack" in capsys.readouterr().out
+    assert "compositor is without" not in capsys.readouterr().out
+    the_shot().layers["toy"].spill = 0.5
+    painting.save_edits(the_shot())
+    assert headless.main(words) == 2
+    assert "does not show spill of toy" in capsys.readouterr().err
+    shutil.rmtree(out.parent)
     words = ["all", str(folder / "frames"), "--out", str(folder), "--movie", str(out)]
     with monkeypatch.context() as by_engine:
         by_engine.setattr(headless, "composite", None)
         assert headless.main(words) == 0
     assert len(list(out.parent.glob("*.png"))) == 3
     entry = the_shot()
-    entry.stack[0].on = False
+    entry.stack[0].on, entry.layers["toy"].spill = False, 0
     painting.save_edits(entry)
     words = ["render", str(folder), "--out", str(tmp_path / "b/%05d.png"), "--through"]
     assert headless.main([*words, "compositor"]) == 0

@@ -43,6 +43,7 @@ class Ways(Tour):
         yield from self.begin()
         yield from self.paint_layers()
         self.set_values()
+        yield from self.lay_stack()
         yield from self.make()
         for view in self.views:
             self.scene.view_settings.view_transform = view
@@ -118,6 +119,28 @@ class Ways(Tour):
             values.insert_key(self.entry, first, "visibility", frame)
         first.light, background.light, background.visibility = 0.4, 1.7, 0.8
         values.follow(self.entry)
+
+    def lay_stack(self) -> Generator[float, None, None]:
+        """A sheet of paint on the first layer and colours of the background, both with fades; then
+        Blender by itself brings them to nodes, once they are saved.
+        """
+        stack, middle = self.module("stack"), self.count // 2
+        first, background = self.entry.layers[0], self.entry.layers[-1]
+        paint = stack.add_paint(self.entry, first)
+        width, height = paint.image.size
+        pixels = np.zeros((height, width, 4), np.float32)
+        pixels[height // 3 :, width // 4 : width // 2] = 0.1, 0.4, 0.9, 0.8
+        paint.image.pixels.foreach_set(pixels.ravel())
+        paint.image.update()
+        colours = stack.add_plain(self.entry, background, "adjustment", hue=60.0, gain=1.2)
+        for item, frames in ((paint, (middle, self.count - 1)), (colours, (0, middle))):
+            item.has_range, (item.first, item.last) = True, frames
+            item.fade_in = item.fade_out = 2
+        bpy.ops.ed.undo_push(message="Stack")
+        with self.at(self.sequencer):
+            bpy.ops.nvd.save_edits()
+        state = self.module("flat_nodes").state
+        yield from self.until(lambda: state(self.entry) == "current", 120)
 
     def make(self) -> Generator[float, None, None]:
         """The engine's frames as a plain strip, and what the four buttons make."""
