@@ -1,6 +1,7 @@
 """Strokes and words that are anchored to a texture, as wide on it or as wide in every frame."""
 
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -38,8 +39,8 @@ def shot(tmp_path, synthetic):
             v = 0.5 - (y - (HEIGHT - 1) / 2) / (grows * HEIGHT)
             blank = np.zeros_like(x)
             light = np.full((HEIGHT, WIDTH, 3), 1 + 0.1 * t, np.float16)
-            own = LayerMaps(np.where(disc > 0, (x - 9) / 23, 0).clip(0, 1),
-                            np.where(disc > 0, (y - 21) / 23, 0).clip(0, 1), disc, light)  # fmt: skip
+            places = (np.where(disc > 0, off / 23, 0).clip(0, 1) for off in (x - 9, y - 21))
+            own = LayerMaps(*places, disc, light)
             none = LayerMaps(blank, blank, blank, np.ones_like(light))
             left = 1 - disc
             hidden = left < 1 / 1024
@@ -101,9 +102,8 @@ def test_on_the_sheet_strokes_grow_with_the_layer(shot, stacked):
     before = np.stack(list(render_frames(shot, device="cpu"))).astype(float)
     put_strokes(shot, stacked, [wide])
     after = np.stack(list(render_frames(shot, device="cpu"))).astype(float)
-    widths = [
-        (np.abs(a - b).max(2)[HEIGHT // 2] > 25).sum() for a, b in zip(after, before, strict=True)
-    ]
+    changed = np.abs(after - before).max(3)[:, HEIGHT // 2]
+    widths = (changed > 25).sum(1)
     assert widths[3] / widths[0] == pytest.approx(2, abs=0.25)
 
 
@@ -126,7 +126,7 @@ def test_the_twin_looks_at_all_pieces():
     for place, step in zip(places, steps, strict=True):
         ends = (line - place) @ np.linalg.inv(step).T
         far = []
-        for a, b in zip(ends[:-1], ends[1:], strict=True):
+        for a, b in pairwise(ends):
             share = np.clip(-a @ (b - a) / ((b - a) @ (b - a)), 0, 1)
             far.append(np.linalg.norm(a + share * (b - a)))
         plain.append(min(far) if min(far) <= most else np.inf)
@@ -149,7 +149,7 @@ def test_a_break_of_the_map_draws_nothing_astray():
 
 
 def test_range_opacity_light_and_the_sheet_below(shot, stacked):
-    """As `multiply` on the sheet would: only in its frames, by its opacity, in the layer's light."""
+    """As `multiply` on the sheet would: in its frames, by its opacity, in the layer's light."""
     flat = Stroke(((0.0, 0.5), (1.0, 0.5)), (0.5, 0.5, 0.5), width=200.0)
     keys = {"keep_width": True, "blend": "multiply", "opacity": 0.5, "frames": (1, 2)}
     plain = np.stack(list(render_frames(shot, device="cpu", bit_depth="float")))

@@ -14,8 +14,8 @@ from nvd_core import __version__
 from nvd_core.editing.changed_frames import ChangedFrames
 from nvd_core.editing.finishing import Finishing, add_change, to_display
 from nvd_core.editing.frame_kernels import FrameKernels, Textures, painted_names
-from nvd_core.editing.kernel import Kernel, from_display
 from nvd_core.editing.kept_width import Drawing
+from nvd_core.editing.kernel import Kernel, from_display
 from nvd_core.editing.kernel_nodes import NodeMaps
 from nvd_core.editing.motion_blur import Around, iter_around
 from nvd_core.editing.overlay import OPACITY, Overlay, overlaid

@@ -9,6 +9,7 @@ it, and on behind that, without a gap.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -65,8 +66,8 @@ def _step(places: np.ndarray, shown: np.ndarray) -> np.ndarray:
     back = np.full_like(there, np.nan)
     back[:, 1:] = there[:, :-1]
     one, other = (np.hypot(step[..., 0], step[..., 1]) for step in (there, back))
-    shorter = np.where((np.nan_to_num(one, nan=np.inf) <= np.nan_to_num(other, nan=np.inf))[..., None],
-                       there, back)  # fmt: skip
+    first, second = (np.nan_to_num(far, nan=np.inf) for far in (one, other))
+    shorter = np.where((first <= second)[..., None], there, back)
     with np.errstate(invalid="ignore"):
         agree = np.maximum(one, other) <= 2 * np.minimum(one, other)
     return np.where(agree[..., None], (there + back) / 2, shorter)
@@ -119,7 +120,7 @@ def _look(
         _look(views, line, reach, numbers, middle, last, found)
         return
     ends = seen_at(views, numbers, part)
-    for a, b in zip(ends[:-1], ends[1:], strict=True):
+    for a, b in pairwise(ends):
         found[numbers] = np.minimum(found[numbers], from_origin(a, b))
 
 

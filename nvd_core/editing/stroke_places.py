@@ -77,7 +77,7 @@ def on_frame(
         found, texels = anchors.at(pixels)
         known = np.isfinite(found).all(1)
         lost, total = lost + int((~known).sum()), total + len(known)
-        for run in _runs(known):
+        for run in runs_of(known):
             share = width * float(np.median(texels[run])) / longer
             made.append(_stroke(stroke, found[run], width, share))
     if not made:
@@ -124,8 +124,10 @@ def _texels_a_pixel(views: Views, width: int, height: int) -> np.ndarray:
     return np.sqrt(np.abs(a))
 
 
-def _runs(known: np.ndarray) -> list[slice]:
-    """The stretches of points that are known."""
+def runs_of(known: np.ndarray) -> list[slice]:
+    """The stretches of two or more points that are known; of a single point that alone."""
+    if len(known) == 1:
+        return [slice(0, 1)] if known[0] else []
     edges = np.flatnonzero(np.diff(np.concatenate([[0], known.astype(int), [0]])))
     return [
         slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a > 1

@@ -224,8 +224,8 @@ def _lines_of(kind: str, given: dict[str, str]) -> list[np.ndarray]:
     if not across or not down:
         return []
     turn = np.linspace(0, 2 * np.pi, 65)
-    ring = np.stack([across * np.cos(turn), down * np.sin(turn)], 1)
-    return [ring + [number["cx"], number["cy"]]]
+    x, y = number["cx"] + across * np.cos(turn), number["cy"] + down * np.sin(turn)
+    return [np.stack([x, y], 1)]
 
 
 def _pieces(line: np.ndarray, longest: float) -> np.ndarray:
