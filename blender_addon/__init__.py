@@ -15,7 +15,7 @@ from . import headless
 from .blender import strip_elements, undo, words
 from .decompose import mask_drawing, opening, properties, refining
 from .jobs import runner
-from .paint import frame_canvas, inset, pin_marks, pins, preview
+from .paint import frame_canvas, inset, pin_marks, pins, preview, strokes
 from .shot import edit_files, painting, shot_events, shots, value_events
 from .strip import refresh, render_job, shot_frames
 from .ui import (
@@ -57,6 +57,7 @@ _parts = (  # each has register() and unregister()
     frame_canvas,
     finish_operators,
     pins,
+    strokes,
     pin_marks,
     frame_operators,
     pin_operators,

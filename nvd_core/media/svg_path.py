@@ -39,7 +39,8 @@ def path_lines(text: str) -> list[np.ndarray]:
 def _commands(text: str) -> list[tuple[str, list[float]]]:
     """Commands with the numbers of one step each."""
     found: list[tuple[str, list[float]]] = []
-    at, letter, numbers = 0, "", []
+    at, letter = 0, ""
+    numbers: list[float] = []
 
     def close() -> None:
         takes = _TAKES.get(letter.upper()) if letter else None
