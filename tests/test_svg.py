@@ -130,3 +130,10 @@ def test_huge_drawings_are_refused_before_they_are_made(drawn):
     many = "L1 1L0 0" * (MOST_POINTS // 2 + 10)
     with pytest.raises(NvdError):
         drawn(f'<path stroke="red" d="M0 0{many}"/>')
+
+
+def test_a_file_that_is_missing_or_none_is_said(tmp_path):
+    (tmp_path / "folder.svg").mkdir()
+    for name in ("gone.svg", "folder.svg"):
+        with pytest.raises(NvdError, match="drawing"):
+            read_svg(tmp_path / name)

@@ -61,9 +61,9 @@ class SvgPicture:
 
 def read_svg(path: Path) -> SvgPicture:
     """The strokes of `path`; NvdError where it is damaged or has what is not taken."""
-    check_file(path, MOST_BYTES)
     reader = _Reader(path)
     with reading(path, "the drawing", "save it again as plain SVG"):
+        check_file(path, MOST_BYTES)
         try:
             reader.parser.Parse(path.read_bytes(), True)
         except expat.ExpatError as error:
