@@ -22,7 +22,16 @@ from .decompose import (
     texture_sizes,
 )
 from .jobs import runner
-from .paint import frame_canvas, inset, pin_marks, pins, placement, placement_marks, preview
+from .paint import (
+    frame_canvas,
+    inset,
+    pin_marks,
+    pins,
+    placement,
+    placement_marks,
+    preview,
+    strokes,
+)
 from .shot import edit_files, flat_nodes, painting, shot_events, shots, value_events
 from .strip import refresh, render_job, shot_frames
 from .ui import (
@@ -73,6 +82,7 @@ _parts = (  # each has register() and unregister()
     finish_operators,
     flat_operators,
     pins,
+    strokes,
     pin_marks,
     placement,
     placement_marks,

@@ -141,6 +141,14 @@ def pins(given, say: Say) -> dict:
     return {"folder": shot, **job.log.result}
 
 
+def edits(given, say: Say) -> dict:
+    """Change the stack of edits: `edits add SHOT FILE --layer ... ` as `nvd edits` has it."""
+    shot = str(Path(given.shot).resolve())
+    job = _engine_job(find_engine().python, "edits", given.what, shot, *given.words)
+    _run(job, say)
+    return {"folder": shot, **job.log.result}
+
+
 def import_shot(given, say: Say) -> dict:
     """Open a decomposition folder in the compositor and in the list of shots, and save the .blend
     where asked. A stack of edits is flattened first, so that nodes show it.
@@ -394,6 +402,10 @@ def _parser() -> argparse.ArgumentParser:
     flat = command("flatten", flatten, "write the stack of edits as pictures for nodes")
     flat.add_argument("shot")
     flat.add_argument("--remove", action="store_true", help="remove them instead")
+    lay = command("edits", edits, "lay pictures, movies, words and strokes on the layers")
+    lay.add_argument("what", choices=("list", "add", "set", "move", "remove", "purge"))
+    lay.add_argument("shot")
+    lay.add_argument("words", nargs=argparse.REMAINDER, help="what `nvd edits` takes behind it")
     two = command("import", import_shot, "open a folder in the compositor")
     three = command("render", render, "render the edited shot")
     four = command("all", do_all, "decompose, import, replace textures, composite, write")

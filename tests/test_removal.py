@@ -1,12 +1,15 @@
 """Objects taken out of the picture: `nvd render --remove`."""
 
+import importlib
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 from nvd_core.cli.main import main
+from nvd_core.editing.clean_plate import LearnedBackground
 from nvd_core.editing.render import render
 from nvd_core.media.images import read_image, write_image
 from nvd_core.runtime.errors import NvdError
@@ -157,3 +160,37 @@ def test_without_networks_it_says_so(shot, tmp_path):
     (shot.folder / "checkpoint.safetensors").unlink()
     with pytest.raises(NvdError, match="without its trained networks"):
         render(shot, tmp_path / "out/%05d.png", remove=["disc"])
+
+
+@pytest.fixture
+def measured(shot, wall, monkeypatch):
+    """What tools/bench/measure_clean.py says of the tiny clip, whose wall is known."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "tools"))
+    figures = importlib.import_module("bench.measure_clean").clean_figures
+    return lambda: figures(shot, lambda t: (wall(t).astype(np.float32) / 255, mask(shot, t)))
+
+
+def test_by_the_truth_in_decibels(measured):
+    """Behind the disc, both ways; nothing changes elsewhere, and all of the wall was seen."""
+    found = measured()
+    print(found)
+    assert found["never_share"] < 0.05
+    for kind in ("removed_seen", "clean_plate_seen"):
+        assert found[kind] > found["plate_seen"] + 10, kind
+    assert found["outside"] > 30
+
+
+def test_the_measure_tells_a_hole_from_the_background(measured, monkeypatch):
+    """With the places behind the disc taken from beside it, the figures fall."""
+    good = measured()
+    monkeypatch.setattr(LearnedBackground, "uncover", _beside)
+    spoilt = measured()
+    for kind in ("removed_seen", "clean_plate_seen"):
+        assert spoilt[kind] < good[kind] - 3, kind
+
+
+def _beside(self, maps, t, where=None):
+    """Every hidden place is that of the picture's corner."""
+    hidden = maps.uva[0, ..., 2] == 0
+    maps.uva[0, hidden, :2] = maps.uva[0, 0, 0, :2]
+    maps.uva[0, ..., 2] = 1

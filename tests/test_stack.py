@@ -362,7 +362,7 @@ def test_what_cannot_be_is_refused(shot, change, said):
         ("{", "cannot read"),
         ("[]", "does not hold"),
         ('{"schema": "nvd.values", "version": 1}', "does not hold"),
-        ('{"schema": "nvd.stack", "version": 2, "entries": []}', "newer program"),
+        ('{"schema": "nvd.stack", "version": 3, "entries": []}', "newer program"),
         ('{"schema": "nvd.stack", "version": 0, "entries": []}', "version"),
         ('{"schema": "nvd.stack", "version": 1}', "misses keys"),
         ('{"schema": "nvd.stack", "version": 1, "entries": {}}', "entries"),

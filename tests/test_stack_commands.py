@@ -22,6 +22,7 @@ from nvd_core.shot.map_writer import MapWriter
 from nvd_core.shot.maps import LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, read_stack
+from nvd_core.shot.strokes import Stroke, read_strokes, write_strokes
 
 FRAMES = 6
 
@@ -229,11 +230,16 @@ def test_a_stack_is_carried_over(shot, stacked):
         Entry("a", "dog", "picture", file=files["picture"], corners=quad),
         Entry("m", "cat", "movie", file=files["movie"], start=2, after="hide"),
         Entry("w", "background", "adjustment", gain=0.7, frames=(4, 5)),
+        Entry("s", "background", "strokes", file="edits/stack/s.strokes", keep_width=True),
+        Entry("t", "dog", "strokes", file="edits/stack/s.strokes"),
     )
+    bow = tuple((0.3 + 0.4 * k / 20, 0.4 + 0.01 * (k - 10) ** 2 / 10) for k in range(21))
+    line = Stroke(bow, stacked.BLUE, width=4.0, share=0.1)
+    write_strokes(shot.folder / "edits/stack/s.strokes", (line,))
     new = mirrored(shot, "new.nvd")
     plain = frames_of(new).astype(int)
     facts = carry(shot, new)
-    assert facts["entries"] == ["p", "a", "m", "w"]
+    assert facts["entries"] == ["p", "a", "m", "w", "s", "t"]
     was, is_now = frames_of(shot).astype(int), frames_of(new).astype(int)
     assert np.abs(is_now - plain).max() > 60
     off = np.abs(was - is_now)
@@ -241,7 +247,12 @@ def test_a_stack_is_carried_over(shot, stacked):
     with pytest.raises(NvdError, match="painted already"):
         carry(shot, new)
     carry(shot, new, over=True)
-    assert [entry.name for entry in read_stack(new).entries] == ["p", "a", "m", "w"]
+    assert [entry.name for entry in read_stack(new).entries] == ["p", "a", "m", "w", "s", "t"]
+    parts = read_strokes(new.folder / "edits/stack/s.strokes")
+    moved = np.concatenate([part.points for part in parts])  # broken where no frame shows it
+    mirror = np.array(bow) * [-1, 1] + [1, 0]
+    off = np.linalg.norm(moved[:, None] - mirror, axis=2).min(1)
+    assert len(moved) > 10 and off.max() < 0.1 / 90
 
 
 def test_what_cannot_be_carried_is_said(shot, stacked):

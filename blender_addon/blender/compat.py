@@ -375,3 +375,28 @@ def save_copy(image: bpy.types.Image, path: str) -> None:
         image.save(filepath=path)
     finally:
         image.filepath_raw = own
+
+
+GREASE_PENCIL = ("GPENCIL", "GREASEPENCIL")
+"""types of an object with strokes: before and from 4.3 on"""
+
+
+def drawn_lines(thing: bpy.types.Object):
+    """The strokes that a Grease Pencil object shows in this frame: points (x, y, z) in the world,
+    whether the line is closed, and the number of its material.
+    """
+    for layer in thing.data.layers:
+        if layer.hide:
+            continue
+        if thing.type == "GPENCIL":
+            now = bpy.context.scene.frame_current
+            frames = [frame for frame in layer.frames if frame.frame_number <= now]
+            frame = max(frames, key=lambda one: one.frame_number, default=None)
+            strokes, place = frame.strokes if frame else (), thing.matrix_world @ layer.matrix_layer
+        else:
+            frame, place = layer.current_frame(), thing.matrix_world @ layer.matrix_local
+            strokes = frame.drawing.strokes if frame and frame.drawing else ()
+        for stroke in strokes:
+            points = [p.co if thing.type == "GPENCIL" else p.position for p in stroke.points]
+            closed = stroke.use_cyclic if thing.type == "GPENCIL" else stroke.cyclic
+            yield [place @ point for point in points], closed, stroke.material_index

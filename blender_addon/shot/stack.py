@@ -37,6 +37,7 @@ _TITLES = {
     "picture": "Picture",
     "movie": "Movie",
     "text": "Text",
+    "strokes": "Strokes",
     "adjustment": "Adjustment",
 }
 
@@ -192,7 +193,7 @@ def add_paint(entry, layer, name: str = "") -> NVD_PG_stack_entry:
     size = tuple(layer.learned.size) if layer.learned else (0, 0)
     if 0 in size:
         raise ShotError(f"the texture of {layer.name} cannot be read", "open the shot again")
-    item_name = _free(entry, name or _TITLES["paint"])
+    item_name = free_entry_name(entry, name or _TITLES["paint"])
     relative = _free_file(shot, item_name, ".png")
     write_beside(inside(shot.folder, relative, ShotError), lambda path: _transparent(path, *size))
     return _added(entry, shot, Entry(item_name, layer.name, "paint", file=relative))
@@ -204,7 +205,7 @@ def add_file(entry, layer, kind: str, source: str | Path, name: str = "") -> NVD
     """
     _check_room(entry)
     shot, source = entry.read(), Path(source)
-    item_name = _free(entry, name or source.stem)
+    item_name = free_entry_name(entry, name or source.stem)
     if kind == "movie" and source.suffix.lower() in PICTURES:
         relative = _copied_pictures(shot, item_name, source)
     else:
@@ -215,7 +216,7 @@ def add_file(entry, layer, kind: str, source: str | Path, name: str = "") -> NVD
 def add_plain(entry, layer, kind: str, name: str = "", **values) -> NVD_PG_stack_entry:
     """An entry of "text" or "adjustment"; `values` as in stack_file.Entry."""
     _check_room(entry)
-    item_name = _free(entry, name or _TITLES[kind])
+    item_name = free_entry_name(entry, name or _TITLES[kind])
     return _added(entry, entry.read(), Entry(item_name, layer.name, kind, **values))
 
 
@@ -241,7 +242,7 @@ def duplicate(entry, item) -> NVD_PG_stack_entry:
     """The same once more, above it; paint in a file of its own, as it was last saved."""
     _check_room(entry)
     shot, stored = entry.read(), item.stored
-    name = _free(entry, item.name)
+    name = free_entry_name(entry, item.name)
     if item.kind == "paint":
         source = inside(shot.folder, item.file, ShotError)
         relative = copied(shot, name, source, PICTURES)
@@ -302,7 +303,7 @@ def _check_room(entry) -> None:
         raise ShotError(f"the stack has {MOST_ENTRIES} entries, the most", "remove one first")
 
 
-def _free(entry, wanted: str) -> str:
+def free_entry_name(entry, wanted: str) -> str:
     return free_name(wanted, {item.name for item in entry.stack})
 
 

@@ -20,13 +20,14 @@ from bpy.props import (
 from ..blender.redraw import redraw
 from ..errors import AddonError
 from . import layer_values
-from .stack_file import FARTHEST, LONGEST_TEXT, Entry, problem_of_name
+from .stack_file import FARTHEST, LEAST_PIXELS, LONGEST_TEXT, Entry, problem_of_name
 
 KINDS = (
     ("paint", "Paint", "A transparent image to paint on", "BRUSH_DATA", 0),
     ("picture", "Picture", "A picture that is pinned to the layer", "IMAGE_DATA", 1),
     ("movie", "Movie", "A movie or numbered pictures", "FILE_MOVIE", 2),
     ("text", "Text", "Words, fitted between four corners", "FONT_DATA", 3),
+    ("strokes", "Strokes", "Lines that are anchored to the layer", "CURVE_DATA", 5),
     ("adjustment", "Adjustment", "Colours of what lies below are changed", "COLOR", 4),
 )
 ICONS = {kind[0]: kind[3] for kind in KINDS}
@@ -243,6 +244,17 @@ class NVD_PG_stack_entry(bpy.types.PropertyGroup):
         name="Colour", subtype="COLOR_GAMMA", size=3, default=(1, 1, 1), min=0, max=1,
         update=_changed,
     )  # fmt: skip
+    keep_width: BoolProperty(
+        name="Keep Width",
+        description="As wide, and words as large, in every frame; only the engine draws them so",
+        update=_changed,
+    )
+    pixels: FloatProperty(
+        name="Pixels",
+        description="Width of strokes, or size of words that keep it, in pixels of the plate; "
+        "0: strokes as they were drawn, words 32",
+        min=0, max=2000, soft_max=100, update=_changed,
+    )  # fmt: skip
     hue: FloatProperty(
         name="Hue", description="Degrees by which colours are turned",
         min=-180, max=180, update=_changed,
@@ -266,6 +278,7 @@ class NVD_PG_stack_entry(bpy.types.PropertyGroup):
             frames=(self.first, max(self.first, self.last)) if self.has_range else None,
             corners=corners if self.has_corners else None,
             colour=tuple(self.colour),
+            pixels=max(self.pixels, LEAST_PIXELS) if self.pixels else 0.0,
             **{name: getattr(self, name) for name in _SAME},
         )
 
@@ -281,10 +294,10 @@ class NVD_PG_stack_entry(bpy.types.PropertyGroup):
         self.first, self.last = entry.frames or (0, max(frames - 1, 0))
         for name, place in zip(CORNERS, entry.corners or WHOLE, strict=True):
             setattr(self, name, place)
-        self.colour = entry.colour
+        self.colour, self.pixels = entry.colour, entry.pixels
 
 
 _SAME = (
     "name", "layer", "kind", "on", "opacity", "blend", "fade_in", "fade_out", "file", "start",
-    "after", "text", "font", "hue", "saturation", "gain", "gamma", "mask",
+    "after", "text", "font", "keep_width", "hue", "saturation", "gain", "gamma", "mask",
 )  # fmt: skip

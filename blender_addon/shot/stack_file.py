@@ -1,7 +1,8 @@
 """A shot's edits/stack.json: what lies on the painted sheets, bottom to top.
 
-An entry is paint, a picture, a movie, words or an adjustment on one layer, in all frames of the
-clip or in a range of them. Plain Python, no bpy; the folder may be anybody's, so all is checked.
+An entry is paint, a picture, a movie, words, strokes or an adjustment on one layer, in all frames
+of the clip or in a range of them. Plain Python, no bpy; the folder may be anybody's, so all is
+checked.
 """
 
 import hashlib
@@ -18,11 +19,12 @@ from .edit_document import read_document, require, write_beside
 from .folder import MOST_FRAMES, Shot, ShotError
 
 SCHEMA = "nvd.stack"
-VERSION = 1
+VERSION = 2
+"""1: without strokes and without what keeps its width; such stacks are still written as 1"""
 STACK = "edits/stack.json"
 PLACE = "edits/stack/"
 """where the files of entries lie"""
-KINDS = ("paint", "picture", "movie", "text", "adjustment")
+KINDS = ("paint", "picture", "movie", "text", "strokes", "adjustment")
 BLENDS = (
     "normal",
     "multiply",
@@ -44,11 +46,13 @@ MOVIES = (
 )
 # fmt: on
 FONTS = (".ttf", ".otf", ".ttc")
+STROKES = (".strokes",)
 MOST_ENTRIES = 200
 LONGEST_NAME = 60
 LONGEST_TEXT = 1000
 LONGEST_PATH = 500
 MOST_BYTES = 1 << 24
+LEAST_PIXELS = 0.1
 FARTHEST = 100.0
 """in shares of the texture, that a corner may lie from it"""
 _NAME = r"[^\W_]|[ _.\-]"
@@ -72,13 +76,15 @@ class Entry:
     frames: tuple[int, int] | None = None  # first and last; None: all
     fade_in: int = 0
     fade_out: int = 0
-    file: str = ""  # of paint, pictures and movies, in the folder
+    file: str = ""  # of paint, pictures, movies and strokes, in the folder
     corners: Corners | None = None  # None: the whole sheet
     start: int = 0  # the frame in which a movie's first picture shows
     after: str = "hold"
     text: str = ""
     font: str = ""  # "": the engine's own
     colour: tuple[float, float, float] = (1.0, 1.0, 1.0)  # display-encoded
+    keep_width: bool = False  # words and strokes are as large in every frame
+    pixels: float = 0.0  # so large, of the plate; 0: as the strokes' file says
     hue: float = 0.0  # degrees
     saturation: float = 1.0
     gain: float = 1.0
@@ -101,7 +107,8 @@ OF_KIND = {
     "paint": ("file",),
     "picture": ("file", "corners"),
     "movie": ("file", "corners", "start", "after"),
-    "text": ("text", "font", "colour", "corners"),
+    "text": ("text", "font", "colour", "corners", "keep_width", "pixels"),
+    "strokes": ("file", "keep_width", "pixels"),
     "adjustment": ("hue", "saturation", "gain", "gamma", "mask"),
 }
 """the keys that say something of each kind, besides those of all"""
@@ -154,16 +161,20 @@ def _entry(found: object, where: str, shot: Shot) -> Entry:
     said = f"`{where}.layer` should be {known}, is {_shown(values['layer'])}"
     require(values["layer"] in layers, said)
     entry = Entry(**values)
-    if entry.kind in ("paint", "picture", "movie"):
+    if entry.kind in ("paint", "picture", "movie", "strokes"):
         require(entry.file, f"`{where}.file` is missing: a {entry.kind} needs one")
     _check_files(entry, where, shot)
     return entry
 
 
+_FILES = {"movie": (*MOVIES, *PICTURES), "strokes": STROKES}
+"""suffixes of the files of kinds other than a picture's"""
+
+
 def _check_files(entry: Entry, where: str, shot: Shot) -> None:
     """Every path lies below edits/stack/, and its suffix is one that goes with its kind."""
     suffixes = {
-        "file": (*MOVIES, *PICTURES) if entry.kind == "movie" else PICTURES,
+        "file": _FILES.get(entry.kind, PICTURES),
         "font": FONTS,
         "mask": PICTURES,
     }
@@ -288,6 +299,10 @@ def _colour(value: Any, where: str) -> tuple[float, float, float]:
     return red, green, blue
 
 
+def _pixels(value: Any, where: str) -> float:
+    return 0.0 if value is None else _number(LEAST_PIXELS, 2000)(value, where)
+
+
 _CHECKS: dict[str, Callable] = {
     "name": _name,
     "layer": _words(200),
@@ -305,6 +320,8 @@ _CHECKS: dict[str, Callable] = {
     "text": _words(LONGEST_TEXT),
     "font": _words(LONGEST_PATH),
     "colour": _colour,
+    "keep_width": _switch,
+    "pixels": _pixels,
     "hue": _number(-180, 180),
     "saturation": _number(0, 10),
     "gain": _number(0, 100),
@@ -351,7 +368,9 @@ def write_stack(shot: Shot, entries: Sequence[Entry]) -> Path:
     """Write the entries beside and rename; ShotError where the disk refuses, and for what no
     reader would take.
     """
-    file = {"schema": SCHEMA, "version": VERSION, "entries": as_json(entries)}
+    listed = as_json(entries)
+    is_new = any(e["kind"] == "strokes" or {"keep_width", "pixels"} & e.keys() for e in listed)
+    file = {"schema": SCHEMA, "version": VERSION if is_new else 1, "entries": listed}
     text = json.dumps(file, indent=1, ensure_ascii=False)
     try:
         _checked(json.loads(text), shot)

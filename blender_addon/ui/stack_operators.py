@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import bpy
-from bpy.props import EnumProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ..blender.editors import image_editor
+from ..engine.find import find_engine
 from ..errors import AddonError
-from ..paint import placement
+from ..paint import placement, strokes
 from ..paint.stack_sheet import is_previewed
 from ..shot import edit_files, painting, stack
 from ..shot.stack_entry import CORNERS, ICONS
@@ -92,6 +93,49 @@ class NVD_OT_stack_text(OnLayer, bpy.types.Operator):
         if not self.text.strip():
             raise AddonError("there are no words", "type some")
         stack.add_plain(entry, layer, "text", name=self.text[:30], text=self.text)
+
+
+class NVD_OT_stack_svg(OnLayer, bpy.types.Operator):
+    """Lay an SVG's strokes on the layer, as they lie on the frame at the playhead. The engine draws
+    them; the live preview does not"""
+
+    bl_idname = "nvd.stack_svg"
+    bl_label = "Strokes (SVG)"
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_glob: StringProperty(default="*.svg", options={"HIDDEN"})
+    keep_width: BoolProperty(name="Keep Width", description="As wide in every frame", default=True)
+
+    def invoke(self, context, _event):
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def work_on(self, _context, entry, layer):
+        path = bpy.path.abspath(self.filepath)
+        strokes.add_svg(entry, layer, find_engine().python, path, self.keep_width)
+        return "The strokes are being laid on the layer"
+
+
+class NVD_OT_stack_drawing(OnLayer, bpy.types.Operator):
+    """Lay what the active Grease Pencil object shows on the layer, as the scene's camera sees it
+    over the frame at the playhead"""
+
+    bl_idname = "nvd.stack_drawing"
+    bl_label = "Strokes (Grease Pencil)"
+
+    width: FloatProperty(
+        name="Width", description="In pixels of the plate", default=strokes.WIDTH, min=0.1,
+        soft_max=50,
+    )  # fmt: skip
+    keep_width: BoolProperty(name="Keep Width", description="As wide in every frame", default=True)
+
+    def invoke(self, context, _event):
+        return context.window_manager.invoke_props_dialog(self)
+
+    def work_on(self, context, entry, layer):
+        python, thing = find_engine().python, context.view_layer.objects.active
+        strokes.add_drawing(entry, layer, python, thing, self.keep_width, self.width)
+        return "The strokes are being laid on the layer"
 
 
 class NVD_OT_stack_adjustment(OnLayer, bpy.types.Operator):
@@ -219,6 +263,8 @@ class NVD_MT_stack_add(bpy.types.Menu):
         for kind, title in (("picture", "Picture"), ("movie", "Movie")):
             layout.operator("nvd.stack_file", text=title, icon=ICONS[kind]).kind = kind
         layout.operator("nvd.stack_text", icon=ICONS["text"])
+        layout.operator("nvd.stack_svg", icon=ICONS["strokes"])
+        layout.operator("nvd.stack_drawing", icon="GREASEPENCIL")
         layout.operator("nvd.stack_adjustment", icon=ICONS["adjustment"])
 
 
@@ -246,6 +292,7 @@ class NVD_UL_stack(bpy.types.UIList):
 
 def draw_stack(layout, entry, layer) -> None:
     """The stack on the chosen layer, and the entry chosen in it."""
+    draw_shot_job(layout, layout, strokes.job_of(entry))
     row = layout.row()
     own = stack.items_on(entry, layer)
     if not own:
@@ -288,9 +335,12 @@ def _draw_entry(column, entry, item) -> None:
     row = column.row(align=True)
     row.prop(item, "come")
     row.prop(item, "go")
-    {"text": _draw_text, "adjustment": _draw_adjustment, "movie": _draw_movie}.get(
-        item.kind, lambda *_: None
-    )(column, item)
+    {
+        "text": _draw_text,
+        "strokes": _draw_width,
+        "adjustment": _draw_adjustment,
+        "movie": _draw_movie,
+    }.get(item.kind, lambda *_: None)(column, item)
     if item.kind in placement.PINNED:
         column.operator("nvd.stack_place", icon="PIVOT_BOUNDBOX")
         draw_shot_job(column, column, placement.job_of(entry))
@@ -311,6 +361,13 @@ def _draw_text(column, item) -> None:
     column.prop(item, "text")
     column.prop(item, "colour")
     _draw_file(column, "font", item.font)
+    _draw_width(column, item)
+
+
+def _draw_width(column, item) -> None:
+    column.prop(item, "keep_width")
+    if item.keep_width or item.kind == "strokes":
+        column.prop(item, "pixels")
 
 
 def _draw_adjustment(column, item) -> None:
@@ -331,6 +388,8 @@ _CLASSES = (
     NVD_OT_stack_paint,
     NVD_OT_stack_file,
     NVD_OT_stack_text,
+    NVD_OT_stack_svg,
+    NVD_OT_stack_drawing,
     NVD_OT_stack_adjustment,
     NVD_OT_stack_open,
     NVD_OT_stack_remove,

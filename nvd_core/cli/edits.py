@@ -23,7 +23,9 @@ def add_edits_commands(commands: argparse._SubParsersAction) -> list[argparse.Ar
     what = edits.add_subparsers(required=True, metavar="WHAT")
 
     listed = what.add_parser("list", help="show the stack, bottom to top")
-    add = what.add_parser("add", help="put a picture, movie, words, paint or an adjustment on top")
+    add = what.add_parser(
+        "add", help="put a picture, movie, words, strokes, paint or an adjustment on top"
+    )
     change = what.add_parser("set", help="change an entry")
     move = what.add_parser("move", help="move an entry up or down")
     remove = what.add_parser("remove", help="take entries out; their files stay until purge")
@@ -34,7 +36,10 @@ def add_edits_commands(commands: argparse._SubParsersAction) -> list[argparse.Ar
         parser.add_argument("shot", type=Path)
 
     add.add_argument(
-        "file", type=Path, nargs="?", help="picture, movie, folder or pattern: it is copied"
+        "file",
+        type=Path,
+        nargs="?",
+        help="picture, movie, folder or pattern, which is copied; an SVG's strokes",
     )
     add.add_argument("--layer", required=True, help="layer that it lies on")
     add.add_argument("--name", required=True, help="name of the entry")
@@ -102,6 +107,17 @@ def _add_keys(command: argparse.ArgumentParser) -> None:
     command.add_argument("--text", metavar="WORDS", help="words, fitted into the corners")
     command.add_argument("--font", type=Path, metavar="FILE", help=".ttf or .otf, which is copied")
     command.add_argument("--colour", type=numbers(3), metavar="r,g,b", help="of words, 0 to 1")
+    command.add_argument(
+        "--keep-width",
+        action=argparse.BooleanOptionalAction,
+        help="strokes are as wide, and words as large, in every frame: drawn over the layer",
+    )
+    command.add_argument(
+        "--pixels",
+        type=numbers(1),
+        metavar="NUMBER",
+        help="width of strokes, or size of words that keep it, in pixels of the plate",
+    )
     command.add_argument("--hue", type=numbers(1), metavar="DEGREES")
     for name in ("saturation", "gain", "gamma"):
         command.add_argument(f"--{name}", type=numbers(1), metavar="NUMBER")
@@ -141,35 +157,72 @@ def said_range(parsed: argparse.Namespace) -> dict[str, Any]:
     return said
 
 
-def _said(parsed: argparse.Namespace, shot: Any, layer: str, progress: Progress) -> dict[str, Any]:
-    """The keys that were given."""
+def _said(parsed: argparse.Namespace) -> dict[str, Any]:
+    """The keys that were given, but for the corners."""
     said = said_range(parsed)
-    plain = ("opacity", "blend", "start", "after", "text", "colour")
+    plain = ("opacity", "blend", "start", "after", "text", "colour", "keep_width", "pixels")
     for key in (*plain, "hue", "saturation", "gain", "gamma"):
         if getattr(parsed, key) is not None:
             said[key] = getattr(parsed, key)
     if "text" in said:
         said["text"] = said["text"].replace("\\n", "\n")
+    return said
+
+
+def _corners(
+    parsed: argparse.Namespace, shot: Any, layer: str, progress: Progress
+) -> dict[str, Any]:
+    """The corners that were given, as a key of an entry."""
     if (parsed.on_frame is None) != (parsed.at is None) or (parsed.at and parsed.corners):
         raise NvdError(
             "--on-frame and --at go together, and --corners without them",
             remedy="give corners of the texture with --corners, or of a frame with both others",
         )
     if parsed.corners:
-        said["corners"] = _pairs(parsed.corners)
-    if parsed.at:
-        import numpy as np
+        return {"corners": _pairs(parsed.corners)}
+    if not parsed.at:
+        return {}
+    import numpy as np
 
-        from nvd_core.editing.stack_edit import corners_on_frame
+    from nvd_core.editing.stack_edit import corners_on_frame
 
-        places = np.array(_pairs(parsed.at))
-        corners, off = corners_on_frame(shot, layer, parsed.on_frame, places)
-        said["corners"] = [list(corner) for corner in corners]
-        if off > OFF:
-            progress.caution(
-                f"the layer bends there: the corners are off by {off:.1f} texels in the mean"
-            )
-    return said
+    places = np.array(_pairs(parsed.at))
+    corners, off = corners_on_frame(shot, layer, parsed.on_frame, places)
+    if off > OFF:
+        progress.caution(
+            f"the layer bends there: the corners are off by {off:.1f} texels in the mean"
+        )
+    return {"corners": [list(corner) for corner in corners]}
+
+
+def _strokes(parsed: argparse.Namespace, shot: Any, layer: str, progress: Progress) -> Any:
+    """The strokes of the SVG that is given, on the layer's texture."""
+    import numpy as np
+
+    from nvd_core.editing.stroke_places import on_frame, on_texture
+    from nvd_core.media.svg import read_svg
+
+    if parsed.corners and (parsed.at or parsed.on_frame is not None):
+        raise NvdError(
+            "--corners are of the texture, and --on-frame and --at of a frame",
+            remedy="give one of both",
+        )
+    if parsed.at and parsed.on_frame is None:
+        raise NvdError("--at needs a frame", remedy="say which with --on-frame T")
+    drawing = read_svg(parsed.file)
+    if drawing.filled:
+        progress.caution(
+            f"{drawing.filled} shapes have a fill, which strokes have not: bring the drawing as a "
+            "picture (PNG) where it matters"
+        )
+    if parsed.on_frame is None:
+        corners = _pairs(parsed.corners) if parsed.corners else None
+        return on_texture(shot, layer, drawing, corners).strokes
+    places = np.array(_pairs(parsed.at)) if parsed.at else None
+    placed = on_frame(shot, layer, parsed.on_frame, drawing, places)
+    if placed.lost:
+        progress.caution(f"{placed.lost:.0%} of the strokes' points lie beside the layer: left out")
+    return placed.strokes
 
 
 def _pairs(flat: list[float]) -> list[list[float]]:
@@ -207,13 +260,19 @@ def _add(parsed: argparse.Namespace, progress: Progress) -> dict:
     kind, file = parsed.kind, parsed.file
     if kind is None and file is not None:
         moves = is_movie(file) or is_pattern(file) or file.is_dir()
-        kind = "movie" if moves else "picture"
+        drawn = file.suffix.lower() == ".svg"
+        kind = "strokes" if drawn else "movie" if moves else "picture"
     kind = kind or ("text" if parsed.text is not None else "adjustment")
     with writing(shot.folder, "nvd edits", progress):
         layer = shot.layer(parsed.layer).name
         said = {"name": parsed.name, "layer": layer, "kind": kind}
-        said |= _said(parsed, shot, layer, progress)
-        entry = add_entry(shot, said, _files(parsed))
+        said |= _said(parsed)
+        files, strokes = _files(parsed), None
+        if kind == "strokes" and files.pop("file", None) is not None:
+            strokes = _strokes(parsed, shot, layer, progress)
+        else:
+            said |= _corners(parsed, shot, layer, progress)
+        entry = add_entry(shot, said, files, strokes=strokes)
     return said_of(entry)
 
 
@@ -232,8 +291,13 @@ def _set(parsed: argparse.Namespace, progress: Progress) -> dict:
     shot = Shot.open(parsed.shot)
     with writing(shot.folder, "nvd edits", progress):
         stack = read_stack(shot)
-        layer = stack.entries[stack.number(parsed.name)].layer
-        said = _said(parsed, shot, layer, progress)
+        old = stack.entries[stack.number(parsed.name)]
+        if old.kind == "strokes" and (parsed.file or parsed.corners or parsed.at or parsed.whole):
+            raise NvdError(
+                f"the strokes {old.name} have their places in their file",
+                remedy="remove the entry, and add the SVG again where it is to be",
+            )
+        said = _said(parsed) | _corners(parsed, shot, old.layer, progress)
         if parsed.rename:
             said["name"] = parsed.rename
         if parsed.on is not None:

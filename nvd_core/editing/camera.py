@@ -22,7 +22,9 @@ from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.bend import LayerBend
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
 from nvd_core.editing.edits import read_texture
+from nvd_core.editing.finishing import add_change
 from nvd_core.editing.frame_kernels import FrameKernels, Textures
+from nvd_core.editing.kept_width import Drawing
 from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, output_numbers
 from nvd_core.editing.output_time import timing_of
@@ -119,6 +121,7 @@ def render_camera(
     seen = SeenBackground(shot)
     sheets = Sheets(shot, edits)
     sheets.check(range(first, last + 1))
+    drawing = Drawing(shot, sheets, values, range(first, last + 1))
     on = choose_device(device)
     model = trained_model(shot).to(on)
     linear = clip.is_linear
@@ -136,8 +139,12 @@ def render_camera(
             garbage = garbage_of(shot, t)
             maps = view_maps(model, layout, seen, t, places, background_uv, garbage)
             bend_view(maps, shot.names, bends, t)
+            drawn = drawing.change(maps, t) if drawing.shows(t) else None
             lay_on_maps(maps, shot.names, values, t)
-            picture_of_t = stored_colours(kernels.at(t)(blank, maps), blank[..., :0], picture)
+            frame = kernels.at(t)(blank, maps)
+            if drawn is not None:  # what keeps its width, in this camera's pixels
+                frame = add_change(frame, drawn, linear)
+            picture_of_t = stored_colours(frame, blank[..., :0], picture)
             writer.write(named[t], picture_of_t)
             progress.update(done + 1)
     seconds = time.perf_counter() - started

@@ -1,7 +1,8 @@
 """The stack of edits brought from one decomposition of a clip to another, with `nvd carry`.
 
 Paint and masks are resampled as painted sheets are; corners go through the homography that best
-agrees with where the texels lie in both; pictures, movies and fonts are copied.
+agrees with where the texels lie in both, strokes point by point; pictures, movies and fonts are
+copied.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +11,14 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from nvd_core.editing.carried_places import Places
 from nvd_core.editing.edits import display_colours
 from nvd_core.editing.kernel_torch import lookup
 from nvd_core.editing.stack_edit import copy_pictures, free_path
+from nvd_core.editing.stack_pictures import strokes_of
+from nvd_core.editing.stroke_places import runs_of
 from nvd_core.media.images import decode_srgb, encode_image, read_image, to_integers
 from nvd_core.media.sequences import is_pattern, numbered_files
 from nvd_core.runtime.errors import NvdError
@@ -29,8 +33,16 @@ from nvd_core.shot.stack import (
     read_stack,
     write_stack,
 )
+from nvd_core.shot.strokes import SUFFIX as STROKES_SUFFIX
+from nvd_core.shot.strokes import Stroke, write_strokes
 
 ROWS = 256
+NEAR_CELLS = 3.0
+"""cells of the grid of places within which a stroke's point has to have a known one"""
+AROUND = 12
+"""places that the map near a stroke's point is fitted to"""
+FAITH = 1e-6
+"""how far a fit is drawn to a mere shift, where its places lie on a line"""
 FEWEST = 16
 """texels of the grid that have to tie a quad to its new place"""
 WHOLE: Corners = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
@@ -44,6 +56,8 @@ class CarriedStack:
     """as they are to be in the new folder, but for the names of their files"""
     images: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     """by entry and key: the new images of paint and masks"""
+    strokes: dict[str, tuple[Stroke, ...]] = field(default_factory=dict)
+    """by entry: strokes at their new places"""
     said: list[str] = field(default_factory=list)
     """what could not be carried, in words"""
 
@@ -63,7 +77,7 @@ def carry_stack(
             carried.said.append(f"the edit {entry.name} shows in none of these frames")
             continue
         try:
-            images = _images(old, new, moved, found)
+            images = _images(old, new, moved, found) if moved.kind != "strokes" else {}
         except NvdError as error:
             carried.said.append(f"the edit {entry.name} was not carried over: {error.problem}")
             continue
@@ -76,6 +90,16 @@ def carry_stack(
                 )
                 continue
             moved = replace(moved, corners=corners)
+        if moved.kind == "strokes":
+            strokes, lost = carried_strokes(old, new, moved, found)
+            if lost:
+                carried.said.append(
+                    f"{lost:.0%} of the points of {entry.name} lie where no frame shows the "
+                    "layer in both: left out"
+                )
+            if not strokes:
+                continue
+            carried.strokes[entry.name] = strokes
         carried.entries.append(moved)
         carried.images |= {(entry.name, key): image for key, image in images.items()}
     return carried
@@ -89,8 +113,11 @@ def write_carried(old: Shot, new: Shot, carried: CarriedStack, layers: Sequence[
     for was in carried.entries:
         entry = replace(was, name=_free_name(was.name, taken))
         for key, relative in was.files.items():
-            image = carried.images.get((was.name, key))
-            copied = _written(old, new, entry, relative, image)
+            if was.name in carried.strokes and key == "file":
+                copied = _written_strokes(new, entry, carried.strokes[was.name])
+            else:
+                image = carried.images.get((was.name, key))
+                copied = _written(old, new, entry, relative, image)
             entry = replace(entry, **{key: copied})
         made.append(entry)
     if made or kept:
@@ -124,6 +151,65 @@ def _written(old: Shot, new: Shot, entry: Entry, relative: str, image: np.ndarra
         with written_beside(target, durable=True) as temporary:
             encode_image(temporary, image)
     return copied
+
+
+def _written_strokes(new: Shot, entry: Entry, strokes: tuple[Stroke, ...]) -> str:
+    copied = free_path(new, entry.name, STROKES_SUFFIX)
+    target = entry_path(new, copied)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_strokes(target, strokes)
+    return copied
+
+
+def carried_strokes(
+    old: Shot, new: Shot, entry: Entry, places: Places
+) -> tuple[tuple[Stroke, ...], float]:
+    """The strokes of an entry on the new texture, and the share of points that have no place there.
+
+    A point goes where the affine map that agrees best with the texels around it takes it; strokes
+    are as wide in pixels, and as wide in texels as the layer has become.
+    """
+    strokes = strokes_of(old, entry)
+    height, width = places.shift.shape[:2]
+    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+    grid = np.stack([x, y], -1)[places.seen]
+    before = grid + places.shift[places.seen]
+    was, now = (shot.layer(entry.layer) for shot in (old, new))
+    longer = max(was.texture_width, was.texture_height) / max(now.texture_width, now.texture_height)
+    tree, far = cKDTree(before), NEAR_CELLS / min(width, height)
+    made: list[Stroke] = []
+    lost = total = 0
+    for stroke in strokes:
+        points = np.array(stroke.points, np.float64)
+        away, nearest = tree.query(points, min(AROUND, len(before)))
+        away, nearest = away.reshape(len(points), -1), nearest.reshape(len(points), -1)
+        moved = points + _local(points, before[nearest], (grid - before)[nearest])
+        known = away[:, 0] <= far
+        lost, total = lost + int((~known).sum()), total + len(points)
+        for run in runs_of(known):
+            line = tuple((float(u), float(v)) for u, v in moved[run].round(7))
+            grown = _length(moved[run] * [now.texture_width, now.texture_height]) / max(
+                _length(points[run] * [was.texture_width, was.texture_height]), 1e-9
+            )
+            share = stroke.share * longer * (grown if len(line) > 1 else 1.0)
+            made.append(replace(stroke, points=line, share=share))
+    return tuple(made), lost / max(total, 1)
+
+
+def _local(points: np.ndarray, around: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """The affine fit of `shifts` at the places `around`, both [N, k, 2], at `points` [N, 2]."""
+    middle = around.mean(1, keepdims=True)
+    size = np.abs(around - middle).max((1, 2), keepdims=True) + 1e-12
+    ones = np.ones((*around.shape[:2], 1))
+    sides = np.concatenate([(around - middle) / size, ones], 2)
+    square = np.swapaxes(sides, 1, 2) @ sides + np.diag([FAITH, FAITH, 0])
+    fitted = np.linalg.solve(square, np.swapaxes(sides, 1, 2) @ shifts)
+    at = np.concatenate([(points[:, None] - middle) / size, ones[:, :1]], 2)
+    return np.asarray((at @ fitted)[:, 0])
+
+
+def _length(line: np.ndarray) -> float:
+    return float(np.hypot(*np.diff(line, axis=0).T).sum())
 
 
 def _in_time(old: Shot, new: Shot, entry: Entry) -> Entry | None:

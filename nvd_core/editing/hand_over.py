@@ -35,6 +35,7 @@ from nvd_core.editing.export_space import (
 )
 from nvd_core.editing.export_space import FILES as COLOUR
 from nvd_core.editing.export_words import words
+from nvd_core.editing.kept_width import say_lacking
 from nvd_core.editing.output_numbers import checked_range, output_numbers
 from nvd_core.editing.own_files import check_output, check_outside, named_edits
 from nvd_core.editing.plate import overscan_path
@@ -127,6 +128,7 @@ def hand_over(
     check_moving(over, out, sheets, first)
     for caution in _cautions(shot, over, range(first, last + 1)):
         progress.caution(caution)
+    say_lacking(progress, sheets, numbers, "the programs' nodes and the clean plate", shot.names)
     remove_temporaries_of(files)
     for path, image in still.items():
         write_image(out / path, image)

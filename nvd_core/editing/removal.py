@@ -52,7 +52,8 @@ class Removal:
     ) -> None:
         """`grow`: pixels that the hole is wider than the objects, and as many again to fade."""
         self._shot, self._values = shot, values
-        self._removed = [shot.names.index(shot.layer(name).name) for name in names]
+        self.names = [shot.layer(name).name for name in names]
+        self._removed = [shot.names.index(name) for name in self.names]
         background = len(shot.names) - 1
         if background in self._removed:
             raise NvdError(

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.editing.changed_frames import RenderedBefore, rendered_path
+from nvd_core.editing.kept_width import say_lacking
 from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, written_depth
 from nvd_core.editing.output_numbers import checked_range, numbers_of_output, output_numbers
@@ -25,6 +26,7 @@ from nvd_core.editing.passes import Passes
 from nvd_core.editing.plate import frame_tags
 from nvd_core.editing.removal_asked import check_removal
 from nvd_core.editing.rendering import Rendering
+from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.media.codecs import Quality
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.writer import FrameWriter, open_writer
@@ -139,6 +141,9 @@ def render(
     wanted = _passes(shot, out, passes, passes_to, layer, edits, values, finish)
     if wanted:
         check_output(shot, wanted.files(named[t] for t in numbers), named_edits(edits))
+    if alone or wanted:
+        where = "a layer that is rendered alone" if alone else "passes"
+        say_lacking(progress, Sheets(shot, edits), numbers, where, [layer] if layer else shot.names)
     remove_temporaries_of([*files, rendered_path(out)])
     with writing_if_inside(out, shot.folder, "nvd render", progress):
         if rendering is None:

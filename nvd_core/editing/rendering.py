@@ -14,6 +14,7 @@ from nvd_core import __version__
 from nvd_core.editing.changed_frames import ChangedFrames
 from nvd_core.editing.finishing import Finishing, add_change, to_display
 from nvd_core.editing.frame_kernels import FrameKernels, Textures, painted_names
+from nvd_core.editing.kept_width import Drawing
 from nvd_core.editing.kernel import Kernel, from_display
 from nvd_core.editing.kernel_nodes import NodeMaps
 from nvd_core.editing.motion_blur import Around, iter_around
@@ -88,6 +89,8 @@ class Rendering:
         self._kernels = FrameKernels(below, linear, on)
         self._kernels.at(numbers[0])  # what is wrong with a painted sheet is said at once
         self._takes_nodes = not full and on == "cpu"
+        drawing = Drawing(shot, sheets, values, numbers)
+        self._drawing = drawing if drawing.names else None
         self._shows_frame = full and shot.manifest.garbage is not None
         self._reach = ChangedFrames(shot, textures, numbers, values, finish)
         self.removal: Removal | None = None
@@ -109,7 +112,7 @@ class Rendering:
 
     def key(self, t: int, out: Path) -> str | None:
         """Equal keys mean equal images; None where nothing is known."""
-        if self.removal is not None or self.overlay is not None:
+        if self.removal is not None or self.overlay is not None or self._draws(t):
             return None
         return self._reach.key(t, self._settings | {"out": out.name})
 
@@ -139,8 +142,13 @@ class Rendering:
             self._mode == "full"
             or self.removal is not None
             or self.overlay is not None
+            or self._draws(t)
             or (bool(self._names) and self._reach.shows(t))
         )
+
+    def _draws(self, t: int) -> bool:
+        """Whether something that keeps its width is drawn in frame `t`."""
+        return self._drawing is not None and self._drawing.shows(t)
 
     def frames(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
         """The frames `numbers` as the clip stores them, in any order, as often as they are named.
@@ -166,8 +174,7 @@ class Rendering:
 
     def _all_maps(self, numbers: list[int]) -> Generator[Around | NodeMaps, None, None]:
         """The maps of the frames `numbers`, compact where the kernel takes them as they lie."""
-        whole = self.removal is not None or self.overlay is not None
-        if whole or self._finishing is not None or not self._takes_nodes:
+        if self._whole or self._finishing is not None or not self._takes_nodes:
             blurs = self._finishing is not None and self._finishing.blurs
             yield from iter_around(self._shot, numbers, self._reads, blurs)
             return
@@ -185,10 +192,14 @@ class Rendering:
         return NodeMaps(packed, np.array(wanted, np.int64), *amounts.reshape(-1, 2).T.copy())
 
     @property
+    def _whole(self) -> bool:
+        """Whether the maps of all layers are needed."""
+        return any(one is not None for one in (self.removal, self.overlay, self._drawing))
+
+    @property
     def _reads(self) -> list[str]:
         """The layers whose maps are read."""
-        whole = self.removal is not None or self.overlay is not None
-        return self._shot.names if whole else self._painted_by
+        return self._shot.names if self._whole else self._painted_by
 
     @property
     def _painted_by(self) -> list[str]:
@@ -206,9 +217,18 @@ class Rendering:
         return overlaid(change, self.overlay, around.maps, t, self.overlay_opacity, linear)
 
     def _without_overlay(self, around: Around, t: int) -> Callable[[np.ndarray], np.ndarray]:
+        if self._drawing is None or not self._drawing.shows(t):
+            return self._without_drawing(around, t)
+        removed = self.removal.names if self.removal is not None else ()
+        drawn = self._drawing.change(around.maps, t, removed)
+        change = self._without_drawing(around, t)
+        linear = self._shot.manifest.clip.is_linear
+        return lambda frame: add_change(change(frame), drawn, linear)
+
+    def _without_drawing(self, around: Around, t: int) -> Callable[[np.ndarray], np.ndarray]:
         if self.removal is not None:
             return self._without_objects(around, t)
-        if self.overlay is not None:
+        if self._whole:
             return self._painted_of_all(around, t)
         return self._painted(around, t)
 
@@ -226,7 +246,16 @@ class Rendering:
         return change
 
     def tell(self, progress: Progress) -> None:
-        """Say what the clip never saw of the background behind what was removed."""
+        """Say what the clip never saw of the background behind what was removed, and what of the
+        rendering does not reach strokes and words that keep their width."""
+        if self._drawing is not None and self._finishing is not None:
+            said = "edges, holdouts and motion blur do not reach what keeps its width"
+            progress.caution(f"{said}: {', '.join(self._drawing.entries)}")
+        behind = self.removal is not None and self._drawing is not None
+        if behind and self._shot.names[-1] in self._drawing.names:
+            progress.caution(
+                "what keeps its width on the background is not drawn behind what was removed"
+            )
         shares = self.removal.unseen_share if self.removal is not None else []
         if shares and np.mean(shares) > UNSEEN:
             progress.caution(

@@ -39,6 +39,8 @@ from nvd_core.shot.stack import (
     read_stack,
     write_stack,
 )
+from nvd_core.shot.strokes import SUFFIX as STROKES_SUFFIX
+from nvd_core.shot.strokes import Stroke, write_strokes
 
 SHOWN = 0.5
 """alpha above which a layer shows in a pixel, and the share of a quad in which it has to"""
@@ -50,15 +52,18 @@ def add_entry(
     said: dict[str, Any],
     files: dict[str, Path] | None = None,
     at: int | None = None,
+    strokes: tuple[Stroke, ...] | None = None,
 ) -> Entry:
     """Put an entry of these keys on top of the stack, or as number `at` from 0; the entry.
 
-    `files` (keys file, font and mask) are copied into the folder. NvdError where something does
-    not fit; then nothing is left behind.
+    `files` (keys file, font and mask) are copied into the folder; `strokes` are written there.
+    NvdError where something does not fit; then nothing is left behind.
     """
     stack = read_stack(shot)
     said, made = _with_files(shot, said, files or {})
     try:
+        if strokes is not None:
+            said = said | {"file": _written_strokes(shot, said["name"], strokes, made)}
         entry = entry_of(said, "the new entry")
         entries = list(stack.entries)
         entries.insert(len(entries) if at is None else at, entry)
@@ -233,6 +238,16 @@ def _with_files(
         _discard(made)
         raise
     return said, made
+
+
+def _written_strokes(shot: Shot, name: str, strokes: tuple[Stroke, ...], made: list[Path]) -> str:
+    """Write them into the folder; their path there."""
+    relative = free_path(shot, name, STROKES_SUFFIX)
+    path = entry_path(shot, relative)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made.append(path)
+    write_strokes(path, strokes)
+    return relative
 
 
 def _copied(shot: Shot, name: str, source: Path, movie: bool, made: list[Path]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from nvd_core.editing.edits import display_colours, resized
 from nvd_core.editing.stack_text import text_picture
+from nvd_core.editing.stroke_cover import laid, of_texture
 from nvd_core.media.images import image_size, read_image
 from nvd_core.media.movies import Movie
 from nvd_core.media.sequences import is_pattern, numbered_files
@@ -21,6 +22,7 @@ from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.inside import inside
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Corners, Entry, entry_path
+from nvd_core.shot.strokes import Stroke, read_strokes
 
 LARGEST = 16_384
 """pixels along a side of a picture from which it is pinned; OpenCV counts in 16 bits"""
@@ -66,6 +68,8 @@ class Pictures:
             self._movie(entry)
         elif entry.kind == "text":
             text_picture(self._shot, entry, 64, 64)
+        elif entry.kind == "strokes":
+            strokes_of(self._shot, entry)
         else:
             for relative in entry.files.values():
                 image_size(entry_path(self._shot, relative))
@@ -114,6 +118,8 @@ class Pictures:
         return self._movies[entry.name]
 
     def _made(self, entry: Entry, number: int, width: int, height: int) -> Placed:
+        if entry.kind == "strokes":
+            return _drawn(self._shot, entry, width, height)
         if entry.kind == "text":
             picture = text_picture(self._shot, entry, *quad_size(entry.corners, width, height))
         elif entry.kind == "movie":
@@ -124,6 +130,22 @@ class Pictures:
         whole = np.ones((*colours.shape[:2], 1), np.float32) if alpha is None else alpha
         corners = None if entry.kind == "paint" else entry.corners
         return pinned(np.dstack([colours * whole, whole]), corners, width, height)
+
+
+def strokes_of(shot: Shot, entry: Entry) -> tuple[Stroke, ...]:
+    """The strokes of an entry; NvdError where its file is missing or damaged."""
+    return read_strokes(entry_path(shot, entry.file or ""))
+
+
+def _drawn(shot: Shot, entry: Entry, width: int, height: int) -> Placed:
+    """The strokes of an entry as paint on a sheet, as wide as they were drawn."""
+    strokes, longer = strokes_of(shot, entry), max(width, height)
+    widths = []
+    for one in strokes:
+        wider = entry.pixels / one.width if entry.pixels and one.width else 1.0
+        widths.append(one.share * longer * wider)
+    ink = laid(of_texture(width, height), strokes, widths).reshape(height, width, 4)
+    return _straight(ink, slice(0, height), slice(0, width))
 
 
 def pinned(picture: np.ndarray, corners: Corners | None, width: int, height: int) -> Placed:

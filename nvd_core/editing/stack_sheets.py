@@ -1,7 +1,8 @@
 """The layers' sheets as they show in a frame: what is painted, and the stack of edits on it.
 
 A sheet is the edited texture of a layer. Where no entry of the stack shows, it is the painted one
-as `load_edit` has it, bit for bit. docs/reference/decomposition-folder.md has the formula.
+as `load_edit` has it, bit for bit. docs/reference/decomposition-folder.md has the formula. What
+keeps its width is on no sheet: `kept_width.py` draws it in the frames.
 """
 
 from collections.abc import Iterable
@@ -79,7 +80,9 @@ class Sheets:
         self._shot = shot
         self._paths = edit_paths(shot, edits or {})
         self.stack = read_stack(shot) if stack is None else stack
-        self._on = {name: self.stack.on(name) for name in shot.names}
+        on = {name: self.stack.on(name) for name in shot.names}
+        self._on = {n: [one for one in all_ if not one.keeps_width] for n, all_ in on.items()}
+        self._kept = {n: [one for one in all_ if one.keeps_width] for n, all_ in on.items()}
         self._pictures = Pictures(shot)
         self._painted: dict[str, Sheet] = {}
         self._grown: dict[str, Sheet] = {}
@@ -108,9 +111,21 @@ class Sheets:
         """NvdError where a file is missing or no picture, of an entry that shows in `numbers`."""
         numbers = list(numbers)
         for name in self._shot.names if names is None else names:
-            for entry in self._on[name]:
+            for entry in (*self._on[name], *self._kept[name]):
                 if any(entry.strength(t, self._shot.frames) > 0 for t in numbers):
                     self._pictures.check(entry)
+
+    def kept(self, name: str, t: int) -> list[tuple[Entry, float]]:
+        """The entries on the layer that keep their width and show in frame `t`, and how opaque."""
+        found = [(entry, entry.strength(t, self._shot.frames)) for entry in self._kept[name]]
+        return [(entry, strength) for entry, strength in found if strength > 0]
+
+    def lacks_kept(self, numbers: Iterable[int], names: Iterable[str] | None = None) -> list[str]:
+        """The names of entries that keep their width and show in `numbers`: no sheet has them."""
+        numbers = list(numbers)
+        layers = self._shot.names if names is None else list(names)
+        shown = {e.name for name in layers for t in numbers for e, _ in self.kept(name, t)}
+        return sorted(shown)
 
     def at(self, name: str, t: int) -> Sheet:
         """The sheet of the layer in frame `t`; the very same object while nothing changes."""

@@ -1,5 +1,6 @@
 """The words of an entry as a picture, as large as they fit into it."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,26 @@ def text_picture(shot: Shot, entry: Entry, width: int, height: int) -> np.ndarra
     picture[..., :3] = np.rint(np.array(entry.colour) * 65535)
     picture[..., 3] = np.asarray(mask, np.uint16) * 257
     return picture
+
+
+def text_mask(shot: Shot, entry: Entry, size: float) -> np.ndarray:
+    """How the entry's words cover pixels, float32 [h, w] 0 to 1, at a font `size` in pixels.
+
+    As large as they are, with a pixel of nothing around. NvdError as `text_picture`.
+    """
+    lines = entry.text.strip("\n")
+    if not lines.strip():
+        return np.zeros((1, 1), np.float32)
+    with reading(entry.font or "", "the font", "choose another font's file: .ttf or .otf"):
+        font = _font(shot, entry, size)
+        _check_letters(font, entry)
+        draw = ImageDraw.Draw(Image.new("L", (1, 1)))
+        left, top, right, bottom = draw.multiline_textbbox((0, 0), lines, font, align="center")
+        wide, high = (min(math.ceil(b - a) + 2, LARGEST) for a, b in ((left, right), (top, bottom)))
+        mask = Image.new("L", (wide, high), 0)
+        place = 1 - left, 1 - top
+        ImageDraw.Draw(mask).multiline_text(place, lines, 255, font, align="center")
+    return np.asarray(mask, np.float32) / 255
 
 
 def _fitting(

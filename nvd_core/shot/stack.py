@@ -30,9 +30,11 @@ from nvd_core.runtime.sizes import MOST_FRAMES
 from nvd_core.shot.edit_document import EditDocument, as_lists, said_of
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack_words import After, Blend, Kind
+from nvd_core.shot.strokes import SUFFIX as STROKES_SUFFIX
 
 SCHEMA = "nvd.stack"
-VERSION = 1
+VERSION = 2
+"""1: without strokes and without what keeps its width; such stacks are still written as 1"""
 STACK = "edits/stack.json"
 PLACE = "edits/stack"
 """the folder of the entries' own files"""
@@ -79,7 +81,7 @@ class Entry:
     fade_out: Fade = 0
     """frames at the end in which it goes"""
     file: File | None = None
-    """of paint, picture or movie; a movie may be a pattern of images"""
+    """of paint, picture, movie or strokes; a movie may be a pattern of images"""
     corners: Corners | None = None
     """of picture, movie or text: top left, top right, bottom right, bottom left, in shares of the
     texture from its top left; None: the whole sheet"""
@@ -92,6 +94,11 @@ class Entry:
     """a font's file; None: the one that comes with the program"""
     colour: tuple[Share, Share, Share] = (1.0, 1.0, 1.0)
     """of text, display-encoded"""
+    keep_width: bool = False
+    """strokes are as wide, and words as large, in every frame as `pixels` of the plate say, over
+    all else on the layer; the points that they are anchored to follow the texture"""
+    pixels: Annotated[float, within(0.1, 2000)] | None = None
+    """width of strokes, None: each as its file has it; size of words' font, None: 32"""
     hue: Annotated[float, within(-180, 180)] = 0.0
     """degrees by which an adjustment turns it"""
     saturation: Annotated[float, within(0, 10)] = 1.0
@@ -110,6 +117,11 @@ class Entry:
         return self.opacity * comes * goes
 
     @property
+    def keeps_width(self) -> bool:
+        """Whether it is drawn in the frames, and not on the sheet."""
+        return self.keep_width and self.kind in ("text", "strokes")
+
+    @property
     def files(self) -> dict[str, str]:
         """The keys that name a file, of those that say something of this kind."""
         keys = {"text": ("font",), "adjustment": ("mask",)}.get(self.kind, ("file",))
@@ -122,7 +134,7 @@ class Stack:
 
     entries: Annotated[tuple[Entry, ...], Meta(max_length=MOST_ENTRIES)] = ()
     schema: str = SCHEMA
-    version: int = VERSION
+    version: Annotated[int, within(1, VERSION)] = VERSION
 
     def on(self, layer: str) -> list[Entry]:
         """The entries on `layer` that are not switched off."""
@@ -178,7 +190,8 @@ def write_stack(shot: Shot, stack: Stack) -> Path:
 def as_json(stack: Stack) -> dict:
     """What the file holds."""
     entries = [said_of(entry) for entry in stack.entries]
-    return {"schema": stack.schema, "version": stack.version, "entries": entries}
+    new = any(e.kind == "strokes" or e.keep_width or e.pixels for e in stack.entries)
+    return {"schema": stack.schema, "version": VERSION if new else 1, "entries": entries}
 
 
 def entry_of(said: dict, source: str) -> Entry:
@@ -216,7 +229,7 @@ def is_convex(corners: Corners) -> bool:
 
 
 def _check_files(shot: Shot, entry: Entry, source: str, key: str) -> None:
-    if entry.kind in ("paint", "picture", "movie") and not entry.file:
+    if entry.kind in ("paint", "picture", "movie", "strokes") and not entry.file:
         raise _FILE.not_valid(source, f"{key}.file", f"the file of the {entry.kind}", "none")
     for name in ("file", "font", "mask"):
         path = getattr(entry, name)
@@ -235,6 +248,8 @@ def _check_files(shot: Shot, entry: Entry, source: str, key: str) -> None:
             known = FONT_SUFFIXES
         elif entry.kind == "movie" and name == "file":
             known = tuple(MOVIE_SUFFIXES)
+        elif entry.kind == "strokes" and name == "file":
+            known = (STROKES_SUFFIX,)
         else:
             known = PICTURE_SUFFIXES
         if Path(path).suffix.lower() not in known:

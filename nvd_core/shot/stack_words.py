@@ -4,7 +4,7 @@ before anything that reads images is imported.
 
 from typing import Literal
 
-Kind = Literal["paint", "picture", "movie", "text", "adjustment"]
+Kind = Literal["paint", "picture", "movie", "text", "strokes", "adjustment"]
 Blend = Literal[
     "normal",
     "multiply",

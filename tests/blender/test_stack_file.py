@@ -104,7 +104,7 @@ def test_what_is_wrong_is_named_with_its_key(folder, changes, key):
 @pytest.mark.parametrize(
     "text",
     ["{", "[]", "{}", '{"schema": "nvd.stack", "version": 1}', "[" * 3000,
-     '{"schema": "nvd.stack", "version": 2, "entries": []}',
+     '{"schema": "nvd.stack", "version": 3, "entries": []}',
      '{"schema": "nvd.stack", "version": 1, "entries": [1]}',
      '{"schema": "nvd.stack", "version": 1, "entries": [], "more": 1}'],
 )  # fmt: skip

@@ -26,6 +26,7 @@ from nvd_core.settings import fast, save_settings, update_settings
 from nvd_core.shot.manifest import write_manifest
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, Stack, write_stack
+from nvd_core.shot.strokes import Stroke, write_strokes
 from nvd_core.shot.values import Values, write_values
 
 FRAMES, HEIGHT, WIDTH = 4, 32, 48
@@ -40,6 +41,13 @@ SETTINGS = {
 }
 TRUTH = Path(__file__).parents[2] / "samples" / "truth" / "turning"
 KEYS = "keys: [{frame: 0}, {frame: 3, scale: 1.5, x: 3.0, y: -2, rotation: 10}]\n"
+DRAWING = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 48 36">
+<g transform="rotate(9 3 4)">
+<path d="M3 3c4 1 5 9 9 4s2 2 8 1A5 4 10 0 1 30 20zM1 2h4v3q2 3 4 4t5 1" stroke="#f80"/>
+<circle cx="9" cy="8" r="5" style="stroke: red; opacity: .5"/>
+<polygon points="1,2 9,4 3,8" stroke="rgb(10, 20, 30)" stroke-width="2px"
+ transform="matrix(1 0 0 2 3 1) scale(.5)"/></g></svg>
+"""
 RUNS = """
 preset: fast
 clips:
@@ -74,6 +82,7 @@ def make_base(folder: Path) -> None:
     save_settings(settings, folder / "settings.yaml")
     (folder / "keys.yaml").write_text(KEYS)
     (folder / "runs.yaml").write_text(RUNS)
+    (folder / "drawing.svg").write_text(DRAWING)
     _arrays(folder)
     _pictures(folder, frames)
     _weights(folder / "alexnet.pth")
@@ -111,6 +120,8 @@ def _stack(shot: Shot) -> None:
     own = own_font()
     if own:
         shutil.copy(own, place / "font.ttf")
+    line = Stroke(((0.2, 0.3), (0.6, 0.4), (0.7, 0.9)), (1.0, 0.5, 0.0), width=3.0, share=0.05)
+    write_strokes(place / "s.strokes", (line, line))
     quad = ((0.1, 0.2), (0.9, 0.1), (0.8, 0.9), (0.2, 0.8))
     where = "edits/stack/"
     font = f"{where}font.ttf" if own else None
@@ -120,6 +131,8 @@ def _stack(shot: Shot) -> None:
         Entry("m", "disc", "movie", file=f"{where}m/%05d.exr", start=1, after="loop"),
         Entry("f", "background", "movie", file=f"{where}movie.mp4", corners=quad),
         Entry("t", "background", "text", text="Some words", font=font, colour=(1.0, 0.5, 0.0)),
+        Entry("s", "background", "strokes", file=f"{where}s.strokes"),
+        Entry("k", "disc", "strokes", file=f"{where}s.strokes", keep_width=True, pixels=5.0),
         Entry("a", "background", "adjustment", hue=30.0, gamma=0.8, mask=f"{where}mask.png"),
     )
     write_stack(shot, Stack(entries))

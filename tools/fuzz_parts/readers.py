@@ -38,6 +38,7 @@ from nvd_core.media.clip import ClipInfo, open_clip
 from nvd_core.media.conversion import FROM_WORKING, TO_WORKING, load_conversion
 from nvd_core.media.images import image_layout, image_rate, read_image
 from nvd_core.media.movies import Movie
+from nvd_core.media.svg import read_svg
 from nvd_core.pipeline import trained
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow_files import file_source
@@ -258,6 +259,11 @@ def _stack(base: Path, path: Path, chosen: random.Random) -> Any:
     return [sheets.at(name, t).full for name in shot.names for t in range(FRAMES)]
 
 
+def _svg(base: Path, path: Path, chosen: random.Random) -> Any:
+    drawing = read_svg(path)
+    return [stroke.points for stroke in drawing.strokes] + [np.array(drawing.box)]
+
+
 def _garbage(base: Path, path: Path, chosen: random.Random) -> Any:
     return [garbage_of(Shot.open(base / "shot.nvd"), t) for t in range(FRAMES)]
 
@@ -344,6 +350,7 @@ KINDS = {
     "sound": Kind(("*.mka",), _sound),
     "values": Kind(("shot.nvd/edits/values.json",), _values),
     "stack": Kind(("shot.nvd/edits/stack.json",) * 3 + STACK_FILES, _stack),
+    "svg": Kind(("*.svg",), _svg),
     "garbage": Kind(("shot.nvd/masks/garbage.png",), _garbage),
     "commands": Kind(
         ("shot.nvd/*.*", "shot.nvd/*/*.*", "work.nvd/*.*", "work.nvd/work/*", "*.yaml", "*.npz"),

@@ -110,6 +110,10 @@ class Gatherer:
         try:
             self._sheets = Sheets(self.shot)
             self._sheets.check(self.numbers)
+            lacking = self._sheets.lacks_kept(self.numbers)
+            if lacking:
+                said = f"strokes and words that keep their width are left out: {', '.join(lacking)}"
+                self.problems.append(f"{said}. What to do: look at a rendering")
             for name in painted_names(self._sheets, self.shot.names, self.numbers):
                 first = next((t for t in self.numbers if self._sheets.state(name, t)), 0)
                 deltas[self.shot.names.index(name)] = self._sheets.at(name, first).delta
