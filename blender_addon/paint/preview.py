@@ -21,10 +21,11 @@ from ..blender.pixels import STORED
 from ..blender.redraw import redraw
 from ..errors import AddonError
 from ..shot import layer_values
-from ..shot.exr import ExrError
+from ..shot.exr import MapsError
 from ..shot.folder import ShotError
 from ..shot.image_header import check_image
-from ..shot.painting import is_unsaved
+from ..shot.node_maps import LayerNodes, full_maps
+from ..shot.painting import is_behind, is_unsaved
 from ..shot.placing import has_others
 from ..shot.resample import DEAD_ZONE
 from ..shot.scripting import frames_space
@@ -39,7 +40,7 @@ from ..shot.shots import (
 )
 from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
-from . import edge_shader, grid_shader, inset
+from . import edge_shader, grid_shader, inset, node_shader
 from . import preview_shader as shader
 from .preview_cache import MapCache
 from .stack_sheet import StackSheets
@@ -53,7 +54,7 @@ class Preview:
 
     def __init__(self, entry: NVD_PG_shot, mode: str = "delta", memory: int = MEMORY):
         self.shot, self.mode = entry.read(), mode
-        self.cache = MapCache(self.shot, memory)
+        self.cache = MapCache(self.shot, memory, full=False)
         self.stack = StackSheets(self.shot)
         self.grid = 0.0
         """how opaque a grid is laid over it"""
@@ -62,6 +63,8 @@ class Preview:
         self._lines: grid_shader.Lines | None = None
         self._frame: int | None = None  # the one that the image of the frame shows
         self._uploaded: dict[str, tuple] = {}  # by layer: of what they are, and textures
+        self.by_nodes: bool | None = None
+        """whether the graphics card evaluates compact maps; by itself where it is no program"""
 
     def prepare(self, entry: NVD_PG_shot, index: int) -> None:
         """Read frame `index` and the maps that it needs, and the next ones in the background."""
@@ -77,7 +80,7 @@ class Preview:
     def render(self, entry: NVD_PG_shot) -> shader.Picture:
         """Make the picture of the frame that is prepared; only where the gpu module works.
 
-        ExrError where its maps cannot be read.
+        MapsError where its maps cannot be read.
         """
         began = time.perf_counter()
         index, layers = self._frame, self._layers(entry)
@@ -107,6 +110,13 @@ class Preview:
         known = self._frame is not None and self.stack.is_prepared(entry, self._frame)
         held = [layer for layer in entry.layers if layer.holdout and self.mode != "full"]
         return known and all(_holdout_name(layer) in bpy.data.images for layer in held)
+
+    def is_left(self, entry: NVD_PG_shot) -> bool:
+        """Whether the shot has gone over to another state of its folder than the one shown here."""
+        own = {layer.name: str(layer.edit) for layer in self.shot.layers}
+        painted = [layer for layer in entry.layers if layer.edit and "nvd_path" in layer.edit]
+        moved = any(layer.edit["nvd_path"] != own.get(layer.name) for layer in painted)
+        return moved and not is_behind(entry)
 
     def forget_frame(self) -> None:
         """Blender's undo may have taken the image of the frame away, or changed its file."""
@@ -206,16 +216,28 @@ class Preview:
         known = self._uploaded.get(layer.name)
         if known is not None and known[0] == of:
             return known
-        maps = self.cache.get(index, layer.name)
-        place, light = shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:])
+        place, light, source = self._evaluated(index, layer.name)
         made = None
         if any(of[1:]):
             image = bpy.data.images.get(_holdout_name(layer)) if layer.holdout else None
             holdout = None if image is None else shader.from_image(image)
             made = edge_shader.with_edges(place, light, layer.choke, layer.feather, holdout)
             place, light = made.place, made.light
-        known = self._uploaded[layer.name] = of, place, light, made
+        known = self._uploaded[layer.name] = of, place, light, (source, made)
         return known
+
+    def _evaluated(self, index: int, name: str) -> tuple:
+        """The textures of a layer's places and light, and what they live by."""
+        if self.by_nodes is None:
+            self.by_nodes = not shader.is_software()
+        self.cache.full = not self.by_nodes
+        maps = self.cache.get(index, name)
+        if isinstance(maps, LayerNodes) and node_shader.fits(maps):
+            nodes = node_shader.Nodes(maps)
+            made = nodes.evaluate()
+            return made.place, made.light, (nodes, made)
+        maps = full_maps(maps) if isinstance(maps, LayerNodes) else maps
+        return shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:]), None
 
     def _edges(self, layer: NVD_PG_layer) -> tuple:
         """What the preview shows of the edges of the layer's paint."""
@@ -366,7 +388,9 @@ def _follow(scene, _depsgraph=None) -> None:
 def _prepare() -> None:
     """Load what the frame has come to show without the playhead having moved."""
     entry = _live.entry()
-    if entry is not None:
+    if entry is not None and _live.preview.is_left(entry):
+        start(entry, _live.preview.mode)
+    elif entry is not None:
         _follow(scene_of(entry))
 
 
@@ -401,13 +425,17 @@ def _draw(where: str) -> None:
     _live.message = shader.problem()
     if _live.message:
         return
-    if not _live.preview.is_prepared(entry) and not bpy.app.timers.is_registered(_prepare):
-        bpy.app.timers.register(_prepare, first_interval=0.0)  # nothing is loaded while drawing
+    is_old = _live.preview.is_left(entry)
+    if is_old or not _live.preview.is_prepared(entry):
+        if not bpy.app.timers.is_registered(_prepare):
+            bpy.app.timers.register(_prepare, first_interval=0.0)  # nothing is loaded while drawing
+    if is_old:
+        return
     laid = bpy.context.scene.nvd_inset
     _live.preview.grid = laid.overlay_opacity if laid.overlay == "GRID" else 0.0
     try:
         picture = _live.preview.render(entry)
-    except ExrError as error:
+    except MapsError as error:
         _live.message = str(error)
         return
     width, height = picture.width, picture.height

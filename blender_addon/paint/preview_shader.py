@@ -387,6 +387,15 @@ def problem() -> str:
     return ""
 
 
+_PROGRAMS = ("llvmpipe", "softpipe", "lavapipe", "swiftshader", "swrast", "software", "basic render")
+
+
+def is_software() -> bool:
+    """Whether a program does a graphics card's work; only where there can be a preview."""
+    name = gpu.platform.renderer_get().lower()
+    return any(program in name for program in _PROGRAMS)
+
+
 def start_in_background() -> None:
     """Make the gpu module work without a window; it needs libEGL. RuntimeError where it fails."""
     forget_shaders()  # of a file opened before
