@@ -13,7 +13,7 @@ of what scripting.py offers). The folder is described in the engine's docs.
 
 from . import headless
 from .blender import strip_elements, undo, words
-from .decompose import mask_drawing, opening, properties, refining
+from .decompose import maps_job, mask_drawing, opening, properties, refining
 from .jobs import runner
 from .paint import frame_canvas, inset, pin_marks, pins, preview
 from .shot import edit_files, painting, shot_events, shots, value_events
@@ -39,6 +39,7 @@ _parts = (  # each has register() and unregister()
     properties,
     mask_drawing,
     opening,
+    maps_job,
     job_operators,
     panel_decompose,
     strip_elements,

@@ -25,7 +25,7 @@ from .jobs.waiting import wait_alone
 from .shot import finish, shot_events, shots, stack
 from .shot.edge_nodes import shows_all
 from .shot.finish_file import read_finish
-from .shot.folder import read_shot
+from .shot.folder import CompactOnly, read_shot
 from .shot.nodes import set_texture
 from .shot.resample import learned_at
 from .shot.scripting import MODES, image_of, open_shot
@@ -148,6 +148,8 @@ def import_shot(given, say: Say) -> dict:
         entry = add_shot(
             Path(given.shot).resolve(), bpy.context.scene, mode=given.mode, own_scene=False
         )
+        if entry.group_node() is None:
+            raise CompactOnly(entry.path)
         facts = {"group": entry.group_node().node_tree.name}
         if lacks := [what for is_lacking, what in _OF_ENGINE if is_lacking(entry)]:
             facts["note"] = (

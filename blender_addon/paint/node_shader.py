@@ -93,17 +93,14 @@ int alpha_at(ivec2 at, int kind)
 _PLACE = """
 void main()
 {
-  result = vec4(0.0);
   ivec2 at = in_box();
-  if (at.x < 0) {
-    return;
-  }
   vec3 tile = texelFetch(tiles, at / SIDE, 0).rgb;
-  int alpha = alpha_at(at, int(tile.r));
-  if (alpha > 0) {
-    ivec2 place = clamp(field(at, int(tile.g)).xy, ivec2(0), most);
-    result = vec4(vec2(place) * unit, float(alpha) * (1.0 / 4096.0), 0.0);
+  int alpha = at.x < 0 ? 0 : alpha_at(at, int(tile.r));
+  if (alpha == 0) {
+    discard;
   }
+  ivec2 place = clamp(field(at, int(tile.g)).xy, ivec2(0), most);
+  result = vec4(vec2(place) * unit, float(alpha) * (1.0 / 4096.0), 0.0);
 }
 """
 
@@ -116,17 +113,14 @@ int as_half(int value)
 
 void main()
 {
-  result = vec4(1.0, 1.0, 1.0, 0.0);
   ivec2 at = in_box();
-  if (at.x < 0) {
-    return;
-  }
   vec3 tile = texelFetch(tiles, at / SIDE, 0).rgb;
-  if (alpha_at(at, int(tile.r)) > 0) {
-    ivec3 lit = clamp(field(at, int(tile.b)), ivec3(0), ivec3(MOST_LIGHT));
-    lit = ivec3(as_half(lit.r), as_half(lit.g), as_half(lit.b));
-    result = vec4(vec3(lit) * (1.0 / 1024.0), 0.0);
+  if (at.x < 0 || alpha_at(at, int(tile.r)) == 0) {
+    discard;
   }
+  ivec3 lit = clamp(field(at, int(tile.b)), ivec3(0), ivec3(MOST_LIGHT));
+  lit = ivec3(as_half(lit.r), as_half(lit.g), as_half(lit.b));
+  result = vec4(vec3(lit) * (1.0 / 1024.0), 0.0);
 }
 """
 
@@ -172,9 +166,13 @@ class Nodes:
             ("place", self._place, self._layer.place, into.places),
             ("light", self._light, self._layer.light, into.lights),
         ):
+            with target.bind():  # where the layer does not show
+                gpu.state.active_framebuffer_get().clear(color=_ABSENT[name])
             shader = _shaders()[name]
             shader.bind()
-            for sampler, texture in zip(_SAMPLERS, (self._tiles, self._alphas, *field), strict=True):
+            for sampler, texture in zip(
+                _SAMPLERS, (self._tiles, self._alphas, *field), strict=True
+            ):
                 shader.uniform_sampler(sampler, texture)
             left, top, right, bottom = self._layer.box
             shader.uniform_int("step_of", lattice.step)
@@ -207,6 +205,7 @@ class Nodes:
         return gpu.types.GPUTexture((width, height), format=kind, data=buffer)
 
 
+_ABSENT = {"place": (0.0, 0.0, 0.0, 0.0), "light": (1.0, 1.0, 1.0, 0.0)}
 _SAMPLERS = ("tiles", "alphas", "nodes", "corrections")
 
 

@@ -1,7 +1,7 @@
 """Maps of the frames around the playhead, read ahead in a thread and kept within a memory limit.
 
-Compact ones are kept as their nodes, a tenth of the size, for whoever evaluates them (`full` False),
-or at every pixel. numpy and threads only: nothing of Blender is touched here.
+Compact ones are kept as their nodes, a tenth of the size, for whoever evaluates them (`full`
+False), or at every pixel. numpy and threads only: nothing of Blender is touched here.
 """
 
 import threading
@@ -65,7 +65,7 @@ class MapCache:
             return (frame, layer) in self._kept
 
     def prefetch(self, frame: int, layers: list[str], ahead: int = 4, stride: int = 1) -> None:
-        """Read `ahead` frames after `frame`, every `stride`th, in the background; what was asked for
+        """Read `frame` and `ahead` more, every `stride`th, in the background; what was asked for
         before is dropped.
         """
         size = self.shot.width * self.shot.height * 24 * max(len(layers), 1)

@@ -128,6 +128,9 @@ void main()
 {
   ivec2 pixel = ivec2(gl_FragCoord.xy);
   vec4 uva = texelFetch(place, pixel, 0);
+  if (uva.z == 0.0 && uva.w == 0.0) {
+    discard;  // the sum stays as it is, and where a program draws the rest is left out
+  }
   vec3 shade = vec3(1.0) + relight * (texelFetch(light, pixel, 0).rgb - vec3(1.0));
   ivec2 size = textureSize(learned, 0);
   vec2 at = uva.xy * vec2(size) - 0.5;
@@ -387,7 +390,15 @@ def problem() -> str:
     return ""
 
 
-_PROGRAMS = ("llvmpipe", "softpipe", "lavapipe", "swiftshader", "swrast", "software", "basic render")
+_PROGRAMS = (
+    "llvmpipe",
+    "softpipe",
+    "lavapipe",
+    "swiftshader",
+    "swrast",
+    "software",
+    "basic render",
+)
 
 
 def is_software() -> bool:

@@ -306,6 +306,8 @@ class _Layers:
             _draw_overlay(layout, context.scene.nvd_inset)
         if preview.message():
             layout.label(text=preview.message(), icon="INFO")
+        if entry.group_node() is None:
+            layout.label(text="Not in the compositor: Rebuild Nodes", icon="INFO")
         if preview.running() is not None and preview.lacks_nodes(entry):
             layout.label(text="Preview is without your nodes", icon="INFO")
         row = layout.row(align=True)

@@ -82,7 +82,9 @@ def measure(name: str, entry, by_nodes: bool, frames: int) -> None:
     if by_nodes:
         found = [live.cache.get(1, layer.name) for layer in entry.layers]
         sent = sum(node_shader.Nodes(maps).nbytes for maps in found)
-    shown = "".join(f"{f'{clock:.0f} ({cpu:.0f})':>14}" for clock, cpu in map(middle, times.values()))
+    shown = "".join(
+        f"{f'{clock:.0f} ({cpu:.0f})':>14}" for clock, cpu in map(middle, times.values())
+    )
     print(f"{name:<20}{shown}  {kept / 1e6:7.1f}  {sent / 1e6:11.1f}")
     live.close()
 
