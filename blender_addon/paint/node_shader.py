@@ -170,9 +170,8 @@ class Nodes:
                 gpu.state.active_framebuffer_get().clear(color=_ABSENT[name])
             shader = _shaders()[name]
             shader.bind()
-            for sampler, texture in zip(
-                _SAMPLERS, (self._tiles, self._alphas, *field), strict=True
-            ):
+            textures = self._tiles, self._alphas, *field
+            for sampler, texture in zip(_SAMPLERS, textures, strict=True):
                 shader.uniform_sampler(sampler, texture)
             left, top, right, bottom = self._layer.box
             shader.uniform_int("step_of", lattice.step)

@@ -40,7 +40,7 @@ from ..shot.shots import (
 )
 from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
-from . import edge_shader, grid_shader, inset, node_shader
+from . import edge_shader, grid_shader, inset, node_shader, playback
 from . import preview_shader as shader
 from .preview_cache import MapCache
 from .stack_sheet import StackSheets
@@ -66,8 +66,10 @@ class Preview:
         self.by_nodes: bool | None = None
         """whether the graphics card evaluates compact maps; by itself where it is no program"""
 
-    def prepare(self, entry: NVD_PG_shot, index: int) -> None:
-        """Read frame `index` and the maps that it needs, and the next ones in the background."""
+    def prepare(self, entry: NVD_PG_shot, index: int, stride: int = 1) -> None:
+        """Read frame `index` and the maps that it needs, and the next ones in the background, every
+        `stride`th frame.
+        """
         index = min(max(index, 0), self.shot.frames - 1)
         if self._frame != index:
             self._load_frame(index)
@@ -75,7 +77,7 @@ class Preview:
         self._load_holdouts(entry, index)
         self.stack.prepare(entry, index)
         layers = entry.layers if self.grid else self._layers(entry)
-        self.cache.prefetch(index, [layer.name for layer in layers])
+        self.cache.prefetch(index, [layer.name for layer in layers], stride=stride)
 
     def render(self, entry: NVD_PG_shot) -> shader.Picture:
         """Make the picture of the frame that is prepared; only where the gpu module works.
@@ -321,6 +323,7 @@ def stop() -> None:
         space.draw_handler_remove(handle, region)
     _live.handles.clear()
     _leave()
+    playback.forget()
     if _live.preview is not None:
         _live.preview.close()
     _live.preview, _live.message = None, ""
@@ -378,7 +381,8 @@ def _follow(scene, _depsgraph=None) -> None:
         return
     try:
         _live.frame = frame_of(entry, scene)
-        _live.preview.prepare(entry, _live.frame)
+        stride = playback.move(scene.frame_current, 0 <= _live.frame < _live.preview.shot.frames)
+        _live.preview.prepare(entry, _live.frame, stride)
         _live.message = ""
     except AddonError as error:
         _live.message = str(error)
@@ -409,6 +413,8 @@ _watch, _leave = register_handlers_factory(
         (bpy.app.handlers.frame_change_post, _follow),
         (bpy.app.handlers.undo_post, _after_undo),
         (bpy.app.handlers.redo_post, _after_undo),
+        (bpy.app.handlers.animation_playback_pre, playback.begin),
+        (bpy.app.handlers.animation_playback_post, playback.end),
     )
 )
 
@@ -426,9 +432,9 @@ def _draw(where: str) -> None:
     if _live.message:
         return
     is_old = _live.preview.is_left(entry)
-    if is_old or not _live.preview.is_prepared(entry):
-        if not bpy.app.timers.is_registered(_prepare):
-            bpy.app.timers.register(_prepare, first_interval=0.0)  # nothing is loaded while drawing
+    wants = is_old or not _live.preview.is_prepared(entry)
+    if wants and not bpy.app.timers.is_registered(_prepare):
+        bpy.app.timers.register(_prepare, first_interval=0.0)  # nothing is loaded while drawing
     if is_old:
         return
     laid = bpy.context.scene.nvd_inset
@@ -444,6 +450,9 @@ def _draw(where: str) -> None:
         place = inset.rectangle(bpy.context.scene.nvd_inset, free, region.width, width, height)
         if place is not None:
             shader.draw(picture, place[:2], *place[2:], power=True)
+            playback.draw()
+            if playback.is_on():
+                inset.say(playback.told(), place)
         redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
         return
     scene = compat.sequencer_scene(bpy.context)
@@ -452,6 +461,7 @@ def _draw(where: str) -> None:
     width, height = scene.render.resolution_x, scene.render.resolution_y
     corner, cube = (-width / 2, -height / 2), _live.view.cube(scene)
     shader.draw(picture, corner, width, height, compat.SEQUENCER_POWER, cube)
+    playback.draw()
     for draw in over_picture:
         draw()
 
