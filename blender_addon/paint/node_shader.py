@@ -159,7 +159,7 @@ class Nodes:
         self._place, self._light = (self._field(part) for part in (layer.place, layer.light))
 
     def evaluate(self, into: Maps | None = None) -> Maps:
-        """The maps of every pixel; into the targets of others of that size, where they are given."""
+        """The maps of every pixel; into the targets of others of that size, if given."""
         size = self._layer.size
         into = into or Maps(*(gpu.types.GPUOffScreen(*size, format="RGBA32F") for _ in range(2)))
         for name, field, lattice, target in (
