@@ -308,10 +308,13 @@ class Picture:
 
 def fill(shader: gpu.types.GPUShader, blend: str, target: gpu.types.GPUOffScreen) -> None:
     """Draw the bound shader over all of `target`."""
+    before = gpu.state.depth_test_get()
     with target.bind():
         gpu.state.blend_set(blend)
+        gpu.state.depth_test_set("NONE")  # which an empty Image Editor leaves on
         _square(shader).draw(shader)
         gpu.state.blend_set("NONE")
+    gpu.state.depth_test_set(before)
     gpu.shader.unbind()  # Blender 5.2 crashes where a shader is freed while in use
 
 
