@@ -36,6 +36,10 @@ GAPS = ((4, 2), (12, 4))
 """(frames apart, every how many frames) of the farther pairs that hold drift down."""
 SCALE_RANGE = 4.0
 """A sane motion's local scale stays within this factor of the median, up and down."""
+MOST_POINTS = 1_000_000
+"""Points matched that are kept of a layer, in memory; of a long clip every pair keeps fewer, ..."""
+FEWEST_POINTS = 64
+"""... spread over the frame, but not fewer than these."""
 WIDEST = 6.0
 """Frame widths that a sane background may span, unless pure translation spans as much."""
 PULLS = (0.03, 0.1, 0.3)
@@ -181,10 +185,20 @@ def _all_near_matches(
         closing(in_order(lambda pair: _near_matches(clip, layer, *pair), pairs)) as matched,
     ):
         for match in matched:
-            near.append(match)
+            near.append(_thinned(match, clip.count))
             clip.release()
             effort.matched(1)
     return near
+
+
+def _thinned(match: Matches, frames: int) -> Matches:
+    """Those of the points that are kept in a clip of so many frames; they stand line by line."""
+    pairs = frames * (1 + sum(1 / every for _, every in GAPS))
+    most = max(int(MOST_POINTS / pairs), FEWEST_POINTS)
+    if len(match.start) <= most:
+        return match
+    kept = np.linspace(0, len(match.start) - 1, most).round().astype(int)
+    return Matches(match.i, match.j, match.start[kept], match.end[kept])
 
 
 def _near_matches(
@@ -295,7 +309,7 @@ def _far_matches(
             clip.release()
             effort.matched(1 / sum(1 / every for _, every in GAPS))
             if len(match.start) >= LEAST_MATCHES:
-                found.append(match)
+                found.append(_thinned(match, clip.count))
     return found
 
 
