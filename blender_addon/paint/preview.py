@@ -42,7 +42,7 @@ from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
 from . import edge_shader, grid_shader, inset, node_shader, playback
 from . import preview_shader as shader
-from .preview_cache import MapCache
+from .preview_cache import PLATE, MapCache
 from .stack_sheet import StackSheets
 from .view_transform import ShownView
 
@@ -61,7 +61,10 @@ class Preview:
         self.times: dict[str, float] = {}
         self._picture: shader.Picture | None = None
         self._lines: grid_shader.Lines | None = None
-        self._frame: int | None = None  # the one that the image of the frame shows
+        self._frame: int | None = None  # the one that is prepared
+        plain = self.shot.suffix == "png" and not (self.shot.has_alpha or self.shot.space)
+        self._reads_plates = plain  # whether the cache's threads do, as long as they can
+        self._plate: tuple | None = None  # its bytes, and once it was drawn their target
         self._uploaded: dict[str, tuple] = {}  # by layer: of what they are, and textures
         self.by_nodes: bool | None = None
         """whether the graphics card evaluates compact maps; by itself where it is no program"""
@@ -72,12 +75,13 @@ class Preview:
         """
         index = min(max(index, 0), self.shot.frames - 1)
         if self._frame != index:
-            self._load_frame(index)
+            self._read_frame(index)
             self._frame = index
         self._load_holdouts(entry, index)
         self.stack.prepare(entry, index)
         layers = entry.layers if self.grid else self._layers(entry)
-        self.cache.prefetch(index, [layer.name for layer in layers], stride=stride)
+        names = [PLATE] * self._reads_plates + [layer.name for layer in layers]
+        self.cache.prefetch(index, names, stride=stride)
 
     def render(self, entry: NVD_PG_shot) -> shader.Picture:
         """Make the picture of the frame that is prepared; only where the gpu module works.
@@ -89,7 +93,7 @@ class Preview:
         parts = [self._layer(entry, layer, index) for layer in layers]
         frame = None
         if self.mode == "delta" or self.shot.has_alpha or self.shot.has_garbage:
-            texture = shader.from_image(bpy.data.images[self._frame_name])
+            texture = self._frame_texture()
             frame = shader.Frame(texture, self.shot.is_linear, self.shot.alpha)
         uploaded = time.perf_counter()
         if self._picture is None:
@@ -130,7 +134,7 @@ class Preview:
         self.cache.close()
         self.stack.close()
         self._uploaded.clear()
-        self._picture = self._lines = None
+        self._picture = self._lines = self._plate = None
         names = [
             self._frame_name,
             *(f".NVD holdout {self.shot.name} {x.name}" for x in self.shot.layers),
@@ -142,6 +146,24 @@ class Preview:
     @property
     def _frame_name(self) -> str:
         return f".NVD preview {self.shot.name}"
+
+    def _read_frame(self, index: int) -> None:
+        """The frame's plate, by the cache's threads or by Blender."""
+        self._plate = None
+        if self._reads_plates:
+            plate = self.cache.get(index, PLATE)
+            self._reads_plates = bool(plate.size)  # else those of this clip are Blender's to read
+            self._plate = (plate, []) if plate.size else None
+        if self._plate is None:
+            self._load_frame(index)
+
+    def _frame_texture(self):
+        if self._plate is None:
+            return shader.from_image(bpy.data.images[self._frame_name])
+        plate, made = self._plate
+        if not made:
+            made.append(shader.from_packed(plate))
+        return made[0].texture_color
 
     def _load_frame(self, index: int) -> None:
         path = str(self.shot.frame(index))

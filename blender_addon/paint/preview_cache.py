@@ -14,10 +14,14 @@ from ..shot.exr import read_channels
 from ..shot.folder import Shot
 from ..shot.map_file import chunk
 from ..shot.node_maps import LayerNodes, full_maps, read_layer
+from ..shot.plate_file import packed_plate
 
 _CHANNELS = ("Map.X", "Map.Y", "Map.Z", "Residual.R", "Residual.G", "Residual.B")
 _FINE = ("Fine.X", "Fine.Y")  # added to Map where the texture is large
 
+
+PLATE = ""
+"""in place of a layer's name: the frame as shot, as `packed_plate` has it"""
 
 Maps = np.ndarray | LayerNodes
 
@@ -33,7 +37,7 @@ class MapCache:
         self._kept: OrderedDict[tuple[int, str], Maps] = OrderedDict()
         self._pending: dict[tuple[int, str], Future] = {}
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="nvd-maps")
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="nvd-maps")
 
     @property
     def used(self) -> int:
@@ -102,7 +106,10 @@ class MapCache:
         return self._keep(key, maps)
 
     def _maps_of(self, frame: int, layer: str) -> Maps:
-        size, compact = (self.shot.width, self.shot.height), chunk(self.shot, frame)
+        size = self.shot.width, self.shot.height
+        if layer == PLATE:
+            return packed_plate(self.shot.frame(frame), size)
+        compact = chunk(self.shot, frame)
         if compact is not None:
             nodes = read_layer(compact, frame, layer, size)
             return full_maps(nodes) if self.full else nodes

@@ -64,6 +64,17 @@ vec3 plate_colour()
 }
 """
 
+# Three bytes in a float, top row first
+_BYTES = """
+void main()
+{
+  ivec2 at = ivec2(gl_FragCoord.xy);
+  int whole = int(texelFetch(plate, ivec2(at.x, textureSize(plate, 0).y - 1 - at.y), 0).r);
+  ivec3 bytes = ivec3(whole & 255, (whole >> 8) & 255, whole >> 16);
+  result = vec4(vec3(bytes) / 255.0, 1.0);
+}
+"""
+
 _FRAME = """
 void main()
 {
@@ -363,6 +374,19 @@ def from_numpy(pixels: np.ndarray) -> gpu.types.GPUTexture:
     return gpu.types.GPUTexture((width, height), format="RGBA32F", data=buffer)
 
 
+def from_packed(plate: np.ndarray) -> gpu.types.GPUOffScreen:
+    """A target that holds a plate of bytes, which `plate_file.packed_plate` has read."""
+    height, width = plate.shape
+    buffer = gpu.types.Buffer("FLOAT", plate.size, plate.ravel())
+    texture = gpu.types.GPUTexture((width, height), format="R32F", data=buffer)
+    target = gpu.types.GPUOffScreen(width, height, format="RGBA8")
+    shader = shaders()["bytes"]
+    shader.bind()
+    shader.uniform_sampler("plate", texture)
+    fill(shader, "NONE", target)
+    return target
+
+
 def cube_texture(cube: np.ndarray) -> gpu.types.GPUTexture:
     """The texture of a cube of colours, [side, side, side, 3] by blue, green and red."""
     side = len(cube)
@@ -433,6 +457,7 @@ def shaders() -> dict[str, gpu.types.GPUShader]:
         inner.smooth("VEC2", "at")
         _made.update(
             frame=compiled(ENCODE + _PLATE + _FRAME, ("frame",), of_frame),
+            bytes=compiled(_BYTES, ("plate",), {}),
             over_black=compiled(ENCODE + _DECODE + _OVER_BLACK, ("frame", "painted"), of_frame),
             layer=compiled(
                 ENCODE + _PLATE + _FORMS + _LAYER,
