@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from nvd_core.priors import global_motion
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.flow_size import pixel_grid
@@ -67,24 +66,6 @@ class TestBackground:
         assert facts[-1]["kind"] == "background" and facts[-1]["reference"] == 6
         assert facts[-1]["model"] == ("homography" if perspective else "similarity")
         assert facts[-1]["inlier_share"] > 0.95
-
-    def test_of_a_long_clip_fewer_points_are_kept_and_do(self, tmp_path, moving_clips, monkeypatch):
-        kept = []
-
-        def noted(motions, matches, *rest):
-            kept.extend(len(match.start) for match in matches)
-            return refine(motions, matches, *rest)
-
-        monkeypatch.setattr(global_motion, "refine", noted)
-        true = moving_clips.camera(12, 0.0)
-        moving_clips.warped_clip(tmp_path, true)
-        estimate_global_motion(tmp_path, Progress())
-        assert max(kept) > 150
-        kept.clear()
-        monkeypatch.setattr(global_motion, "MOST_POINTS", 12 * 1.75 * 100)
-        found = estimate_global_motion(tmp_path, Progress())
-        assert 64 <= max(kept) <= 100
-        assert gap(moving_clips, found[0], true) < 0.5
 
     def test_still_camera_stays_simple(self, tmp_path, moving_clips):
         moving_clips.warped_clip(tmp_path, np.tile(np.eye(3), (5, 1, 1)))

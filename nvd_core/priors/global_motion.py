@@ -25,7 +25,7 @@ from nvd_core.priors.motion_fit import (
     fit_pair,
 )
 from nvd_core.priors.motion_matches import MatchedClip, Regions
-from nvd_core.priors.motion_refine import refine
+from nvd_core.priors.motion_refine import Stacks, refine
 from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 from nvd_core.runtime.mapped_arrays import streamed
@@ -36,10 +36,6 @@ GAPS = ((4, 2), (12, 4))
 """(frames apart, every how many frames) of the farther pairs that hold drift down."""
 SCALE_RANGE = 4.0
 """A sane motion's local scale stays within this factor of the median, up and down."""
-MOST_POINTS = 1_000_000
-"""Points matched that are kept of a layer, in memory; of a long clip every pair keeps fewer, ..."""
-FEWEST_POINTS = 64
-"""... spread over the frame, but not fewer than these."""
 WIDEST = 6.0
 """Frame widths that a sane background may span, unless pure translation spans as much."""
 PULLS = (0.03, 0.1, 0.3)
@@ -141,13 +137,14 @@ def _layer_motion(clip: MatchedClip, layer: int, effort: _Effort) -> tuple[np.nd
     anchor = _fit_chain(clip, near, linked, "similarity", fact.reference, effort)
     matches = usable + _far_matches(clip, layer, regions, anchor, linked, effort)
     outlines = _outlines(clip, layer, effort)
+    stacks = Stacks(matches, clip.arena.keep)
     best: dict | None = None
     for model, pull in _candidates(background) if matches else [("translation", 0.0)]:
         start = anchor
         if model != "homography":
             start = _fit_chain(clip, near, linked, model, fact.reference, effort)
         scales, tick = _scales(clip.px, model), effort.iterated
-        motions = refine(start, matches, model, fact.reference, scales, anchor, pull, tick)
+        motions = refine(start, stacks, model, fact.reference, scales, anchor, pull, tick)
         motions = _carry(motions, linked, fact.reference)
         if model == "similarity":
             anchor = motions
@@ -185,20 +182,10 @@ def _all_near_matches(
         closing(in_order(lambda pair: _near_matches(clip, layer, *pair), pairs)) as matched,
     ):
         for match in matched:
-            near.append(_thinned(match, clip.count))
+            near.append(clip.kept(match))
             clip.release()
             effort.matched(1)
     return near
-
-
-def _thinned(match: Matches, frames: int) -> Matches:
-    """Those of the points that are kept in a clip of so many frames; they stand line by line."""
-    pairs = frames * (1 + sum(1 / every for _, every in GAPS))
-    most = max(int(MOST_POINTS / pairs), FEWEST_POINTS)
-    if len(match.start) <= most:
-        return match
-    kept = np.linspace(0, len(match.start) - 1, most).round().astype(int)
-    return Matches(match.i, match.j, match.start[kept], match.end[kept])
 
 
 def _near_matches(
@@ -309,7 +296,7 @@ def _far_matches(
             clip.release()
             effort.matched(1 / sum(1 / every for _, every in GAPS))
             if len(match.start) >= LEAST_MATCHES:
-                found.append(_thinned(match, clip.count))
+                found.append(clip.kept(match))
     return found
 
 
