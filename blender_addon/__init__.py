@@ -15,6 +15,7 @@ from . import headless
 from .blender import strip_elements, undo, words
 from .decompose import (
     flattening,
+    maps_job,
     mask_drawing,
     opening,
     properties,
@@ -60,6 +61,7 @@ _parts = (  # each has register() and unregister()
     properties,
     mask_drawing,
     opening,
+    maps_job,
     job_operators,
     panel_decompose,
     strip_elements,

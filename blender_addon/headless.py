@@ -26,7 +26,7 @@ from .shot import finish, flat_nodes, shot_events, shots
 from .shot.edge_nodes import in_words, lacks
 from .shot.finish_file import read_finish
 from .shot.flat import is_current
-from .shot.folder import read_shot
+from .shot.folder import CompactOnly, read_shot
 from .shot.nodes import set_texture
 from .shot.resample import learned_at
 from .shot.scripting import MODES, image_of, open_shot
@@ -158,6 +158,8 @@ def import_shot(given, say: Say) -> dict:
         entry = add_shot(
             Path(given.shot).resolve(), bpy.context.scene, mode=given.mode, own_scene=False
         )
+        if entry.group_node() is None:
+            raise CompactOnly(entry.path)
         facts = {"group": entry.group_node().node_tree.name}
         if lacks := _lacks_of(entry):
             facts["note"] = f"the compositor is without {lacks}, which `nvd render` shows"

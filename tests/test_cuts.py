@@ -15,6 +15,7 @@ from nvd_core.cli.main import main
 from nvd_core.job import Job
 from nvd_core.media.clip import Reading, open_clip
 from nvd_core.media.images import read_image, write_image
+from nvd_core.priors import cuts
 from nvd_core.priors.cut_cautions import about_cuts
 from nvd_core.priors.cuts import Cut, find_cuts, shots_between
 from nvd_core.runtime.errors import NvdError
@@ -49,6 +50,21 @@ def test_a_cut_is_found_where_it_is(walls):
     assert find_cuts(one + other) == [Cut(10)]
     assert places(one + other + one) == [10, 20]
     assert shots_between([Cut(10), Cut(20)], 30) == [(0, 9), (10, 19), (20, 29)]
+
+
+def test_what_is_kept_of_a_long_clip_lies_on_disk_and_says_the_same(walls, monkeypatch):
+    monkeypatch.setattr(cuts, "IN_MEMORY", 1)
+    kept = cuts._Kept()
+    frames = pan(walls[0], 3, 2)
+    for frame in frames:
+        kept.append(cuts.Seen.of(frame))
+    assert kept._file._rolled  # it is a file
+    for t, frame in enumerate(frames):
+        seen = cuts.Seen.of(frame)
+        np.testing.assert_array_equal(kept[t].luma, seen.luma)
+        np.testing.assert_array_equal(kept[t].colours, seen.colours)
+    kept.close()
+    assert places(pan(walls[0], 10, 2) + pan(walls[1], 10, 3)) == [10]
 
 
 @pytest.mark.parametrize("step", [1, 8, 40, 80])

@@ -89,9 +89,11 @@ def work(tmp_path_factory, moving_clips) -> Path:
 def test_the_whole_stage_gives_the_bits_of_the_plain_loop(work, monkeypatch, motion_reference):
     found = estimate_global_motion(work, Progress())
     facts = json.loads((work / "motion.json").read_text())
-    monkeypatch.setattr(
-        global_motion, "refine", lambda *arguments: motion_reference.refine(*arguments[:7])
-    )
+
+    def plain(motions, stacks, *rest):
+        return motion_reference.refine(motions, stacks.matches, *rest[:5])
+
+    monkeypatch.setattr(global_motion, "refine", plain)
     np.testing.assert_array_equal(estimate_global_motion(work, Progress()), found)
     assert json.loads((work / "motion.json").read_text()) == facts
 

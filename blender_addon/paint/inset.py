@@ -2,6 +2,7 @@
 what is laid over it.
 """
 
+import blf
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty
 
@@ -46,6 +47,12 @@ class NVD_PG_inset(bpy.types.PropertyGroup):
         max=0.95,
         subtype="FACTOR",
         update=lambda _self, _context: redraw(),
+    )
+    keep_rate: BoolProperty(
+        name="Keep the Rate",
+        description="While Blender plays with the live preview on, leave frames out rather than "
+        "play slowly; the scene's own choice comes back afterwards",
+        default=True,
     )
     overlay: EnumProperty(
         name="Overlay",
@@ -105,6 +112,18 @@ def free_part(area, region) -> tuple[float, float, float, float]:
         elif other.alignment == "TOP":
             top = min(top, y)
     return left, bottom, right, top
+
+
+def say(text: str, place: tuple[float, float, float, float]) -> None:
+    """Draw a line of text into the lower left of the picture at `place`, in pixels of a region."""
+    scale = bpy.context.preferences.system.ui_scale
+    blf.size(0, 11 * scale)
+    blf.enable(0, blf.SHADOW)
+    blf.shadow(0, 5, 0, 0, 0, 1)
+    blf.color(0, 1, 1, 1, 1)
+    blf.position(0, place[0] + GAP, place[1] + GAP, 0)
+    blf.draw(0, text)
+    blf.disable(0, blf.SHADOW)
 
 
 def register():

@@ -22,10 +22,11 @@ from ..blender.pixels import STORED
 from ..blender.redraw import redraw
 from ..errors import AddonError
 from ..shot import layer_values
-from ..shot.exr import ExrError
+from ..shot.exr import MapsError
 from ..shot.folder import ShotError
 from ..shot.image_header import check_image
-from ..shot.painting import is_unsaved
+from ..shot.node_maps import LayerNodes, full_maps
+from ..shot.painting import is_behind, is_unsaved
 from ..shot.placing import has_others
 from ..shot.resample import DEAD_ZONE
 from ..shot.scripting import frames_space
@@ -40,9 +41,9 @@ from ..shot.shots import (
 )
 from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
-from . import edge_shader, grid_shader, inset, spill_shader
+from . import edge_shader, grid_shader, inset, node_shader, playback, spill_shader
 from . import preview_shader as shader
-from .preview_cache import MapCache
+from .preview_cache import PLATE, MapCache
 from .stack_sheet import StackSheets
 from .view_transform import ShownView
 
@@ -54,39 +55,47 @@ class Preview:
 
     def __init__(self, entry: NVD_PG_shot, mode: str = "delta", memory: int = MEMORY):
         self.shot, self.mode = entry.read(), mode
-        self.cache = MapCache(self.shot, memory)
+        self.cache = MapCache(self.shot, memory, full=False)
         self.stack = StackSheets(self.shot)
         self.grid = 0.0
         """how opaque a grid is laid over it"""
         self.times: dict[str, float] = {}
         self._picture: shader.Picture | None = None
         self._lines: grid_shader.Lines | None = None
-        self._frame: int | None = None  # the one that the image of the frame shows
+        self._frame: int | None = None  # the one that is prepared
+        plain = self.shot.suffix == "png" and not (self.shot.has_alpha or self.shot.space)
+        self._reads_plates = plain  # whether the cache's threads do, as long as they can
+        self._plate: tuple | None = None  # its bytes, and once it was drawn their target
         self._uploaded: dict[str, tuple] = {}  # by layer: of what they are, and textures
+        self.by_nodes: bool | None = None
+        """whether the graphics card evaluates compact maps; by itself where it is no program"""
 
-    def prepare(self, entry: NVD_PG_shot, index: int) -> None:
-        """Read frame `index` and the maps that it needs, and the next ones in the background."""
+    def prepare(self, entry: NVD_PG_shot, index: int, stride: int = 1) -> None:
+        """Read frame `index` and the maps that it needs, and the next ones in the background, every
+        `stride`th frame.
+        """
         index = min(max(index, 0), self.shot.frames - 1)
         if self._frame != index:
-            self._load_frame(index)
+            self._read_frame(index)
             self._frame = index
         self._load_holdouts(entry, index)
         self.stack.prepare(entry, index)
         spills = self.mode != "full" and any(layer.spill for layer in entry.layers)
         layers = entry.layers if self.grid or spills else self._layers(entry)
-        self.cache.prefetch(index, [layer.name for layer in layers])
+        names = [PLATE] * self._reads_plates + [layer.name for layer in layers]
+        self.cache.prefetch(index, names, stride=stride)
 
     def render(self, entry: NVD_PG_shot) -> shader.Picture:
         """Make the picture of the frame that is prepared; only where the gpu module works.
 
-        ExrError where its maps cannot be read.
+        MapsError where its maps cannot be read.
         """
         began = time.perf_counter()
         index, layers = self._frame, self._layers(entry)
         parts = [self._layer(entry, layer, index) for layer in layers]
         frame = None
         if self.mode == "delta" or self.shot.has_alpha or self.shot.has_garbage:
-            frame = self._plate()
+            frame = self._shown_plate()
         uploaded = time.perf_counter()
         if self._picture is None:
             self._picture = shader.Picture(self.shot.width, self.shot.height)
@@ -109,6 +118,13 @@ class Preview:
         held = [layer for layer in entry.layers if layer.holdout and self.mode != "full"]
         return known and all(_holdout_name(layer) in bpy.data.images for layer in held)
 
+    def is_left(self, entry: NVD_PG_shot) -> bool:
+        """Whether the shot has gone over to another state of its folder than the one shown here."""
+        own = {layer.name: str(layer.edit) for layer in self.shot.layers}
+        painted = [layer for layer in entry.layers if layer.edit and "nvd_path" in layer.edit]
+        moved = any(layer.edit["nvd_path"] != own.get(layer.name) for layer in painted)
+        return moved and not is_behind(entry)
+
     def forget_frame(self) -> None:
         """Blender's undo may have taken the image of the frame away, or changed its file."""
         self._frame = None
@@ -119,7 +135,7 @@ class Preview:
         self.cache.close()
         self.stack.close()
         self._uploaded.clear()
-        self._picture = self._lines = None
+        self._picture = self._lines = self._plate = None
         names = [
             self._frame_name,
             *(f".NVD holdout {self.shot.name} {x.name}" for x in self.shot.layers),
@@ -131,6 +147,24 @@ class Preview:
     @property
     def _frame_name(self) -> str:
         return f".NVD preview {self.shot.name}"
+
+    def _read_frame(self, index: int) -> None:
+        """The frame's plate, by the cache's threads or by Blender."""
+        self._plate = None
+        if self._reads_plates:
+            plate = self.cache.get(index, PLATE)
+            self._reads_plates = bool(plate.size)  # else those of this clip are Blender's to read
+            self._plate = (plate, []) if plate.size else None
+        if self._plate is None:
+            self._load_frame(index)
+
+    def _frame_texture(self):
+        if self._plate is None:
+            return shader.from_image(bpy.data.images[self._frame_name])
+        plate, made = self._plate
+        if not made:
+            made.append(shader.from_packed(plate))
+        return made[0].texture_color
 
     def _load_frame(self, index: int) -> None:
         path = str(self.shot.frame(index))
@@ -207,7 +241,7 @@ class Preview:
         known = self._uploaded.get(layer.name)
         if known is not None and known[0] == of:
             return known
-        place, light = self._own_maps(layer, index)
+        place, light, source = self._evaluated(index, layer.name)
         made = spilt = None
         if any(of[1:]):
             image = bpy.data.images.get(_holdout_name(layer)) if layer.holdout else None
@@ -218,24 +252,34 @@ class Preview:
                 matte = spilt.texture
             made = edge_shader.with_edges(place, light, *edges, matte, reach)
             place, light = made.place, made.light
-        known = self._uploaded[layer.name] = of, place, light, made, spilt
+        known = self._uploaded[layer.name] = of, place, light, (source, made), spilt
         return known
 
-    def _own_maps(self, layer: NVD_PG_layer, index: int) -> tuple:
-        """The textures of a layer's places and light as the folder has them."""
-        maps = self.cache.get(index, layer.name)
-        return shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:])
+    def _evaluated(self, index: int, name: str) -> tuple:
+        """The textures of a layer's places and light, and what they live by."""
+        if self.by_nodes is None:
+            self.by_nodes = not shader.is_software()
+        self.cache.full = not self.by_nodes
+        maps = self.cache.get(index, name)
+        if isinstance(maps, LayerNodes) and node_shader.fits(maps):
+            nodes = node_shader.Nodes(maps)
+            made = nodes.evaluate()
+            return made.place, made.light, (nodes, made)
+        maps = full_maps(maps) if isinstance(maps, LayerNodes) else maps
+        return shader.from_numpy(maps[..., :3]), shader.from_numpy(maps[..., 3:]), None
 
     def _spilt(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int, place, light) -> tuple:
         """The layer's matte with its spill, and how far beyond that the layer goes on."""
-        others = []
+        others, kept = [], []  # what others' textures live by
         for other in entry.layers:
             if other != layer and other.learned is not None:
                 texture, form = self._learned(entry, other, index)
-                one = shader.Layer(texture, texture, *self._own_maps(other, index))
+                *maps, source = self._evaluated(index, other.name)
+                kept.append(source)
+                one = shader.Layer(texture, texture, *maps)
                 one.edit_form = one.learned_form = form
                 others.append(one)
-        frame = self._plate()
+        frame = self._shown_plate()
         reach = spill_shader.reach_of(self.shot.height)
         beyond = reach + math.ceil(max(-layer.choke, 0)) + math.ceil(layer.feather)
         learned = self._learned(entry, layer, index)
@@ -248,9 +292,8 @@ class Preview:
         image = flat.learned if flat is not None else layer.base or layer.learned
         return shader.from_image(image), shader.form_of(image)
 
-    def _plate(self) -> shader.Frame:
-        texture = shader.from_image(bpy.data.images[self._frame_name])
-        return shader.Frame(texture, self.shot.is_linear, self.shot.alpha)
+    def _shown_plate(self) -> shader.Frame:
+        return shader.Frame(self._frame_texture(), self.shot.is_linear, self.shot.alpha)
 
     def _edges(self, layer: NVD_PG_layer) -> tuple:
         """What the preview shows of the edges of the layer's paint."""
@@ -334,6 +377,7 @@ def stop() -> None:
         space.draw_handler_remove(handle, region)
     _live.handles.clear()
     _leave()
+    playback.forget()
     if _live.preview is not None:
         _live.preview.close()
     _live.preview, _live.message = None, ""
@@ -391,7 +435,8 @@ def _follow(scene, _depsgraph=None) -> None:
         return
     try:
         _live.frame = frame_of(entry, scene)
-        _live.preview.prepare(entry, _live.frame)
+        stride = playback.move(scene.frame_current, 0 <= _live.frame < _live.preview.shot.frames)
+        _live.preview.prepare(entry, _live.frame, stride)
         _live.message = ""
     except AddonError as error:
         _live.message = str(error)
@@ -401,7 +446,9 @@ def _follow(scene, _depsgraph=None) -> None:
 def _prepare() -> None:
     """Load what the frame has come to show without the playhead having moved."""
     entry = _live.entry()
-    if entry is not None:
+    if entry is not None and _live.preview.is_left(entry):
+        start(entry, _live.preview.mode)
+    elif entry is not None:
         _follow(scene_of(entry))
 
 
@@ -420,6 +467,8 @@ _watch, _leave = register_handlers_factory(
         (bpy.app.handlers.frame_change_post, _follow),
         (bpy.app.handlers.undo_post, _after_undo),
         (bpy.app.handlers.redo_post, _after_undo),
+        (bpy.app.handlers.animation_playback_pre, playback.begin),
+        (bpy.app.handlers.animation_playback_post, playback.end),
     )
 )
 
@@ -436,13 +485,17 @@ def _draw(where: str) -> None:
     _live.message = shader.problem()
     if _live.message:
         return
-    if not _live.preview.is_prepared(entry) and not bpy.app.timers.is_registered(_prepare):
+    is_old = _live.preview.is_left(entry)
+    wants = is_old or not _live.preview.is_prepared(entry)
+    if wants and not bpy.app.timers.is_registered(_prepare):
         bpy.app.timers.register(_prepare, first_interval=0.0)  # nothing is loaded while drawing
+    if is_old:
+        return
     laid = bpy.context.scene.nvd_inset
     _live.preview.grid = laid.overlay_opacity if laid.overlay == "GRID" else 0.0
     try:
         picture = _live.preview.render(entry)
-    except ExrError as error:
+    except MapsError as error:
         _live.message = str(error)
         return
     width, height = picture.width, picture.height
@@ -451,6 +504,9 @@ def _draw(where: str) -> None:
         place = inset.rectangle(bpy.context.scene.nvd_inset, free, region.width, width, height)
         if place is not None:
             shader.draw(picture, place[:2], *place[2:], power=True)
+            playback.draw()
+            if playback.is_on():
+                inset.say(playback.told(), place)
         redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
         return
     scene = compat.sequencer_scene(bpy.context)
@@ -459,6 +515,7 @@ def _draw(where: str) -> None:
     width, height = scene.render.resolution_x, scene.render.resolution_y
     corner, cube = (-width / 2, -height / 2), _live.view.cube(scene)
     shader.draw(picture, corner, width, height, compat.SEQUENCER_POWER, cube)
+    playback.draw()
     for draw in over_picture:
         draw()
 

@@ -1,6 +1,7 @@
 """Maps of the frames around the playhead, read ahead in a thread and kept within a memory limit.
 
-numpy and threads only: nothing of Blender is touched here.
+Compact ones are kept as their nodes, a tenth of the size, for whoever evaluates them (`full`
+False), or at every pixel. numpy and threads only: nothing of Blender is touched here.
 """
 
 import threading
@@ -11,20 +12,32 @@ import numpy as np
 
 from ..shot.exr import read_channels
 from ..shot.folder import Shot
+from ..shot.map_file import chunk
+from ..shot.node_maps import LayerNodes, full_maps, read_layer
+from ..shot.plate_file import packed_plate
 
 _CHANNELS = ("Map.X", "Map.Y", "Map.Z", "Residual.R", "Residual.G", "Residual.B")
 _FINE = ("Fine.X", "Fine.Y")  # added to Map where the texture is large
 
 
-class MapCache:
-    """The maps of a shot by (frame, layer). `limit` is in bytes."""
+PLATE = ""
+"""in place of a layer's name: the frame as shot, as `packed_plate` has it"""
 
-    def __init__(self, shot: Shot, limit: int = 1 << 30):
-        self.shot, self.limit = shot, limit
-        self._kept: OrderedDict[tuple[int, str], np.ndarray] = OrderedDict()
+Maps = np.ndarray | LayerNodes
+
+
+class MapCache:
+    """The maps of a shot by (frame, layer). `limit` is in bytes.
+
+    full: whether compact maps are evaluated here too; may be set at any time.
+    """
+
+    def __init__(self, shot: Shot, limit: int = 1 << 30, full: bool = True):
+        self.shot, self.limit, self.full = shot, limit, full
+        self._kept: OrderedDict[tuple[int, str], Maps] = OrderedDict()
         self._pending: dict[tuple[int, str], Future] = {}
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="nvd-maps")
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="nvd-maps")
 
     @property
     def used(self) -> int:
@@ -32,30 +45,41 @@ class MapCache:
         with self._lock:
             return sum(maps.nbytes for maps in self._kept.values())
 
-    def get(self, frame: int, layer: str) -> np.ndarray:
-        """float32 [H, W, 6] (u, v, alpha, residual), top row first; waits where it is not there.
+    def get(self, frame: int, layer: str) -> Maps:
+        """float32 [H, W, 6] (u, v, alpha, residual), top row first, or nodes where they are not to
+        be `full`; waits where it is not there.
 
-        ExrError where the file cannot be read.
+        MapsError where the file cannot be read.
         """
         key = frame, layer
         with self._lock:
-            if key in self._kept:
+            maps, future = self._kept.get(key), self._pending.get(key)
+            if maps is not None:
                 self._kept.move_to_end(key)
-                return self._kept[key]
-            future = self._pending.get(key)
-        if future is not None and not future.cancel():
-            return future.result()
-        return self._read(key)
+        if maps is None:
+            waited = future is not None and not future.cancel()
+            maps = future.result() if waited else self._read(key)
+        if self.full and isinstance(maps, LayerNodes):
+            maps = self._keep(key, full_maps(maps))
+        return maps
 
-    def prefetch(self, frame: int, layers: list[str], ahead: int = 4) -> None:
-        """Read the frames after `frame` in the background; what was asked for before is dropped."""
+    def has(self, frame: int, layer: str) -> bool:
+        """Whether `get` need not wait."""
+        with self._lock:
+            return (frame, layer) in self._kept
+
+    def prefetch(self, frame: int, layers: list[str], ahead: int = 4, stride: int = 1) -> None:
+        """Read `frame` and `ahead` more, every `stride`th, in the background; what was asked for
+        before is dropped.
+        """
         size = self.shot.width * self.shot.height * 24 * max(len(layers), 1)
         ahead = min(ahead, max(self.limit // size - 1, 0))
         with self._lock:
             for key, future in list(self._pending.items()):
                 if future.cancel():
                     del self._pending[key]
-            for index in range(frame + 1, min(frame + ahead + 1, self.shot.frames)):
+            wanted = range(frame + stride, self.shot.frames, stride)
+            for index in [frame, *wanted[:ahead]]:
                 for layer in layers:
                     key = index, layer
                     if key not in self._kept and key not in self._pending:
@@ -73,19 +97,30 @@ class MapCache:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._kept.clear()
 
-    def _read(self, key: tuple[int, str]) -> np.ndarray:
-        frame, layer = key
-        names = [f"{layer}.{channel}" for channel in _CHANNELS]
-        fine = tuple(f"{layer}.{channel}" for channel in _FINE)
-        path = self.shot.map(frame)
+    def _read(self, key: tuple[int, str]) -> Maps:
         try:
-            size = self.shot.width, self.shot.height
-            planes = read_channels(path, [*names, *fine], optional=fine, size=size)
-            planes[:2] += planes[6:]
-            maps = np.ascontiguousarray(planes[:6].transpose(1, 2, 0))
+            maps = self._maps_of(*key)
         finally:
             with self._lock:
                 self._pending.pop(key, None)
+        return self._keep(key, maps)
+
+    def _maps_of(self, frame: int, layer: str) -> Maps:
+        size = self.shot.width, self.shot.height
+        if layer == PLATE:
+            return packed_plate(self.shot.frame(frame), size)
+        compact = chunk(self.shot, frame)
+        if compact is not None:
+            nodes = read_layer(compact, frame, layer, size)
+            return full_maps(nodes) if self.full else nodes
+        names = [f"{layer}.{channel}" for channel in _CHANNELS]
+        fine = tuple(f"{layer}.{channel}" for channel in _FINE)
+        path = self.shot.map(frame)
+        planes = read_channels(path, [*names, *fine], optional=fine, size=size)
+        planes[:2] += planes[6:]
+        return np.ascontiguousarray(planes[:6].transpose(1, 2, 0))
+
+    def _keep(self, key: tuple[int, str], maps: Maps) -> Maps:
         with self._lock:
             self._kept[key] = maps
             while sum(kept.nbytes for kept in self._kept.values()) > self.limit:

@@ -64,6 +64,17 @@ vec3 plate_colour()
 }
 """
 
+# Three bytes in a float, top row first
+_BYTES = """
+void main()
+{
+  ivec2 at = ivec2(gl_FragCoord.xy);
+  int whole = int(texelFetch(plate, ivec2(at.x, textureSize(plate, 0).y - 1 - at.y), 0).r);
+  ivec3 bytes = ivec3(whole & 255, (whole >> 8) & 255, whole >> 16);
+  result = vec4(vec3(bytes) / 255.0, 1.0);
+}
+"""
+
 _FRAME = """
 void main()
 {
@@ -128,6 +139,9 @@ void main()
 {
   ivec2 pixel = ivec2(gl_FragCoord.xy);
   vec4 uva = texelFetch(place, pixel, 0);
+  if (uva.z == 0.0 && uva.w == 0.0) {
+    discard;  // the sum stays as it is, and where a program draws the rest is left out
+  }
   vec3 shade = vec3(1.0) + relight * (texelFetch(light, pixel, 0).rgb - vec3(1.0));
   ivec2 size = textureSize(learned, 0);
   vec2 at = uva.xy * vec2(size) - 0.5;
@@ -305,10 +319,13 @@ class Picture:
 
 def fill(shader: gpu.types.GPUShader, blend: str, target: gpu.types.GPUOffScreen) -> None:
     """Draw the bound shader over all of `target`."""
+    before = gpu.state.depth_test_get()
     with target.bind():
         gpu.state.blend_set(blend)
+        gpu.state.depth_test_set("NONE")  # which an empty Image Editor leaves on
         _square(shader).draw(shader)
         gpu.state.blend_set("NONE")
+    gpu.state.depth_test_set(before)
     gpu.shader.unbind()  # Blender 5.2 crashes where a shader is freed while in use
 
 
@@ -357,6 +374,19 @@ def from_numpy(pixels: np.ndarray) -> gpu.types.GPUTexture:
     return gpu.types.GPUTexture((width, height), format="RGBA32F", data=buffer)
 
 
+def from_packed(plate: np.ndarray) -> gpu.types.GPUOffScreen:
+    """A target that holds a plate of bytes, which `plate_file.packed_plate` has read."""
+    height, width = plate.shape
+    buffer = gpu.types.Buffer("FLOAT", plate.size, plate.ravel())
+    texture = gpu.types.GPUTexture((width, height), format="R32F", data=buffer)
+    target = gpu.types.GPUOffScreen(width, height, format="RGBA8")
+    shader = shaders()["bytes"]
+    shader.bind()
+    shader.uniform_sampler("plate", texture)
+    fill(shader, "NONE", target)
+    return target
+
+
 def cube_texture(cube: np.ndarray) -> gpu.types.GPUTexture:
     """The texture of a cube of colours, [side, side, side, 3] by blue, green and red."""
     side = len(cube)
@@ -387,6 +417,23 @@ def problem() -> str:
     return ""
 
 
+_PROGRAMS = (
+    "llvmpipe",
+    "softpipe",
+    "lavapipe",
+    "swiftshader",
+    "swrast",
+    "software",
+    "basic render",
+)
+
+
+def is_software() -> bool:
+    """Whether a program does a graphics card's work; only where there can be a preview."""
+    name = gpu.platform.renderer_get().lower()
+    return any(program in name for program in _PROGRAMS)
+
+
 def start_in_background() -> None:
     """Make the gpu module work without a window; it needs libEGL. RuntimeError where it fails."""
     forget_shaders()  # of a file opened before
@@ -410,6 +457,7 @@ def shaders() -> dict[str, gpu.types.GPUShader]:
         inner.smooth("VEC2", "at")
         _made.update(
             frame=compiled(ENCODE + _PLATE + _FRAME, ("frame",), of_frame),
+            bytes=compiled(_BYTES, ("plate",), {}),
             over_black=compiled(ENCODE + _DECODE + _OVER_BLACK, ("frame", "painted"), of_frame),
             layer=compiled(
                 ENCODE + _PLATE + _FORMS + _LAYER,

@@ -26,7 +26,11 @@ _MOST_BYTES = 1 << 31  # of a file, and of what is read of it
 MAGIC = struct.pack("<I", 20000630)
 
 
-class ExrError(Exception):
+class MapsError(Exception):
+    """A file of maps that cannot be read."""
+
+
+class ExrError(MapsError):
     """A file that this reader cannot read."""
 
 

@@ -6,7 +6,7 @@ Plain Python, no bpy, so that it can be read and tested anywhere.
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -30,12 +30,12 @@ class ShotError(AddonError):
 
 
 class CompactOnly(ShotError):
-    """A `folder` that has its maps in the engine's compact form, and no EXR yet."""
+    """A `folder` that has its maps in the engine's compact form, and no EXR yet: for nodes."""
 
     def __init__(self, folder: Path):
         super().__init__(
-            f"{folder} has compact maps alone, and Blender needs EXR maps",
-            f"run `nvd maps {folder}`, or open it here: a job writes them",
+            f"{folder} has compact maps alone, and Blender's nodes need EXR maps",
+            f"run `nvd maps {folder}`, or press Rebuild Nodes: a job writes them",
         )
         self.folder = folder
 
@@ -76,6 +76,7 @@ class Shot:
     stack: str = "edits/stack.json"  # the file of the stack of edits, there or not
     texture_size: int = 1  # times as wide and high as the analysis asks for
     refinement: tuple[int, int] | None = None  # refinements that are in, and planned; None: done
+    is_compact: bool = False  # whether the EXR maps are missing, which Blender's nodes need
 
     @property
     def is_linear(self) -> bool:
@@ -125,8 +126,7 @@ def read_shot(folder: str | Path) -> Shot:
         **_picture(manifest),
     )
     check_links(folder, ShotError)
-    _check_files(shot)
-    return shot
+    return replace(shot, is_compact=_check_files(shot))
 
 
 def _stack(manifest: "_Manifest", folder: Path) -> str:
@@ -359,7 +359,9 @@ def _layers(manifest: _Manifest, folder: Path) -> tuple[Layer, ...]:
     return tuple(layers)
 
 
-def _check_files(shot: Shot) -> None:
+def _check_files(shot: Shot) -> bool:
+    """Whether maps are there in compact form alone; ShotError where a file is missing."""
+    is_compact = False
     for layer in shot.layers:
         if not is_file(layer.texture):
             raise ShotError(f"{layer.texture} is missing", AGAIN)
@@ -368,13 +370,14 @@ def _check_files(shot: Shot) -> None:
         name = pattern.rpartition("/")[2]
         missing = [index for index in range(shot.frames) if name % index not in there]
         if missing and what == "map" and _is_compact(missing, there):
-            raise CompactOnly(shot.folder)
-        if missing:
+            is_compact = True
+        elif missing:
             raise ShotError(
                 f"{len(missing)} of {shot.frames} {what}s are missing, "
                 f"the first is {Path(shot.folder, pattern % missing[0])}",
                 "copy the whole folder again, or " + AGAIN,
             )
+    return is_compact
 
 
 def _is_compact(missing: list[int], there: set[str]) -> bool:

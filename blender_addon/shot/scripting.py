@@ -14,7 +14,7 @@ from ..errors import visible
 from . import edge_nodes, finish, flat_nodes, layer_values, nodes, pass_nodes
 from .finish_file import read_finish
 from .flat import is_current
-from .folder import Layer, Shot, ShotError, is_file, read_shot
+from .folder import CompactOnly, Layer, Shot, ShotError, is_file, read_shot
 from .half_replaced import mend
 from .image_header import check_image
 from .placing import place
@@ -45,6 +45,8 @@ def open_shot(
     if mode not in MODES:
         raise ValueError(f"mode should be one of {MODES}, not {mode!r}")
     shot = read_shot(folder)
+    if shot.is_compact:
+        raise CompactOnly(shot.folder)
     values = read_values(shot)
     # damaged ones are refused before anything is opened
     stacked, finished = read_stack(shot), read_finish(shot)
@@ -98,6 +100,13 @@ def _how(shot: Shot, node, on: set[str], flats: dict, stacked: list) -> str:
     return flat_nodes.CURRENT if is_current(shot, stacked) else flat_nodes.OLD
 
 
+def open_without_nodes(shot: Shot, scene: bpy.types.Scene) -> None:
+    """Load what is painted on, of a shot whose nodes cannot be built yet."""
+    with _undone_on_error():
+        _load_images(shot)
+    _set_up_scene(shot, scene, raw=False)
+
+
 @contextmanager
 def _undone_on_error() -> Iterator[None]:
     """Where a ShotError comes out, remove the images and node groups made in between."""
@@ -116,7 +125,8 @@ def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
     mend(shot)
     size = shot.width, shot.height
     for index in range(shot.frames):
-        check_image(shot.map(index), ShotError, size)
+        if not shot.is_compact:
+            check_image(shot.map(index), ShotError, size)
         check_image(shot.frame(index), ShotError, size)
     for layer in shot.layers:
         check_image(layer.texture, ShotError)
@@ -125,7 +135,8 @@ def _load_images(shot: Shot) -> dict[Path, bpy.types.Image]:
         check_image(layer.edit, ShotError)
         images[layer.texture] = _load(layer.texture, f"{shot.name} {layer.name} learned")
         images[layer.edit] = _load(layer.edit, f"{shot.name} {layer.name} edit")
-    images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", STORED, layered=True)
+    if not shot.is_compact:
+        images[shot.map(0)] = _load(shot.map(0), f"{shot.name} maps", STORED, layered=True)
     images[shot.frame(0)] = _load(shot.frame(0), f"{shot.name} frames", frames_space(shot))
     return images
 

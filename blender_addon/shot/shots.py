@@ -38,7 +38,7 @@ from .finish_file import read_finish
 from .folder import Shot, ShotError, read_shot
 from .patterns import kind_of, pattern
 from .resample import learned_at
-from .scripting import image_of, open_shot
+from .scripting import image_of, open_shot, open_without_nodes
 from .stack_entry import NVD_PG_stack_entry
 from .stack_file import read_stack
 from .values_file import MOST, read_values
@@ -313,8 +313,9 @@ def add_shot(
     stay; `own_scene` False composites it in `scene`. `strip` names the strip that it was made
     from and `first_frame` the frame of that strip's source that is frame 0 of the shot. A folder
     that is listed already is opened again, with what was said of it and any paint not yet saved,
-    and its group is built anew. Without `rebuild` it is only gone to, where its nodes and images
-    are there.
+    and its group is built anew. One that has compact maps alone is painted on and previewed, and
+    has no group yet: Blender's nodes need EXR maps. Without `rebuild` it is only gone to, where its
+    nodes and images are there.
     """
     scene = scene or bpy.context.scene
     shot = read_shot(folder)
@@ -332,7 +333,10 @@ def add_shot(
         target = bpy.data.scenes.new(f"NVD {shot.name}")
         target.render.compositor_device = scene.render.compositor_device
     try:
-        open_shot(shot.folder, mode, scene=target)
+        if shot.is_compact and (entry is None or entry.group_node() is None):
+            open_without_nodes(shot, target)
+        else:
+            open_shot(shot.folder, mode, scene=target)
     except ShotError:
         if fresh:
             bpy.data.scenes.remove(target)

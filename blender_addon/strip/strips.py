@@ -23,7 +23,7 @@ from ..blender.inside import inside
 from ..blender.strip_elements import give_sizes
 from ..jobs.process import clean_environment, engine_command, hidden
 from ..shot import flat_nodes, layer_values, nodes
-from ..shot.folder import Shot, ShotError
+from ..shot.folder import CompactOnly, Shot, ShotError
 from ..shot.painting import save_edits
 from ..shot.scripting import frames_space
 from ..shot.shots import NVD_PG_shot, strip_of
@@ -228,6 +228,8 @@ def add_scene_strip(entry: NVD_PG_shot, scene: bpy.types.Scene):
     shot, source = entry.read(), strip_of(scene, entry)
     if entry.scene is None:
         raise ShotError(f"the scene that composites {entry.name} was deleted", AGAIN)
+    if shot.is_compact:
+        raise CompactOnly(shot.folder)
     start, shown = scene.frame_current, [0, shot.frames]
     if source is not None:
         _check_plain(source)
@@ -264,6 +266,8 @@ def add_modifier(entry: NVD_PG_shot, scene: bpy.types.Scene):
     shot, source = entry.read(), strip_of(scene, entry)
     if source is None:
         raise ShotError("the strip of the shot is not in this scene", "choose it in the panel")
+    if shot.is_compact:
+        raise CompactOnly(shot.folder)
     _check_plain(source)
     start, _shown, _pictures = alignment(entry, shot, source)
     old = entry.group_node()

@@ -7,7 +7,7 @@ from ..blender.compat import sequencer_scene
 from ..blender.editors import image_editor
 from ..blender.reporting import Reporting
 from ..blender.storage import preferences
-from ..decompose.maps_job import queue_maps, told
+from ..decompose.maps_job import write_missing
 from ..decompose.mask_drawing import draw_mask
 from ..decompose.opening import finished_jobs, open_result
 from ..decompose.properties import active_strip, add_object, hand_over, output_folder, source_words
@@ -17,7 +17,6 @@ from ..engine.install import install_job, plan_install
 from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.runner import runner
-from ..shot.folder import CompactOnly
 from ..strip.timing import check_kind
 
 
@@ -227,11 +226,9 @@ class NVD_OT_open_job(_OnJob, bpy.types.Operator):
         if job.state != DONE and job.log.ready is None:
             raise AddonError(f"{job.title} is {job.state}", "wait until it is done")
         scene = sequencer_scene(context)
-        try:
-            opened = open_result(job, scene)
-        except CompactOnly as error:
-            return told(queue_maps(error.folder, scene, job.plan["about"]))
-        return f"Opened {', '.join(entry.name for entry in opened)}"
+        opened = open_result(job, scene)
+        told = write_missing(opened, scene, job.plan["about"])
+        return f"Opened {', '.join(entry.name for entry in opened)}" + (told and f"; {told}")
 
 
 class NVD_OT_show_log(_OnJob, bpy.types.Operator):

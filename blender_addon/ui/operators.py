@@ -4,11 +4,10 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ..blender.words import translated
-from ..decompose.maps_job import queue_maps, told
+from ..decompose.maps_job import write_missing
 from ..errors import AddonError
 from ..paint import preview
 from ..shot import shots
-from ..shot.folder import CompactOnly
 from ..shot.shot_list import duplicate_shot, remove_shot
 from ..shot.shots import add_shot
 from .on_shot import OnShot, shot_scene
@@ -39,21 +38,11 @@ class NVD_OT_open_shot(bpy.types.Operator):
         try:
             asked = self.properties.is_property_set("mode")
             entry = add_shot(folder, shot_scene(context), mode=self.mode, rebuild=asked)
-        except CompactOnly as error:
-            return self._write_maps(context, error)
+            told = write_missing([entry], shot_scene(context))
         except AddonError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        self.report({"INFO"}, f"Opened {entry.name}; paint on it in the tab Layers")
-        return {"FINISHED"}
-
-    def _write_maps(self, context, error: CompactOnly):
-        try:
-            said = told(queue_maps(error.folder, shot_scene(context)))
-        except AddonError as problem:  # no engine
-            self.report({"ERROR"}, f"{error.problem}: {problem}")
-            return {"CANCELLED"}
-        self.report({"INFO"}, said)
+        self.report({"INFO"}, f"Opened {entry.name}; {told or 'paint on it in the tab Layers'}")
         return {"FINISHED"}
 
 
@@ -67,6 +56,8 @@ class NVD_OT_rebuild_nodes(OnShot, bpy.types.Operator):
 
     def work(self, _context, scene, entry):
         mode = self.mode if self.properties.is_property_set("mode") else entry.mode
+        if entry.read().is_compact:
+            return write_missing([entry], scene)
         return f"Built the nodes of {add_shot(entry.path, scene, mode=mode).name}"
 
 

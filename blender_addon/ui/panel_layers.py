@@ -11,7 +11,7 @@ from ..blender.editors import image_editor
 from ..blender.words import tip_of, translated
 from ..engine.find import find_engine
 from ..errors import AddonError
-from ..paint import preview
+from ..paint import playback, preview
 from ..shot import edit_files, finish, flat_nodes, painting, shots, states
 from ..shot.edge_nodes import in_words
 from ..strip import strips
@@ -307,8 +307,13 @@ class _Layers:
         if preview.running() is not None:
             _draw_inset(layout, context.scene.nvd_inset)
             _draw_overlay(layout, context.scene.nvd_inset)
+            layout.prop(context.scene.nvd_inset, "keep_rate")
+            if playback.told():
+                layout.label(text=playback.told(), icon="PLAY")
         if preview.message():
             layout.label(text=preview.message(), icon="INFO")
+        if entry.group_node() is None:
+            layout.label(text="Not in the compositor: Rebuild Nodes", icon="INFO")
         if preview.running() is not None and preview.lacks_nodes(entry):
             layout.label(text="Preview is without your nodes", icon="INFO")
         row = layout.row(align=True)

@@ -10,6 +10,8 @@ decide: they change at once at a cut, and little by little while the camera turn
 Of a dissolve every pair of frames is alike: those are found as mixtures (see `dissolves`).
 """
 
+import os
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -42,6 +44,9 @@ FADING = 6
 """frames before and behind even ones that a fade may take"""
 EVEN = 0.02
 """share of a frame with contrast, below which it is even: black, white, or a plain colour"""
+IN_MEMORY = 1 << 25
+"""bytes of what is kept of frames, beyond which it is kept on disk"""
+_BINS = 8, 16, 16  # of the lightness and the two colours of Lab
 _BLUR, _NOISE = 2.5, 1.0  # pixels; squared contrast in 1/255 that says nothing
 _CONTRAST = 4.0  # squared, in 1/255, that counts
 _CORRELATED, _CONSISTENT_PX = 0.5, 1.0
@@ -59,22 +64,59 @@ class Cut:
     """first and last of the frames of neither shot: without a picture, or mixed of both"""
 
 
+@dataclass(frozen=True)
 class Seen:
     """What is kept of a frame to compare it with others: small, and with the colours counted."""
 
-    def __init__(self, frame: np.ndarray) -> None:
+    luma: np.ndarray  # uint8 [h, w]
+    colours: np.ndarray  # float32 [8, 16, 16], shares
+    even: bool
+
+    @classmethod
+    def of(cls, frame: np.ndarray) -> "Seen":
         """`frame`: uint8 [H, W, 3], display-encoded."""
         factor = LONGEST / max(frame.shape[:2])
         if factor < 1:
             size = [max(round(side * factor), 1) for side in frame.shape[1::-1]]
             frame = cv2.resize(np.ascontiguousarray(frame), size, interpolation=cv2.INTER_AREA)
         frame = np.ascontiguousarray(frame)
-        self.luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+        luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         lab = cv2.cvtColor(frame, cv2.COLOR_RGB2LAB)
-        counts = cv2.calcHist([lab], [0, 1, 2], None, [8, 16, 16], [0, 256] * 3)
-        self.colours = (counts / counts.sum()).astype(np.float32)
-        contrast = _local_contrast(self.luma)
-        self.even = bool((_mean(contrast * contrast) > _CONTRAST).mean() < EVEN)
+        counts = cv2.calcHist([lab], [0, 1, 2], None, [*_BINS], [0, 256] * 3)
+        contrast = _local_contrast(luma)
+        even = bool((_mean(contrast * contrast) > _CONTRAST).mean() < EVEN)
+        return cls(luma, (counts / counts.sum()).astype(np.float32), even)
+
+
+class _Kept(Sequence[Seen]):
+    """What is kept of the frames: of a long clip, 22 kB a frame, on disk."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (`close` is below)
+        self._size: tuple[int, ...] = ()
+        self.even: list[bool] = []
+
+    def append(self, seen: Seen) -> None:
+        self._size = seen.luma.shape
+        self._file.seek(0, os.SEEK_END)
+        self._file.write(seen.luma.tobytes() + seen.colours.tobytes())
+        self.even.append(seen.even)
+
+    def __len__(self) -> int:
+        return len(self.even)
+
+    def __getitem__(self, t):
+        t = range(len(self))[t]
+        shown = int(np.prod(self._size))
+        whole = shown + 4 * int(np.prod(_BINS))
+        self._file.seek(t * whole)
+        data = self._file.read(whole)
+        luma = np.frombuffer(data, np.uint8, shown).reshape(self._size)
+        colours = np.frombuffer(data, np.float32, offset=shown).reshape(_BINS)
+        return Seen(luma, colours, self.even[t])
+
+    def close(self) -> None:
+        self._file.close()
 
 
 @dataclass(frozen=True)
@@ -90,20 +132,25 @@ def find_cuts(
 
     `progress` is told how many frames were seen.
     """
-    seen: list[Seen] = []
     pairs: list[_Pair] = []
-    with single_opencv(), closing(in_order(Seen, frames)) as all_seen:
+    last: Seen | None = None
+    with (
+        single_opencv(),
+        closing(_Kept()) as seen,
+        closing(in_order(Seen.of, frames)) as all_seen,
+    ):
         for frame in all_seen:
-            if seen:
-                pairs.append(_compared(seen[-1], frame))
+            if last is not None:
+                pairs.append(_compared(last, frame))
             seen.append(frame)
+            last = frame
             if progress:
                 progress(len(seen))
         return _cuts(seen, pairs)
 
 
-def _cuts(seen: Sequence[Seen], pairs: Sequence[_Pair]) -> list[Cut]:
-    fades = [(first, last) for first, last in _runs([frame.even for frame in seen])]
+def _cuts(seen: _Kept, pairs: Sequence[_Pair]) -> list[Cut]:
+    fades = [(first, last) for first, last in _runs(seen.even)]
     faded = {t for first, last in fades for t in range(first - FADING, last + FADING)}
     found = [cut for first, last in fades if (cut := _fade(seen, first, last))]
     unlike = [pair.alike < ALIKE and t not in faded for t, pair in enumerate(pairs)]
@@ -118,7 +165,7 @@ def _cuts(seen: Sequence[Seen], pairs: Sequence[_Pair]) -> list[Cut]:
 def _dissolves(seen: Sequence[Seen], found: Sequence[Cut]) -> list[Cut]:
     """Those that are none of the cuts and fades that were found."""
     dissolves = []
-    for first, last in find_mixed([frame.luma for frame in seen]):
+    for first, last in find_mixed(frame.luma for frame in seen):
         one, other = seen[first - 1], seen[last + 1]
         known = any(first - FADING <= cut.frame <= last + FADING for cut in found)
         if known or one.even or other.even or _compared(one, other).alike >= ALIKE:

@@ -5,7 +5,7 @@ Between a frame A of one shot and B of the other every frame is (1 - w) A + w B,
 between two of its frames is no mixture of them, nor does it stand still before and behind.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -26,11 +26,12 @@ _FEWEST = 2
 """frames that are clearly mixed"""
 
 
-def find_mixed(lumas: Sequence[np.ndarray]) -> list[tuple[int, int]]:
+def find_mixed(lumas: Iterable[np.ndarray]) -> list[tuple[int, int]]:
     """First and last of the frames that may be mixed of two shots; `lumas` are uint8 [h, w]."""
-    if len(lumas) < _LENGTHS[0] + 3:
+    small = [_small(luma) for luma in lumas]
+    if len(small) < _LENGTHS[0] + 3:
         return []
-    frames = np.stack([_small(luma) for luma in lumas])
+    frames = np.stack(small)
     found: list[tuple[int, int]] = []
     for length in _LENGTHS:
         around = max(2, length // 4)

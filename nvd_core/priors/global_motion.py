@@ -25,7 +25,7 @@ from nvd_core.priors.motion_fit import (
     fit_pair,
 )
 from nvd_core.priors.motion_matches import MatchedClip, Regions
-from nvd_core.priors.motion_refine import refine
+from nvd_core.priors.motion_refine import Stacks, refine
 from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 from nvd_core.runtime.mapped_arrays import streamed
@@ -202,13 +202,14 @@ def _window_motion(
 
     anchor = _fit_chain(clip, near, linked, "similarity", reference, effort)
     matches = usable + _far_matches(clip, layer, regions, anchor, linked, effort)
+    stacks = Stacks(matches, clip.arena.keep)
     best: dict | None = None
     for model, pull in _candidates(background) if matches else [("translation", 0.0)]:
         start = anchor
         if model != "homography":
             start = _fit_chain(clip, near, linked, model, reference, effort)
         scales = _scales(clip.px, model)
-        motions = refine(start, matches, model, reference, scales, anchor, pull, tick)
+        motions = refine(start, stacks, model, reference, scales, anchor, pull, tick)
         motions = _carry(motions, linked, reference)
         if model == "similarity":
             anchor = motions
@@ -239,7 +240,7 @@ def _all_near_matches(
         closing(in_order(lambda pair: _near_matches(clip, layer, *pair), pairs)) as matched,
     ):
         for match in matched:
-            near.append(match)
+            near.append(clip.kept(match))
             clip.release()
             effort.matched(1)
     return near
@@ -353,7 +354,7 @@ def _far_matches(
             clip.release()
             effort.matched(1 / sum(1 / every for _, every in GAPS))
             if len(match.start) >= LEAST_MATCHES:
-                found.append(match)
+                found.append(clip.kept(match))
     return found
 
 

@@ -16,6 +16,7 @@ from nvd_core.priors.flow import CONSISTENT_PX
 from nvd_core.priors.flow_size import at_flow_size, flow_scale, grey, local_contrast
 from nvd_core.priors.garbage import NEAR_GARBAGE, near_garbage
 from nvd_core.priors.motion_fit import Matches, apply, normaliser
+from nvd_core.runtime.arena import Arena
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.work import FLOW_FORWARD, FLOW_OK, FRAMES, MASKS, open_array, open_garbage
 
@@ -44,6 +45,8 @@ class MatchedClip:
         """from the frames' own pixels to normalised coordinates"""
         self.norm = self.of_frames @ _enlarged(self.scale)
         self.px = self.norm[0, 0] / aspect  # one pixel's height in normalised units
+        self.arena = Arena(work)
+        """for what is kept of all frames"""
         self.margin = max(2, round(max(self.height, self.width) / 100))
 
     def grey(self, t: int) -> np.ndarray:  # uint8 [H, W]
@@ -106,6 +109,10 @@ class MatchedClip:
         seen = (column >= 0) & (column < self.width) & (row >= 0) & (row < self.height)
         seen[seen] = regions[1][row[seen], column[seen]]
         return Matches(i, j, apply(self.norm, points[seen]), apply(self.norm, there[seen]))
+
+    def kept(self, match: Matches) -> Matches:
+        """The same in a file: all of a long clip's would be most of what this stage needs."""
+        return Matches(match.i, match.j, *map(self.arena.keep, (match.start, match.end)))
 
     def _track(
         self,

@@ -19,7 +19,7 @@ MOST_POINTS = 8192
 
 def refine(
     motions: np.ndarray,  # [T, 3, 3]
-    matches: list[Matches],
+    matches: "list[Matches] | Stacks",
     model: str,
     reference: int,
     scales: tuple[float, ...],
@@ -37,7 +37,7 @@ def refine(
     """
     motions = motions.copy()
     basis = generators(model)
-    stacks = _Stacks(matches)
+    stacks = matches if isinstance(matches, Stacks) else Stacks(matches)
     system = _System(len(motions), len(basis), stacks)
 
     def cost(at: np.ndarray, scale: float) -> float:
@@ -81,10 +81,16 @@ class _Stack:
         return inverses[self.j] @ motions[self.i]
 
 
-class _Stacks:
+class Stacks:
     """All matches, stacked."""
 
-    def __init__(self, matches: list[Matches]) -> None:
+    def __init__(
+        self,
+        matches: list[Matches],
+        keep: Callable[[np.ndarray], np.ndarray] = lambda array: array,
+    ) -> None:
+        """`keep` may put an array elsewhere, as `Arena.keep` does."""
+        self.matches = matches
         self.i = np.array([match.i for match in matches], int)
         self.j = np.array([match.j for match in matches], int)
         counts = np.array([len(match.start) for match in matches], int)
@@ -104,9 +110,9 @@ class _Stacks:
                         which,
                         self.i[which],
                         self.j[which],
-                        np.concatenate([start, np.ones((*start.shape[:2], 1))], -1),
-                        np.stack([matches[number].end for number in which]),
-                        first[which, None] + np.arange(count),
+                        keep(np.concatenate([start, np.ones((*start.shape[:2], 1))], -1)),
+                        keep(np.stack([matches[number].end for number in which])),
+                        keep(first[which, None] + np.arange(count)),
                     )
                 )
 
@@ -155,7 +161,7 @@ def _add_anchor(
 class _System:
     """The normal equations of `refine`: banded, solved as block tridiagonal by groups of frames."""
 
-    def __init__(self, count: int, size: int, stacks: _Stacks) -> None:
+    def __init__(self, count: int, size: int, stacks: Stacks) -> None:
         self.stacks, self.count, self.size = stacks, count, size
         self.reach = max(1, int((stacks.j - stacks.i).max(initial=1)))
         self.groups = -(-count // self.reach)

@@ -197,3 +197,20 @@ def test_time_from_stroke_to_picture(gpu_ready, size):
     parts = np.diff(marks) * 1000
     print("upload {:.0f} ms, draw {:.0f} ms, read {:.0f} ms".format(*parts))
     assert parts.sum() < 20_000
+
+
+@pytest.mark.gpu
+def test_what_an_editor_has_left_on_does_not_make_it_black(gpu_ready):
+    """An Image Editor without an image draws its grid with a test of depth, and leaves that on."""
+    ramp = np.zeros((4, 8, 3), np.float32) + np.linspace(0, 1, 8, dtype=np.float32)[None, :, None]
+    picture = preview_shader.Picture(8, 4)
+    with picture.target.bind():
+        gpu.state.active_framebuffer_get().clear(color=(0, 0, 0, 0), depth=0.0)
+    gpu.state.depth_test_set("LESS_EQUAL")
+    try:
+        picture.begin(preview_shader.Frame(preview_shader.from_numpy(ramp)))
+        assert gpu.state.depth_test_get() == "LESS_EQUAL"
+    finally:
+        gpu.state.depth_test_set("NONE")
+    np.testing.assert_array_equal(picture.read(), ramp)
+    picture.free()

@@ -1,0 +1,108 @@
+"""How long the live preview takes for a frame and for a stroke, by the form of the maps.
+
+    .envs/bpy-5.2/bin/python tools/bench/measure_preview.py SHOT [--frames N]
+
+SHOT has its maps in both forms; nothing is written into it. Runs without a window: where there is
+no graphics card, Blender's drawing is done by a program. Milliseconds of the clock, and in brackets
+of the processor, the middle one of N frames:
+
+- first: of a frame that nothing was read of, as after a jump of the playhead;
+- next: of a frame whose maps were read ahead;
+- stroke: of the same frame again, painted on.
+
+The picture is read back, which waits until it is drawn. `uploaded` is what a frame's maps and its
+plate hand to the graphics card.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+_settings = tempfile.TemporaryDirectory(prefix="nvd-measure-")
+os.environ["BLENDER_USER_RESOURCES"] = _settings.name  # read when bpy is imported
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import bpy  # noqa: E402
+
+import blender_addon  # noqa: E402
+from blender_addon.paint import node_shader, preview, preview_cache, preview_shader  # noqa: E402
+from blender_addon.shot import painting, shots  # noqa: E402
+
+FORMS = {"EXR": (False, False), "compact, processor": (True, False), "compact, card": (True, True)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("shot", type=Path)
+    parser.add_argument("--frames", type=int, default=5)
+    arguments = parser.parse_args()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.scene.render.compositor_device = "CPU"
+    blender_addon.register()
+    preview_shader.start_in_background()
+    print(preview_shader.gpu.platform.renderer_get())
+    entry = shots.add_shot(arguments.shot)
+    paint(entry)
+    print(f"{'maps':<20}{'first':>14}{'next':>14}{'stroke':>14}  kept MB  uploaded MB")
+    chunk = preview_cache.chunk
+    for name, (compact, by_nodes) in FORMS.items():
+        preview_cache.chunk = chunk if compact else lambda *_: None
+        measure(name, entry, by_nodes, arguments.frames)
+    blender_addon.unregister()
+
+
+def paint(entry) -> None:
+    """A little of every layer, so that all are shown."""
+    for layer in entry.layers:
+        pixels = painting.read_pixels(layer.edit)
+        pixels[: len(pixels) // 2, :, 0] = 1 - pixels[: len(pixels) // 2, :, 0]
+        painting.write_pixels(layer.edit, pixels)
+
+
+def measure(name: str, entry, by_nodes: bool, frames: int) -> None:
+    live = preview.Preview(entry)
+    live.by_nodes, live.cache.full = by_nodes, not by_nodes
+    times: dict[str, list] = {"first": [], "next": [], "stroke": []}
+    show(live, entry, 0)  # shaders and images
+    for n in range(frames):
+        t = (3 * n + 1) % (live.shot.frames - 1)
+        times["first"].append(timed(lambda t=t: show(live, entry, t)))
+        live.cache.wait()
+        times["next"].append(timed(lambda t=t: show(live, entry, t + 1)))
+        paint(entry)
+        times["stroke"].append(timed(lambda: live.render(entry).read()))
+        live.cache.wait()
+        live.cache._kept.clear()
+    kept = sum(live.cache.get(1, layer.name).nbytes for layer in entry.layers)
+    sent = 32 * live.shot.width * live.shot.height * len(entry.layers)
+    if by_nodes:
+        found = [live.cache.get(1, layer.name) for layer in entry.layers]
+        sent = sum(node_shader.Nodes(maps).nbytes for maps in found)
+    shown = "".join(
+        f"{f'{clock:.0f} ({cpu:.0f})':>14}" for clock, cpu in map(middle, times.values())
+    )
+    print(f"{name:<20}{shown}  {kept / 1e6:7.1f}  {sent / 1e6:11.1f}")
+    live.close()
+
+
+def show(live, entry, t: int) -> None:
+    live.prepare(entry, t)
+    live.render(entry).read()
+
+
+def timed(call) -> tuple[float, float]:
+    clock, cpu = time.perf_counter(), time.process_time()
+    call()
+    return 1e3 * (time.perf_counter() - clock), 1e3 * (time.process_time() - cpu)
+
+
+def middle(pairs: list) -> tuple[float, float]:
+    return tuple(statistics.median(values) for values in zip(*pairs, strict=True))
+
+
+if __name__ == "__main__":
+    main()
