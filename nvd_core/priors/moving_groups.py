@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import squareform
 
 from nvd_core.priors.colour_model import histogram
+from nvd_core.priors.flow_size import grey
 from nvd_core.priors.motion_evidence import SmallClip
 from nvd_core.runtime.mapped_arrays import release
 
@@ -37,6 +38,9 @@ SEEN = 0.08
 """Share of the clip's frames in which an object moves, at least."""
 ALIKE = 0.55
 """Share of the colours that two groups must have in common to be one object seen again."""
+FLAT, STRUCTURED = 3.0, 0.3
+"""Spread of the greys around a pixel (of 255) from which flow means something there, and the share
+of an object where it must: a clear sky follows no camera."""
 MOST_TRACKS = 4000
 
 
@@ -81,17 +85,22 @@ def grouped(clip: SmallClip, evidence: np.ndarray, groups: np.ndarray) -> int:
         return 0
     members = _clusters(tracks, clip.count)
     strengths = np.zeros(members.max() + 1)
-    largest, frames = np.zeros_like(strengths), np.zeros_like(strengths)
+    largest, frames, rough = (np.zeros_like(strengths) for _ in range(3))
+    total = np.full_like(strengths, 1e-9)
     for t in range(clip.count):
         labels = _assigned(groups[t], tracks, members, t)
         sure = np.clip(evidence[t].astype(np.float32), 0, 12) / 12
         strengths += np.bincount(labels.ravel(), sure.ravel(), len(strengths))
         areas = np.bincount(labels.ravel(), minlength=len(strengths)) / labels.size
+        structure = _structure(clip.frame(t)) > FLAT
+        rough += np.bincount(labels[structure], minlength=len(strengths)) / labels.size
+        total += areas
         largest, frames = np.maximum(largest, areas), frames + (areas > PIECE)
         groups[t] = np.minimum(labels, 255)
         release(groups, evidence)
     strengths[0] = 0
     real = (largest >= SMALLEST) & (frames >= max(2, SEEN * clip.count))
+    real &= rough >= STRUCTURED * total
     strengths[~real] = 0
     new = _renumbered(clip, groups, strengths)
     for t in range(clip.count):
@@ -195,6 +204,13 @@ def _assigned(labels: np.ndarray, tracks: list[Track], members: np.ndarray, t: i
             nearest = np.where(votes[:, 1] == votes[:, 2], votes[:, 1], nearest)
         out[row, column] = nearest
     return out
+
+
+def _structure(frame: np.ndarray) -> np.ndarray:  # uint8 [h, w, 3] -> float32 [h, w]
+    """Standard deviation of the greys around each pixel."""
+    values = grey(frame).astype(np.float32)
+    square, mean = cv2.blur(values * values, (9, 9)), cv2.blur(values, (9, 9))
+    return np.sqrt(np.maximum(square - mean * mean, 0))
 
 
 def _renumbered(clip: SmallClip, groups: np.ndarray, strengths: np.ndarray) -> np.ndarray:

@@ -19,6 +19,8 @@ EVIDENCE, COLOUR, BEFORE = 0.3, 2.0, 2.0
 """What motion, colour and the first pass's masks count, in log odds."""
 LEAST_EVIDENCE, MOST_EVIDENCE = -1.0, 2.4
 """Log odds of motion at most, for and against."""
+ANOTHERS = -3.0
+"""Log odds where another object moves."""
 REACH = 0.45
 """How far from what moves an object may reach, of the root of its area."""
 FAR = 1.5
@@ -49,14 +51,11 @@ def outlined(
     for t in range(clip.count):
         colours.add(t, groups[t] == number, groups[t])
         release(groups, evidence)
-    first = {}
     for t in range(clip.count):
         inside = groups[t] == number
-        found = np.zeros(inside.shape, np.uint8)
         if inside.any():
-            found = _cut(clip.frame(t), evidence[t], inside, *colours.near(t), None)
-        masks[t] = first[t] = found
-        first.pop(t - 3, None)
+            said = _said(evidence[t], groups[t], number)
+            masks[t] = _cut(clip.frame(t), said, inside, *colours.near(t), None)
         release(masks, groups, evidence, *clip.arrays)
         update()
     again = _Looks(clip, evidence)
@@ -72,7 +71,8 @@ def outlined(
         if came[t].any():
             before = _from_both(clip, came, t)
             inside = came[t] > 0.5
-            masks[t] = _cut(clip.frame(t), evidence[t], inside, *again.near(t), before)
+            said = _said(evidence[t], groups[t], number)
+            masks[t] = _cut(clip.frame(t), said, inside, *again.near(t), before)
         release(masks, evidence, *clip.arrays)
         update()
 
@@ -119,9 +119,15 @@ class _Looks:
         return tuple(h / max(float(h.sum()), 1e-9) for h in both)
 
 
+def _said(evidence: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:  # float32 [h, w]
+    """Log odds of a frame's motion that a pixel is the object's, and not another's."""
+    odds = np.clip(EVIDENCE * evidence.astype(np.float32), LEAST_EVIDENCE, MOST_EVIDENCE)
+    return np.where((groups > 0) & (groups != number), np.float32(ANOTHERS), odds)
+
+
 def _cut(
     frame: np.ndarray,
-    evidence: np.ndarray,
+    said: np.ndarray,
     inside: np.ndarray,
     own: np.ndarray,
     around: np.ndarray,
@@ -132,8 +138,7 @@ def _cut(
     near = cv2.dilate(inside.astype(np.uint8), _disc(reach))
     base = inside if before is None else inside | (before > 0.5)
     away = cv2.distanceTransform((~base).astype(np.uint8), cv2.DIST_L2, 3) / reach
-    odds = np.clip(EVIDENCE * evidence.astype(np.float32), LEAST_EVIDENCE, MOST_EVIDENCE)
-    odds += COLOUR * log_odds(frame, own, around) - FAR * away
+    odds = said + COLOUR * log_odds(frame, own, around) - FAR * away
     if before is not None:
         odds += BEFORE * (2 * before - 1)
     odds = cv2.GaussianBlur(odds, (0, 0), 1.0)
