@@ -43,7 +43,7 @@ def cells(frame: np.ndarray, side: int = Colours.BINS) -> np.ndarray:  # int [h,
 
 
 def histogram(frame: np.ndarray, where: np.ndarray, side: int = Colours.BINS) -> np.ndarray:
-    """The share of each cell in the pixels `where`, bool [h, w]; neighbouring colours count half."""
+    """The share of each cell in the pixels `where`, bool [h, w]; its neighbours count half."""
     counts = np.bincount(cells(frame, side)[where], minlength=side**3).reshape(side, side, side)
     smooth = counts.astype(np.float64)
     for axis in range(3):

@@ -100,7 +100,8 @@ def against_background(flow: np.ndarray, ok: np.ndarray) -> np.ndarray:
 def _around(square: np.ndarray) -> np.ndarray:  # [h, w]
     """The strongest motion near each pixel: a slow object far from a fast one counts in full."""
     height, width = square.shape
-    small = cv2.resize(square.astype(np.float32), (width // 4, height // 4), interpolation=cv2.INTER_AREA)
+    size = max(width // 4, 1), max(height // 4, 1)
+    small = cv2.resize(square.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     side = 2 * round(BLEEDS * max(height, width) / 4) + 1
     return cv2.resize(cv2.dilate(small, np.ones((side, side), np.uint8)), (width, height))
 

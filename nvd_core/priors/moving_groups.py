@@ -181,7 +181,7 @@ def _clusters(tracks: list[Track], count: int) -> np.ndarray:  # int [n], from 1
 
 
 def _assigned(labels: np.ndarray, tracks: list[Track], members: np.ndarray, t: int) -> np.ndarray:
-    """The group of each pixel of the regions of frame t: that of the nearest track in its region."""
+    """The group of each pixel of frame t's regions: that of the nearest track in its region."""
     out = np.zeros(labels.shape, np.int32)
     points, groups, regions = [], [], []
     for track, group in zip(tracks, members, strict=True):

@@ -40,8 +40,8 @@ def _hidden(
         if not before[i].any() or not after[j].any():
             continue
         trusted = before[i] & (ok > 0.5)
-        points = clip.grid[trusted].astype(np.float64)
-        motion = fit_pair("affine", points[::3], (points + flow[trusted])[::3], 1.0)
+        points = clip.grid[trusted][::3].astype(np.float64)
+        motion = fit_pair("affine", points, points + flow[trusted][::3], 1.0)
         if motion is None:
             continue
         moved = cv2.warpPerspective(before[i].astype(np.uint8), motion, clip.size)
