@@ -76,7 +76,7 @@ def find_objects(work: Path, progress: Progress) -> list[Found]:
     if not keys:
         no_masks(work)
         return []
-    lost = propagate_masks(work, keys, progress)
+    lost = propagate_masks(work, keys, progress, sure=False)
     return [
         _described(n, masks, keys[n], lost.get(n, []), confidence[n], hidden)
         for n, masks in enumerate(open_array(work, MASKS))
@@ -128,7 +128,8 @@ class _Search:
             bottoms = np.maximum(bottoms, last / self.shape[1])
             release(self.masks)
         hidden = hidden_by(self.clip, masks)
-        self.order = front_to_back(hidden, bottoms)
+        there = bottoms > 0  # of what moves in patches alone nothing may be left
+        self.order = [n for n in front_to_back(hidden, bottoms) if there[n]]
         self.hidden = hidden[np.ix_(self.order, self.order)]
         for t in range(self.clip.count):
             taken = np.zeros(self.shape[1:], bool)

@@ -32,6 +32,10 @@ NEAR = 0.008
 """Regions nearer to each other than this, of the longer side, count as one."""
 APART = 0.45
 """Share of the frames in which two groups lay in different regions that makes them two objects."""
+BUNDLE = 0.3
+"""The same for two bundles of tracks to begin with."""
+KNOWN = 6
+"""Frames times pairs of tracks that two bundles were both seen in, for it to mean anything."""
 WEAKEST = 0.12
 """Strength of an object at least, against that of the strongest."""
 SEEN = 0.08
@@ -41,6 +45,8 @@ ALIKE = 0.55
 FLAT, STRUCTURED = 3.0, 0.3
 """Spread of the greys around a pixel (of 255) from which flow means something there, and the share
 of an object where it must: a clear sky follows no camera."""
+OVERLAP = 0.4
+"""Share of their frames in which they may both be there: one goes behind, the other comes out."""
 MOST_TRACKS = 4000
 
 
@@ -163,7 +169,8 @@ def _seeded(labels: np.ndarray, alive: list[Track], spacing: float, t: int) -> l
 
 
 def _clusters(tracks: list[Track], count: int) -> np.ndarray:  # int [n], from 1
-    """The group of each track, by average linkage over how often they were seen apart."""
+    """The group of each track: of those that were seen apart seldom, against all frames in which
+    both were seen. Close bundles first, by average linkage; then bundles, the surest first."""
     n = len(tracks)
     together, both = np.zeros((n, n), np.float32), np.zeros((n, n), np.float32)
     table = np.zeros((n, count), np.int32)
@@ -175,9 +182,34 @@ def _clusters(tracks: list[Track], count: int) -> np.ndarray:  # int [n], from 1
             square = np.ix_(there, there)
             both[square] += 1
             together[square] += column[there][:, None] == column[there]
-    apart = (both - together + 0.5) / (both + 1)
+    apart = (both - together + 0.5) / (both + 1)  # of those never seen together one half
     np.fill_diagonal(apart, 0)
-    return fcluster(linkage(squareform(apart, checks=False), "average"), APART, "distance")
+    near = linkage(squareform(apart, checks=False), "average")
+    bundles = fcluster(near, BUNDLE, "distance") - 1
+    return _joined(bundles, together, both) + 1
+
+
+def _joined(bundles: np.ndarray, together: np.ndarray, both: np.ndarray) -> np.ndarray:
+    """The number of each track's group, from 0, bundles being joined as long as two belong together.
+
+    Only pairs of tracks that were seen at the same time have a say.
+    """
+    count = int(bundles.max()) + 1
+    of = np.zeros((len(bundles), count), np.float32)
+    of[np.arange(len(bundles)), bundles] = 1
+    same, all_of_it = of.T @ together @ of, of.T @ both @ of
+    number = np.arange(count)
+    while True:
+        apart = np.where(all_of_it >= KNOWN, 1 - same / np.maximum(all_of_it, 1), np.inf)
+        np.fill_diagonal(apart, np.inf)
+        a, b = np.unravel_index(int(apart.argmin()), apart.shape)
+        if not apart[a, b] < APART:
+            return np.unique(number[bundles], return_inverse=True)[1]
+        for table in (same, all_of_it):
+            table[a] += table[b]
+            table[:, a] += table[:, b]
+            table[b] = table[:, b] = 0
+        number[number == b] = a
 
 
 def _assigned(labels: np.ndarray, tracks: list[Track], members: np.ndarray, t: int) -> np.ndarray:
@@ -223,7 +255,8 @@ def _renumbered(clip: SmallClip, groups: np.ndarray, strengths: np.ndarray) -> n
         for family in joined:
             frames = set().union(*(looks[other][1] for other in family))
             common = np.minimum(looks[k][0], looks[family[0]][0]).sum()
-            if not frames & looks[k][1] and common > ALIKE:
+            shared = len(frames & looks[k][1])
+            if shared <= OVERLAP * min(len(frames), len(looks[k][1])) and common > ALIKE:
                 family.append(k)
                 break
         else:
