@@ -113,6 +113,9 @@ class Job(Declared):
     lacking where masks are given, and in older files: there it is one, called object"""
     background_alone: bool = False
     """whether no object is looked for where no mask is given; lacking where not"""
+    needs_eye: dict[str, list[int]] = field(default_factory=dict)
+    """by an object's name the frames, counted from 0, in which its carried mask was lost and looked
+    for; lacking where there are none"""
     said: list[str] = field(default_factory=list)
     """what is to be said of masks, cuts and colour space, in words; older files lack it"""
     id: Annotated[str, text_like("[0-9a-f]{32}", "32 digits, 0 to f")] | None = None
@@ -144,7 +147,15 @@ class Job(Declared):
     def save(self, folder: Path) -> None:
         """Write `folder`/job.json."""
         values = dataclasses.asdict(self)
-        for name in ("id", "garbage", "refines", "goes_on", "at_once", "background_alone"):
+        for name in (
+            "id",
+            "garbage",
+            "refines",
+            "goes_on",
+            "at_once",
+            "background_alone",
+            "needs_eye",
+        ):
             if not values[name]:
                 del values[name]
         if self.found is None:

@@ -542,6 +542,7 @@ def _found(job: Job, work: Path, folder: Path, progress: Progress) -> None:
     job.found = [FOUND_OBJECT] if len(found) == 1 else found_names(len(found))
     named = list(zip(job.found, found, strict=True))
     job.said = job.said + [f"{name} {text}" for name, one in named for text in one.cautions]
+    job.needs_eye = {name: one.lost for name, one in named if one.lost}
     if not found:
         job.said = [*job.said, NOTHING_MOVES]
     masks = open_array(work, MASKS)
@@ -572,7 +573,8 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
     keys = {n: source.given for n, source in enumerate(sources) if source and source.partial}
     if keys:
         lost = propagate_masks(work, keys, progress)
-        job.said = job.said + about_lost({job.masks[n][0]: lost[n] for n in lost})
+        job.needs_eye = {job.masks[n][0]: frames for n, frames in lost.items() if frames}
+        job.said = job.said + about_lost(job.needs_eye)
     masks = open_array(work, MASKS)
     weights = open_array(work, MASK_WEIGHT)
     for n, (name, _) in enumerate(job.masks):

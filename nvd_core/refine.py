@@ -83,6 +83,7 @@ def refined(
         clip=None,
         mask_frames=None,
         found=None,
+        needs_eye={},
         said=[],
         id=None,
         at_once=False,

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from nvd_core.cli.arguments import add_frames, start_number
+from nvd_core.cli.arguments import add_frames, frame_rate, start_number
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.shown import shown
@@ -47,6 +47,14 @@ def add_objects(commands: argparse._SubParsersAction) -> argparse.ArgumentParser
         help="count --frames by the source's own numbers, or from N",
     )
     objects.add_argument(
+        "--missing",
+        choices=("error", "hold", "skip"),
+        default="error",
+        help="as `nvd decompose` has it, and so the next two",
+    )
+    objects.add_argument("--count-at", type=frame_rate, metavar="FPS")
+    objects.add_argument("--deinterlace", action="store_true")
+    objects.add_argument(
         "--merge",
         type=names,
         action="append",
@@ -78,8 +86,8 @@ def _objects(parsed: argparse.Namespace, progress: Progress) -> dict:
     folder = Path(parsed.source)
     changes = {
         "merge": parsed.merge,
-        "drop": sum(parsed.drop, []),
-        "keep": sum(parsed.keep, []),
+        "drop": [name for some in parsed.drop for name in some],
+        "keep": [name for some in parsed.keep for name in some],
         "rename": parsed.rename,
     }
     if (folder / OBJECTS).is_file():
@@ -103,6 +111,9 @@ def _objects(parsed: argparse.Namespace, progress: Progress) -> dict:
         source=os.path.abspath(parsed.source),
         frames=list(parsed.frames) if parsed.frames else None,
         start=parsed.start,
+        missing=parsed.missing,
+        count_at=parsed.count_at.as_integer_ratio() if parsed.count_at else None,
+        deinterlace=parsed.deinterlace,
     )
     found = objects_of(job, parsed.out, progress)
     if any(changes.values()):

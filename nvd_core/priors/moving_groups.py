@@ -190,7 +190,7 @@ def _clusters(tracks: list[Track], count: int) -> np.ndarray:  # int [n], from 1
 
 
 def _joined(bundles: np.ndarray, together: np.ndarray, both: np.ndarray) -> np.ndarray:
-    """The number of each track's group, from 0, bundles being joined as long as two belong together.
+    """The number of each track's group, from 0: bundles are joined while two belong together.
 
     Only pairs of tracks that were seen at the same time have a say.
     """
