@@ -13,7 +13,7 @@ of what scripting.py offers). The folder is described in the engine's docs.
 
 from . import headless
 from .blender import strip_elements, undo, words
-from .decompose import mask_drawing, opening, properties, refining
+from .decompose import found_objects, mask_drawing, opening, properties, refining
 from .jobs import runner
 from .paint import frame_canvas, inset, pin_marks, pins, preview
 from .shot import edit_files, painting, shot_events, shots, value_events
@@ -22,6 +22,7 @@ from .ui import (
     finish_operators,
     frame_operators,
     job_operators,
+    object_operators,
     operators,
     panel_decompose,
     panel_layers,
@@ -39,7 +40,9 @@ _parts = (  # each has register() and unregister()
     properties,
     mask_drawing,
     opening,
+    found_objects,
     job_operators,
+    object_operators,
     panel_decompose,
     strip_elements,
     undo,  # before the others: its handlers give the images back first
