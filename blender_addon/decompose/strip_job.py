@@ -189,15 +189,19 @@ def _mask(thing: Object, source: Source, target: Path, plan: dict, blocks, copie
     raise AddonError(f"the object {thing.name} has no mask", "choose one, or remove the object")
 
 
-def _draw_keys(thing: Object, source: Source, target: Path, plan: dict, blocks) -> set[int]:
-    """Have the object's further masks drawn into `target`; returns the numbers of their files."""
+def _draw_keys(
+    thing: Object, source: Source, target: Path, plan: dict, blocks, like: str = ""
+) -> set[int]:
+    """Have the object's further masks drawn into `target`, as large as the picture `like` or as the
+    clip; returns the numbers of their files."""
     numbers = set()
     for frame, mask in sorted(thing.keys.items()):
         blocks.add(mask)
         number = source.number_of(source.picture_at(frame))
         numbers.add(int(number))
         frames = [[frame, f"mask_{number}.png"]]
-        plan["masks"].append({"name": mask.name, "folder": str(target), "frames": frames})
+        part = {"name": mask.name, "folder": str(target), "frames": frames}
+        plan["masks"].append(part | ({"like": like} if like else {}))
     return numbers
 
 
@@ -211,7 +215,7 @@ def _with_keys(thing: Object, source: Source, target: Path, plan, blocks, copies
             f"the masks of {thing.name} are not a folder of PNG files",
             "give such a folder, or take its drawn key frames off",
         )
-    drawn = _draw_keys(thing, source, target, plan, blocks)
+    drawn = _draw_keys(thing, source, target, plan, blocks, str(files[0]))
     for file in files:
         digits = re.search(r"(\d+)$", file.stem)
         if digits and int(digits[1]) not in drawn | set(thing.again):

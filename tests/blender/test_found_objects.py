@@ -146,3 +146,39 @@ def test_what_cannot_be_searched_or_merged_is_refused(strip, folder):
     strip.nvd_decompose.objects.add().kind = "STRIP"
     with pytest.raises(RuntimeError, match="given on every frame"):
         bpy.ops.nvd.draw_key()
+
+
+@pytest.mark.long
+def test_a_drawn_key_frame_is_decomposed_with(strip, folder, tmp_path, tick_until):
+    """Files of one size and a mask that Blender draws: the engine takes both for one object's."""
+    list_found(strip, folder)
+    size = (44, 25)  # a quarter of the clip's: masks are found at a smaller size
+    for path in (folder / "masks/object-2").iterdir():
+        image = bpy.data.images.load(str(path))
+        image.scale(*size)
+        pixels = [0.0, 0.0, 0.0, 1.0] * (44 * 25)
+        for row in range(5, 15):
+            pixels[4 * (44 * row + 10) : 4 * (44 * row + 30)] = [1.0] * 80
+        image.pixels = pixels
+        image.filepath_raw, image.file_format = str(path), "PNG"
+        image.save()
+    own = strip.nvd_decompose
+    own.active = 1
+    bpy.context.scene.frame_set(16)
+    bpy.ops.nvd.draw_key()
+    spline = own.objects[1].keys_drawn[0].mask.layers[0].splines.new()
+    spline.points.add(3)
+    for point, (x, y) in zip(
+        spline.points, [(0.2, 0.3), (0.6, 0.3), (0.6, 0.7), (0.2, 0.7)], strict=False
+    ):
+        point.co = x, y
+        point.handle_left_type = point.handle_right_type = "VECTOR"
+    spline.use_cyclic = True
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("iterations: 20\n")
+    objects = [own.objects[1].to_object()]
+    job = decompose_strip(strip, tmp_path / "out.nvd", objects, settings=settings, device="cpu")
+    tick_until(lambda: job.ended, runner.tick, 500)
+    assert job.state == DONE, job.full_log()
+    noted = json.loads((tmp_path / "out.nvd/job.json").read_text())
+    assert any("carried from them" in said for said in noted["said"])
