@@ -1,7 +1,7 @@
 """Find the objects of clips with true masks by themselves (`nvd objects`), and print one table.
 
-    .envs/engine/bin/python tools/bench/measure_objects.py /work/shared/clips samples/truth/crossing \
-        --paste /work/shared/clips/car-turn /work/shared/clips/bear --out OUT
+    .envs/engine/bin/python tools/bench/measure_objects.py CLIPS samples/truth/crossing \
+        --paste CLIPS/car-turn CLIPS/bear --out OUT
 
 A clip is a folder with frames/ and masks/, which has the files or a folder of them for each object;
 a folder of such clips stands for all of them. --paste A B puts the object of A into B, as far as
