@@ -23,7 +23,6 @@ from nvd_core.runtime.inside import inside, remove_folder
 from nvd_core.runtime.progress import Progress
 
 OBJECTS = "objects.json"
-SCHEMA, VERSION = "nvd.objects", 1
 MASK_FILES, THUMBNAILS = "masks", "thumbnails"
 Share = Annotated[float, within(0, 1)]
 
@@ -59,8 +58,8 @@ class Objects(Declared):
     height: int
     objects: list[FoundObject]
     program: str = f"nvd {__version__}"
-    schema: Literal["nvd.objects"] = SCHEMA
-    version: Literal[1] = VERSION
+    schema: Literal["nvd.objects"] = "nvd.objects"
+    version: Literal[1] = 1
 
     @property
     def names(self) -> list[str]:
@@ -80,7 +79,7 @@ def load_objects(folder: Path) -> Objects:
     except (Unreadable, Fault) as error:
         raise NvdError(
             f"{folder} holds no objects that were found",
-            expected=f"an {OBJECTS} of schema {SCHEMA} version {VERSION}",
+            expected=f"an {OBJECTS} of schema {Objects.schema} version {Objects.version}",
             found=str(error)[:200],
             remedy="make the folder with: nvd objects CLIP --out FOLDER",
         ) from error

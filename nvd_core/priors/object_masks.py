@@ -83,7 +83,7 @@ def _from_both(clip: SmallClip, masks: dict[int, np.ndarray], t: int) -> np.ndar
     for step in (1, -1):
         if 0 <= t - step < clip.count:
             found.append(clip.from_neighbour(masks[t - step], t, step)[0])
-    return sum(found) / len(found)
+    return np.mean(found, axis=0)
 
 
 class _Looks:
@@ -113,10 +113,10 @@ class _Looks:
         """Histograms of the object and of what is around it, over the frames near t."""
         close = [k for k in self._known if abs(k - t) <= WINDOW]
         close = close or sorted(self._known, key=lambda k: abs(k - t))[:1]
-        both = [sum(self._known[k][side] for k in close) for side in (0, 1)] if close else []
         if not close:
             return np.zeros(16**3), np.zeros(16**3)
-        return tuple(h / max(float(h.sum()), 1e-9) for h in both)
+        own, around = (np.sum([self._known[k][side] for k in close], axis=0) for side in (0, 1))
+        return own / max(float(own.sum()), 1e-9), around / max(float(around.sum()), 1e-9)
 
 
 def _said(evidence: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:  # float32 [h, w]
