@@ -140,6 +140,7 @@ def change(
                     found=name,
                     remedy="name one of these",
                 )
+        _check_new_names(known, [new for _, new in rename])
         gone = [name for names in merge for name in names[1:]] + list(drop)
         gone += [name for name in known.names if keep and name not in keep]
         for names in merge:
@@ -154,6 +155,19 @@ def change(
             remove_folder(folder, f"{MASK_FILES}/{name}")
             inside(folder, f"{THUMBNAILS}/{name}.png").unlink(missing_ok=True)
     return facts(folder, known)
+
+
+def _check_new_names(known: Objects, new: Sequence[str]) -> None:
+    """NvdError where a new name is taken, before anything is changed; also by one that goes."""
+    taken = {"background", *(name.lower() for name in known.names)}
+    for name in new:
+        if name.lower() in taken:
+            raise NvdError(
+                f"an object cannot be called {name}",
+                found="that name is taken",
+                remedy="choose another name",
+            )
+        taken.add(name.lower())
 
 
 def _merge(folder: Path, known: Objects, names: Sequence[str]) -> None:
@@ -185,12 +199,6 @@ def _merge(folder: Path, known: Objects, names: Sequence[str]) -> None:
 
 def _rename(folder: Path, known: Objects, old: str, new: str) -> None:
     """Give an object another name, and its files with it."""
-    if new.lower() in [name.lower() for name in known.names] or new.lower() == "background":
-        raise NvdError(
-            f"an object cannot be called {new}",
-            found="that name is taken",
-            remedy="choose another name",
-        )
     masks = inside(folder, f"{MASK_FILES}/{new}")
     shutil.move(inside(folder, f"{MASK_FILES}/{old}"), masks)
     shutil.move(
