@@ -15,6 +15,7 @@ from . import headless
 from .blender import strip_elements, undo, words
 from .decompose import (
     flattening,
+    found_objects,
     maps_job,
     mask_drawing,
     opening,
@@ -41,6 +42,7 @@ from .ui import (
     flat_operators,
     frame_operators,
     job_operators,
+    object_operators,
     operators,
     panel_decompose,
     panel_layers,
@@ -62,7 +64,9 @@ _parts = (  # each has register() and unregister()
     mask_drawing,
     opening,
     maps_job,
+    found_objects,
     job_operators,
+    object_operators,
     panel_decompose,
     strip_elements,
     undo,  # before the others: its handlers give the images back first

@@ -20,7 +20,7 @@ ERROR_LOG, COLOUR = "nvd-error.log", "colour"
 _SAME = (
     *("source", "masks", "frames", "height", "plate_height", "seed"),
     *("missing", "rate", "count_at", "start", "deinterlace", "garbage"),
-    *("input_space", "ocio", "hdr_white", "refines", "goes_on", "at_once"),
+    *("input_space", "ocio", "hdr_white", "refines", "goes_on", "at_once", "background_alone"),
 )
 """what two jobs must have in common to be the same, beside the settings"""
 _MOST_NAMED = 5

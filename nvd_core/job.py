@@ -108,6 +108,14 @@ class Job(Declared):
     """whether training starts from the networks of `refines`; lacking where it does not"""
     at_once: bool = False
     """whether a draft is made first, which is refined while it is painted on; lacking where not"""
+    found: list[Name] | None = None
+    """names of the objects that were found by their motion, front to back, once that is done;
+    lacking where masks are given, and in older files: there it is one, called object"""
+    background_alone: bool = False
+    """whether no object is looked for where no mask is given; lacking where not"""
+    needs_eye: dict[str, list[int]] = field(default_factory=dict)
+    """by an object's name the frames, counted from 0, in which its carried mask was lost and looked
+    for; lacking where there are none"""
     said: list[str] = field(default_factory=list)
     """what is to be said of masks, cuts and colour space, in words; older files lack it"""
     id: Annotated[str, text_like("[0-9a-f]{32}", "32 digits, 0 to f")] | None = None
@@ -139,9 +147,19 @@ class Job(Declared):
     def save(self, folder: Path) -> None:
         """Write `folder`/job.json."""
         values = dataclasses.asdict(self)
-        for name in ("id", "garbage", "refines", "goes_on", "at_once"):
+        for name in (
+            "id",
+            "garbage",
+            "refines",
+            "goes_on",
+            "at_once",
+            "background_alone",
+            "needs_eye",
+        ):
             if not values[name]:
                 del values[name]
+        if self.found is None:
+            del values["found"]
         write_json(
             inside(folder, "job.json"),
             {"schema": SCHEMA, "version": VERSION} | values,
@@ -154,7 +172,7 @@ def _check(job: Job) -> None:
     for number, (name, source) in enumerate(job.masks):
         read(Name, name, JSON, f"masks[{number}][0]")
         read(PathText, source, JSON, f"masks[{number}][1]")
-    names = [name.lower() for name, _ in job.masks]
+    names = [name.lower() for name in (*(name for name, _ in job.masks), *(job.found or ()))]
     if len(set(names)) < len(names) or "background" in names:
         raise Fault("masks", "range", "objects of different names, none background", names)
     if job.garbage and "garbage" in names:

@@ -49,6 +49,7 @@ from nvd_core.priors.cautions import about_lost, find_cautions
 from nvd_core.priors.cut_cautions import about_cuts
 from nvd_core.priors.cuts import find_cuts
 from nvd_core.priors.flow import compute_flow
+from nvd_core.priors.found_objects import find_objects, found_names, no_masks
 from nvd_core.priors.garbage import load_garbage, write_garbage
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import layer_starts
@@ -56,7 +57,6 @@ from nvd_core.priors.mask_margin import doubt_edges
 from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector
 from nvd_core.priors.masks import MaskSource, frames_of, load_masks, single_frames, write_masks
-from nvd_core.priors.motion_masks import masks_from_motion
 from nvd_core.result import baking_of, manifest_of
 from nvd_core.runtime.devices import choose_device, wants_bfloat16
 from nvd_core.runtime.errors import NvdError
@@ -86,7 +86,11 @@ from nvd_core.work import (
 DECOMPOSE = "nvd decompose"
 BACKGROUND = "background"
 FOUND_OBJECT = "object"
-"""name of the object that is found from the motion where no mask is given"""
+"""name of an object that is found alone from the motion where no mask is given"""
+NOTHING_MOVES = (
+    "nothing moves against the background, so it is decomposed alone; for an object draw it white "
+    "on black on one frame, and decompose the clip again with --mask NAME=FILE"
+)
 
 
 def decompose(
@@ -113,7 +117,7 @@ def decompose(
             facts = _go_on(folder, job, settings, progress, until)
         return _refined(folder, facts, progress, job.device)
     check_free(folder)
-    _windows(job, settings)
+    _check_windows(job, settings)
     if job.at_once and until:
         raise NvdError("a draft is not baked by parts", remedy="leave out --at-once or --until")
     named = None
@@ -450,16 +454,27 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
         info, job.clip = clip.info, clip.info.to_json()
         written = ("frames", OVERSCAN, "work")
         stages.run("frames", lambda: _frames(clip, job, settings, folder, progress), *written)
-    aspect, windows = float(info.picture.aspect), _windows(job, settings)
+    aspect = float(info.picture.aspect)
     stages.run("flow", lambda: compute_flow(work, progress, *flow), "work")
     stages.run("masks", lambda: _masks(job, settings, info, folder, progress), "work", "masks")
-    stages.run("motion", lambda: estimate_global_motion(work, progress, aspect, windows), "work")
+    stages.run("motion", lambda: _motion(job, settings, work, aspect, progress), "work")
     return info, _cautions(info, job, work)
 
 
-def _windows(job: Job, settings: Settings) -> list[int]:
-    """How many windows in time each object has; NvdError for one that there is not."""
-    names = [name for name, _ in job.masks] or [FOUND_OBJECT]
+def _motion(
+    job: Job, settings: Settings, work: Path, aspect: float, progress: Progress
+) -> np.ndarray:
+    windows = settings.windows
+    of_each = [
+        windows if isinstance(windows, int) else windows.get(name, 1) for name in object_names(job)
+    ]
+    return estimate_global_motion(work, progress, aspect, of_each)
+
+
+def _check_windows(job: Job, settings: Settings) -> None:
+    """NvdError where windows in time are asked for an object that there cannot be."""
+    names = [name for name, _ in job.masks]
+    names = names or [FOUND_OBJECT, *found_names(6)]  # more is not known yet
     if isinstance(settings.windows, int):
         windows = dict.fromkeys(names, settings.windows)
     else:
@@ -478,7 +493,6 @@ def _windows(job: Job, settings: Settings) -> list[int]:
             found=f"mapping.start {settings.mapping.start}",
             remedy="leave out one of the two settings",
         )
-    return [windows.get(name, 1) for name in names]
 
 
 def _frames(clip: Clip, job: Job, settings: Settings, folder: Path, progress: Progress) -> None:
@@ -497,7 +511,7 @@ def make_trainer(folder: Path, job: Job, settings: Settings, save: bool = True) 
     """
     work = work_folder(folder)
     data = ClipData(work)
-    names = [name for name, _ in job.masks] or [FOUND_OBJECT]
+    names = object_names(job)
     names.append(BACKGROUND)
     torch.manual_seed(job.seed)
     if job.goes_on:
@@ -519,6 +533,13 @@ def make_trainer(folder: Path, job: Job, settings: Settings, save: bool = True) 
     if save:
         save_architecture(folder, shape, names, starts)
     return Trainer(model, data, settings, job.seed, choose_device(job.device), folder)
+
+
+def object_names(job: Job) -> list[str]:
+    """Names of the objects of a job whose masks are made, front to back."""
+    if job.masks:
+        return [name for name, _ in job.masks]
+    return [FOUND_OBJECT] if job.found is None else list(job.found)
 
 
 def start_step(settings: Settings) -> int:
@@ -548,6 +569,27 @@ def _detector(job: Job, settings: Settings) -> Detector | None:
     return load_detector(settings.maskrcnn_weights, classes, job.device) if classes else None
 
 
+def _found(job: Job, work: Path, folder: Path, progress: Progress) -> None:
+    """Masks of what moves by itself, where none are given."""
+    if job.background_alone:
+        no_masks(work)
+        job.found = []
+        return
+    found = find_objects(work, progress)
+    job.found = [FOUND_OBJECT] if len(found) == 1 else found_names(len(found))
+    named = list(zip(job.found, found, strict=True))
+    job.said = job.said + [f"{name} {text}" for name, one in named for text in one.cautions]
+    job.needs_eye = {name: one.lost for name, one in named if one.lost}
+    if not found:
+        job.said = [*job.said, NOTHING_MOVES]
+    masks = open_array(work, MASKS)
+    for n, name in enumerate(job.found):
+        for t in range(masks.shape[1]):
+            mask = np.array(masks[n, t])[..., None]
+            write_image(inside(folder, f"masks/{name}/{t:05d}.png"), mask)
+            release(masks)
+
+
 def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress: Progress) -> None:
     """Fill work/masks.npy; keep the masks as they were given in masks/<name>/.
 
@@ -556,7 +598,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
     work = work_folder(folder)
     job.said = job.said + write_garbage(job.garbage, info, folder, progress)
     if not job.masks:
-        masks_from_motion(work, progress)
+        _found(job, work, folder, progress)
         return
     sources = load_masks([tuple(mask) for mask in job.masks], info, job.mask_frames)
     size = info.looked_at
@@ -568,7 +610,8 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
     keys = {n: source.given for n, source in enumerate(sources) if source and source.partial}
     if keys:
         lost = propagate_masks(work, keys, progress)
-        job.said = job.said + about_lost({job.masks[n][0]: lost[n] for n in lost})
+        job.needs_eye = {job.masks[n][0]: frames for n, frames in lost.items() if frames}
+        job.said = job.said + about_lost(job.needs_eye)
     masks = open_array(work, MASKS)
     weights = open_array(work, MASK_WEIGHT)
     for n, (name, _) in enumerate(job.masks):

@@ -82,6 +82,8 @@ def refined(
         done=[],
         clip=None,
         mask_frames=None,
+        found=None,
+        needs_eye={},
         said=[],
         id=None,
         at_once=False,
@@ -115,9 +117,9 @@ def _masks(known: Job, old: Shot, masks: dict[str, str]) -> list[tuple[str, str]
                 found=name,
                 remedy="another object needs networks of its own: decompose the clip again",
             )
-    if not known.masks:
-        return list(masks.items())
     given = {name: source for name, source in known.masks}
+    if not given and masks and len(objects) > 1:  # the others keep what was found of them
+        given = {name: str(inside(old.folder, f"masks/{name}").absolute()) for name in objects}
     return list((given | masks).items())
 
 

@@ -241,16 +241,17 @@ def test_a_mask_of_one_frame_goes_with_its_shot(two_shots, capsys):
     assert names == ["object", "background"]
 
 
-def test_a_shot_that_is_refused_does_not_keep_the_others(two_shots, monkeypatch):
+def test_a_shot_that_is_refused_does_not_keep_the_others(two_shots):
     from nvd_core import shots
     from nvd_core.runtime.progress import Progress
 
-    still = read_image(two_shots / "frames" / "s.1001.png")
-    for n in range(6):  # nothing moves there, so that no object is found
-        write_image(two_shots / "frames" / f"s.{1001 + n}.png", still)
     settings = PRESETS["fast"]()
     settings.iterations, settings.points = 3, 400
     job = Job(source=str(two_shots / "frames"))
+    taken = two_shots / "out" / "shot-01.nvd"
+    taken.mkdir(parents=True)
+    shots._note(two_shots / "out", job, shots._find(job, Progress()))
+    (taken / "letter.txt").write_text("dear")
     with pytest.raises(NvdError, match="1 of 2 shots") as refused:
         shots.decompose_shots(two_shots / "out", job, settings, Progress())
     assert refused.value.found == "shot-01"

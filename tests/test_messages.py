@@ -30,6 +30,8 @@ CASES = {
     "a mask of another length": "decompose TMP/clip/frames --out TMP/o.nvd --mask disc=TMP/fewer",
     "an empty mask": "decompose TMP/clip/frames --out TMP/o.nvd --mask disc=TMP/black",
     "a white mask": "decompose TMP/clip/frames --out TMP/o.nvd --mask disc=TMP/white",
+    "no such objects": "decompose TMP/clip/frames --out TMP/o.nvd --objects TMP/empty",
+    "objects that go nowhere": "objects TMP/clip/frames",
     "a folder that holds something": "decompose TMP/clip/frames --out TMP/full",
     "no such settings": "decompose TMP/clip/frames --out TMP/o.nvd --settings TMP/none.yaml",
     "info of no decomposition": "info TMP/clip",

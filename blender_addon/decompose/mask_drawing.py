@@ -16,6 +16,7 @@ from ..errors import AddonError
 from ..shot.painting import image_editors
 from ..strip.sources import Source, first_file, holds_missing, read_strip
 from ..strip.timing import known_pictures, signature
+from . import eye
 from .properties import NVD_PG_object
 
 _STRIP = "nvd_strip"  # of an image: the identity of the strip whose picture it shows
@@ -44,13 +45,47 @@ def draw_mask(
         thing.kind = "MASK"
     if thing.when == "ONE" and scene.frame_current != thing.frame:
         scene.frame_set(thing.frame)
-    if space is not None:
-        _known[identity(strip)] = _state(strip), source
-        editors.show(_image(strip, source), space)
-        space.ui_mode = "MASK"
-        space.mask = thing.mask
-        _follow(space, strip)
+    _show(thing.mask, strip, source, space)
     return thing.mask
+
+
+def draw_key(
+    thing: NVD_PG_object, strip, space: bpy.types.SpaceImageEditor | None = None
+) -> bpy.types.Mask:
+    """A further mask of `thing`, for the frame at the playhead, opened over the strip's picture.
+
+    AddonError for an animated mask, which fits everywhere, for masks that are no folder of images,
+    and for a scene strip.
+    """
+    source = read_strip(strip)
+    if source.kind == "SCENE":
+        raise AddonError(
+            "a scene strip has no pictures to draw on", "render it, and draw on what was rendered"
+        )
+    if thing.kind == "STRIP" or (thing.kind == "MASK" and thing.when == "ALL"):
+        raise AddonError(
+            f"the mask of {thing.name} is given on every frame", "change it on this one"
+        )
+    scene = strip.id_data
+    frame = min(max(scene.frame_current, min(source.shows)), max(source.shows))
+    if scene.frame_current != frame:
+        scene.frame_set(frame)
+    mask = eye.add_key(thing, frame)
+    _show(mask, strip, source, space)
+    return mask
+
+
+def _show(
+    mask: bpy.types.Mask, strip, source: Source, space: bpy.types.SpaceImageEditor | None
+) -> None:
+    """Open a mask over the strip's picture, where there is an editor for it."""
+    if space is None:
+        return
+    _known[identity(strip)] = _state(strip), source
+    editors.show(_image(strip, source), space)
+    space.ui_mode = "MASK"
+    space.mask = mask
+    _follow(space, strip)
 
 
 def _image(strip, source: Source) -> bpy.types.Image:

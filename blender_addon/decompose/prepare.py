@@ -30,7 +30,9 @@ def prepare(plan_file: Path, say: Say) -> dict:
         share = scene.render.resolution_percentage / 100
         size = [round(side * share) for side in _resolution(scene)]
     for part in plan["masks"]:
-        scene = _mask_scene(masks[part["name"]], size or _size_of(plan["like"]))
+        like = part.get("like")  # a file beside which it is to lie, of the same size
+        own = _size_of(like) if like else size or _size_of(plan["like"])
+        scene = _mask_scene(masks[part["name"]], own)
         _render(scene, part, f"mask {part['name']}", "BW", say)
     return {"pictures": sum(len(part["frames"]) for part in plan["masks"])}
 

@@ -12,6 +12,7 @@ from bpy.props import (
     BoolProperty,
     CollectionProperty,
     EnumProperty,
+    FloatProperty,
     IntProperty,
     PointerProperty,
     StringProperty,
@@ -23,6 +24,7 @@ from ..blender.strip_identity import identity, strip_by
 from ..blender.undo import under_way
 from ..errors import AddonError
 from ..strip.timing import KINDS
+from .eye import from_text
 from .strip_job import Object
 
 MASKS = [
@@ -35,6 +37,13 @@ MASKS = [
 def _strip_chosen(thing: "NVD_PG_object", _context) -> None:
     strip = strip_by(thing.id_data, "", thing.strip)
     thing.strip_id = identity(strip) if strip is not None else ""
+
+
+class NVD_PG_key(bpy.types.PropertyGroup):
+    """A further frame on which an object's mask is drawn."""
+
+    frame: IntProperty(name="Frame", description="Frame of the timeline where the mask fits")
+    mask: PointerProperty(name="Mask", type=bpy.types.Mask)
 
 
 class NVD_PG_object(bpy.types.PropertyGroup):
@@ -73,12 +82,25 @@ class NVD_PG_object(bpy.types.PropertyGroup):
         "with a part of the texture of its own. What is painted on a frame goes on in all of them "
         "that show the place. 1: one picture for all frames",
     )
+    keys_drawn: CollectionProperty(type=NVD_PG_key)
+    # Of one that was found (found_objects.py): its folder, and what is known of it
+    found: StringProperty(options={"HIDDEN"})
+    confidence: FloatProperty(options={"HIDDEN"})
+    seen: IntProperty(options={"HIDDEN"})
+    moves: IntProperty(options={"HIDDEN"})
+    needs_eye: StringProperty(options={"HIDDEN"})  # frames, as the engine counts (eye.py)
 
     def to_object(self) -> Object:
         """The same for strip_job.py; AddonError where nothing is chosen."""
-        return replace(self._masked(), windows=self.windows)
+        keys = {key.frame: key.mask for key in self.keys_drawn if key.mask is not None}
+        return replace(
+            self._from_choice(),
+            keys=keys,
+            again=from_text(self.needs_eye),
+            windows=self.windows,
+        )
 
-    def _masked(self) -> Object:
+    def _from_choice(self) -> Object:
         missing = AddonError(f"the object {self.name} has no mask", "choose one, or remove it")
         if self.kind == "MASK":
             if self.mask is None:
@@ -334,7 +356,7 @@ def shot_name(strip) -> str:
     return re.sub(r"[^\w.-]+", "_", name) or "shot"
 
 
-_classes = (NVD_PG_object, NVD_PG_strip, NVD_PG_decompose)
+_classes = (NVD_PG_key, NVD_PG_object, NVD_PG_strip, NVD_PG_decompose)
 _watch, _leave = register_handlers_factory(
     (
         (bpy.app.handlers.load_post, _after_load),

@@ -10,8 +10,8 @@ file where a scene is to be rendered.
 import json
 import re
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import bpy
@@ -50,6 +50,11 @@ class Object:
     strip: object = None
     windows: int = 1
     """views in time, each with a part of the texture, for one that turns"""
+    keys: Mapping[int, bpy.types.Mask] = field(default_factory=dict)
+    """masks drawn on further frames of the timeline, for a `path` of a folder of images and for a
+    mask at one `frame`; what lies between is carried from them all"""
+    again: Sequence[int] = ()
+    """numbers of the images in `path` that are left out where there are `keys`, to be carried"""
 
 
 def decompose_strip(
@@ -162,6 +167,8 @@ def _mask(thing: Object, source: Source, target: Path, plan: dict, blocks, copie
             at = {source.picture_at(thing.frame): thing.frame}
         frames = [[at[n] + shift, f"mask_{source.number_of(n)}.png"] for n in at]
         plan["masks"].append({"name": mask.name, "folder": str(target), "frames": frames})
+        if thing.frame is not None:
+            _draw_keys(thing, source, target, plan, blocks)
         return str(target)  # a folder: beside a movie the number of a single picture says nothing
     if thing.strip is not None and thing.strip.type == "IMAGE":
         start, shown = compat.strip_span(thing.strip)
@@ -178,9 +185,45 @@ def _mask(thing: Object, source: Source, target: Path, plan: dict, blocks, copie
         return str(target)
     if thing.strip is not None and thing.strip.type == "MOVIE":
         return bpy.path.abspath(thing.strip.filepath)
+    if thing.path and thing.keys:
+        return _with_keys(thing, source, target, plan, blocks, copies)
     if thing.path:
         return bpy.path.abspath(thing.path).rstrip("/\\")
     raise AddonError(f"the object {thing.name} has no mask", "choose one, or remove the object")
+
+
+def _draw_keys(
+    thing: Object, source: Source, target: Path, plan: dict, blocks, like: str = ""
+) -> set[int]:
+    """Have the object's further masks drawn into `target`, as large as the picture `like` or as the
+    clip; returns the numbers of their files."""
+    numbers = set()
+    for frame, mask in sorted(thing.keys.items()):
+        blocks.add(mask)
+        number = source.number_of(source.picture_at(frame))
+        numbers.add(int(number))
+        frames = [[frame, f"mask_{number}.png"]]
+        part = {"name": mask.name, "folder": str(target), "frames": frames}
+        plan["masks"].append(part | ({"like": like} if like else {}))
+    return numbers
+
+
+def _with_keys(thing: Object, source: Source, target: Path, plan, blocks, copies) -> str:
+    """A folder of the object's mask files and of those that are drawn in their place; the files of
+    frames that need an eye are left out, so that they are carried from the drawn ones."""
+    folder = Path(bpy.path.abspath(thing.path))
+    files = sorted(folder.glob("*.png")) if folder.is_dir() else []
+    if not files:
+        raise AddonError(
+            f"the masks of {thing.name} are not a folder of PNG files",
+            "give such a folder, or take its drawn key frames off",
+        )
+    drawn = _draw_keys(thing, source, target, plan, blocks, str(files[0]))
+    for file in files:
+        digits = re.search(r"(\d+)$", file.stem)
+        if digits and int(digits[1]) not in drawn | set(thing.again):
+            copies.append((str(file), str(target / f"mask_{digits[1]}.png")))
+    return str(target)
 
 
 def _preparation(folder: Path, plan: dict, blocks: set) -> dict:

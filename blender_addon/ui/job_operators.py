@@ -245,7 +245,7 @@ class NVD_OT_show_log(_OnJob, bpy.types.Operator):
         return f"The log is the text {name!r} in the Text Editor"
 
 
-class _OnStrip(Reporting):
+class OnStrip(Reporting):
     """An operator on the objects of the active strip."""
 
     bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012
@@ -263,7 +263,7 @@ class _OnStrip(Reporting):
         return context, active_strip(scene)
 
 
-class NVD_OT_add_object(_OnStrip, bpy.types.Operator):
+class NVD_OT_add_object(OnStrip, bpy.types.Operator):
     """Add an object of this strip that becomes a layer of its own"""
 
     bl_idname = "nvd.add_object"
@@ -273,7 +273,7 @@ class NVD_OT_add_object(_OnStrip, bpy.types.Operator):
         add_object(strip)
 
 
-class NVD_OT_remove_object(_OnStrip, bpy.types.Operator):
+class NVD_OT_remove_object(OnStrip, bpy.types.Operator):
     """Remove the active object from the list"""
 
     bl_idname = "nvd.remove_object"
@@ -285,7 +285,7 @@ class NVD_OT_remove_object(_OnStrip, bpy.types.Operator):
         settings.active = max(0, min(settings.active, len(settings.objects) - 1))
 
 
-class NVD_OT_move_object(_OnStrip, bpy.types.Operator):
+class NVD_OT_move_object(OnStrip, bpy.types.Operator):
     """Move the active object towards the front or the back: what is in front hides the others"""
 
     bl_idname = "nvd.move_object"
@@ -301,7 +301,7 @@ class NVD_OT_move_object(_OnStrip, bpy.types.Operator):
             settings.active = to
 
 
-class NVD_OT_draw_mask(_OnStrip, bpy.types.Operator):
+class NVD_OT_draw_mask(OnStrip, bpy.types.Operator):
     """Draw the object's mask over the strip in an Image Editor: Ctrl-click adds points"""
 
     bl_idname = "nvd.draw_mask"

@@ -8,6 +8,7 @@ import bpy.utils.previews
 from ..blender.compat import sequencer_scene, strip_span
 from ..blender.problems import draw_lines, draw_problem
 from ..blender.words import translated
+from ..decompose.eye import from_text, on_timeline, runs
 from ..decompose.opening import OPENED, finished_jobs
 from ..decompose.properties import active_strip, source_options
 from ..decompose.strip_job import shows_exr
@@ -15,9 +16,14 @@ from ..engine.find import find_engine
 from ..errors import AddonError
 from ..jobs.job import DONE, PENDING, RUNNING, Job
 from ..jobs.runner import describe, runner
-from ..strip.timing import KINDS
+from ..strip.sources import read_strip
+from ..strip.timing import KINDS, known_pictures
 
 CATEGORY = "Layers"
+DOUBTFUL = 0.5
+"""confidence below which an object that was found gets a warning"""
+MOST_SHOWN = 24
+"""runs of frames that need an eye for which there are buttons"""
 _pictures = None  # previews of running jobs, made in register()
 
 
@@ -26,7 +32,11 @@ class NVD_UL_objects(bpy.types.UIList):
 
     def draw_item(self, _context, layout, _data, item, _icon, _active, _name):
         icons = {"MASK": "MOD_MASK", "STRIP": "SEQUENCE", "FILE": "FILE_FOLDER"}
-        layout.prop(item, "name", text="", emboss=False, icon=icons[item.kind])
+        picture = _thumbnail(item)
+        icon = {"icon_value": picture} if picture else {"icon": icons[item.kind]}
+        layout.prop(item, "name", text="", emboss=False, **icon)
+        if item.needs_eye:
+            layout.label(text="", icon="HIDE_OFF")
 
 
 class _InSequencer:
@@ -165,12 +175,15 @@ def _draw_objects(layout, scene, settings) -> None:
     column.operator("nvd.remove_object", text="", icon="REMOVE")
     column.operator("nvd.move_object", text="", icon="TRIA_UP").by = -1
     column.operator("nvd.move_object", text="", icon="TRIA_DOWN").by = 1
+    column.operator("nvd.merge_object", text="", icon="AUTOMERGE_ON")
+    layout.operator("nvd.find_objects", icon="VIEWZOOM")
     if not settings.objects:
         layout.label(text="None: what moves is found by itself", icon="INFO")
         return
     if not 0 <= settings.active < len(settings.objects):
         return
     thing = settings.objects[settings.active]
+    _draw_found(layout, scene, thing)
     layout.prop(thing, "kind")
     if thing.kind == "MASK":
         row = layout.row(align=True)
@@ -191,6 +204,59 @@ def _draw_objects(layout, scene, settings) -> None:
         layout.prop(thing, "path")
     layout.prop(settings, "mask_margin")
     layout.prop(thing, "windows")
+
+
+def _draw_found(layout, scene, thing) -> None:
+    """What is known of an object that was found, its frames that need an eye, and drawn ones."""
+    if thing.found:
+        picture = _thumbnail(thing)
+        if picture:
+            layout.template_icon(icon_value=picture, scale=5.0)
+        words = {"seen": thing.seen, "moves": thing.moves, "sure": round(100 * thing.confidence)}
+        said = translated("Seen in {seen} frames, moves in {moves}; {sure} % sure", **words)
+        layout.label(text=said, icon="INFO" if thing.confidence >= DOUBTFUL else "ERROR")
+    if thing.needs_eye:
+        box = layout.box()
+        count = len(from_text(thing.needs_eye))
+        row = box.row(align=True)
+        row.label(text=translated("Needs your eye: {count} frames", count=count), icon="HIDE_OFF")
+        row.operator("nvd.to_eye", text="", icon="TRIA_LEFT").by = -1
+        row.operator("nvd.to_eye", text="", icon="TRIA_RIGHT").by = 1
+        grid = box.grid_flow(row_major=True, columns=4, align=True)
+        for first, last in _eyes(scene, thing)[:MOST_SHOWN]:
+            text = str(first) if first == last else f"{first} - {last}"
+            grid.operator("nvd.to_eye", text=text, translate=False).frame = first
+    if thing.needs_eye or thing.keys_drawn:
+        layout.operator("nvd.draw_key", icon="GREASEPENCIL")
+    for key in thing.keys_drawn:
+        row = layout.row(align=True)
+        said = translated("Drawn on frame {frame}", frame=key.frame)
+        row.operator("nvd.to_eye", text=said, icon="MOD_MASK", emboss=False).frame = key.frame
+        row.operator("nvd.remove_key", text="", icon="X").frame = key.frame
+
+
+def _eyes(scene, thing) -> list[tuple[int, int]]:
+    """First and last frame on the timeline of each run that needs an eye."""
+    strip = active_strip(scene)
+    try:
+        source = read_strip(strip, known_pictures)
+    except AddonError:  # its files have gone
+        return []
+    return runs(on_timeline(from_text(thing.needs_eye), source))
+
+
+def _thumbnail(thing) -> int:
+    """The icon of an object that was found, 0 where there is none."""
+    if not thing.found or _pictures is None:
+        return 0
+    name = os.path.basename(bpy.path.abspath(thing.path).rstrip("/\\"))
+    path = os.path.join(thing.found, "thumbnails", f"{name}.png")
+    if not os.path.isfile(path):
+        return 0
+    key = f"{path} {os.stat(path).st_mtime_ns}"
+    if key not in _pictures:
+        _pictures.load(key, path, "IMAGE")
+    return _pictures[key].icon_id
 
 
 def _is_outlined(mask: bpy.types.Mask | None) -> bool:

@@ -33,6 +33,7 @@ from nvd_core.cli.arguments import (
 from nvd_core.cli.commands import add_commands, changed_values
 from nvd_core.cli.finish import add_finish, add_passes, rendered_finish
 from nvd_core.cli.map_commands import add_maps, add_purge
+from nvd_core.cli.objects import add_objects, chosen_objects
 from nvd_core.cli.stopping import CANCELLED, end_at_once, stop_with_stdin, stopping
 from nvd_core.cli.unexpected import DEBUG, foreseen, unexpected
 from nvd_core.runtime.cores import limit_threads
@@ -221,9 +222,11 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.job import Job  # what follows takes seconds to import, and settings may be wrong
     from nvd_core.pipeline import decompose
 
+    chosen = chosen_objects(parsed)
     job = Job(
+        background_alone=bool(parsed.objects) and not (chosen or parsed.mask),
         source=os.path.abspath(parsed.source),
-        masks=mask_sources(parsed.mask),
+        masks=mask_sources(parsed.mask) + chosen,
         frames=list(parsed.frames) if parsed.frames else None,
         height=parsed.height,
         plate_height=parsed.plate_height,
@@ -387,6 +390,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=PATH",
         help="an object, front to back: mask sequence, some of its frames, movie, one "
         "image, PATH#ID of indexed images, !PATH for white around it, or maskrcnn:CLASS",
+    )
+    decompose.add_argument(
+        "--objects",
+        type=Path,
+        metavar="FOLDER",
+        help="the objects that `nvd objects` found and that are left in FOLDER, behind those of "
+        "--mask; where none is left, the background alone",
     )
     decompose.add_argument(
         "--garbage",
@@ -565,7 +575,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("shot", type=Path)
     info.set_defaults(command=_info)
 
-    more = [*add_commands(commands), add_maps(commands), add_purge(commands)]
+    more = [*add_commands(commands), add_maps(commands), add_purge(commands), add_objects(commands)]
     for command in (decompose, resume, render, evaluate, info, *more):
         command.add_argument("--json", action="store_true", help="print one JSON object a line")
         command.add_argument(

@@ -229,19 +229,27 @@ class Alpha(nn.Module):
         super().__init__()
         self.coordinates = coordinates
         self.grid, features = make_encoding(3, grid, octaves, finest)
-        self.mlp = Mlp(features, objects, mlp)
+        self.objects = objects
+        self.mlp = Mlp(features, max(objects, 1), mlp)  # a background alone has no use for it
 
     def forward(self, xy: Tensor, t: Tensor) -> Tensor:
         """[P, L], objects front to back, then the background."""
-        return layer_alphas(self.opacity(xy, t))
+        if not self.objects:
+            return 1 - 0 * self._opacity(xy, t)  # still a function of the weights: they are saved
+        return layer_alphas(self._opacity(xy, t))
 
     def opacity(self, xy: Tensor, t: Tensor) -> Tensor:
         """[P, N]: each object's own opacity, before what stands in front is taken away."""
+        return self._opacity(xy, t)[:, : self.objects]
+
+    def _opacity(self, xy: Tensor, t: Tensor) -> Tensor:
         return (self.mlp(self.grid((self.coordinates(xy, t) + 1) / 2)).tanh() + 1) / 2
 
 
 def layer_alphas(raw: Tensor) -> Tensor:
     """Eq. 1: raw opacities [P, N], front to back, to alphas [P, N + 1] that sum to 1."""
+    if not raw.shape[-1]:
+        return raw.new_ones(len(raw), 1)
     left = torch.cumprod(1 - raw, -1)
     in_front = torch.cat([torch.ones_like(left[:, :1]), left[:, :-1]], -1)
     return torch.cat([raw * in_front, left[:, -1:]], -1)

@@ -57,14 +57,15 @@ LEAST_WEIGHT = 24
 
 
 def propagate_masks(
-    work: Path, keys: dict[int, list[int]], progress: Progress
+    work: Path, keys: dict[int, list[int]], progress: Progress, *, sure: bool = True
 ) -> dict[int, list[int]]:
     """Fill masks.npy and mask_weight.npy in place for objects drawn on some frames.
 
     `keys` has the drawn frames of every such object's number, rising; those frames' masks must
     stand in masks.npy. What lies between two of them is carried from both sides, and counts the
     more the nearer it is. Objects in front are carried first, so that those behind know what hides
-    them. An interrupted run starts again from the drawn frames.
+    them. An interrupted run starts again from the drawn frames. These are `sure`, or are believed
+    as mask_weight.npy has it.
 
     Returns the frames in which each object was lost and looked for: they need someone's eye.
     """
@@ -75,7 +76,7 @@ def propagate_masks(
     done = 0
     lost: dict[int, set[int]] = {n: set() for n in keys}
     for layer, drawn in sorted(keys.items()):
-        for key in drawn:
+        for key in drawn if sure else ():
             clip.weights[layer, key] = 255
         for run in _runs(drawn, clip.count):
             for looked_for in _carry(clip, layer, run, set(drawn)):

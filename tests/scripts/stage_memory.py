@@ -18,9 +18,9 @@ import torch
 from nvd_core.media.clip import import_clip, open_clip
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
+from nvd_core.priors.found_objects import find_objects
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.masks import load_masks, write_masks
-from nvd_core.priors.motion_masks import masks_from_motion
 from nvd_core.runtime.progress import Progress
 from nvd_core.training.sampling import Sampler
 from nvd_core.work import ClipData
@@ -54,7 +54,7 @@ def growth_by_stage(count: int) -> dict[str, float]:
         return {
             "frames": rise(lambda: import_clip(clip, folder, progress)),
             "flow": rise(lambda: compute_flow(work, progress)),
-            "moving object": rise(lambda: masks_from_motion(work, progress)),
+            "moving object": rise(lambda: find_objects(work, progress)),
             "masks": rise(lambda: write_masks(sources, folder, count, HEIGHT, WIDTH, progress)),
             "motion": rise(lambda: estimate_global_motion(work, progress)),
             "cautions": rise(lambda: find_cautions(work, [])),

@@ -17,8 +17,8 @@ from typing import TextIO
 STARTING = "starting"
 """the stage before the first that the program names"""
 STAGES = (
-    STARTING, "frames", "flow", "masks", "moving object", "motion", "pre-training", "training",
-    "survey", "maps", "textures", "fit", "evaluate", "report",
+    STARTING, "frames", "flow", "masks", "what moves", "moving objects", "motion", "pre-training",
+    "training", "survey", "maps", "textures", "fit", "evaluate", "report",
 )  # fmt: skip
 """those of `nvd decompose` and `nvd reproduce`, in order"""
 
