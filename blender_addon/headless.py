@@ -23,7 +23,7 @@ from .jobs.process import engine_command
 from .jobs.runner import describe
 from .jobs.waiting import wait_alone
 from .shot import finish, flat_nodes, shot_events, shots
-from .shot.edge_nodes import in_words, lacks
+from .shot.edge_nodes import KEPT, in_words, lacks
 from .shot.finish_file import read_finish
 from .shot.flat import is_current
 from .shot.folder import CompactOnly, read_shot
@@ -253,7 +253,8 @@ def _flatten(folder: str, say: Say) -> None:
 def _lacking(folder: str, mode: str) -> str:
     """What the folder has that the compositor does not show in this mode."""
     shot = read_shot(Path(folder).resolve())
-    return in_words(lacks(read_finish(shot), mode))
+    kept = [(KEPT, e.layer) for e in read_stack(shot) or () if e.on and e.keeps_width]
+    return in_words([*lacks(read_finish(shot), mode), *kept])
 
 
 def _lacks_of(entry) -> str:

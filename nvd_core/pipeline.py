@@ -57,6 +57,7 @@ from nvd_core.priors.mask_margin import doubt_edges
 from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector
 from nvd_core.priors.masks import MaskSource, frames_of, load_masks, single_frames, write_masks
+from nvd_core.priors.moving_groups import MOST as MOST_OBJECTS
 from nvd_core.result import baking_of, manifest_of
 from nvd_core.runtime.devices import choose_device, wants_bfloat16
 from nvd_core.runtime.errors import NvdError
@@ -474,7 +475,7 @@ def _motion(
 def _check_windows(job: Job, settings: Settings) -> None:
     """NvdError where windows in time are asked for an object that there cannot be."""
     names = [name for name, _ in job.masks]
-    names = names or [FOUND_OBJECT, *found_names(6)]  # more is not known yet
+    names = names or [FOUND_OBJECT, *found_names(MOST_OBJECTS)]  # more is not known yet
     if isinstance(settings.windows, int):
         windows = dict.fromkeys(names, settings.windows)
     else:

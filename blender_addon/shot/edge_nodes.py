@@ -28,6 +28,7 @@ LACKS = "nvd_lacks_edges"
 
 SPREAD, WIDE, SPILL = "spread", "feather wider than the choke", "spill"
 BLUR, FULL, HOLDOUT = "motion blur", "edges in full mode", "a holdout that cannot be read"
+KEPT = "strokes and words that keep their width"
 """what nodes may lack, in words"""
 
 

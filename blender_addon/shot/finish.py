@@ -48,10 +48,12 @@ def lacking(entry) -> bool:
 
 def lacks_of(entry) -> list[tuple[str, str]]:
     """What the nodes that composite the shot are without, each with its layer (edge_nodes.py)."""
+    on = [item.stored for item in entry.stack if item.on]
+    kept = [(edge_nodes.KEPT, layer) for layer in sorted(e.layer for e in on if e.keeps_width)]
     if not lacking(entry):
-        return []
+        return kept
     found = edge_nodes.lacks(finish_of(entry), entry.mode)
-    return found or [(edge_nodes.HOLDOUT, "")]  # or the group is of an older version
+    return (found or [(edge_nodes.HOLDOUT, "")]) + kept  # or the group is of an older version
 
 
 def previews_all(entry) -> bool:

@@ -42,8 +42,10 @@ def state(entry) -> str:
 
 
 def in_use(entry, layer) -> bool:
-    """Whether an entry of the stack may show on the layer."""
-    return any(item.on and item.layer == layer.name for item in entry.stack)
+    """Whether an entry of the stack may show on the layer's sheet."""
+    return any(
+        item.on and item.layer == layer.name and not item.stored.keeps_width for item in entry.stack
+    )
 
 
 def has_unsaved(entry) -> bool:

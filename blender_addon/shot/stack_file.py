@@ -91,6 +91,11 @@ class Entry:
     gamma: float = 1.0
     mask: str = ""  # where an adjustment works; "": everywhere
 
+    @property
+    def keeps_width(self) -> bool:
+        """Whether the engine draws it in the frames, in place of on the sheet."""
+        return self.keep_width and self.kind in ("text", "strokes")
+
     def strength(self, t: int, count: int) -> float:
         """How opaque it is in frame `t` of a clip of `count` frames; 0 where it does not show."""
         first, last = self.frames or (0, count - 1)

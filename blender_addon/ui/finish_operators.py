@@ -72,9 +72,9 @@ def draw_blur(layout, entry) -> None:
         row = column.row(align=True)
         row.prop(entry, "shutter")
         row.prop(entry, "blur_samples")
-    if finish.lacking(entry):
+    if lacks := finish.lacks_of(entry):
         layout.label(text="Rendered, but not in nodes and strips:", icon="INFO")
-        for what in dict.fromkeys(what for what, _layer in finish.lacks_of(entry)):
+        for what in dict.fromkeys(what for what, _layer in lacks):
             layout.label(text=_said()[what], icon="BLANK1")
     if not finish.previews_all(entry):
         layout.label(text="Preview is without motion blur", icon="INFO")
@@ -86,6 +86,7 @@ def _said() -> dict[str, str]:
         edge_nodes.SPREAD: translated("Paint that spreads: choke below 0"),
         edge_nodes.WIDE: translated("Feather that is wider than the choke"),
         edge_nodes.SPILL: translated("Spill"),
+        edge_nodes.KEPT: translated("Strokes and words that keep their width"),
         edge_nodes.BLUR: translated("Motion Blur"),
         edge_nodes.FULL: translated("Edges, as the shot is composited in full"),
         edge_nodes.HOLDOUT: translated("A holdout that cannot be read, or nodes of an old version"),
