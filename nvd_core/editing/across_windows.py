@@ -131,7 +131,7 @@ def _seen_again(shot: Shot, name: str, frame: int, window: Window) -> _Bridge | 
 def _points(shot: Shot, n: int, t: int) -> tuple[np.ndarray, np.ndarray]:
     """Places [P, 2] and descriptors of points on layer n in frame t."""
     own = (read_frame_maps(shot, t).layer(n).alpha > OPAQUE).astype(np.uint8)
-    keys, found = cv2.SIFT_create(MOST_POINTS).detectAndCompute(_shown(shot, t), own)
+    keys, found = cv2.SIFT.create(MOST_POINTS).detectAndCompute(_shown(shot, t), own)
     if found is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
     return np.array([key.pt for key in keys], np.float32), found

@@ -6,6 +6,7 @@ in both, so that x = (X + 1/2) w / W - 1/2.
 """
 
 import copy
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -46,7 +47,7 @@ class _MappingInPlatePixels(_InPlatePixels):
     @property
     def windows(self) -> tuple[tuple[int, int], ...]:
         """The mapping's windows in time."""
-        return self.field.windows
+        return cast(tuple[tuple[int, int], ...], self.field.windows)
 
 
 class _AlphaInPlatePixels(_InPlatePixels):

@@ -9,7 +9,7 @@ import pytest
 
 from blender_addon.decompose import flattening, purging
 from blender_addon.jobs.runner import runner
-from blender_addon.shot import flat, flat_nodes, painting, shots, stack
+from blender_addon.shot import edge_nodes, finish, flat, flat_nodes, painting, shots, stack
 from blender_addon.shot.folder import read_shot
 from blender_addon.shot.stack_file import read_stack
 
@@ -266,3 +266,16 @@ def test_purge_says_how_large_it_is_and_leaves_nodes_with_the_sheet(entry, folde
     assert runner.queue.jobs == [job], "it is not made again by itself"
     with pytest.raises(RuntimeError, match="nothing is chosen"):
         bpy.ops.nvd.purge()
+
+
+def test_what_keeps_its_width_is_said_to_be_missing(entry):
+    """It is on no sheet, so that the nodes have all others, and lack it."""
+    toy = entry.layers[0]
+    assert flat_nodes.state(entry) == flat_nodes.CURRENT and finish.lacks_of(entry) == []
+    words = stack.add_plain(entry, toy, "text", text="here")
+    words.keep_width = True
+    assert finish.lacks_of(entry) == [(edge_nodes.KEPT, "toy")]
+    words.on = False
+    assert finish.lacks_of(entry) == []
+    words.on, words.keep_width = True, False
+    assert finish.lacks_of(entry) == [] and flat_nodes.state(entry) == flat_nodes.OLD
