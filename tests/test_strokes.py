@@ -14,6 +14,7 @@ from nvd_core.editing.stroke_cover import Views, distances, of_frame
 from nvd_core.media.images import read_image, write_image
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
+from nvd_core.shot.finish import PLAIN_FINISH
 from nvd_core.shot.map_writer import MapWriter
 from nvd_core.shot.maps import LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
@@ -261,3 +262,24 @@ def test_what_does_not_draw_it_says_so(shot, stacked, tmp_path):
         heard = Heard()
         render(shot, tmp_path / "out/%05d.png", progress=heard, again=True, **how)
         assert any("keeps its width" in text and ": a" in text for text in heard.cautions), how
+
+
+def test_edges_and_overlays_go_along_with_it_and_say_what_does_not(shot, stacked, tmp_path):
+    """The same line under an edge that chokes and below a grid; the edge does not reach it."""
+    line = Stroke(((0.5, 0.2), (0.5, 0.8)), RED, width=6.0)
+    put_strokes(shot, stacked, [line], keep_width=True)
+    image = read_image(shot.texture_path("background")).copy()
+    image[10:20, 10:20, :3] = 0, 255, 0
+    write_image(shot.edit_path("background"), image)
+    plain = np.stack(list(render_frames(shot, device="cpu", bit_depth="float")))
+    finish = PLAIN_FINISH.with_edge("background", choke=1.0)
+    heard = Heard()
+    render(shot, tmp_path / "a/%05d.png", finish=finish, progress=heard)
+    assert any("edges" in text and text.endswith(": a") for text in heard.cautions)
+    finished = np.stack(list(render_frames(shot, finish=finish, device="cpu", bit_depth="float")))
+    middle = np.s_[:, HEIGHT // 2, WIDTH // 2 - 2 : WIDTH // 2 + 2]
+    np.testing.assert_allclose(finished[middle], plain[middle], atol=1e-5)
+    render(shot, tmp_path / "b/%05d.png", overlay="grid")
+    gridded = read_image(tmp_path / "b/00000.png")[HEIGHT // 2, WIDTH // 2].astype(int)
+    bare = read_image(shot.frame_path(0))[HEIGHT // 2, WIDTH // 2].astype(int)
+    assert gridded[0] - gridded[1] > bare[0] - bare[1] + 40
