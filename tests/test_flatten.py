@@ -99,6 +99,14 @@ def test_what_cannot_be_read_leaves_the_pictures_of_before(filled):
     assert sorted(path.name for path in filled.folder.glob("flat*")) == ["flat"]
 
 
+def test_nothing_is_rendered_into_it_since_it_is_removed_whole(filled, capsys):
+    flatten(filled)
+    for place in ("flat", "flat/dog"):
+        out = filled.folder / place / "%05d.png"
+        assert main(["render", str(filled.folder), "--out", str(out)]) == 2
+        assert "belongs to the decomposition" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("states", "wanted"),
     [("aaaa", (0, 0)), ("aabb", (1, 2)), ("abba", (0, 3)), ("aabcdd", (1, 4)), ("abab", (0, 3))],

@@ -10,6 +10,7 @@ from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
+from nvd_core.editing.flatten import FLAT
 from nvd_core.job import INVERTED, Job
 from nvd_core.media.clip import OVERSCAN
 from nvd_core.media.images import IMAGE_SUFFIXES
@@ -112,7 +113,8 @@ def _own_folders(shot: Shot) -> list[Path]:
         folders |= {shot.texture_path(name).parent, shot.edit_path(name).parent}
         folders.add(shot.mask_path(name, 0).parent)
     states = shot.folder.glob(f"{REFINED}*")  # also those that the manifest does not name now
-    for place in (inside(shot.folder, PLACE), inside(shot.folder, HOLDOUTS), *states):
+    places = [inside(shot.folder, place) for place in (PLACE, HOLDOUTS, FLAT)]
+    for place in (*places, *states):
         folders |= {place, *(Path(parent) for parent, _, _ in os.walk(place))}
     if shot.manifest.garbage:
         folders.add(inside(shot.folder, shot.manifest.garbage).parent)
