@@ -158,13 +158,13 @@ class Nodes:
         self._tiles, self._alphas = self._texture(kinds), self._texture(_row(layer.alphas[:, None]))
         self._place, self._light = (self._field(part) for part in (layer.place, layer.light))
 
-    def evaluate(self, into: Maps | None = None) -> Maps:
-        """The maps of every pixel; into the targets of others of that size, if given."""
+    def evaluate(self) -> Maps:
+        """The maps of every pixel."""
         size = self._layer.size
-        into = into or Maps(*(gpu.types.GPUOffScreen(*size, format="RGBA32F") for _ in range(2)))
+        made = Maps(*(gpu.types.GPUOffScreen(*size, format="RGBA32F") for _ in range(2)))
         for name, field, lattice, target in (
-            ("place", self._place, self._layer.place, into.places),
-            ("light", self._light, self._layer.light, into.lights),
+            ("place", self._place, self._layer.place, made.places),
+            ("light", self._light, self._layer.light, made.lights),
         ):
             with target.bind():  # where the layer does not show
                 gpu.state.active_framebuffer_get().clear(color=_ABSENT[name])
@@ -183,7 +183,7 @@ class Nodes:
                 shader.uniform_int("most", tuple(1 << digits for digits in bits))
                 shader.uniform_float("unit", tuple(2.0**-digits for digits in bits))
             preview_shader.fill(shader, "NONE", target)
-        return into
+        return made
 
     def _field(self, lattice: Lattice) -> tuple[gpu.types.GPUTexture, gpu.types.GPUTexture]:
         """Nodes and corrections."""

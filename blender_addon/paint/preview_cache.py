@@ -63,11 +63,6 @@ class MapCache:
             maps = self._keep(key, full_maps(maps))
         return maps
 
-    def has(self, frame: int, layer: str) -> bool:
-        """Whether `get` need not wait."""
-        with self._lock:
-            return (frame, layer) in self._kept
-
     def prefetch(self, frame: int, layers: list[str], ahead: int = 4, stride: int = 1) -> None:
         """Read `frame` and `ahead` more, every `stride`th, in the background; what was asked for
         before is dropped.

@@ -82,12 +82,11 @@ def read_layer(path: Path, t: int, name: str, size: tuple[int, int]) -> LayerNod
             raise ValueError(f"no layer {name}")
         source, tiles = _Source(block.data), tuple(-(-side // SIDE) for side in size)
         rest: dict[tuple[int, int], np.ndarray] = {}
-        for front in block.layers[: block.layers.index(name)]:
+        for _front in block.layers[: block.layers.index(name)]:
             bits, box, _ = source.layer(tiles)
             kinds, alphas = source.alpha(box)
             source.skip(_STREAMS - 2)
             _leave(rest, box, kinds, alphas)
-            del front
         bits, box, steps = source.layer(tiles)
         kinds, stored = source.alpha(box)
         alpha, alphas = _resolved(kinds, stored, box, rest)

@@ -115,6 +115,22 @@ def test_a_shot_of_another_scene_than_the_windows(made):
     assert preview.running().ready
 
 
+def test_it_goes_over_to_another_state_with_its_shot(folder):
+    """A refinement names other files in the manifest, as maps and textures belong together."""
+    entry = shots.add_shot(folder)
+    preview.start(entry)
+    before = preview.running()
+    assert not before.is_left(entry)
+    shutil.copytree(folder / "edits", folder / "edits/later")
+    path = folder / "manifest.json"
+    path.write_text(path.read_text("utf-8").replace('"edits/', '"edits/later/'), "utf-8")
+    assert not before.is_left(entry)  # its images are still those of the state that is shown
+    entry = shots.add_shot(folder)
+    assert before.is_left(entry)
+    preview._prepare()
+    assert preview.running() is not before and not preview.running().is_left(entry)
+
+
 def test_off_leaves_nothing_behind(made):
     entry = shots.add_shot(made / "shot.nvd")
     images, handlers = len(bpy.data.images), len(bpy.app.handlers.frame_change_post)
