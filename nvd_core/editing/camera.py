@@ -243,7 +243,8 @@ def view_maps(
     """What the renderer needs of the view, as if it had been baked."""
     objects = range(model.layers - 1)
     opacity = [carried_opacity(model, n, t, places, garbage).ravel() for n in objects]
-    alphas = layer_alphas(torch.from_numpy(np.stack(opacity, -1))).numpy()  # [P, L]
+    raw = np.stack(opacity, -1) if opacity else np.zeros((places[..., 0].size, 0), np.float32)
+    alphas = layer_alphas(torch.from_numpy(raw)).numpy()  # [P, L]
     alpha = np.ascontiguousarray(alphas.T).reshape(-1, *places.shape[:2])
     layers = layers_at(model, places, t, alpha, background_uv)
     uva = np.empty((*layers.alpha.shape, 3), np.float32)

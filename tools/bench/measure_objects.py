@@ -91,7 +91,7 @@ def overlaps(masks: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 def pasted(front: Path, clip: Path, out: Path) -> Path:
     """A clip of `clip` with the object of `front` put into it; the folder that it is written to."""
-    made = out / f"{front.name}-in-{clip.name}-clip"
+    made = out / "pasted" / f"{front.name}-in-{clip.name}"
     parts = [sorted((c / kind).iterdir()) for c in (front, clip) for kind in ("frames", "masks")]
     for folder in ("frames", f"masks/{front.name}", f"masks/{clip.name}"):
         (made / folder).mkdir(parents=True, exist_ok=True)
