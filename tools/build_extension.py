@@ -17,7 +17,7 @@ from pathlib import Path
 
 from environments import ENVIRONMENTS, ROOT, usable_blender
 
-LIMIT = 1_000_000  # bytes
+LIMIT = 1_500_000  # bytes: no more than code, words and the wheel, which have 1.08 million
 
 
 def build(out: Path, blender: str = "") -> Path:

@@ -18,6 +18,7 @@ from ..jobs import checked_json
 from ..jobs.checked_json import Odd
 from ..jobs.job import DONE, FAILED, Job
 from ..jobs.runner import runner
+from ..shot import painting
 from ..shot.shots import NVD_PG_shot, add_shot, all_shots
 
 SHOTS = "shots.json"
@@ -33,7 +34,11 @@ def open_result(job: Job, scene: bpy.types.Scene) -> list[NVD_PG_shot]:
     strip = _strip_of(about, scene)
     if not about.get("shots"):
         first = about.get("first_frame")
-        return [add_shot(out, scene, strip=strip, first_frame=first if _fits(first) else None)]
+        made = add_shot(out, scene, strip=strip, first_frame=first if _fits(first) else None)
+        for entry in all_shots():
+            if str(entry.path) == about.get("refines") and entry != made:
+                painting.go_over(entry, made)
+        return [made]
     base = about.get("counted_from")
     base = base if _fits(base) else 0
     made = [shot for shot in _shots(out) if (shot[0] / "manifest.json").is_file()]

@@ -48,7 +48,8 @@ def refine(
         words += ["--steps", steps]
     words += ["--device", device]
     names = ("strip", "strip_id", "first_frame")
-    job = making_job(python, out, words, about={name: getattr(entry, name) for name in names})
+    about = {name: getattr(entry, name) for name in names} | {"refines": str(shot.folder)}
+    job = making_job(python, out, words, about=about)
     return runner.queue_job(job, scene)
 
 

@@ -132,6 +132,21 @@ def has_unsaved(image: bpy.types.Image | None) -> bool:
     return image is not None and (image.is_dirty or image.packed_file is not None)
 
 
+def go_over(old: NVD_PG_shot, new: NVD_PG_shot) -> None:
+    """Let editors and the brush that have a layer's edit of `old` have that of `new`."""
+    for layer in old.layers:
+        follower = new.layers.get(layer.name)
+        if follower is None or None in (layer.edit, follower.edit):
+            continue
+        for space in image_editors().values():
+            if space.image == layer.edit:
+                space.image = follower.edit
+        for scene in bpy.data.scenes:
+            paint = scene.tool_settings.image_paint
+            if paint.canvas == layer.edit:
+                paint.canvas = follower.edit
+
+
 def restore_learned(layer: NVD_PG_layer) -> None:
     """Take all paint off the layer. It is kept, and `bring_back` puts it on again.
 

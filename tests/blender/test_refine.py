@@ -61,6 +61,8 @@ def paint(entry) -> None:
 
 def test_the_panel_makes_a_new_version_with_the_paint(entry, tiny_job, tmp_path):
     paint(entry)
+    brush = bpy.context.scene.tool_settings.image_paint
+    brush.canvas = entry.layers["background"].edit
     assert bpy.ops.nvd.refine(steps=20) == {"FINISHED"}
     job = runner.queue.jobs[-1]
     tiny_job.tick_until(lambda: job.ended, runner.tick)
@@ -68,6 +70,7 @@ def test_the_panel_makes_a_new_version_with_the_paint(entry, tiny_job, tmp_path)
     assert Path(job.out) == tmp_path / "take_v2.nvd"
     assert job.log.result["carried"] == ["background"]
     (new,) = open_result(job, bpy.context.scene)
+    assert brush.canvas == new.layers["background"].edit  # what is painted next is on the new one
     assert new.path == tmp_path / "take_v2.nvd" and entry.path == tmp_path / "take.nvd"
     pixels = painting.read_pixels(new.layers["background"].image)
     assert ((pixels[..., 0] > 0.9) & (pixels[..., 1] < 0.1)).mean() > 0.1
