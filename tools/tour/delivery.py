@@ -249,13 +249,6 @@ class Delivery(Tour):
             return
         raise LookupError(f"{text!r} is nowhere in the sidebar of {area.type}, or did nothing")
 
-    def scroll(self, area, turns: int) -> Generator[float, None, None]:
-        """Turn the wheel over the sidebar of `area`, down with less than 0."""
-        left, top, width, height = self.box(self.region(area, "UI"))
-        middle = left + width // 2, top + height // 2
-        yield from self.wait(self.screen.turn_wheel(middle, turns))
-        yield 1.0
-
     def done(self, job, seconds: float = 900.0) -> Generator[float, None, None]:
         yield from self.until(lambda: job.ended, seconds)
         if job.error is not None:

@@ -292,7 +292,9 @@ class Tour:
         kind = "UI" if area.type != "PREFERENCES" else "WINDOW"
         region = self.region(area, kind)
         found = False
-        for _try in range(5):
+        for turns in (0, 0, 5, 5, 5, -40, 0):  # a panel may be longer than its sidebar
+            if turns and kind == "UI":
+                yield from self.scroll(area, -turns)
             region.tag_redraw()
             yield 1.0
             place = self.screen.find(text, self.box(region), **where)
@@ -309,6 +311,13 @@ class Tour:
             return
         where = f"the sidebar of {area.type}"
         raise LookupError(f"{text!r} in {where}: {'no effect' if found else 'not written there'}")
+
+    def scroll(self, area, turns: int) -> Generator[float, None, None]:
+        """Turn the wheel over the sidebar of `area`, down with less than 0."""
+        left, top, width, height = self.box(self.region(area, "UI"))
+        middle = left + width // 2, top + height // 2
+        yield from self.wait(self.screen.turn_wheel(middle, turns))
+        yield 1.0
 
     def previews(self) -> bool:
         return self.module("preview").running() is not None
