@@ -30,7 +30,7 @@ from nvd_core.pipeline import decompose, resume
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Cancelled, Progress
 from nvd_core.settings import fast, update_settings
-from nvd_core.shot.manifest import read_manifest
+from nvd_core.shot.manifest import VERSION, read_manifest
 from nvd_core.shot.maps import read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.work import FRAMES, open_array, work_folder
@@ -352,10 +352,11 @@ def test_a_plate_of_the_sources_height_is_no_other_job(shot, clip):
     check_same(shot.folder, job_of(clip, plate_height=HEIGHT), settings())
 
 
-def test_manifests_of_version_3_are_read(small, tmp_path):
+@pytest.mark.parametrize("version", [3, 4])
+def test_manifests_of_older_versions_are_read(small, tmp_path, version):
     value = json.loads((small.folder / "manifest.json").read_text())
-    assert value["version"] == 4 and "analysis" not in value["clip"]
-    (tmp_path / "manifest.json").write_text(json.dumps(value | {"version": 3}))
+    assert value["version"] == VERSION and "analysis" not in value["clip"]
+    (tmp_path / "manifest.json").write_text(json.dumps(value | {"version": version}))
     assert read_manifest(tmp_path) == small.manifest
 
 

@@ -47,6 +47,8 @@ def in_range(kind) -> st.SearchStrategy:
 def _of(arm, said) -> st.SearchStrategy:
     if get_origin(arm) is Literal:
         return st.sampled_from(get_args(arm))
+    if get_origin(arm) is dict:
+        return st.dictionaries(*map(in_range, get_args(arm)), max_size=3)
     if arm is int:
         return st.integers(said["ge"], said["le"])
     if arm is float:
