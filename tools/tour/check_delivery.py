@@ -23,8 +23,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from nvd_core.evaluation.metrics import psnr, squared_error
 from nvd_core.media.images import encode_srgb, read_image, to_float
 from nvd_core.shot.map_files import map_files
+from nvd_core.shot.pins import read_pins
 from nvd_core.shot.shot import Shot
 
+AROUND = 28
+"""pixels around a pin in which paint is looked at"""
 CHANGED = 16 / 255
 """from which difference on a pixel counts as changed"""
 FRAMES = {"paint": 4, "later paint": 36, "logo": 0, "clean": 20, "pin": 36}
@@ -129,18 +132,25 @@ def seen(shot: Shot, movie, clean, plain, unpinned) -> dict:
         "removed_pixels": int(inner.sum()),
         "removed_differ": round(float((gone[inner] > CHANGED).mean()), 4),
         "pinned_pixels_moved": int(moved.sum()),
-        "pinned_shift": shift_of(plain[pin], unpinned, is_magenta),
+        "pinned_shift": shift_of(plain[pin] - plate[pin], unpinned - plate[pin], shot, pin),
         "untouched_differ": round(untouched(shot, movie, plate), 5),
     }
 
 
-def shift_of(picture: np.ndarray, before: np.ndarray, test) -> list[float]:
-    """By how many pixels the middle of what `test` finds has moved, right and down."""
-    middles = []
-    for one in (before, picture):
-        rows, columns = np.nonzero(test(one))
-        middles.append((columns.mean(), rows.mean()) if len(rows) else (np.nan, np.nan))
-    return [round(float(b - a), 2) for a, b in zip(*middles, strict=True)]
+def shift_of(paint: np.ndarray, before: np.ndarray, shot: Shot, t: int) -> list[float]:
+    """By how many pixels paint has moved around the pin's target in frame `t`, right and down.
+
+    Both are what edits add to the plate, which itself does not move.
+    """
+    (target,) = [(x, y) for pin in read_pins(shot).shown() for at, x, y in pin.to if at == t]
+    left, top = (max(round(place) - AROUND, 0) for place in target)
+    crops = [
+        np.ascontiguousarray(np.abs(one).sum(-1)[top : top + 2 * AROUND, left : left + 2 * AROUND])
+        for one in (before, paint)
+    ]
+    window = cv2.createHanningWindow(crops[0].shape[::-1], cv2.CV_64F)
+    shift, _ = cv2.phaseCorrelate(*(crop.astype(np.float64) for crop in crops), window)
+    return [round(float(part), 2) for part in shift]
 
 
 def untouched(shot: Shot, movie, plate) -> float:
