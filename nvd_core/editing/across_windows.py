@@ -183,7 +183,7 @@ def _crossed(
     opacity = carried[..., 3:]
     nothing = np.zeros_like(carried[..., :3])
     colours = np.divide(carried[..., :3], opacity, out=nothing, where=opacity > 0)
-    colours *= _gain(moved(here.residual), there.residual, seen)
+    colours *= smooth_gain(moved(here.residual), there.residual, seen)
     size = paint.shape[1], paint.shape[0]
     return paint_to_texture(np.dstack([colours, opacity]), there, size)
 
@@ -211,8 +211,11 @@ def _looked_up(paint: np.ndarray, maps: LayerMaps) -> np.ndarray:  # float32 [H,
     return shown
 
 
-def _gain(light: np.ndarray, other: np.ndarray, seen: np.ndarray) -> np.ndarray:  # [H, W, 3]
-    """How much brighter a colour has to be under the `other` light, smooth."""
+def smooth_gain(light: np.ndarray, other: np.ndarray, seen: np.ndarray) -> np.ndarray:  # [H, W, 3]
+    """One light by the `other`, a smooth field: mean logarithm around each pixel where it was seen.
+
+    Far from them all it is 1. `light` and `other` are [H, W, 3], `seen` is bool [H, W].
+    """
     apart = np.log(np.maximum(light, LEAST_LIGHT) / np.maximum(other, LEAST_LIGHT))
     counts = seen.astype(np.float32)[..., None]
     sigma = max(SMOOTH * seen.shape[1], 1.0)

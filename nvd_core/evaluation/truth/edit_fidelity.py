@@ -15,8 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.editing.across_windows import across_windows
-from nvd_core.editing.back_projection import LEAST_LIGHT, paint_to_texture
+from nvd_core.editing.across_windows import across_windows, smooth_gain
+from nvd_core.editing.back_projection import paint_to_texture
 from nvd_core.evaluation.metrics import OPAQUE, psnr
 from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import decode_srgb, encode_srgb, to_integers, write_image
@@ -30,8 +30,6 @@ FINER = 2
 """edit texels along a texel's side, so that resampling blurs the paint less than its place errs"""
 LEAST_APART = 0.01
 """squared distance of two colours from which the opacity of one on the other can be told"""
-SMOOTH = 1 / 60
-"""standard deviation of the exposure's smoothing, as a share of the picture's width"""
 PAINTED = 1 / 255
 """share of a pixel from which it counts as painted"""
 
@@ -119,12 +117,7 @@ def exposure(
     Only pixels count that are the layer's alone; far from them all it is 1.
     """
     true = np.ones_like(maps.residual) if light is None else light
-    ratio = np.log(np.maximum(maps.residual, LEAST_LIGHT) / np.maximum(true, LEAST_LIGHT))
-    alone = ((true_alpha > 0.99) & (maps.alpha > OPAQUE)).astype(np.float32)[..., None]
-    sigma = max(SMOOTH * true_alpha.shape[1], 1.0)
-    sums = cv2.GaussianBlur(np.dstack([ratio * alone, alone]).astype(np.float32), (0, 0), sigma)
-    weight = sums[..., 3:]
-    return np.exp(np.where(weight > 1e-3, sums[..., :3] / np.maximum(weight, 1e-3), 0))
+    return smooth_gain(maps.residual, true, (true_alpha > 0.99) & (maps.alpha > OPAQUE))
 
 
 @dataclass
