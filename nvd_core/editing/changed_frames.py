@@ -175,7 +175,8 @@ class RenderedBefore:
 
         Others may have rendered other frames into the same pattern meanwhile: what they noted
         stays. The lock is among the machine's temporary files, so that it is not left beside the
-        images, and one of sixteen, so that they do not pile up; two machines that save at the same instant may forget some frames of one of them.
+        images, and one of sixteen, so that they do not pile up; two machines that save at the same
+        instant may forget some frames of one of them.
         """
         digest = hashlib.sha256(str(self._path.absolute()).encode()).hexdigest()[:1]
         place = Path(tempfile.gettempdir()) / f"nvd-rendered-{digest}.lock"
