@@ -79,7 +79,14 @@ def test_builds_and_validates(tmp_path, engine):
 
 
 def test_imports_only_what_blender_has(engine):
-    allowed = set(sys.stdlib_module_names) | {"bpy", "numpy", "mathutils", "gpu", "gpu_extras"}
+    allowed = set(sys.stdlib_module_names) | {
+        "bpy",
+        "numpy",
+        "mathutils",
+        "gpu",
+        "gpu_extras",
+        "bpy_extras",
+    }
     for path in (engine.ROOT / "blender_addon").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

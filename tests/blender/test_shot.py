@@ -6,7 +6,7 @@ import shutil
 import bpy
 import pytest
 
-from blender_addon.shot.folder import ShotError, read_shot
+from blender_addon.shot.folder import VERSION, ShotError, read_shot
 from blender_addon.shot.scripting import open_shot
 
 
@@ -43,7 +43,7 @@ def test_reads(folder):
     ("key", "value", "says"),
     [
         ("schema", "something.else", "something.else"),
-        ("version", 5, "update the extension"),
+        ("version", VERSION + 1, "update the extension"),
         ("version", "1", "whole number"),
         ("version", True, "whole number"),
         ("clip", None, "clip.frames"),
