@@ -85,6 +85,7 @@ def test_imports_only_what_blender_has(engine):
         "mathutils",
         "gpu",
         "gpu_extras",
+        "blf",
         "bpy_extras",
     }
     for path in (engine.ROOT / "blender_addon").rglob("*.py"):
