@@ -16,6 +16,7 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import read_manifest, write_manifest
 from nvd_core.shot.map_writer import MapWriter
 from nvd_core.shot.maps import read_maps
+from nvd_core.shot.pins import Pins, pin_of, read_applied, read_pins, write_pins
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN, read_values, write_values
 
@@ -98,6 +99,29 @@ def test_another_mapping_shows_the_same_picture(shot):
     assert (now != own).any()
     for was, is_now in zip(render_frames(shot), render_frames(new), strict=True):
         assert np.abs(was.astype(int) - is_now).max() <= 6
+
+
+def test_pins_come_along_and_wait(shot, capsys):
+    """The point where its paint is, the targets where they were; the maps are not touched."""
+    own = read_maps(shot.map_path(1), shot.names).layer(shot.names.index("cat"))
+    rows, columns = np.nonzero(own.alpha > 0.9)
+    pixel = rows[len(rows) // 2], columns[len(rows) // 2]
+    at = [float(own.u[pixel]), 1 - float(own.v[pixel])]
+    said = {"name": "ear", "layer": "cat", "at": at, "to": [[1, 30.0, 20.0], [2, 31.0, 20.0]]}
+    gone = {"name": "gone", "layer": "cat", "at": [0.001, 0.001], "to": [[1, 30.0, 20.0]]}
+    write_pins(shot, Pins(tuple(pin_of(one, "it") for one in (said, gone))))
+    new = turned(shot, "new.nvd")
+    (new.folder / "edits/pins.json").unlink()
+    painted(shot, "cat")
+    before = [new.map_path(t).read_bytes() for t in range(new.frames)]
+    assert main(["carry", str(shot.folder), str(new.folder)]) == 0
+    (pin,) = read_pins(new).pins
+    assert pin.at == pytest.approx([1 - at[0], at[1]], abs=2e-3)
+    assert (pin.name, pin.to) == ("ear", ((1, 30.0, 20.0), (2, 31.0, 20.0)))
+    assert not read_applied(new).pins
+    assert before == [new.map_path(t).read_bytes() for t in range(new.frames)]
+    words = capsys.readouterr().err
+    assert "ear are carried over and not applied" in words and "gone have no place" in words
 
 
 def test_a_larger_texture_takes_the_paint(shot):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from nvd_core.editing.carried_places import Places, PlacesFound
+from nvd_core.editing.carry_pins import carry_pins, pinned_layers
 from nvd_core.editing.carry_stack import CarriedStack, carry_stack, write_carried
 from nvd_core.editing.edits import (
     EditDelta,
@@ -32,7 +33,6 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.shot.finish import finish_path
 from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.maps import LayerMaps
-from nvd_core.shot.pins import read_pins
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, read_stack
 from nvd_core.shot.values import (
@@ -123,11 +123,14 @@ def carry(
                 remedy="name other layers with --layer, or replace that paint with --over",
             )
         values, said = carried_values(old, new)
-        carried = carry_edits(old, new, wanted, progress, entries)
+        pinned = [name for name in pinned_layers(old, new) if names is None or name in names]
+        known = find_all_places(old, new, pinned, progress) if pinned else {}
+        carried = carry_edits(old, new, wanted, progress, entries, known)
         keeps = values == PLAIN or (values_path(new).exists() and not over)
         write_edits(old, new, carried, None if keeps else values)
         if over or not finish_path(new).exists():
             said += write_carried_finish(old, new)
+        said += carry_pins(old, new, known)
     for caution in [*carried.cautions(), *said]:
         progress.caution(caution)
     return carried.facts()
@@ -144,14 +147,16 @@ def carry_into(source: str | Path, new: Shot, progress: Progress) -> dict:
         painted = edit_paths(old, {})
         entries = read_stack(old).entries
         some = painted or entries
-        carried = carry_edits(old, new, painted, progress, entries) if some else Carried()
+        pinned = pinned_layers(old, new)
+        known = find_all_places(old, new, pinned, progress) if pinned else {}
+        carried = carry_edits(old, new, painted, progress, entries, known) if some else Carried()
         values, said = carried_values(old, new)
     except NvdError as error:
         again = f"nvd carry {source} {new.folder}"
         progress.caution(f"the paint was not carried over ({error.problem}); later: {again}")
         return {"carried": []}
     write_edits(old, new, carried, values if values != PLAIN else None)
-    said += write_carried_finish(old, new)
+    said += [*write_carried_finish(old, new), *carry_pins(old, new, known)]
     for caution in [*carried.cautions(), *said]:
         progress.caution(caution)
     return carried.facts()
@@ -175,7 +180,7 @@ def carried_values(old: Shot, new: Shot) -> tuple[Values, list[str]]:
 
     And what has to be said: of a layer with keys outside of `new` nothing is carried.
     """
-    values, said = read_values(old), _about_pins(old)
+    values, said = read_values(old), list[str]()
     apart = new.manifest.clip.first_frame - old.manifest.clip.first_frame
     for name, own in list(values.layers.items()):
         moved = {}
@@ -195,14 +200,6 @@ def carried_values(old: Shot, new: Shot) -> tuple[Values, list[str]]:
         if name in new.names:
             said.append(f"visibility and light of {name} have keys outside these frames: set anew")
     return values, said
-
-
-def _about_pins(old: Shot) -> list[str]:
-    """That pins stay behind: they mend maps which the new folder does not have."""
-    names = [pin.name for pin in read_pins(old).shown()]
-    if not names:
-        return []
-    return [f"the pins {', '.join(names)} were not carried over: look whether the new maps slip"]
 
 
 def carry_edits(

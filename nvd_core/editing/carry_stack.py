@@ -170,21 +170,13 @@ def carried_strokes(
     are as wide in pixels, and as wide in texels as the layer has become.
     """
     strokes = strokes_of(old, entry)
-    height, width = places.shift.shape[:2]
-    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
-    grid = np.stack([x, y], -1)[places.seen]
-    before = grid + places.shift[places.seen]
     was, now = (shot.layer(entry.layer) for shot in (old, new))
     longer = max(was.texture_width, was.texture_height) / max(now.texture_width, now.texture_height)
-    tree, far = cKDTree(before), NEAR_CELLS / min(width, height)
     made: list[Stroke] = []
     lost = total = 0
     for stroke in strokes:
         points = np.array(stroke.points, np.float64)
-        away, nearest = tree.query(points, min(AROUND, len(before)))
-        away, nearest = away.reshape(len(points), -1), nearest.reshape(len(points), -1)
-        moved = points + _local(points, before[nearest], (grid - before)[nearest])
-        known = away[:, 0] <= far
+        moved, known = moved_points(places, points)
         lost, total = lost + int((~known).sum()), total + len(points)
         for run in runs_of(known):
             line = tuple((float(u), float(v)) for u, v in moved[run].round(7))
@@ -194,6 +186,22 @@ def carried_strokes(
             share = stroke.share * longer * (grown if len(line) > 1 else 1.0)
             made.append(replace(stroke, points=line, share=share))
     return tuple(made), lost / max(total, 1)
+
+
+def moved_points(places: Places, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where points [N, 2] of the old texture lie on the new one, shares from the top left, and
+    bool [N] whether that is known there.
+    """
+    height, width = places.shift.shape[:2]
+    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+    grid = np.stack([x, y], -1)[places.seen]
+    if not len(grid):
+        return points, np.zeros(len(points), bool)
+    before = grid + places.shift[places.seen]
+    away, nearest = cKDTree(before).query(points, min(AROUND, len(before)))
+    away, nearest = away.reshape(len(points), -1), nearest.reshape(len(points), -1)
+    moved = points + _local(points, before[nearest], (grid - before)[nearest])
+    return moved, away[:, 0] <= NEAR_CELLS / min(width, height)
 
 
 def _local(points: np.ndarray, around: np.ndarray, shifts: np.ndarray) -> np.ndarray:
