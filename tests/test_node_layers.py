@@ -50,6 +50,7 @@ def test_nodes_give_what_every_pixel_gives(trained, kind):
             assert not found.uv[n][found.alpha[n] == 0].any()
 
 
+@pytest.mark.slow
 def test_coarse_maps_are_within_what_they_say_and_ask_less(trained, monkeypatch):
     shot = trained()
     model = load_model(shot.folder)

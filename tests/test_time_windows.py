@@ -22,6 +22,8 @@ from nvd_core.shot.map_files import read_frame_maps
 from nvd_core.shot.pins import Pin
 from nvd_core.shot.shot import Shot
 
+pytestmark = pytest.mark.slow
+
 WINDOWS = ((0, 3), (4, 7))
 PAINT = (10, 250, 20)
 

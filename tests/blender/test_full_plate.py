@@ -35,6 +35,7 @@ def full_plate(tmp_path_factory, engine):
     return shot
 
 
+@pytest.mark.slow
 def test_the_folder_is_of_the_plates_size(full_plate):
     shot = read_shot(full_plate)
     assert (shot.width, shot.height) == SIZE

@@ -193,6 +193,7 @@ class TestMasks:
 
 
 class TestPanel:
+    @pytest.mark.slow
     def test_decompose_button_to_the_end(self, scene, clip, tmp_path, tiny_job):
         assert not bpy.ops.nvd.decompose.poll()
         strip = image_strip(scene, clip)

@@ -150,6 +150,7 @@ def test_the_panel_names_the_frames_of_the_timeline(entry):
     assert drawn == [f"{LAYER}: 1, 2"]
 
 
+@pytest.mark.slow
 def test_overlays_have_strips_of_their_own(entry, tiny_job):
     for what in ("grid", "doubt", "grid"):
         assert bpy.ops.nvd.overlay_to_strip(what=what) == {"FINISHED"}

@@ -40,6 +40,7 @@ def opened(monkeypatch) -> list[str]:
     return addresses
 
 
+@pytest.mark.slow
 def test_a_job_makes_the_report_with_the_paint(entry, tmp_path, monkeypatch, engine, opened):
     monkeypatch.setattr(report_job, "jobs_folder", lambda: tmp_path / "jobs")
     with pytest.raises(RuntimeError, match=r"no report yet.*Evaluate"):
