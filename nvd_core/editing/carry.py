@@ -64,6 +64,8 @@ class Carried:
     lost: list[str] = field(default_factory=list)
     """layers whose paint has no place, since no frame shows them in both, or that are missing"""
     stack: CarriedStack = field(default_factory=CarriedStack)
+    places: dict[str, Places | None] = field(default_factory=dict)
+    """where the textures of these layers lie in each other; None where no frame shows both"""
 
     def facts(self) -> dict:
         """For whoever asked."""
@@ -124,13 +126,12 @@ def carry(
             )
         values, said = carried_values(old, new)
         pinned = [name for name in pinned_layers(old, new) if names is None or name in names]
-        known = find_all_places(old, new, pinned, progress) if pinned else {}
-        carried = carry_edits(old, new, wanted, progress, entries, known)
+        carried = carry_edits(old, new, wanted, progress, entries, also=pinned)
         keeps = values == PLAIN or (values_path(new).exists() and not over)
         write_edits(old, new, carried, None if keeps else values)
         if over or not finish_path(new).exists():
             said += write_carried_finish(old, new)
-        said += carry_pins(old, new, known)
+        said += carry_pins(old, new, {name: carried.places[name] for name in pinned})
     for caution in [*carried.cautions(), *said]:
         progress.caution(caution)
     return carried.facts()
@@ -146,17 +147,19 @@ def carry_into(source: str | Path, new: Shot, progress: Progress) -> dict:
         old = Shot.open(source)
         painted = edit_paths(old, {})
         entries = read_stack(old).entries
-        some = painted or entries
         pinned = pinned_layers(old, new)
-        known = find_all_places(old, new, pinned, progress) if pinned else {}
-        carried = carry_edits(old, new, painted, progress, entries, known) if some else Carried()
+        some = painted or entries or pinned
+        carried = Carried()
+        if some:
+            carried = carry_edits(old, new, painted, progress, entries, also=pinned)
         values, said = carried_values(old, new)
     except NvdError as error:
         again = f"nvd carry {source} {new.folder}"
         progress.caution(f"the paint was not carried over ({error.problem}); later: {again}")
         return {"carried": []}
     write_edits(old, new, carried, values if values != PLAIN else None)
-    said += [*write_carried_finish(old, new), *carry_pins(old, new, known)]
+    said += write_carried_finish(old, new)
+    said += carry_pins(old, new, {name: carried.places[name] for name in pinned})
     for caution in [*carried.cautions(), *said]:
         progress.caution(caution)
     return carried.facts()
@@ -209,18 +212,21 @@ def carry_edits(
     progress: Progress,
     entries: Sequence[Entry] = (),
     known: dict[str, Places | None] | None = None,
+    also: Sequence[str] = (),
 ) -> Carried:
     """The edits `painted` in `old`, files by layer, as images for `new`. Nothing is written.
 
-    And the `entries` of its stack. `known` are the places of layers for which they were found.
+    And the `entries` of its stack. `known` are the places of layers for which they were found;
+    those of the layers `also` are found too.
     """
     carried = Carried()
-    wanted = dict.fromkeys([*painted, *(entry.layer for entry in entries)])
+    wanted = dict.fromkeys([*painted, *(entry.layer for entry in entries), *also])
     names = [name for name in wanted if name in new.names]
     carried.lost += [name for name in painted if name not in names]
     known = known or {}
     left = [name for name in names if name not in known]
     all_places = known | (find_all_places(old, new, left, progress) if left else {})
+    carried.places = all_places
     carried.stack = carry_stack(old, new, entries, all_places)
     for name, places in all_places.items():
         if name not in painted:

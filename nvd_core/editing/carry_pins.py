@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from nvd_core.editing.carried_places import Places
-from nvd_core.editing.carry_stack import moved_points
+from nvd_core.editing.carry_stack import MovedPoints
 from nvd_core.shot.pins import Pin, Pins, read_pins, write_pins
 from nvd_core.shot.shot import Shot
 
@@ -49,7 +49,7 @@ def _carried(old: Shot, new: Shot, pin: Pin, places: Places | None) -> Pin | Non
     """The pin on the new texture; None where no frame shows its point in both."""
     if places is None:
         return None
-    (point,), (known,) = moved_points(places, np.array([pin.at], np.float64))
+    (point,), (known,) = MovedPoints(places)(np.array([pin.at], np.float64))
     apart = new.manifest.clip.first_frame - old.manifest.clip.first_frame
     targets = tuple((t - apart, x, y) for t, x, y in pin.to if 0 <= t - apart < new.frames)
     if not (known and targets and (point >= 0).all() and (point <= 1).all()):

@@ -166,17 +166,16 @@ def carried_strokes(
 ) -> tuple[tuple[Stroke, ...], float]:
     """The strokes of an entry on the new texture, and the share of points that have no place there.
 
-    A point goes where the affine map that agrees best with the texels around it takes it; strokes
-    are as wide in pixels, and as wide in texels as the layer has become.
+    They are as wide in pixels, and as wide in texels as the layer has become.
     """
-    strokes = strokes_of(old, entry)
+    strokes, moved_points = strokes_of(old, entry), MovedPoints(places)
     was, now = (shot.layer(entry.layer) for shot in (old, new))
     longer = max(was.texture_width, was.texture_height) / max(now.texture_width, now.texture_height)
     made: list[Stroke] = []
     lost = total = 0
     for stroke in strokes:
         points = np.array(stroke.points, np.float64)
-        moved, known = moved_points(places, points)
+        moved, known = moved_points(points)
         lost, total = lost + int((~known).sum()), total + len(points)
         for run in runs_of(known):
             line = tuple((float(u), float(v)) for u, v in moved[run].round(7))
@@ -188,20 +187,29 @@ def carried_strokes(
     return tuple(made), lost / max(total, 1)
 
 
-def moved_points(places: Places, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where points [N, 2] of the old texture lie on the new one, shares from the top left, and
-    bool [N] whether that is known there.
-    """
-    height, width = places.shift.shape[:2]
-    x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
-    grid = np.stack([x, y], -1)[places.seen]
-    if not len(grid):
-        return points, np.zeros(len(points), bool)
-    before = grid + places.shift[places.seen]
-    away, nearest = cKDTree(before).query(points, min(AROUND, len(before)))
-    away, nearest = away.reshape(len(points), -1), nearest.reshape(len(points), -1)
-    moved = points + _local(points, before[nearest], (grid - before)[nearest])
-    return moved, away[:, 0] <= NEAR_CELLS / min(width, height)
+class MovedPoints:
+    """Where points of the old texture lie on the new one."""
+
+    def __init__(self, places: Places) -> None:
+        height, width = places.shift.shape[:2]
+        x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
+        self._now = np.stack([x, y], -1)[places.seen]
+        self._before = self._now + places.shift[places.seen]
+        self._tree = cKDTree(self._before)
+        self._far = NEAR_CELLS / min(width, height)
+
+    def __call__(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of `points` [N, 2], shares from the top left, theirs, and bool [N] whether it is known.
+
+        A point goes where the affine map that agrees best with the texels around it takes it.
+        """
+        if not len(self._now):
+            return points, np.zeros(len(points), bool)
+        away, nearest = self._tree.query(points, min(AROUND, len(self._now)))
+        away, nearest = away.reshape(len(points), -1), nearest.reshape(len(points), -1)
+        before = self._before[nearest]
+        moved = points + _local(points, before, (self._now - self._before)[nearest])
+        return moved, away[:, 0] <= self._far
 
 
 def _local(points: np.ndarray, around: np.ndarray, shifts: np.ndarray) -> np.ndarray:

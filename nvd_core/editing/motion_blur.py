@@ -83,8 +83,8 @@ def _beside(
         return None
     uva = known[n].uva
     for number, name in enumerate(names):
-        numbers = window_of(shot.layer(name).windows, shot.frames)
-        if numbers[n] != numbers[t]:
+        windows = shot.layer(name).windows
+        if windows and len(set(window_of(windows, shot.frames)[[n, t]])) > 1:
             uva = uva.copy()
             uva[number, ..., 2] = 0
     return uva

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nvd_core.fields.hash_grid.grid import GridLayout, HashGrid
 from nvd_core.fields.mlp import Mlp
+from nvd_core.runtime.time_windows import window_of
 from nvd_core.settings import GridSettings, MappingSettings, MlpSettings
 
 SOFTPLUS_ONE = math.log(math.e - 1)
@@ -126,10 +127,8 @@ class MotionMapping(nn.Module):
         super().__init__()
         self.coordinates = coordinates
         self.windows = tuple(windows)
-        numbers = torch.zeros(len(matrices), dtype=torch.int64)
-        for number, (first, last) in enumerate(windows):
-            numbers[first : last + 1] = number
-        self.register_buffer("window", numbers if windows else None, persistent=False)
+        numbers = torch.from_numpy(window_of(windows, len(matrices))) if windows else None
+        self.register_buffer("window", numbers, persistent=False)
         self.pixels_per_unit = pixels_per_unit
         self.register_buffer("deformation_mask", deformation_mask)
         self.register_buffer("matrices", matrices.float())

@@ -25,7 +25,7 @@ def split_windows(areas: np.ndarray, count: int) -> list[Window]:
     return list(zip(firsts, [*(first - 1 for first in firsts[1:]), len(areas) - 1], strict=True))
 
 
-def window_of(windows: list[Window], frames: int) -> np.ndarray:  # int64 [frames]
+def window_of(windows: Sequence[Window], frames: int) -> np.ndarray:  # int64 [frames]
     """The number of each frame's window; 0 everywhere without windows."""
     numbers = np.zeros(frames, np.int64)
     for number, (first, last) in enumerate(windows):

@@ -57,12 +57,7 @@ def _with_numbers(value: dict) -> dict:
 
 
 def _as_it_is(value: dict) -> dict:
-    """Version 3 knew no plates that are larger than what was looked at."""
-    return value
-
-
-def _without_windows(value: dict) -> dict:
-    """Version 4 knew no layers with windows in time."""
+    """Version 3 knew no plates that are larger than what was looked at, 4 no windows in time."""
     return value
 
 
@@ -70,7 +65,7 @@ UPGRADES: dict[int, Callable[[dict], dict]] = {
     1: _with_picture,
     2: _with_numbers,
     3: _as_it_is,
-    4: _without_windows,
+    4: _as_it_is,
 }
 """by the version that they read: functions from a manifest's JSON to that of the next version"""
 
