@@ -8,13 +8,12 @@ After an undo nodes stay as Blender has them until something else is there to sh
 its own would take the redo away.
 """
 
-import traceback
 from pathlib import Path
 
 import bpy
 from bpy.app.handlers import persistent
 
-from ..blender.handlers import register_handlers_factory
+from ..blender.handlers import register_handlers_factory, timer_factory
 from ..blender.storage import jobs_folder
 from ..blender.undo import under_way
 from ..engine.find import find_engine
@@ -47,8 +46,7 @@ def queue_flatten(
 
 def job_of(entry: NVD_PG_shot) -> Job | None:
     """The newest job that flattens the shot's stack."""
-    found = [job for job in runner.queue.jobs if job.kind == KIND and _folder(job) == entry.path]
-    return found[-1] if found else None
+    return runner.queue.newest(KIND, entry.path)
 
 
 def follow() -> None:
@@ -125,28 +123,17 @@ def _sources(entry: NVD_PG_shot) -> dict:
     return flat.sources_now(shot, [item.stored for item in entry.stack]) if shot else {}
 
 
-def _folder(job: Job) -> Path:
-    return Path(str(job.plan["about"].get("folder", "")))
-
-
 def _when_ended(job: Job) -> None:
     """Ended flattenings leave the list by themselves, but for the newest and what failed."""
     if job.kind != KIND:
         return
-    others = [j for j in runner.queue.jobs if j.kind == KIND and _folder(j) == _folder(job)]
-    for other in others:
+    for other in runner.queue.of_folder(KIND, job.about_folder):
         if other is not job and other.ended:
             runner.forget(other)
     follow()
 
 
-def _tick() -> float:
-    """`follow` as Blender's timer calls it: one that raises would never be called again."""
-    try:
-        follow()
-    except Exception:
-        traceback.print_exc()
-    return INTERVAL
+_tick, _begin, _end = timer_factory(INTERVAL, follow)
 
 
 @persistent
@@ -174,11 +161,10 @@ _watch, _leave = register_handlers_factory(
 def register():
     _watch()
     runner.when_ended.append(_when_ended)
-    bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
+    _begin()
 
 
 def unregister():
     _leave()
     runner.when_ended.remove(_when_ended)
-    if bpy.app.timers.is_registered(_tick):
-        bpy.app.timers.unregister(_tick)
+    _end()

@@ -6,11 +6,11 @@ in the same moment, is left as it is until the artist says so (`take`). Paint th
 the former state's files too late is brought over by a job.
 """
 
-import traceback
 from pathlib import Path
 
 import bpy
 
+from ..blender.handlers import timer_factory
 from ..blender.storage import jobs_folder
 from ..blender.undo import under_way
 from ..engine.find import find_engine
@@ -45,13 +45,7 @@ def follow() -> None:
             take(entries[0])
 
 
-def _tick() -> float:
-    """`follow` as Blender's timer calls it: one that raises would never be called again."""
-    try:
-        follow()
-    except Exception:
-        traceback.print_exc()
-    return INTERVAL
+_tick, _begin, _end = timer_factory(INTERVAL, follow)
 
 
 def is_behind(entry: NVD_PG_shot) -> bool:
@@ -94,29 +88,12 @@ def take(entry: NVD_PG_shot, message: str = "Refinement") -> bool:
         chosen = scene.nvd_shot
         fresh = add_shot(folder, scene, mode=mode, own_scene=other.scene != scene)
         scene.nvd_shot = chosen
-        _show_in_place(before, fresh)
+        painting.show_in_place(before, fresh)
     if states.late_paint(folder):
         queue_former(entries[0], entries[0].id_data, "--take-paint")
     if not bpy.app.background:
         bpy.ops.ed.undo_push(message=message)
     return dropped
-
-
-def _show_in_place(before: dict[str, tuple], entry: NVD_PG_shot) -> None:
-    """Let editors and the canvas go on with the images that stand in place of those before."""
-    replaced = {}
-    for name, images in before.items():
-        layer = entry.layers.get(name)
-        if layer is not None:
-            now = layer.edit, layer.learned
-            replaced |= {old: new for old, new in zip(images, now, strict=True) if old and new}
-    for space in painting.image_editors().values():
-        if space.image in replaced:
-            space.image = replaced[space.image]
-    for scene in bpy.data.scenes:
-        paint = scene.tool_settings.image_paint
-        if paint.canvas in replaced:
-            paint.canvas = replaced[paint.canvas]
 
 
 def go_back(entry: NVD_PG_shot, scene: bpy.types.Scene, python: Path | None = None) -> Job:
@@ -148,12 +125,11 @@ def queue_former(
 
 
 def register():
-    bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
+    _begin()
 
 
 def unregister():
     for folder in _held:
         states.lay_down_brush(folder)
     _held.clear()
-    if bpy.app.timers.is_registered(_tick):
-        bpy.app.timers.unregister(_tick)
+    _end()

@@ -9,13 +9,12 @@ is brought over by going back and making the size once more. After an undo the s
 has it until the button is pressed.
 """
 
-import traceback
 from pathlib import Path
 
 import bpy
 from bpy.app.handlers import persistent
 
-from ..blender.handlers import register_handlers_factory
+from ..blender.handlers import register_handlers_factory, timer_factory
 from ..blender.storage import jobs_folder
 from ..blender.undo import under_way
 from ..engine.find import find_engine
@@ -58,8 +57,7 @@ def size_of(entry: NVD_PG_shot) -> int:
 
 def job_of(entry: NVD_PG_shot) -> Job | None:
     """The newest job that changes the size of the shot's textures."""
-    found = [job for job in runner.queue.jobs if job.kind == KIND and _folder(job) == entry.path]
-    return found[-1] if found else None
+    return runner.queue.newest(KIND, entry.path)
 
 
 def is_behind(entry: NVD_PG_shot) -> bool:
@@ -124,23 +122,13 @@ def _queue(entry: NVD_PG_shot, scene, ways: list[list[str]], python=None) -> Job
     return runner.queue_job(job, scene)
 
 
-def _folder(job: Job) -> Path:
-    return Path(str(job.plan["about"].get("folder", "")))
-
-
 def _when_ended(job: Job) -> None:
     if job.kind == KIND:
-        _left.pop(_folder(job), None)
+        _left.pop(job.about_folder, None)
         follow()
 
 
-def _tick() -> float:
-    """`follow` as Blender's timer calls it: one that raises would never be called again."""
-    try:
-        follow()
-    except Exception:
-        traceback.print_exc()
-    return INTERVAL
+_tick, _begin, _end = timer_factory(INTERVAL, follow)
 
 
 @persistent
@@ -168,11 +156,10 @@ _watch, _leave = register_handlers_factory(
 def register():
     _watch()
     runner.when_ended.append(_when_ended)
-    bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
+    _begin()
 
 
 def unregister():
     _leave()
     runner.when_ended.remove(_when_ended)
-    if bpy.app.timers.is_registered(_tick):
-        bpy.app.timers.unregister(_tick)
+    _end()

@@ -199,6 +199,11 @@ class Job:
         return self.state not in UNFINISHED
 
     @property
+    def about_folder(self) -> Path:
+        """The decomposition folder that it is said to be about; empty where none is."""
+        return Path(str(self.plan["about"].get("folder", "")))
+
+    @property
     def stopping(self) -> bool:
         """Whether it runs and was asked to stop."""
         return self.state == RUNNING and bool(self._asked_to_stop)

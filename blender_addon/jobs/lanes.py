@@ -6,6 +6,7 @@ here.
 
 import os
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import AddonError
@@ -48,6 +49,14 @@ class Queue:
 
     def find(self, id: str) -> "Job | None":
         return next((job for job in self.jobs if job.id == id), None)
+
+    def of_folder(self, kind: str, folder: Path) -> "list[Job]":
+        """The jobs of that kind on a decomposition folder, running or not."""
+        return [job for job in self.jobs if job.kind == kind and job.about_folder == folder]
+
+    def newest(self, kind: str, folder: Path) -> "Job | None":
+        """The last of them; None where there is none."""
+        return next(reversed(self.of_folder(kind, folder)), None)
 
     def remove(self, job: "Job") -> None:
         """Forget a job that has ended."""

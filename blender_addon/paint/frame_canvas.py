@@ -178,9 +178,7 @@ def job_of(entry: NVD_PG_shot) -> Job | None:
 
 
 def _jobs(entry: NVD_PG_shot) -> list[Job]:
-    folder = str(entry.path)
-    jobs = [job for job in runner.tools.jobs if job.kind == KIND]
-    return [job for job in jobs if job.plan["about"]["folder"] == folder]
+    return runner.tools.of_folder(KIND, entry.path)
 
 
 def _check_idle(entry: NVD_PG_shot) -> None:

@@ -11,12 +11,11 @@ from ..blender import compat
 from ..errors import AddonError
 from ..shot import pins_file, shots, states
 from . import preview
+from .over_preview import register_marks_factory
 
 HELD, MADE = (0.2, 1.0, 0.4, 1.0), (1.0, 0.85, 0.1, 1.0)
 ARM = 9
 """pixels of the screen from a cross's middle to its ends"""
-
-_handles: list = []
 
 
 def marks(entry: shots.NVD_PG_shot, frame: int) -> list[tuple[float, float, tuple]]:
@@ -25,12 +24,6 @@ def marks(entry: shots.NVD_PG_shot, frame: int) -> list[tuple[float, float, tupl
     for pin in pins_file.read_pins(shot).pins if shot is not None else ():
         found += [(x, y, HELD) for t, x, y in pin.to if pin.on and t == frame]
     return found + [(at.x, at.y, MADE) for at in entry.pin_targets if at.frame == frame]
-
-
-def _draw_alone() -> None:
-    """Where the live preview does not draw over what Blender shows."""
-    if preview.running() is None:
-        _draw()
 
 
 def _draw() -> None:
@@ -59,13 +52,4 @@ def _draw() -> None:
     gpu.state.line_width_set(1)
 
 
-def register():
-    space = bpy.types.SpaceSequenceEditor
-    _handles.append(space.draw_handler_add(_draw_alone, (), "PREVIEW", "POST_VIEW"))
-    preview.over_picture.append(_draw)
-
-
-def unregister():
-    preview.over_picture.remove(_draw)
-    while _handles:
-        bpy.types.SpaceSequenceEditor.draw_handler_remove(_handles.pop(), "PREVIEW")
+register, unregister = register_marks_factory(_draw)

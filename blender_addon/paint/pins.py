@@ -99,9 +99,7 @@ def free_name(entry: NVD_PG_shot) -> str:
 
 def job_of(entry: NVD_PG_shot) -> Job | None:
     """The newest job on the shot's pins, running or not; None where there is none."""
-    folder = str(entry.path)
-    jobs = [job for job in runner.tools.jobs if job.kind == KIND]
-    return next((job for job in reversed(jobs) if job.plan["about"]["folder"] == folder), None)
+    return runner.tools.newest(KIND, entry.path)
 
 
 def follow_maps(entry: NVD_PG_shot) -> None:

@@ -169,9 +169,7 @@ def place(
 
 def job_of(entry: NVD_PG_shot) -> Job | None:
     """The newest job that places something on the shot; None where there is none."""
-    folder = str(entry.path)
-    jobs = [job for job in runner.tools.jobs if job.kind == KIND]
-    return next((job for job in reversed(jobs) if job.plan["about"]["folder"] == folder), None)
+    return runner.tools.newest(KIND, entry.path)
 
 
 def _when_ended(job: Job) -> None:

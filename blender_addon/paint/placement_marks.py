@@ -11,7 +11,8 @@ from gpu_extras.batch import batch_for_shader
 
 from ..blender import compat
 from ..shot import shots
-from . import placement, preview
+from . import placement
+from .over_preview import register_marks_factory
 
 LINE, CORNER, HELD = (1.0, 0.85, 0.1, 1.0), (1.0, 1.0, 1.0, 1.0), (1.0, 0.4, 0.1, 1.0)
 HANDLE = 5
@@ -20,8 +21,6 @@ NET = 12
 """cells of the picture's net on a side"""
 _TURN = ((0, 1), (1, 1), (1, 0), (0, 0))
 """where the corners lie in the picture, from its bottom left"""
-
-_handles: list = []
 
 
 def laid(places, shares: np.ndarray) -> np.ndarray:
@@ -37,12 +36,6 @@ def laid(places, shares: np.ndarray) -> np.ndarray:
         return np.zeros_like(shares)
     points = np.column_stack([shares, np.ones(len(shares))]) @ matrix.T
     return points[:, :2] / points[:, 2:]
-
-
-def _draw_alone() -> None:
-    """Where the live preview does not draw over what Blender shows."""
-    if preview.running() is None:
-        _draw()
 
 
 def _draw() -> None:
@@ -93,13 +86,4 @@ def _draw_picture(image, places, on_view) -> None:
     gpu.state.blend_set("NONE")
 
 
-def register():
-    space = bpy.types.SpaceSequenceEditor
-    _handles.append(space.draw_handler_add(_draw_alone, (), "PREVIEW", "POST_VIEW"))
-    preview.over_picture.append(_draw)
-
-
-def unregister():
-    preview.over_picture.remove(_draw)
-    while _handles:
-        bpy.types.SpaceSequenceEditor.draw_handler_remove(_handles.pop(), "PREVIEW")
+register, unregister = register_marks_factory(_draw)

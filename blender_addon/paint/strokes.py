@@ -123,9 +123,7 @@ def _ink(thing: bpy.types.Object, number: int) -> tuple[str, float]:
 
 def job_of(entry: NVD_PG_shot) -> Job | None:
     """The newest of these jobs on the shot, running or not; None where there is none."""
-    folder = str(entry.path)
-    jobs = [job for job in runner.tools.jobs if job.kind == KIND]
-    return next((job for job in reversed(jobs) if job.plan["about"]["folder"] == folder), None)
+    return runner.tools.newest(KIND, entry.path)
 
 
 def _queue(entry, layer, python, source: Path, wanted: str, keep_width: bool) -> Job:

@@ -10,13 +10,13 @@ lands there is taken back, or saving all images would write it over the texture.
 """
 
 import os
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
 from bpy.app.handlers import persistent
 
+from ..blender.handlers import timer_factory
 from ..blender.inside import open_file
 from ..blender.undo import keep_packed, put_in_place, retire_name, under_way, watch
 from . import file_stamps, stack
@@ -49,13 +49,7 @@ def follow() -> None:
             _say(f"{image.name} is only to be looked at: choose Edit, and paint on that")
 
 
-def _tick() -> float:
-    """`follow` as Blender's timer calls it: one that raises would never be called again."""
-    try:
-        follow()
-    except Exception:
-        traceback.print_exc()
-    return INTERVAL
+_tick, _begin, _end = timer_factory(INTERVAL, follow)
 
 
 def in_conflict(layer: NVD_PG_layer) -> bool:
@@ -251,11 +245,10 @@ def register():
     bpy.app.handlers.load_post.append(_after_load)
     # Before shot_events.py makes the folders relative to where the .blend is going to lie
     bpy.app.handlers.save_pre.insert(0, _before_save)
-    bpy.app.timers.register(_tick, first_interval=INTERVAL, persistent=True)
+    _begin()
 
 
 def unregister():
     bpy.app.handlers.load_post.remove(_after_load)
     bpy.app.handlers.save_pre.remove(_before_save)
-    if bpy.app.timers.is_registered(_tick):
-        bpy.app.timers.unregister(_tick)
+    _end()

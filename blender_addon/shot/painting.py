@@ -134,17 +134,26 @@ def has_unsaved(image: bpy.types.Image | None) -> bool:
 
 def go_over(old: NVD_PG_shot, new: NVD_PG_shot) -> None:
     """Let editors and the brush that have a layer's edit of `old` have that of `new`."""
-    for layer in old.layers:
-        follower = new.layers.get(layer.name)
-        if follower is None or None in (layer.edit, follower.edit):
-            continue
-        for space in image_editors().values():
-            if space.image == layer.edit:
-                space.image = follower.edit
-        for scene in bpy.data.scenes:
-            paint = scene.tool_settings.image_paint
-            if paint.canvas == layer.edit:
-                paint.canvas = follower.edit
+    show_in_place({layer.name: (layer.edit, None) for layer in old.layers}, new)
+
+
+def show_in_place(before: dict[str, tuple], entry: NVD_PG_shot) -> None:
+    """Let editors and the brush go on with the images that stand in place of those before, which
+    are the edit and what was learned by layer.
+    """
+    replaced = {}
+    for name, images in before.items():
+        layer = entry.layers.get(name)
+        if layer is not None:
+            now = layer.edit, layer.learned
+            replaced |= {old: new for old, new in zip(images, now, strict=True) if old and new}
+    for space in image_editors().values():
+        if space.image in replaced:
+            space.image = replaced[space.image]
+    for scene in bpy.data.scenes:
+        paint = scene.tool_settings.image_paint
+        if paint.canvas in replaced:
+            paint.canvas = replaced[paint.canvas]
 
 
 def restore_learned(layer: NVD_PG_layer) -> None:

@@ -42,9 +42,7 @@ def queue_delivery(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Pat
 
 def delivery_of(entry: NVD_PG_shot) -> Job | None:
     """The newest job that delivers the shot, running or not; None where there is none."""
-    folder = str(entry.path)
-    jobs = [job for job in runner.queue.jobs if job.kind == KIND]
-    return next((job for job in reversed(jobs) if job.plan["about"].get("folder") == folder), None)
+    return runner.queue.newest(KIND, entry.path)
 
 
 def delivered(job: Job | None) -> Path | None:

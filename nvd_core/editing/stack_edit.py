@@ -171,13 +171,7 @@ def corners_on_frame(shot: Shot, layer: str, t: int, places: np.ndarray) -> tupl
     does not show in most of the quad.
     """
     clip, record = shot.manifest.clip, shot.layer(layer)
-    if not 0 <= t < clip.frames:
-        raise NvdError(
-            f"there is no frame {t}",
-            expected=f"0 to {clip.frames - 1}",
-            found=str(t),
-            remedy="choose a frame of the clip, counted from 0",
-        )
+    shot.check_frame(t)
     size = clip.height, clip.width
     own = read_frame_maps(shot, t).layer(shot.names.index(record.name))
     inner = np.zeros(size, np.uint8)

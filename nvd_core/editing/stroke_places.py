@@ -58,13 +58,7 @@ def on_frame(
     None: the box is the picture. NvdError where the layer does not show at any of its points.
     """
     clip, record = shot.manifest.clip, shot.layer(layer)
-    if not 0 <= t < clip.frames:
-        raise NvdError(
-            f"there is no frame {t}",
-            expected=f"0 to {clip.frames - 1}",
-            found=str(t),
-            remedy="choose a frame of the clip, counted from 0",
-        )
+    shot.check_frame(t)
     whole = np.array([[0, 0], [clip.width, 0], [clip.width, clip.height], [0, clip.height]])
     onto = homography(_box_corners(drawing), whole if places is None else places)
     anchors = _Anchors(shot, record.name, t)

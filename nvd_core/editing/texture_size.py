@@ -7,8 +7,8 @@ was painted before stays where it was, and no program that has an old edit open 
 one.
 """
 
-from collections.abc import Generator
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -63,8 +63,7 @@ def _resized(shot: Shot, size: int, progress: Progress) -> Shot:
     images = _new_textures(shot, _layout(shot, size), progress)
     records = _records(shot, size, images)
     painted = edit_paths(shot, {})
-    made = []
-    try:
+    with _gone_on_failure() as made:
         for record, image in zip(records, images, strict=True):
             texture, edit = inside(shot.folder, record.texture), inside(shot.folder, record.edit)
             made += [texture, edit]
@@ -82,11 +81,6 @@ def _resized(shot: Shot, size: int, progress: Progress) -> Shot:
                 )
         manifest = replace(shot.manifest, layers=tuple(records), texture_size=size)
         _put_in_place(shot, _newest(manifest))
-    except BaseException:
-        for path in made:
-            with suppress(OSError):
-                path.unlink()
-        raise
     return Shot.open(shot.folder)
 
 
@@ -102,8 +96,8 @@ def take_back(shot: Shot, progress: Progress | None = None) -> dict:
     with writing(shot.folder, COMMAND, progress):
         shot = Shot.open(shot.folder)
         former = read_former(shot)
-        painted, records, made = edit_paths(shot, {}), [], []
-        try:
+        painted, records = edit_paths(shot, {}), []
+        with _gone_on_failure() as made:
             for record in shot.manifest.layers:
                 old = former.of(record.name)
                 edit = old.edit
@@ -119,12 +113,20 @@ def take_back(shot: Shot, progress: Progress | None = None) -> dict:
             size = former.texture_size
             manifest = replace(shot.manifest, layers=tuple(records), texture_size=size)
             _put_in_place(shot, _newest(manifest))
-        except BaseException:
-            for path in made:
-                with suppress(OSError):
-                    path.unlink()
-            raise
     return said_of(Shot.open(shot.folder))
+
+
+@contextmanager
+def _gone_on_failure() -> Iterator[list[Path]]:
+    """A list for files that are made, which are removed where what makes them does not end well."""
+    made: list[Path] = []
+    try:
+        yield made
+    except BaseException:
+        for path in made:
+            with suppress(OSError):
+                path.unlink()
+        raise
 
 
 def _put_in_place(shot: Shot, manifest: Manifest) -> None:

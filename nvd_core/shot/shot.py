@@ -95,6 +95,16 @@ class Shot:
         """The folder of the report, there or not."""
         return inside(self.folder, "report")
 
+    def check_frame(self, t: int) -> None:
+        """NvdError where the clip has no frame `t`, counted from 0."""
+        if not 0 <= t < self.frames:
+            raise NvdError(
+                f"there is no frame {t}",
+                expected=f"0 to {self.frames - 1}",
+                found=str(t),
+                remedy="choose a frame of the clip, counted from 0",
+            )
+
     def check(self, frames: tuple[int, int] | None = None) -> None:
         """NvdError where frames, maps or textures are missing; `frames` is a range, inclusive."""
         missing = list(islice(self._missing(*(frames or (0, self.frames - 1))), _MOST_MISSING))

@@ -7,7 +7,7 @@ delivered is looked at from outside, by check_delivery.py.
 """
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import bpy
@@ -225,29 +225,6 @@ class Delivery(Tour):
         }})  # fmt: skip
 
     # What a person does
-
-    def press(
-        self, text: str, area, seen: Callable[[], bool], *, within: float = 15, **where
-    ) -> Generator[float, None, None]:
-        """Press a button of a sidebar, which is scrolled until it is in sight."""
-        region = self.region(area, "UI")
-        for turns in (0, 5, 5, 5, -40):
-            if turns:
-                yield from self.scroll(area, -turns)
-            region.tag_redraw()
-            yield 1.0
-            place = self.screen.find(text, self.box(region), **where)
-            if place is None:
-                continue
-            yield from self.wait(self.screen.click(place))
-            yield 0.7
-            try:
-                yield from self.until(seen, within)
-            except TimeoutError:
-                print(f"{text!r} was pressed, and nothing came of it", flush=True)
-                continue
-            return
-        raise LookupError(f"{text!r} is nowhere in the sidebar of {area.type}, or did nothing")
 
     def done(self, job, seconds: float = 900.0) -> Generator[float, None, None]:
         yield from self.until(lambda: job.ended, seconds)

@@ -282,7 +282,7 @@ class Tour:
             bpy.ops.mask.cyclic_toggle()
 
     def press(
-        self, text: str, area, seen: Callable[[], bool], **where
+        self, text: str, area, seen: Callable[[], bool], *, within: float = 15, **where
     ) -> Generator[float, None, None]:
         """Press the button on which `text` is written, in the sidebar of `area`.
 
@@ -304,7 +304,7 @@ class Tour:
             yield from self.wait(self.screen.click(place))
             yield 0.7
             try:
-                yield from self.until(seen, 15)
+                yield from self.until(seen, within)
             except TimeoutError:
                 print(f"{text!r} was pressed, and nothing came of it", flush=True)
                 continue
