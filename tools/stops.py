@@ -42,6 +42,15 @@ def main() -> int:
     return trial.report()
 
 
+def is_before_us(result: Run) -> bool:
+    """Whether Ctrl-C met Python itself, still reading its own modules.
+
+    It then ends with 1 and its traceback, which no program can have a say in.
+    """
+    interrupted = result.output.rstrip().endswith("KeyboardInterrupt")
+    return result.code == 1 and interrupted and "nvd_core" not in result.output
+
+
 class Stops:
     """Stops every command in every stage, and notes how long that takes."""
 
@@ -102,6 +111,8 @@ class Stops:
         if result.answered is not None:
             self.answers[name, plain(result.stage)].append(result.answered)
             print(f"{name} {result.stage}: {result.answered:.2f} s", file=sys.stderr, flush=True)
+        if result.stage == STARTING and is_before_us(result):
+            return result
         tells = "Traceback" in result.output and result.stage != STARTING
         if result.code not in OK or tells:
             self.faults.append(f"{name} {result.stage}: {result.code}: {result.output[-300:]}")
