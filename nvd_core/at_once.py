@@ -14,7 +14,7 @@ from nvd_core.begun import SETTINGS
 from nvd_core.editing.exchange import exchange
 from nvd_core.fields.saved_model import copy_architecture, load_model
 from nvd_core.job import REFINING, Device, Job
-from nvd_core.media.clip import ClipInfo
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.result import baking_of, manifest_of
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.files import make_durable, remove_temporaries

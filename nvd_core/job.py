@@ -77,7 +77,7 @@ class Job(Declared):
     done: list[Stage] = field(default_factory=list)
     """stages that are finished"""
     clip: dict | None = None
-    """what `media.clip.ClipInfo` knows, so that imported frames are enough; older files lack it"""
+    """a `media.clip_info.ClipInfo`, so that imported frames are enough; older files lack it"""
     mask_frames: list[int | None] | None = None
     """the working frame of each mask that is one image, None for others; older files lack it"""
     missing: Literal["error", "hold", "skip"] = "error"

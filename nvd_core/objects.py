@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 
 from nvd_core.job import Job
-from nvd_core.media.clip import Clip, ClipInfo, Reading, import_clip, open_clip
+from nvd_core.media.clip import Clip, Reading, open_clip
+from nvd_core.media.clip_import import import_clip
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.images import write_image
 from nvd_core.object_folder import (
     MASK_FILES,

@@ -30,20 +30,15 @@ from nvd_core.editing.carry import carry_into
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.saved_model import copy_architecture, load_model, save_architecture
 from nvd_core.job import Device, Job, wanted_class
-from nvd_core.media.clip import (
-    OVERSCAN,
-    Clip,
-    ClipInfo,
-    Reading,
-    import_clip,
-    open_clip,
-    resized,
-)
+from nvd_core.media.clip import Clip, Reading, open_clip
+from nvd_core.media.clip_import import OVERSCAN, import_clip
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.conversion import Conversion, known_in
 from nvd_core.media.images import write_image
 from nvd_core.media.input_space import Found as NamedSpace
 from nvd_core.media.input_space import input_space, says_nothing_new, space_of_file_rules
 from nvd_core.media.picture import InputSpace
+from nvd_core.media.resizing import resized
 from nvd_core.origin import check_origin, note_begun
 from nvd_core.priors.cautions import about_lost, find_cautions
 from nvd_core.priors.cut_cautions import about_cuts

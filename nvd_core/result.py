@@ -5,7 +5,8 @@ from pathlib import Path
 from nvd_core import __version__
 from nvd_core.baking.bake import Baking
 from nvd_core.baking.plate import plate_of
-from nvd_core.media.clip import ClipInfo, frames_pattern
+from nvd_core.media.clip_import import frames_pattern
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.priors.garbage import manifest_path
 from nvd_core.settings import Settings
 from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest

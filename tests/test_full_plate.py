@@ -24,7 +24,8 @@ from nvd_core.fields.node_layers import frame_layers_by_nodes
 from nvd_core.fields.plate_view import at_plate
 from nvd_core.fields.saved_model import load_model
 from nvd_core.job import Job
-from nvd_core.media.clip import import_clip, open_clip
+from nvd_core.media.clip import open_clip
+from nvd_core.media.clip_import import import_clip
 from nvd_core.media.images import read_image, write_image
 from nvd_core.pipeline import decompose, resume
 from nvd_core.runtime.errors import NvdError

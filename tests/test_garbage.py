@@ -12,7 +12,8 @@ from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.render import render, render_frames
 from nvd_core.evaluation.report import evaluate
 from nvd_core.job import Job
-from nvd_core.media.clip import import_clip, open_clip
+from nvd_core.media.clip import open_clip
+from nvd_core.media.clip_import import import_clip
 from nvd_core.media.images import read_image, write_image
 from nvd_core.origin import reads_outside
 from nvd_core.pipeline import decompose, resume

@@ -14,7 +14,8 @@ import torch
 
 from nvd_core.baking import bake
 from nvd_core.fields.inference import FrameLayers
-from nvd_core.media.clip import import_clip, open_clip
+from nvd_core.media.clip import open_clip
+from nvd_core.media.clip_import import import_clip
 from nvd_core.media.images import is_plain_png, read_image, write_image
 from nvd_core.priors import flow_size as flow_size_module
 from nvd_core.priors.flow import compute_flow

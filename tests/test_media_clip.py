@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from nvd_core.media.analysis import AnalysisSize
-from nvd_core.media.clip import import_clip, open_clip, resized
+from nvd_core.media.clip import open_clip
+from nvd_core.media.clip_import import import_clip
 from nvd_core.media.images import decode_srgb, encode_srgb, read_image, write_image
+from nvd_core.media.resizing import resized
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
 

@@ -10,7 +10,9 @@ import pytest
 
 from nvd_core.editing.render import render, render_frames
 from nvd_core.media import primaries
-from nvd_core.media.clip import ClipInfo, import_clip, open_clip
+from nvd_core.media.clip import open_clip
+from nvd_core.media.clip_import import import_clip
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.images import decode_srgb, encode_srgb, read_image
 from nvd_core.media.picture import PLAIN
 from nvd_core.runtime.errors import NvdError

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from nvd_core.editing.render import render
-from nvd_core.media.clip import ClipInfo, Reading, import_clip, open_clip
+from nvd_core.media.clip import Reading, open_clip
+from nvd_core.media.clip_import import import_clip
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import read_manifest

@@ -17,7 +17,8 @@ from nvd_core.editing.hand_over import hand_over
 from nvd_core.editing.paint_frame import read_paint
 from nvd_core.editing.render import render, render_frames, render_stored
 from nvd_core.job import Job
-from nvd_core.media.clip import ClipInfo, Reading, open_clip
+from nvd_core.media.clip import Reading, open_clip
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.conversion import FROM_WORKING, TO_WORKING, load_conversion
 from nvd_core.media.images import decode_srgb, encode_srgb, read_image, write_image
 from nvd_core.media.input_space import BUILT_IN, input_space, space_of_file_rules

@@ -9,7 +9,8 @@ import torch
 from nvd_core.fields.inference import composite_frame, frame_layers, texture_colours
 from nvd_core.fields.model import ClipShape, LayeredVideo, frame_outline
 from nvd_core.fields.networks import layer_alphas
-from nvd_core.media.clip import import_clip, open_clip
+from nvd_core.media.clip import open_clip
+from nvd_core.media.clip_import import import_clip
 from nvd_core.media.images import read_image
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion

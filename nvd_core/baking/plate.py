@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nvd_core.media.clip import ClipInfo, frames_pattern
+from nvd_core.media.clip_import import frames_pattern
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.images import read_image, read_stored, to_float, to_integers
 from nvd_core.media.sequences import frame_path
 from nvd_core.media.working import as_display_bytes, working_colours

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from nvd_core.media.clip import ClipInfo
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.images import encode_image, read_image, to_float
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nvd_core.editing.flatten import FLAT
 from nvd_core.job import INVERTED, Job
-from nvd_core.media.clip import OVERSCAN
+from nvd_core.media.clip_import import OVERSCAN
 from nvd_core.media.images import IMAGE_SUFFIXES
 from nvd_core.media.numbering import as_text, place_of
 from nvd_core.media.sequences import frame_path, is_pattern, numbered_files, split_layer

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.media.alpha import NONE, PREMULTIPLIED
-from nvd_core.media.clip import OVERSCAN
+from nvd_core.media.clip_import import OVERSCAN
 from nvd_core.media.colour_tags import FileTags
 from nvd_core.media.fast_png import read_plain_png
 from nvd_core.media.images import Stored, at_depth, image_layout, image_size, read_stored

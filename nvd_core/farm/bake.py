@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nvd_core.baking.chunks import bake_chunk, shared_layout
 from nvd_core.begun import is_finished
-from nvd_core.media.clip import ClipInfo
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.numbering import counted_from, from_text, range_of
 from nvd_core.pipeline import finish, trained
 from nvd_core.runtime.folder_lock import writing, writing_part

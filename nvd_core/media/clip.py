@@ -1,22 +1,18 @@
-"""Clips: movies and image sequences as frames of one size, and their import into a folder."""
+"""Clips: movies and image sequences as frames of one size."""
 
-import dataclasses
-import re
 from collections.abc import Generator
-from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
 
-import cv2
 import numpy as np
 
-from nvd_core.media.alpha import NONE, PREMULTIPLIED, STRAIGHT, with_alpha
+from nvd_core.media.alpha import NONE, with_alpha
 from nvd_core.media.analysis import AnalysisSize
 from nvd_core.media.animated_webp import AnimatedWebp, is_animated_webp
 from nvd_core.media.audio import copy_sound
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.colour_tags import (
     FileTags,
     picture_chunks,
@@ -30,120 +26,20 @@ from nvd_core.media.images import (
     image_window,
     is_plain_png,
     read_stored,
-    to_float,
-    to_integers,
-    write_image,
 )
 from nvd_core.media.movies import Movie, is_animated_png
-from nvd_core.media.numbering import as_text, counted_from, from_text, range_of
-from nvd_core.media.picture import PLAIN, InputSpace, Picture, as_json
+from nvd_core.media.numbering import as_text, counted_from, range_of
+from nvd_core.media.picture import InputSpace
+from nvd_core.media.resizing import resized_picture, working_size
 from nvd_core.media.sequences import ImageSequence, is_movie
 from nvd_core.media.timeline import Timeline
 from nvd_core.media.working import as_display_bytes, working_colours
-from nvd_core.runtime.declared import JSON, Fault, read, within
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import copy_file, written_beside
-from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.inside import inside
-from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
-from nvd_core.runtime.sizes import MOST_FRAMES, MOST_PIXELS, MOST_SIDE, rate_fits
-from nvd_core.work import FRAMES, work_folder
 
 _BIT_DEPTHS = {"uint8": 8, "uint16": 16, "float16": "half", "float32": "float"}
-_ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
-OVERSCAN = "overscan"
-"""folder of what EXRs hold outside of their display windows"""
-_SMALLEST = 16  # pixels; below that there is nothing to decompose
-
-
-@dataclass(frozen=True)
-class ClipInfo:
-    """What is known of a clip without reading its frames."""
-
-    source: str  # as the user gave it
-    first_frame: int  # the source frame, from 0, that is frame 0 of the clip
-    frames: int  # in the clip
-    source_frames: int  # in the source
-    width: int  # of the plate, pixels
-    height: int
-    source_width: int
-    source_height: int
-    rate: Fraction  # frames a second
-    bit_depth: int | str  # 8, 16, "half" or "float"
-    encoding: str  # "display" for integers, "linear" for floating point
-    picture: Picture = PLAIN
-    cautions: tuple[str, ...] = ()  # what is not carried or not honoured, in words
-    numbers: str | None = None  # the source's own, as `media.numbering.as_text` has them
-    timeline: Timeline | None = None  # what is known of its time beyond the rate
-    analysis: AnalysisSize | None = None  # the size that is looked at, where it is smaller
-
-    @property
-    def looked_at(self) -> AnalysisSize:
-        """The size of the arrays in work/: the plate's own, or smaller."""
-        return self.analysis or AnalysisSize(self.width, self.height)
-
-    @property
-    def own_numbers(self) -> list[int] | None:
-        """The source's own number of each frame; None where it has none."""
-        return None if self.numbers is None else from_text(self.numbers, self.frames)
-
-    def to_json(self) -> dict:
-        """What `from_json` makes it of again."""
-        rate = [self.rate.numerator, self.rate.denominator]
-        return dataclasses.asdict(self) | {"rate": rate, "picture": as_json(self.picture)}
-
-    @classmethod
-    def from_json(cls, values: dict) -> "ClipInfo":
-        """The clip that `to_json` noted; NvdError where that is damaged."""
-        try:
-            noted = read(_Noted, values, JSON)
-            if not rate_fits(*noted.rate):
-                raise Fault("rate", "range", "frames a second of a clip", noted.rate)
-            if _ENCODINGS[noted.bit_depth] != noted.encoding:
-                raise Fault("encoding", "range", _ENCODINGS[noted.bit_depth], noted.encoding)
-            if noted.width * noted.height > MOST_PIXELS:
-                raise Fault("width", "range", f"{MOST_PIXELS} pixels at the most", noted.width)
-            small = noted.analysis
-            if small and (small.width > noted.width or small.height > noted.height):
-                raise Fault("analysis", "range", "no larger than the plate", small.height)
-            if noted.numbers is not None and from_text(noted.numbers, noted.frames) is None:
-                raise Fault("numbers", "range", f"{noted.frames} numbers", noted.numbers)
-            known: dict[str, object] = {"rate": Fraction(*noted.rate)}
-            known |= {"cautions": noted.cautions, "picture": noted.picture}
-            known |= {"timeline": noted.timeline, "analysis": noted.analysis}
-            if noted.timeline and not noted.timeline.fits(noted.frames):
-                raise Fault("timeline", "range", f"times of {noted.frames} frames", "others")
-            return cls(**values | known)
-        except Fault as fault:
-            raise NvdError(
-                "job.json does not say what clip was imported",
-                expected=f"what `nvd decompose` noted under clip, {fault.key} as {fault.expected}",
-                found=fault.found,
-                remedy="remove clip from job.json, so that the source is opened again",
-            ) from fault
-
-
-@dataclass(frozen=True)
-class _Noted:
-    """`ClipInfo` as job.json has it."""
-
-    source: str
-    first_frame: Annotated[int, within(0, 2**31 - 1)]
-    frames: Annotated[int, within(1, MOST_FRAMES)]
-    source_frames: Annotated[int, within(1, 2**31 - 1)]
-    width: Annotated[int, within(1, MOST_SIDE)]
-    height: Annotated[int, within(1, MOST_SIDE)]
-    source_width: Annotated[int, within(1, MOST_SIDE)]
-    source_height: Annotated[int, within(1, MOST_SIDE)]
-    rate: tuple[int, int]
-    bit_depth: Literal[8, 16, "half", "float"]
-    encoding: Literal["display", "linear"]
-    picture: Picture = PLAIN
-    cautions: tuple[str, ...] = ()
-    numbers: str | None = None
-    timeline: Timeline | None = None
-    analysis: AnalysisSize | None = None
 
 
 @dataclass(frozen=True)
@@ -212,7 +108,7 @@ class Clip:
                 colours = with_alpha(colours, NONE, kind)
             elif kind != NONE:
                 colours = np.concatenate([colours, alpha], axis=2)
-            yield _resized_picture(np.ascontiguousarray(colours), info.width, info.height, kind)
+            yield resized_picture(np.ascontiguousarray(colours), info.width, info.height, kind)
 
     def looked_at(self, frame: np.ndarray) -> np.ndarray:
         """What is looked at of a stored frame: uint8 [h, w, 3], straight and display-encoded.
@@ -220,7 +116,7 @@ class Clip:
         Of the analysis size; linear values pass through Rec.709 and the sRGB curve, clamped.
         """
         size, picture = self.info.looked_at, self.info.picture
-        small = _resized_picture(frame, size.width, size.height, picture.alpha)
+        small = resized_picture(frame, size.width, size.height, picture.alpha)
         return as_display_bytes(working_colours(small, picture))
 
     @property
@@ -301,19 +197,6 @@ def _opaque(alpha: np.ndarray) -> bool:
     return bool((alpha == full).all())
 
 
-def _resized_picture(frame: np.ndarray, width: int, height: int, alpha: str) -> np.ndarray:
-    """A frame at another size; colours count by their alpha, which is of the kind `alpha`."""
-    if frame.shape[:2] == (height, width):
-        return frame
-    if alpha != STRAIGHT:
-        return resized(frame, width, height)
-    whole = resized(with_alpha(to_float(frame), STRAIGHT, PREMULTIPLIED), width, height)
-    straight = with_alpha(whole, PREMULTIPLIED, STRAIGHT)
-    if frame.dtype.kind == "f":
-        return straight.astype(frame.dtype)
-    return to_integers(straight, frame.dtype)
-
-
 def open_source(
     source: Path | str, alike: bool = False, missing: str = "error", deinterlace: bool = False
 ) -> Movie | ImageSequence:
@@ -360,7 +243,7 @@ def open_clip(
             remedy="give a movie, a folder of frames, or a wider range of frames",
         )
     looked_at = height
-    width, height = _working_size(opened.width, opened.height, plate_height)
+    width, height = working_size(opened.width, opened.height, plate_height)
     analysis, too_high = _analysis(opened, (width, height), looked_at)
     picture, cautions = described(
         str(source), opened, height != opened.height, reading.space, reading.named
@@ -398,7 +281,7 @@ def _analysis(
     if height > plate[1]:
         note = f"the plate has {plate[1]} lines: it is looked at as it is, not at {height}"
         return None, (note,)
-    width, height = _working_size(opened.width, opened.height, height)
+    width, height = working_size(opened.width, opened.height, height)
     return AnalysisSize(min(width, plate[0]), height), ()
 
 
@@ -421,103 +304,3 @@ def _about_rate(
     if not isinstance(opened, ImageSequence) or asked is not None or opened.own_rate is not None:
         return ()
     return ("the images name no rate: 24 frames a second are taken (--rate says another)",)
-
-
-def resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """`image` [H, W] or [H, W, C] at another size, same dtype: area means down, cubic up.
-
-    At its own size it is returned untouched.
-    """
-    if image.shape[:2] == (height, width):
-        return image
-    shrinks = width * height < image.shape[0] * image.shape[1]
-    # cv2 knows no float16, and drops the last axis where it is 1
-    values = image.astype(np.float32) if image.dtype == np.float16 else image
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    result = cv2.resize(values, (width, height), interpolation=method)
-    return result.reshape(height, width, *image.shape[2:]).astype(image.dtype, copy=False)
-
-
-def frames_pattern(encoding: str) -> str:
-    """Where a folder keeps the frames of a clip that is `display` or `linear`."""
-    return "frames/%05d.exr" if encoding == "linear" else "frames/%05d.png"
-
-
-def import_clip(clip: Clip, folder: Path, progress: Progress) -> None:
-    """Write the clip into `folder`: `frames/%05d.png` or `.exr`, and `work/frames.npy`.
-
-    `work/frames.npy` is uint8 [T, H, W, 3] of the analysis size, as `Clip.looked_at` makes its
-    frames; `frames/` are of the plate's. It comes into place only when all frames
-    are written: an import that was cancelled starts again from nothing. What EXRs hold outside of
-    their display windows goes to `overscan/%05d.exr`.
-    """
-    info, folder = clip.info, Path(folder)
-    for name in ("frames", OVERSCAN):
-        _remove_old_frames(inside(folder, name))
-    suffix = Path(frames_pattern(info.encoding)).suffix
-    shape = (info.frames, info.looked_at.height, info.looked_at.width, 3)
-    clip.copy_sound(folder, progress)
-    progress.stage("frames", info.frames)
-    with written_beside(work_folder(folder) / FRAMES) as temporary:
-        frames = new_array(temporary, shape)
-        _import_frames(clip, folder, suffix, frames, progress)
-        frames.flush()
-        del frames  # Windows renames no file that is still mapped
-
-
-def _import_frames(
-    clip: Clip, folder: Path, suffix: str, frames: np.ndarray, progress: Progress
-) -> None:
-    """Write every frame into `folder` and, as bytes, into `frames` [T, H, W, 3]."""
-    plates, overscan = inside(folder, "frames"), inside(folder, OVERSCAN)
-
-    def write(numbered: tuple[int, np.ndarray]) -> None:
-        index, frame = numbered
-        target, source = plates / f"{index:05d}{suffix}", clip.file_of(index)
-        if source:
-            copy_file(source, target)
-        else:
-            write_image(target, frame, tags=clip.tags_of(index), as_stored=True)
-        if suffix == ".exr" and (whole := clip.overscan_of(index)):
-            write_image(
-                overscan / f"{index:05d}.exr",
-                _colours_first(whole.pixels),
-                tags=clip.tags_of(index),
-                as_stored=True,
-                window=(whole.window, whole.display),
-            )
-        frames[index] = clip.looked_at(frame)
-        release(frames)
-
-    with closing(in_order(write, enumerate(clip.stored()))) as written:
-        for index, _ in enumerate(written):
-            progress.update(index + 1)
-
-
-def _colours_first(pixels: np.ndarray) -> np.ndarray:
-    """Grey as R, G, B, as the frames have it."""
-    if pixels.shape[2] >= 3:
-        return pixels
-    return np.concatenate([pixels[..., :1].repeat(3, axis=2), pixels[..., 1:]], axis=2)
-
-
-def _working_size(width: int, height: int, wanted: int | None) -> tuple[int, int]:
-    if wanted is None or wanted == height:
-        return width, height
-    new_width = 2 * round(width * wanted / height / 2)
-    if min(wanted, new_width) < _SMALLEST:
-        raise NvdError(
-            f"a height of {wanted} makes frames of {new_width} x {wanted}",
-            expected=f"at least {_SMALLEST} pixels each way",
-            remedy="choose a larger height, or leave it out to keep the source's size",
-        )
-    return new_width, wanted
-
-
-def _remove_old_frames(folder: Path) -> None:
-    """Frames of an earlier import, which may have had more of them or another format."""
-    if folder.is_dir():
-        for path in folder.iterdir():
-            if re.fullmatch(r"\d{5,}\.(png|exr)", path.name):
-                with suppress(OSError):  # one that cannot go is written over or reported there
-                    path.unlink()

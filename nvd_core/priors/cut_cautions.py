@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nvd_core.job import Job
-from nvd_core.media.clip import ClipInfo
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.priors.cuts import Cut, shots_between
 from nvd_core.settings import PRESETS, Settings, to_dict
 

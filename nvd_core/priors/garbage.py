@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 
 from nvd_core.job import AUTO, wanted_class
-from nvd_core.media.clip import ClipInfo, resized
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.images import write_image
+from nvd_core.media.resizing import resized
 from nvd_core.priors.flow_size import at_flow_size, flow_scale, pixel_grid
 from nvd_core.priors.garbage_search import Found, find_garbage
 from nvd_core.priors.masks import MaskSource, load_masks

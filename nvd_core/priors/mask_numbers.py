@@ -1,6 +1,6 @@
 """Which mask belongs to which frame: by number, where clip and masks are numbered."""
 
-from nvd_core.media.clip import ClipInfo
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.movies import Movie
 from nvd_core.media.numbering import as_text
 from nvd_core.media.sequences import ImageSequence

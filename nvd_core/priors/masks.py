@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.job import wanted_class
-from nvd_core.media.clip import ClipInfo, open_source, resized
+from nvd_core.media.clip import open_source
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.images import to_integers
 from nvd_core.media.movies import Movie
+from nvd_core.media.resizing import resized
 from nvd_core.media.sequences import ImageSequence, file_number, find_frames, is_movie
 from nvd_core.priors.mask_labels import LabelImages, checked_without_id, has_ids, mask_name
 from nvd_core.priors.mask_numbers import matched

@@ -13,7 +13,8 @@ import av
 import numpy as np
 import OpenImageIO as oiio
 
-from nvd_core.media.clip import import_clip, open_clip
+from nvd_core.media.clip import open_clip
+from nvd_core.media.clip_import import import_clip
 from nvd_core.media.images import write_image
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest, write_manifest

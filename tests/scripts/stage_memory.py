@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 import torch
 
-from nvd_core.media.clip import import_clip, open_clip
+from nvd_core.media.clip import open_clip
+from nvd_core.media.clip_import import import_clip
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.found_objects import find_objects

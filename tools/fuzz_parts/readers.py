@@ -34,7 +34,8 @@ from nvd_core.evaluation.truth.tracks import read_tracks
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.job import Job
 from nvd_core.media.audio import Sound
-from nvd_core.media.clip import ClipInfo, open_clip
+from nvd_core.media.clip import open_clip
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.conversion import FROM_WORKING, TO_WORKING, load_conversion
 from nvd_core.media.images import image_layout, image_rate, read_image
 from nvd_core.media.movies import Movie
