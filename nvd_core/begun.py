@@ -21,6 +21,7 @@ _SAME = (
     *("source", "masks", "frames", "height", "plate_height", "seed"),
     *("missing", "rate", "count_at", "start", "deinterlace", "garbage"),
     *("input_space", "ocio", "hdr_white", "refines", "goes_on", "at_once", "background_alone"),
+    "parts",
 )
 """what two jobs must have in common to be the same, beside the settings"""
 _MOST_NAMED = 5
@@ -109,7 +110,8 @@ def check_same(folder: Path, job: Job, settings: Settings) -> Job:
 def _comparable(job: Job, settings: Settings) -> dict:
     """What makes a job, by dotted names."""
     values = {name: getattr(job, name) for name in _SAME}
-    values["masks"] = [f"{name}={source}" for name, source in job.masks]
+    for kind in ("masks", "parts"):
+        values[kind] = [f"{name}={source}" for name, source in getattr(job, kind)]
     return values | _flat(to_dict(settings))
 
 
@@ -126,7 +128,8 @@ def _flat(values: dict, prefix: str = "") -> dict:
 def _shown(name: str, there: object, asked: object) -> str:
     """Both values of a name, cut."""
     there, asked = (
-        ", ".join(v) if isinstance(v, list) and name == "masks" else v for v in (there, asked)
+        ", ".join(v) if isinstance(v, list) and name in ("masks", "parts") else v
+        for v in (there, asked)
     )
     return f"{name}: {_cut(there)} there, {_cut(asked)} asked for"
 

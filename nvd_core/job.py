@@ -21,6 +21,7 @@ from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.parts import split_name
 from nvd_core.runtime.shown import shown
 
 SCHEMA = "nvd.job"
@@ -108,6 +109,12 @@ class Job(Declared):
     """whether training starts from the networks of `refines`; lacking where it does not"""
     at_once: bool = False
     """whether a draft is made first, which is refined while it is painted on; lacking where not"""
+    parts: list[Annotated[list[str], Meta(min_length=2, max_length=2)]] = field(
+        default_factory=list
+    )
+    """[layer.part, absolute path of its mask] a part, front to back; lacking without parts"""
+    part_frames: list[int | None] | None = None
+    """as `mask_frames`, of the parts; lacking where there are none"""
     found: list[Name] | None = None
     """names of the objects that were found by their motion, front to back, once that is done;
     lacking where masks are given, and in older files: there it is one, called object"""
@@ -155,6 +162,8 @@ class Job(Declared):
             "at_once",
             "background_alone",
             "needs_eye",
+            "parts",
+            "part_frames",
         ):
             if not values[name]:
                 del values[name]
@@ -172,6 +181,10 @@ def _check(job: Job) -> None:
     for number, (name, source) in enumerate(job.masks):
         read(Name, name, JSON, f"masks[{number}][0]")
         read(PathText, source, JSON, f"masks[{number}][1]")
+    for number, (name, source) in enumerate(job.parts):
+        for word in split_name(name):
+            read(Name, word, JSON, f"parts[{number}][0]")
+        read(PathText, source, JSON, f"parts[{number}][1]")
     names = [name.lower() for name in (*(name for name, _ in job.masks), *(job.found or ()))]
     if len(set(names)) < len(names) or "background" in names:
         raise Fault("masks", "range", "objects of different names, none background", names)

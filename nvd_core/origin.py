@@ -76,6 +76,10 @@ def reads_outside(folder: Path, job: Job, settings: Settings) -> tuple[str, ...]
                 reads[f"the mask of {name}"] = source.removeprefix(INVERTED)
                 if frame is None:  # its frame may be told by the names of the source's files
                     reads["the source"] = job.source
+        for name, source in job.parts:
+            reads[f"the mask of {name}"] = source.removeprefix(INVERTED)
+        if job.parts and len(job.part_frames or []) != len(job.parts):
+            reads["the source"] = job.source
         if job.garbage and job.garbage != AUTO:
             reads["the garbage matte"] = job.garbage.removeprefix(INVERTED)
         if detects:
@@ -111,6 +115,7 @@ def _digest(job: Job, settings: Settings) -> str:
     named = [job.source, job.masks, settings.flow_method, settings.flow_path]
     named += [job.garbage] if job.garbage else []  # records without one stay what they were
     named += [job.refines] if job.refines else []
+    named += [job.parts] if job.parts else []
     text = json.dumps([*named, settings.maskrcnn_weights])
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 

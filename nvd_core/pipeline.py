@@ -47,12 +47,13 @@ from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.found_objects import find_objects, found_names, no_masks
 from nvd_core.priors.garbage import load_garbage, write_garbage
 from nvd_core.priors.global_motion import estimate_global_motion
-from nvd_core.priors.mapping_start import layer_starts
+from nvd_core.priors.mapping_start import StartParts, layer_starts
 from nvd_core.priors.mask_margin import doubt_edges
 from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector
 from nvd_core.priors.masks import MaskSource, frames_of, load_masks, single_frames, write_masks
 from nvd_core.priors.moving_groups import MOST as MOST_OBJECTS
+from nvd_core.priors.part_masks import check_parts, load_parts, part_names, write_parts
 from nvd_core.result import baking_of, manifest_of
 from nvd_core.runtime.devices import choose_device, wants_bfloat16
 from nvd_core.runtime.errors import NvdError
@@ -60,6 +61,7 @@ from nvd_core.runtime.files import cannot_write, make_durable
 from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.mapped_arrays import release, streamed
+from nvd_core.runtime.parts import split_name
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
 from nvd_core.shot.manifest import LayerRecord, read_manifest, write_manifest
@@ -72,9 +74,11 @@ from nvd_core.work import (
     MASK_WEIGHT,
     MASKS,
     MOTION,
+    PART_MOTION,
     ClipData,
     motion_facts,
     open_array,
+    open_parts,
     remove_work,
     work_folder,
 )
@@ -114,6 +118,7 @@ def decompose(
         return _refined(folder, facts, progress, job.device)
     check_free(folder)
     _check_windows(job, settings)
+    _check_parts(job, settings)
     if job.at_once and until:
         raise NvdError("a draft is not baked by parts", remedy="leave out --at-once or --until")
     named = None
@@ -125,6 +130,7 @@ def decompose(
     for note in clip.notes:
         progress.message(note)
     masks = load_masks([tuple(mask) for mask in job.masks], clip.info)
+    parts = load_parts(job.parts, clip.info)
     garbage = load_garbage(job.garbage, clip.info, [name for name, _ in job.masks])
     _detector(job, settings)
     wants_bfloat16(settings.mixed_precision, choose_device(job.device))
@@ -143,7 +149,7 @@ def decompose(
             facts = _go_on(folder, job, settings, progress, until)
         else:
             check_free(folder)
-            _begin(folder, job, settings, clip, masks, garbage, named)
+            _begin(folder, job, settings, clip, masks, parts, garbage, named)
             facts = _run(folder, job, settings, progress, until)
     return _refined(folder, facts, progress, job.device)
 
@@ -154,12 +160,14 @@ def _begin(
     settings: Settings,
     clip: Clip,
     masks: list,
+    parts: list[MaskSource],
     garbage: MaskSource | None,
     named: NamedSpace | None,
 ) -> None:
     """Note in the folder what is asked for."""
     job.clip, job.mask_frames = clip.info.to_json(), single_frames(masks)
-    job.said = [said for mask in (*masks, garbage) if mask for said in mask.cautions]
+    job.part_frames = [part.frame for part in parts]
+    job.said = [said for mask in (*masks, *parts, garbage) if mask for said in mask.cautions]
     job.said += named.cautions if named else _about_file_rules(job, clip)
     if named and clip.info.picture.space:
         named.conversion.save(folder)
@@ -464,7 +472,35 @@ def _motion(
     of_each = [
         windows if isinstance(windows, int) else windows.get(name, 1) for name in object_names(job)
     ]
-    return estimate_global_motion(work, progress, aspect, of_each)
+    parts = [max(len(names) - 1, 0) for names in _part_names(job)] if job.parts else []
+    return estimate_global_motion(work, progress, aspect, of_each, parts)
+
+
+def _part_names(job: Job) -> list[list[str]]:
+    """By layer the names of its parts, the rest first; empty for a layer without."""
+    return part_names(job.parts, [*object_names(job), BACKGROUND])
+
+
+def _check_parts(job: Job, settings: Settings) -> None:
+    """NvdError where parts are asked for of a layer that cannot have them."""
+    check_parts(job.parts, [*(name for name, _ in job.masks), BACKGROUND])
+    if not job.parts:
+        return
+    if settings.mapping.start != "motion":
+        raise NvdError(
+            "parts need mappings that start at the motion",
+            expected="mapping.start motion",
+            found=f"mapping.start {settings.mapping.start}",
+            remedy="leave out the parts, or the setting",
+        )
+    windows = settings.windows
+    for layer in sorted({split_name(name)[0] for name, _ in job.parts} - {BACKGROUND}):
+        if (windows if isinstance(windows, int) else windows.get(layer, 1)) > 1:
+            raise NvdError(
+                f"{layer} is to have parts and windows in time",
+                expected="one of them for each object",
+                remedy=f"leave out --windows or --part of {layer}",
+            )
 
 
 def _check_windows(job: Job, settings: Settings) -> None:
@@ -516,7 +552,11 @@ def make_trainer(folder: Path, job: Job, settings: Settings, save: bool = True) 
     projective = [fact["model"] == "homography" for fact in facts]
     windows = [fact["windows"] for fact in facts]
     hold = settings.mapping.start == "motion" and settings.mapping.hold_background
-    starts = layer_starts(data, np.array(open_array(work, MOTION)), projective, hold, windows)
+    motion, labels = np.array(open_array(work, MOTION)), open_parts(work)
+    parts = None
+    if labels is not None:
+        parts = StartParts(_part_names(job), labels, np.array(open_array(work, PART_MOTION)))
+    starts = layer_starts(data, motion, projective, hold, windows, parts)
     shape = ClipShape(*data.shape)
     if len(starts) != len(names) or len(data.masks) != len(names) - 1:
         raise NvdError(
@@ -619,5 +659,11 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
                 mask = sources[n].read_both(t)[1]
             write_image(inside(folder, f"masks/{name}/{t:05d}.png"), mask[..., None])
             release(masks, weights)
+    if job.parts:
+        own = load_parts(job.parts, info, job.part_frames)
+        layers = [*object_names(job), BACKGROUND]
+        lost_parts = write_parts(own, job.parts, layers, folder, progress)
+        job.needs_eye = job.needs_eye | lost_parts
+        job.said = job.said + about_lost(lost_parts)
     if settings.mask_margin > 0:
         doubt_edges(work, settings.mask_margin, float(info.picture.aspect))

@@ -5,6 +5,7 @@ h x w pixels (`priors/flow_size.py`); docs/develop/architecture.md has their mea
 """
 
 import gc
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -28,6 +29,10 @@ FLOW_BACKWARD = "flow_backward.npy"  # float16 [T-1, h, w, 2]
 FLOW_OK = "flow_ok.npy"  # uint8 [2, T-1, h, w], 1 where the two directions agree
 GARBAGE = "garbage.npy"  # uint8 [G, H, W], 255 = left out; G is 1 or T; there only with a matte
 MOTION = "motion.npy"  # float64 [L, T, 3, 3], frame -> the layer's reference frame
+PART_MASKS = "part_masks.npy"  # uint8 [K, T, H, W], 255 = part; only where a layer has parts
+PART_WEIGHT = "part_weight.npy"  # uint8 [K, T, H, W], as mask_weight.npy
+PARTS = "parts.npy"  # uint8 [L, T, H, W], number of each pixel's part; 0 = the rest
+PART_MOTION = "part_motion.npy"  # float64 [K, T, 3, 3], as motion.npy
 MOTION_FACTS = "motion.json"  # what is known of each layer's motion, background last
 
 
@@ -56,6 +61,10 @@ _FORMS = {
     FLOW_OK: ("uint8", ("2", "T-1", "h", "w")),
     GARBAGE: ("uint8", ("G", "H", "W")),
     MOTION: ("float64", ("L", "T", "3", "3")),
+    PART_MASKS: ("uint8", ("K", "T", "H", "W")),
+    PART_WEIGHT: ("uint8", ("K", "T", "H", "W")),
+    PARTS: ("uint8", ("L", "T", "H", "W")),
+    PART_MOTION: ("float64", ("K", "T", "3", "3")),
 }
 _RESTS_ON = {
     FRAMES: (),
@@ -66,6 +75,10 @@ _RESTS_ON = {
     FLOW_FORWARD: (FRAMES, FLOW_OK),
     FLOW_BACKWARD: (FRAMES, FLOW_OK),
     MOTION: (FRAMES, MASKS),
+    PART_MASKS: (FRAMES,),
+    PART_WEIGHT: (FRAMES, PART_MASKS),
+    PARTS: (FRAMES, MASKS),
+    PART_MOTION: (FRAMES, PART_MASKS),
 }
 _REMEDY = "remove the folder and run `nvd decompose` again"
 
@@ -97,7 +110,7 @@ def open_array(work: Path, name: str, mode: str = "r") -> np.memmap:
             if count != (int(side) if side in "23" else sizes.get(side, count)):
                 wanted = ", ".join(f"{sizes.get(side, side)}" for side in form)
                 raise ValueError(f"{list(shape)}, not [{wanted}] as the other arrays ask for")
-        if name == MOTION:
+        if name in (MOTION, PART_MOTION):
             _require_motion(array)
     return array
 
@@ -139,6 +152,11 @@ def open_garbage(work: Path) -> np.memmap | None:
         if len(garbage) not in (1, frames):
             raise ValueError(f"{len(garbage)} mattes, neither 1 nor {frames}")
     return garbage
+
+
+def open_parts(work: Path) -> np.memmap | None:
+    """The number of each pixel's part, uint8 [L, T, H, W]; None where no layer has parts."""
+    return open_array(work, PARTS) if (Path(work) / PARTS).is_file() else None
 
 
 def motion_facts(work: Path) -> list[dict]:
@@ -212,18 +230,20 @@ def mask_boxes(masks: np.ndarray, margin: float = 0.15) -> list[np.ndarray]:
 
     A box is the bounding box of the mask, widened by `margin` of its size plus four pixels.
     """
-    _, _, height, width = masks.shape
-    boxes = []
-    for mask in masks:
-        rows = []
-        for t, frame in enumerate(streamed(mask)):
-            ys, xs = np.flatnonzero((frame > 127).any(1)), np.flatnonzero((frame > 127).any(0))
-            if len(xs) == 0:
-                continue
-            x0, x1, y0, y1 = xs[0], xs[-1] + 1, ys[0], ys[-1] + 1
-            dx, dy = (x1 - x0) * margin + 4, (y1 - y0) * margin + 4
-            rows.append(
-                (t, max(x0 - dx, 0), max(y0 - dy, 0), min(x1 + dx, width), min(y1 + dy, height))
-            )
-        boxes.append(np.array(rows).reshape(-1, 5))
-    return boxes
+    return [frame_boxes((frame > 127 for frame in streamed(mask)), margin) for mask in masks]
+
+
+def frame_boxes(insides: Iterable[np.ndarray], margin: float = 0.15) -> np.ndarray:
+    """The rows of `mask_boxes` for one object that is `insides` bool [H, W] of the frames."""
+    rows = []
+    for t, shown in enumerate(insides):
+        height, width = shown.shape
+        ys, xs = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
+        if len(xs) == 0:
+            continue
+        x0, x1, y0, y1 = xs[0], xs[-1] + 1, ys[0], ys[-1] + 1
+        dx, dy = (x1 - x0) * margin + 4, (y1 - y0) * margin + 4
+        rows.append(
+            (t, max(x0 - dx, 0), max(y0 - dy, 0), min(x1 + dx, width), min(y1 + dy, height))
+        )
+    return np.array(rows).reshape(-1, 5)

@@ -14,7 +14,7 @@ from ..blender.inside import NAME, check_links, inside, open_file
 from ..errors import AddonError, visible
 
 SCHEMA = "nvd.decomposition"
-VERSION = 5  # the newest version of the schema that this extension knows
+VERSION = 6  # the newest version of the schema that this extension knows
 MOST_BYTES = 1 << 24  # of a manifest
 MOST_FRAMES = 1_048_574  # the last frame that Blender knows
 MOST_SIDE = 1 << 15  # pixels

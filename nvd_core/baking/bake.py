@@ -4,7 +4,7 @@ The networks' texture square is cropped to what the clip covers, and sampled as 
 clip's own pixels ask for, so that no texel is wasted and no detail lost.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,10 +27,10 @@ from nvd_core.media.images import write_image
 from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.mapped_arrays import streamed
+from nvd_core.runtime.parts import Part
 from nvd_core.runtime.progress import Progress
-from nvd_core.runtime.time_windows import Window
 from nvd_core.settings import Settings
-from nvd_core.shot.manifest import LayerRecord
+from nvd_core.shot.manifest import LayerRecord, PartRecord
 from nvd_core.shot.map_files import MapFiles
 from nvd_core.shot.map_writer import MapWriter
 from nvd_core.shot.maps import MOST_TEXELS, FrameMaps, LayerMaps
@@ -192,7 +192,11 @@ class Baking:
         images = made_textures(self.model, layout, coverage, seen_by, self._bit_depth, progress)
         last = self.model.layers - 1
         records = [
-            _write_texture(self.folder, name, image, n == last, self.model.mappings[n].windows)
+            replace(
+                _write_texture(self.folder, name, image, n == last),
+                windows=self.model.mappings[n].windows,
+                parts=_part_records(self.model.mappings[n].parts, layout[n]),
+            )
             for n, (name, image) in enumerate(zip(self.model.names, images, strict=True))
         ]
         save_texture_boxes(self.folder, [(frame.low, frame.high) for frame in layout])
@@ -361,9 +365,18 @@ def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.nda
     return image
 
 
-def _write_texture(
-    folder: Path, name: str, image: np.ndarray, background: bool, windows: tuple[Window, ...]
-) -> LayerRecord:
+def _part_records(parts: Sequence[Part], frame: TextureFrame) -> tuple[PartRecord, ...]:
+    """Where the baked texture has each part; one that is not in it, as it is never seen, at its
+    edge."""
+    records = []
+    for part in parts:
+        corners = np.reshape(part.cell, (2, 2))
+        shares = ((corners - frame.low) / (frame.high - frame.low)).clip(0, 1)
+        records.append(PartRecord(part.name, tuple(np.round(shares.ravel(), 6).tolist())))
+    return tuple(records)
+
+
+def _write_texture(folder: Path, name: str, image: np.ndarray, background: bool) -> LayerRecord:
     """Write the texture and, where none stands, the edit that starts as its copy."""
     record = LayerRecord(
         name=name,
@@ -372,7 +385,6 @@ def _write_texture(
         edit=f"edits/{name}.png",
         texture_width=image.shape[1],
         texture_height=image.shape[0],
-        windows=windows,
     )
     texture, edit = inside(folder, record.texture), inside(folder, record.edit)
     write_image(texture, image)

@@ -227,6 +227,7 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         background_alone=bool(parsed.objects) and not (chosen or parsed.mask),
         source=os.path.abspath(parsed.source),
         masks=mask_sources(parsed.mask) + chosen,
+        parts=[[name, absolute_mask(path)] for name, path in parsed.part],
         frames=list(parsed.frames) if parsed.frames else None,
         height=parsed.height,
         plate_height=parsed.plate_height,
@@ -247,6 +248,8 @@ def _decompose(parsed: argparse.Namespace, progress: Progress) -> dict:
         raise NvdError(
             "--at-once is of one shot, and whole", remedy="leave it out, or --shots and --until"
         )
+    if parsed.shots and parsed.part:
+        raise NvdError("--part is of one shot", remedy="leave out --shots or --part")
     if parsed.shots and parsed.until:
         raise NvdError("--until is of one shot", remedy="leave out --shots or --until")
     if parsed.shots:
@@ -490,6 +493,16 @@ def _parser() -> argparse.ArgumentParser:
         type=pixels,
         metavar="PIXELS",
         help="how far the masks' outlines may be off; there the picture decides",
+    )
+    decompose.add_argument(
+        "--part",
+        type=named_path,
+        action="append",
+        default=[],
+        metavar="LAYER.PART=MASK",
+        help="mask of what moves by itself within an object or the background, such as "
+        "walker.leg=leg.png: the layer stays one, with one texture; may be given again, what is "
+        "in front first",
     )
     decompose.add_argument(
         "--windows",

@@ -134,6 +134,13 @@ class Hold:
 
     def __init__(self, model: LayeredVideo, held: int) -> None:
         self.mapping = model.mappings[-1]
+        if self.mapping.parts:
+            raise NvdError(
+                "the background has parts that move on their own: it cannot be held still",
+                expected="a background that moves as one",
+                found=", ".join(part.name for part in self.mapping.parts),
+                remedy="leave out --hold, or decompose the clip without parts of the background",
+            )
         self.held = held
         self.device = next(model.parameters()).device
         height, width = model.shape.height, model.shape.width

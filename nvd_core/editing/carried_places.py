@@ -5,6 +5,7 @@ inverse_maps.py four neighbouring pixels are two flat triangles; the mean over a
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,7 +15,10 @@ from numba import njit
 
 from nvd_core.editing.inverse_maps import MOST_SPAN
 from nvd_core.editing.kernel_torch import lookup
+from nvd_core.runtime.parts import MOST_PARTS
+from nvd_core.shot.manifest import PartRecord
 from nvd_core.shot.maps import LayerMaps
+from nvd_core.shot.part_places import part_numbers, pieces_of
 
 FAINTEST = 1 / 16
 """alpha in either decomposition below which a pixel ties nothing: there coordinates are guesses"""
@@ -47,9 +51,16 @@ class Places:
 class PlacesFound:
     """Gathers the places of one layer, frame by frame."""
 
-    def __init__(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> None:
-        """Width and height of both textures."""
+    def __init__(
+        self,
+        old_size: tuple[int, int],
+        new_size: tuple[int, int],
+        old_parts: Sequence[PartRecord] = (),
+        new_parts: Sequence[PartRecord] = (),
+    ) -> None:
+        """Width and height of both textures, and the layer's parts in both."""
         self._old = old_size
+        self._old_parts, self._new_parts = old_parts, new_parts
         width, height = (-(-side // -(-max(new_size) // MOST_CELLS)) for side in new_size)
         # weight, then weighted x, y and x^2 + y^2 of the shift, old texels
         self._sums = np.zeros((height, width, 4))
@@ -57,10 +68,12 @@ class PlacesFound:
     def add(self, old: LayerMaps, new: LayerMaps) -> None:
         """Take in a frame; `old` may be of another size than `new`."""
         old = _at_size(old, new.u.shape)
-        arrays = (new.u, new.v, new.alpha, old.u, old.v, old.alpha)
-        u, v, alpha, old_u, old_v, old_alpha = (np.ascontiguousarray(a, np.float32) for a in arrays)
-        width, height = self._old
-        _tie(u, v, alpha, old_u, old_v, old_alpha, width, height, self._sums)
+        numbers = part_numbers(self._new_parts, new.u, new.v).astype(np.int64)
+        numbers += MOST_PARTS * part_numbers(self._old_parts, old.u, old.v)  # both go on together
+        for _, piece in pieces_of(new, numbers):
+            arrays = (piece.u, piece.v, piece.alpha, old.u, old.v, old.alpha)
+            given = (np.ascontiguousarray(a, np.float32) for a in arrays)
+            _tie(*given, *self._old, self._sums)
 
     def places(self) -> Places | None:
         """What was found; None where no frame shows the layer in both decompositions."""

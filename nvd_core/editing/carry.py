@@ -248,7 +248,10 @@ def find_all_places(
 ) -> dict[str, Places | None]:
     """The places of the layers `names`, from every frame that both decompositions have."""
     shared = shared_frames(old, new)
-    found = [PlacesFound(_size(old, name), _size(new, name)) for name in names]
+    found = [
+        PlacesFound(_size(old, n), _size(new, n), old.layer(n).parts, new.layer(n).parts)
+        for n in names
+    ]
     progress.stage("carrying", len(shared))
     with closing(_both(old, new, shared, list(names))) as pairs:
         for done, layers in enumerate(pairs, start=1):

@@ -13,6 +13,7 @@ from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.media.images import read_image, to_float, to_integers, write_image
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.errors import NvdError
+from nvd_core.shot.manifest import LayerRecord
 from nvd_core.shot.maps import FrameMaps, LayerMaps
 from nvd_core.shot.shot import Shot
 
@@ -96,13 +97,15 @@ def check_painted(out: Path, images: dict[str, np.ndarray]) -> None:
             )
 
 
-def layer_of(name: str, images: dict[str, np.ndarray]) -> Layer:
+def layer_of(record: LayerRecord, images: dict[str, np.ndarray]) -> Layer:
     """The record of the layer whose images `textures_of` made."""
     texture = next(path for path in images if path.startswith("textures/"))
     edit = next((path for path in images if path.startswith("edits/")), None)
     height, width = images[texture].shape[:2]
     moves = edit is None
-    return Layer(name, texture, edit or f"edits/{name}/{name}.%04d.exr", width, height, moves)
+    name = record.name
+    edit = edit or f"edits/{name}/{name}.%04d.exr"
+    return Layer(name, texture, edit, width, height, moves, record.parts)
 
 
 def files_of_frame(over: HandOver, out: Path, t: int) -> list[Path]:
@@ -124,7 +127,7 @@ def write_frame(over: HandOver, out: Path, number: int, maps: FrameMaps, inverse
             "light": one.residual.astype(np.float16),
         }
         if inverse:
-            images["inverse"] = inverse_map(one, layer.width, layer.height)
+            images["inverse"] = inverse_map(one, layer.width, layer.height, layer.parts)
         for kind, image in images.items():
             path = frame_path(out / over.pattern(kind, layer), number)
             write_image(path, np.ascontiguousarray(image), COMPRESSION)

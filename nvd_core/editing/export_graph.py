@@ -15,7 +15,7 @@ import numpy as np
 
 from nvd_core.media.alpha import NONE, PREMULTIPLIED
 from nvd_core.media.primaries import to_rec709
-from nvd_core.shot.manifest import ClipRecord
+from nvd_core.shot.manifest import ClipRecord, PartRecord
 
 RESULT = "result"
 """the node whose values are those of the files that `nvd render` writes"""
@@ -68,6 +68,7 @@ class Layer:
     height: int
     edit_moves: bool = False
     """whether the edit is a sequence: the stack of edits shows different things in it"""
+    parts: tuple[PartRecord, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from nvd_core.editing.motion_blur import Around, moved, sample_times, steps_of
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.media.images import decode_srgb, encode_srgb, to_float
 from nvd_core.shot.finish import PLAIN_EDGES, Finish
+from nvd_core.shot.manifest import PartRecord
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import Values, lay_on_maps
@@ -127,7 +128,8 @@ class Finishing:
         before, after = (None if s is None else s[:, *box] for s in sides)
         cut = FrameMaps(np.ascontiguousarray(maps.uva[:, *box]), maps.residual[:, *box])
         blur, alphas = self._finish.motion_blur, [alpha[box] for alpha in own]
-        samples = _Samples(cut, alphas, before, after, sample_times(blur))
+        parts = [self._shot.layer(name).parts for name in self.names]
+        samples = _Samples(cut, alphas, before, after, sample_times(blur), parts)
         shown = np.zeros((*cut.uva.shape[1:3], 3), np.float32)
         for sample in samples:
             shown = kernel(shown, sample)
@@ -219,13 +221,15 @@ class _Samples:
         before: np.ndarray | None,
         after: np.ndarray | None,
         times: np.ndarray,
+        parts: list[tuple[PartRecord, ...]],
     ) -> None:
+        """`parts`: those of each layer."""
         self._maps, self._times = maps, times
         self._steps = []
         for n, alpha in enumerate(own):
             places = np.concatenate([maps.uva[n, ..., :2], alpha[..., None]], -1)
             sides = (None if side is None else side[n] for side in (before, after))
-            self._steps.append(steps_of(places, *sides))
+            self._steps.append(steps_of(places, *sides, parts[n]))
 
     def length(self, sizes: list[tuple[int, int]], shutter: float) -> np.ndarray:
         """How long the streaks of what shows are, texels, 1 at the most, float32 [H, W].

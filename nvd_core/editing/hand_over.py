@@ -112,7 +112,7 @@ def hand_over(
         clip=clip,
         plate=f"plate/plate.%04d{suffix}",
         result=f"result/result.%04d{suffix}",
-        layers=tuple(layer_of(name, images[name]) for name in shot.names),
+        layers=tuple(layer_of(shot.layer(name), images[name]) for name in shot.names),
         numbers=named,
         space=space and space.name,
         clean_plate=f"{CLEAN}{suffix}" if clean else None,

@@ -5,25 +5,32 @@ every texel centre within them gets its place in the frame, as a straight line h
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
 
+from nvd_core.shot.manifest import PartRecord
 from nvd_core.shot.maps import LayerMaps
+from nvd_core.shot.part_places import part_numbers, pieces_of
 
 MOST_SPAN = 64.0
 """texels that a triangle may be wide: one that is wider lies across a break in the map"""
 
 
-def inverse_map(maps: LayerMaps, width: int, height: int) -> np.ndarray:
+def inverse_map(
+    maps: LayerMaps, width: int, height: int, parts: Sequence[PartRecord] = ()
+) -> np.ndarray:
     """float32 [height, width, 3] of a texture of this size, top row first.
 
     Where the texel lies in the frame, x to the right and y UP, 0 to 1, pixel centres at
     (i + 0.5) / width; then the layer's alpha there, 0 where the frame does not show the texel (and
     its place is 0 as well). Where the map folds, the place with the largest alpha counts.
+    Between two `parts` of the layer lies nothing.
     """
     out = np.zeros((height, width, 3), np.float32)
-    _turn_round(maps.u, maps.v, maps.alpha, out)
+    for _, piece in pieces_of(maps, part_numbers(parts, maps.u, maps.v)):
+        _turn_round(piece.u, piece.v, piece.alpha, out)
     return out
 
 

@@ -10,7 +10,7 @@ for times spread evenly over the shutter. Alpha and light stay those of frame t:
 were learned from is blurred already.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -19,8 +19,10 @@ import numpy as np
 
 from nvd_core.runtime.time_windows import window_of
 from nvd_core.shot.finish import MotionBlur
+from nvd_core.shot.manifest import PartRecord
 from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.maps import FrameMaps
+from nvd_core.shot.part_places import part_numbers
 from nvd_core.shot.shot import Shot
 
 NEAREST = 64
@@ -96,26 +98,35 @@ def sample_times(blur: MotionBlur) -> np.ndarray:
 
 
 def steps_of(
-    uva: np.ndarray, before: np.ndarray | None, after: np.ndarray | None
+    uva: np.ndarray,
+    before: np.ndarray | None,
+    after: np.ndarray | None,
+    parts: Sequence[PartRecord] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """How far a layer's places move to the frame before and after, float32 [H, W, 2] each.
 
     All [H, W, 3] of one layer. Where the layer does not show in one of the two frames, it is taken
     to move on as it comes from the other; where it shows in neither, as the nearest pixel does.
+    Where another of the layer's `parts` is, this one does not show.
     """
-    backward, back_known = _step(uva, before, -1)
-    forward, known = _step(uva, after, 1)
+    backward, back_known = _step(uva, before, -1, parts)
+    forward, known = _step(uva, after, 1, parts)
     first = np.where(back_known[..., None], backward, forward)
     second = np.where(known[..., None], forward, backward)
     _fill(first, second, known | back_known, uva[..., 2] > 0)
     return first, second
 
 
-def _step(uva: np.ndarray, other: np.ndarray | None, sign: int) -> tuple[np.ndarray, np.ndarray]:
+def _step(
+    uva: np.ndarray, other: np.ndarray | None, sign: int, parts: Sequence[PartRecord]
+) -> tuple[np.ndarray, np.ndarray]:
     """The places' motion in a frame's time, and where it is known."""
     if other is None:
         return np.zeros((*uva.shape[:2], 2), np.float32), np.zeros(uva.shape[:2], bool)
     known = (uva[..., 2] > 0) & (other[..., 2] > 0)
+    if parts:
+        one, two = (part_numbers(parts, side[..., 0], side[..., 1]) for side in (uva, other))
+        known &= one == two
     return np.where(known[..., None], sign * (other[..., :2] - uva[..., :2]), 0), known
 
 

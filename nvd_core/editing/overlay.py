@@ -111,6 +111,7 @@ class Doubt:
 
     def __init__(self, shot: Shot) -> None:
         self._sizes = [(r.texture_width, r.texture_height) for r in shot.manifest.layers]
+        self._parts = [record.parts for record in shot.manifest.layers]
         self._linear = shot.manifest.clip.is_linear
         textures = {n: load_texture(shot, name) for n, name in enumerate(shot.names)}
         self._kernel = make_kernel(textures, "full", False, "cpu")
@@ -128,7 +129,7 @@ class Doubt:
         doubt = np.maximum(self._error(frame, maps), undecided(maps))
         folds = np.zeros(doubt.shape, bool)
         for n, size in enumerate(self._sizes):
-            inside, right, below = jacobians(maps, n, size)
+            inside, right, below = jacobians(maps, n, size, self._parts[n])
             strain = strain_of(*singular_values(right, below))
             determinant = right[:, 0] * below[:, 1] - right[:, 1] * below[:, 0]
             self._signs[n] += [(determinant > 0).sum(), (determinant < 0).sum()]

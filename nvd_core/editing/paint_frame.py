@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from nvd_core.editing.across_windows import across_windows
-from nvd_core.editing.back_projection import LEAST_OPACITY, OPAQUE, paint_to_texture
+from nvd_core.editing.back_projection import LEAST_OPACITY, OPAQUE
 from nvd_core.editing.edits import (
     DEAD_ZONE,
     display_colours,
@@ -21,6 +21,7 @@ from nvd_core.editing.edits import (
 )
 from nvd_core.editing.kernel_torch import lookup
 from nvd_core.editing.own_files import check_output
+from nvd_core.editing.part_painting import paint_to_layer
 from nvd_core.editing.render import checked_range, render_frames
 from nvd_core.editing.stack_edit import add_paint
 from nvd_core.editing.stack_sheets import Sheets
@@ -263,7 +264,7 @@ def _painted_edit(
         given = given - added
     given = np.dstack([given + shift, paint.opacity])
     size = below.shape[1], below.shape[0]
-    painted = paint_to_texture(given, own, size, light)
+    painted = paint_to_layer(given, own, shot.layer(name), size, light)
     return _laid_over(below, across_windows(shot, name, place.frame, painted))
 
 

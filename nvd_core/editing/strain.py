@@ -1,8 +1,12 @@
 """Strain and folds of a layer's coordinates, and the colours in which they are shown."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from nvd_core.shot.manifest import PartRecord
 from nvd_core.shot.maps import FrameMaps
+from nvd_core.shot.part_places import part_numbers
 
 EXTREME = 4.0
 """texels for a pixel, or pixels for a texel, from which paint looks coarse or is lost"""
@@ -18,14 +22,19 @@ FAINT = 0.35
 
 
 def jacobians(
-    maps: FrameMaps, n: int, size: tuple[float, float]
+    maps: FrameMaps, n: int, size: tuple[float, float], parts: Sequence[PartRecord] = ()
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # bool [H-1, W-1], [N, 2], [N, 2]
     """Which pixels belong to layer `n` with their right and lower neighbours, and what of texels,
     counted right and up, a step to the right and one below is at each. `size` is the texture's.
+    Neighbours of different `parts` tell nothing.
     """
     texels = maps.uva[n, ..., :2].astype(np.float64) * size
     inside = maps.uva[n, ..., 2] > OPAQUE
     inside = inside[:-1, :-1] & inside[:-1, 1:] & inside[1:, :-1]
+    if parts:
+        numbers = part_numbers(parts, maps.uva[n, ..., 0], maps.uva[n, ..., 1])
+        here = numbers[:-1, :-1]
+        inside &= (numbers[:-1, 1:] == here) & (numbers[1:, :-1] == here)
     right = (texels[:-1, 1:] - texels[:-1, :-1])[inside]
     below = (texels[1:, :-1] - texels[:-1, :-1])[inside]
     return inside, right, below

@@ -15,6 +15,7 @@ from nvd_core.editing.stroke_cover import Views, of_frame
 from nvd_core.media.svg import SvgPicture, SvgStroke
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot.map_files import read_frame_maps
+from nvd_core.shot.part_places import part_numbers
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.strokes import FARTHEST, Stroke
 
@@ -71,7 +72,7 @@ def on_frame(
         found, texels = anchors.at(pixels)
         known = np.isfinite(found).all(1)
         lost, total = lost + int((~known).sum()), total + len(known)
-        for run in runs_of(known):
+        for run in anchors.runs(found, known):
             share = width * float(np.median(texels[run])) / longer
             made.append(_stroke(stroke, found[run], width, share))
     if not made:
@@ -91,6 +92,8 @@ class _Anchors:
         record, own = shot.layer(name), read_frame_maps(shot, t).layer(shot.names.index(name))
         self._uv = np.stack([own.u, 1 - own.v], -1).astype(np.float64)
         self._shown = own.alpha > SHOWN
+        self._parts = record.parts
+        self._numbers = part_numbers(record.parts, own.u, own.v)
         uva = np.stack([own.u, own.v, np.where(self._shown, own.alpha, 0)], -1)
         views, numbers = of_frame(uva)
         self._texels = np.full(self._shown.size, np.nan)
@@ -108,9 +111,23 @@ class _Anchors:
         found = sum(self._uv[at] * share for at, share in zip(corners, shares, strict=True))
         known = np.all([self._shown[at] for at in corners], 0)
         known &= (x > -1) & (y > -1) & (x < width) & (y < height)  # half a pixel is gone on with
+        if self._parts:  # between two of them the nearest pixel counts
+            one, *others = (self._numbers[at] for at in corners)
+            broken = np.any([one != other for other in others], 0)
+            row, column = top + (fy[:, 0] > 0.5), left + (fx[:, 0] > 0.5)
+            found[broken] = self._uv[row, column][broken]
         found[~known] = np.nan
         texels = self._texels.reshape(height, width)[top, left]
         return found, np.nan_to_num(texels, nan=1.0)
+
+    def runs(self, places: np.ndarray, known: np.ndarray) -> list[slice]:
+        """The stretches of the places [N, 2] that are known and of one part of the layer."""
+        if not self._parts:
+            return runs_of(known)
+        u, v = np.nan_to_num(places).T
+        numbers = part_numbers(self._parts, u, 1 - v)
+        runs = [run for n in np.unique(numbers) for run in runs_of(known & (numbers == n))]
+        return sorted(runs, key=lambda run: run.start)
 
 
 def _texels_a_pixel(views: Views, width: int, height: int) -> np.ndarray:

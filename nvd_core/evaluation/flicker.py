@@ -6,7 +6,9 @@ import numpy as np
 
 from nvd_core.evaluation.metrics import OPAQUE
 from nvd_core.runtime.time_windows import Window
+from nvd_core.shot.manifest import PartRecord
 from nvd_core.shot.maps import FrameMaps
+from nvd_core.shot.part_places import part_numbers
 
 _MOST_POINTS = 10_000
 """pixels of a frame that are looked at"""
@@ -29,6 +31,7 @@ class FlickerMeter:
     size: tuple[float, float]  # width and height of the texture
     pixel: float = 1.0  # pixels of the maps that count as one
     windows: tuple[Window, ...] = ()  # in time, of which each has its own part of the texture
+    parts: tuple[PartRecord, ...] = ()  # of the texture; what changes them tells nothing
     per_frame: list[float] = field(default_factory=list)
     _taken: int = field(default=0, repr=False)
     _last: list[np.ndarray] = field(default_factory=list, repr=False)
@@ -48,7 +51,7 @@ class FlickerMeter:
         self._last = [*self._last[-2:], np.stack([here, right, below])]
         if len(self._last) == 3:
             before, now, after = self._last
-            flicker = _flicker(before, now, after, np.array(self.size), step)
+            flicker = _flicker(before, now, after, np.array(self.size), step, self.parts)
             if flicker is not None:
                 self.per_frame.append(flicker / self.pixel)
 
@@ -64,8 +67,14 @@ def _flicker(
     after: np.ndarray,
     size: np.ndarray,
     step: int,
+    parts: tuple[PartRecord, ...],
 ) -> float | None:
     shown = np.minimum(np.minimum(before[0], after[0])[..., 2], now[..., 2].min(0)) > OPAQUE
+    if parts:
+        own, *others = (
+            part_numbers(parts, side[..., 0], side[..., 1]) for side in (*now, before[0], after[0])
+        )
+        shown &= np.all([own == other for other in others], 0)
     if np.count_nonzero(shown) < _LEAST_POINTS:
         return None
     texels = [part[0, shown, :2] * size for part in (before, now, after)]

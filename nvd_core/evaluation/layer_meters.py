@@ -18,8 +18,8 @@ class LayerMeters:
         """
         share = pixel / texture_size
         size = layer.texture_width * share, layer.texture_height * share
-        self.folds, self.stretch = FoldMeter(), StretchMeter(size)
-        self.flicker = FlickerMeter(size, pixel, layer.windows)
+        self.folds, self.stretch = FoldMeter(parts=layer.parts), StretchMeter(size, layer.parts)
+        self.flicker = FlickerMeter(size, pixel, layer.windows, layer.parts)
         self.full, self.without_residual = LayerPsnrMeter(), LayerPsnrMeter()
         self.iou, self.masks = IouMeter(), 0
         self.pieces = PiecesMeter() if layer.kind == "object" else None

@@ -12,7 +12,9 @@ import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from nvd_core.priors.pieces import apart
+from nvd_core.shot.manifest import PartRecord
 from nvd_core.shot.maps import FrameMaps
+from nvd_core.shot.part_places import part_borders, part_numbers
 
 BEST_PSNR = 100.0
 """dB, what equal images are given in place of infinity"""
@@ -141,6 +143,8 @@ class FoldMeter:
     positive: int = 0
     negative: int = 0
     total: int = 0
+    parts: tuple[PartRecord, ...] = ()
+    """of the layer; neighbours of different ones do not count"""
 
     def add(self, maps: FrameMaps, n: int) -> None:
         """Take in layer `n` of a frame."""
@@ -148,6 +152,8 @@ class FoldMeter:
         u, v = (maps.uva[n, ..., c].astype(np.float64) for c in (0, 1))
         inside = maps.uva[n, ..., 2] > OPAQUE
         inside = inside[:-1, :-1] & inside[:-1, 1:] & inside[1:, :-1]
+        if self.parts:
+            inside &= ~part_borders(part_numbers(self.parts, u, v))[:-1, :-1]
         ux, vx = (np.diff(a[:-1], axis=1)[inside] for a in (u, v))
         uy, vy = (np.diff(a[:, :-1], axis=0)[inside] for a in (u, v))
         determinant = ux * vy - uy * vx

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nvd_core.editing.strain import EXTREME, jacobians, singular_values
+from nvd_core.shot.manifest import PartRecord
 from nvd_core.shot.maps import FrameMaps
 
 
@@ -19,12 +20,13 @@ class StretchMeter:
     """
 
     size: tuple[float, float]  # width and height of the texture
+    parts: tuple[PartRecord, ...] = ()
     extreme: int = 0
     total: int = 0
 
     def add(self, maps: FrameMaps, n: int) -> None:
         """Take in layer `n` of a frame."""
-        _, right, below = jacobians(maps, n, self.size)
+        _, right, below = jacobians(maps, n, self.size, self.parts)
         largest, smallest = singular_values(right, below)
         self.extreme += int(np.count_nonzero((largest > EXTREME) | (smallest < 1 / EXTREME)))
         self.total += len(right)

@@ -14,6 +14,7 @@ from nvd_core.fields.networks import (
     Texture,
     VideoCoordinates,
 )
+from nvd_core.runtime.parts import Part
 from nvd_core.settings import Settings
 
 
@@ -37,6 +38,9 @@ class LayerStart:
     # the deformation that is let through, 0 to 1; None: all of it
     windows: tuple[tuple[int, int], ...] = ()
     """first and last frames of the layer's windows in time, if it has several"""
+    parts: tuple[Part, ...] = ()
+    """the rest first, if it has parts; `matrices` are then [K T, 3, 3], part after part"""
+    labels: np.ndarray | None = None  # uint8 [T, H, W], the number of each pixel's part
 
 
 class LayeredVideo(nn.Module):
@@ -69,6 +73,8 @@ class LayeredVideo(nn.Module):
                     start.projective,
                     None if mask is None else torch.from_numpy(mask),
                     start.windows,
+                    start.parts,
+                    None if start.labels is None else torch.from_numpy(start.labels),
                 )
             else:
                 background = n == len(starts) - 1

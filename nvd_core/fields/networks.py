@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nvd_core.fields.hash_grid.grid import GridLayout, HashGrid
 from nvd_core.fields.mlp import Mlp
+from nvd_core.runtime.parts import Part
 from nvd_core.runtime.time_windows import window_of
 from nvd_core.settings import GridSettings, MappingSettings, MlpSettings
 
@@ -87,13 +88,14 @@ class IdentityMapping(nn.Module):
     ) -> None:
         super().__init__()
         self.windows: tuple[tuple[int, int], ...] = ()
+        self.parts: tuple[Part, ...] = ()
         self.coordinates = coordinates
         self.uv_scale = uv_scale
         self.pixels_per_unit = coordinates.half_side / uv_scale
         self.mlp = Mlp(3, 2, settings.mlp)
 
-    def same_view(self, t: Tensor, other: Tensor) -> Tensor | None:
-        """None: all frames share one sheet."""
+    def same_sheet(self, xy: Tensor, t: Tensor, xy2: Tensor, t2: Tensor) -> Tensor | None:
+        """None: all pixels of all frames share one sheet."""
         return None
 
     def start(self, xy: Tensor, t: Tensor) -> Tensor:
@@ -111,22 +113,29 @@ class MotionMapping(nn.Module):
     scaled so that the layer fills the texture square; D_t (learned, starts at 0) corrects it. The
     deformation lives in the layer's own coordinates q, where what it must express is smooth, and
     takes no gradient to q; where there is a `deformation_mask`, that share of it counts.
+
+    A layer with parts has matrices of each, and `labels` say whose a pixel is.
     """
 
     def __init__(
         self,
         coordinates: VideoCoordinates,
         settings: MappingSettings,
-        matrices: Tensor,  # float64 [T, 3, 3], pixels of frame t to texture coordinates
+        matrices: Tensor,  # float64 [T, 3, 3], pixels of frame t to texture coordinates; with
+        # parts [K T, 3, 3], those of each part one after the other
         pixels_per_unit: float,
         projective: bool,
         deformation_mask: Tensor | None = None,  # [C, C] over the texture square
         windows: Sequence[tuple[int, int]] = (),
+        parts: Sequence[Part] = (),
+        labels: Tensor | None = None,  # uint8 [T, H, W], the number of each pixel's part
     ) -> None:
         """`windows`: first and last frames that share a part of the texture square."""
         super().__init__()
         self.coordinates = coordinates
         self.windows = tuple(windows)
+        self.parts = tuple(parts)
+        self.register_buffer("labels", labels)
         numbers = torch.from_numpy(window_of(windows, len(matrices))) if windows else None
         self.register_buffer("window", numbers, persistent=False)
         self.pixels_per_unit = pixels_per_unit
@@ -140,13 +149,27 @@ class MotionMapping(nn.Module):
         inputs = 3 + (self.grid.layout.features * self.grid.layout.levels if self.grid else 0)
         self.mlp = Mlp(inputs, 2, settings.mlp, last_scale=1e-2)
 
-    def same_view(self, t: Tensor, other: Tensor) -> Tensor | None:
-        """Whether frames t and `other` [P] share a window; None where there is but one."""
-        return None if self.window is None else self.window[t] == self.window[other]
+    def part_of(self, xy: Tensor, t: Tensor) -> Tensor:
+        """The number of the part, int64 [P], that the pixels nearest to xy belong to."""
+        if self.labels is None:
+            return torch.zeros_like(t)
+        _, height, width = self.labels.shape
+        column, row = xy.detach().round().long().unbind(-1)
+        return self.labels[t, row.clamp(0, height - 1), column.clamp(0, width - 1)].long()
+
+    def same_sheet(self, xy: Tensor, t: Tensor, xy2: Tensor, t2: Tensor) -> Tensor | None:
+        """Whether points of two places each [P] are of one window and part; None: all are."""
+        same = None if self.window is None else self.window[t] == self.window[t2]
+        if self.labels is None:
+            return same
+        alike = self.part_of(xy, t) == self.part_of(xy2, t2)
+        return alike if same is None else alike & same
 
     def start(self, xy: Tensor, t: Tensor) -> Tensor:
         """The corrected global motion q, [P, 2]."""
         one = torch.ones_like(xy[:, :1])
+        if self.labels is not None:
+            t = t + self.part_of(xy, t) * len(self.labels)
         point = torch.matmul(self.matrices[t], torch.cat([xy, one], -1)[..., None])
         # index_select's gradient sums in a fixed order; that of [t] does not, with several threads
         correction = (self.correction * self.learned_entries).index_select(0, t)

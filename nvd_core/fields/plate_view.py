@@ -11,6 +11,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from nvd_core.fields.model import ClipShape, LayeredVideo
+from nvd_core.runtime.parts import Part
 
 
 class _InPlatePixels(nn.Module):
@@ -48,6 +49,11 @@ class _MappingInPlatePixels(_InPlatePixels):
     def windows(self) -> tuple[tuple[int, int], ...]:
         """The mapping's windows in time."""
         return cast(tuple[tuple[int, int], ...], self.field.windows)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The mapping's parts, the rest first; none without."""
+        return cast(tuple[Part, ...], self.field.parts)
 
 
 class _AlphaInPlatePixels(_InPlatePixels):

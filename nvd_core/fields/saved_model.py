@@ -4,7 +4,7 @@
 build the networks that they belong to.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.parts import MOST_PARTS, Part
 from nvd_core.runtime.reading import reading, there
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, check_file
@@ -32,6 +33,7 @@ MOMENTS = {"step", "exp_avg", "exp_avg_sq"}
 MOST_BYTES = 1 << 35
 """of a checkpoint"""
 _FARTHEST = 1e6
+_Side = Annotated[float, within(-8, 8)]
 _REMEDY = "remove the folder and run `nvd decompose` again"
 _AGAIN = "copy the folder again with all its files, or make it again"
 FILES = ("checkpoint.safetensors", "checkpoint.json", "settings.yaml")
@@ -48,6 +50,14 @@ class ShapeFacts:
 
 
 @dataclass(frozen=True)
+class PartFacts:
+    """A part's name and its cell of the texture square."""
+
+    name: Name
+    cell: tuple[_Side, _Side, _Side, _Side]
+
+
+@dataclass(frozen=True)
 class LayerFacts:
     """A layer's name and start."""
 
@@ -57,6 +67,7 @@ class LayerFacts:
     deformation_mask: Annotated[int, within(1, 16384)] | None = None
     """cells along a side"""
     windows: list[tuple[int, int]] = field(default_factory=list)
+    parts: Annotated[list[PartFacts], Meta(max_length=MOST_PARTS)] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -195,6 +206,7 @@ def save_architecture(folder: Path, shape: ClipShape, names: list[str], starts: 
             "deformation_mask": _cells(start.deformation_mask),
         }
         | ({"windows": [list(window) for window in start.windows]} if start.windows else {})
+        | ({"parts": [asdict(part) for part in start.parts]} if start.parts else {})
         for name, start in zip(names, starts, strict=True)
     ]
     shape = {"frames": shape.frames, "height": shape.height, "width": shape.width}
@@ -253,6 +265,11 @@ def _windows(layer: dict, frames: int) -> tuple[Window, ...]:
     return windows
 
 
+def _parts(layer: dict) -> tuple[Part, ...]:
+    parts = (PartFacts(**part) for part in layer.get("parts", []))
+    return tuple(Part(part.name, tuple(part.cell)) for part in parts)
+
+
 def load_model(folder: Path) -> LayeredVideo:
     """The trained networks of a decomposition folder, on the CPU; NvdError where they are not."""
     missing = [name for name in FILES if not there(inside(folder, name).is_file)]
@@ -272,14 +289,17 @@ def load_model(folder: Path) -> LayeredVideo:
     with reading(path, "the checkpoint", _AGAIN, also=(SafetensorError,)):
         stored = _read_shapes(path)
         _check_claims(facts, stored, settings)
-        unknown = np.zeros((shape.frames, 3, 3))  # the checkpoint holds the matrices themselves
+        # the checkpoint holds matrices and labels themselves
+        blank = np.zeros((shape.frames, shape.height, shape.width), np.uint8)
         starts = [
             LayerStart(
-                unknown,
+                np.zeros((shape.frames * max(len(layer.get("parts", [])), 1), 3, 3)),
                 float(layer["pixels_per_unit"]),
                 bool(layer["projective"]),
                 _blank_mask(layer.get("deformation_mask")),
                 _windows(layer, shape.frames),
+                _parts(layer),
+                blank.copy() if layer.get("parts") else None,
             )
             for layer in facts["layers"]
         ]
@@ -300,7 +320,10 @@ def _check_claims(facts: dict, stored: dict[str, tuple[int, ...]], settings: Set
     if settings.mapping.start != "motion":
         return
     for n, layer in enumerate(facts["layers"]):
-        claims: dict[str, tuple[int, ...]] = {"matrices": (facts["clip"]["frames"], 3, 3)}
+        clip, parts = facts["clip"], len(layer.get("parts", []))
+        claims: dict[str, tuple[int, ...]] = {"matrices": (clip["frames"] * max(parts, 1), 3, 3)}
+        if parts:
+            claims["labels"] = clip["frames"], clip["height"], clip["width"]
         if layer.get("deformation_mask") is not None:
             claims["deformation_mask"] = (layer["deformation_mask"],) * 2
         for name, shape in claims.items():

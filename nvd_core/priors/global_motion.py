@@ -26,12 +26,12 @@ from nvd_core.priors.motion_fit import (
 )
 from nvd_core.priors.motion_matches import MatchedClip, Regions
 from nvd_core.priors.motion_refine import Stacks, refine
+from nvd_core.priors.split_masks import SplitMasks
 from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
-from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.time_windows import split_windows
-from nvd_core.work import MOTION, MOTION_FACTS
+from nvd_core.work import MOTION, MOTION_FACTS, PART_MOTION
 
 GAPS = ((4, 2), (12, 4))
 """(frames apart, every how many frames) of the farther pairs that hold drift down."""
@@ -82,16 +82,26 @@ class LayerMotion:
 
 
 def estimate_global_motion(
-    work: Path, progress: Progress, aspect: float = 1.0, windows: Sequence[int] = ()
+    work: Path,
+    progress: Progress,
+    aspect: float = 1.0,
+    windows: Sequence[int] = (),
+    parts: Sequence[int] = (),
 ) -> np.ndarray:
     """Write motion.npy and motion.json in `work`; returns the motions, float64 [L, T, 3, 3].
 
     `aspect` is a pixel's width by its height: what turns does so in square ones. Objects have so
     many `windows` in time each, one where nothing is said, with a reference frame of their own.
+
+    `parts`: how many parts each layer has beside the rest, if any has. Their motions go to
+    part_motion.npy, by layer and number; motion.npy has the rests'.
     """
     work = Path(work)
-    clip = MatchedClip(work, aspect)
+    clip = MatchedClip(work, aspect, parts)
     layers = len(clip.masks) + 1
+    order = [(n, 0) for n in range(layers)]
+    if isinstance(clip.masks, SplitMasks):
+        order = clip.masks.order
     efforts = [_Effort(progress, clip.count, layer == layers - 1) for layer in range(layers)]
     whole = sum(effort.whole for effort in efforts)
     progress.stage("motion", whole)
@@ -99,12 +109,17 @@ def estimate_global_motion(
     for layer, effort in enumerate(efforts):
         effort.first = sum(before.whole for before in efforts[:layer])
         motion, fact = _layer_motion(
-            clip, layer, effort, windows[layer] if layer < len(windows) else 1
+            clip, layer, effort, windows[order[layer][0]] if order[layer][0] < len(windows) else 1
         )
         motions.append(motion)
         facts.append(fact)
-    result = np.stack(motions)
-    write_json(work / MOTION_FACTS, without_nan([asdict(fact) for fact in facts]))
+    rests = [row for row, (_, part) in enumerate(order) if not part]
+    result = np.stack([motions[row] for row in rests])
+    known = [asdict(facts[row]) | {"layer": n} for n, row in enumerate(rests)]
+    write_json(work / MOTION_FACTS, without_nan(known))
+    if len(rests) < layers:
+        with written_beside(work / PART_MOTION) as path:
+            np.save(path, np.stack([motions[k] for k in range(layers) if k not in rests]))
     with written_beside(work / MOTION) as path:
         np.save(path, result)
     progress.update(whole)
@@ -287,8 +302,9 @@ def _areas(clip: MatchedClip, layer: int, effort: _Effort) -> np.ndarray:  # int
     if layer == len(clip.masks):
         return np.ones(clip.count, int)
     areas = []
-    for mask in streamed(clip.masks[layer]):
-        areas.append(np.count_nonzero(mask > 127))
+    for t in range(clip.count):
+        areas.append(np.count_nonzero(clip.masks[layer, t] > 127))
+        clip.release()
         effort.progress.check()
     return np.array(areas)
 

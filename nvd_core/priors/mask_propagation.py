@@ -57,7 +57,12 @@ LEAST_WEIGHT = 24
 
 
 def propagate_masks(
-    work: Path, keys: dict[int, list[int]], progress: Progress, *, sure: bool = True
+    work: Path,
+    keys: dict[int, list[int]],
+    progress: Progress,
+    *,
+    sure: bool = True,
+    arrays: tuple[str, str] = (MASKS, MASK_WEIGHT),
 ) -> dict[int, list[int]]:
     """Fill masks.npy and mask_weight.npy in place for objects drawn on some frames.
 
@@ -65,12 +70,12 @@ def propagate_masks(
     stand in masks.npy. What lies between two of them is carried from both sides, and counts the
     more the nearer it is. Objects in front are carried first, so that those behind know what hides
     them. An interrupted run starts again from the drawn frames. These are `sure`, or are believed
-    as mask_weight.npy has it.
+    as mask_weight.npy has it. `arrays`: names of two others in their place.
 
     Returns the frames in which each object was lost and looked for: they need someone's eye.
     """
     work = Path(work)
-    clip = _Clip(work)
+    clip = _Clip(work, arrays)
     steps = {n: sum(map(len, _runs(drawn, clip.count))) for n, drawn in keys.items()}
     progress.stage("carrying masks", max(1, sum(steps.values())))
     done = 0
@@ -161,10 +166,9 @@ def _met(
 class _Clip:
     """The arrays of `work/`, read at the working size."""
 
-    def __init__(self, work: Path):
+    def __init__(self, work: Path, arrays: tuple[str, str]):
         self.frames = open_array(work, FRAMES)
-        self.masks = open_array(work, MASKS, "r+")
-        self.weights = open_array(work, MASK_WEIGHT, "r+")
+        self.masks, self.weights = (open_array(work, name, "r+") for name in arrays)
         self.flows = [open_array(work, name) for name in (FLOW_FORWARD, FLOW_BACKWARD)]
         self.ok = open_array(work, FLOW_OK)
         self.count, self.height, self.width = self.frames.shape[:3]

@@ -177,7 +177,7 @@ def load_masks(
     _check_names([name for name, _ in masks])
     known = frames if frames and len(frames) == len(masks) else [None] * len(masks)
     return [
-        None if wanted_class(s) else _load(name, s, info, frame)
+        None if wanted_class(s) else load_mask(name, s, info, frame)
         for (name, s), frame in zip(masks, known, strict=True)
     ]
 
@@ -188,9 +188,17 @@ def single_frames(sources: list[MaskSource | None]) -> list[int | None]:
 
 
 def write_masks(
-    sources: list[MaskSource | None], folder: Path, T: int, H: int, W: int, progress: Progress
+    sources: list[MaskSource | None],
+    folder: Path,
+    T: int,
+    H: int,
+    W: int,
+    progress: Progress,
+    arrays: tuple[str, str] = (MASKS, MASK_WEIGHT),
 ) -> None:
     """Write `work/masks.npy` and `work/mask_weight.npy`, uint8 [N, T, H, W], into `folder`.
+
+    `arrays`: other names of the two.
 
     The weight is 255 where there is a mask of the frame; of a single image the other frames are 0
     in both, to be filled in by following the motion, and so are all frames of a mask that is to be
@@ -200,8 +208,8 @@ def write_masks(
     shape = (len(sources), T, H, W)
     progress.stage("masks", len(sources) * T)
     with (
-        written_beside(work / MASK_WEIGHT) as weight_path,
-        written_beside(work / MASKS) as mask_path,
+        written_beside(work / arrays[1]) as weight_path,
+        written_beside(work / arrays[0]) as mask_path,
     ):
         masks, weights = new_array(mask_path, shape), new_array(weight_path, shape)
         for number, source in enumerate(sources):
@@ -242,7 +250,8 @@ def _check_names(names: list[str]) -> None:
         seen.add(name.lower())
 
 
-def _load(name: str, text: Path | str, info: ClipInfo, frame: int | None) -> MaskSource:
+def load_mask(name: str, text: Path | str, info: ClipInfo, frame: int | None) -> MaskSource:
+    """Open the mask of one object, as `load_masks` does of all; no class."""
     asked = mask_name(text)
     opened = open_source(asked.path, missing="skip")
     _check_shape(name, opened, info)

@@ -7,6 +7,7 @@ Everything is measured at the size of the flow, which for large frames is a part
 (`flow.flow_size`), in coordinates that are the same at both.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -16,9 +17,10 @@ from nvd_core.priors.flow import CONSISTENT_PX
 from nvd_core.priors.flow_size import at_flow_size, flow_scale, grey, local_contrast
 from nvd_core.priors.garbage import NEAR_GARBAGE, near_garbage
 from nvd_core.priors.motion_fit import Matches, apply, normaliser
+from nvd_core.priors.split_masks import SplitMasks
 from nvd_core.runtime.arena import Arena
 from nvd_core.runtime.mapped_arrays import release
-from nvd_core.work import FLOW_FORWARD, FLOW_OK, FRAMES, MASKS, open_array, open_garbage
+from nvd_core.work import FLOW_FORWARD, FLOW_OK, FRAMES, MASKS, PARTS, open_array, open_garbage
 
 CELLS = 40
 """Grid cells along the frame's longer side; each gives one match, its best textured pixel."""
@@ -31,10 +33,16 @@ TRACKING = {"winSize": (11, 11), "maxLevel": 2}
 class MatchedClip:
     """The arrays of `work/` at the size of the flow, and the matches read from them."""
 
-    def __init__(self, work: Path, aspect: float = 1.0):
-        """`aspect` is a pixel's width by its height."""
+    def __init__(self, work: Path, aspect: float = 1.0, parts: Sequence[int] = ()):
+        """`aspect` is a pixel's width by its height.
+
+        `parts`: how many each layer has beside the rest, each of which counts as an object then,
+        as `SplitMasks` has them in order; none: no layer has any.
+        """
         self.frames = open_array(work, FRAMES)
-        self.masks = open_array(work, MASKS)
+        self.masks: np.ndarray | SplitMasks = open_array(work, MASKS)
+        if parts:
+            self.masks = SplitMasks(self.masks, open_array(work, PARTS), parts)
         self.flow = open_array(work, FLOW_FORWARD)
         self.ok = open_array(work, FLOW_OK)
         self.garbage = open_garbage(work)
@@ -59,7 +67,11 @@ class MatchedClip:
 
     def release(self) -> None:
         """Give the memory of the arrays back."""
-        release(self.frames, self.masks, self.flow, self.ok)
+        if isinstance(self.masks, SplitMasks):
+            self.masks.release()
+        else:
+            release(self.masks)
+        release(self.frames, self.flow, self.ok)
 
     def region(self, layer: int, t: int) -> np.ndarray:  # bool [H, W]
         """Where frame t shows the layer for certain: masks dilated for the background, eroded.

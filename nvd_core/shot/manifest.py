@@ -25,6 +25,7 @@ from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.parts import MOST_PARTS
 from nvd_core.runtime.reading import reading, there
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS, rate_fits
@@ -32,7 +33,7 @@ from nvd_core.runtime.sizes import MOST_PIXELS as MOST_IN_IMAGE
 from nvd_core.runtime.time_windows import Window, covers
 
 SCHEMA = "nvd.decomposition"
-VERSION = 5
+VERSION = 6
 MANIFEST = "manifest.json"
 JOB = "job.json"
 FIRST_FRAMES = 2**31 - 1
@@ -57,7 +58,8 @@ def _with_numbers(value: dict) -> dict:
 
 
 def _as_it_is(value: dict) -> dict:
-    """Version 3 knew no plates that are larger than what was looked at, 4 no windows in time."""
+    """Version 3 knew no plates that are larger than what was looked at, 4 no windows in time, 5 no
+    parts."""
     return value
 
 
@@ -66,9 +68,11 @@ UPGRADES: dict[int, Callable[[dict], dict]] = {
     2: _with_numbers,
     3: _as_it_is,
     4: _as_it_is,
+    5: _as_it_is,
 }
 """by the version that they read: functions from a manifest's JSON to that of the next version"""
 
+Share = Annotated[float, within(0, 1)]
 TextureSize = Literal[1, 2, 4]
 """how many times the textures are larger than the size that was looked at asks for"""
 _ENCODINGS = {8: "display", 16: "display", "half": "linear", "float": "linear"}
@@ -110,6 +114,15 @@ class ClipRecord:
 
 
 @dataclass(frozen=True)
+class PartRecord:
+    """A part of a layer, which moves by itself."""
+
+    name: Name
+    box: tuple[Share, Share, Share, Share]
+    """left, top, right and bottom of the texture's part that is its own, as shares of 1"""
+
+
+@dataclass(frozen=True)
 class LayerRecord:
     """One layer: its name and its images."""
 
@@ -121,6 +134,10 @@ class LayerRecord:
     texture_height: Annotated[int, within(1, MOST_PIXELS)]
     windows: tuple[Window, ...] = field(default=(), metadata=OPTIONAL)
     """first and last frames that share a part of the texture; none: all share it"""
+    parts: Annotated[tuple[PartRecord, ...], Meta(max_length=MOST_PARTS)] = field(
+        default=(), metadata=OPTIONAL
+    )
+    """what moves by itself, the rest first; none: the layer moves as one"""
 
 
 @dataclass(frozen=True)
@@ -196,6 +213,8 @@ def as_written(folder: Path, manifest: Manifest) -> dict:
     for layer in value["layers"]:
         if not layer["windows"]:
             del layer["windows"]
+        if not layer["parts"]:
+            del layer["parts"]
     for name in ("garbage", "networks", "stack", "refinement"):
         if value[name] is None:
             del value[name]
@@ -293,6 +312,10 @@ def _check(manifest: Manifest, folder: Path) -> None:
     for n, layer in enumerate(manifest.layers):
         size = layer.texture_width * layer.texture_height
         _require(size <= MOST_IN_IMAGE, folder, f"layers[{n}].texture_width", most, size)
+        names = [part.name.lower() for part in layer.parts]
+        fits = len(names) != 1 and len(set(names)) == len(names)
+        several = "two or more of different names"
+        _require(fits, folder, f"layers[{n}].parts", several, names)
         fits = covers(layer.windows, clip.frames)
         windows = f"frames 0 to {clip.frames - 1}, one window after the other"
         _require(fits, folder, f"layers[{n}].windows", windows, layer.windows[:3])

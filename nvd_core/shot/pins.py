@@ -173,6 +173,9 @@ def check_pins(shot: Shot, pins: Pins, source: str, document: EditDocument = _FI
         if pin.name.casefold() in names:
             raise document.not_valid(source, f"{key}.name", "names that differ", pin.name)
         names.add(pin.name.casefold())
+        if shot.layer(pin.layer).parts:
+            whole = "a layer without parts: a bend would reach from one into the next"
+            raise document.not_valid(source, f"{key}.layer", whole, pin.layer)
         frames = [t for t, _x, _y in pin.to]
         if frames != sorted(set(frames)):
             raise document.not_valid(source, f"{key}.to", "frames that rise", frames[:10])

@@ -182,10 +182,12 @@ class Objective:
 
         def loss() -> Tensor:
             valid = points.match_valid[chosen]
-            same = mapping.same_view(points.t[chosen], points.match_t[chosen])
+            places = points.xy[chosen], points.t[chosen]
+            matches = points.match_xy[chosen], points.match_t[chosen]
+            same = mapping.same_sheet(*places, *matches)
             return losses.flow(
                 uv[matched],
-                mapping(points.match_xy[chosen], points.match_t[chosen]),
+                mapping(*matches),
                 alphas[chosen, n].detach(),
                 valid if same is None else valid * same,
                 mapping.pixels_per_unit,
@@ -206,14 +208,17 @@ class Objective:
         """Rigidity over one pixel, and over FAR pixels while that is active."""
         weights, mapping = self.settings.losses, self.model.mappings[n]
         p, p_right, p_below = uv.split(len(kept))
-        everywhere = torch.ones_like(p[:, 0])
+        at, when = points.xy[kept], points.t[kept]
 
         def stretch(right: Tensor, below: Tensor, distance: float) -> Tensor:
             scale = mapping.pixels_per_unit / distance
-            return losses.rigidity(torch.stack([right - p, below - p], -1) * scale, everywhere)
+            weight = torch.ones_like(p[:, 0])
+            for way in ([distance, 0.0], [0.0, distance]):
+                same = mapping.same_sheet(at, when, at + at.new_tensor(way), when)
+                weight = weight if same is None else weight * same
+            return losses.rigidity(torch.stack([right - p, below - p], -1) * scale, weight)
 
         def far() -> Tensor:
-            at, when = points.xy[kept], points.t[kept]
             right = mapping(at + at.new_tensor([FAR, 0.0]), when)
             return stretch(right, mapping(at + at.new_tensor([0.0, FAR]), when), FAR)
 

@@ -66,7 +66,8 @@ class Gatherer:
         self._deltas = self._painted()
         self._edit = self._edit_kernels()
         self._heats = [
-            LayerHeat((layer.texture_width, layer.texture_height)) for layer in shot.manifest.layers
+            LayerHeat((layer.texture_width, layer.texture_height), layer.parts)
+            for layer in shot.manifest.layers
         ]
         share = FRAMES_BYTES // len(self.numbers)
         small, kinds = int(share * _OVERLAY), ["shot", "reconstruction"]

@@ -5,6 +5,7 @@ import numpy as np
 
 from nvd_core.editing.strain import coloured, jacobians, singular_values, strain_of
 from nvd_core.evaluation.pictures import to_bytes
+from nvd_core.shot.manifest import PartRecord
 from nvd_core.shot.maps import FrameMaps
 
 _LONGEST = 320
@@ -18,9 +19,9 @@ class LayerHeat:
     EXTREME: 0 where a texel is a pixel wide, 1 where it is stretched or squeezed EXTREME times.
     """
 
-    def __init__(self, size: tuple[int, int]) -> None:
-        """`size`: width and height of the texture."""
-        self.size = size
+    def __init__(self, size: tuple[int, int], parts: tuple[PartRecord, ...] = ()) -> None:
+        """`size`: width and height of the texture; `parts`: the layer's."""
+        self.size, self.parts = size, parts
         factor = min(1.0, _LONGEST / max(size))
         self._shape = max(round(size[1] * factor), 1), max(round(size[0] * factor), 1)
         cells = self._shape[0] * self._shape[1]
@@ -32,7 +33,7 @@ class LayerHeat:
         """Take in layer `n` of a frame; which pixels [H-1, W-1] are the layer's, and of these [N]
         the strain and whether they are folded.
         """
-        inside, right, below = jacobians(maps, n, self.size)
+        inside, right, below = jacobians(maps, n, self.size, self.parts)
         strain = strain_of(*singular_values(right, below))
         determinant = right[:, 0] * below[:, 1] - right[:, 1] * below[:, 0]
         self._signs[0] += int(np.count_nonzero(determinant > 0))

@@ -8,7 +8,7 @@ import numpy as np
 
 from nvd_core.editing.render import render_frames
 from nvd_core.evaluation import pictures
-from nvd_core.evaluation.metrics import IouMeter
+from nvd_core.evaluation.metrics import OPAQUE, IouMeter
 from nvd_core.evaluation.truth.edit_fidelity import (
     FidelityMeter,
     SteadinessMeter,
@@ -25,6 +25,7 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.shot.finish import PLAIN_FINISH
 from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.maps import FrameMaps
+from nvd_core.shot.part_places import part_borders, part_numbers
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN
 
@@ -73,7 +74,7 @@ def measure_truth(shot: Shot, folder: Path, progress: Progress) -> dict:
             given = truth.given(t)
             here = Painted(*now[:3], painted, given, truth.alpha(t), truth.light(t))
             meters.paint.add(here)
-            meters.seam.add(edited, now[1], now[3], borders(maps))
+            meters.seam.add(edited, now[1], now[3], borders(shot, maps))
             if previous:
                 _measure_steadiness(meters, truth, t - 1, previous, now)
             previous = now
@@ -140,12 +141,15 @@ def _meters(shot: Shot, truth: Truth) -> _Meters:
     return _Meters(ious, [0.0] * layers, soft, *meters, LightMeter(tracks), paint, SeamMeter())
 
 
-def borders(maps: FrameMaps) -> np.ndarray | None:
-    """Where an object's parts or charts meet in a frame, bool [H, W]; None: they have none.
-
-    A layer is one sheet, in one piece.
-    """
-    return None
+def borders(shot: Shot, maps: FrameMaps) -> np.ndarray | None:
+    """Where parts of a layer meet in a frame, bool [H, W]; None: no layer has parts."""
+    found = None
+    for n, layer in enumerate(shot.manifest.layers):
+        if layer.parts:
+            u, v, alpha = np.moveaxis(maps.uva[n], -1, 0)
+            own = part_borders(part_numbers(layer.parts, u, v)) & (alpha > OPAQUE)
+            found = own if found is None else found | own
+    return found
 
 
 def _measure_layers(meters: _Meters, truth: Truth, t: int, maps: FrameMaps) -> None:

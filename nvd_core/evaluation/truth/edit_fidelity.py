@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from nvd_core.editing.across_windows import across_windows, smooth_gain
-from nvd_core.editing.back_projection import paint_to_texture
+from nvd_core.editing.part_painting import paint_to_layer
 from nvd_core.evaluation.metrics import OPAQUE, psnr
 from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.media.images import decode_srgb, encode_srgb, to_integers, write_image
@@ -73,7 +73,7 @@ def _edits_of(
         lit = paint[..., :3] if light is None else paint[..., :3] * light
         paint[..., 3] = display_opacity(share, lit, frame)
         size = FINER * record.texture_width, FINER * record.texture_height
-        given = paint_to_texture(paint, own, size, light=gain)
+        given = paint_to_layer(paint, own, record, size, light=gain)
         edits[name] = across_windows(shot, name, t, given)
     return edits
 

@@ -1,0 +1,135 @@
+"""Parts of a layer, set by hand: their masks, and the number of each pixel's part.
+
+A mask a part, of the whole clip or of some frames, from which it is carried as an object's is. What
+no mask takes is the rest. Beyond a layer's own outline each pixel goes with the nearest within.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from nvd_core.media.clip import ClipInfo
+from nvd_core.priors.mask_propagation import propagate_masks
+from nvd_core.priors.masks import MaskSource, load_mask, write_masks
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.inside import NAME
+from nvd_core.runtime.mapped_arrays import new_array, release
+from nvd_core.runtime.parts import MOST_PARTS, REST, split_name
+from nvd_core.runtime.progress import Progress
+from nvd_core.work import FRAMES, MASKS, PART_MASKS, PART_WEIGHT, PARTS, open_array, work_folder
+
+Given = Sequence[Sequence[str]]
+"""[layer.part, path] of each part, front to back"""
+INSIDE = 127
+"""a mask's value above which a pixel is the layer's or the part's"""
+
+
+def part_names(parts: Given, layers: Sequence[str]) -> list[list[str]]:
+    """By layer the names of its parts, the rest first; empty for a layer without."""
+    names: list[list[str]] = [[] for _ in layers]
+    for name, _ in parts:
+        layer, part = split_name(name)
+        of_layer = names[layers.index(layer)]
+        of_layer += [part] if of_layer else [REST, part]
+    return names
+
+
+def check_parts(parts: Given, layers: Sequence[str]) -> None:
+    """NvdError where parts have names that cannot be, or are of layers that there are not."""
+    for name, _ in parts:
+        layer, part = split_name(name)
+        if layer not in layers:
+            raise NvdError(
+                f"{name} is no part of a layer that there is",
+                expected=f"LAYER.PART, with LAYER one of {', '.join(layers)}",
+                found=name,
+                remedy="such as --part walker.leg=leg.png, beside --mask walker=walker.png",
+            )
+        if not re.fullmatch(NAME, part):
+            raise NvdError(
+                f"{name} cannot be the name of a part",
+                expected="letters, digits, _ and -",
+                remedy="give the part another name",
+            )
+        if part.lower() == REST:
+            raise NvdError(
+                f"no part can be called {REST}: that is what the others leave",
+                remedy="give this part another name",
+            )
+    folded = Counter(name.lower() for name, _ in parts)
+    if twice := [name for name, count in folded.items() if count > 1]:
+        raise NvdError(f"two parts are called {twice[0]}", remedy="give each a name of its own")
+    counts = Counter(split_name(name)[0] for name, _ in parts)
+    if counts and max(counts.values()) >= MOST_PARTS:
+        layer = counts.most_common(1)[0][0]
+        raise NvdError(
+            f"{layer} has too many parts",
+            expected=f"{MOST_PARTS - 1} at the most",
+            found=f"{counts[layer]}",
+            remedy="leave small ones to the rest",
+        )
+
+
+def load_parts(
+    parts: Given, info: ClipInfo, frames: Sequence[int | None] | None = None
+) -> list[MaskSource]:
+    """Open the masks of parts for the clip `info`, as `masks.load_masks` does those of objects."""
+    known = frames if frames and len(frames) == len(parts) else [None] * len(parts)
+    return [load_mask(n, s, info, frame) for (n, s), frame in zip(parts, known, strict=True)]
+
+
+def write_parts(
+    sources: Sequence[MaskSource],
+    parts: Given,
+    layers: Sequence[str],
+    folder: Path,
+    progress: Progress,
+) -> dict[str, list[int]]:
+    """Write work/parts.npy; by a part's name the frames in which its carried mask was lost."""
+    work = work_folder(folder)
+    frames, height, width = open_array(work, FRAMES).shape[:3]
+    names = PART_MASKS, PART_WEIGHT
+    write_masks(list(sources), folder, frames, height, width, progress, names)
+    keys = {k: source.given for k, source in enumerate(sources) if source.partial}
+    lost = propagate_masks(work, keys, progress, arrays=names) if keys else {}
+    masks, own = open_array(work, MASKS), open_array(work, PART_MASKS)
+    of_layer = [[k for k, (p, _) in enumerate(parts) if split_name(p)[0] == n] for n in layers]
+    progress.stage("parts", frames)
+    with written_beside(work / PARTS) as path:
+        labels = new_array(path, (len(layers), frames, height, width))
+        for t in range(frames):
+            objects = np.array(masks[:, t]) > INSIDE
+            for n, chosen in enumerate(of_layer):
+                if not chosen:
+                    continue
+                seen = objects[n] if n < len(objects) else ~objects.any(0)
+                labels[n, t] = numbered([np.array(own[k, t]) > INSIDE for k in chosen], seen)
+            release(masks, own, labels)
+            progress.update(t + 1)
+        labels.flush()
+        del labels
+    return {parts[k][0]: found for k, found in lost.items() if found}
+
+
+def numbered(parts: Sequence[np.ndarray], seen: np.ndarray) -> np.ndarray:
+    """The number of each pixel's part, uint8 [H, W]: 1 for the first of `parts`, 0 for the rest.
+
+    parts: bool [H, W] each, front to back. Where the layer is not `seen`, bool [H, W], a pixel has
+    the number of the nearest that is.
+    """
+    numbers = np.zeros(seen.shape, np.uint8)
+    for number, part in reversed(list(enumerate(parts, 1))):
+        numbers[part] = number
+    if not seen.any() or seen.all():
+        return numbers if seen.any() else np.zeros_like(numbers)
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~seen).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    by_label = np.zeros(nearest.max() + 1, np.uint8)
+    by_label[nearest[seen]] = numbers[seen]
+    return by_label[nearest]
