@@ -109,7 +109,7 @@ def _refined(
     trainer.run(progress)
     trainer.restore()
     info = ClipInfo.from_json((job.clip or {}) | {"source": job.source})
-    baking = baking_of(folder, info, cycle, trainer, place)
+    baking = baking_of(folder, info, cycle, trainer.model, data.frames, data.garbage, place)
     layers = bake(baking, progress)
     make_durable(place)
     records = [

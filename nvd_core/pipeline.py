@@ -78,6 +78,7 @@ from nvd_core.work import (
     ClipData,
     motion_facts,
     open_array,
+    open_garbage,
     open_parts,
     remove_work,
     work_folder,
@@ -341,14 +342,7 @@ def _run_stages(
         progress.caution(caution)
     used = draft_settings(settings) if job.at_once else settings
     trainer = make_trainer(folder, job, used)
-    size = info.looked_at
-    if trainer.data.shape != (info.frames, size.height, size.width):
-        raise NvdError(
-            f"{folder / 'job.json'} and {work_folder(folder)} are of two different clips",
-            expected=f"{info.frames} frames of {size.width} x {size.height}",
-            found="{0} frames of {2} x {1}".format(*trainer.data.shape),
-            remedy="remove the folder and run `nvd decompose` again",
-        )
+    _check_size(folder, info, trainer.data.shape)
     stages.run("training", lambda: trainer.run(progress))
     trainer.restore()
     facts = {
@@ -358,7 +352,8 @@ def _run_stages(
         "seconds_by_stage": stages.seconds,
         "cautions": cautions,
     }
-    baking = baking_of(folder, info, used, trainer)
+    data = trainer.data
+    baking = baking_of(folder, info, used, trainer.model, data.frames, data.garbage)
     if until:
         shared_layout(baking, progress)
         return facts | {"seconds": round(time.monotonic() - started, 1), "frames": info.frames}
@@ -367,6 +362,18 @@ def _run_stages(
     stages.seconds["baking"] = round(time.monotonic() - begun, 1)
     facts |= _complete(job, info, baking, layers, cautions, progress)
     return facts | {"seconds": round(time.monotonic() - started, 1)}
+
+
+def _check_size(folder: Path, info: ClipInfo, shape: tuple[int, int, int]) -> None:
+    """NvdError where the arrays of work/ have another shape than the job's clip."""
+    size = info.looked_at
+    if shape != (info.frames, size.height, size.width):
+        raise NvdError(
+            f"{folder / 'job.json'} and {work_folder(folder)} are of two different clips",
+            expected=f"{info.frames} frames of {size.width} x {size.height}",
+            found="{0} frames of {2} x {1}".format(*shape),
+            remedy="remove the folder and run `nvd decompose` again",
+        )
 
 
 def _complete(
@@ -409,9 +416,20 @@ def trained(folder: Path) -> tuple[ClipInfo, Job, Baking]:
             remedy="run that, or `nvd resume`, first",
         )
     info = ClipInfo.from_json(job.clip | {"source": job.source})
-    trainer = make_trainer(folder, job, settings, save=False)
-    trainer.restore()
-    return info, job, baking_of(folder, info, settings, trainer)
+    frames, garbage = open_array(work_folder(folder), FRAMES), open_garbage(work_folder(folder))
+    _check_size(folder, info, frames.shape[:3])
+    model = load_model(folder)
+    shape = model.shape.frames, model.shape.height, model.shape.width
+    names = [*object_names(job), BACKGROUND]
+    if shape != frames.shape[:3] or model.names != names:
+        raise NvdError(
+            f"{folder / 'checkpoint.json'} and {work_folder(folder)} are of two different jobs",
+            expected=f"{', '.join(names)}, {frames.shape[0]} frames"[:200],
+            found=f"{', '.join(model.names)}, {shape[0]} frames"[:200],
+            remedy="remove the folder and run `nvd decompose` again",
+        )
+    model.to(choose_device(job.device))
+    return info, job, baking_of(folder, info, settings, model, frames, garbage)
 
 
 def finish(folder: Path, progress: Progress) -> dict:
@@ -536,10 +554,10 @@ def _frames(clip: Clip, job: Job, settings: Settings, folder: Path, progress: Pr
     job.said = job.said + about_cuts(cuts, job, settings, clip.info, folder)
 
 
-def make_trainer(folder: Path, job: Job, settings: Settings, save: bool = True) -> Trainer:
+def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
     """The networks at their start, and what trains them; `folder`/work holds what they need.
 
-    Their architecture is noted in the folder, unless it is only read (`save` False).
+    Their architecture is noted in the folder.
     """
     work = work_folder(folder)
     data = ClipData(work)
@@ -566,8 +584,7 @@ def make_trainer(folder: Path, job: Job, settings: Settings, save: bool = True) 
             remedy="remove the folder and run `nvd decompose` again",
         )
     model = LayeredVideo(shape, names, settings, starts)
-    if save:
-        save_architecture(folder, shape, names, starts)
+    save_architecture(folder, shape, names, starts)
     return Trainer(model, data, settings, job.seed, choose_device(job.device), folder)
 
 

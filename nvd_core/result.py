@@ -2,26 +2,36 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from nvd_core import __version__
 from nvd_core.baking.bake import Baking
 from nvd_core.baking.plate import plate_of
+from nvd_core.fields.model import LayeredVideo
 from nvd_core.media.clip_import import frames_pattern
 from nvd_core.media.clip_info import ClipInfo
 from nvd_core.priors.garbage import manifest_path
 from nvd_core.settings import Settings
 from nvd_core.shot.manifest import ClipRecord, LayerRecord, Manifest
-from nvd_core.training.trainer import Trainer
 
 
 def baking_of(
-    folder: Path, info: ClipInfo, settings: Settings, trainer: Trainer, into: Path | None = None
+    folder: Path,
+    info: ClipInfo,
+    settings: Settings,
+    model: LayeredVideo,
+    frames: np.ndarray,
+    garbage: np.ndarray | None,
+    into: Path | None = None,
 ) -> Baking:
-    """What bakes the trained networks of `folder`, `into` another folder where it is given."""
-    garbage = trainer.data.garbage
+    """What bakes the trained networks of `folder`, `into` another folder where it is given.
+
+    frames, garbage: of work/, uint8 [T, H, W, 3] and [1 or T, H, W].
+    """
     plate = plate_of(folder, info, manifest_path(garbage)) if info.analysis else None
     depth = 8 if info.bit_depth == 8 else 16
-    clip = trainer.data.frames if settings.fit_textures else None
-    return Baking(trainer.model, into or folder, settings, depth, clip, garbage, plate)
+    clip = frames if settings.fit_textures else None
+    return Baking(model, into or folder, settings, depth, clip, garbage, plate)
 
 
 def manifest_of(

@@ -13,7 +13,14 @@ from nvd_core.shot.manifest import LayerRecord, Manifest, write_manifest
 from nvd_core.shot.map_writer import MapWriter, write_maps
 from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
-from nvd_core.shot.tile_index import NAME, TileIndex, changed_tiles, grid_of, looked_up
+from nvd_core.shot.tile_index import (
+    NAME,
+    TileIndex,
+    changed_tiles,
+    grid_of,
+    looked_up,
+    looked_up_where_shown,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -188,3 +195,17 @@ def test_no_change_is_missed(edit):
         assert not (looked_up(places[:, 0], places[:, 1], grid) & ~tiles).any()
         if min(edit) > 30:
             assert tiles.sum() <= 9
+
+
+def test_tiles_of_a_layer_are_those_of_its_shown_places():
+    random = np.random.default_rng(2)
+    u, v, alpha = random.random((3, 50, 70)).astype(np.float32)
+    alpha[alpha < 0.7] = 0
+    alpha[:40] = 0
+    u[45], v[46] = 1.0, 0.0
+    grid, bits = grid_of(TEXTURE), (14, 12)
+    shown = alpha > 0
+    rounded = (np.rint(p[shown] * 2**b) / 2**b for p, b in zip((u, v), bits, strict=True))
+    found = looked_up_where_shown(u, v, alpha, bits, grid)
+    np.testing.assert_array_equal(found, looked_up(*rounded, grid))
+    assert 0 < found.sum() < found.size

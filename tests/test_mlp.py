@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nvd_core.fields.mlp import Mlp
+from nvd_core.fields.mlp import ROWS, Mlp
 from nvd_core.settings import MlpSettings
 
 
@@ -63,3 +63,14 @@ def test_rounding_does_not_add_up_over_the_points():
     mlp.hidden_bfloat16 = True
     for own, plain in zip(passes(mlp, x, grad, False), exact, strict=True):
         assert (own - plain).norm() <= 0.03 * plain.norm()
+
+
+@pytest.mark.parametrize("rows", [0, 1, ROWS, 2 * ROWS + 5])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_answers_without_gradients_equal_the_plain_chain(layers, rows):
+    """They go through the layers a block of rows at a time."""
+    mlp, _, _ = example(layers, torch.float64)
+    x = torch.randn(rows, 24, dtype=torch.float64)
+    with torch.inference_mode():
+        plain = torch.nn.Sequential.forward(mlp, x.clone())
+        torch.testing.assert_close(mlp(x), plain, rtol=1e-12, atol=1e-14)

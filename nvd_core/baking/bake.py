@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
+from nvd_core.baking.frame_maps import TextureFrame, layer_maps, without_garbage
 from nvd_core.baking.map_errors import Found, MapErrors
 from nvd_core.baking.plate import Plate
 from nvd_core.baking.plate_edges import follow_plate
@@ -49,28 +50,6 @@ MARGIN = 0.02
 FEWEST_TEXELS = 16
 ERRORS_EVERY = 8
 """of how many coarse frames the errors of one are measured"""
-
-
-@dataclass(frozen=True)
-class TextureFrame:
-    """The part of a layer's texture square that is baked, and at how many texels."""
-
-    low: np.ndarray  # [2] smallest network coordinates
-    high: np.ndarray  # [2] largest
-    width: int
-    height: int
-
-    @property
-    def texels_per_unit(self) -> float:
-        """Texels for 1 of the networks' coordinates, along the axis that has more."""
-        return float((np.array([self.width, self.height]) / (self.high - self.low)).max())
-
-    def to_uv(self, network_uv: np.ndarray) -> np.ndarray:
-        """Network coordinates [..., 2] to u right, v UP, both clamped to 0..1."""
-        uv = (network_uv - self.low.astype(np.float32)) / (self.high - self.low).astype(np.float32)
-        uv = uv.clip(0, 1)
-        uv[..., 1] = 1 - uv[..., 1]
-        return uv
 
 
 def bake(baking: "Baking", progress: Progress) -> list[LayerRecord]:
@@ -164,7 +143,7 @@ class Baking:
             layers = frame_layers_by_nodes(self.shown, t, texels, edges, within)
         matte = self._matte_of(t)
         hide_garbage(layers, matte)
-        maps = _layer_maps(layers, layout)
+        maps = layer_maps(layers, layout)
         found, nodes = None, None
         if not self.is_exact:
             nodes = fitted(maps, layers.added)
@@ -172,7 +151,14 @@ class Baking:
             if not self.is_coarse or t % ERRORS_EVERY == 0:
                 found = self.errors(layout).of_frame(t, layers, stored, [f.to_uv for f in layout])
             maps = [replace(stored.layer(n), texture=old.texture) for n, old in enumerate(maps)]
-        return BakedFrame(maps, layers.added, _looked_up(maps, matte), found, nodes)
+            uva = stored.uva
+        else:
+            uva = np.stack([np.stack([own.u, own.v, own.alpha], -1) for own in maps])
+        return BakedFrame(maps, layers.added, without_garbage(uva, matte), found, nodes)
+
+    def counted(self, t: int, uva: np.ndarray) -> np.ndarray:
+        """What of the maps float32 [L, H, W, 3] of frame `t` counts as looked up."""
+        return without_garbage(uva, self._matte_of(t))
 
     def _edges(self, t: int) -> Edges | None:
         """What brings the alphas of a frame to the edges of a larger plate; None without one."""
@@ -331,26 +317,6 @@ def _texture_frame(
     density = min(density, MOST_TEXELS / (high - low).max())
     width, height = np.maximum(np.ceil((high - low) * density), FEWEST_TEXELS).astype(int)
     return TextureFrame(low, high, int(width), int(height))
-
-
-def _layer_maps(layers: FrameLayers, layout: list[TextureFrame]) -> list[LayerMaps]:
-    """The frame's maps."""
-    maps = []
-    for n, frame in enumerate(layout):
-        shown = layers.alpha[n] > 0
-        place = np.where(shown[..., None], frame.to_uv(layers.uv[n]), 0)
-        u, v = np.moveaxis(place, -1, 0)
-        texture = frame.width, frame.height
-        maps.append(LayerMaps(u, v, layers.alpha[n], layers.residual[n], texture))
-    return maps
-
-
-def _looked_up(maps: list[LayerMaps], matte: np.ndarray | None) -> np.ndarray:
-    """What counts as looked up by a frame's maps, float32 [L, H, W, 3]."""
-    uva = np.stack([np.stack([layer.u, layer.v, layer.alpha], -1) for layer in maps])
-    if matte is not None:
-        uva[:, matte > 0, 2] = 0
-    return uva
 
 
 def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.ndarray:

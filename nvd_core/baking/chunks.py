@@ -30,6 +30,8 @@ from nvd_core.shot.map_files import MapFiles
 from nvd_core.shot.map_forms import join
 from nvd_core.shot.map_writer import MapWriter, save_index
 from nvd_core.shot.maps import MOST_TEXELS
+from nvd_core.shot.node_bytes import from_bytes
+from nvd_core.shot.node_decode import decode, pack
 from nvd_core.shot.tile_index import checksum, grid_of
 
 FOLDER = "work/bake"
@@ -87,7 +89,8 @@ def bake_chunk(
     with MapWriter(inside(folder, "maps"), model.names, False, exr, apart) as writer:
         for done, t in enumerate(missing):
             baked = baking.frame(layout, t)
-            record = _Recorder(folder, t, baked.uva, baked.errors)
+            uva = baked.uva if baked.nodes is None else None
+            record = _Recorder(folder, t, uva, baked.errors)
             writer.write(t, baked.maps, baked.added, record, baked.nodes)
             progress.update(len(numbers) - len(missing) + done + 1)
     return len(missing)
@@ -151,14 +154,6 @@ def read_record(baking: Baking, layout: list[TextureFrame], t: int) -> FrameReco
     size = layers, shape.height, shape.width
     with reading(path, "what was baked", _AGAIN):
         stored = read_npz(path)
-        if stored["shown"].dtype != np.uint8 or stored["shown"].size != -(-math.prod(size) // 8):
-            raise Unreadable("a frame of another size")
-        shown = np.unpackbits(stored["shown"], count=math.prod(size)).view(bool).reshape(size)
-        places = stored["places"]
-        if places.dtype != np.float32 or places.shape != (int(shown.sum()), 3):
-            raise Unreadable(f"places {places.dtype} {places.shape}")
-        if places.size and not (places.min() >= 0 and places.max() <= 1):
-            raise Unreadable("places that are none")
         tiles = [stored[f"tiles.{n}"] for n in range(layers)]
         for of_layer, frame in zip(tiles, layout, strict=True):
             if of_layer.dtype != bool or of_layer.shape != grid_of((frame.width, frame.height)):
@@ -167,9 +162,31 @@ def read_record(baking: Baking, layout: list[TextureFrame], t: int) -> FrameReco
         if not 0 <= number < 2**32:
             raise Unreadable("a checksum that is none")
         errors = _errors_in(stored, layers)
+        if "places" in stored:  # of maps from every pixel, and of records of older versions
+            uva = _uva_in(stored, size)
+        else:
+            header, data = read_block(inside(baking.folder, f"{FOLDER}/{chunk_name(t, 1)}"), t)
+            if zlib.crc32(data) != number:
+                raise Unreadable("a record of other maps")
+            frame = from_bytes(data, *size[1:], layers, header.added)
+            uva = decode(pack(frame), list(range(layers)), lit=False)[0]
+            uva = baking.counted(t, uva)
+    return FrameRecord(number, tiles, uva, errors)
+
+
+def _uva_in(stored: dict[str, np.ndarray], size: tuple[int, int, int]) -> np.ndarray:
+    """The lookups in a record, float32 [L, H, W, 3]; Unreadable where they are damaged."""
+    if stored["shown"].dtype != np.uint8 or stored["shown"].size != -(-math.prod(size) // 8):
+        raise Unreadable("a frame of another size")
+    shown = np.unpackbits(stored["shown"], count=math.prod(size)).view(bool).reshape(size)
+    places = stored["places"]
+    if places.dtype != np.float32 or places.shape != (int(shown.sum()), 3):
+        raise Unreadable(f"places {places.dtype} {places.shape}")
+    if places.size and not (places.min() >= 0 and places.max() <= 1):
+        raise Unreadable("places that are none")
     uva = np.zeros((*size, 3), np.float32)
     uva[shown] = places
-    return FrameRecord(number, tiles, uva, errors)
+    return uva
 
 
 def _errors_in(stored: dict[str, np.ndarray], layers: int) -> Found | None:
@@ -189,12 +206,14 @@ class _Recorder:
 
     folder: Path
     t: int
-    uva: np.ndarray
+    uva: np.ndarray | None  # None: they are in the compact maps beside the record
     errors: Found | None
 
     def __call__(self, number: int, of_exr: int, tiles: list[np.ndarray]) -> None:
-        shown = self.uva[..., 2] > 0
         arrays = {f"tiles.{n}": of_layer for n, of_layer in enumerate(tiles)}
+        if self.uva is not None:
+            shown = self.uva[..., 2] > 0
+            arrays |= {"shown": np.packbits(shown), "places": self.uva[shown]}
         for n, found in enumerate(self.errors or []):
             arrays |= {f"errors.{n}.{kind}": values for kind, values in found.items()}
         with written_beside(_record_path(self.folder, self.t)) as temporary:
@@ -202,8 +221,6 @@ class _Recorder:
                 temporary,
                 checksum=np.uint32(number),
                 exr=np.uint32(of_exr),
-                shown=np.packbits(shown),
-                places=self.uva[shown],
                 **arrays,
             )
 

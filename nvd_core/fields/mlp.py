@@ -2,6 +2,7 @@
 
 `Mlp` is a plain chain of `nn.Linear` and ReLU; that is also what runs on CUDA. On a CPU its passes
 are one autograd function: nothing but the layers' inputs is kept, gradients are masked in place.
+Where no gradient is wanted the rows go through all layers a few at a time.
 """
 
 from itertools import pairwise
@@ -10,6 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from nvd_core.settings import MlpSettings
+
+ROWS = 2048
+"""answered at a time without gradients: what lies between two layers stays in a core's own cache"""
 
 
 class Mlp(nn.Sequential):
@@ -37,6 +41,8 @@ class Mlp(nn.Sequential):
         half = self.hidden_bfloat16 and torch.is_grad_enabled()
         if x.device.type == "cpu":
             parameters = [p for layer in list(self)[::2] for p in (layer.weight, layer.bias)]
+            if not torch.is_grad_enabled():
+                return _answered(x, parameters[::2], parameters[1::2])
             return _Chain.apply(x, torch.bfloat16 if half else x.dtype, *parameters)
         if not half:
             return super().forward(x)
@@ -45,6 +51,18 @@ class Mlp(nn.Sequential):
             for layer in hidden:
                 x = layer(x)
         return last(x.float())
+
+
+def _answered(x: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
+    """x [P, inputs] through linear layers with ReLU between them, ROWS at a time."""
+    out = x.new_empty(len(x), len(weights[-1]))
+    room = [x.new_empty(min(ROWS, len(x)), len(weight)) for weight in weights[:-1]]
+    for first in range(0, len(x), ROWS):
+        part, result = x[first : first + ROWS], out[first : first + ROWS]
+        for weight, bias, space in zip(weights, biases, room, strict=False):  # all but the last
+            part = torch.addmm(bias, part, weight.t(), out=space[: len(part)]).relu_()
+        torch.addmm(biases[-1], part, weights[-1].t(), out=result)
+    return out
 
 
 class _Chain(torch.autograd.Function):

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from numba import njit
 
 Ask = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """the field's values float32 [P, C] at columns and rows int64 [P] of the lattice"""
@@ -80,39 +81,63 @@ def _wanted_cells(wanted: np.ndarray, step: int) -> dict[int, np.ndarray]:
 
 
 def doubled(coarse: np.ndarray) -> np.ndarray:
-    """Values [h, w, C] guessed at half the step, [2 h - 1, 2 w - 1, C].
+    """Values float32 [h, w, C] guessed at half the step, [2 h - 1, 2 w - 1, C].
 
     Beyond the border the parabola of the last three nodes goes on, or the line of the last two.
     """
-    return _halved(_halved(coarse, 1), 0)
-
-
-def _halved(values: np.ndarray, axis: int) -> np.ndarray:
-    """`values` with one more between each two along `axis`."""
-
-    def along(part: slice | int) -> tuple:
-        return (slice(None),) * axis + (part,)
-
-    count = values.shape[axis]
-    near = [values[along(n)] for n in range(min(count, 3))]
-    far = [values[along(count - 1 - n)] for n in range(min(count, 3))]
-    first, last = (
-        2 * nodes[0] - nodes[1] if count == 2 else 3 * (nodes[0] - nodes[1]) + nodes[2]
-        for nodes in (near, far)
-    )
-    ends = [np.expand_dims(end, axis) for end in (first, last)]
-    wide = np.concatenate([ends[0], values, ends[1]], axis)
-    middles = values[along(slice(None, -1))] + values[along(slice(1, None))]
-    middles *= _NEAR
-    outer = wide[along(slice(None, -3))] + wide[along(slice(3, None))]
-    outer *= _FAR
-    middles -= outer
-    shape = list(values.shape)
-    shape[axis] = 2 * count - 1
-    fine = np.empty(shape, values.dtype)
-    fine[along(slice(None, None, 2))] = values
-    fine[along(slice(1, None, 2))] = middles
+    height, width, channels = coarse.shape
+    fine = np.empty((2 * height - 1, 2 * width - 1, channels), np.float32)
+    lines = fine.reshape(len(fine), -1)
+    _double(np.ascontiguousarray(coarse).reshape(height, -1), channels, lines)
     return fine
+
+
+@njit(cache=True, nogil=True)
+def _double(coarse, channels, fine):
+    """Lines [h, w C] into every second of [2 h - 1, (2 w - 1) C], then those between."""
+    height, size = coarse.shape
+    wide = np.empty(size + 2 * channels, np.float32)
+    middles = np.empty(size - channels, np.float32)
+    for i in range(height):
+        line, out = coarse[i], fine[2 * i]
+        wide[channels:-channels] = line
+        for c in range(channels):
+            reach = 2 * channels if size > 2 * channels else channels
+            back = size - channels + c
+            wide[c] = _beyond(line[c], line[c + channels], line[c + reach], size > 2 * channels)
+            wide[size + channels + c] = _beyond(
+                line[back], line[back - channels], line[back - reach], size > 2 * channels
+            )
+        _between(wide, wide[channels:], wide[2 * channels :], wide[3 * channels :], middles)
+        for k in range(0, size, channels):
+            for c in range(channels):
+                out[2 * k + c] = line[k + c]
+        for k in range(0, size - channels, channels):
+            for c in range(channels):
+                out[2 * k + channels + c] = middles[k + c]
+    above, below = np.empty(fine.shape[1], np.float32), np.empty(fine.shape[1], np.float32)
+    last, reach, bent = 2 * height - 2, 4 if height > 2 else 2, height > 2
+    for x in range(fine.shape[1]):
+        above[x] = _beyond(fine[0, x], fine[2, x], fine[reach, x], bent)
+        below[x] = _beyond(fine[last, x], fine[last - 2, x], fine[last - reach, x], bent)
+    for i in range(1, last, 2):
+        outer = above if i == 1 else fine[i - 3]
+        other = below if i == last - 1 else fine[i + 3]
+        _between(outer, fine[i - 1], fine[i + 1], other, fine[i])
+
+
+@njit(cache=True, nogil=True)
+def _beyond(end, inner, third, bent):
+    if bent:
+        return np.float32(3) * (end - inner) + third
+    return np.float32(2) * end - inner
+
+
+@njit(cache=True, nogil=True)
+def _between(first, second, third, fourth, out):
+    for k in range(out.shape[0]):
+        near = (second[k] + third[k]) * _NEAR
+        out[k] = near - (first[k] + fourth[k]) * _FAR
 
 
 def _new_nodes(open_cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from numba import njit
 
 from nvd_core.fields.hash_grid.grid import HashGrid
 from nvd_core.fields.inference import CHUNK, TRANSPARENT, Edges, FrameLayers, with_light
@@ -55,9 +56,8 @@ def frame_layers_by_nodes(
     everywhere = np.ones((height, width), bool)
     step = _step(model.alpha.grid, max(height, width), finest, ALPHA_CELLS)
     found = sampled(_alpha(model, t), everywhere, within.alpha, step, STEEP, max(finest // 2, 1))
-    alpha = np.ascontiguousarray(np.moveaxis(found[:height, :width], 2, 0))
-    alpha[alpha < TRANSPARENT] = 0
-    alpha /= alpha.sum(0)
+    alpha = np.empty((model.layers, height, width), np.float32)
+    _share(found, np.float32(TRANSPARENT), alpha)
     own = alpha
     alpha = edges(own) if edges else own
     uv = np.zeros((model.layers, height, width, 2), np.float32)
@@ -81,6 +81,20 @@ def frame_layers_by_nodes(
     layers = with_light(model, uv, alpha, light)
     layers.own_alpha = own
     return layers
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _share(found, least, alpha):
+    """Alphas [H', W', L] into [L, H, W]: those below `least` are none, and the sum is 1."""
+    for y in range(alpha.shape[1]):
+        for x in range(alpha.shape[2]):
+            total = np.float32(0)
+            for n in range(alpha.shape[0]):
+                value = found[y, x, n]
+                alpha[n, y, x] = np.float32(0) if value < least else value
+                total += alpha[n, y, x]
+            for n in range(alpha.shape[0]):
+                alpha[n, y, x] /= total
 
 
 def _finest(model: LayeredVideo) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.media.clip import ClipInfo
+from nvd_core.media.clip_info import ClipInfo
 from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.masks import MaskSource, load_mask, write_masks
 from nvd_core.runtime.errors import NvdError

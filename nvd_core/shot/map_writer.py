@@ -216,7 +216,6 @@ def tiles_of(layer: LayerMaps, grid: tuple[int, int] | None = None) -> np.ndarra
 
     `grid`: rows and columns of the tiles; None: as its texture's size has them.
     """
-    shown = layer.alpha > 0
-    places = zip((layer.u, layer.v), layer.texture, strict=True)
-    u, v = (_rounded(place[shown], place_bits(texels)) for place, texels in places)
-    return tile_index.looked_up(u, v, grid or tile_index.grid_of(layer.texture))
+    bits = place_bits(layer.texture[0]), place_bits(layer.texture[1])
+    grid = grid or tile_index.grid_of(layer.texture)
+    return tile_index.looked_up_where_shown(layer.u, layer.v, layer.alpha, bits, grid)

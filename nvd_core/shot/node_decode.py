@@ -94,10 +94,16 @@ for _step in (2, 4, 8):
     WEIGHTS[_step, :_step] = weights_of(_step)
 
 
-def decode(packed: PackedNodes, wanted: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """(u, v, alpha) and light of the layers numbered `wanted`, both float32 [L, H, W, 3]."""
+def decode(
+    packed: PackedNodes, wanted: list[int], lit: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """(u, v, alpha) and light of the layers numbered `wanted`, both float32 [L, H, W, 3].
+
+    The light is of no layer where it is not asked for by `lit`.
+    """
     shape = len(wanted), packed.height, packed.width, 3
-    uva, light = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    uva = np.empty(shape, np.float32)
+    light = np.empty(shape if lit else (0, *shape[1:]), np.float32)
     table, tiles, alphas, nodes, corrections = packed.arrays
     own = np.array(wanted, np.int64)
     _decode(table, tiles, alphas, nodes, corrections, WEIGHTS, own, uva, light)
@@ -137,8 +143,9 @@ def _decode(table, tiles, alphas, nodes, corrections, weights, wanted, uva, ligh
             row, own = table[wanted[k]], alpha[wanted[k]]
             place = uva[k, top : top + lines]
             place_band(row, own, top, tiles, nodes, corrections, weights, room, place)
-            lit = light[k, top : top + lines]
-            light_band(row, own, top, tiles, nodes, corrections, weights, room, lit)
+            if len(light):
+                lit = light[k, top : top + lines]
+                light_band(row, own, top, tiles, nodes, corrections, weights, room, lit)
 
 
 @njit(cache=True)

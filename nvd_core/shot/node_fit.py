@@ -1,13 +1,10 @@
 """Full maps brought into the compact form, each value within a tolerance of what it was."""
 
-from dataclasses import dataclass
-
-import cv2
 import numpy as np
 from numba import njit
 
 from nvd_core.shot.maps import LayerMaps
-from nvd_core.shot.node_decode import upsampled
+from nvd_core.shot.node_decode import WEIGHTS, field_band
 from nvd_core.shot.node_maps import (
     ALPHA_BITS,
     EMPTY,
@@ -23,6 +20,7 @@ from nvd_core.shot.node_maps import (
     place_bits,
     tiles_of,
 )
+from nvd_core.shot.node_planes import Planes
 
 PLACE = 0.03
 """texels by which an interpolated place may be off, before it is rounded, in a tile that is left"""
@@ -30,11 +28,6 @@ LIGHT = 0.7 / 255
 """the same for light"""
 MANY = 0.08
 """share of a layer's tiles from which on a finer lattice is tried, lest so many be corrected"""
-_FEW = 2
-"""pixels, of every second along lines and columns, by tiles of a window's side, that are enough for
-a plane"""
-_WINDOWS = (3, 9)
-"""tiles along a side of the surroundings to which a plane is fitted, where there is no pixel"""
 
 
 def fitted(
@@ -95,187 +88,140 @@ def _tiled(values: np.ndarray) -> np.ndarray:
 def _layer(
     layer: LayerMaps, alpha: np.ndarray, rest: np.ndarray, place: float, light: float
 ) -> NodeLayer:
-    used = _tiled(alpha).any((2, 3))
+    used = np.zeros((alpha.shape[0] // SIDE, alpha.shape[1] // SIDE), bool)
+    _mark_used(alpha, used)
     bits = place_bits(layer.texture[0]), place_bits(layer.texture[1])
     ys, xs = np.flatnonzero(used.any(1)), np.flatnonzero(used.any(0))
     box = (int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1) if len(ys) else (0, 0, 0, 0)
-    rows, columns = (slice(box[k] * SIDE, box[k + 2] * SIDE) for k in (1, 0))
-    alpha, rest = alpha[rows, columns], rest[rows, columns]
+    part = tuple(slice(box[k] * SIDE, box[k + 2] * SIDE) for k in (1, 0))
+    alpha, rest = alpha[part], rest[part]
     kinds, stored = _alpha_tiles(alpha, rest)
-    known = np.zeros(alpha.shape, bool)
-    clip = layer.alpha[rows, columns]
-    known[: clip.shape[0], : clip.shape[1]] = clip > 0
-    shown = (alpha > 0) & known
-    texels = np.array(layer.texture, np.float64)
-    scales = 2.0 ** np.array(bits)
-    unit = 2.0**LIGHT_BITS
-    part = rows, columns
-    places = _whole([layer.u, layer.v], scales, part, shown.shape)
-    lights = _whole(list(np.moveaxis(layer.residual, 2, 0)), [unit] * 3, part, shown.shape)
-    fields = (
-        _lattice(places, shown, np.array(place * scales / texels, np.float32)),
-        _lattice(lights, shown, np.full(3, light * unit, np.float32)),
-    )
+    shown = np.zeros(alpha.shape, bool)
+    known = layer.alpha[part] > 0
+    inside = tuple(slice(size) for size in known.shape)
+    np.logical_and(alpha[inside] > 0, known, out=shown[inside])
+    scales = 2.0 ** np.array([*bits, *[LIGHT_BITS] * 3])
+    planes = [layer.u, layer.v, *np.moveaxis(layer.residual.astype(np.float32, copy=False), 2, 0)]
+    values = np.zeros((len(planes), *shown.shape), np.float32)
+    for plane, scale, value in zip(planes, scales, values, strict=True):
+        _scale(plane[part], np.float32(scale), value)
+    beyond = Planes(values, shown)
+    off = np.array([*place * scales[:2] / layer.texture, *light * scales[2:]], np.float32)
+    fields = [
+        _lattice(values[own], shown, off[own], beyond, own) for own in (slice(2), slice(2, 5))
+    ]
     return NodeLayer(bits, box, kinds, stored, *fields)
 
 
-def _whole(
-    values: list[np.ndarray], units: list[float], part: tuple[slice, slice], shape: tuple[int, int]
-) -> np.ndarray:
-    """A part of planes [H, W], in the units of its whole numbers, filled up to a `shape`."""
-    field = np.zeros((len(values), *shape), np.float32)
-    for c, value in enumerate(values):
-        cut = value[part]
-        np.multiply(cut, np.float32(units[c]), out=field[c, : cut.shape[0], : cut.shape[1]])
-    return field
+@njit(cache=True, nogil=True)
+def _mark_used(alpha, used):
+    for y in range(alpha.shape[0]):
+        for x in range(alpha.shape[1]):
+            if alpha[y, x]:
+                used[y // SIDE, x // SIDE] = True
+
+
+@njit(cache=True, nogil=True)
+def _scale(plane, scale, out):
+    for y in range(plane.shape[0]):
+        for x in range(plane.shape[1]):
+            out[y, x] = plane[y, x] * scale
 
 
 def _alpha_tiles(alpha: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    tiles, left = _tiled(alpha), _tiled(rest)
-    kinds = np.zeros(tiles.shape[:2], np.int32)
-    equal = (tiles == np.maximum(left, 0)).all((2, 3))
-    full, empty = (tiles == 1 << ALPHA_BITS).all((2, 3)), (tiles == 0).all((2, 3))
-    stored = ~(equal | full | empty)
-    kinds[equal] = REST
-    kinds[full] = FULL
-    kinds[empty] = EMPTY
-    kinds[stored] = np.arange(stored.sum())
-    return kinds, tiles[stored].astype(np.uint16)
+    kinds = np.empty((alpha.shape[0] // SIDE, alpha.shape[1] // SIDE), np.int32)
+    _find_kinds(alpha, rest, kinds)
+    return kinds, _tiled(alpha)[kinds >= 0].astype(np.uint16)
 
 
-def _lattice(values: np.ndarray, shown: np.ndarray, off: np.ndarray) -> Lattice:
-    """A field [C, h, w], in the unit of its whole numbers, that counts where it is `shown`."""
-    planes = _Planes(values, shown)
-    tiles = max(_tiled(shown).any((2, 3)).sum(), 1)
-    tried = [_tried(values, shown, off, 8, planes)]
+@njit(cache=True, nogil=True)
+def _find_kinds(alpha, rest, kinds):
+    count = 0
+    for row in range(kinds.shape[0]):
+        for column in range(kinds.shape[1]):
+            empty, full, equal = True, True, True
+            for y in range(row * SIDE, (row + 1) * SIDE):
+                for x in range(column * SIDE, (column + 1) * SIDE):
+                    value = alpha[y, x]
+                    empty &= value == 0
+                    full &= value == 1 << ALPHA_BITS
+                    equal &= value == max(rest[y, x], 0)
+            kind = EMPTY if empty else FULL if full else REST if equal else count
+            kinds[row, column] = kind
+            if kind >= 0:
+                count += 1
+
+
+def _lattice(
+    values: np.ndarray, shown: np.ndarray, off: np.ndarray, beyond: Planes, own: slice
+) -> Lattice:
+    """A field [C, h, w], in the unit of its whole numbers, that counts where it is `shown`.
+
+    own: its channels among those of `beyond`.
+    """
+    tiles = max(beyond.shown_tiles, 1)
+    tried = [_tried(values, shown, off, 8, beyond, own)]
     if len(tried[0].corrections) >= MANY * tiles:
-        tried.append(_tried(values, shown, off, 4, planes))
+        tried.append(_tried(values, shown, off, 4, beyond, own))
     # about what they take: a node 10 bits, a pixel that is corrected 3
     return min(tried, key=lambda one: 10 * one.nodes.size + 3 * one.corrections.size)
 
 
 def _tried(
-    values: np.ndarray, shown: np.ndarray, off: np.ndarray, step: int, planes: "_Planes"
+    values: np.ndarray,
+    shown: np.ndarray,
+    off: np.ndarray,
+    step: int,
+    beyond: Planes,
+    own: slice,
 ) -> Lattice:
     channels, height, width = values.shape
-    nodes = np.empty((channels, height // step + 3, width // step + 3), np.float32)
-    ys, xs = (step * (np.arange(count) - 1) for count in nodes.shape[1:])
-    planes.fill(ys, xs, nodes)
+    nodes = np.zeros((channels, height // step + 3, width // step + 3), np.float32)
     inside = slice(1, height // step + 1), slice(1, width // step + 1)
-    there = shown[::step, ::step]
+    there = np.zeros(nodes.shape[1:], bool)
+    there[inside] = shown[::step, ::step]
     for c in range(channels):
-        np.copyto(nodes[c][inside], values[c, ::step, ::step], where=there)
+        nodes[c][inside] = values[c, ::step, ::step]
+    rows, columns = np.nonzero(~there)
+    nodes[:, rows, columns] = beyond.at(step * (rows - 1), step * (columns - 1), own)
     whole = np.rint(nodes * np.float32(1 << FINER)).clip(-MOST_NODE, MOST_NODE).astype(np.int32)
-    none = np.zeros((0, channels, SIDE, SIDE), np.int32)
-    plain = Lattice(step, whole, np.full((height // SIDE, width // SIDE), -1, np.int32), none)
-    fine = upsampled(plain)
-    failed = np.zeros(plain.corrected.shape, bool)
-    _judge(fine, values, shown, off, failed)
-    corrected = np.full(failed.shape, -1, np.int32)
-    corrected[failed] = np.arange(failed.sum(), dtype=np.int32)
-    corrections = np.zeros((int(failed.sum()), channels, SIDE, SIDE), np.int32)
-    _correct(fine, values, shown, corrected, corrections)
-    return Lattice(step, whole, corrected, corrections)
+    corrected = np.full((height // SIDE, width // SIDE), -1, np.int32)
+    corrections = np.empty((corrected.size, channels, SIDE, SIDE), np.int32)
+    field = np.array([step, 0, nodes.shape[2], 0])
+    lines = whole.reshape(channels, -1)
+    count = _compare(lines, field, WEIGHTS, values, shown, off, corrected, corrections)
+    return Lattice(step, whole, corrected, corrections[:count].copy())
 
 
 @njit(cache=True, nogil=True)
-def _judge(fine, values, shown, off, failed):
-    """Mark tiles in which a shown pixel is farther off than `off`."""
+def _compare(nodes, field, weights, values, shown, off, corrected, corrections):
+    """Correct tiles in which a shown pixel is farther off than `off`; returns how many."""
+    channels, height, width = values.shape
+    fine = np.empty((channels, SIDE, width), np.int32)
+    bad = np.empty(width, np.uint8)
+    count = 0
+    for top in range(0, height, SIDE):
+        bad[:] = 0
+        for c in range(channels):
+            field_band(nodes[c], field, top, weights, 0, width, fine[c])
+            for y in range(SIDE):
+                _mark_off(fine[c, y], values[c, top + y], shown[top + y], off[c], bad)
+        for left in range(0, width, SIDE):
+            if bad[left : left + SIDE].any():
+                own = corrections[count]
+                corrected[top // SIDE, left // SIDE] = count
+                count += 1
+                for c in range(channels):
+                    for y in range(SIDE):
+                        for x in range(SIDE):
+                            made = (fine[c, y, left + x] + (1 << (FINER - 1))) >> FINER
+                            wanted = np.int32(np.rint(values[c, top + y, left + x]))
+                            own[c, y, x] = wanted - made if shown[top + y, left + x] else 0
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _mark_off(fine, values, shown, off, bad):
     unit = np.float32(1.0 / (1 << FINER))
-    for c in range(values.shape[0]):
-        for y in range(values.shape[1]):
-            for x in range(values.shape[2]):
-                if shown[y, x] and abs(np.float32(fine[c, y, x]) * unit - values[c, y, x]) > off[c]:
-                    failed[y // SIDE, x // SIDE] = True
-
-
-@njit(cache=True, nogil=True)
-def _correct(fine, values, shown, corrected, corrections):
-    for y in range(values.shape[1]):
-        for x in range(values.shape[2]):
-            number = corrected[y // SIDE, x // SIDE]
-            if number < 0 or not shown[y, x]:
-                continue
-            for c in range(values.shape[0]):
-                made = (fine[c, y, x] + (1 << (FINER - 1))) >> FINER
-                wanted = np.int32(np.rint(values[c, y, x]))
-                corrections[number, c, y % SIDE, x % SIDE] = wanted - made
-
-
-@dataclass
-class _Planes:
-    """Planes fitted to a field in the surroundings of tiles: what goes on where it is not known."""
-
-    values: np.ndarray  # float32 [C, h, w]
-    shown: np.ndarray  # bool [h, w]
-
-    def __post_init__(self) -> None:
-        height, width = self.shown.shape
-        self._size = float(max(height, width, 1))
-        sums = np.zeros((6 + 3 * len(self.values), height // SIDE, width // SIDE))
-        _add_moments(self.values, self.shown, 1 / self._size, sums)
-        self._sums = list(sums)
-
-    def fill(self, ys: np.ndarray, xs: np.ndarray, nodes: np.ndarray) -> None:
-        """The planes' values at rows `ys` and columns `xs`, into nodes [C, len(ys), len(xs)]."""
-        rows, columns = self._sums[0].shape
-        if not rows:
-            nodes[:] = 0
-            return
-        at_y, at_x = (ys // SIDE).clip(0, rows - 1), (xs // SIDE).clip(0, columns - 1)
-        whole = self._solved([part.sum() * np.ones((1, 1)) for part in self._sums])
-        coefficients = np.broadcast_to(whole, (rows, columns, 3, whole.shape[-1])).copy()
-        for window in _WINDOWS[::-1]:
-            kernel = (window, window)
-            sums = [
-                cv2.boxFilter(part, -1, kernel, normalize=False, borderType=cv2.BORDER_CONSTANT)
-                for part in self._sums
-            ]
-            enough = sums[0] > _FEW * window
-            if enough.any():
-                coefficients[enough] = self._solved([part[enough][None] for part in sums])[0]
-        own = coefficients[at_y][:, at_x]
-        for c in range(len(nodes)):
-            nodes[c] = own[..., 0, c] + own[..., 1, c] * (xs / self._size)[None]
-            nodes[c] += own[..., 2, c] * (ys / self._size)[:, None]
-
-    def _solved(self, sums: list[np.ndarray]) -> np.ndarray:
-        """Constant, slope in x and in y, [..., 3, C]."""
-        w, x, y, xx, xy, yy, *of_values = sums
-        w = np.maximum(w, 1e-9)
-        mx, my = x / w, y / w
-        cxx, cxy, cyy = xx / w - mx * mx, xy / w - mx * my, yy / w - my * my
-        small = 1e-9 + 1e-4 * (cxx + cyy)
-        cxx, cyy = cxx + small, cyy + small
-        determinant = cxx * cyy - cxy * cxy
-        result = []
-        for c in range(0, len(of_values), 3):
-            m, mxv, myv = (part / w for part in of_values[c : c + 3])
-            a, b = mxv - mx * m, myv - my * m
-            slope_x, slope_y = (cyy * a - cxy * b) / determinant, (cxx * b - cxy * a) / determinant
-            result.append(np.stack([m - slope_x * mx - slope_y * my, slope_x, slope_y], -1))
-        return np.stack(result, -1)
-
-
-@njit(cache=True, nogil=True)
-def _add_moments(values, shown, scale, sums):
-    """Of each tile's shown pixels: 1, x, y, xx, xy, yy, then of each value v: v, xv, yv.
-
-    Of every second one along lines and columns, which is enough for a plane.
-    """
-    for py in range(0, shown.shape[0], 2):
-        for px in range(0, shown.shape[1], 2):
-            if not shown[py, px]:
-                continue
-            row, column, x, y = py // SIDE, px // SIDE, px * scale, py * scale
-            sums[0, row, column] += 1
-            sums[1, row, column] += x
-            sums[2, row, column] += y
-            sums[3, row, column] += x * x
-            sums[4, row, column] += x * y
-            sums[5, row, column] += y * y
-            for c in range(values.shape[0]):
-                value = values[c, py, px]
-                sums[6 + 3 * c, row, column] += value
-                sums[7 + 3 * c, row, column] += x * value
-                sums[8 + 3 * c, row, column] += y * value
+    for x in range(fine.shape[0]):
+        bad[x] |= np.uint8(shown[x] & (abs(np.float32(fine[x]) * unit - values[x]) > off))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numba import njit
 
 from nvd_core.runtime.array_files import read_npz
 from nvd_core.runtime.errors import NvdError
@@ -85,6 +86,32 @@ def looked_up(
     tiles = np.zeros(grid, bool)
     tiles[y, x] = True
     return tiles
+
+
+def looked_up_where_shown(
+    u: np.ndarray,  # float32 [H, W]
+    v: np.ndarray,  # float32 [H, W]
+    alpha: np.ndarray,  # float32 [H, W]
+    bits: tuple[int, int],
+    grid: tuple[int, int],
+) -> np.ndarray:  # bool [rows, columns]
+    """`looked_up` of a layer where alpha is above 0, u and v rounded to so many binary digits."""
+    tiles = np.zeros(grid, bool)
+    _mark(u, v, alpha, np.float32(2 ** bits[0]), np.float32(2 ** bits[1]), tiles)
+    return tiles
+
+
+@njit(cache=True, nogil=True)
+def _mark(u, v, alpha, scale_u, scale_v, tiles):
+    rows, columns = tiles.shape
+    unit_u, unit_v = np.float32(1) / scale_u, np.float32(1) / scale_v  # powers of 2: exact
+    for y in range(u.shape[0]):
+        for x in range(u.shape[1]):
+            if alpha[y, x] > 0:
+                across = np.float64(np.rint(u[y, x] * scale_u) * unit_u) * columns
+                down = (1 - np.float64(np.rint(v[y, x] * scale_v) * unit_v)) * rows
+                column = min(max(int(across), 0), columns - 1)
+                tiles[min(max(int(down), 0), rows - 1), column] = True
 
 
 def texels_of(tiles: int, texels: int) -> tuple[np.ndarray, np.ndarray]:

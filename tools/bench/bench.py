@@ -4,6 +4,7 @@
     python3 tools/bench/bench.py                           about 20 minutes on two cores
     python3 tools/bench/bench.py --only quality --iterations 700 1000 1500 --levels 27.5
     python3 tools/bench/bench.py --clip shot.mp4 --mask actor=roto/%04d.png --height 432 --cuda
+    python3 tools/bench/bench.py --before main~20          this state beside an earlier one
 
 Makes the engine's environment under .envs/ where it is not made yet, and runs in it. Without
 --clip it takes the clip bear, where that stands in shared/clips/ in or beside the repository, else
@@ -21,6 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/
 
 from environments import ROOT, Failed, all_environments, ensure
 
+ROWS = (
+    "baking", "decompose", "until-trained", "first-paintable", "edit", "render-fine",
+    "render-draft", "disk", "workers-bake", "workers-render",
+)  # fmt: skip
 PARTS = ("quality", "presets", "iteration", "render", "storage")
 
 
@@ -37,7 +42,10 @@ def main() -> int:
         return subprocess.run(command, env=environment).returncode
     if arguments.device == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""  # `nvd render` and `nvd evaluate` choose themselves
-    from bench.parts.run import run  # needs the environment
+    if arguments.before:
+        from bench.before.run import run
+    else:
+        from bench.parts.run import run  # needs the environment
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was begun is cleared away
     return run(arguments)
@@ -58,6 +66,12 @@ def parsed() -> argparse.Namespace:
     add("--levels", type=float, nargs="+", default=[27.5, 29.5], metavar="DB", help="27.5 29.5")
     add("--seconds", type=float, help="of training, each preset, in the part presets")
     add("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
+    add("--before", metavar="REV", help="measure this state and that of REV, in turns")
+    add("--rows", nargs="+", choices=ROWS, default=ROWS, metavar="ROW", help=", ".join(ROWS))
+    add("--turns", type=int, default=2, metavar="N", help="with --before: how often each; 2")
+    add("--lines", type=int, help="with --before: of the large clip; 1080")
+    add("--frames", type=int, metavar="N", help="with --before: of the large clip, at most; 24")
+    add("--threads", type=int, default=1, metavar="N", help="with --before: of each command; 1")
     add("--out", type=Path, default=Path("bench.json"), metavar="FILE.json")
     return parser.parse_args()
 
