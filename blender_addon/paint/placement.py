@@ -113,6 +113,10 @@ def check(entry: NVD_PG_shot, item: NVD_PG_stack_entry, frame: int) -> None:
         )
     if item.name.startswith("-"):  # the command line would take it for an option
         raise AddonError(f"the name {item.name} begins with a dash", "give it another name")
+    check_frame(entry, frame)
+
+
+def check_frame(entry: NVD_PG_shot, frame: int) -> None:
     if not 0 <= frame < entry.read().frames:
         raise AddonError(
             f"the playhead shows no frame of {entry.name}",
@@ -120,14 +124,17 @@ def check(entry: NVD_PG_shot, item: NVD_PG_stack_entry, frame: int) -> None:
         )
 
 
-def first_places(entry: NVD_PG_shot, item: NVD_PG_stack_entry) -> Places:
-    """In the middle of the frame, in the picture's own shape."""
+def first_places(
+    entry: NVD_PG_shot, item: NVD_PG_stack_entry, middle: tuple[float, float] | None = None
+) -> Places:
+    """In the picture's own shape, about `middle`, by itself that of the frame."""
     shot = entry.read()
     across, down = item.image.size if item.image is not None else (0, 0)
     shape = across / down if across and down else 16 / 9
     high = min(SHARE * shot.height, SHARE * 2 * shot.width / shape)
     wide = high * shape
-    left, top = (shot.width - wide) / 2, (shot.height - high) / 2
+    x, y = middle or (shot.width / 2, shot.height / 2)
+    left, top = x - wide / 2, y - high / 2
     return [(left, top), (left + wide, top), (left + wide, top + high), (left, top + high)]
 
 
@@ -146,9 +153,7 @@ def place(
     shot's `frame`, from 0. AddonError where that cannot be.
     """
     check(entry, item, frame)
-    running = job_of(entry)
-    if running is not None and not running.ended:
-        raise AddonError(f"{running.title} is not done yet", "wait for it, or cancel it")
+    check_idle(entry)
     save_edits(entry)
     at = ",".join(f"{value:.3f}" for corner in places for value in corner)
     words = ["edits", "set", entry.read().folder, item.name, "--on-frame", frame, f"--at={at}"]
@@ -165,6 +170,13 @@ def place(
     )
     _last[entry.id, item.name] = frame, list(places)
     return runner.queue_tool(job)
+
+
+def check_idle(entry: NVD_PG_shot) -> None:
+    """AddonError while something is being placed."""
+    running = job_of(entry)
+    if running is not None and not running.ended:
+        raise AddonError(f"{running.title} is not done yet", "wait for it, or cancel it")
 
 
 def job_of(entry: NVD_PG_shot) -> Job | None:
