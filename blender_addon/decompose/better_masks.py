@@ -145,6 +145,7 @@ def _begun(shot: Shot, layer: str, frame: int) -> bpy.types.Mask:
         cache.close()
     mask = bpy.data.masks.new(f"{layer} {frame}")
     own = mask.layers.new(name=layer)
+    own.use_fill_holes = True
     for line in outlines(alpha)[:MOST_LINES]:
         _add_line(own, simplified(line, WITHIN), alpha.shape)
     return mask

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import bpy
+import numpy as np
 from bpy.app.handlers import persistent
 
 from ..blender.redraw import redraw
@@ -22,16 +23,23 @@ from ..jobs.job import DONE, Job
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot import stack
+from ..shot.exr import MapsError
 from ..shot.painting import save_edits
 from ..shot.shots import NVD_PG_shot, listed_shot
 from ..shot.stack_entry import NVD_PG_stack_entry
 from ..shot.stack_file import read_stack
+from .preview_cache import MapCache
 
 KIND = "placement"
 PINNED = ("picture", "movie", "text")
 """kinds of entry that have corners"""
 SHARE = 0.3
 """of the frame's height that a picture takes at first"""
+LEAST_SHOWN = 0.02
+"""share of such a picture's place that shows the layer at least"""
+ASIDE = 0.25
+"""as much less of a place's share may show the layer where it is nearer to the frame's middle, from
+there to the frame's side twice that"""
 
 Places = list[tuple[float, float]]
 """top left, top right, bottom right, bottom left in the shot's pixels, from its top left"""
@@ -136,6 +144,38 @@ def first_places(
     x, y = middle or (shot.width / 2, shot.height / 2)
     left, top = x - wide / 2, y - high / 2
     return [(left, top), (left + wide, top), (left + wide, top + high), (left, top + high)]
+
+
+def visible_place(entry: NVD_PG_shot, item: NVD_PG_stack_entry, frame: int) -> tuple[float, float]:
+    """The middle for `first_places` where most of them shows the entry's layer, in pixels: as near
+    to the frame's own as can be. AddonError where the layer does not show in the frame.
+    """
+    shot = entry.read()
+    cache = MapCache(shot)
+    try:
+        alpha = cache.get(frame, item.layer)[..., 2]
+    except MapsError as error:
+        raise AddonError(str(error), "copy the folder again with all its files") from error
+    finally:
+        cache.close()
+    left_top, _, right_bottom, _ = first_places(entry, item)
+    wide, high = (
+        min(max(round(b - a), 1), side)
+        for a, b, side in zip(left_top, right_bottom, alpha.shape[::-1], strict=True)
+    )
+    sums = np.pad(alpha.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    share = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
+    share /= wide * high
+    if share.max() < LEAST_SHOWN:
+        raise AddonError(
+            f"the layer {item.layer} does not show in this frame",
+            "go to another frame, or choose another layer",
+        )
+    y, x = np.indices(share.shape)
+    rows, columns = share.shape
+    aside = np.hypot((y + 0.5) / rows - 0.5, (x + 0.5) / columns - 0.5)
+    top, left = np.unravel_index(np.argmax(share - ASIDE * aside), share.shape)
+    return left + (wide - 1) / 2, top + (high - 1) / 2
 
 
 def is_inside(places: Places, x: float, y: float) -> bool:

@@ -55,7 +55,11 @@ class NVD_OT_drop(OnLayer, bpy.types.Operator):
         placement.check_idle(entry)
         python = find_engine().python
         item = stack.add_file(entry, layer, kind, path)
-        middle = at[:2] if at else None
+        try:
+            middle = at[:2] if at else placement.visible_place(entry, item, frame)
+        except AddonError:
+            stack.remove(entry, item)
+            raise
         placement.place(entry, item, python, frame, placement.first_places(entry, item, middle))
         return "It is being pinned to the layer"
 

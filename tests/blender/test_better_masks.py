@@ -30,9 +30,10 @@ def disc(height, width, x, y, radius):
 
 def rendered(mask, size, tmp_path, reference):
     """A mask as the second Blender draws it, float32 [H, W]."""
-    scene = prepare._mask_scene(mask, size)
+    shown, scene = bpy.context.window.scene, prepare._mask_scene(mask, size)
     part = {"folder": str(tmp_path), "frames": [[1, "mask_00001.png"]]}
     prepare._render(scene, part, "mask", "BW", lambda *_args, **_words: None)
+    bpy.context.window.scene = shown
     return reference.load(tmp_path / "mask_00001.png")[..., 0]
 
 
@@ -72,6 +73,7 @@ def test_a_mask_is_drawn_as_the_matte_was(tmp_path, reference, size):
     alpha = disc(high, wide, 40.3, 50.6, 30) - disc(high, wide, 44, 50, 9)
     mask = bpy.data.masks.new("drawn")
     layer = mask.layers.new(name="drawn")
+    layer.use_fill_holes = True
     for line in outlines(alpha):
         better_masks._add_line(layer, simplified(line, better_masks.WITHIN), alpha.shape)
     assert agreement(rendered(mask, size, tmp_path, reference), alpha) > 0.97

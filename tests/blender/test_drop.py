@@ -57,7 +57,25 @@ def test_a_dropped_picture_is_pinned_on_the_frame(entry, pictures, tiny_job):
     item = entry.stack["logo"]
     assert item.has_corners and item.layer == LAYER
     frame, places = placement._last[entry.id, "logo"]
-    assert (frame, places) == (1, placement.first_places(entry, item))
+    middle = placement.visible_place(entry, item, 1)
+    assert (frame, places) == (1, placement.first_places(entry, item, middle))
+
+
+def test_it_goes_where_the_layer_shows(entry, pictures, made, reference, tiny_job):
+    """Maps that cannot be read are named, and nothing is laid on the layer then."""
+    bpy.ops.nvd.drop(filepath=str(pictures / "logo.PNG"), frame=0)
+    ended(tiny_job)
+    item, maps = entry.stack["logo"], reference.Truth(made).arrays["maps"]
+    for number, name in enumerate(entry.layers.keys()):
+        item.layer = name
+        x, y = placement.visible_place(entry, item, 0)
+        alpha = maps[0, number, ..., 2]
+        assert alpha[round(y), round(x)] > 0.5 or alpha.max() < 0.5
+    path = entry.path / "maps/00001.exr"
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(RuntimeError, match="cannot be read"):
+        bpy.ops.nvd.drop(filepath=str(pictures / "logo.PNG"), frame=1)
+    assert list(entry.stack.keys()) == ["logo"]
 
 
 def test_numbered_pictures_are_one_movie(entry, pictures, tiny_job):
