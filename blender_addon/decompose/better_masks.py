@@ -26,6 +26,8 @@ from .outline import outlines, simplified
 WITHIN = 0.6
 """pixels by which a line with few points may be beside the outline"""
 MOST_LINES = 40
+FAINTEST = 0.05
+"""alpha that is no outline any more, of a layer that never shows as a whole"""
 _FRAME = ".NVD mask frame"
 
 
@@ -146,7 +148,8 @@ def _begun(shot: Shot, layer: str, frame: int) -> bpy.types.Mask:
     mask = bpy.data.masks.new(f"{layer} {frame}")
     own = mask.layers.new(name=layer)
     own.use_fill_holes = True
-    for line in outlines(alpha)[:MOST_LINES]:
+    level = min(max(float(alpha.max()) / 2, FAINTEST), 0.5)
+    for line in outlines(alpha, level)[:MOST_LINES]:
         _add_line(own, simplified(line, WITHIN), alpha.shape)
     return mask
 

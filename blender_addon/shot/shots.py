@@ -182,7 +182,7 @@ class NVD_PG_pin_target(bpy.types.PropertyGroup):
 class NVD_PG_better_mask(bpy.types.PropertyGroup):
     """A mask that is drawn for a refinement."""
 
-    layer: StringProperty(description="Of which layer")
+    layer: StringProperty()
     frame: IntProperty(name="Frame", description="Of the shot, from 0")
     mask: PointerProperty(name="Mask", type=bpy.types.Mask)
 
