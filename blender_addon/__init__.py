@@ -38,6 +38,7 @@ from .shot import edit_files, flat_nodes, painting, shot_events, shots, value_ev
 from .strip import refresh, render_job, shot_frames
 from .ui import (
     deliver_operators,
+    drop_operators,
     finish_operators,
     flat_operators,
     frame_operators,
@@ -98,6 +99,7 @@ _parts = (  # each has register() and unregister()
     value_operators,
     stack_operators,
     place_operators,
+    drop_operators,
     texture_operators,
     purge_operators,
     panel_layers,

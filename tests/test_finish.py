@@ -32,6 +32,7 @@ from nvd_core.shot.manifest import write_manifest
 from nvd_core.shot.map_writer import write_maps
 from nvd_core.shot.maps import FrameMaps, read_maps
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.stack import Entry, Stack, write_stack
 from nvd_core.shot.values import LayerValues, Values, write_values
 
 FRAMES = 5
@@ -272,6 +273,18 @@ def test_what_stands_still_is_not_touched(shot):
         shutil.copy(shot.map_path(0), shot.map_path(t))
     for one, other in zip(render_frames(shot), render_frames(shot, finish=BLUR), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_frame_hangs_on_no_other_that_is_rendered(shot):
+    """What is laid on another layer in other frames does not tell how long streaks are in this."""
+    for name in ("cat", "dog"):
+        write_image(shot.edit_path(name), read_image(shot.texture_path(name)))
+    warm = Entry("warm", "dog", "adjustment", gain=1.5, frames=(0, 0))
+    write_stack(shot, Stack((warm,)))
+    blur = Finish(motion_blur=MotionBlur(shutter=0.1, samples=4))
+    *_, of_all = render_frames(shot, frames=(0, 3), finish=blur, bit_depth=16)
+    (alone,) = render_frames(shot, frames=(3, 3), finish=blur, bit_depth=16)
+    np.testing.assert_array_equal(of_all, alone)
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import pytest
 from nvd_core.cli.main import main
 from nvd_core.editing.clean_plate import LearnedBackground
 from nvd_core.editing.render import render
-from nvd_core.media.images import read_image, write_image
+from nvd_core.media.images import encode_srgb, read_image, write_image
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
+from nvd_core.shot.finish import read_finish
 from nvd_core.shot.map_files import read_frame_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import PLAIN
@@ -84,6 +85,26 @@ def test_paint_on_the_background_shows_behind(shot):
     write_image(shot.edit_path("background"), image)
     frame, inside = rendered(shot)[4], mask(shot, 4)
     assert frame[inside][:, 0].mean() > 150 and frame[inside][:, 1].mean() < 40
+
+
+@pytest.mark.parametrize("mode", ["delta", "full"])
+def test_whole_numbers_and_floats_are_one_picture(shot, tmp_path, mode):
+    """Paint brighter than white is cut in whole numbers when all is done, and not before the light
+    at the hole's rim is looked at."""
+    image = read_image(shot.edit_path("background"))
+    half = image.shape[1] // 2
+    image[:, :half, :3], image[:, half:, :3] = 255, 0
+    write_image(shot.edit_path("background"), image)
+    values = PLAIN.with_value("background", "light", 1.5)
+    finish = read_finish(shot).with_edge("disc", choke=1.0) if mode == "full" else None
+    words = {"remove": ["disc"], "values": values, "finish": finish, "frames": (3, 4)}
+    render(shot, tmp_path / "whole/%05d.png", bit_depth=16, mode=mode, **words)
+    render(shot, tmp_path / "float/%05d.exr", bit_depth="float", mode=mode, **words)
+    for t in (3, 4):
+        whole = read_image(tmp_path / f"whole/{t:05d}.png") / 65535
+        bright = encode_srgb(read_image(tmp_path / f"float/{t:05d}.exr"))
+        assert np.abs(bright - bright.clip(0, 1)).max() > 0.03
+        assert np.abs(whole - bright.clip(0, 1)).max() < 3 / 65535
 
 
 def test_what_was_never_seen_is_marked_and_said(shot):

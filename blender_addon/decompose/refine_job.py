@@ -12,15 +12,21 @@ from pathlib import Path
 
 import bpy
 
+from ..blender.storage import jobs_folder
 from ..engine.find import find_engine
 from ..errors import AddonError
-from ..jobs.job import Job
+from ..jobs.job import Job, new_name
 from ..jobs.runner import runner
+from ..shot.folder import Shot
 from ..shot.painting import save_edits
 from ..shot.shots import NVD_PG_shot
+from . import better_masks
 from .job import making_job
+from .strip_job import preparation
 
 MOST_VERSIONS = 100_000
+AROUND = 10
+"""frames to either side of a drawn mask in which it is carried anew"""
 
 
 def refine(
@@ -28,29 +34,53 @@ def refine(
     scene: bpy.types.Scene,
     *,
     masks: Sequence[tuple[str, str | Path]] = (),
+    drawn: Sequence[str] = (),
+    around: int = AROUND,
     steps: int = 0,
     device: str = "auto",
     python: Path | None = None,
 ) -> Job:
     """Save the paint, and queue `nvd refine` of a shot; AddonError where the disk refuses.
 
-    masks: (name, path) of the objects whose masks were corrected. steps: to be trained; 0: half as
-    many as the clip had.
+    masks: (name, path) of the objects whose masks were corrected. drawn: names of those whose masks
+    were drawn in Blender (better_masks.py); up to `around` frames from a drawn one the mask is
+    carried from there, farther off it stays. steps: to be trained; 0: half as many as the clip had.
     """
     shot = entry.read()
+    name, before, copies = new_name(), [], []
+    if drawn:
+        masks, before, copies = _drawn(entry, shot, drawn, around, jobs_folder() / name, masks)
     save_edits(entry)
     python = python or find_engine().python
     out = next_version(shot.folder)
     words = ["refine", shot.folder, "--out", out]
-    for name, path in masks:
-        words += ["--mask", f"{name}={os.path.abspath(path)}"]
+    for object_name, path in masks:
+        words += ["--mask", f"{object_name}={os.path.abspath(path)}"]
     if steps:
         words += ["--steps", steps]
     words += ["--device", device]
-    names = ("strip", "strip_id", "first_frame")
-    about = {name: getattr(entry, name) for name in names} | {"refines": str(shot.folder)}
-    job = making_job(python, out, words, about=about)
+    kept = ("strip", "strip_id", "first_frame")
+    about = {key: getattr(entry, key) for key in kept} | {"refines": str(shot.folder)}
+    job = making_job(python, out, words, before=before, copies=copies, name=name, about=about)
     return runner.queue_job(job, scene)
+
+
+def _drawn(
+    entry: NVD_PG_shot, shot: Shot, names: Sequence[str], around: int, folder: Path, masks
+) -> tuple[list, list, list]:
+    """All masks that are given, what draws some of them beforehand, and files to be copied."""
+    plan = {"scene": None, "masks": [], "like": str(shot.frame(0))}
+    blocks: set[bpy.types.ID] = set()
+    copies, given = [], list(masks)
+    for name in names:
+        target = folder / "masks" / name
+        made = better_masks.masks_of(entry, name, target, around)
+        plan["masks"] += made.parts
+        blocks |= made.blocks
+        copies += made.copies
+        given.append((name, target))
+    folder.mkdir(parents=True)
+    return given, [preparation(folder, plan, blocks)], copies
 
 
 def next_version(folder: Path) -> Path:

@@ -108,7 +108,7 @@ def decompose_strip(
     before = []
     if blocks:
         folder.mkdir(parents=True)
-        before = [_preparation(folder, plan, blocks)]
+        before = [preparation(folder, plan, blocks)]
     job = decompose_job(
         path,
         out,
@@ -226,7 +226,7 @@ def _with_keys(thing: Object, source: Source, target: Path, plan, blocks, copies
     return str(target)
 
 
-def _preparation(folder: Path, plan: dict, blocks: set) -> dict:
+def preparation(folder: Path, plan: dict, blocks: set) -> dict:
     """The step that renders the scene and draws the masks in a second Blender."""
     plan["file"] = str(folder / "copy.blend")
     if plan["scene"]:  # 5.2 crashes where only a scene with a Sequencer is to be written

@@ -4,7 +4,7 @@
     made.place, made.light                     # in place of the maps' own
 
 The formulas are the engine's (docs/reference/decomposition-folder.md, edits/finish.json): choke,
-feather and holdout; spill_shader.py raises the matte beforehand. Motion blur is the engine's alone.
+feather and holdout; spill_shader.py raises the matte beforehand, blur_shader.py blurs what moves.
 Only to be used where Blender draws.
 """
 

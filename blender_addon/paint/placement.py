@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import bpy
+import numpy as np
 from bpy.app.handlers import persistent
 
 from ..blender.redraw import redraw
@@ -22,16 +23,23 @@ from ..jobs.job import DONE, Job
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot import stack
+from ..shot.exr import MapsError
 from ..shot.painting import save_edits
 from ..shot.shots import NVD_PG_shot, listed_shot
 from ..shot.stack_entry import NVD_PG_stack_entry
 from ..shot.stack_file import read_stack
+from .preview_cache import MapCache
 
 KIND = "placement"
 PINNED = ("picture", "movie", "text")
 """kinds of entry that have corners"""
 SHARE = 0.3
 """of the frame's height that a picture takes at first"""
+LEAST_SHOWN = 0.02
+"""share of such a picture's place that shows the layer at least"""
+ASIDE = 0.25
+"""as much less of a place's share may show the layer where it is nearer to the frame's middle, from
+there to the frame's side twice that"""
 
 Places = list[tuple[float, float]]
 """top left, top right, bottom right, bottom left in the shot's pixels, from its top left"""
@@ -113,6 +121,10 @@ def check(entry: NVD_PG_shot, item: NVD_PG_stack_entry, frame: int) -> None:
         )
     if item.name.startswith("-"):  # the command line would take it for an option
         raise AddonError(f"the name {item.name} begins with a dash", "give it another name")
+    check_frame(entry, frame)
+
+
+def check_frame(entry: NVD_PG_shot, frame: int) -> None:
     if not 0 <= frame < entry.read().frames:
         raise AddonError(
             f"the playhead shows no frame of {entry.name}",
@@ -120,15 +132,50 @@ def check(entry: NVD_PG_shot, item: NVD_PG_stack_entry, frame: int) -> None:
         )
 
 
-def first_places(entry: NVD_PG_shot, item: NVD_PG_stack_entry) -> Places:
-    """In the middle of the frame, in the picture's own shape."""
+def first_places(
+    entry: NVD_PG_shot, item: NVD_PG_stack_entry, middle: tuple[float, float] | None = None
+) -> Places:
+    """In the picture's own shape, about `middle`, by itself that of the frame."""
     shot = entry.read()
     across, down = item.image.size if item.image is not None else (0, 0)
     shape = across / down if across and down else 16 / 9
     high = min(SHARE * shot.height, SHARE * 2 * shot.width / shape)
     wide = high * shape
-    left, top = (shot.width - wide) / 2, (shot.height - high) / 2
+    x, y = middle or (shot.width / 2, shot.height / 2)
+    left, top = x - wide / 2, y - high / 2
     return [(left, top), (left + wide, top), (left + wide, top + high), (left, top + high)]
+
+
+def visible_place(entry: NVD_PG_shot, item: NVD_PG_stack_entry, frame: int) -> tuple[float, float]:
+    """The middle for `first_places` where most of them shows the entry's layer, in pixels: as near
+    to the frame's own as can be. AddonError where the layer does not show in the frame.
+    """
+    shot = entry.read()
+    cache = MapCache(shot)
+    try:
+        alpha = cache.get(frame, item.layer)[..., 2]
+    except MapsError as error:
+        raise AddonError(str(error), "copy the folder again with all its files") from error
+    finally:
+        cache.close()
+    left_top, _, right_bottom, _ = first_places(entry, item)
+    wide, high = (
+        min(max(round(b - a), 1), side)
+        for a, b, side in zip(left_top, right_bottom, alpha.shape[::-1], strict=True)
+    )
+    sums = np.pad(alpha.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    share = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
+    share /= wide * high
+    if share.max() < LEAST_SHOWN:
+        raise AddonError(
+            f"the layer {item.layer} does not show in this frame",
+            "go to another frame, or choose another layer",
+        )
+    y, x = np.indices(share.shape)
+    rows, columns = share.shape
+    aside = np.hypot((y + 0.5) / rows - 0.5, (x + 0.5) / columns - 0.5)
+    top, left = np.unravel_index(np.argmax(share - ASIDE * aside), share.shape)
+    return left + (wide - 1) / 2, top + (high - 1) / 2
 
 
 def is_inside(places: Places, x: float, y: float) -> bool:
@@ -146,9 +193,7 @@ def place(
     shot's `frame`, from 0. AddonError where that cannot be.
     """
     check(entry, item, frame)
-    running = job_of(entry)
-    if running is not None and not running.ended:
-        raise AddonError(f"{running.title} is not done yet", "wait for it, or cancel it")
+    check_idle(entry)
     save_edits(entry)
     at = ",".join(f"{value:.3f}" for corner in places for value in corner)
     words = ["edits", "set", entry.read().folder, item.name, "--on-frame", frame, f"--at={at}"]
@@ -165,6 +210,13 @@ def place(
     )
     _last[entry.id, item.name] = frame, list(places)
     return runner.queue_tool(job)
+
+
+def check_idle(entry: NVD_PG_shot) -> None:
+    """AddonError while something is being placed."""
+    running = job_of(entry)
+    if running is not None and not running.ended:
+        raise AddonError(f"{running.title} is not done yet", "wait for it, or cancel it")
 
 
 def job_of(entry: NVD_PG_shot) -> Job | None:

@@ -21,12 +21,12 @@ from ..blender.inside import inside
 from ..blender.pixels import STORED
 from ..blender.redraw import redraw
 from ..errors import AddonError
-from ..shot import layer_values
+from ..shot import file_stamps, layer_values
 from ..shot.exr import MapsError
 from ..shot.folder import ShotError
 from ..shot.image_header import check_image
 from ..shot.node_maps import LayerNodes, full_maps
-from ..shot.painting import is_behind, is_unsaved
+from ..shot.painting import has_unsaved, is_behind, is_unsaved
 from ..shot.placing import has_others
 from ..shot.resample import DEAD_ZONE
 from ..shot.scripting import frames_space
@@ -43,8 +43,10 @@ from ..strip.strips import source_frame
 from ..strip.timing import shown_pictures
 from . import edge_shader, grid_shader, inset, node_shader, playback, spill_shader
 from . import preview_shader as shader
+from .blur_shader import Blur
 from .preview_cache import PLATE, MapCache
 from .stack_sheet import StackSheets
+from .streaks import Painted, PaintStreaks
 from .view_transform import ShownView
 
 MEMORY = 1 << 30  # bytes of maps kept
@@ -67,6 +69,9 @@ class Preview:
         self._reads_plates = plain  # whether the cache's threads do, as long as they can
         self._plate: tuple | None = None  # its bytes, and once it was drawn their target
         self._uploaded: dict[str, tuple] = {}  # by layer: of what they are, and textures
+        self._as_stored: dict[tuple, tuple] = {}  # the same of frame and layer, without edges
+        size = self.shot.width, self.shot.height
+        self._streaks = PaintStreaks(size, self.shot.frames, self._places)
         self.by_nodes: bool | None = None
         """whether the graphics card evaluates compact maps; by itself where it is no program"""
 
@@ -83,7 +88,7 @@ class Preview:
         spills = self.mode != "full" and any(layer.spill for layer in entry.layers)
         layers = entry.layers if self.grid or spills else self._layers(entry)
         names = [PLATE] * self._reads_plates + [layer.name for layer in layers]
-        self.cache.prefetch(index, names, stride=stride)
+        self.cache.prefetch(index, names, stride=stride, beside=_reach(entry))
 
     def render(self, entry: NVD_PG_shot) -> shader.Picture:
         """Make the picture of the frame that is prepared; only where the gpu module works.
@@ -92,6 +97,8 @@ class Preview:
         """
         began = time.perf_counter()
         index, layers = self._frame, self._layers(entry)
+        near = range(index - _reach(entry), index + _reach(entry) + 1)
+        self._as_stored = {of: known for of, known in self._as_stored.items() if of[0] in near}
         parts = [self._layer(entry, layer, index) for layer in layers]
         frame = None
         if self.mode == "delta" or self.shot.has_alpha or self.shot.has_garbage:
@@ -102,6 +109,8 @@ class Preview:
         self._picture.begin(frame, self.mode, self.shot.has_garbage)
         for part in parts:
             self._picture.add(part, self.mode)
+        if entry.motion_blur:
+            self._blur(entry, layers, parts, frame)
         self._picture.end()
         self._lay_grid(entry, index)
         self.times = {"upload": uploaded - began, "draw": time.perf_counter() - uploaded}
@@ -135,6 +144,8 @@ class Preview:
         self.cache.close()
         self.stack.close()
         self._uploaded.clear()
+        self._as_stored.clear()
+        self._streaks.close()
         self._picture = self._lines = self._plate = None
         names = [
             self._frame_name,
@@ -255,10 +266,38 @@ class Preview:
         known = self._uploaded[layer.name] = of, place, light, (source, made), spilt
         return known
 
+    def _blur(self, entry: NVD_PG_shot, layers: list, parts: list, frame) -> None:
+        """Blur what is painted on the layers, whose parts are in the picture already."""
+        index, painted = self._frame, []
+        named = {layer.name: layer.windows for layer in self.shot.layers}
+        for layer, part in zip(layers, parts, strict=True):
+            flat = self.stack.shows(entry, layer, index)
+            if flat or self._is_painted(layer):
+                state = self.stack.state(layer) if flat else _state_of_paint(layer)
+                edges = any(self._edges(layer))
+                painted.append(Painted(layer.name, part, state, edges, named[layer.name]))
+        if not painted:
+            return
+        base = frame
+        if self.mode == "full":
+            base = self._streaks.learned(parts, frame, self.shot.has_garbage)
+        blur = Blur(entry.shutter, entry.blur_samples)
+        self._streaks.lay(self._picture.painted, base, painted, index, blur)
+
+    def _places(self, index: int, name: str):
+        """The texture of a layer's places with its own matte."""
+        return self._evaluated(index, name)[0]
+
     def _evaluated(self, index: int, name: str) -> tuple:
         """The textures of a layer's places and light, and what they live by."""
         if self.by_nodes is None:
             self.by_nodes = not shader.is_software()
+        of = index, name, self.by_nodes
+        if of not in self._as_stored:
+            self._as_stored[of] = self._read_maps(index, name)
+        return self._as_stored[of]
+
+    def _read_maps(self, index: int, name: str) -> tuple:
         self.cache.full = not self.by_nodes
         maps = self.cache.get(index, name)
         if isinstance(maps, LayerNodes) and node_shader.fits(maps):
@@ -317,6 +356,19 @@ class Preview:
             elif bpy.path.abspath(image.filepath) != str(path):
                 image.filepath = str(path)
                 image.reload()
+
+
+def _reach(entry: NVD_PG_shot) -> int:
+    """How many frames before and after the one that is shown are looked at."""
+    return int(entry.motion_blur)
+
+
+def _state_of_paint(layer: NVD_PG_layer) -> object:
+    """Equal where what is painted on a layer is; None where that may change at any time."""
+    if layer.shown is not None or has_unsaved(layer.image):
+        return None
+    images = layer.image, layer.base
+    return tuple((i.session_uid, i.name, *i.size, file_stamps.known(i)) for i in images)
 
 
 def _holdout_name(layer) -> str:

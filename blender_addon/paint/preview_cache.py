@@ -63,22 +63,32 @@ class MapCache:
             maps = self._keep(key, full_maps(maps))
         return maps
 
-    def prefetch(self, frame: int, layers: list[str], ahead: int = 4, stride: int = 1) -> None:
-        """Read `frame` and `ahead` more, every `stride`th, in the background; what was asked for
-        before is dropped.
+    def prefetch(
+        self, frame: int, layers: list[str], ahead: int = 4, stride: int = 1, beside: int = 0
+    ) -> None:
+        """Read `frame` and `ahead` more, every `stride`th, in the background, and of each the maps
+        of so many frames `beside` it; what was asked for before is dropped.
         """
         size = self.shot.width * self.shot.height * 24 * max(len(layers), 1)
-        ahead = min(ahead, max(self.limit // size - 1, 0))
+        size *= 1 + (2 * beside if stride > 1 else 0)
+        ahead = min(ahead, max(self.limit // size - 1 - 2 * beside, 0))
         with self._lock:
             for key, future in list(self._pending.items()):
                 if future.cancel():
                     del self._pending[key]
             wanted = range(frame + stride, self.shot.frames, stride)
             for index in [frame, *wanted[:ahead]]:
-                for layer in layers:
-                    key = index, layer
-                    if key not in self._kept and key not in self._pending:
-                        self._pending[key] = self._pool.submit(self._read, key)
+                near = [n for n in range(index - beside, index + beside + 1) if n != index]
+                for other in (index, *near):
+                    for layer in layers if 0 <= other < self.shot.frames else ():
+                        if layer != PLATE or other == index:
+                            self._ask(other, layer)
+
+    def _ask(self, frame: int, layer: str) -> None:
+        """Have it read in the background; under the lock."""
+        key = frame, layer
+        if key not in self._kept and key not in self._pending:
+            self._pending[key] = self._pool.submit(self._read, key)
 
     def wait(self) -> None:
         """Until all that was asked for is read; errors come out of `get`."""

@@ -3,8 +3,8 @@
 One pass lays down the frame (delta) or black (full); one pass a layer adds its share; of a plate
 with alpha one more lays the picture over black, as the Sequencer shows it where nothing lies below.
 Values are display-encoded and not clamped, in 32-bit floats, so a pixel without paint stays as
-shot. A pass takes five textures at most, which every graphics card has, so there may be any number
-of layers.
+shot. A pass takes six textures at most, and every graphics card has more; so there may be any
+number of layers.
 
     picture = Picture(width, height)
     picture.begin(Frame(frame_texture, is_linear=False), mode="delta")
@@ -16,7 +16,7 @@ Only to be used where Blender draws, or in the background after `start_in_backgr
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import bpy
 import gpu
@@ -41,7 +41,7 @@ vec3 encode(vec3 linear)
 }
 """
 
-_DECODE = """
+DECODE = """
 vec3 decode(vec3 colour)
 {
   vec3 curve = pow((max(colour, vec3(0.04045)) + 0.055) / 1.055, vec3(2.4));
@@ -55,7 +55,7 @@ _FORMS = f"""
 #define BYTES {BYTES}
 """
 
-_PLATE = """
+PLATE = """
 vec3 plate_colour()
 {
   vec4 plate = texelFetch(frame, ivec2(gl_FragCoord.xy), 0);
@@ -102,7 +102,7 @@ void main()
 # hands on the colours of `learned` and `edit` as scene-linear light where their space is not
 # Non-Color. How exactly a graphics card takes bytes to light is its own affair (Mesa's processor:
 # to 1/255), so they are made bytes again
-_LAYER = """
+_TEXELS = """
 vec3 stored(vec3 colour, int form)
 {
   if (form == ENCODED) {
@@ -134,7 +134,11 @@ vec4 paint_alone(ivec2 at, ivec2 size)
   float opacity = lies ? texelFetch(edit, inside, 0).a : 0.0;
   return vec4(change + opacity * stored(texelFetch(learned, inside, 0).rgb, learned_form), opacity);
 }
+"""
 
+TEXELS = _FORMS + _TEXELS
+
+_LAYER = """
 void main()
 {
   ivec2 pixel = ivec2(gl_FragCoord.xy);
@@ -222,6 +226,11 @@ class Layer:
     edit_form: int = ENCODED  # or LIGHT, or BYTES
     learned_form: int = ENCODED
 
+    @property
+    def as_learned(self) -> "Layer":
+        """The same without paint."""
+        return replace(self, edit=self.learned, edit_form=self.learned_form)
+
 
 @dataclass
 class Frame:
@@ -245,6 +254,11 @@ class Picture:
     @property
     def _shown(self) -> gpu.types.GPUOffScreen:
         return self._over_black or self._target
+
+    @property
+    def painted(self) -> gpu.types.GPUOffScreen:
+        """What is being put together, to be drawn over before it has ended."""
+        return self._target
 
     @property
     def target(self) -> gpu.types.GPUOffScreen:
@@ -283,7 +297,7 @@ class Picture:
         shader.uniform_int("is_full", int(mode == "full"))
         shader.uniform_int("over_frame", int(self._over_frame))
         # Where no frame is wanted the shader still wants a texture
-        _hand(shader, self._frame or Frame(layer.learned))
+        hand(shader, self._frame or Frame(layer.learned))
         fill(shader, "ADDITIVE", self._target)
 
     def end(self) -> None:
@@ -313,7 +327,7 @@ class Picture:
         """A shader that takes the frame, bound."""
         shader = self._shaders[name]
         shader.bind()
-        _hand(shader, self._frame)
+        hand(shader, self._frame)
         return shader
 
 
@@ -329,7 +343,7 @@ def fill(shader: gpu.types.GPUShader, blend: str, target: gpu.types.GPUOffScreen
     gpu.shader.unbind()  # Blender 5.2 crashes where a shader is freed while in use
 
 
-def _hand(shader: gpu.types.GPUShader, frame: Frame) -> None:
+def hand(shader: gpu.types.GPUShader, frame: Frame) -> None:
     """Give the bound shader the frame."""
     shader.uniform_sampler("frame", frame.texture)
     shader.uniform_int("is_linear", int(frame.is_linear))
@@ -456,16 +470,16 @@ def shaders() -> dict[str, gpu.types.GPUShader]:
         inner = gpu.types.GPUStageInterfaceInfo("nvd_screen")
         inner.smooth("VEC2", "at")
         _made.update(
-            frame=compiled(ENCODE + _PLATE + _FRAME, ("frame",), of_frame),
+            frame=compiled(ENCODE + PLATE + _FRAME, ("frame",), of_frame),
             bytes=compiled(_BYTES, ("plate",), {}),
-            over_black=compiled(ENCODE + _DECODE + _OVER_BLACK, ("frame", "painted"), of_frame),
+            over_black=compiled(ENCODE + DECODE + _OVER_BLACK, ("frame", "painted"), of_frame),
             layer=compiled(
-                ENCODE + _PLATE + _FORMS + _LAYER,
+                ENCODE + PLATE + TEXELS + _LAYER,
                 samplers,
                 {**dict.fromkeys(switches, "INT"), **of_frame, **amounts},
             ),
             screen=compiled(
-                _DECODE + _SCREEN,
+                DECODE + _SCREEN,
                 ("picture", "cube"),
                 {"is_power": "INT", "has_cube": "INT", **rectangle},
                 _SCREEN_VERTEX,

@@ -100,6 +100,10 @@ class StackSheets:
             self._keys[layer.name] = None if changing else key
         return Flat(sheet.texture, learned)
 
+    def state(self, layer) -> object:
+        """Equal where the sheet that `flat` made last is; None while it is being painted on."""
+        return self._keys.get(layer.name)
+
     def close(self) -> None:
         """Give everything back; the images of movies leave the file too."""
         self._sheets.clear()

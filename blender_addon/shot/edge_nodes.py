@@ -2,7 +2,7 @@
 
 They stand between a layer's map and what looks it up, and are put in anew whenever they are set.
 Nodes know no places beyond a layer's matte, so they show what stays inside it: an edge that is
-drawn in at least as far as it is softened. Spill and motion blur are the engine's alone.
+drawn in at least as far as it is softened. They show neither spill nor motion blur.
 """
 
 import math

@@ -5,7 +5,7 @@
     save(entry)                          # as saving the paint does
 
 The properties are the one place in Blender; edits/finish.json is where the engine finds them. The
-engine alone renders them all, so the node and the panel say where a picture is without some.
+engine and the live preview show them all; the node and the panel say what nodes are without.
 """
 
 import bpy
@@ -54,11 +54,6 @@ def lacks_of(entry) -> list[tuple[str, str]]:
         return kept
     found = edge_nodes.lacks(finish_of(entry), entry.mode)
     return (found or [(edge_nodes.HOLDOUT, "")]) + kept  # or the group is of an older version
-
-
-def previews_all(entry) -> bool:
-    """Whether the live preview shows all of it: edges and holdouts, in delta."""
-    return not entry.motion_blur
 
 
 def take_up(entry, shot: Shot, found: Finish) -> None:

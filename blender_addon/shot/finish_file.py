@@ -1,7 +1,6 @@
 """A shot's edits/finish.json: the edges of the layers' paint, holdouts, and motion blur.
 
-Plain Python, no bpy; the folder may be anybody's, so all is checked. The engine alone renders it:
-`nvd render` and Render to Strip do.
+Plain Python, no bpy; the folder may be anybody's, so all is checked.
 """
 
 import hashlib

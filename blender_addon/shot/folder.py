@@ -52,6 +52,8 @@ class Layer:
     kind: str  # "object" or "background"
     texture: Path
     edit: Path  # may be missing: then nothing is painted yet
+    windows: tuple[tuple[int, int], ...] = ()
+    """first and last frames that show one part of the texture each; none: all show all of it"""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ class Shot:
     texture_size: int = 1  # times as wide and high as the analysis asks for
     refinement: tuple[int, int] | None = None  # refinements that are in, and planned; None: done
     is_compact: bool = False  # whether the EXR maps are missing, which Blender's nodes need
+    source: str = ""  # what was decomposed
+    first_frame: int = 0  # of the source, from 0, that is frame 0 here
+    numbers: tuple[int, ...] = ()  # of the source's own files by frame; none for a movie
 
     @property
     def is_linear(self) -> bool:
@@ -123,6 +128,7 @@ def read_shot(folder: str | Path) -> Shot:
         stack=_stack(manifest, folder),
         texture_size=_texture_size(manifest),
         refinement=_refinement(manifest),
+        **_source(manifest),
         **_picture(manifest),
     )
     check_links(folder, ShotError)
@@ -151,6 +157,30 @@ def _refinement(manifest: "_Manifest") -> tuple[int, int] | None:
         return None
     done, planned = (manifest.get(f"refinement.{name}", int) for name in ("done", "planned"))
     return done, planned
+
+
+def _source(manifest: "_Manifest") -> dict:
+    """Where the frames come from. Numbers that are not one for each frame are none."""
+    clip = manifest.values["clip"]
+    source, first, text = (clip.get(key) for key in ("source", "first_frame", "numbers"))
+    known = {
+        "source": source if isinstance(source, str) else "",
+        "first_frame": first if type(first) is int and 0 <= first < 2**31 else 0,
+    }
+    if not isinstance(text, str):
+        return known
+    numbers: list[int] = []
+    frames = manifest.positive("clip.frames", MOST_FRAMES)
+    for part in text.split(","):
+        match = re.fullmatch(r"(-?\d{1,10})(?:-(-?\d{1,10})(?:x(\d{1,10}))?)?", part)
+        if match is None:
+            return known
+        first, step = int(match[1]), int(match[3] or 1)
+        last = int(match[2] or first)
+        if step < 1 or (last - first) // step + 1 > frames - len(numbers):
+            return known
+        numbers += range(first, last + 1, step)
+    return known | ({"numbers": tuple(numbers)} if len(numbers) == frames else {})
 
 
 def _resolved(folder: str | Path) -> Path:
@@ -352,11 +382,24 @@ def _layers(manifest: _Manifest, folder: Path) -> tuple[Layer, ...]:
                 kind=entry.choice("kind", ("object", "background")),
                 texture=inside(folder, entry.get("texture", str), ShotError),
                 edit=inside(folder, entry.get("edit", str), ShotError),
+                windows=_windows(entry),
             )
         )
     if not layers:
         raise ShotError("manifest.json lists no layers", AGAIN)
     return tuple(layers)
+
+
+def _windows(entry: _Manifest) -> tuple[tuple[int, int], ...]:
+    """A layer's windows in time, one after the other from frame 0 on."""
+    found, after = entry.optional_list("windows"), 0
+    for window in found:
+        fits = isinstance(window, list) and [type(n) for n in window] == [int, int]
+        if not fits or window[0] != after or window[1] < after:
+            what = f"manifest.json: `{entry.prefix}windows` are no windows in time"
+            raise ShotError(f"{what}: {_shown(window)}", AGAIN)
+        after = window[1] + 1
+    return tuple((first, last) for first, last in found)
 
 
 def _check_files(shot: Shot) -> bool:

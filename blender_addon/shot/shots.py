@@ -179,6 +179,14 @@ class NVD_PG_pin_target(bpy.types.PropertyGroup):
     y: FloatProperty()
 
 
+class NVD_PG_better_mask(bpy.types.PropertyGroup):
+    """A mask that is drawn for a refinement."""
+
+    layer: StringProperty()
+    frame: IntProperty(name="Frame", description="Of the shot, from 0")
+    mask: PointerProperty(name="Mask", type=bpy.types.Mask)
+
+
 def _renamed(entry: "NVD_PG_shot", _context) -> None:
     """At once, within Blender's step: see `follow_names`."""
     if entry.folder and entry.named and entry.name != entry.named:
@@ -242,6 +250,7 @@ class NVD_PG_shot(bpy.types.PropertyGroup):
     delivery: PointerProperty(type=NVD_PG_delivery)
     pin_targets: CollectionProperty(type=NVD_PG_pin_target, description="The first is right")
     pin_layer: StringProperty(description="The layer of the pin that is being made")
+    better_masks: CollectionProperty(type=NVD_PG_better_mask)
     canvas: PointerProperty(type=bpy.types.Image, description="A frame that is painted on")
     canvas_frame: IntProperty(name="Canvas Frame", description="Which of the shot's, from 0")
     canvas_at: IntProperty(description="The timeline's frame that it was")
@@ -586,7 +595,14 @@ def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:
             image.filepath_raw = stored_path(bpy.path.abspath(image.filepath))
 
 
-_CLASSES = (NVD_PG_stack_entry, NVD_PG_layer, NVD_PG_pin_target, NVD_PG_delivery, NVD_PG_shot)
+_CLASSES = (
+    NVD_PG_stack_entry,
+    NVD_PG_layer,
+    NVD_PG_pin_target,
+    NVD_PG_better_mask,
+    NVD_PG_delivery,
+    NVD_PG_shot,
+)
 
 
 when_chosen: list[Callable[[bpy.types.Scene], None]] = []

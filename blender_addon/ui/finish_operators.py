@@ -65,7 +65,7 @@ def draw_edges(column, layer) -> None:
 
 
 def draw_blur(layout, entry) -> None:
-    """A shot's motion blur, and which pictures are without it and edges."""
+    """A shot's motion blur, and what of it and of edges nodes are without."""
     column = layout.column(align=True)
     column.prop(entry, "motion_blur")
     if entry.motion_blur:
@@ -76,8 +76,6 @@ def draw_blur(layout, entry) -> None:
         layout.label(text="Rendered, but not in nodes and strips:", icon="INFO")
         for what in dict.fromkeys(what for what, _layer in lacks):
             layout.label(text=_said()[what], icon="BLANK1")
-    if not finish.previews_all(entry):
-        layout.label(text="Preview is without motion blur", icon="INFO")
 
 
 def _said() -> dict[str, str]:

@@ -8,6 +8,7 @@ import bpy.utils.previews
 from ..blender.compat import sequencer_scene, strip_span
 from ..blender.problems import draw_lines, draw_problem
 from ..blender.words import translated
+from ..decompose.better_masks import is_outlined
 from ..decompose.eye import from_text, on_timeline, runs
 from ..decompose.opening import OPENED, finished_jobs
 from ..decompose.properties import active_strip, source_options
@@ -189,7 +190,7 @@ def _draw_objects(layout, scene, settings) -> None:
         row = layout.row(align=True)
         row.prop(thing, "mask")
         row.operator("nvd.draw_mask", text="Draw" if thing.mask is None else "Edit")
-        if not _is_outlined(thing.mask):
+        if not is_outlined(thing.mask):
             column = layout.column(align=True)
             column.label(text="Draw, then Ctrl-click around the object", icon="INFO")
             column.label(text="in the Image Editor; Alt-C closes the line", icon="BLANK1")
@@ -257,12 +258,6 @@ def _thumbnail(thing) -> int:
     if key not in _pictures:
         _pictures.load(key, path, "IMAGE")
     return _pictures[key].icon_id
-
-
-def _is_outlined(mask: bpy.types.Mask | None) -> bool:
-    """Whether a closed line is drawn in it: an open one marks nothing."""
-    layers = mask.layers if mask is not None else ()
-    return any(spline.use_cyclic for layer in layers for spline in layer.splines)
 
 
 def _draw_job(layout, job: Job) -> None:

@@ -21,6 +21,7 @@ from .finish_operators import draw_blur, draw_edges
 from .frame_operators import draw_canvas
 from .on_shot import OnLayer, OnShot, shot_scene
 from .pin_operators import draw_pins
+from .refine_operators import draw_better_masks
 from .stack_operators import draw_stack
 from .texture_operators import draw_textures
 from .value_operators import draw_values
@@ -322,6 +323,7 @@ class _Layers:
         row.operator("nvd.evaluate", icon="VIEWZOOM")
         row.operator("nvd.refine", icon="MOD_SMOOTH")
         row.operator("nvd.purge", text="", icon="TRASH")
+        draw_better_masks(layout, entry)
         _draw_refinement(layout, entry)
         draw_textures(layout, entry)
         draw_canvas(layout, entry)

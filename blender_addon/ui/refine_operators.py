@@ -5,12 +5,15 @@ from pathlib import Path
 import bpy
 from bpy.props import IntProperty, StringProperty
 
+from ..blender.editors import image_editor
 from ..blender.words import translated
-from ..decompose import refining
-from ..decompose.refine_job import refine
+from ..decompose import better_masks, refining
+from ..decompose.refine_job import AROUND, refine
 from ..errors import AddonError
+from ..paint.frame_canvas import frame_at_playhead
 from ..shot import shots
-from .on_shot import OnShot, shot_scene
+from ..shot.stack_entry import on_timeline
+from .on_shot import OnLayer, OnShot, shot_scene
 
 
 class NVD_OT_refine(OnShot, bpy.types.Operator):
@@ -26,6 +29,14 @@ class NVD_OT_refine(OnShot, bpy.types.Operator):
         "masks stay",
         subtype="FILE_PATH",
         options={"SKIP_SAVE"},
+    )
+    around: IntProperty(
+        name="Frames Around",
+        description="How far from a drawn frame the mask is carried from it, in frames to either "
+        "side; farther off the masks stay that the shot was made with",
+        default=AROUND,
+        min=0,
+        soft_max=100,
     )
     steps: IntProperty(
         name="Steps",
@@ -44,6 +55,9 @@ class NVD_OT_refine(OnShot, bpy.types.Operator):
         if layer is not None and layer.name != entry.layers[-1].name:
             self.layout.label(text=translated("Better mask of {layer}", layer=layer.shown_name))
             self.layout.prop(self, "mask", text="")
+            if better_masks.drawn_of(entry, layer.name) and not self.mask.strip():
+                self.layout.label(text="What is drawn is taken", icon="MOD_MASK")
+                self.layout.prop(self, "around")
         else:
             self.layout.label(text="Choose an object first to give it a better mask", icon="INFO")
         self.layout.prop(self, "steps")
@@ -55,8 +69,55 @@ class NVD_OT_refine(OnShot, bpy.types.Operator):
             if layer is None or layer.name == entry.layers[-1].name:
                 raise AddonError("the background has no mask", "choose an object in the list")
             masks = [(layer.name, Path(bpy.path.abspath(self.mask.strip())))]
-        job = refine(entry, scene, masks=masks, steps=self.steps)
+        names = dict.fromkeys(one.layer for one in entry.better_masks)
+        drawn = [name for name in names if better_masks.drawn_of(entry, name)]
+        drawn = [name for name in drawn if name not in dict(masks)]
+        job = refine(entry, scene, masks=masks, drawn=drawn, around=self.around, steps=self.steps)
         return f"Refining to {job.title}; see Jobs in the Sequencer's sidebar"
+
+
+class NVD_OT_draw_better_mask(OnLayer, bpy.types.Operator):
+    """Draw this object's mask over the frame at the playhead, for Refine; it begins with the \
+outline of what the layer shows now, and Ctrl-click adds points"""
+
+    bl_idname = "nvd.draw_better_mask"
+    bl_label = "Draw Better Mask"
+
+    frame: IntProperty(options={"HIDDEN", "SKIP_SAVE"}, default=-1)
+
+    def work_on(self, context, entry, layer):
+        better_masks.check(entry, layer)
+        frame = frame_at_playhead(entry) if self.frame < 0 else self.frame
+        space = image_editor(context)
+        better_masks.draw(entry, layer, frame, space)
+        return "" if space else "Open an Image Editor in the mode Mask, and choose the mask"
+
+
+class NVD_OT_remove_better_mask(OnLayer, bpy.types.Operator):
+    """Take this drawn mask off the shot"""
+
+    bl_idname = "nvd.remove_better_mask"
+    bl_label = "Remove Drawn Mask"
+
+    frame: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def work_on(self, _context, entry, layer):
+        better_masks.remove(entry, layer.name, self.frame)
+
+
+def draw_better_masks(layout, entry) -> None:
+    """The masks that are drawn of the chosen object, and the button for one more."""
+    layer = entry.layer
+    if layer is None or layer.name == entry.layers[-1].name:
+        return
+    layout.operator("nvd.draw_better_mask", icon="MOD_MASK").layer = layer.name
+    for one in better_masks.drawn_of(entry, layer.name):
+        row = layout.row(align=True)
+        said = translated("Drawn on frame {frame}", frame=on_timeline(entry, one.frame))
+        button = row.operator("nvd.draw_better_mask", text=said, icon="MOD_MASK", emboss=False)
+        button.layer, button.frame = layer.name, one.frame
+        gone = row.operator("nvd.remove_better_mask", text="", icon="X")
+        gone.layer, gone.frame = layer.name, one.frame
 
 
 class NVD_OT_take_refinement(OnShot, bpy.types.Operator):
@@ -82,5 +143,11 @@ class NVD_OT_former(OnShot, bpy.types.Operator):
 
 
 register, unregister = bpy.utils.register_classes_factory(
-    (NVD_OT_refine, NVD_OT_take_refinement, NVD_OT_former)
+    (
+        NVD_OT_refine,
+        NVD_OT_draw_better_mask,
+        NVD_OT_remove_better_mask,
+        NVD_OT_take_refinement,
+        NVD_OT_former,
+    )
 )

@@ -134,7 +134,10 @@ class Finishing:
         for sample in samples:
             shown = kernel(shown, sample)
         total[box] = shown
-        sizes = [self._sheets.at(name, t).delta.shape[1::-1] for name in self.names]
+        sizes = [
+            self._sheets.at(name, t).delta.shape[1::-1] if self._sheets.lies(name, t) else None
+            for name in self.names
+        ]
         length[box] = samples.length(sizes, blur.shutter)
         return total, length
 
@@ -231,14 +234,15 @@ class _Samples:
             sides = (None if side is None else side[n] for side in (before, after))
             self._steps.append(steps_of(places, *sides, parts[n]))
 
-    def length(self, sizes: list[tuple[int, int]], shutter: float) -> np.ndarray:
+    def length(self, sizes: list[tuple[int, int] | None], shutter: float) -> np.ndarray:
         """How long the streaks of what shows are, texels, 1 at the most, float32 [H, W].
 
-        `sizes`: width and height of the layers' textures.
+        `sizes`: width and height of the layers' textures; None where nothing lies on one, which
+        may be painted in other frames.
         """
         longest = np.zeros(self._maps.uva.shape[1:3], np.float32)
         for n, (steps, size) in enumerate(zip(self._steps, sizes, strict=True)):
-            for step in steps:
+            for step in steps if size is not None else ():
                 far = np.hypot(step[..., 0] * size[0], step[..., 1] * size[1])
                 far *= np.float32(shutter) * (self._maps.uva[n, ..., 2] > 0)
                 np.maximum(longest, far, out=longest)

@@ -31,9 +31,7 @@ class Textures:
 
     def lies(self, name: str, t: int) -> bool:
         """Whether anything may show of the texture in frame `t`."""
-        if self.mode in WHOLE or self.state(name, t):
-            return True
-        return self._sheets.has_paint(name)
+        return self.mode in WHOLE or self._sheets.lies(name, t)
 
     def at(self, name: str, t: int) -> np.ndarray:
         """The texture of the layer in frame `t`, float32 [h, w, 3]; the same object while it is."""

@@ -77,8 +77,8 @@ class Removal:
     def over(self, change: Change, maps: FrameMaps, t: int) -> tuple[Change, np.ndarray]:
         """What follows `change` in frame `t`, and where the clip never saw the background.
 
-        `maps` are of all layers, as they stand in the folder; they are used up. The second is
-        float32 [H, W], 0 to 1.
+        `maps` are of all layers, as they stand in the folder; they are used up. `change` may be
+        asked twice. The second is float32 [H, W], 0 to 1.
         """
         hole = self._hole(maps)
         unseen = np.zeros(hole.shape, np.float32)
@@ -105,7 +105,8 @@ class Removal:
 
         def fill(frame: np.ndarray) -> np.ndarray:
             changed = change(frame)
-            return _filled(changed, box, clean, share, sure, linear)
+            display = _uncut(change, frame, changed, box, linear)
+            return _filled(changed, display, box, clean, share, sure, linear)
 
         return fill, unseen
 
@@ -130,8 +131,25 @@ def _box(hole: np.ndarray, margin: int) -> tuple[slice, slice]:
     return down, across
 
 
+def _uncut(
+    change: Change, frame: np.ndarray, changed: np.ndarray, box: tuple[slice, slice], linear: bool
+) -> np.ndarray:  # float32 [h, w, 3]
+    """Display-encoded values of what `change` made of the frame, brighter than white too.
+
+    Integers are cut there, and the light around the hole would seem to be less than it is.
+    """
+    part = changed[box]
+    if frame.dtype.kind != "u":
+        return (encode_srgb(part) if linear else part).astype(np.float32)
+    cut = (part != frame[box]) & ((part == 0) | (part == np.iinfo(part.dtype).max))
+    if cut.any():
+        return change(to_float(frame))[box].astype(np.float32)
+    return to_float(part)
+
+
 def _filled(
     frame: np.ndarray,  # [H, W, 3]
+    display: np.ndarray,  # float32 [h, w, 3], the same within the box, display-encoded
     box: tuple[slice, slice],
     clean: np.ndarray,  # float32 [h, w, 3], display-encoded
     share: np.ndarray,  # float32 [h, w]
@@ -140,13 +158,10 @@ def _filled(
 ) -> np.ndarray:
     """The frame with the background in the hole; other pixels keep their values, bit for bit."""
     part = frame[box]
-    integers = frame.dtype.kind == "u"
-    display = to_float(part) if integers else encode_srgb(part) if linear else part
-    display = display.astype(np.float32)
     if sure.any():
         clean = clean + continued(display - clean, sure)
     mixed = display + share[..., None] * (clean - display)
-    if integers:
+    if frame.dtype.kind == "u":
         made = to_integers(mixed.clip(0, 1), frame.dtype)
     else:
         made = (decode_srgb(mixed) if linear else mixed).astype(frame.dtype)

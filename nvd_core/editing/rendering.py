@@ -264,8 +264,9 @@ class Rendering:
             )
 
     def _painted(self, around: Around, t: int) -> Callable[[np.ndarray], np.ndarray]:
+        """What paints the frame, as often as it is asked to."""
         if self._finishing is not None:
-            return partial(self._finished, self._finishing, around, t)
+            return self._finished(self._finishing, around, t)
         return self._composed(around.maps, t, self._shot.manifest.clip.is_linear)
 
     def _composed(self, maps: FrameMaps, t: int, linear: bool) -> Callable[..., np.ndarray]:
@@ -277,19 +278,24 @@ class Rendering:
         return partial(_with_maps, kernel, lay_on_maps(maps, self._names, self._values, t))
 
     def _finished(
-        self, finishing: Finishing, around: Around, t: int, frame: np.ndarray
-    ) -> np.ndarray:
-        """The frame `t` with paint that has edges and motion blur of its own."""
+        self, finishing: Finishing, around: Around, t: int
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """What paints the frame `t` with edges and motion blur of its own."""
         linear = self._shot.manifest.clip.is_linear
         if self._mode == "delta":
-            return add_change(frame, finishing.change(around, t, frame), linear)
+            return lambda frame: add_change(frame, finishing.change(around, t, frame), linear)
         numbers = [self._shot.names.index(name) for name in finishing.reads]
         maps, painted = around.maps, around.of(numbers)
         alone = (uncovered(maps) == 1)[..., None] if self._shows_frame else None
-        below = self._composed(maps, t, False)(to_display(frame, linear))
-        change = finishing.change(painted, t, frame, below)
-        made = from_display(below + change, frame.dtype, linear)
-        return made if alone is None else np.where(alone & (change == 0), frame, made)
+        composed = self._composed(maps, t, False)
+
+        def change(frame: np.ndarray) -> np.ndarray:
+            below = composed(to_display(frame, linear))
+            added = finishing.change(painted, t, frame, below)
+            made = from_display(below + added, frame.dtype, linear)
+            return made if alone is None else np.where(alone & (added == 0), frame, made)
+
+        return change
 
     def colours(self, numbers: Iterable[int]) -> Generator[np.ndarray, None, None]:
         """The same frames as straight Rec.709 colours, [H, W, 3]."""

@@ -97,6 +97,10 @@ class Sheets:
         """Whether the layer's sheet may differ from frame to frame."""
         return bool(self._on[name])
 
+    def lies(self, name: str, t: int) -> bool:
+        """Whether anything may show of what is painted on the layer in frame `t`."""
+        return bool(self.state(name, t)) or self.has_paint(name)
+
     def state(self, name: str, t: int) -> State:
         """What the layer's sheet of frame `t` hangs on, beside its files."""
         shown = []

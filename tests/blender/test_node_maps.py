@@ -119,13 +119,15 @@ def test_the_graphics_card_equals_numpy(gpu_ready, both, strong):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("by_nodes", [False, True])
-def test_the_preview_of_both_forms_is_the_same(gpu_ready, both, tmp_path, by_nodes):
+@pytest.mark.parametrize("blurs", [False, True])
+def test_the_preview_of_both_forms_is_the_same(gpu_ready, both, tmp_path, by_nodes, blurs):
     plain = shutil.copytree(both, tmp_path / "plain")
     for path in (plain / "shot.nvd/maps").glob("*.nodes"):
         path.unlink()
     pictures = []
     for folder in (plain, both):
         entry = shots.add_shot(folder / "shot.nvd")
+        entry.motion_blur = blurs
         live = preview.Preview(entry)
         live.by_nodes = by_nodes
         live.prepare(entry, 2)

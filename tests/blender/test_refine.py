@@ -76,6 +76,36 @@ def test_the_panel_makes_a_new_version_with_the_paint(entry, tiny_job, tmp_path)
     assert ((pixels[..., 0] > 0.9) & (pixels[..., 1] < 0.1)).mean() > 0.1
 
 
+def test_a_drawn_mask_is_refined_with(entry, tiny_job, tmp_path):
+    """Drawn on one frame from what the layer shows, moved, and given to the engine."""
+    entry.active_layer = 0
+    assert bpy.ops.nvd.draw_better_mask(frame=3) == {"FINISHED"}
+    (one,) = entry.better_masks
+    for spline in one.mask.layers[0].splines:
+        for point in spline.points:
+            point.co.x += 0.1
+            point.handle_left.x += 0.1
+            point.handle_right.x += 0.1
+    assert bpy.ops.nvd.refine(steps=10, around=1) == {"FINISHED"}
+    job = runner.queue.jobs[-1]
+    tiny_job.tick_until(lambda: job.ended, runner.tick)
+    assert job.state == "done", job.full_log()
+    masks = {path.stem: path for path in (tmp_path / "take_v2.nvd/masks/disc").glob("*.png")}
+    assert sorted(masks) == ["00000", "00001", "00003", "00005", "00006", "00007"]
+    before = entry.path / "masks/disc"
+    for name, path in masks.items():
+        assert (path.read_bytes() == (before / path.name).read_bytes()) == (name != "00003")
+    moved = middle(masks["00003"]) - middle(before / "00003.png")
+    assert moved == pytest.approx(8, abs=1.5)  # of 80 pixels
+
+
+def middle(path) -> float:
+    """The middle of what is white, in pixels from the left."""
+    image = bpy.data.images.load(str(path))
+    pixels = painting.read_pixels(image)[..., 0]
+    return float((pixels.sum(0) * range(pixels.shape[1])).sum() / pixels.sum())
+
+
 def test_the_background_has_no_mask(entry):
     entry.active_layer = len(entry.layers) - 1
     with pytest.raises(RuntimeError, match="no mask"):
