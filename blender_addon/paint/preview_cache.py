@@ -6,7 +6,9 @@ False), or at every pixel. numpy and threads only: nothing of Blender is touched
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
@@ -20,8 +22,15 @@ _CHANNELS = ("Map.X", "Map.Y", "Map.Z", "Residual.R", "Residual.G", "Residual.B"
 _FINE = ("Fine.X", "Fine.Y")  # added to Map where the texture is large
 
 
+_AHEAD = "\0ahead "
 PLATE = ""
 """in place of a layer's name: the frame as shot, as `packed_plate` has it"""
+
+
+def ahead_of(number: int) -> str:
+    """The same for the frame as it was rendered ahead, of the state with this number."""
+    return f"{_AHEAD}{number}"
+
 
 Maps = np.ndarray | LayerNodes
 
@@ -34,6 +43,8 @@ class MapCache:
 
     def __init__(self, shot: Shot, limit: int = 1 << 30, full: bool = True):
         self.shot, self.limit, self.full = shot, limit, full
+        self.ahead = ""
+        """the pattern of the frames that were rendered ahead, which `ahead_of` names"""
         self._kept: OrderedDict[tuple[int, str], Maps] = OrderedDict()
         self._pending: dict[tuple[int, str], Future] = {}
         self._lock = threading.Lock()
@@ -63,11 +74,18 @@ class MapCache:
             maps = self._keep(key, full_maps(maps))
         return maps
 
-    def prefetch(self, frame: int, layers: list[str], ahead: int = 4, stride: int = 1) -> None:
+    def prefetch(
+        self,
+        frame: int,
+        layers: list[str] | Callable[[int], list[str]],
+        ahead: int = 4,
+        stride: int = 1,
+    ) -> None:
         """Read `frame` and `ahead` more, every `stride`th, in the background; what was asked for
-        before is dropped.
+        before is dropped. `layers`: the same of every frame, or those of each.
         """
-        size = self.shot.width * self.shot.height * 24 * max(len(layers), 1)
+        layers_of = layers if callable(layers) else lambda _: layers
+        size = self.shot.width * self.shot.height * 24 * max(len(layers_of(frame)), 1)
         ahead = min(ahead, max(self.limit // size - 1, 0))
         with self._lock:
             for key, future in list(self._pending.items()):
@@ -75,7 +93,7 @@ class MapCache:
                     del self._pending[key]
             wanted = range(frame + stride, self.shot.frames, stride)
             for index in [frame, *wanted[:ahead]]:
-                for layer in layers:
+                for layer in layers_of(index):
                     key = index, layer
                     if key not in self._kept and key not in self._pending:
                         self._pending[key] = self._pool.submit(self._read, key)
@@ -104,6 +122,8 @@ class MapCache:
         size = self.shot.width, self.shot.height
         if layer == PLATE:
             return packed_plate(self.shot.frame(frame), size)
+        if layer.startswith(_AHEAD):
+            return packed_plate(Path(self.ahead % frame), size)
         compact = chunk(self.shot, frame)
         if compact is not None:
             nodes = read_layer(compact, frame, layer, size)
