@@ -25,6 +25,7 @@ from .decompose import (
 )
 from .jobs import runner
 from .paint import (
+    ahead,
     frame_canvas,
     inset,
     pin_marks,
@@ -84,6 +85,7 @@ _parts = (  # each has register() and unregister()
     texture_sizes,
     inset,
     preview,
+    ahead,
     render_job,
     frame_canvas,
     finish_operators,

@@ -4,6 +4,7 @@
     python3 tools/gui_tour.py --out /tmp/tour
     python3 tools/gui_tour.py --walk first --out /tmp/walk      every screen a beginner meets
     python3 tools/gui_tour.py --walk delivery --out /tmp/walk   a shot, from import to delivery
+    python3 tools/gui_tour.py --walk playing --out /tmp/walk    frames rendered ahead, and played
 
 Nobody needs to look on: Blender draws to an X server without a screen (tour/window.py). In a new
 Blender with factory settings the tour installs the extension's zip, tests the engine, decomposes
@@ -41,7 +42,12 @@ WRONG = (
 HARMLESS = ("EGL Error", "audio", "ALSA")
 
 
-WALKS = {"tour": "steps.py", "first": "first_walk.py", "delivery": "delivery.py"}
+WALKS = {
+    "tour": "steps.py",
+    "first": "first_walk.py",
+    "delivery": "delivery.py",
+    "playing": "playing.py",
+}
 LARGER = {"delivery": (1920, 1080)}
 """screens of walks that show more panels at once"""
 
@@ -61,6 +67,8 @@ def tour(out: Path, steps: int, walk: str = "tour") -> tuple[dict, list[str]]:
         (work / "settings.yaml").write_text(f"iterations: {steps}\npreview_seconds: 3\n")
         shutil.copytree(ROOT / "samples" / "tumbler" / "frames", work / "clip")
         shutil.copytree(ROOT / "samples" / "tumbler" / "masks", work / "masks")
+        if walk == "playing":
+            _decompose(engine.python, work)
         width, height = LARGER.get(walk, (WIDTH, HEIGHT))
         words = ["--factory-startup", "--window-geometry", 0, 0, width, height]
         words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "tour" / WALKS[walk]]
@@ -78,6 +86,17 @@ def tour(out: Path, steps: int, walk: str = "tour") -> tuple[dict, list[str]]:
         for picture in work.glob("*.jpg"):
             shutil.copy(picture, out / picture.name)
     return facts, wrong
+
+
+def _decompose(python: Path, work: Path) -> None:
+    """work/shot.nvd of the clip, as a draft; Failed where that fails."""
+    words = ["-m", "nvd_core", "decompose", work / "clip", "--out", work / "shot.nvd", "--draft"]
+    words += ["--mask", f"tumbler={work / 'masks'}", "--settings", work / "settings.yaml"]
+    done = subprocess.run(
+        list(map(str, [python, *words, "--threads", "1"])), capture_output=True, text=True, cwd=ROOT
+    )
+    if done.returncode:
+        raise Failed(f"the clip cannot be decomposed:\n{done.stderr}")
 
 
 def _checked(python: Path, shot: str, out: Path) -> dict:

@@ -1,4 +1,6 @@
-"""Image Editors: the one that is meant, one where there is none, and a picture framed in it."""
+"""Image Editors: the one that is meant, one where there is none, a picture framed in it; and
+whether somebody paints.
+"""
 
 import bpy
 
@@ -48,3 +50,12 @@ def _frame(place: int) -> None:
             region = next(region for region in area.regions if region.type == "WINDOW")
             with bpy.context.temp_override(window=window, area=area, region=region):
                 bpy.ops.image.view_all(fit_view=True)
+
+
+def in_stroke() -> bool:
+    """Whether somebody is painting at this moment, in any window."""
+    for window in bpy.context.window_manager.windows:
+        for operator in getattr(window, "modal_operators", ()):  # not in Blender 4.1 and before
+            if "paint" in operator.bl_idname.lower():
+                return True
+    return False

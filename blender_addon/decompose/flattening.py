@@ -13,6 +13,7 @@ from pathlib import Path
 import bpy
 from bpy.app.handlers import persistent
 
+from ..blender.editors import in_stroke
 from ..blender.handlers import register_handlers_factory, timer_factory
 from ..blender.storage import jobs_folder
 from ..blender.undo import under_way
@@ -24,7 +25,7 @@ from ..jobs.runner import runner
 from ..shot import flat, flat_nodes, painting
 from ..shot.shots import NVD_PG_shot, all_shots, shots_at
 from ..shot.states import shown_shot
-from .refining import in_stroke, is_behind
+from .refining import is_behind
 
 INTERVAL = 1.0
 KIND = "flatten"

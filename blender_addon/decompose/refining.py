@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bpy
 
+from ..blender.editors import in_stroke
 from ..blender.handlers import timer_factory
 from ..blender.storage import jobs_folder
 from ..blender.undo import under_way
@@ -57,15 +58,6 @@ def has_unsaved(entry: NVD_PG_shot) -> bool:
     """Whether there is paint, or a change of the stack, that the folder does not have."""
     images = [layer.edit for layer in entry.layers] + list(stack.painted_images(entry))
     return any(painting.has_unsaved(image) for image in images) or stack.has_unsaved(entry)
-
-
-def in_stroke() -> bool:
-    """Whether somebody is painting at this moment, in any window."""
-    for window in bpy.context.window_manager.windows:
-        for operator in getattr(window, "modal_operators", ()):  # not in Blender 4.1 and before
-            if "paint" in operator.bl_idname.lower():
-                return True
-    return False
 
 
 def take(entry: NVD_PG_shot, message: str = "Refinement") -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 import bpy
 from bpy.app.handlers import persistent
 
+from ..blender.editors import in_stroke
 from ..blender.handlers import register_handlers_factory, timer_factory
 from ..blender.storage import jobs_folder
 from ..blender.undo import under_way
@@ -86,7 +87,7 @@ def take(entry: NVD_PG_shot) -> bool:
 
 def follow() -> None:
     """Look once: go over to textures of another size where no paint is unsaved."""
-    if under_way() or refining.in_stroke():
+    if under_way() or in_stroke():
         return
     for folder in {entry.path for entry in all_shots() if not entry.missing}:
         entries = shots_at(folder)

@@ -23,7 +23,9 @@ from ..jobs.job import Job
 from ..jobs.process import clean_environment, hidden
 from .place import environment_folder, missing_base, python_in
 
-PROTOCOL = 9  # what of the engine's command line this extension relies on; nvd_core states the same
+PROTOCOL = (
+    10  # what of the engine's command line this extension relies on; nvd_core states the same
+)
 INSTALL = "nvd.install_engine"
 
 

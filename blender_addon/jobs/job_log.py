@@ -16,6 +16,7 @@ LINE_LIMIT = 1 << 20  # bytes of a line
 WORDS_LIMIT = 1 << 20  # bytes of a log that are shown to people
 MOST_CAUTIONS = 20
 MOST_READS = 40
+MOST_IMAGES = 1_000_000
 ANYWAY = "nvd.resume_anyway"
 
 
@@ -26,6 +27,7 @@ class JobLog:
     the (number, of how many) of the process that runs, `message` the newest line for people,
     `ready` which refinement of its decomposition can be painted on (0: the draft; None: not yet),
     `result` what was reported at the end, `error` an AddonError, `exit_code` the last word.
+    `images` are the frames whose images stand, of a render that tells of each.
     `reads` is what the engine would read and asks the artist about first, in words.
     `unread` counts the lines that could not be understood, `odd` says why, of the newest.
     """
@@ -40,6 +42,7 @@ class JobLog:
             "caution": self._take_caution,
             "message": self._take_message,
             "ready": self._take_ready,
+            "images": self._take_images,
             "result": self._take_result,
             "cancelled": self._take_cancelled,
             "error": self._take_error,
@@ -60,6 +63,7 @@ class JobLog:
         self.message = ""
         self.cautions: list[str] = []
         self.ready: int | None = None
+        self.images: set[int] = set()
         self.result: dict = {}
         self.error: AddonError | None = None
         self.reads: list[str] = []
@@ -155,6 +159,17 @@ class JobLog:
 
     def _take_ready(self, values: dict) -> None:
         self.ready = checked_json.whole(values, "refinement")
+
+    def _take_images(self, values: dict) -> None:
+        ranges = checked_json.listed(values, "frames")
+        frames: set[int] = set()
+        for one in ranges[:MOST_IMAGES]:
+            pair = one if isinstance(one, list) and len(one) == 2 else [None, None]
+            ends = {"first": pair[0], "last": pair[1]}
+            first = checked_json.whole(ends, "first", 0, MOST_IMAGES)
+            last = checked_json.whole(ends, "last", first, MOST_IMAGES)
+            frames.update(range(first, last + 1))
+        self.images |= frames
 
     def _take_result(self, values: dict) -> None:
         self.result = {key: value for key, value in values.items() if key != "event"}

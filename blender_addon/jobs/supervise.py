@@ -23,6 +23,8 @@ from pathlib import Path
 
 CANCELLED = 130
 LOOK = 0.2  # seconds between two looks for the file `cancel`
+NICE = 5  # the artist's Blender goes first
+BEHIND = 15  # and before what nobody waits for, all other jobs
 SAVING = 6.0  # seconds that Windows' programs are given to stop by themselves
 HIDDEN = {"creationflags": 0x08000000} if sys.platform == "win32" else {}  # CREATE_NO_WINDOW
 
@@ -127,7 +129,7 @@ def main(folder: Path) -> int:
         return CANCELLED  # Blender could not note this process: it must not run
     tree = hold_together() if sys.platform == "win32" else None
     if hasattr(os, "nice"):
-        os.nice(5)  # the artist's Blender goes first
+        os.nice(BEHIND if steps.plan.get("about", {}).get("behind") else NICE)
     emit("start", pid=os.getpid())
     try:
         code = steps.run()

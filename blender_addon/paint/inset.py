@@ -54,6 +54,13 @@ class NVD_PG_inset(bpy.types.PropertyGroup):
         "play slowly; the scene's own choice comes back afterwards",
         default=True,
     )
+    draft_ahead: BoolProperty(
+        name="Draft Ahead",
+        description="Where the live preview cannot keep the scene's rate, have the engine render "
+        "the painted frames ahead of the playhead and show those while Blender plays. Paint is "
+        "saved each time that you pause",
+        update=lambda _self, _context: redraw(),
+    )
     overlay: EnumProperty(
         name="Overlay",
         items=OVERLAYS,

@@ -30,6 +30,8 @@ class Count:
     ended: float = 0.0
     passed: int = 0
     shown: int = 0
+    ahead: int = 0
+    """of those that were shown: that were rendered ahead"""
     stride: int = 1
     """timeline frames from the last but one to the last that was gone to"""
     _at: int | None = None
@@ -47,11 +49,14 @@ class Count:
         self.stride, self._at, self._drawn = steps, frame, not inside
         self.passed += steps if inside else 0
 
-    def draw(self, now: float) -> None:
-        """The frame that the playhead is at was drawn, in one editor or several."""
+    def draw(self, now: float, was_rendered: bool = False) -> None:
+        """The frame that the playhead is at was drawn, in one editor or several; it `was_rendered`
+        ahead, or made by the preview.
+        """
         self.ended = now
         if self._at is not None and not self._drawn:
             self.shown, self._drawn = self.shown + 1, True
+            self.ahead += was_rendered
 
     @property
     def dropped(self) -> int:
@@ -114,10 +119,10 @@ def move(frame: int, inside: bool) -> int:
     return max(_playing.count.stride, 1)
 
 
-def draw() -> None:
-    """The preview has drawn the frame."""
+def draw(was_rendered: bool = False) -> None:
+    """The preview has drawn the frame, which `was_rendered` ahead or was made by it."""
     if _playing.is_on:
-        _playing.count.draw(time.perf_counter())
+        _playing.count.draw(time.perf_counter(), was_rendered)
 
 
 def is_on() -> bool:
@@ -135,9 +140,12 @@ def told() -> str:
     found = _playing.count
     if found is None or not found.passed:
         return ""
-    return translated(
-        "{shown} of {rate} frames a second, {dropped} dropped",
-        shown=f"{found.shown_a_second:.1f}",
-        rate=f"{found.rate:g}",
-        dropped=found.dropped,
-    )
+    values = {"rate": f"{found.rate:g}", "dropped": found.dropped}
+    values["shown"] = f"{found.shown_a_second:.1f}"
+    if found.ahead:
+        return translated(
+            "{shown} of {rate} frames a second, {dropped} dropped, {ahead} rendered ahead",
+            **values,
+            ahead=found.ahead,
+        )
+    return translated("{shown} of {rate} frames a second, {dropped} dropped", **values)

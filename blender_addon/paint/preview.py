@@ -11,6 +11,8 @@ import filecmp
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 import bpy
 from bpy.app.handlers import persistent
@@ -23,7 +25,7 @@ from ..blender.redraw import redraw
 from ..errors import AddonError
 from ..shot import file_stamps, layer_values
 from ..shot.exr import MapsError
-from ..shot.folder import ShotError
+from ..shot.folder import Shot, ShotError, is_file
 from ..shot.image_header import check_image
 from ..shot.node_maps import LayerNodes, full_maps
 from ..shot.painting import has_unsaved, is_behind, is_unsaved
@@ -44,12 +46,25 @@ from ..strip.timing import shown_pictures
 from . import edge_shader, grid_shader, inset, node_shader, playback, spill_shader
 from . import preview_shader as shader
 from .blur_shader import Blur
-from .preview_cache import PLATE, MapCache
+from .preview_cache import PLATE, MapCache, ahead_of
 from .stack_sheet import StackSheets
 from .streaks import Painted, PaintStreaks
 from .view_transform import ShownView
 
 MEMORY = 1 << 30  # bytes of maps kept
+
+
+class Rendered(NamedTuple):
+    """Frames that were rendered as the shot is now."""
+
+    number: int
+    """of the state that they are of, never 0"""
+    frames: set[int]
+    pattern: str
+
+
+rendered: list[Callable[[NVD_PG_shot, Shot, str], Rendered | None]] = []
+"""by ahead.py: what is to be shown in place of what is made here; of a shot in a mode, now"""
 
 
 class Preview:
@@ -65,8 +80,10 @@ class Preview:
         self._picture: shader.Picture | None = None
         self._lines: grid_shader.Lines | None = None
         self._frame: int | None = None  # the one that is prepared
+        self._number = 0  # of the state that it was rendered of; 0: it is put together here
         plain = self.shot.suffix == "png" and not (self.shot.has_alpha or self.shot.space)
         self._reads_plates = plain  # whether the cache's threads do, as long as they can
+        self._is_plain = plain
         self._plate: tuple | None = None  # its bytes, and once it was drawn their target
         self._uploaded: dict[str, tuple] = {}  # by layer: of what they are, and textures
         self._as_stored: dict[tuple, tuple] = {}  # the same of frame and layer, without edges
@@ -80,9 +97,17 @@ class Preview:
         `stride`th frame.
         """
         index = min(max(index, 0), self.shot.frames - 1)
-        if self._frame != index:
-            self._read_frame(index)
-            self._frame = index
+        ready = self._ready(entry)
+        number = self._number_of(ready, index)
+        if number and not is_file(Path(ready.pattern % index)):  # somebody has removed it
+            ready.frames.discard(index)
+            number = 0
+        if (self._frame, self._number) != (index, number):
+            self._read_frame(index, ready if number else None)
+            self._frame, self._number = index, number
+        if number:
+            self.cache.prefetch(index, lambda t: self._read_ahead(ready, t), stride=stride)
+            return
         self._load_holdouts(entry, index)
         self.stack.prepare(entry, index)
         spills = self.mode != "full" and any(layer.spill for layer in entry.layers)
@@ -96,6 +121,13 @@ class Preview:
         MapsError where its maps cannot be read.
         """
         began = time.perf_counter()
+        if self._picture is None:
+            self._picture = shader.Picture(self.shot.width, self.shot.height)
+        if self._number:
+            self._picture.begin(self._shown_plate(), "delta")
+            self._picture.end()
+            self.times = {"upload": 0.0, "draw": time.perf_counter() - began}
+            return self._picture
         index, layers = self._frame, self._layers(entry)
         near = range(index - _reach(entry), index + _reach(entry) + 1)
         self._as_stored = {of: known for of, known in self._as_stored.items() if of[0] in near}
@@ -104,8 +136,6 @@ class Preview:
         if self.mode == "delta" or self.shot.has_alpha or self.shot.has_garbage:
             frame = self._shown_plate()
         uploaded = time.perf_counter()
-        if self._picture is None:
-            self._picture = shader.Picture(self.shot.width, self.shot.height)
         self._picture.begin(frame, self.mode, self.shot.has_garbage)
         for part in parts:
             self._picture.add(part, self.mode)
@@ -123,9 +153,20 @@ class Preview:
 
     def is_prepared(self, entry: NVD_PG_shot) -> bool:
         """Whether all that the frame shows was loaded: an entry may have been added since."""
+        if self._number:
+            return not self.is_old(entry)
         known = self._frame is not None and self.stack.is_prepared(entry, self._frame)
         held = [layer for layer in entry.layers if layer.holdout and self.mode != "full"]
         return known and all(_holdout_name(layer) in bpy.data.images for layer in held)
+
+    @property
+    def was_rendered(self) -> bool:
+        """Whether the frame that is prepared was rendered ahead."""
+        return bool(self._number)
+
+    def is_old(self, entry: NVD_PG_shot) -> bool:
+        """Whether the frame was rendered ahead, and is not to be shown any more."""
+        return self._number not in (0, self._number_of(self._ready(entry), self._frame))
 
     def is_left(self, entry: NVD_PG_shot) -> bool:
         """Whether the shot has gone over to another state of its folder than the one shown here."""
@@ -159,15 +200,38 @@ class Preview:
     def _frame_name(self) -> str:
         return f".NVD preview {self.shot.name}"
 
-    def _read_frame(self, index: int) -> None:
-        """The frame's plate, by the cache's threads or by Blender."""
+    def _ready(self, entry: NVD_PG_shot) -> Rendered | None:
+        """What was rendered of the shot as it is now; with a grid over it all is made here."""
+        found = (of(entry, self.shot, self.mode) for of in rendered if not self.grid)
+        return next((one for one in found if one is not None), None)
+
+    @staticmethod
+    def _number_of(ready: Rendered | None, index: int | None) -> int:
+        return ready.number if ready is not None and index in ready.frames else 0
+
+    def _read_ahead(self, ready: Rendered, t: int) -> list[str]:
+        """What the cache's threads are to read of frame `t`, where it was rendered."""
+        self.cache.ahead = ready.pattern
+        return [ahead_of(ready.number)] if self._is_plain and t in ready.frames else []
+
+    def _read_frame(self, index: int, ready: Rendered | None) -> None:
+        """The frame's plate, or what was rendered in its place, by the cache's threads or by
+        Blender.
+        """
         self._plate = None
+        if ready is not None:
+            for name in self._read_ahead(ready, index):
+                plate = self.cache.get(index, name)
+                self._plate = (plate, []) if plate.size else None
+            if self._plate is None:
+                self._load_frame(ready.pattern % index)
+            return
         if self._reads_plates:
             plate = self.cache.get(index, PLATE)
             self._reads_plates = bool(plate.size)  # else those of this clip are Blender's to read
             self._plate = (plate, []) if plate.size else None
         if self._plate is None:
-            self._load_frame(index)
+            self._load_frame(str(self.shot.frame(index)))
 
     def _frame_texture(self):
         if self._plate is None:
@@ -177,8 +241,7 @@ class Preview:
             made.append(shader.from_packed(plate))
         return made[0].texture_color
 
-    def _load_frame(self, index: int) -> None:
-        path = str(self.shot.frame(index))
+    def _load_frame(self, path: str) -> None:
         of_others = self.shot.primaries is not None or bool(self.shot.space)
         image = bpy.data.images.get(self._frame_name)
         if image is None:
@@ -454,6 +517,11 @@ def follow_chosen(scene: bpy.types.Scene) -> None:
         _live.message = str(error)
 
 
+def shown_entry() -> NVD_PG_shot | None:
+    """The shot that it shows."""
+    return _live.entry()
+
+
 def message() -> str:
     """Why the preview shows nothing, for the panel."""
     return _live.message
@@ -514,13 +582,19 @@ def _after_undo(_scene, _depsgraph=None) -> None:
     _follow(scene_of(entry))
 
 
+@persistent
+def _after_playing(scene, _depsgraph=None) -> None:
+    playback.end()
+    _follow(scene)  # what was rendered ahead is shown no longer
+
+
 _watch, _leave = register_handlers_factory(
     (
         (bpy.app.handlers.frame_change_post, _follow),
         (bpy.app.handlers.undo_post, _after_undo),
         (bpy.app.handlers.redo_post, _after_undo),
         (bpy.app.handlers.animation_playback_pre, playback.begin),
-        (bpy.app.handlers.animation_playback_post, playback.end),
+        (bpy.app.handlers.animation_playback_post, _after_playing),
     )
 )
 
@@ -537,14 +611,14 @@ def _draw(where: str) -> None:
     _live.message = shader.problem()
     if _live.message:
         return
+    laid = bpy.context.scene.nvd_inset
+    _live.preview.grid = laid.overlay_opacity if laid.overlay == "GRID" else 0.0
     is_old = _live.preview.is_left(entry)
     wants = is_old or not _live.preview.is_prepared(entry)
     if wants and not bpy.app.timers.is_registered(_prepare):
         bpy.app.timers.register(_prepare, first_interval=0.0)  # nothing is loaded while drawing
-    if is_old:
+    if is_old or _live.preview.is_old(entry):
         return
-    laid = bpy.context.scene.nvd_inset
-    _live.preview.grid = laid.overlay_opacity if laid.overlay == "GRID" else 0.0
     try:
         picture = _live.preview.render(entry)
     except MapsError as error:
@@ -556,7 +630,7 @@ def _draw(where: str) -> None:
         place = inset.rectangle(bpy.context.scene.nvd_inset, free, region.width, width, height)
         if place is not None:
             shader.draw(picture, place[:2], *place[2:], power=True)
-            playback.draw()
+            playback.draw(_live.preview.was_rendered)
             if playback.is_on():
                 inset.say(playback.told(), place)
         redraw("SEQUENCE_EDITOR")  # it does not know of the stroke that has just been painted
@@ -567,7 +641,7 @@ def _draw(where: str) -> None:
     width, height = scene.render.resolution_x, scene.render.resolution_y
     corner, cube = (-width / 2, -height / 2), _live.view.cube(scene)
     shader.draw(picture, corner, width, height, compat.SEQUENCER_POWER, cube)
-    playback.draw()
+    playback.draw(_live.preview.was_rendered)
     for draw in over_picture:
         draw()
 

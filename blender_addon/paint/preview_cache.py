@@ -6,7 +6,9 @@ False), or at every pixel. numpy and threads only: nothing of Blender is touched
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
@@ -20,8 +22,15 @@ _CHANNELS = ("Map.X", "Map.Y", "Map.Z", "Residual.R", "Residual.G", "Residual.B"
 _FINE = ("Fine.X", "Fine.Y")  # added to Map where the texture is large
 
 
+_AHEAD = "\0ahead "
 PLATE = ""
 """in place of a layer's name: the frame as shot, as `packed_plate` has it"""
+
+
+def ahead_of(number: int) -> str:
+    """The same for the frame as it was rendered ahead, of the state with this number."""
+    return f"{_AHEAD}{number}"
+
 
 Maps = np.ndarray | LayerNodes
 
@@ -34,6 +43,8 @@ class MapCache:
 
     def __init__(self, shot: Shot, limit: int = 1 << 30, full: bool = True):
         self.shot, self.limit, self.full = shot, limit, full
+        self.ahead = ""
+        """the pattern of the frames that were rendered ahead, which `ahead_of` names"""
         self._kept: OrderedDict[tuple[int, str], Maps] = OrderedDict()
         self._pending: dict[tuple[int, str], Future] = {}
         self._lock = threading.Lock()
@@ -64,12 +75,19 @@ class MapCache:
         return maps
 
     def prefetch(
-        self, frame: int, layers: list[str], ahead: int = 4, stride: int = 1, beside: int = 0
+        self,
+        frame: int,
+        layers: list[str] | Callable[[int], list[str]],
+        ahead: int = 4,
+        stride: int = 1,
+        beside: int = 0,
     ) -> None:
         """Read `frame` and `ahead` more, every `stride`th, in the background, and of each the maps
-        of so many frames `beside` it; what was asked for before is dropped.
+        of so many frames `beside` it; what was asked for before is dropped. `layers`: the same of
+        every frame, or those of each.
         """
-        size = self.shot.width * self.shot.height * 24 * max(len(layers), 1)
+        layers_of = layers if callable(layers) else lambda _: layers
+        size = self.shot.width * self.shot.height * 24 * max(len(layers_of(frame)), 1)
         size *= 1 + (2 * beside if stride > 1 else 0)
         ahead = min(ahead, max(self.limit // size - 1 - 2 * beside, 0))
         with self._lock:
@@ -80,7 +98,7 @@ class MapCache:
             for index in [frame, *wanted[:ahead]]:
                 near = [n for n in range(index - beside, index + beside + 1) if n != index]
                 for other in (index, *near):
-                    for layer in layers if 0 <= other < self.shot.frames else ():
+                    for layer in layers_of(other) if 0 <= other < self.shot.frames else ():
                         if layer != PLATE or other == index:
                             self._ask(other, layer)
 
@@ -114,6 +132,8 @@ class MapCache:
         size = self.shot.width, self.shot.height
         if layer == PLATE:
             return packed_plate(self.shot.frame(frame), size)
+        if layer.startswith(_AHEAD):
+            return packed_plate(Path(self.ahead % frame), size)
         compact = chunk(self.shot, frame)
         if compact is not None:
             nodes = read_layer(compact, frame, layer, size)

@@ -8,10 +8,11 @@ from bpy.props import EnumProperty, StringProperty
 
 from ..blender import compat
 from ..blender.editors import image_editor
+from ..blender.problems import draw_problem
 from ..blender.words import tip_of, translated
 from ..engine.find import find_engine
 from ..errors import AddonError
-from ..paint import playback, preview
+from ..paint import ahead, playback, preview
 from ..shot import edit_files, finish, flat_nodes, painting, shots, states
 from ..shot.edge_nodes import in_words
 from ..strip import strips
@@ -311,6 +312,7 @@ class _Layers:
             layout.prop(context.scene.nvd_inset, "keep_rate")
             if playback.told():
                 layout.label(text=playback.told(), icon="PLAY")
+            draw_ahead(layout, context.scene.nvd_inset)
         if preview.message():
             layout.label(text=preview.message(), icon="INFO")
         if entry.group_node() is None:
@@ -354,6 +356,15 @@ def _draw_inset(layout, settings) -> None:
     row.active = settings.shown
     row.prop(settings, "corner", text="")
     row.prop(settings, "size", slider=True)
+
+
+def draw_ahead(layout, settings) -> None:
+    """The switch for what is rendered ahead, and how far that is."""
+    layout.prop(settings, "draft_ahead")
+    if ahead.told():
+        layout.label(text=ahead.told(), icon="RENDER_ANIMATION")
+    if settings.draft_ahead and ahead.problem() is not None:
+        draw_problem(layout, ahead.problem())
 
 
 def _draw_overlay(layout, settings) -> None:

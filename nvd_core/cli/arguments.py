@@ -219,8 +219,8 @@ def add_movie_format(command: argparse.ArgumentParser) -> None:
         "--quality",
         type=quality,
         metavar="draft|fine|1-100",
-        help="draft: a movie as fast as can be, of h264, hevc and vp9; 1-100: of these, ProRes and "
-        ".jpg; fine (default): visually lossless",
+        help="draft: as fast as can be, a movie of h264, hevc and vp9, and .png; 1-100: of these "
+        "movies, ProRes and .jpg; fine (default): visually lossless",
     )
     command.add_argument(
         "--no-audio", dest="audio", action="store_false", help="a movie without the source's sound"

@@ -307,6 +307,7 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         unseen=parsed.unseen,
         overlay=parsed.overlay,
         overlay_opacity=parsed.overlay_opacity,
+        ahead=parsed.ahead,
     )
 
 
@@ -566,6 +567,13 @@ def _parser() -> argparse.ArgumentParser:
     add_output_format(render)
     render.add_argument(
         "--again", action="store_true", help="also numbered images that would come out the same"
+    )
+    render.add_argument(
+        "--ahead",
+        type=whole(-(10**9) + 1, 10**9 - 1),
+        metavar="FRAME",
+        help="numbered images for a preview that plays: this frame and those after it first, and "
+        "with --json each is told of when it stands",
     )
     render.add_argument("--layer", metavar="NAME", help="this layer alone, with its alpha")
     add_finish(render)

@@ -57,4 +57,4 @@ def _purge(parsed: argparse.Namespace, progress: Progress) -> dict:
     if not parsed.part:
         return {"bytes": sizes(shot)}
     with writing(shot.folder, "nvd purge", progress):
-        return {"removed_bytes": purge(shot, parsed.part)}
+        return {"removed_bytes": purge(shot, parsed.part, progress)}

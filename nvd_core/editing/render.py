@@ -4,17 +4,16 @@ Frames stream through: maps and frames are read ahead in threads, the kernel com
 writer takes them in order. docs/reference/decomposition-folder.md has the formulas of both modes.
 """
 
-import itertools
 import time
 from collections.abc import Generator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from nvd_core.editing.changed_frames import RenderedBefore, rendered_path
+from nvd_core.editing.changed_frames import rendered_path
 from nvd_core.editing.kept_width import say_lacking
 from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, written_depth
@@ -25,6 +24,12 @@ from nvd_core.editing.own_files import check_output, files_of_output, named_edit
 from nvd_core.editing.passes import Passes
 from nvd_core.editing.plate import frame_tags
 from nvd_core.editing.removal_asked import check_removal
+from nvd_core.editing.render_images import (
+    ahead_first,
+    check_ahead,
+    write_images,
+    writing_images,
+)
 from nvd_core.editing.rendering import Rendering
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.media.codecs import Quality
@@ -32,7 +37,6 @@ from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.writer import FrameWriter, open_writer
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import remove_temporaries_of
-from nvd_core.runtime.folder_lock import writing_if_inside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.finish import Finish, check_finish, read_finish
@@ -67,6 +71,7 @@ def render(
     unseen: Path | str | None = None,
     overlay: str | None = None,
     overlay_opacity: float = OPACITY,
+    ahead: int | None = None,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
@@ -84,6 +89,8 @@ def render(
     `overlay` "grid" or "doubt" is laid over it (`editing.overlay`), so opaque; of doubt the result
     says in which frames it is largest.
     Numbered images that stand there and would come out the same are left, but for `again`.
+    `ahead`: they are for a preview that plays; this frame, counted as `frames` are, and those after
+    it come first, and `Progress.images` is told of each.
     Returns how many `frames`, in how many `seconds`, how many were `unchanged`, and `out`.
     Everything is checked before anything is written; NvdError where the user has to do something.
     """
@@ -91,6 +98,10 @@ def render(
     progress = progress or Progress()
     first, last = checked_range(shot, frames, start)
     named = output_numbers(shot, out, start)
+    check_ahead(out, ahead, layer)
+    if ahead is not None:
+        ahead = checked_range(shot, (ahead, ahead), start)[0]
+    order = ahead_first(range(first, last + 1), ahead)
     clip = shot.manifest.clip
     check_bits(out, bit_depth)
     depth = depth_for(out, bit_depth or clip.bit_depth, codec)
@@ -145,14 +156,14 @@ def render(
         where = "a layer that is rendered alone" if alone else "passes"
         say_lacking(progress, Sheets(shot, edits), numbers, where, [layer] if layer else shot.names)
     remove_temporaries_of([*files, rendered_path(out)])
-    with writing_if_inside(out, shot.folder, "nvd render", progress):
+    with writing_images(out, shot, ahead, progress):
         if rendering is None:
             unchanged = 0
             _write_in_order(alone.frames(numbers), numbers, named, writer, progress)
         elif is_pattern(out):
             with writer:
-                unchanged = _render_images(
-                    rendering, numbers, named, Path(out), writer, again, progress
+                unchanged = write_images(
+                    rendering, order, named, Path(out), writer, again, progress
                 )
         else:
             unchanged = 0
@@ -220,48 +231,6 @@ def _write_in_order(
     ):
         for done, _ in enumerate(written):
             progress.update(done + 1)
-
-
-def _render_images(
-    rendering: Rendering,
-    numbers: range,
-    named: Sequence[int],
-    pattern: Path,
-    writer: FrameWriter,
-    again: bool,
-    progress: Progress,
-) -> int:
-    """Write the numbered images that are not there yet; returns how many were."""
-    known = RenderedBefore(pattern)
-    keys = {t: rendering.key(t, pattern) for t in numbers}
-    wanted = [t for t in numbers if again or not known.has(named[t], keys[t])]
-    copies = [t for t in wanted if rendering.is_copy(t, pattern)]
-    rendered = [t for t in wanted if t not in set(copies)]
-
-    def copy(t: int) -> int:
-        rendering.copy(t, frame_path(pattern, named[t]))
-        return t
-
-    def write(item: tuple[int, np.ndarray]) -> int:
-        t, frame = item
-        writer.write(named[t], *rendering.whole(t, frame, pattern))
-        return t
-
-    done = len(numbers) - len(wanted)
-    progress.stage("render", len(numbers))
-    items = zip(rendered, rendering.frames(rendered), strict=True)
-    try:
-        with closing(in_order(copy, copies)) as one, closing(in_order(write, items)) as other:
-            for t in itertools.chain(one, other):
-                known.add(named[t], keys[t])
-                done += 1
-                progress.update(done)
-    except BaseException:
-        with suppress(NvdError):  # what went wrong first is what has to be told
-            known.save()
-        raise
-    known.save()
-    return len(numbers) - len(wanted)
 
 
 def render_frames(

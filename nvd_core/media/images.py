@@ -35,6 +35,7 @@ from nvd_core.media.colour_tags import (
 from nvd_core.media.exr_layers import Layer
 from nvd_core.media.orientation import UPRIGHT, on_its_side, upright
 from nvd_core.media.overscan import Window, in_display_window, window_of
+from nvd_core.media.quick_png import QUICK, quick_png
 from nvd_core.media.values import at_depth as at_depth
 from nvd_core.media.values import decode_srgb as decode_srgb
 from nvd_core.media.values import encode_srgb as encode_srgb
@@ -230,9 +231,9 @@ def write_image(
     1 or 3 channels; anything else is a ValueError. Of uint16 a .dpx keeps so many `bits`. Alpha
     comes in straight: EXR stores it premultiplied, PNG and TIFF as it is; `as_stored` leaves the
     values alone, and a TIFF says that its alpha is `associated`. `compression` is OpenImageIO's
-    ("zip", "pxr24", "jpeg:90"). What is `durable` survives a power cut. The file says what `tags`
-    say, as far as its format can. An EXR's pixels may lie in a `window` of a display of a width and
-    height.
+    ("zip", "pxr24", "jpeg:90"), or QUICK for a PNG of 8 bits as fast as can be. What is `durable`
+    survives a power cut. The file says what `tags` say, as far as its format can. An EXR's pixels
+    may lie in a `window` of a display of a width and height.
     NvdError where the disk refuses.
     """
     with written_beside(Path(path), durable) as temporary:
@@ -270,6 +271,13 @@ def encode_image(
         data = _jpeg(array, compression)
         path.write_bytes(jpeg_with(data, tags) if tags else data)
         return
+    if compression == QUICK:
+        if suffix == ".png" and array.dtype == np.uint8 and array.shape[2] == 3:
+            path.write_bytes(quick_png(array))
+            if tags:
+                put_into_png(path, tags)
+            return
+        compression = None
     height, width, channels = array.shape
     spec = oiio.ImageSpec(width, height, channels, _NUMPY_TO_OIIO[array.dtype.name])
     if bits:

@@ -36,6 +36,7 @@ from nvd_core.media.output_tags import (
 )
 from nvd_core.media.overscan import Window
 from nvd_core.media.picture import PLAIN, Picture
+from nvd_core.media.quick_png import QUICK
 from nvd_core.media.sequences import frame_path, is_pattern
 from nvd_core.media.timeline import UNTIMED, Timing
 from nvd_core.media.working import working_colours
@@ -94,8 +95,8 @@ def open_writer(
     16-bit; .tif too, but linear floating point for a `bit_depth` of float; .jpg is 8-bit; a
     .dpx may have a `bit_depth` of 10; .exr is linear, `float` where `bit_depth` says so, else
     `half`. They say what `tags` say, where the format can. `quality`, 1 to 100, is for codecs that
-    lose something, and for JPEG; "draft" is for movies, and as fast as their codec can. `timing` is
-    what the output says of its time, and its sound.
+    lose something, and for JPEG; "draft" is for movies and PNG, as fast as can be. `timing` is what
+    the output says of its time, and its sound.
 
     Frames are uint8, uint16 or floating point [H, W, 3 or 4]; `picture` says what their alpha and
     their linear values are (RGBA of a picture without alpha is straight). Integers are always
@@ -135,9 +136,11 @@ def _check_images(suffix: str, codec: str | None, quality: Quality) -> None:
             remedy="leave out --codec, or give a movie as the output",
         )
     if quality == DRAFT:
+        if suffix == ".png":
+            return
         raise NvdError(
-            "numbered images have no draft",
-            expected="--quality draft for a movie",
+            f"numbered images {suffix} have no draft",
+            expected="--quality draft for a movie, or .png",
             found=f"--quality draft for {suffix}",
             remedy="leave out --quality draft",
         )
@@ -165,6 +168,8 @@ class _ImageWriter(FrameWriter):
     ):
         self._timing = timing
         self._compression = None if quality is None else f"jpeg:{quality}"
+        if quality == DRAFT:
+            self._compression = QUICK
         self._pattern, self._shape, self._encoding = pattern, (height, width), encoding
         self._picture, self._suffix = picture, pattern.suffix.lower()
         jpeg = self._suffix in (".jpg", ".jpeg")

@@ -2,7 +2,11 @@
 
 Matches of equally many points are stacked, so that numpy works on many of them at once: one after
 another a clip of thousands of frames would take minutes. What is added up is added in the order of
-the matches, so that the sums are those of a loop over them, bit for bit.
+the matches, however they were stacked.
+
+A point's derivative by any parameter is linear in the point, so its products are sums of 24 moments
+of the points (`_moments`), whatever the model: the equations of a match are made from these, and
+not from derivatives of every point by every parameter.
 """
 
 from collections import defaultdict
@@ -72,13 +76,24 @@ class _Stack:
     which: np.ndarray  # int [G], numbers of the matches
     i: np.ndarray  # int [G]
     j: np.ndarray  # int [G]
-    start: np.ndarray  # float64 [G, n, 3], homogeneous
-    end: np.ndarray  # float64 [G, n, 2]
+    start: np.ndarray  # float64 [2, G, n], x and y apart
+    end: np.ndarray  # float64 [2, G, n]
     place: np.ndarray  # int [G, n], among the points of all matches
 
     def pair(self, motions: np.ndarray, inverses: np.ndarray) -> np.ndarray:  # [G, 3, 3]
         """From frame i to frame j."""
         return inverses[self.j] @ motions[self.i]
+
+    def moved(self, pair: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # [G, n] each
+        """Where `pair` takes the points: x, y, and what these were divided by."""
+        x, y = self.start
+        rows = pair[..., None]  # [G, 3, 3, 1]
+        across, down, depth = (
+            rows[:, k, 0] * x + rows[:, k, 1] * y + rows[:, k, 2] for k in (0, 1, 2)
+        )
+        across /= depth
+        down /= depth
+        return across, down, depth
 
 
 class Stacks:
@@ -104,14 +119,20 @@ class Stacks:
             most = max(1, MOST_POINTS // max(count, 1))
             for at in range(0, len(numbers), most):
                 which = np.array(numbers[at : at + most])
-                start = np.stack([matches[number].start for number in which])
+                start, end = (
+                    np.ascontiguousarray(np.moveaxis(np.stack(points), -1, 0))
+                    for points in zip(
+                        *((matches[number].start, matches[number].end) for number in which),
+                        strict=True,
+                    )
+                )
                 self.stacks.append(
                     _Stack(
                         which,
                         self.i[which],
                         self.j[which],
-                        keep(np.concatenate([start, np.ones((*start.shape[:2], 1))], -1)),
-                        keep(np.stack([matches[number].end for number in which])),
+                        keep(start),
+                        keep(end),
                         keep(first[which, None] + np.arange(count)),
                     )
                 )
@@ -130,8 +151,10 @@ class Stacks:
         result = np.zeros(self.points)
         inverses = np.linalg.inv(motions)
         for stack in self:
-            moved = apply(stack.pair(motions, inverses), stack.start[..., :2])
-            result[stack.place] = np.linalg.norm(moved - stack.end, axis=-1)
+            across, down, _ = stack.moved(stack.pair(motions, inverses))
+            across -= stack.end[0]
+            down -= stack.end[1]
+            result[stack.place] = np.sqrt(across**2 + down**2)
             tick(self.share(stack))
         return result
 
@@ -193,11 +216,18 @@ class _System:
         rights = np.empty((shape[0], 2, self.size))
         inverses = np.linalg.inv(motions)
         for stack in self.stacks:
-            by_i, by_j, goal = _linearised(stack, motions, inverses, basis, scale)
+            pair = stack.pair(motions, inverses)
+            moments, goal = _moments(stack, pair, scale)
+            # d/dp of pi((I - sum p_j G) M (I + sum p_i G) x), M = H_j^-1 H_i
+            by_i, by_j = (
+                rows.reshape(len(pair), self.size, 9)
+                for rows in (pair[:, None] @ basis, -basis @ pair[:, None])
+            )
             for side, rows in enumerate((by_i, by_j)):
-                squares[stack.which, side] = rows @ rows.swapaxes(1, 2)
+                weighted = rows @ moments
+                squares[stack.which, side] = weighted @ rows.swapaxes(1, 2)
                 rights[stack.which, side] = (rows @ goal)[..., 0]
-            crosses[stack.which] = by_i @ by_j.swapaxes(1, 2)
+            crosses[stack.which] = by_i @ moments @ by_j.swapaxes(1, 2)
             tick(self.stacks.share(stack))
         self.diagonal = np.zeros((self.groups, self.side, self.side))
         self.upper = np.zeros((max(self.groups - 1, 0), self.side, self.side))
@@ -240,40 +270,43 @@ class _System:
         return change.reshape(-1, self.size)[: self.count]
 
 
-def _linearised(
-    stack: _Stack, motions: np.ndarray, inverses: np.ndarray, basis: np.ndarray, scale: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """d/dp of pi((I - sum p_j G) M (I + sum p_i G) x), M = H_j^-1 H_i, of every match.
+_OF_PLACES = np.array([[0, 4, 1], [4, 0, 2], [1, 2, 3]])
+"""which of the sums over J^T J stands where in it; the last is 0"""
+_OF_POINTS = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
+"""which of the products of x, y, 1 stands where in their square"""
 
-    Weighted derivatives by frame i and by frame j, [G, P, 2n] each, and what the change should
-    amount to [G, 2n, 1].
+
+def _moments(
+    stack: _Stack, pair: np.ndarray, scale: float
+) -> tuple[np.ndarray, np.ndarray]:  # [G, 9, 9], [G, 9, 1]
+    """What the equations of every match are made of, by the entries of a 3x3 matrix A.
+
+    Where A changes `pair`, a point (x, y, 1) changes its place by J A (x, y, 1)^T, J the derivative
+    of (x/w, y/w) by (x, y, w). So all products of two such changes, weighted and summed over the
+    points, are sums of J^T J (x, y, 1)^T (x, y, 1); and what the changes should amount to, of
+    J^T (x, y, 1).
     """
-    pair = stack.pair(motions, inverses)
-    moved = stack.start @ pair.swapaxes(1, 2)
-    place = moved[..., :2] / moved[..., 2:]
-    gap = place - stack.end
-    squares = np.sum(gap**2, axis=-1) / scale**2
-    weight = 1 / (1 + squares)  # square root of Geman-McClure's weight
-    # derivative of (x/w, y/w) in direction d: (d_xy - place d_w) / w
-    by_i = stack.start[:, None] @ (pair[:, None] @ basis).swapaxes(2, 3)  # [G, P, n, 3]
-    by_j = moved[:, None] @ np.swapaxes(-basis, 1, 2)
-    rows = [_of_places(direction, place, moved[..., 2], weight) for direction in (by_i, by_j)]
-    goal = -(gap * weight[..., None]).reshape(len(gap), -1, 1)
-    return rows[0], rows[1], goal
-
-
-def _of_places(
-    direction: np.ndarray, place: np.ndarray, depth: np.ndarray, weight: np.ndarray
-) -> np.ndarray:  # [G, P, n, 3], [G, n, 2], [G, n], [G, n] -> [G, P, 2n]
-    """Weighted changes of the places on the frame; x and y apart, since rows of two are slow."""
-    count, size, points, _ = direction.shape
-    result = np.empty((count, size, points, 2))
-    depth, weight = depth[:, None], weight[:, None]
-    towards = np.ascontiguousarray(direction[..., 2])
-    for axis in (0, 1):
-        change = np.ascontiguousarray(place[..., axis])[:, None] * towards
-        np.subtract(direction[..., axis], change, out=change)
-        change /= depth
-        change *= weight
-        result[..., axis] = change
-    return result.reshape(count, size, 2 * points)
+    across, down, depth = stack.moved(pair)
+    gap_x, gap_y = across - stack.end[0], down - stack.end[1]
+    weight = 1 / (1 + (gap_x**2 + gap_y**2) / scale**2)  # square root of Geman-McClure's weight
+    weight /= depth
+    square = weight**2
+    of_places = np.empty((len(pair), 4, across.shape[1]))
+    of_places[:, 0] = square
+    np.multiply(square, -across, out=of_places[:, 1])
+    np.multiply(square, -down, out=of_places[:, 2])
+    np.multiply(square, across**2 + down**2, out=of_places[:, 3])
+    x, y = stack.start
+    of_points = np.empty((len(pair), 6, x.shape[1]))
+    for number, product in enumerate((x * x, x * y, x, y * y, y, 1.0)):
+        of_points[:, number] = product
+    sums = np.zeros((len(pair), 5, 6))
+    np.matmul(of_places, of_points.swapaxes(1, 2), out=sums[:, :4])
+    whole = sums[:, _OF_PLACES[:, None, :, None], _OF_POINTS[None, :, None, :]]
+    square *= depth  # weight squared, divided once by the depth
+    rights = np.empty((len(pair), 3, x.shape[1]))
+    np.multiply(square, -gap_x, out=rights[:, 0])
+    np.multiply(square, -gap_y, out=rights[:, 1])
+    np.multiply(square, across * gap_x + down * gap_y, out=rights[:, 2])
+    goal = rights @ of_points[:, (2, 4, 5)].swapaxes(1, 2)
+    return whole.reshape(-1, 9, 9), goal.reshape(-1, 9, 1)

@@ -10,7 +10,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
@@ -71,6 +71,9 @@ class Progress:
         """Say that `folder` can be painted on, in its refinement `done` (0: the draft)."""
         what = f"refinement {done} of {planned} is in" if done else "a draft is in"
         self.message(f"{what} {folder}, and can be painted on")
+
+    def images(self, numbers: Sequence[int]) -> None:
+        """Say that the images of these frames, in rising order, stand where they are written."""
 
     def _log(self, text: str) -> None:
         if self.log:
@@ -160,6 +163,10 @@ class JsonProgress(Progress):
         super().ready(folder, done, planned)
         self.emit("ready", folder=str(folder), refinement=done, planned=planned)
 
+    def images(self, numbers: Sequence[int]) -> None:
+        if numbers:
+            self.emit("images", frames=_as_ranges(numbers))
+
     def _show(self, done: int, psnr: float | None, preview: Path | None) -> None:
         now = time.monotonic()
         edge = done in (0, self._first_done, self._total) or preview is not None
@@ -176,6 +183,17 @@ class JsonProgress(Progress):
             psnr=None if psnr is None else round(psnr, 2),
             preview=None if preview is None else str(preview),
         )
+
+
+def _as_ranges(numbers: Sequence[int]) -> list[list[int]]:
+    """The first and last of each run of numbers that follow each other."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and ranges[-1][1] == number - 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ranges
 
 
 class RichProgress(Progress):

@@ -95,6 +95,6 @@ def test_blender_calls_it_while_a_preview_is_on_and_not_after(made):
     before = len(bpy.app.handlers.animation_playback_pre)
     preview.start(shots.add_shot(made / "shot.nvd"))
     assert playback.begin in bpy.app.handlers.animation_playback_pre
-    assert playback.end in bpy.app.handlers.animation_playback_post
+    assert preview._after_playing in bpy.app.handlers.animation_playback_post
     preview.stop()
     assert len(bpy.app.handlers.animation_playback_pre) == before

@@ -14,6 +14,7 @@ are scaled likewise (--mask all), or only the first is given and carried (one), 
   they do the seconds on the clock,
 - disk: all files in the decomposition folder.
 
+--until training leaves out what comes after the training: how long is it until that can begin?
 --stop-after SECONDS ends a decomposition as Ctrl-C does; the same command again resumes it. Prints
 a table, row by row as stages end, and writes OUT/<size>x<frames>.json.
 """
@@ -63,6 +64,10 @@ def main() -> int:
         count = 1 if arguments.mask == "one" else arguments.frames
         make_clip(arguments.clip / "masks", masks, width, height, count, cv2.INTER_LINEAR)
         command += ["--mask", f"object={masks}"]
+    if arguments.until:
+        command += ["--until", arguments.until]
+    if arguments.threads:
+        command += ["--threads", str(arguments.threads)]
     if arguments.iterations:
         settings = out / "settings.yaml"
         settings.write_text(f"iterations: {arguments.iterations}\n")
@@ -93,6 +98,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--mask", choices=("all", "one", "none"), default="all")
     parser.add_argument("--iterations", type=int, help="of the training; default: nvd's own choice")
+    parser.add_argument("--until", choices=("training",), help="and no further")
+    parser.add_argument("--threads", type=int, help="of the decomposition; default: all cores")
     parser.add_argument("--stop-after", type=float, metavar="SECONDS")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
