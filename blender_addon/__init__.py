@@ -14,6 +14,7 @@ of what scripting.py offers). The folder is described in the engine's docs.
 from . import headless
 from .blender import strip_elements, undo, words
 from .decompose import (
+    clicking,
     flattening,
     found_objects,
     maps_job,
@@ -38,6 +39,7 @@ from .paint import (
 from .shot import edit_files, flat_nodes, painting, shot_events, shots, value_events
 from .strip import refresh, render_job, shot_frames
 from .ui import (
+    click_operators,
     deliver_operators,
     drop_operators,
     finish_operators,
@@ -67,8 +69,10 @@ _parts = (  # each has register() and unregister()
     opening,
     maps_job,
     found_objects,
+    clicking,
     job_operators,
     object_operators,
+    click_operators,
     panel_decompose,
     strip_elements,
     undo,  # before the others: its handlers give the images back first

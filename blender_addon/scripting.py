@@ -5,6 +5,7 @@
 In an installed extension the package is `bl_ext.user_default.neural_video_layers`.
 """
 
+from .decompose.clicking import click
 from .decompose.job import decompose, resume_folder
 from .decompose.refine_job import refine
 from .decompose.strip_job import Object, decompose_strip
@@ -26,6 +27,7 @@ __all__ = [
     "Job",
     "Object",
     "Queue",
+    "click",
     "decompose",
     "decompose_strip",
     "find_engine",

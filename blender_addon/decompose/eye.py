@@ -57,3 +57,6 @@ def remove_key(thing, frame: int) -> None:
     for n in reversed(range(len(thing.keys_drawn))):
         if thing.keys_drawn[n].frame == frame:
             thing.keys_drawn.remove(n)
+    for n in reversed(range(len(thing.clicks))):
+        if thing.clicks[n].frame == frame:
+            thing.clicks.remove(n)

@@ -21,7 +21,7 @@ from ..jobs.checked_json import Odd
 from ..jobs.job import DONE, Job, new_name
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
-from ..strip.sources import holds_missing, movie_rate, read_strip
+from ..strip.sources import Source, holds_missing, movie_rate, read_strip
 from ..strip.timing import known_pictures
 from . import eye
 from .properties import NVD_PG_object, output_folder
@@ -43,18 +43,21 @@ def find_objects(strip, scene: bpy.types.Scene | None = None) -> Job:
             "a scene strip has no pictures to look through", "render it, and use what was rendered"
         )
     python, out = find_engine().python, _free_folder(strip)
-    words = ["objects", source.path, "--out", out]
-    first, last = source.first, source.last
-    if source.kind == "MOVIE":
-        words += ["--count-at", movie_rate(strip)]
-        words += ["--deinterlace"] * strip.nvd_decompose.deinterlace
-    elif strip.nvd_decompose.start == "source" or holds_missing(strip):
-        words += ["--start", "source"]
-        words += ["--missing", "hold"] if holds_missing(strip) else []
-        first, last = first + source.base, last + source.base
-    range_ = f"{first}-{last}"
-    words += [f"--frames={range_}"] if first < 0 else ["--frames", range_]
+    said, counted_from = clip_words(strip, source)
+    first, last = source.first + counted_from, source.last + counted_from
+    words = ["objects", source.path, "--out", out, *said, f"--frames={first}-{last}"]
     return _queue(strip, scene, python, words, out)
+
+
+def clip_words(strip, source: Source) -> tuple[list[str], int]:
+    """How the engine is told to read a strip's clip, and what its pictures are counted from."""
+    if source.kind == "MOVIE":
+        words = ["--count-at", movie_rate(strip)]
+        return words + ["--deinterlace"] * strip.nvd_decompose.deinterlace, 0
+    if strip.nvd_decompose.start == "source" or holds_missing(strip):
+        held = ["--missing", "hold"] if holds_missing(strip) else []
+        return ["--start", "source", *held], source.base
+    return [], 0
 
 
 def merge(strip, number: int, scene: bpy.types.Scene | None = None) -> Job:

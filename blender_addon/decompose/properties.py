@@ -46,6 +46,15 @@ class NVD_PG_key(bpy.types.PropertyGroup):
     mask: PointerProperty(name="Mask", type=bpy.types.Mask)
 
 
+class NVD_PG_click(bpy.types.PropertyGroup):
+    """A click on the picture of a frame, for the object's mask or against it."""
+
+    frame: IntProperty(options={"HIDDEN"})
+    x: FloatProperty(options={"HIDDEN"})  # pixels of the picture from its upper left
+    y: FloatProperty(options={"HIDDEN"})
+    inside: BoolProperty(options={"HIDDEN"}, default=True)
+
+
 class NVD_PG_object(bpy.types.PropertyGroup):
     """An object of the clip and where its mask comes from."""
 
@@ -83,6 +92,7 @@ class NVD_PG_object(bpy.types.PropertyGroup):
         "that show the place. 1: one picture for all frames",
     )
     keys_drawn: CollectionProperty(type=NVD_PG_key)
+    clicks: CollectionProperty(type=NVD_PG_click)
     # Of one that was found (found_objects.py): its folder, and what is known of it
     found: StringProperty(options={"HIDDEN"})
     confidence: FloatProperty(options={"HIDDEN"})
@@ -356,7 +366,7 @@ def shot_name(strip) -> str:
     return re.sub(r"[^\w.-]+", "_", name) or "shot"
 
 
-_classes = (NVD_PG_key, NVD_PG_object, NVD_PG_strip, NVD_PG_decompose)
+_classes = (NVD_PG_key, NVD_PG_click, NVD_PG_object, NVD_PG_strip, NVD_PG_decompose)
 _watch, _leave = register_handlers_factory(
     (
         (bpy.app.handlers.load_post, _after_load),

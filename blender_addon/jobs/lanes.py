@@ -26,6 +26,7 @@ LANES = {
     "textures": "render",
     "purge": "render",
     "frame canvas": "render",
+    "segment": "mask",
     "install": "engine",
     "test": "engine",
 }

@@ -8,6 +8,7 @@ import bpy.utils.previews
 from ..blender.compat import sequencer_scene, strip_span
 from ..blender.problems import draw_lines, draw_problem
 from ..blender.words import translated
+from ..decompose import clicking
 from ..decompose.better_masks import is_outlined
 from ..decompose.eye import from_text, on_timeline, runs
 from ..decompose.opening import OPENED, finished_jobs
@@ -190,9 +191,10 @@ def _draw_objects(layout, scene, settings) -> None:
         row = layout.row(align=True)
         row.prop(thing, "mask")
         row.operator("nvd.draw_mask", text="Draw" if thing.mask is None else "Edit")
-        if not is_outlined(thing.mask):
+        row.operator("nvd.click_mask", text="Click", icon="RESTRICT_SELECT_OFF")
+        if not thing.clicks and not is_outlined(thing.mask):
             column = layout.column(align=True)
-            column.label(text="Draw, then Ctrl-click around the object", icon="INFO")
+            column.label(text="Click on it; or draw, then Ctrl-click around it", icon="INFO")
             column.label(text="in the Image Editor; Alt-C closes the line", icon="BLANK1")
         layout.prop(thing, "when", expand=True)
         if thing.when == "ONE":
@@ -203,8 +205,25 @@ def _draw_objects(layout, scene, settings) -> None:
         layout.prop_search(thing, "strip", editor, collection, icon="SEQUENCE")
     else:
         layout.prop(thing, "path")
+    if thing.clicks:
+        _draw_clicks(layout, scene, thing)
     layout.prop(settings, "mask_margin")
     layout.prop(thing, "windows")
+
+
+def _draw_clicks(layout, scene, thing) -> None:
+    """How many clicks a mask is of, and how far the job is that makes it of them."""
+    row = layout.row(align=True)
+    said = translated("{count} clicks", count=len(thing.clicks))
+    row.label(text=said, icon="RESTRICT_SELECT_OFF")
+    row.operator("nvd.forget_clicks", text="", icon="X")
+    job = clicking.job_of(thing, active_strip(scene))
+    if job is None:
+        return
+    if job.error is not None:
+        draw_problem(layout, job.error)
+    elif not job.ended:
+        layout.progress(factor=job.log.fraction, text=job.log.stage or "starting")
 
 
 def _draw_found(layout, scene, thing) -> None:
@@ -228,7 +247,9 @@ def _draw_found(layout, scene, thing) -> None:
             text = str(first) if first == last else f"{first} - {last}"
             grid.operator("nvd.to_eye", text=text, translate=False).frame = first
     if thing.needs_eye or thing.keys_drawn:
-        layout.operator("nvd.draw_key", icon="GREASEPENCIL")
+        row = layout.row(align=True)
+        row.operator("nvd.draw_key", icon="GREASEPENCIL")
+        row.operator("nvd.click_mask", text="Click Here", icon="RESTRICT_SELECT_OFF")
     for key in thing.keys_drawn:
         row = layout.row(align=True)
         said = translated("Drawn on frame {frame}", frame=key.frame)

@@ -34,6 +34,7 @@ from nvd_core.cli.commands import add_commands, changed_values
 from nvd_core.cli.finish import add_finish, add_passes, rendered_finish
 from nvd_core.cli.map_commands import add_maps, add_purge
 from nvd_core.cli.objects import add_objects, chosen_objects
+from nvd_core.cli.segment import add_segment
 from nvd_core.cli.stopping import CANCELLED, end_at_once, stop_with_stdin, stopping
 from nvd_core.cli.unexpected import DEBUG, foreseen, unexpected
 from nvd_core.runtime.cores import limit_threads
@@ -596,7 +597,8 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("shot", type=Path)
     info.set_defaults(command=_info)
 
-    more = [*add_commands(commands), add_maps(commands), add_purge(commands), add_objects(commands)]
+    more = [*add_commands(commands), add_maps(commands), add_purge(commands)]
+    more += [add_objects(commands), add_segment(commands)]
     for command in (decompose, resume, render, evaluate, info, *more):
         command.add_argument("--json", action="store_true", help="print one JSON object a line")
         command.add_argument(

@@ -54,7 +54,7 @@ def outlined(
     for t in range(clip.count):
         inside = groups[t] == number
         if inside.any():
-            said = _said(evidence[t], groups[t], number)
+            said = motion_odds(evidence[t], groups[t], number)
             masks[t] = _cut(clip.frame(t), said, inside, *colours.near(t), None)
         release(masks, groups, evidence, *clip.arrays)
         update()
@@ -71,7 +71,7 @@ def outlined(
         if came[t].any():
             before = _from_both(clip, came, t)
             inside = came[t] > 0.5
-            said = _said(evidence[t], groups[t], number)
+            said = motion_odds(evidence[t], groups[t], number)
             masks[t] = _cut(clip.frame(t), said, inside, *again.near(t), before)
         release(masks, evidence, *clip.arrays)
         update()
@@ -119,7 +119,9 @@ class _Looks:
         return own / max(float(own.sum()), 1e-9), around / max(float(around.sum()), 1e-9)
 
 
-def _said(evidence: np.ndarray, groups: np.ndarray, number: int) -> np.ndarray:  # float32 [h, w]
+def motion_odds(
+    evidence: np.ndarray, groups: np.ndarray, number: int
+) -> np.ndarray:  # float32 [h, w]
     """Log odds of a frame's motion that a pixel is the object's, and not another's."""
     odds = np.clip(EVIDENCE * evidence.astype(np.float32), LEAST_EVIDENCE, MOST_EVIDENCE)
     return np.where((groups > 0) & (groups != number), np.float32(ANOTHERS), odds)
