@@ -9,6 +9,7 @@ from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.flow_size import pixel_grid
 from nvd_core.priors.global_motion import estimate_global_motion
+from nvd_core.priors.motion_features import FOLLOWED
 from nvd_core.priors.motion_fit import Matches, apply, chain, fit_pair, generators
 from nvd_core.priors.motion_refine import refine
 from nvd_core.runtime.progress import Progress
@@ -138,6 +139,40 @@ class TestObject:
             here = apply(np.linalg.inv(true[t]), rim)
             there = apply(np.linalg.inv(true[reference]), rim)
             assert np.linalg.norm(apply(found[0, t], here) - there, axis=1).max() < 1
+
+    def test_a_disc_too_fast_for_flow_is_found_by_its_features(self, tmp_path, moving_clips):
+        """55 degrees and 29 pixels a frame: flow agrees with itself on less than half of it."""
+        true = moving_clips.rolling_disc(tmp_path, 5, 30, 55)
+        covered = np.load(tmp_path / "masks.npy")[0, :4] > 127
+        assert (np.load(tmp_path / "flow_ok.npy")[0, :4] > 0)[covered].mean() < FOLLOWED
+        found = estimate_global_motion(tmp_path, Progress())
+        reference = json.loads((tmp_path / "motion.json").read_text())[0]["reference"]
+        rim = np.array([50, 50]) + 20 * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
+        for t in range(5):
+            here = apply(np.linalg.inv(true[t]), rim)
+            there = apply(np.linalg.inv(true[reference]), rim)
+            assert np.linalg.norm(apply(found[0, t], here) - there, axis=1).max() < 1
+
+    @pytest.mark.parametrize("most", ["before", "behind"])
+    def test_what_comes_back_is_where_it_was(self, tmp_path, moving_clips, most):
+        """Hidden for four frames while it goes on; it shows most on either side of the gap."""
+        places = np.array([[8 + 8 * t, 30 + 3 * t] for t in range(14)])
+        moving_clips.warped_clip(tmp_path, moving_clips.camera(14), (40, places))
+        masks = np.load(tmp_path / "masks.npy")
+        masks[0, 5:9] = 0
+        for t in range(14):
+            if (t < 7) != (most == "before"):
+                masks[0, t, : places[t, 1] + 4] = 0
+        np.save(tmp_path / "masks.npy", masks)
+        found = estimate_global_motion(tmp_path, Progress())
+        fact = json.loads((tmp_path / "motion.json").read_text())[0]
+        assert fact["frames_carried"] == 4
+        assert (fact["reference"] < 5) == (most == "before")
+        for t in (*range(5), *range(9, 14)):
+            centre = places[t] + 20.0
+            assert (
+                np.abs(apply(found[0, t], centre[None]) - places[fact["reference"]] - 20).max() < 1
+            )
 
     def test_absent_object_is_carried(self, tmp_path, moving_clips):
         places = np.array([[20 + 4 * t, 40] for t in range(8)])

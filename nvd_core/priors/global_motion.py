@@ -16,6 +16,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nvd_core.priors.motion_features import (
+    BETTER,
+    Bridge,
+    across,
+    agreeing,
+    bridges,
+    by_features,
+    is_lost,
+)
 from nvd_core.priors.motion_fit import (
     MODELS,
     Matches,
@@ -158,14 +167,17 @@ def _layer_motion(
     split = [(0, clip.count - 1)] if background else split_windows(areas, windows)
     inside = [[m for m in near if first <= m.i and m.j <= last] for first, last in split]
     linked = {m.i for matches in inside for m in matches if len(m.start) >= LEAST_MATCHES}
-    fact.frames_carried = clip.count - len(split) - len(linked)
+    found_again = [
+        bridges(clip, layer, regions, linked, areas, span, LEAST_MATCHES) for span in split
+    ]
+    fact.frames_carried = clip.count - len(split) - len(linked) - sum(map(len, found_again))
     outlines = _outlines(clip, layer, effort)
     found = []
-    for (first, last), matches in zip(split, inside, strict=True):
+    for (first, last), matches, again in zip(split, inside, found_again, strict=True):
         reference = first + (
             clip.count // 2 if background else int(areas[first : last + 1].argmax())
         )
-        window = _Window(first, last, reference, matches, len(split))
+        window = _Window(first, last, reference, matches, again, len(split))
         found.append(_window_motion(clip, layer, window, regions, outlines, effort, fact))
     if len(split) > 1:
         fact.windows = [list(window) for window in split]
@@ -191,6 +203,7 @@ class _Window:
     last: int
     reference: int
     near: list[Matches]
+    bridges: list[Bridge]
     count: int
     """of the windows"""
 
@@ -215,17 +228,18 @@ def _window_motion(
     def tick(share: float) -> None:
         effort.iterated(share / window.count)
 
-    anchor = _fit_chain(clip, near, linked, "similarity", reference, effort)
-    matches = usable + _far_matches(clip, layer, regions, anchor, linked, effort)
+    anchor = _fit_chain(clip, window, linked, "similarity", effort)
+    matches = usable + [bridge.match for bridge in window.bridges]
+    matches += _far_matches(clip, layer, regions, anchor, linked, effort)
     stacks = Stacks(matches, clip.arena.keep)
     best: dict | None = None
     for model, pull in _candidates(background) if matches else [("translation", 0.0)]:
         start = anchor
         if model != "homography":
-            start = _fit_chain(clip, near, linked, model, reference, effort)
+            start = _fit_chain(clip, window, linked, model, effort)
         scales = _scales(clip.px, model)
         motions = refine(start, stacks, model, reference, scales, anchor, pull, tick)
-        motions = _carry(motions, linked, reference)
+        motions = _carry(motions, linked, window)
         if model == "similarity":
             anchor = motions
         widest = max(WIDEST, 1.5 * best["width"]) if best else np.inf
@@ -267,9 +281,14 @@ def _near_matches(
     """Matches of frames t and t+1; an object's are measured again with its motion taken out.
 
     Dense flow moves whole patches and is smooth, so that a fast turn comes out too slow. What is
-    left of the turn after warping by what was found is small, and so is what that loses.
+    left of the turn after warping by what was found is small, and so is what that loses. Where it
+    has lost the layer, features may find it.
     """
     match = clip.matches(layer, t, t + 1, regions, None)
+    if is_lost(clip, t, regions[0]):
+        again = by_features(clip, layer, t, t + 1, regions)
+        if again is not None and agreeing(clip, again) > BETTER * agreeing(clip, match):
+            match = again
     step = None if layer == len(clip.masks) else _step(clip, match)
     for _ in range(ROUNDS):
         if step is None:
@@ -310,19 +329,18 @@ def _areas(clip: MatchedClip, layer: int, effort: _Effort) -> np.ndarray:  # int
 
 
 def _fit_chain(
-    clip: MatchedClip,
-    near: list[Matches],
-    linked: set[int],
-    model: str,
-    reference: int,
-    effort: _Effort,
+    clip: MatchedClip, window: _Window, linked: set[int], model: str, effort: _Effort
 ) -> np.ndarray:
     steps: list[np.ndarray | None] = [None] * (clip.count - 1)
-    for match in near:
+    for match in window.near:
         if match.i in linked:
             steps[match.i] = fit_pair(model, match.start, match.end, 1.0 * clip.px)
         effort.iterated(0.5 / clip.count)
-    return chain(steps, reference)
+    for bridge in window.bridges:
+        step = fit_pair(model, bridge.match.start, bridge.match.end, 1.0 * clip.px)
+        if step is not None:
+            steps[bridge.first - 1] = across(steps, bridge, step)
+    return chain(steps, window.reference)
 
 
 def _scales(px: float, model: str) -> tuple[float, ...]:
@@ -331,13 +349,16 @@ def _scales(px: float, model: str) -> tuple[float, ...]:
     return tuple(px * width for width in widths)
 
 
-def _carry(motions: np.ndarray, linked: set[int], reference: int) -> np.ndarray:
+def _carry(motions: np.ndarray, linked: set[int], window: _Window) -> np.ndarray:
     """Frames that no match ties to the reference's side go on as their neighbour."""
-    motions = motions.copy()
-    for t in range(reference, len(motions) - 1):
+    motions, linked = motions.copy(), set(linked)
+    for bridge in window.bridges:
+        motions[bridge.last + 1 : bridge.first] = motions[bridge.last]
+        linked.update(range(bridge.last, bridge.first))
+    for t in range(window.reference, len(motions) - 1):
         if t not in linked:
             motions[t + 1] = motions[t]
-    for t in range(reference - 1, -1, -1):
+    for t in range(window.reference - 1, -1, -1):
         if t not in linked:
             motions[t] = motions[t + 1]
     return motions
