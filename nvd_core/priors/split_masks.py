@@ -18,10 +18,10 @@ def outline_motion(first: np.ndarray, second: np.ndarray) -> np.ndarray | None: 
 
     Their middles and, where they are long, their axes; None where one of them is too small.
     """
-    poses = [_pose(mask) for mask in (first, second)]
-    if poses[0] is None or poses[1] is None:
+    before, after = _pose(first), _pose(second)
+    if before is None or after is None:
         return None
-    (middle, angle, long), (other, other_angle, other_long) = poses
+    (middle, angle, long), (other, other_angle, other_long) = before, after
     turn = (other_angle - angle + np.pi / 2) % np.pi - np.pi / 2 if long and other_long else 0.0
     linear = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     motion = np.eye(3)
