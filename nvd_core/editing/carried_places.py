@@ -68,12 +68,14 @@ class PlacesFound:
     def add(self, old: LayerMaps, new: LayerMaps) -> None:
         """Take in a frame; `old` may be of another size than `new`."""
         old = _at_size(old, new.u.shape)
+        width, height = self._old
         numbers = part_numbers(self._new_parts, new.u, new.v).astype(np.int64)
         numbers += MOST_PARTS * part_numbers(self._old_parts, old.u, old.v)  # both go on together
         for _, piece in pieces_of(new, numbers):
             arrays = (piece.u, piece.v, piece.alpha, old.u, old.v, old.alpha)
-            given = (np.ascontiguousarray(a, np.float32) for a in arrays)
-            _tie(*given, *self._old, self._sums)
+            u, v, alpha, *old_ones = (np.ascontiguousarray(a, np.float32) for a in arrays)
+            old_u, old_v, old_alpha = old_ones
+            _tie(u, v, alpha, old_u, old_v, old_alpha, width, height, self._sums)
 
     def places(self) -> Places | None:
         """What was found; None where no frame shows the layer in both decompositions."""

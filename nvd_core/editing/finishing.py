@@ -231,8 +231,8 @@ class _Samples:
         self._steps = []
         for n, alpha in enumerate(own):
             places = np.concatenate([maps.uva[n, ..., :2], alpha[..., None]], -1)
-            sides = (None if side is None else side[n] for side in (before, after))
-            self._steps.append(steps_of(places, *sides, parts[n]))
+            earlier, later = (None if side is None else side[n] for side in (before, after))
+            self._steps.append(steps_of(places, earlier, later, parts[n]))
 
     def length(self, sizes: list[tuple[int, int] | None], shutter: float) -> np.ndarray:
         """How long the streaks of what shows are, texels, 1 at the most, float32 [H, W].

@@ -117,6 +117,8 @@ class MotionMapping(nn.Module):
     A layer with parts has matrices of each, and `labels` say whose a pixel is.
     """
 
+    labels: Tensor | None
+
     def __init__(
         self,
         coordinates: VideoCoordinates,

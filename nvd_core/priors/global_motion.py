@@ -33,9 +33,9 @@ from nvd_core.priors.motion_fit import (
     distances,
     fit_pair,
 )
-from nvd_core.priors.motion_matches import MatchedClip, Regions
+from nvd_core.priors.motion_matches import MatchedClip, Regions, textured_points
 from nvd_core.priors.motion_refine import Stacks, refine
-from nvd_core.priors.split_masks import SplitMasks
+from nvd_core.priors.split_masks import SplitMasks, grid_points, motion_to_next
 from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 from nvd_core.runtime.progress import Progress
@@ -290,6 +290,8 @@ def _near_matches(
         if again is not None and agreeing(clip, again) > BETTER * agreeing(clip, match):
             match = again
     step = None if layer == len(clip.masks) else _step(clip, match)
+    if layer < len(clip.masks) and isinstance(clip.masks, SplitMasks):
+        match, step = _by_outline(clip, layer, t, regions, match, step)
     for _ in range(ROUNDS):
         if step is None:
             break
@@ -303,6 +305,48 @@ def _near_matches(
             if np.linalg.norm(change, axis=1).mean() < SETTLED_PX * clip.px:
                 break
     return match
+
+
+def _by_outline(
+    clip: MatchedClip,
+    layer: int,
+    t: int,
+    regions: tuple[np.ndarray, np.ndarray],
+    match: Matches,
+    step: np.ndarray | None,
+) -> tuple[Matches, np.ndarray | None]:
+    """The better of a part's matches by flow and of those from where its masks lie.
+
+    A limb swings too fast for flow, but its mask tells where it lies and how it is turned. Where
+    neither finds enough, the masks' own motion stands in; where the part goes out of sight, that to
+    the frame in which it is seen again.
+    """
+    guess, goes_on = motion_to_next(lambda at: clip.mask(layer, at), t, clip.count)
+    clip.release()
+    if not goes_on:
+        points = grid_points(clip.width, clip.height)
+        return _matched_by(clip, t, points, guess), None  # nothing to measure again
+    other = clip.matches(layer, t, t + 1, regions, guess)
+    other_step = _step(clip, other)
+    if _agreeing(clip, other, other_step) > _agreeing(clip, match, step):
+        match, step = other, other_step
+    if _agreeing(clip, match, step) >= LEAST_MATCHES:
+        return match, step
+    points = textured_points(clip.grey(t), regions[0], clip.cell(layer)).astype(np.float64)
+    return _matched_by(clip, t, points, guess), None
+
+
+def _matched_by(clip: MatchedClip, t: int, points: np.ndarray, motion: np.ndarray) -> Matches:
+    """Points [n, 2] of frame t with where a motion of pixels takes them in the next."""
+    return Matches(t, t + 1, *(apply(clip.norm, at) for at in (points, apply(motion, points))))
+
+
+def _agreeing(clip: MatchedClip, match: Matches, step: np.ndarray | None) -> int:
+    """How many matches one similarity explains."""
+    if step is None:
+        return 0
+    off = np.linalg.norm(apply(step, match.start) - match.end, axis=1)
+    return int((off < 1.5 * clip.px).sum())
 
 
 def _step(clip: MatchedClip, match: Matches) -> np.ndarray | None:

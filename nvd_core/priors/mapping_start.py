@@ -136,7 +136,7 @@ def _seen(data: ClipData, n: int, t: int) -> np.ndarray:  # bool [H, W]
     """Where frame t shows layer n."""
     if n < len(data.masks):
         return np.array(data.masks[n, t]) > 127
-    return ~(np.array(data.masks[:, t]) > 127).any(0)
+    return np.logical_not(np.any(np.array(data.masks[:, t]) > 127, axis=0, keepdims=True)[0])
 
 
 def _extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

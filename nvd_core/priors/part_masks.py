@@ -25,6 +25,8 @@ from nvd_core.work import FRAMES, MASKS, PART_MASKS, PART_WEIGHT, PARTS, open_ar
 
 Given = Sequence[Sequence[str]]
 """[layer.part, path] of each part, front to back"""
+SLIVER = np.ones((3, 3), np.uint8)
+"""what the rest must have room for somewhere, pixels"""
 INSIDE = 127
 """a mask's value above which a pixel is the layer's or the part's"""
 
@@ -120,13 +122,19 @@ def numbered(parts: Sequence[np.ndarray], seen: np.ndarray) -> np.ndarray:
     """The number of each pixel's part, uint8 [H, W]: 1 for the first of `parts`, 0 for the rest.
 
     parts: bool [H, W] each, front to back. Where the layer is not `seen`, bool [H, W], a pixel has
-    the number of the nearest that is.
+    the number of the nearest that is; and so have slivers that no mask quite covers.
     """
     numbers = np.zeros(seen.shape, np.uint8)
     for number, part in reversed(list(enumerate(parts, 1))):
         numbers[part] = number
-    if not seen.any() or seen.all():
-        return numbers if seen.any() else np.zeros_like(numbers)
+    if not seen.any():
+        return np.zeros_like(numbers)
+    rest = (seen & (numbers == 0)).astype(np.uint8)
+    core = cv2.dilate(cv2.erode(rest, SLIVER), SLIVER)
+    if (numbers[seen] > 0).any():
+        seen = seen & ((numbers > 0) | (core > 0))
+    if seen.all():
+        return numbers
     _, nearest = cv2.distanceTransformWithLabels(
         (~seen).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )

@@ -2,7 +2,8 @@
 
 A part is what one similarity for every pair of frames explains. Parts are looked for greedily: a
 motion is fitted to a few neighbours that the motions so far do not explain, and kept if many tracks
-come to fit it. A split counts only where enough tracks fall from clearly wrong to right.
+come to fit it. A split counts only where enough tracks fall from clearly wrong to right. What a
+smooth bend of the whole explains, as one sheet can follow it, is not wrong.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ class Split:
 
     number: np.ndarray  # int [N] by track, 0 for the largest
     gain: float
-    """share of the tracks' pairs of frames that one motion has wrong and these have right"""
+    """share of the tracks' pairs of frames that one sheet has wrong and these have right"""
 
     @property
     def count(self) -> int:
@@ -47,9 +48,9 @@ def find_split(tracks: Tracks, lines: int, most: int = MOST) -> Split | None:
     random = np.random.default_rng(0)
     everyone = np.ones(len(tracks), bool)
     errors = [pairs.errors(pairs.fitted(everyone))]
-    alone = errors[0]
+    wrong = pairs.alive & (np.minimum(errors[0], pairs.bent_errors()) > WRONG)
     for _ in range(1, most):
-        found = _next_part(pairs, errors, random)
+        found = _next_part(pairs, errors, wrong, random)
         if found is None:
             break
         errors.append(found)
@@ -59,9 +60,7 @@ def find_split(tracks: Tracks, lines: int, most: int = MOST) -> Split | None:
         number = _cost(errors, pairs).argmin(0)
     number, errors = _largest_first(number, errors)
     together = np.take_along_axis(np.stack(errors), number[None, :, None], 0)[0]
-    told = pairs.alive
-    better = told & (alone > WRONG) & (together < RIGHT)
-    gain = float(better.sum() / told.sum())
+    gain = float((wrong & (together < RIGHT)).sum() / pairs.alive.sum())
     if len(errors) < 2 or gain < GAIN:
         return None
     return Split(number, round(gain, 4))
@@ -97,6 +96,23 @@ class _Pairs:
             weight = 1 / (1 + (off / width) ** 2) ** 2
         return fit
 
+    def bent_errors(self) -> np.ndarray:
+        """How far off each track is at each pair where all of them bend smoothly, float [N, P]."""
+        errors = np.full(self.alive.shape, _FAR)
+        for p, alive in self._each():
+            a, b = self.start[alive, p], self.end[alive, p]
+            if len(a) < 2 * FEWEST:
+                continue
+            x, y = ((a - a.mean(0)) / max(float(a.std()), 1e-6)).T
+            ground = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1)
+            off = np.zeros(len(a))
+            for width in (8.0, 4.0, 2.0, 2.0):
+                root = np.sqrt(1 / (1 + (off / width) ** 2) ** 2)[:, None]
+                fit = np.linalg.lstsq(ground * root, b * root, rcond=None)[0]
+                off = np.hypot(*(ground @ fit - b).T)
+            errors[alive, p] = off
+        return np.minimum(errors, _FAR)
+
     def errors(self, fits: list[np.ndarray | None]) -> np.ndarray:
         """How far off each track is at each pair, float [N, P]; _FAR where nothing is known."""
         errors = np.full(self.alive.shape, _FAR)
@@ -125,12 +141,12 @@ def _cost(errors: list[np.ndarray], pairs: _Pairs) -> np.ndarray:  # [K, N]
 
 
 def _next_part(
-    pairs: _Pairs, errors: list[np.ndarray], random: np.random.Generator
+    pairs: _Pairs, errors: list[np.ndarray], wrong: np.ndarray, random: np.random.Generator
 ) -> np.ndarray | None:
     """Errors by the motion that explains most of what no other does; None where none explains
     enough."""
     best = np.min(errors, 0)
-    wrong = pairs.alive & (best > WRONG)
+    wrong = wrong & (best > WRONG)
     worst = _cost(errors, pairs).min(0) * pairs.alive.any(1)
     bad = np.flatnonzero(wrong.sum(1) > 0.3 * np.maximum(pairs.alive.sum(1), 1))
     if len(bad) < FEWEST:
