@@ -17,6 +17,7 @@ import pstats
 import tempfile
 import time
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +29,15 @@ from nvd_core.baking.chunks import shared_layout
 from nvd_core.begun import SETTINGS, is_finished
 from nvd_core.fields.node_layers import frame_layers_by_nodes
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
+from nvd_core.runtime.malloc import keep_freed_memory
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import load_settings
 from nvd_core.shot.map_writer import MapWriter
 from nvd_core.shot.node_bytes import to_bytes
 from nvd_core.shot.shot import Shot
+
+WITHOUT_EXR = {"lit": False} if "lit" in signature(Baking.frame).parameters else {}
+"""as `nvd decompose` bakes; an earlier state of the program knows no such thing"""
 
 
 def main() -> None:
@@ -45,6 +50,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_freed_memory()  # as after a training
     found = {}
     for shot in arguments.shots:
         baking = Baking(load_model(shot), shot, load_settings(shot / SETTINGS), 8, None)
@@ -102,7 +108,7 @@ def written(
 ) -> None:
     """What `nvd decompose` does with each frame."""
     with MapWriter(place, baking.model.names, exr=False) as writer:
-        baked = baking.frame(layout, t)
+        baked = baking.frame(layout, t, **WITHOUT_EXR)
         coverage.add(baked.uva)
         writer.write(t, baked.maps, baked.added, nodes=baked.nodes)
 
