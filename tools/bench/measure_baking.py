@@ -5,7 +5,7 @@
 Each SHOT is a folder with its networks, finished or left by `nvd decompose --until training`; it is
 not written to, but for the textures' layout in work/bake/. Frames that lie evenly in the clip are
 baked as `nvd bake` bakes them, into a temporary folder, with one thread: milliseconds of processor
-time of a frame, the least of `--times`; then of some of its parts alone. Errors are those of
+time of a frame, the least of `--times`; with `--parts` of some parts alone. Errors are those of
 `--pixels` random pixels a frame, where the networks are asked themselves. `--json` prints one line
 for all, which `bench.py --before` reads. To see what takes the time: `--profile`.
 """
@@ -44,8 +44,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shots", type=Path, nargs="+", metavar="SHOT")
     parser.add_argument("--frames", type=int, default=3)
-    parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--pixels", type=int, default=50_000)
+    parser.add_argument("--times", type=int, default=2)
+    parser.add_argument("--pixels", type=int, default=20_000)
+    parser.add_argument("--parts", action="store_true", help="networks and packing alone, too")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
@@ -81,19 +82,21 @@ def measured(baking: Baking, layout: list[TextureFrame], arguments: argparse.Nam
     last = baking.model.shape.frames - 1
     numbers = sorted({round(t) for t in np.linspace(0, last, arguments.frames)})
     texels = [frame.texels_per_unit for frame in layout]
-    parts: dict[str, list[float]] = {"frame": [], "networks": [], "packing": []}
+    parts: dict[str, list[float]] = {}
     sizes, coverage = [], coverage_of(layout)
     with tempfile.TemporaryDirectory() as place:
+        written(baking, layout, numbers[0], coverage, Path(place))  # compiles, and takes its memory
         for t in numbers:
             tasks: dict[str, Callable] = {
-                "frame": lambda t=t: written(baking, layout, t, coverage, Path(place)),
-                "networks": lambda t=t: frame_layers_by_nodes(baking.model, t, texels),
+                "frame": lambda t=t: written(baking, layout, t, coverage, Path(place))
             }
-            nodes = baking.frame(layout, t).nodes
-            tasks["packing"] = lambda nodes=nodes: to_bytes(nodes)
+            if arguments.parts:
+                nodes = baking.frame(layout, t).nodes
+                tasks["networks"] = lambda t=t: frame_layers_by_nodes(baking.model, t, texels)
+                tasks["packing"] = lambda nodes=nodes: to_bytes(nodes)
             for name, task in tasks.items():
-                parts[name].append(spent(task, arguments.times))
-            sizes.append(len(to_bytes(nodes)) / 1e6)
+                parts.setdefault(name, []).append(spent(task, arguments.times))
+            sizes.append(sum(p.stat().st_size for p in Path(place).glob("*.nodes")) / 1e6)
     return {
         "frames": numbers,
         "size": [baking.model.shape.width, baking.model.shape.height],
@@ -107,6 +110,8 @@ def written(
     baking: Baking, layout: list[TextureFrame], t: int, coverage: object, place: Path
 ) -> None:
     """What `nvd decompose` does with each frame."""
+    for path in place.glob("*.nodes"):
+        path.unlink()
     with MapWriter(place, baking.model.names, exr=False) as writer:
         baked = baking.frame(layout, t, **WITHOUT_EXR)
         coverage.add(baked.uva)
@@ -114,8 +119,7 @@ def written(
 
 
 def spent(task: Callable[[], object], times: int) -> float:
-    """Milliseconds of processor time, the least of so many; once before them it is not counted."""
-    task()
+    """Milliseconds of processor time, the least of so many."""
     taken = []
     for _ in range(times):
         begun = time.process_time()
