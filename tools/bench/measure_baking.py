@@ -6,7 +6,8 @@ Each SHOT is a folder with its networks, finished or left by `nvd decompose --un
 not written to, but for the textures' layout in work/bake/. Frames that lie evenly in the clip are
 baked as `nvd bake` bakes them, into a temporary folder, with one thread: milliseconds of processor
 time of a frame, the least of `--times`; with `--parts` of some parts alone. Errors are those of
-`--pixels` random pixels a frame, where the networks are asked themselves. `--json` prints one line
+`--pixels` random pixels a frame, where the networks are asked themselves; 0: those that baking asks
+of each frame in any case. `--json` prints one line
 for all, which `bench.py --before` reads. To see what takes the time: `--profile`.
 """
 
@@ -83,12 +84,12 @@ def measured(baking: Baking, layout: list[TextureFrame], arguments: argparse.Nam
     numbers = sorted({round(t) for t in np.linspace(0, last, arguments.frames)})
     texels = [frame.texels_per_unit for frame in layout]
     parts: dict[str, list[float]] = {}
-    sizes, coverage = [], coverage_of(layout)
+    sizes, found, coverage = [], [], coverage_of(layout)
     with tempfile.TemporaryDirectory() as place:
         written(baking, layout, numbers[0], coverage, Path(place))  # compiles, and takes its memory
         for t in numbers:
             tasks: dict[str, Callable] = {
-                "frame": lambda t=t: written(baking, layout, t, coverage, Path(place))
+                "frame": lambda t=t: found.append(written(baking, layout, t, coverage, Path(place)))
             }
             if arguments.parts:
                 nodes = baking.frame(layout, t).nodes
@@ -102,20 +103,21 @@ def measured(baking: Baking, layout: list[TextureFrame], arguments: argparse.Nam
         "size": [baking.model.shape.width, baking.model.shape.height],
         "ms": {name: round(float(np.mean(values)), 1) for name, values in parts.items()},
         "MB": round(float(np.mean(sizes)), 3),
-        "off": errors(baking, layout, numbers, arguments.pixels),
+        "off": errors(baking, layout, numbers, arguments.pixels, found),
     }
 
 
 def written(
     baking: Baking, layout: list[TextureFrame], t: int, coverage: object, place: Path
-) -> None:
-    """What `nvd decompose` does with each frame."""
+) -> map_errors.Found:
+    """What `nvd decompose` does with each frame; the errors that it finds."""
     for path in place.glob("*.nodes"):
         path.unlink()
     with MapWriter(place, baking.model.names, exr=False) as writer:
         baked = baking.frame(layout, t, **WITHOUT_EXR)
         coverage.add(baked.uva)
         writer.write(t, baked.maps, baked.added, nodes=baked.nodes)
+    return baked.errors
 
 
 def spent(task: Callable[[], object], times: int) -> float:
@@ -128,14 +130,24 @@ def spent(task: Callable[[], object], times: int) -> float:
     return 1000 * min(taken)
 
 
-def errors(baking: Baking, layout: list[TextureFrame], numbers: list[int], pixels: int) -> dict:
-    """By layer and kind: largest error and the one that 99.9 % are below, as errors.json has it."""
+def errors(
+    baking: Baking,
+    layout: list[TextureFrame],
+    numbers: list[int],
+    pixels: int,
+    known: list[map_errors.Found],
+) -> dict:
+    """By layer and kind: largest error and the one that 99.9 % are below, as errors.json has it.
+
+    Of as many pixels a frame; 0: of those that are `known`.
+    """
     before = map_errors.PIXELS, map_errors.MOST
-    map_errors.PIXELS, map_errors.MOST = pixels, pixels * baking.model.shape.frames
+    if pixels:
+        map_errors.PIXELS, map_errors.MOST = pixels, pixels * baking.model.shape.frames
     try:
         found = baking.errors(layout)
-        for t in numbers:
-            found.take(baking.frame(layout, t).errors)
+        for of_frame in [baking.frame(layout, t).errors for t in numbers] if pixels else known:
+            found.take(of_frame)
         with tempfile.TemporaryDirectory() as place:
             (Path(place) / "maps").mkdir()
             found.save(Path(place))
