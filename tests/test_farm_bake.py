@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nvd_core import pipeline
+from nvd_core.baking import chunks
 from nvd_core.baking.chunks import is_baked
 from nvd_core.cli.main import main
 from nvd_core.job import Job
@@ -38,7 +40,7 @@ HELD = """
     from nvd_core.cli.main import main
     real = chunks.Baking.frame
 
-    def held(self, layout, t):
+    def held(self, layout, t, lit=True):
         if t == 2:
             folder = sys.argv[2]
             import time, pathlib
@@ -48,7 +50,7 @@ HELD = """
             (pathlib.Path(folder) / "maps/00002.exr").write_bytes(b"half")
             print("HELD", flush=True)
             sys.stdin.readline()
-        return real(self, layout, t)
+        return real(self, layout, t, lit)
 
     chunks.Baking.frame = held
     sys.exit(main(sys.argv[1:]))
@@ -162,13 +164,32 @@ def test_the_same_command_without_until_bakes_alone(alone, shot, clip, capsys):
     assert contents(shot) == contents(alone)
 
 
-def test_a_garbage_matte_exact_maps_and_no_fit(clip, tmp_path):
+def test_records_of_older_versions_are_read(alone, shot):
+    """They hold every place that is looked up, where now the compact maps are asked."""
+    assert bake(shot) == 0
+    baking = pipeline.trained(shot)[2]
+    layout = chunks.shared_layout(baking, Progress())
+    record = chunks.read_record(baking, layout, 2)
+    shown = record.uva[..., 2] > 0
+    path = shot / "work/bake/00002.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    assert "places" not in arrays and shown.any()
+    np.savez(path, **arrays, shown=np.packbits(shown), places=record.uva[shown])
+    again = chunks.read_record(baking, layout, 2)
+    np.testing.assert_array_equal(again.uva, record.uva)
+    assert bake(shot, "--finish") == 0
+    assert contents(shot) == contents(alone)
+
+
+@pytest.mark.parametrize("way", ["exact", "nodes"])
+def test_a_garbage_matte_and_no_fit(clip, tmp_path, way):
     """The other ways through baking."""
     matte = np.zeros((48, 80, 1), np.uint8)
     matte[:9, :30] = 255
     write_image(tmp_path / "matte.png", matte)
     settings = load_settings(clip / "small.yaml")
-    settings.bake, settings.fit_textures = "exact", False
+    settings.bake, settings.fit_textures = way, False
 
     def job() -> Job:
         masks = [["disc", str(clip / "masks")]]

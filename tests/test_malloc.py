@@ -3,7 +3,10 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from nvd_core.runtime.malloc import KeptArrays
 
 pytestmark = pytest.mark.slow
 
@@ -36,3 +39,16 @@ def test_arrays_of_a_step_cause_no_page_faults():
     if kept["kept"] != "True":
         pytest.skip("this C library has no mallopt")
     assert 3 * int(faults["kept"]) < int(faults["left"])
+
+
+def test_arrays_are_used_again_once_nobody_holds_them_or_a_view():
+    kept = KeptArrays()
+    first = kept.empty((3, 4))
+    other = kept.empty((3, 4))
+    assert other is not first and first.dtype == np.float32
+    view, place = first[1:], first.ctypes.data
+    del first
+    assert kept.empty((3, 4)).ctypes.data not in (place, other.ctypes.data)
+    del view
+    assert kept.empty((3, 4)).ctypes.data == place
+    assert kept.empty((4, 3)).shape == (4, 3)

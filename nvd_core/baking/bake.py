@@ -27,6 +27,7 @@ from nvd_core.fields.saved_model import save_texture_boxes
 from nvd_core.media.images import write_image
 from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.malloc import KeptArrays, keep_freed_memory
 from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.runtime.parts import Part
 from nvd_core.runtime.progress import Progress
@@ -58,10 +59,11 @@ def bake(baking: "Baking", progress: Progress) -> list[LayerRecord]:
     layout = baking.layout(progress)
     errors, coverage = baking.errors(layout), coverage_of(layout)
     frames = model.shape.frames
+    keep_freed_memory()
     progress.stage("maps", frames)
     with MapWriter(inside(folder, "maps"), model.names, exr=baking.is_exact) as writer:
         for t in range(frames):
-            baked = baking.frame(layout, t)
+            baked = baking.frame(layout, t, lit=False)
             if baked.errors is not None:
                 errors.take(baked.errors)
             coverage.add(baked.uva)
@@ -112,6 +114,7 @@ class Baking:
         self.wants_exr = self.is_exact or settings.maps == "both"
         self._bit_depth, self._plate = bit_depth, plate
         self.garbage = garbage
+        self._kept = KeptArrays()
         self.shown = model
         """the networks in the pixels of the maps"""
         self._matte_of: Callable[[int], np.ndarray | None] = partial(_matte, garbage)
@@ -132,24 +135,29 @@ class Baking:
         """What takes the errors of the frames' maps."""
         return MapErrors(self.shown, [(frame.width, frame.height) for frame in layout])
 
-    def frame(self, layout: list[TextureFrame], t: int) -> BakedFrame:
-        """The maps of frame `t`, which depend on no other frame's."""
+    def frame(self, layout: list[TextureFrame], t: int, lit: bool = True) -> BakedFrame:
+        """The maps of frame `t`, which depend on no other frame's.
+
+        Those that are made from nodes have their light, if not `lit`, in compact form alone.
+        """
         edges = self._edges(t)
         if self.is_exact:
             layers = frame_layers(self.shown, t, edges=edges)
         else:
             texels = [frame.texels_per_unit for frame in layout]
             within = COARSE if self.is_coarse else FINE
-            layers = frame_layers_by_nodes(self.shown, t, texels, edges, within)
+            layers = frame_layers_by_nodes(self.shown, t, texels, edges, within, self._kept)
         matte = self._matte_of(t)
         hide_garbage(layers, matte)
         maps = layer_maps(layers, layout)
         found, nodes = None, None
         if not self.is_exact:
             nodes = fitted(maps, layers.added)
-            stored = FrameMaps(*decode(pack(nodes), list(range(len(maps)))))
+            errors = self.errors(layout)
+            lines = None if lit else errors.lines(t)
+            stored = FrameMaps(*decode(pack(nodes), list(range(len(maps))), lines, self._kept))
             if not self.is_coarse or t % ERRORS_EVERY == 0:
-                found = self.errors(layout).of_frame(t, layers, stored, [f.to_uv for f in layout])
+                found = errors.of_frame(t, layers, stored, [f.to_uv for f in layout])
             maps = [replace(stored.layer(n), texture=old.texture) for n, old in enumerate(maps)]
             uva = stored.uva
         else:
@@ -171,6 +179,7 @@ class Baking:
     ) -> list[LayerRecord]:
         """Write textures/ and edits/, where maps/ is written; the manifest's layers."""
         seen_by = None
+        self._kept = KeptArrays()  # those of the maps are wanted no more
         if self._colours_of is not None:
             every = self.settings.fit_every
             read = self.folder, self.shown, self._colours_of, self._matte_of, every

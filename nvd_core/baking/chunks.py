@@ -22,6 +22,7 @@ from nvd_core.runtime.documents import Unreadable
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.malloc import keep_freed_memory
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.reading import reading
 from nvd_core.shot.manifest import LayerRecord
@@ -32,6 +33,7 @@ from nvd_core.shot.map_writer import MapWriter, save_index
 from nvd_core.shot.maps import MOST_TEXELS
 from nvd_core.shot.node_bytes import from_bytes
 from nvd_core.shot.node_decode import decode, pack
+from nvd_core.shot.node_maps import tiles_of
 from nvd_core.shot.tile_index import checksum, grid_of
 
 FOLDER = "work/bake"
@@ -84,11 +86,12 @@ def bake_chunk(
     folder, model = baking.folder, baking.model
     numbers = list(numbers)
     missing = [t for t in numbers if not is_baked(folder, t, baking.wants_exr)]
+    keep_freed_memory()
     progress.stage("maps", len(numbers))
     exr, apart = baking.wants_exr, inside(folder, FOLDER)
     with MapWriter(inside(folder, "maps"), model.names, False, exr, apart) as writer:
         for done, t in enumerate(missing):
-            baked = baking.frame(layout, t)
+            baked = baking.frame(layout, t, lit=exr)
             uva = baked.uva if baked.nodes is None else None
             record = _Recorder(folder, t, uva, baked.errors)
             writer.write(t, baked.maps, baked.added, record, baked.nodes)
@@ -169,8 +172,8 @@ def read_record(baking: Baking, layout: list[TextureFrame], t: int) -> FrameReco
             if zlib.crc32(data) != number:
                 raise Unreadable("a record of other maps")
             frame = from_bytes(data, *size[1:], layers, header.added)
-            uva = decode(pack(frame), list(range(layers)), lit=False)[0]
-            uva = baking.counted(t, uva)
+            dark = np.zeros(tiles_of(*size[1:])[0], bool)
+            uva = baking.counted(t, decode(pack(frame), list(range(layers)), dark)[0])
     return FrameRecord(number, tiles, uva, errors)
 
 

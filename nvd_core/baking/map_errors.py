@@ -10,11 +10,14 @@ from nvd_core.fields.model import LayeredVideo
 from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import inside
 from nvd_core.shot.maps import FrameMaps
+from nvd_core.shot.node_maps import SIDE, tiles_of
 
 FILE = "maps/errors.json"
 VERSION = 1
 PIXELS = 2000
 """of a frame at which the networks are asked again"""
+LINES = 4
+"""one of so many lines of tiles holds the pixels of a frame: only there its light is decoded"""
 MOST = 2_000_000
 """of all frames: of a long clip, fewer a frame"""
 KINDS = {"place": "texels", "alpha": "1/255", "light": "1/255"}
@@ -35,6 +38,12 @@ class MapErrors:
             {kind: [] for kind in KINDS} for _ in range(model.layers)
         ]
 
+    def lines(self, t: int) -> np.ndarray:
+        """The lines of tiles in which frame `t` is looked at, bool [H / SIDE]: one in LINES."""
+        count = tiles_of(self._model.shape.height, 1)[0]
+        chosen = np.random.default_rng((t, 1)).permutation(count)[: -(-count // LINES)]
+        return np.isin(np.arange(count), chosen)
+
     def of_frame(
         self, t: int, layers: FrameLayers, stored: FrameMaps, to_uv: list[Callable]
     ) -> Found:
@@ -44,7 +53,8 @@ class MapErrors:
         """
         model = self._model
         random = np.random.default_rng(t)
-        ys = random.integers(0, model.shape.height, self._count)
+        rows = np.flatnonzero(np.repeat(self.lines(t), SIDE)[: model.shape.height])
+        ys = rows[random.integers(0, len(rows), self._count)]
         xs = random.integers(0, model.shape.width, self._count)
         exact = layers_at(model, np.stack([xs, ys], -1).astype(np.float32)[None], t)
         errors = []

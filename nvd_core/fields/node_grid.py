@@ -48,7 +48,7 @@ def sampled(
         failed = np.zeros(open_cells.shape, bool)
         if len(rows):
             answers = ask(columns * step, rows * step)
-            _take(values, failed, rows, columns, answers, tolerance)
+            _take(values, failed, rows, columns, answers, np.float32(tolerance))
         if step > 1:
             if np.isfinite(settled_range):
                 _mark_steep(values, failed, settled_range)
@@ -140,33 +140,43 @@ def _between(first, second, third, fourth, out):
         out[k] = near - (first[k] + fourth[k]) * _FAR
 
 
-def _new_nodes(open_cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+@njit(cache=True, nogil=True)
+def _new_nodes(open_cells):
     """Rows and columns, on the halved lattice, of the new nodes of open cells; each once."""
     down, across = open_cells.shape
-    marked = np.zeros((2 * down + 1, 2 * across + 1), bool)
-    marked[1::2, 1::2] = open_cells
-    for edge in (marked[:-1:2, 1::2], marked[2::2, 1::2], marked[1::2, :-1:2], marked[1::2, 2::2]):
-        edge |= open_cells
-    rows, columns = np.nonzero(marked)
-    return rows, columns
+    most = 5 * open_cells.sum()
+    rows, columns = np.empty(most, np.int64), np.empty(most, np.int64)
+    count = 0
+    for row in range(2 * down + 1):
+        above, below = max((row - 1) // 2, 0), min(row // 2, down - 1)
+        for column in range(1 - row % 2, 2 * across + 1, 2 - row % 2):
+            left, right = max((column - 1) // 2, 0), min(column // 2, across - 1)
+            if (
+                open_cells[above, left]
+                or open_cells[below, right]
+                or open_cells[above, right]
+                or open_cells[below, left]
+            ):
+                rows[count], columns[count] = row, column
+                count += 1
+    return rows[:count], columns[:count]
 
 
-def _take(
-    values: np.ndarray,
-    failed: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    answers: np.ndarray,
-    tolerance: float,
-) -> None:
+@njit(cache=True, nogil=True)
+def _take(values, failed, rows, columns, answers, tolerance):
     """Put the answers in place of the guesses; mark the cells around those that were off."""
-    off = ~(np.abs(values[rows, columns] - answers) <= tolerance).all(1)
-    values[rows, columns] = answers
-    y, x = rows[off], columns[off]
     last_down, last_across = failed.shape[0] - 1, failed.shape[1] - 1
-    for i in (np.maximum((y - 1) // 2, 0), np.minimum(y // 2, last_down)):
-        for j in (np.maximum((x - 1) // 2, 0), np.minimum(x // 2, last_across)):
-            failed[i, j] = True
+    for p in range(len(rows)):
+        y, x = rows[p], columns[p]
+        settled = True
+        for c in range(answers.shape[1]):
+            settled &= abs(values[y, x, c] - answers[p, c]) <= tolerance  # of NaN it is not
+            values[y, x, c] = answers[p, c]
+        if not settled:
+            above, below = max((y - 1) // 2, 0), min(y // 2, last_down)
+            left, right = max((x - 1) // 2, 0), min(x // 2, last_across)
+            failed[above, left] = failed[above, right] = True
+            failed[below, left] = failed[below, right] = True
 
 
 def _mark_steep(values: np.ndarray, failed: np.ndarray, most: float) -> None:

@@ -13,6 +13,7 @@ from nvd_core.fields.hash_grid.grid import HashGrid
 from nvd_core.fields.inference import CHUNK, TRANSPARENT, Edges, FrameLayers, with_light
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.node_grid import Ask, sampled
+from nvd_core.runtime.malloc import KeptArrays
 
 MOST_STEP = 16
 """pixels of the analysis between the nodes of the coarsest lattice, at most"""
@@ -44,12 +45,14 @@ def frame_layers_by_nodes(
     texels_per_unit: list[float],
     edges: Edges | None = None,
     within: Tolerances = FINE,
+    kept: KeptArrays | None = None,
 ) -> FrameLayers:
     """As `inference.frame_layers` at every pixel of frame t, `within` these tolerances.
 
     texels_per_unit: density of each layer's texture, texels for 1 of the networks' coordinates.
     Of a plate larger than the analysis, the networks are asked at most about once a pixel of the
     analysis, and twice along each side at edges of alpha: so it costs them little more.
+    `kept`: where its largest arrays are taken from.
     """
     height, width = model.shape.height, model.shape.width
     finest = _finest(model)
@@ -60,8 +63,11 @@ def frame_layers_by_nodes(
     _share(found, np.float32(TRANSPARENT), alpha)
     own = alpha
     alpha = edges(own) if edges else own
-    uv = np.zeros((model.layers, height, width, 2), np.float32)
-    light = np.full((model.layers, height, width, 3), model.kind != "additive", np.float32)
+    kept = kept or KeptArrays()
+    uv = kept.empty((model.layers, height, width, 2))
+    light = kept.empty((model.layers, height, width, 3))
+    uv[:] = 0
+    light[:] = model.kind != "additive"
     for n in range(model.layers):
         shown = alpha[n] > 0
         if not shown.any():

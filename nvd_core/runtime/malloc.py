@@ -3,6 +3,8 @@
 import ctypes
 import sys
 
+import numpy as np
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # mallopt's names for them, malloc.h
 _LARGEST_MMAP_THRESHOLD = 32 << 20
 _KEPT = 512 << 20
@@ -23,3 +25,27 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)) and bool(
         mallopt(_TRIM_THRESHOLD, _KEPT)
     )
+
+
+class KeptArrays:
+    """Arrays that are used again as soon as nobody else holds them, or a view of them.
+
+    For those of more than 32 MiB, which the C library gives back in any case: on a machine whose
+    memory is in pieces fresh pages take longer than what is written to them. One thread takes
+    arrays; others may hold them and let them go.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: list[np.ndarray] = []
+
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray:
+        """A float32 array with anything in it."""
+        for number in range(len(self._arrays)):
+            own = self._arrays[number].shape == shape
+            if own and sys.getrefcount(self._arrays[number]) <= _UNHELD:
+                return self._arrays[number]
+        self._arrays.append(np.empty(shape, np.float32))
+        return self._arrays[-1]
+
+
+_UNHELD = 2  # by the list, and by whoever counts

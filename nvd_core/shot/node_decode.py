@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from nvd_core.runtime.malloc import KeptArrays
 from nvd_core.shot.node_maps import (
     ALPHA_BITS,
     FINER,
@@ -16,6 +17,7 @@ from nvd_core.shot.node_maps import (
     WEIGHT_BITS,
     Lattice,
     NodeFrame,
+    tiles_of,
     weights_of,
 )
 
@@ -95,18 +97,24 @@ for _step in (2, 4, 8):
 
 
 def decode(
-    packed: PackedNodes, wanted: list[int], lit: bool = True
+    packed: PackedNodes,
+    wanted: list[int],
+    lit: np.ndarray | None = None,
+    kept: KeptArrays | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(u, v, alpha) and light of the layers numbered `wanted`, both float32 [L, H, W, 3].
 
-    The light is of no layer where it is not asked for by `lit`.
+    lit: bool [lines of tiles], in which the light is wanted, None: all; in others it is anything.
+    kept: where the arrays are taken from.
     """
-    shape = len(wanted), packed.height, packed.width, 3
-    uva = np.empty(shape, np.float32)
-    light = np.empty(shape if lit else (0, *shape[1:]), np.float32)
+    shape, kept = (len(wanted), packed.height, packed.width, 3), kept or KeptArrays()
+    uva = kept.empty(shape)
+    light = kept.empty(shape)
+    if lit is None:
+        lit = np.ones(tiles_of(packed.height, packed.width)[0], bool)
     table, tiles, alphas, nodes, corrections = packed.arrays
     own = np.array(wanted, np.int64)
-    _decode(table, tiles, alphas, nodes, corrections, WEIGHTS, own, uva, light)
+    _decode(table, tiles, alphas, nodes, corrections, WEIGHTS, own, lit, uva, light)
     return uva, light
 
 
@@ -132,7 +140,7 @@ def _upsample(nodes, field, rows, weights, out):
 
 
 @njit(cache=True, nogil=True)
-def _decode(table, tiles, alphas, nodes, corrections, weights, wanted, uva, light):
+def _decode(table, tiles, alphas, nodes, corrections, weights, wanted, lit, uva, light):
     height, width = uva.shape[1], uva.shape[2]
     alpha = np.empty((table.shape[0], SIDE, -(-width // SIDE) * SIDE), np.int32)
     room = np.empty((3, alpha.shape[1], alpha.shape[2]), np.int32)
@@ -143,9 +151,9 @@ def _decode(table, tiles, alphas, nodes, corrections, weights, wanted, uva, ligh
             row, own = table[wanted[k]], alpha[wanted[k]]
             place = uva[k, top : top + lines]
             place_band(row, own, top, tiles, nodes, corrections, weights, room, place)
-            if len(light):
-                lit = light[k, top : top + lines]
-                light_band(row, own, top, tiles, nodes, corrections, weights, room, lit)
+            if lit[top // SIDE]:
+                out = light[k, top : top + lines]
+                light_band(row, own, top, tiles, nodes, corrections, weights, room, out)
 
 
 @njit(cache=True)

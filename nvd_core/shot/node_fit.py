@@ -75,8 +75,9 @@ def _round_alphas(alphas, whole):
                 if value > whole[largest, y, x]:
                     largest = n
             missing += np.int32(np.rint(total * one))
-            value = whole[largest, y, x] + missing
-            whole[largest, y, x] = min(max(value, 0), 1 << ALPHA_BITS)
+            if missing:
+                value = whole[largest, y, x] + missing
+                whole[largest, y, x] = min(max(value, 0), 1 << ALPHA_BITS)
 
 
 def _tiled(values: np.ndarray) -> np.ndarray:
@@ -101,16 +102,26 @@ def _layer(
     inside = tuple(slice(size) for size in known.shape)
     np.logical_and(alpha[inside] > 0, known, out=shown[inside])
     scales = 2.0 ** np.array([*bits, *[LIGHT_BITS] * 3])
-    planes = [layer.u, layer.v, *np.moveaxis(layer.residual.astype(np.float32, copy=False), 2, 0)]
-    values = np.zeros((len(planes), *shown.shape), np.float32)
-    for plane, scale, value in zip(planes, scales, values, strict=True):
-        _scale(plane[part], np.float32(scale), value)
-    beyond = Planes(values, shown)
     off = np.array([*place * scales[:2] / layer.texture, *light * scales[2:]], np.float32)
+    lights = list(np.moveaxis(layer.residual.astype(np.float32, copy=False), 2, 0))
+    places = _whole([layer.u, layer.v], scales[:2], part, shown.shape)
+    values = places, _whole(lights, scales[2:], part, shown.shape)
+    beyond = Planes(*values, shown)
     fields = [
-        _lattice(values[own], shown, off[own], beyond, own) for own in (slice(2), slice(2, 5))
+        _lattice(values[own], shown, off[channels], beyond, channels)
+        for own, channels in enumerate((slice(2), slice(2, 5)))
     ]
     return NodeLayer(bits, box, kinds, stored, *fields)
+
+
+def _whole(
+    planes: list[np.ndarray], units: np.ndarray, part: tuple[slice, ...], shape: tuple[int, ...]
+) -> np.ndarray:
+    """A part of planes [H, W], in the units of its whole numbers, filled up to a `shape`."""
+    field = np.zeros((len(planes), *shape), np.float32)
+    for plane, unit, value in zip(planes, units, field, strict=True):
+        _scale(plane[part], np.float32(unit), value)
+    return field
 
 
 @njit(cache=True, nogil=True)

@@ -16,9 +16,8 @@ _WINDOWS = (3, 9)
 class Planes:
     """Planes fitted to a layer's fields around tiles: what goes on where they are not known."""
 
-    def __init__(self, values: np.ndarray, shown: np.ndarray) -> None:
-        """values: float32 [C, h, w]; shown: bool [h, w]. Only tiles that need planes get them."""
-        self._channels = len(values)
+    def __init__(self, places: np.ndarray, lights: np.ndarray, shown: np.ndarray) -> None:
+        """float32 [2, h, w] and [3, h, w], bool [h, w]. Only tiles that need planes get them."""
         self._size = float(max(*shown.shape, 1))
         counts = np.zeros((shown.shape[0] // SIDE, shown.shape[1] // SIDE), np.int32)
         _count_shown(shown, counts)
@@ -30,15 +29,15 @@ class Planes:
         self._number[needed] = np.arange(needed.sum(), dtype=np.int32)
         if needed.any():
             near = cv2.dilate(needed.view(np.uint8), np.ones((max(_WINDOWS),) * 2, np.uint8))
-            sums = np.zeros((6 + 3 * len(values), *counts.shape))
-            _add_moments(values, shown, near.view(bool), 1 / self._size, sums)
+            sums = np.zeros((6 + 3 * (len(places) + len(lights)), *counts.shape))
+            _add_moments(places, lights, shown, near.view(bool), 1 / self._size, sums)
             self._coefficients = self._fitted(sums, needed)
 
     def at(self, ys: np.ndarray, xs: np.ndarray, channels: slice) -> np.ndarray:
         """The planes' values at rows `ys` and columns `xs` [P] of some channels, [C, P]."""
         rows, columns = self._number.shape
         if not rows:
-            return np.zeros((len(range(self._channels)[channels]), len(ys)))
+            return np.zeros((channels.stop - (channels.start or 0), len(ys)))
         tiles = (ys // SIDE).clip(0, rows - 1), (xs // SIDE).clip(0, columns - 1)
         own = self._coefficients[channels][..., self._number[tiles]]
         return own[:, 0] + own[:, 1] * (xs / self._size) + own[:, 2] * (ys / self._size)
@@ -85,7 +84,7 @@ def _count_shown(shown, counts):
 
 
 @njit(cache=True, nogil=True)
-def _add_moments(values, shown, near, scale, sums):
+def _add_moments(places, lights, shown, near, scale, sums):
     """Of the shown pixels of tiles `near`: 1, x, y, xx, xy, yy, then of each value v: v, xv, yv.
 
     Of every second one along lines and columns, which is enough for a plane.
@@ -99,13 +98,13 @@ def _add_moments(values, shown, near, scale, sums):
             for py in range(row * SIDE, (row + 1) * SIDE, 2):
                 for px in range(column * SIDE, (column + 1) * SIDE, 2):
                     if shown[py, px]:
-                        _add_pixel(values, py, px, scale, own)
+                        _add_pixel(places, lights, py, px, scale, own)
             for k in range(len(own)):
                 sums[k, row, column] = own[k]
 
 
 @njit(cache=True, nogil=True)
-def _add_pixel(values, py, px, scale, sums):
+def _add_pixel(places, lights, py, px, scale, sums):
     x, y = px * scale, py * scale
     sums[0] += 1
     sums[1] += x
@@ -113,8 +112,14 @@ def _add_pixel(values, py, px, scale, sums):
     sums[3] += x * x
     sums[4] += x * y
     sums[5] += y * y
-    for c in range(values.shape[0]):
-        value = values[c, py, px]
-        sums[6 + 3 * c] += value
-        sums[7 + 3 * c] += x * value
-        sums[8 + 3 * c] += y * value
+    for c in range(places.shape[0]):
+        _add_value(places[c, py, px], x, y, 6 + 3 * c, sums)
+    for c in range(lights.shape[0]):
+        _add_value(lights[c, py, px], x, y, 6 + 3 * (places.shape[0] + c), sums)
+
+
+@njit(cache=True, nogil=True)
+def _add_value(value, x, y, at, sums):
+    sums[at] += value
+    sums[at + 1] += x * value
+    sums[at + 2] += y * value
