@@ -21,6 +21,7 @@ from tour.steps import PAINT, main
 MASK_FRAME, BLUR_FRAME = 20, 30  # of the timeline
 PULLED = 14  # pixels of the screen by which a point of the mask is pulled
 SHUTTER = 1.0
+ICON = 12  # pixels from a file's name to the middle of its icon
 
 
 class Finishing(Delivery):
@@ -135,14 +136,15 @@ class Finishing(Delivery):
             ("sidebar", self.images, "UI"),
             ("preview", self.sequencer, "PREVIEW"),
         ):
-            held = self.screen.find("emblem.png", self.box(self.region(browser, "WINDOW")))
+            held = self.icon_of("emblem.png", browser)
             left, top, width, height = self.box(self.region(area, kind))
             known, strips = len(entry.stack), len(bpy.context.scene.sequence_editor.strips)
             there = left + width // 2, top + height // 2
             yield from self.wait(self.screen.drag([held, there]))
             yield 2.0
             yield from self.see(f"dropped-on-{name}")
-            place = self.screen.find("Place on the Shot", (0, 0, 1920, 1080))
+            around = max(there[0] - 300, 0), max(there[1] - 200, 0), 600, 400
+            place = self.screen.find("Place on the Shot", around)
             if place is not None and len(entry.stack) == known:
                 yield from self.wait(self.screen.click(place))
                 yield 2.0
@@ -160,6 +162,12 @@ class Finishing(Delivery):
                 "pinned": bool(entry.stack) and entry.stack[-1].has_corners,
                 "job": None if job is None else job.state,
             }})  # fmt: skip
+
+    def icon_of(self, name: str, browser) -> tuple[int, int]:
+        """The icon before a file's name, by which it is dragged."""
+        words = self.screen.words(self.box(self.region(browser, "WINDOW")))
+        (left, top, _width, height) = next(box for word, box in words if name in word)
+        return left - ICON, top + height // 2
 
     @property
     def size(self) -> tuple[int, int]:
