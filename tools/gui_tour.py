@@ -5,6 +5,7 @@
     python3 tools/gui_tour.py --walk first --out /tmp/walk      every screen a beginner meets
     python3 tools/gui_tour.py --walk delivery --out /tmp/walk   a shot, from import to delivery
     python3 tools/gui_tour.py --walk playing --out /tmp/walk    frames rendered ahead, and played
+    python3 tools/gui_tour.py --walk finishing --out /tmp/walk  a drawn mask, blur, files dropped
 
 Nobody needs to look on: Blender draws to an X server without a screen (tour/window.py). In a new
 Blender with factory settings the tour installs the extension's zip, tests the engine, decomposes
@@ -16,7 +17,8 @@ printed an error.
 
 The steps are in tour/steps.py, which runs in that Blender; those of a first-time user, with the
 mistakes that one makes, in tour/first_walk.py; a whole delivery in tour/delivery.py, whose files
-are looked at by tour/check_delivery.py and go to OUT/delivery.json.
+are looked at by tour/check_delivery.py and go to OUT/delivery.json; a better mask, motion blur and
+dropped files in tour/finishing.py.
 """
 
 import argparse
@@ -47,15 +49,20 @@ WALKS = {
     "first": "first_walk.py",
     "delivery": "delivery.py",
     "playing": "playing.py",
+    "finishing": "finishing.py",
 }
-LARGER = {"delivery": (1920, 1080)}
+LARGER = {"delivery": (1920, 1080), "finishing": (1920, 1080)}
 """screens of walks that show more panels at once"""
 
 
-def tour(out: Path, steps: int, walk: str = "tour") -> tuple[dict, list[str]]:
+def tour(
+    out: Path, steps: int, walk: str = "tour", shot: Path | None = None
+) -> tuple[dict, list[str]]:
     """Run the tour; what was seen at each step, and the lines that tell of errors.
 
-    steps: of the decomposition's training. walk: one of WALKS. Failed where the tour cannot start.
+    steps: of the decomposition's training. walk: one of WALKS. shot: what the walk "finishing"
+    works on a copy of, in place of a decomposition that is made for it. Failed where the tour
+    cannot start.
     """
     engine = next(made for made in all_environments() if made.name == "engine")
     ensure(engine)
@@ -68,7 +75,9 @@ def tour(out: Path, steps: int, walk: str = "tour") -> tuple[dict, list[str]]:
         shutil.copytree(ROOT / "samples" / "tumbler" / "frames", work / "clip")
         shutil.copytree(ROOT / "samples" / "tumbler" / "masks", work / "masks")
         if walk == "playing":
-            _decompose(engine.python, work)
+            _decomposed(work, engine.python, shot, "--draft", "--threads", 1)
+        if walk == "finishing":
+            _decomposed(work, engine.python, shot, "--height", 108)
         width, height = LARGER.get(walk, (WIDTH, HEIGHT))
         words = ["--factory-startup", "--window-geometry", 0, 0, width, height]
         words += ["--python-exit-code", 3, "--python", ROOT / "tools" / "tour" / WALKS[walk]]
@@ -88,13 +97,15 @@ def tour(out: Path, steps: int, walk: str = "tour") -> tuple[dict, list[str]]:
     return facts, wrong
 
 
-def _decompose(python: Path, work: Path) -> None:
-    """work/shot.nvd of the clip, as a draft; Failed where that fails."""
-    words = ["-m", "nvd_core", "decompose", work / "clip", "--out", work / "shot.nvd", "--draft"]
+def _decomposed(work: Path, python: Path, shot: Path | None, *options: object) -> None:
+    """A decomposition of the clip as work/shot.nvd, or `shot` as that; Failed where it fails."""
+    if shot is not None:
+        shutil.copytree(shot, work / "shot.nvd")
+        return
+    words = ["decompose", work / "clip", "--out", work / "shot.nvd", *options]
     words += ["--mask", f"tumbler={work / 'masks'}", "--settings", work / "settings.yaml"]
-    done = subprocess.run(
-        list(map(str, [python, *words, "--threads", "1"])), capture_output=True, text=True, cwd=ROOT
-    )
+    command = [python, "-m", "nvd_core", *words, "--device", "cpu"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
         raise Failed(f"the clip cannot be decomposed:\n{done.stderr}")
 
@@ -133,12 +144,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "pictures")
     parser.add_argument("--steps", type=int, default=1500, help="of the decomposition's training")
     parser.add_argument("--walk", choices=WALKS, default="tour")
+    parser.add_argument("--shot", type=Path, help="a decomposition for the walk finishing")
     given = parser.parse_args()
     try:
-        facts, wrong = tour(given.out.resolve(), given.steps, given.walk)
+        facts, wrong = tour(given.out.resolve(), given.steps, given.walk, given.shot)
     except Failed as error:
         sys.exit(f"gui_tour: {error}")
-    name = "delivery.json" if given.walk == "delivery" else "tour.json"
+    name = f"{given.walk}.json" if given.walk in LARGER else "tour.json"
     (given.out / name).write_text(json.dumps(facts, indent=1) + "\n")
     finished = bool(facts.get("finished"))
     print(f"{'finished' if finished else 'NOT finished'}, {len(wrong)} lines tell of errors")

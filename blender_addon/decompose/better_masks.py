@@ -17,8 +17,9 @@ import numpy as np
 from ..blender import editors
 from ..blender.inside import inside
 from ..errors import AddonError
-from ..paint.preview_cache import MapCache
+from ..shot.exr import MapsError
 from ..shot.folder import Shot, ShotError
+from ..shot.layer_maps import read_alpha
 from ..shot.scripting import frames_space
 from ..shot.shots import NVD_PG_layer, NVD_PG_shot
 from .outline import outlines, simplified
@@ -140,11 +141,10 @@ def _names(shot: Shot) -> list[str]:
 
 def _begun(shot: Shot, layer: str, frame: int) -> bpy.types.Mask:
     """A mask with the layer's present outline."""
-    cache = MapCache(shot)
     try:
-        alpha = cache.get(frame, layer)[..., 2]
-    finally:
-        cache.close()
+        alpha = read_alpha(shot, frame, layer)
+    except MapsError as error:
+        raise AddonError(str(error), "copy the folder again with all its files") from error
     mask = bpy.data.masks.new(f"{layer} {frame}")
     own = mask.layers.new(name=layer)
     own.use_fill_holes = True

@@ -24,11 +24,11 @@ from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot import stack
 from ..shot.exr import MapsError
+from ..shot.layer_maps import read_alpha
 from ..shot.painting import save_edits
 from ..shot.shots import NVD_PG_shot, listed_shot
 from ..shot.stack_entry import NVD_PG_stack_entry
 from ..shot.stack_file import read_stack
-from .preview_cache import MapCache
 
 KIND = "placement"
 PINNED = ("picture", "movie", "text")
@@ -151,13 +151,10 @@ def visible_place(entry: NVD_PG_shot, item: NVD_PG_stack_entry, frame: int) -> t
     to the frame's own as can be. AddonError where the layer does not show in the frame.
     """
     shot = entry.read()
-    cache = MapCache(shot)
     try:
-        alpha = cache.get(frame, item.layer)[..., 2]
+        alpha = read_alpha(shot, frame, item.layer)
     except MapsError as error:
         raise AddonError(str(error), "copy the folder again with all its files") from error
-    finally:
-        cache.close()
     left_top, _, right_bottom, _ = first_places(entry, item)
     wide, high = (
         min(max(round(b - a), 1), side)

@@ -10,17 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
-from ..shot.exr import read_channels
 from ..shot.folder import Shot
-from ..shot.map_file import chunk
-from ..shot.node_maps import LayerNodes, full_maps, read_layer
+from ..shot.layer_maps import Maps, read_maps
+from ..shot.node_maps import LayerNodes, full_maps
 from ..shot.plate_file import packed_plate
-
-_CHANNELS = ("Map.X", "Map.Y", "Map.Z", "Residual.R", "Residual.G", "Residual.B")
-_FINE = ("Fine.X", "Fine.Y")  # added to Map where the texture is large
-
 
 _AHEAD = "\0ahead "
 PLATE = ""
@@ -30,9 +23,6 @@ PLATE = ""
 def ahead_of(number: int) -> str:
     """The same for the frame as it was rendered ahead, of the state with this number."""
     return f"{_AHEAD}{number}"
-
-
-Maps = np.ndarray | LayerNodes
 
 
 class MapCache:
@@ -129,21 +119,12 @@ class MapCache:
         return self._keep(key, maps)
 
     def _maps_of(self, frame: int, layer: str) -> Maps:
-        size = self.shot.width, self.shot.height
         if layer == PLATE:
-            return packed_plate(self.shot.frame(frame), size)
+            return packed_plate(self.shot.frame(frame), (self.shot.width, self.shot.height))
         if layer.startswith(_AHEAD):
-            return packed_plate(Path(self.ahead % frame), size)
-        compact = chunk(self.shot, frame)
-        if compact is not None:
-            nodes = read_layer(compact, frame, layer, size)
-            return full_maps(nodes) if self.full else nodes
-        names = [f"{layer}.{channel}" for channel in _CHANNELS]
-        fine = tuple(f"{layer}.{channel}" for channel in _FINE)
-        path = self.shot.map(frame)
-        planes = read_channels(path, [*names, *fine], optional=fine, size=size)
-        planes[:2] += planes[6:]
-        return np.ascontiguousarray(planes[:6].transpose(1, 2, 0))
+            return packed_plate(Path(self.ahead % frame), (self.shot.width, self.shot.height))
+        maps = read_maps(self.shot, frame, layer)
+        return full_maps(maps) if self.full and isinstance(maps, LayerNodes) else maps
 
     def _keep(self, key: tuple[int, str], maps: Maps) -> Maps:
         with self._lock:

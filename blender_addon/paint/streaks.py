@@ -72,12 +72,12 @@ class PaintStreaks:
         self._streaks = self._base = None
 
     def _sheet(self, part: Painted) -> LightSheet:
-        known, sheet = self._sheets.get(part.name, (None, None))
-        fits = sheet is not None and bool(sheet.over) == part.has_edges
-        if not fits or part.state is None or known != part.state:
-            sheet = sheet_of(part.layer, part.has_edges)
-            self._sheets[part.name] = part.state, sheet
-        return sheet
+        known = self._sheets.get(part.name)
+        fits = known is not None and (known[1].over is not None) == part.has_edges
+        if known is None or not fits or part.state is None or known[0] != part.state:
+            known = part.state, sheet_of(part.layer, part.has_edges)
+            self._sheets[part.name] = known
+        return known[1]
 
     def _motion(self, part: Painted, index: int) -> Motion:
         known = self._motions.get(part.name)

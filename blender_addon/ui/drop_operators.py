@@ -28,8 +28,8 @@ _AREAS = {
 
 
 class NVD_OT_drop(OnLayer, bpy.types.Operator):
-    """Place a picture, movie or numbered pictures on the frame at the playhead, on the layer that \
-is chosen; it follows the layer from there"""
+    """Place a picture, a movie or numbered pictures on the frame at the playhead, on the layer \
+that is chosen; it follows the layer from there"""
 
     bl_idname = "nvd.drop"
     bl_label = "Place on the Shot"

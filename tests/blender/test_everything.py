@@ -114,7 +114,12 @@ def test_all_ways_show_one_picture(
 
 
 @pytest.mark.gpu
-def test_and_so_does_the_live_preview(gpu_ready, entry, reference, wanted):
+@pytest.mark.parametrize("blurs", [False, True])
+def test_and_so_does_the_live_preview(gpu_ready, entry, folder, reference, request, blurs):
+    """With motion blur, too, which nodes do not show."""
+    entry.motion_blur, entry.shutter = blurs, 1.0
+    painting.save_edits(entry)
+    wanted = request.getfixturevalue("wanted")
     live, frames = preview.Preview(entry), []
     for t in range(3):
         live.prepare(entry, t)
