@@ -135,7 +135,6 @@ class Playing(Tour):
         at_once = yield from self.play(1.0)
         yield from self.until_ready()
         yield from self.render(2)
-        self.drawn.clear()
         yield from self.play()
         dirty = self.entry.layers[0].edit.is_dirty
         self.say(stroke={"at_once": at_once, "unsaved": dirty, "frames": self.compared(2)})
@@ -149,10 +148,10 @@ class Playing(Tour):
         yield 1.0
         edit = self.entry.layers[0].edit
         changed = int((np.array(edit.pixels) != before).reshape(-1, 4).any(1).sum())
+        self.drawn.clear()
         at_once = yield from self.play(1.0)
         yield from self.until_ready()
         yield from self.render(3)
-        self.drawn.clear()
         yield from self.play()
         first, third = ((self.work / f"fine{n}" / "00012.png").read_bytes() for n in (1, 3))
         undone = {"texels": changed, "as_before": first == third, "at_once": at_once}
