@@ -239,3 +239,35 @@ class TestDelivery:
     def test_a_picture_of_every_step(self, delivered):
         pictures = sorted(delivered[1].glob("blender-delivery-*.jpg"))
         assert len(pictures) > 20 and all(p.stat().st_size > 30_000 for p in pictures)
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory) -> dict:
+    facts, wrong = tour(tmp_path_factory.mktemp("playing"), steps=100, walk="playing")
+    assert facts.get("finished") and not wrong, wrong
+    return facts
+
+
+class TestPlaying:
+    """What was drawn when a painted shot was played, see tools/tour/playing.py."""
+
+    def test_what_was_rendered_ahead_is_what_is_drawn(self, played):
+        playing = played["playing"]
+        assert playing["without"]["ahead"] == 0
+        assert playing["with"]["ahead"] == playing["with"]["shown"] > 0
+        for frames in (played["frames"], played["stroke"]["frames"], played["undone"]["frames"]):
+            assert frames["drawn"] == frames["compared"] > 0 and frames["db"] > 60
+
+    def test_the_screen_shows_it(self, played):
+        screen = played["screen"]
+        assert screen["was_rendered"] and screen["db"] > 35
+        assert screen["ahead_and_strip"]["share"] <= screen["live_and_strip"]["share"] + 0.01
+
+    def test_a_stroke_and_its_undo_show_no_old_frame(self, played):
+        stroke, undone = played["stroke"], played["undone"]
+        assert played["old"] == 0 and not stroke["unsaved"]
+        assert undone["texels"] > 500 and undone["as_before"]
+
+    def test_the_blend_that_was_saved_meanwhile_knows_nothing_of_it(self, played):
+        wanted = {"jobs": 0, "running": False, "images": [], "sync": "NONE"}
+        assert played["opened"] == wanted

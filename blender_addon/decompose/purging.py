@@ -11,7 +11,6 @@ from ..errors import AddonError
 from ..jobs.job import Job
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
-from ..paint import ahead
 from ..shot import flat
 from ..shot.folder import ShotError
 from ..shot.shots import NVD_PG_shot
@@ -32,14 +31,12 @@ def queue_purge(
 ) -> Job:
     """Queue `nvd purge`; AddonError where nothing is chosen, or without an engine.
 
-    A flattened stack that is removed is not made again by itself, nor frames rendered ahead.
+    A flattened stack that is removed is not made again by itself.
     """
     if not parts:
         raise AddonError("nothing is chosen to be removed", "choose a part")
     if FLAT in parts:
         entry.flatten = False
-    if RENDER in parts:
-        ahead.switch_off()
     python = python or find_engine().python
     command = engine_command(python, "purge", entry.path, *parts)
     job = Job.create(

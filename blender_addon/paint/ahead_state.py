@@ -32,9 +32,11 @@ def state_of(entry: NVD_PG_shot, shot: Shot, mode: str) -> State | None:
     """The state of the shot, which is `shot`, as it is composited in `mode`.
 
     None where the engine would not render what is shown here: a pattern is looked at in place of
-    the paint, a refinement has come in, or the strip's speed is not known.
+    the paint, a refinement has come in, the strip's speed is not known, or the shot is linked.
     """
-    if entry.missing or any(layer.shown is not None for layer in entry.layers):
+    if entry.missing or entry.id_data.library is not None:  # what is linked cannot be saved
+        return None
+    if any(layer.shown is not None for layer in entry.layers):
         return None
     images = [layer.edit for layer in entry.layers] + list(stack.images(entry))
     if any(image is None for image in images[: len(entry.layers)]) or painting.is_behind(entry):

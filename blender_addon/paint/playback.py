@@ -96,13 +96,29 @@ def begin(scene, _depsgraph=None) -> None:
 @persistent
 def end(_scene=None, _depsgraph=None) -> None:
     """Blender has stopped; the scene is as it was, and what was counted stays to be read."""
-    scene = bpy.data.scenes.get(_playing.scene)
-    if scene is not None and _playing.sync and scene.sync_mode == "FRAME_DROP":
-        scene.sync_mode = _playing.sync
+    _set_sync("FRAME_DROP", _playing.sync)
     _playing.scene = _playing.sync = ""
     if _playing.is_on:
         _playing.is_on = False
         redraw()
+
+
+@persistent
+def before_save(_path=None) -> None:
+    """A .blend that is saved while it plays has the scene's own setting."""
+    _set_sync("FRAME_DROP", _playing.sync)
+
+
+@persistent
+def after_save(_path=None) -> None:
+    """It plays on."""
+    _set_sync(_playing.sync, "FRAME_DROP")
+
+
+def _set_sync(before: str, after: str) -> None:
+    scene = bpy.data.scenes.get(_playing.scene)
+    if scene is not None and _playing.sync and scene.sync_mode == before:
+        scene.sync_mode = after
 
 
 def forget() -> None:

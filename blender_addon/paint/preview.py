@@ -595,6 +595,8 @@ _watch, _leave = register_handlers_factory(
         (bpy.app.handlers.redo_post, _after_undo),
         (bpy.app.handlers.animation_playback_pre, playback.begin),
         (bpy.app.handlers.animation_playback_post, _after_playing),
+        (bpy.app.handlers.save_pre, playback.before_save),
+        (bpy.app.handlers.save_post, playback.after_save),
     )
 )
 

@@ -6,6 +6,7 @@ from bpy.props import BoolProperty
 from ..blender.words import translated
 from ..decompose import purging
 from ..engine.find import find_engine
+from ..paint import ahead
 from ..shot import shots
 from .on_shot import OnShot, shot_scene
 
@@ -45,6 +46,8 @@ class NVD_OT_purge(OnShot, bpy.types.Operator):
 
     def work(self, _context, scene, entry):
         parts = [part for part in (purging.FLAT, purging.RENDER) if getattr(self, part)]
+        if self.render:
+            ahead.switch_off()  # else these were made again at once
         purging.queue_purge(entry, scene, parts, find_engine().python)
         return "Removing; see Jobs in the Sequencer's sidebar"
 

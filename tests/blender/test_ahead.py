@@ -208,12 +208,13 @@ def test_off_stops_it_within_two_seconds_and_leaves_nothing(folder, begun, tick_
     assert not job.folder.exists() and ahead.told() == "" and not ahead._ahead.ready
 
 
-def test_a_purge_ends_it_and_takes_its_frames(folder, begun, until_ready, tick_until, engine):
+def test_a_purge_ends_it_and_takes_its_frames(folder, begun, until_ready, tick_until):
     entry = begun(folder)
     until_ready()
     size = purging.sizes(entry)["render"]
     assert size > 1000 and len(list((folder / "render/ahead").glob("*.png"))) == 3
-    job = purging.queue_purge(entry, bpy.context.scene, ["render"], engine.PYTHON)
+    assert bpy.ops.nvd.purge(render=True) == {"FINISHED"}
+    job = runner.queue.newest(purging.KIND, entry.path)
     assert not bpy.context.scene.nvd_inset.draft_ahead
     tick_until(lambda: job.ended, runner.tick)
     assert job.state == "done" and not (folder / "render").exists()

@@ -74,6 +74,17 @@ def test_the_scenes_setting_comes_back(made):
     assert scene.sync_mode == "AUDIO_SYNC" and playback.told() == ""
 
 
+def test_a_blend_saved_while_it_plays_has_the_scenes_own_setting(made, tmp_path):
+    scene = bpy.context.scene
+    preview.start(shots.add_shot(made / "shot.nvd"))
+    scene.sync_mode = "NONE"
+    playback.begin(scene)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "x.blend"))
+    assert scene.sync_mode == "FRAME_DROP" and playback.is_on()
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "x.blend"))
+    assert bpy.context.scene.sync_mode == "NONE" and not playback.is_on()
+
+
 @pytest.mark.gpu
 def test_the_playhead_of_the_preview_is_counted(gpu_ready, made):
     entry = shots.add_shot(made / "shot.nvd")

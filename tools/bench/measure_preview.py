@@ -10,6 +10,8 @@ of the processor, the middle one of N frames:
 - next: of a frame whose maps were read ahead;
 - stroke: of the same frame again, painted on.
 
+The last row is of frames that the engine rendered ahead, which are read and drawn as a plate is.
+
 The picture is read back, which waits until it is drawn. `uploaded` is what a frame's maps and its
 plate hand to the graphics card.
 """
@@ -17,6 +19,7 @@ plate hand to the graphics card.
 import argparse
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +27,9 @@ from pathlib import Path
 
 _settings = tempfile.TemporaryDirectory(prefix="nvd-measure-")
 os.environ["BLENDER_USER_RESOURCES"] = _settings.name  # read when bpy is imported
-sys.path.insert(0, str(Path(__file__).parents[2]))
+ROOT = Path(__file__).resolve().parents[2]
+ENGINE = ROOT / ".envs/engine/bin/python"
+sys.path.insert(0, str(ROOT))
 
 import bpy  # noqa: E402
 
@@ -52,7 +57,38 @@ def main() -> None:
     for name, (compact, by_nodes) in FORMS.items():
         preview_cache.chunk = chunk if compact else lambda *_: None
         measure(name, entry, by_nodes, arguments.frames)
+    preview_cache.chunk = chunk
+    measure_ahead(entry, arguments.frames)
     blender_addon.unregister()
+
+
+def measure_ahead(entry, frames: int) -> None:
+    """The same of frames that were rendered ahead, here into a folder of their own."""
+    shot = entry.read()
+    with tempfile.TemporaryDirectory(prefix="nvd-ahead-") as folder:
+        pattern = f"{folder}/%05d.{shot.suffix}"
+        words = ["-m", "nvd_core", "render", str(shot.folder), "--out", pattern, "--start", "0"]
+        words += ["--ahead", "0"] + (["--quality", "draft"] if shot.suffix == "png" else [])
+        subprocess.run([str(ENGINE), *words], check=True, cwd=ROOT, capture_output=True)
+        all_frames = preview.Rendered(1, set(range(shot.frames)), pattern)
+        preview.rendered.insert(0, lambda *_: all_frames)
+        live = preview.Preview(entry)
+        times: dict[str, list] = {"first": [], "next": []}
+        show(live, entry, 0)
+        for n in range(frames):
+            t = (3 * n + 1) % (shot.frames - 1)
+            times["first"].append(timed(lambda t=t: show(live, entry, t)))
+            live.cache.wait()
+            times["next"].append(timed(lambda t=t: show(live, entry, t + 1)))
+            live.cache.wait()
+            live.cache._kept.clear()
+        row = [f"{clock:.0f} ({cpu:.0f})" for clock, cpu in map(middle, times.values())] + ["-"]
+        plate = f"{4 * shot.width * shot.height / 1e6:.1f}"
+        print(
+            f"{'rendered ahead':<20}{''.join(f'{one:>14}' for one in row)}  {plate:>7}  {plate:>11}"
+        )
+        live.close()
+        preview.rendered.pop(0)
 
 
 def paint(entry) -> None:

@@ -135,7 +135,6 @@ class Playing(Tour):
         at_once = yield from self.play(1.0)
         yield from self.until_ready()
         yield from self.render(2)
-        self.drawn.clear()
         yield from self.play()
         dirty = self.entry.layers[0].edit.is_dirty
         self.say(stroke={"at_once": at_once, "unsaved": dirty, "frames": self.compared(2)})
@@ -149,10 +148,10 @@ class Playing(Tour):
         yield 1.0
         edit = self.entry.layers[0].edit
         changed = int((np.array(edit.pixels) != before).reshape(-1, 4).any(1).sum())
+        self.drawn.clear()
         at_once = yield from self.play(1.0)
         yield from self.until_ready()
         yield from self.render(3)
-        self.drawn.clear()
         yield from self.play()
         first, third = ((self.work / f"fine{n}" / "00012.png").read_bytes() for n in (1, 3))
         undone = {"texels": changed, "as_before": first == third, "at_once": at_once}
@@ -167,22 +166,23 @@ class Playing(Tour):
         with self.at(self.sequencer):
             bpy.ops.screen.animation_play()
         yield 3.0
-        was_rendered, ahead = self.module("preview").running().was_rendered, self.look()
+        was_rendered, ahead = self.module("preview").running().was_rendered, self.look_inside()
         yield from self.picture("ahead-playing")
         with self.at(self.sequencer):
             bpy.ops.screen.animation_cancel(restore_frame=False)
         yield 2.0
-        live = self.look()
+        live = self.look_inside()
         files = sorted((self.work / f"fine{number}").glob("*.png"))
         made = scene.sequence_editor.strips.new_image(
             name="fine", filepath=str(files[0]), channel=5, frame_start=1, fit_method="ORIGINAL"
         )
         for file in files[1:]:
             made.elements.append(file.name)
+        made.select = False
         with self.at(self.images):
             bpy.ops.nvd.preview()
         yield 2.0
-        strip = self.look()
+        strip = self.look_inside()
         scene.sequence_editor.strips.remove(made)
         with self.at(self.images):
             bpy.ops.nvd.preview()
@@ -223,6 +223,15 @@ class Playing(Tour):
                 "sync": bpy.context.scene.sync_mode,
             }
         )
+
+    def look_inside(self) -> np.ndarray:
+        """The middle of the picture as it is on the screen, without what Blender writes around."""
+        region = self.region(self.sequencer, "PREVIEW")
+        (left, top), (right, bottom) = (
+            self.on_screen(region, x * 0.4 * 384, y * 0.4 * 216) for x, y in ((-1, 1), (1, -1))
+        )
+        corner = round(left), round(top)
+        return self.screen.pixels((*corner, round(right) - corner[0], round(bottom) - corner[1]))
 
     # What was drawn
 
