@@ -58,6 +58,7 @@ from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector
 from nvd_core.priors.masks import MaskSource, frames_of, load_masks, single_frames, write_masks
 from nvd_core.priors.moving_groups import MOST as MOST_OBJECTS
+from nvd_core.priors.views import about_views, wanted_views
 from nvd_core.result import baking_of, manifest_of
 from nvd_core.runtime.devices import choose_device, wants_bfloat16
 from nvd_core.runtime.errors import NvdError
@@ -465,29 +466,29 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
 def _motion(
     job: Job, settings: Settings, work: Path, aspect: float, progress: Progress
 ) -> np.ndarray:
-    windows = settings.windows
-    of_each = [
-        windows if isinstance(windows, int) else windows.get(name, 1) for name in object_names(job)
-    ]
-    return estimate_global_motion(work, progress, aspect, of_each)
+    names = object_names(job)
+    wanted = wanted_views(settings, names, BACKGROUND)
+    of_each = [wanted[name] for name in (*names, BACKGROUND)]
+    motions = estimate_global_motion(work, progress, aspect, of_each)
+    for name, fact in zip(names, motion_facts(work), strict=False):
+        if fact["evidence"] and fact["windows"]:
+            progress.message(about_views(name, fact["evidence"], fact["windows"]))
+    return motions
 
 
 def _check_windows(job: Job, settings: Settings) -> None:
     """NvdError where windows in time are asked for an object that there cannot be."""
     names = [name for name, _ in job.masks]
     names = names or [FOUND_OBJECT, *found_names(MOST_OBJECTS)]  # more is not known yet
-    if isinstance(settings.windows, int):
-        windows = dict.fromkeys(names, settings.windows)
-    else:
-        windows = settings.windows
-    if unknown := set(windows) - set(names):
+    windows = wanted_views(settings, names, BACKGROUND)
+    if unknown := set(windows) - {*names, BACKGROUND}:
         raise NvdError(
-            "windows are asked for an object that there is not",
-            expected=" or ".join(names),
+            "windows are asked for a layer that there is not",
+            expected=" or ".join((*names, BACKGROUND)),
             found=", ".join(sorted(unknown))[:80],
             remedy="name an object as --mask does",
         )
-    if max(windows.values(), default=1) > 1 and settings.mapping.start != "motion":
+    if any(count != 1 for count in windows.values()) and settings.mapping.start != "motion":
         raise NvdError(
             "windows in time need mappings that start at the motion",
             expected="mapping.start motion",

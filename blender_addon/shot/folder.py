@@ -52,6 +52,7 @@ class Layer:
     kind: str  # "object" or "background"
     texture: Path
     edit: Path  # may be missing: then nothing is painted yet
+    views: int = 1  # in time, each with a part of the texture
 
 
 @dataclass(frozen=True)
@@ -352,6 +353,7 @@ def _layers(manifest: _Manifest, folder: Path) -> tuple[Layer, ...]:
                 kind=entry.choice("kind", ("object", "background")),
                 texture=inside(folder, entry.get("texture", str), ShotError),
                 edit=inside(folder, entry.get("edit", str), ShotError),
+                views=max(len(entry.optional_list("windows")), 1),
             )
         )
     if not layers:

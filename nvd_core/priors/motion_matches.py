@@ -33,6 +33,7 @@ class MatchedClip:
 
     def __init__(self, work: Path, aspect: float = 1.0):
         """`aspect` is a pixel's width by its height."""
+        self.work = work
         self.frames = open_array(work, FRAMES)
         self.masks = open_array(work, MASKS)
         self.flow = open_array(work, FLOW_FORWARD)
