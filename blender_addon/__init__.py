@@ -14,6 +14,7 @@ of what scripting.py offers). The folder is described in the engine's docs.
 from . import headless
 from .blender import strip_elements, undo, words
 from .decompose import (
+    across_job,
     clicking,
     flattening,
     found_objects,
@@ -39,6 +40,7 @@ from .paint import (
 from .shot import edit_files, flat_nodes, painting, shot_events, shots, value_events
 from .strip import refresh, render_job, shot_frames
 from .ui import (
+    across_operators,
     click_operators,
     deliver_operators,
     drop_operators,
@@ -87,6 +89,7 @@ _parts = (  # each has register() and unregister()
     flat_nodes,
     flattening,
     texture_sizes,
+    across_job,
     inset,
     preview,
     ahead,
@@ -94,6 +97,7 @@ _parts = (  # each has register() and unregister()
     frame_canvas,
     finish_operators,
     flat_operators,
+    across_operators,
     pins,
     strokes,
     pin_marks,

@@ -92,6 +92,9 @@ def check_same(folder: Path, job: Job, settings: Settings) -> Job:
     if job.plate_height is None and "plate_height" not in read_json(inside(folder, JOB)):
         # begun when there was one height: the same command is the same job, and stays what it was
         asked["plate_height"] = standing["plate_height"]
+    if standing.get("windows") == 1 and asked.get("windows") == "auto":
+        # one was the default before they were found by themselves; what was begun stays what it was
+        asked["windows"] = 1
     differing = [k for k in standing | asked if standing.get(k) != asked.get(k)]
     if not differing:
         return known

@@ -54,6 +54,7 @@ from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector
 from nvd_core.priors.masks import MaskSource, frames_of, load_masks, single_frames, write_masks
 from nvd_core.priors.moving_groups import MOST as MOST_OBJECTS
 from nvd_core.priors.part_masks import check_parts, load_parts, part_names, write_parts
+from nvd_core.priors.views import about_views, wanted_views
 from nvd_core.result import baking_of, manifest_of
 from nvd_core.runtime.devices import choose_device, wants_bfloat16
 from nvd_core.runtime.errors import NvdError
@@ -486,12 +487,17 @@ def _prepare(stages: _Stages, settings: Settings, progress: Progress) -> tuple[C
 def _motion(
     job: Job, settings: Settings, work: Path, aspect: float, progress: Progress
 ) -> np.ndarray:
-    windows = settings.windows
-    of_each = [
-        windows if isinstance(windows, int) else windows.get(name, 1) for name in object_names(job)
-    ]
-    parts = [max(len(names) - 1, 0) for names in _part_names(job)] if job.parts else []
-    return estimate_global_motion(work, progress, aspect, of_each, parts)
+    names = object_names(job)
+    wanted = wanted_views(settings, names, BACKGROUND)
+    parts = [max(len(of_layer) - 1, 0) for of_layer in _part_names(job)] if job.parts else []
+    of_each = [wanted[name] for name in (*names, BACKGROUND)]
+    if parts:  # a layer with parts has one view
+        of_each = [1 if count else views for count, views in zip(parts, of_each, strict=True)]
+    motions = estimate_global_motion(work, progress, aspect, of_each, parts)
+    for name, fact in zip(names, motion_facts(work), strict=False):
+        if fact["evidence"] and fact["windows"]:
+            progress.message(about_views(name, fact["evidence"], fact["windows"]))
+    return motions
 
 
 def _part_names(job: Job) -> list[list[str]]:
@@ -511,12 +517,12 @@ def _check_parts(job: Job, settings: Settings) -> None:
             found=f"mapping.start {settings.mapping.start}",
             remedy="leave out the parts, or the setting",
         )
-    windows = settings.windows
-    for layer in sorted({split_name(name)[0] for name, _ in job.parts} - {BACKGROUND}):
-        if (windows if isinstance(windows, int) else windows.get(layer, 1)) > 1:
+    wanted = wanted_views(settings, object_names(job), BACKGROUND)
+    for layer in sorted({split_name(name)[0] for name, _ in job.parts}):
+        if (wanted[layer] or 1) > 1:
             raise NvdError(
                 f"{layer} is to have parts and windows in time",
-                expected="one of them for each object",
+                expected="one of them for each layer",
                 remedy=f"leave out --windows or --part of {layer}",
             )
 
@@ -525,18 +531,15 @@ def _check_windows(job: Job, settings: Settings) -> None:
     """NvdError where windows in time are asked for an object that there cannot be."""
     names = [name for name, _ in job.masks]
     names = names or [FOUND_OBJECT, *found_names(MOST_OBJECTS)]  # more is not known yet
-    if isinstance(settings.windows, int):
-        windows = dict.fromkeys(names, settings.windows)
-    else:
-        windows = settings.windows
-    if unknown := set(windows) - set(names):
+    windows = wanted_views(settings, names, BACKGROUND)
+    if unknown := set(windows) - {*names, BACKGROUND}:
         raise NvdError(
-            "windows are asked for an object that there is not",
-            expected=" or ".join(names),
+            "windows are asked for a layer that there is not",
+            expected=" or ".join((*names, BACKGROUND)),
             found=", ".join(sorted(unknown))[:80],
             remedy="name an object as --mask does",
         )
-    if max(windows.values(), default=1) > 1 and settings.mapping.start != "motion":
+    if any(count != 1 for count in windows.values()) and settings.mapping.start != "motion":
         raise NvdError(
             "windows in time need mappings that start at the motion",
             expected="mapping.start motion",

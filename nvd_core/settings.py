@@ -37,7 +37,7 @@ _CORRECT = "correct the settings file"
 
 
 Share = Annotated[float, within(0, 1)]
-WindowCount = Annotated[int, within(1, 64)]
+WindowCount = Annotated[int, within(1, 64)] | Literal["auto"]
 Rate = Annotated[float, within(0, 1)]
 Weight = Annotated[float, within(0, 1e6)]
 Preset = Literal["draft", "fast", "fine", "paper"]
@@ -147,8 +147,9 @@ class Settings(Declared):
     """whether the rgb loss takes the colours of those neighbours too"""
     share_in_masks: Annotated[float, within(0, 0.95)] = 0.33
     """share of the points drawn inside the dilated masks, so that small objects survive"""
-    windows: WindowCount | dict[str, WindowCount] = 1
-    """windows in time, of every object or by name: each view has a part of the texture"""
+    windows: WindowCount | dict[str, WindowCount] = "auto"
+    """windows in time, of every object or by a layer's name: each view has a part of the texture;
+    auto: as many as the object's tracks ask for, one where they do not"""
     skip_hidden: bool = True
     """evaluate a layer only where it shows, and at a few of the other points"""
     flow_share: Share = 0.5
@@ -295,6 +296,7 @@ def paper() -> Settings:
     """The published schedule, sizes and weights (method.md's table and the published program)."""
     return Settings(
         preset="paper",
+        windows=1,
         fit_textures=False,
         bake="exact",
         mixed_precision="off",

@@ -50,6 +50,7 @@ class MotionRecord:
     frames_carried: int = 0
     refused: dict[str, str] = field(default_factory=dict)
     windows: list[tuple[int, int]] = field(default_factory=list)
+    evidence: dict[str, float] = field(default_factory=dict)
 
 
 _FORMS = {

@@ -39,6 +39,9 @@ def test_preset_then_file_then_set(asked, tmp_path, capsys):
         (["--windows", "3"], 3),
         (["--windows", "a=2", "--windows", "b=5"], {"a": 2, "b": 5}),
         (["--set", "windows=4"], 4),
+        ([], "auto"),
+        (["--windows", "auto"], "auto"),
+        (["--windows", "a=auto", "--windows", "background=2"], {"a": "auto", "background": 2}),
         (["--set", "windows.a=4"], {"a": 4}),
     ],
 )

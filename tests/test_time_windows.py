@@ -9,18 +9,25 @@ import pytest
 
 from nvd_core.editing.across_windows import across_windows
 from nvd_core.editing.back_projection import paint_to_texture
+from nvd_core.editing.camera import render_camera
 from nvd_core.editing.motion_blur import iter_around
 from nvd_core.editing.paint_frame import paint_frame
+from nvd_core.editing.paint_views import paint_across
 from nvd_core.editing.pin_places import bends_of
 from nvd_core.editing.render import render_frames
+from nvd_core.editing.stack_edit import add_entry
+from nvd_core.evaluation.truth.tracks import TrackMeter, Tracks
+from nvd_core.evaluation.truth.view_changes import ViewChanges
 from nvd_core.fields.saved_model import load_model
-from nvd_core.media.images import to_float, write_image
+from nvd_core.media.images import read_image, to_float, write_image
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.time_windows import covers, regions, split_windows, window_of
 from nvd_core.shot.manifest import read_manifest, write_manifest
 from nvd_core.shot.map_files import read_frame_maps
 from nvd_core.shot.pins import Pin
 from nvd_core.shot.shot import Shot
+from nvd_core.shot.stack import read_stack
 
 pytestmark = pytest.mark.slow
 
@@ -160,3 +167,90 @@ def test_a_manifest_with_windows_that_leave_frames_out_is_refused(shot):
     path.write_text(json.dumps(facts))
     with pytest.raises(NvdError, match="windows"):
         load_model(shot.folder)
+
+
+def paint_texture(shot: Shot, frame: int) -> np.ndarray:
+    """Paint the disc's middle on its texture, where `frame` shows it, and nowhere else."""
+    ys, xs = np.mgrid[:48, :80]
+    paint = np.zeros((48, 80, 4), np.float32)
+    paint[np.hypot(xs - 22 - 3 * frame, ys - 22 - 0.5 * frame) < 9] = (*np.array(PAINT) / 255, 1)
+    path = shot.edit_path("disc")
+    edit = read_image(path if path.is_file() else shot.texture_path("disc"))
+    own = read_frame_maps(shot, frame).layer(0)
+    found = paint_to_texture(paint, own, (edit.shape[1], edit.shape[0]))
+    most = np.iinfo(edit.dtype).max
+    edit[found[..., 3] > 0.5] = [round(c / 255 * most) for c in (*PAINT, 255)][: edit.shape[2]]
+    write_image(path, edit)
+    return edit
+
+
+def test_paint_on_the_texture_comes_into_the_other_view(shot):
+    """And is taken back; fails where paint stays in the part of the texture where it was put."""
+    edit = paint_texture(shot, 6)
+    before = [painted_share(shot, t) for t in range(8)]
+    assert max(before[:4]) < 0.1 and min(before[4:]) > 0.9
+    facts = paint_across(shot)
+    assert facts["entries"] == {"disc": "disc across"} and facts["crossed"]["disc"] > 0.01
+    assert [t for t in range(8) if painted_share(shot, t) < 0.9] == []
+    np.testing.assert_array_equal(read_image(shot.edit_path("disc")), edit)  # the artist's own
+    paint_across(shot)  # once more it is the same, and not twice
+    assert [entry.name for entry in read_stack(shot).entries] == ["disc across"]
+    assert paint_across(shot, back=True) == {"removed": ["disc across"]}
+    assert [painted_share(shot, t) for t in range(8)] == before
+
+
+def test_what_was_painted_by_hand_stays(shot):
+    """Where both views are painted nothing comes on top, nor as a fringe around it."""
+    for frame in (1, 6):
+        paint_texture(shot, frame)
+    facts = paint_across(shot)
+    assert facts["entries"] == {} and read_stack(shot).entries == ()
+
+
+def test_other_entries_of_the_stack_are_named(shot, tmp_path, monkeypatch):
+    paint_texture(shot, 6)
+    write_image(tmp_path / "logo.png", np.full((8, 8, 4), 255, np.uint8))
+    keys = {"name": "logo", "layer": "disc", "kind": "picture"}
+    add_entry(shot, keys, {"file": tmp_path / "logo.png"})
+    progress, said = Progress(), []
+    monkeypatch.setattr(progress, "caution", said.append)
+    paint_across(shot, progress=progress)
+    assert [entry.name for entry in read_stack(shot).entries] == ["disc across", "logo"]
+    assert len(said) == 1 and "logo" in said[0]
+
+
+def test_paint_across_needs_views_and_paint(shot, trained):
+    with pytest.raises(NvdError, match="nothing is painted"):
+        paint_across(shot)
+    with pytest.raises(NvdError, match="one view"):
+        paint_across(shot, ["background"])
+    with pytest.raises(NvdError, match="several views"):
+        paint_across(trained(light=False))
+
+
+def test_points_are_followed_over_a_border(made):
+    """Fails where a point keeps its place on the texture: there another window begins."""
+    points = np.zeros((3, 8, 2))
+    for k, (dx, dy) in enumerate([(0, 0), (4, -3), (-5, 2)]):
+        points[k] = [(22 + 3 * t + dx, 22 + 0.5 * t + dy) for t in range(8)]
+    tracks = Tracks(points, np.zeros((3, 8), bool), np.zeros(3, int))
+    record = made.layer("disc")
+    sizes = [(record.texture_width, record.texture_height), (1, 1)]
+    scores = []
+    for views in (ViewChanges(made), None):
+        meter = TrackMeter(tracks, sizes, views)
+        for t in range(8):
+            meter.add(read_frame_maps(made, t))
+        apart = np.linalg.norm(meter.predicted - points, axis=2)
+        scores.append(apart[:, 4:].max())
+        assert apart[:, :4].max() < 1.5
+        assert meter.hidden[:, 4:].any() == (views is None)
+    assert scores[0] < 2 < scores[1]
+
+
+def test_a_camera_needs_a_background_in_one_piece(made, tmp_path):
+    manifest = read_manifest(made.folder)
+    layers = (manifest.layers[0], dataclasses.replace(manifest.layers[1], windows=WINDOWS))
+    shot = dataclasses.replace(made, manifest=dataclasses.replace(manifest, layers=layers))
+    with pytest.raises(NvdError, match="one piece"):
+        render_camera(shot, tmp_path / "%05d.png", [], hold=0)

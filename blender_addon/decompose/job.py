@@ -74,7 +74,7 @@ def decompose(
     looked at; all. plate_height: lines of the frames that are kept and rendered; the source's.
     texture_size: 1, 2 or 4 times as wide and high as `height` asks for are the textures.
     mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
-    windows: how many views an object that turns has in time, by its name.
+    windows: how many views an object that turns has in time, by its name; of others its tracks say.
     space: a colour space and the OpenColorIO configuration (a file) that has it; None: what the
     source says. settings: a YAML file for the training. rate: frames a second, such as 25 or
     30000/1001, where the source names none (`scene_rate`). count_at: the rate at which a movie's

@@ -84,12 +84,12 @@ class NVD_PG_object(bpy.types.PropertyGroup):
 
     windows: IntProperty(
         name="Views in Time",
-        min=1,
+        min=0,
         max=64,
-        default=1,
+        default=0,
         description="For an object that turns: so many views, one after the other in time, each "
         "with a part of the texture of its own. What is painted on a frame goes on in all of them "
-        "that show the place. 1: one picture for all frames",
+        "that show the place. 0: as many as its tracks ask for; 1: one picture for all frames",
     )
     keys_drawn: CollectionProperty(type=NVD_PG_key)
     clicks: CollectionProperty(type=NVD_PG_click)

@@ -48,8 +48,8 @@ class Object:
     mask: bpy.types.Mask | None = None
     frame: int | None = None
     strip: object = None
-    windows: int = 1
-    """views in time, each with a part of the texture, for one that turns"""
+    windows: int = 0
+    """views in time, each with a part of the texture, for one that turns; 0: found by themselves"""
     keys: Mapping[int, bpy.types.Mask] = field(default_factory=dict)
     """masks drawn on further frames of the timeline, for a `path` of a folder of images and for a
     mask at one `frame`; what lies between is carried from them all"""
@@ -125,7 +125,7 @@ def decompose_strip(
             "counted_from": counted_from,
         },
         space=named_space(strip),
-        windows={thing.name: thing.windows for thing in objects if thing.windows > 1},
+        windows={thing.name: thing.windows for thing in objects if thing.windows},
         **options,
     )
     return runner.queue_job(job, scene)

@@ -23,6 +23,7 @@ LANES = {
     "evaluate": "render",
     "maps": "render",
     "flatten": "render",
+    "across": "render",
     "textures": "render",
     "purge": "render",
     "frame canvas": "render",

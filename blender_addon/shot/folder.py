@@ -55,6 +55,11 @@ class Layer:
     windows: tuple[tuple[int, int], ...] = ()
     """first and last frames that show one part of the texture each; none: all show all of it"""
 
+    @property
+    def views(self) -> int:
+        """In time, each with a part of the texture."""
+        return max(len(self.windows), 1)
+
 
 @dataclass(frozen=True)
 class Shot:

@@ -18,6 +18,7 @@ from ..shot.edge_nodes import in_words
 from ..strip import strips
 from ..strip.render_job import queue_render
 from ..strip.report_job import open_report, queue_evaluate, report_page
+from .across_operators import draw_across
 from .finish_operators import draw_blur, draw_edges
 from .frame_operators import draw_canvas
 from .on_shot import OnLayer, OnShot, shot_scene
@@ -397,6 +398,7 @@ def _draw_layer(layout, entry, layer) -> None:
     row.operator("nvd.restore_learned")
     if layer.taken_back is not None:
         row.operator("nvd.bring_back")
+    draw_across(layout, entry, layer)
     draw_stack(layout, entry, layer)
 
 

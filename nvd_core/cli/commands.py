@@ -108,6 +108,20 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     add_entry_range(paint)
     paint.set_defaults(command=_paint)
 
+    across = commands.add_parser(
+        "across", help="take paint on one view's part of a texture into the other views"
+    )
+    across.add_argument("shot", type=Path)
+    across.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the paint of this layer only; may be given again",
+    )
+    across.add_argument("--back", action="store_true", help="take away what came so")
+    across.set_defaults(command=_across)
+
     export = commands.add_parser("export", help="hand the decomposition over to other programs")
     export.add_argument("shot", type=Path)
     export.add_argument(
@@ -230,7 +244,7 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
     bake.set_defaults(command=_bake)
     farm = add_farm(commands)
     more = [*farm, *add_edits_commands(commands), *add_pins_commands(commands)]
-    of_shot = [camera, textures, paint, export, refine, former, carry, reproduce, values]
+    of_shot = [camera, textures, paint, across, export, refine, former, carry, reproduce, values]
     return [*of_shot, add_finish_command(commands), bake, *more]
 
 
@@ -307,6 +321,14 @@ def _paint(parsed: argparse.Namespace, progress: Progress) -> dict:
         entry={"name": parsed.entry} | said if parsed.entry else None,
         progress=progress,
     )
+
+
+def _across(parsed: argparse.Namespace, progress: Progress) -> dict:
+    from nvd_core.editing.paint_views import paint_across
+    from nvd_core.shot.shot import Shot
+
+    shot = Shot.open(parsed.shot)
+    return paint_across(shot, parsed.layer, back=parsed.back, progress=progress)
 
 
 def changed_values(shot: "Shot", parsed: argparse.Namespace) -> "Values":

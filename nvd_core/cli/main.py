@@ -171,18 +171,19 @@ def _folder_of(parsed: argparse.Namespace) -> Path | None:
     return getattr(parsed, "shot", None)
 
 
-def _windows(words: list[str]) -> "int | dict[str, int]":
-    """What --windows says: N, or NAME=N each."""
-    by_name = {}
+def _windows(words: list[str]) -> "int | str | dict[str, int | str]":
+    """What --windows says: N or auto, or NAME=N or NAME=auto each."""
+    by_name: dict[str, int | str] = {}
     for word in words:
         name, _, count = word.rpartition("=")
-        if not count.isdecimal() or len(count) > 4 or (not name and len(words) > 1):
+        is_count = count == "auto" or (count.isdecimal() and len(count) <= 4)
+        if not is_count or (not name and len(words) > 1):
             raise NvdError(
                 f"--windows {word[:60]} is no number of windows",
-                expected="NAME=N for each object, or N alone",
+                expected="NAME=N or NAME=auto for each object, or N or auto alone",
                 remedy="such as --windows toy=4",
             )
-        by_name[name] = int(count)
+        by_name[name] = count if count == "auto" else int(count)
     return by_name.get("", by_name)
 
 
@@ -512,7 +513,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=N",
         help="windows in time of an object that turns, each with its own part of the texture; "
-        "N alone: of every object; may be given again",
+        "N alone: of every object; auto: found by themselves, the default; may be given again",
     )
     decompose.add_argument(
         "--settings",

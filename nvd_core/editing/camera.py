@@ -86,6 +86,7 @@ def render_camera(
     """
     started = time.perf_counter()
     progress = progress or Progress()
+    _require_one_background(shot)
     first, last = checked_range(shot, frames, start)
     named = output_numbers(shot, out, start)
     if hold is not None:
@@ -149,6 +150,20 @@ def render_camera(
             progress.update(done + 1)
     seconds = time.perf_counter() - started
     return {"frames": last - first + 1, "seconds": round(seconds, 3), "out": str(out)}
+
+
+def _require_one_background(shot: Shot) -> None:
+    """NvdError where the background has windows in time: beside what a frame shows, its part of the
+    texture holds nothing of what other windows saw, and beyond that part lies another's.
+    """
+    record = shot.manifest.layers[-1]
+    if record.windows:
+        raise NvdError(
+            f"the {record.name} of {shot.folder} has {len(record.windows)} windows in time, and a "
+            "camera that moves needs it in one piece",
+            expected="a background of one sheet",
+            remedy=f"decompose the clip again with --windows {record.name}=1",
+        )
 
 
 def trained_model(shot: Shot) -> LayeredVideo:

@@ -35,7 +35,8 @@ REMEDIES = (
         r"without the light the reconstruction falls",
         "Wipe between the shot and a rendered edit where the curve without light is lowest. If "
         "paint slides there, decompose again with masks around what moves, with views in time for "
-        "what turns (--windows NAME=4), or with --preset fine.",
+        "what turns (--windows NAME=4) or for a background that the camera walks through "
+        "(--windows background=3), or with --preset fine.",
     ),
     Remedy(
         "empty layer",

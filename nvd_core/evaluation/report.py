@@ -272,6 +272,7 @@ def _figures(shot: Shot, measured: Measured) -> dict:
         "stretched_by_layer": {n: _rounded(m.stretch.value) for n, m in layers.items()},
         "apart_by_layer": {n: _rounded(m.pieces.value) for n, m in layers.items() if m.pieces},
         "flicker_by_layer": {n: _rounded(m.flicker.value) for n, m in layers.items()},
+        "windows_by_layer": {layer.name: layer.windows for layer in shot.manifest.layers},
         "psnr_by_layer": {n: _rounded(m.full.value) for n, m in layers.items()},
         "psnr_without_residual_by_layer": {
             n: _rounded(m.without_residual.value) for n, m in layers.items()

@@ -36,10 +36,11 @@ from nvd_core.priors.motion_fit import (
 from nvd_core.priors.motion_matches import MatchedClip, Regions, textured_points
 from nvd_core.priors.motion_refine import Stacks, refine
 from nvd_core.priors.split_masks import SplitMasks, grid_points, motion_to_next
+from nvd_core.priors.views import view_evidence
 from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 from nvd_core.runtime.progress import Progress
-from nvd_core.runtime.time_windows import split_windows
+from nvd_core.runtime.time_windows import Window, split_windows
 from nvd_core.work import MOTION, MOTION_FACTS, PART_MOTION
 
 GAPS = ((4, 2), (12, 4))
@@ -87,20 +88,23 @@ class LayerMotion:
     refused: dict[str, str] = field(default_factory=dict)
     """Richer models that were not taken, and why."""
     windows: list[list[int]] = field(default_factory=list)
-    """First and last frames of its windows in time, if it has several (priors/windows.py)."""
+    """First and last frames of its windows in time, if it has several (priors/views.py)."""
+    evidence: dict[str, float] = field(default_factory=dict)
+    """What its tracks say of whether it turns, where that was to decide on windows."""
 
 
 def estimate_global_motion(
     work: Path,
     progress: Progress,
     aspect: float = 1.0,
-    windows: Sequence[int] = (),
+    windows: Sequence[int | None] = (),
     parts: Sequence[int] = (),
 ) -> np.ndarray:
     """Write motion.npy and motion.json in `work`; returns the motions, float64 [L, T, 3, 3].
 
-    `aspect` is a pixel's width by its height: what turns does so in square ones. Objects have so
-    many `windows` in time each, one where nothing is said, with a reference frame of their own.
+    `aspect` is a pixel's width by its height: what turns does so in square ones. Layers have so
+    many `windows` in time each, one where nothing is said, with a reference frame of their own;
+    None: an object has as many as its tracks ask for.
 
     `parts`: how many parts each layer has beside the rest, if any has. Their motions go to
     part_motion.npy, by layer and number; motion.npy has the rests'.
@@ -117,9 +121,9 @@ def estimate_global_motion(
     motions, facts = [], []
     for layer, effort in enumerate(efforts):
         effort.first = sum(before.whole for before in efforts[:layer])
-        motion, fact = _layer_motion(
-            clip, layer, effort, windows[order[layer][0]] if order[layer][0] < len(windows) else 1
-        )
+        of_layer = order[layer][0]
+        wanted = windows[of_layer] if of_layer < len(windows) else 1
+        motion, fact = _layer_motion(clip, layer, effort, wanted)
         motions.append(motion)
         facts.append(fact)
     rests = [row for row, (_, part) in enumerate(order) if not part]
@@ -156,29 +160,53 @@ class _Effort:
 
 
 def _layer_motion(
-    clip: MatchedClip, layer: int, effort: _Effort, windows: int
+    clip: MatchedClip, layer: int, effort: _Effort, windows: int | None
 ) -> tuple[np.ndarray, LayerMotion]:
     """One layer's motions in pixels [T, 3, 3] and the facts about them."""
+    regions, areas = Regions(clip, layer), _areas(clip, layer, effort)
+    near = _all_near_matches(clip, layer, regions, effort)
+    seen = _Seen(regions, areas, near, _outlines(clip, layer, effort))
+    split = split_windows(seen.areas, windows or 1)
+    motions, fact = _motion_in(clip, layer, split, seen, effort)
+    if windows is None:
+        evidence = view_evidence(clip, layer, near)
+        if evidence is not None and evidence.windows:
+            motions, fact = _motion_in(clip, layer, list(evidence.windows), seen, effort)
+        fact.evidence = {} if evidence is None else evidence.facts()
+    pixels = np.linalg.inv(clip.of_frames) @ motions @ clip.of_frames
+    return pixels / pixels[:, 2:, 2:], fact
+
+
+@dataclass
+class _Seen:
+    """What is known of a layer in every frame."""
+
+    regions: Regions
+    areas: np.ndarray
+    near: list[Matches]
+    """of every frame with the next"""
+    outlines: list[np.ndarray | None]
+
+
+def _motion_in(
+    clip: MatchedClip, layer: int, split: list[Window], seen: _Seen, effort: _Effort
+) -> tuple[np.ndarray, LayerMotion]:
+    """The layer's motions in these windows [T, 3, 3], normalised, and the facts about them."""
     background = layer == len(clip.masks)
     fact = LayerMotion(layer, "background" if background else "object")
-    regions = Regions(clip, layer)
-    areas = _areas(clip, layer, effort)
-    near = _all_near_matches(clip, layer, regions, effort)
-    split = [(0, clip.count - 1)] if background else split_windows(areas, windows)
-    inside = [[m for m in near if first <= m.i and m.j <= last] for first, last in split]
+    inside = [[m for m in seen.near if first <= m.i and m.j <= last] for first, last in split]
     linked = {m.i for matches in inside for m in matches if len(m.start) >= LEAST_MATCHES}
     found_again = [
-        bridges(clip, layer, regions, linked, areas, span, LEAST_MATCHES) for span in split
+        bridges(clip, layer, seen.regions, linked, seen.areas, span, LEAST_MATCHES)
+        for span in split
     ]
     fact.frames_carried = clip.count - len(split) - len(linked) - sum(map(len, found_again))
-    outlines = _outlines(clip, layer, effort)
     found = []
     for (first, last), matches, again in zip(split, inside, found_again, strict=True):
-        reference = first + (
-            clip.count // 2 if background else int(areas[first : last + 1].argmax())
-        )
+        middle = (last - first + 1) // 2
+        reference = first + (middle if background else int(seen.areas[first : last + 1].argmax()))
         window = _Window(first, last, reference, matches, again, len(split))
-        found.append(_window_motion(clip, layer, window, regions, outlines, effort, fact))
+        found.append(_window_motion(clip, layer, window, seen.regions, seen.outlines, effort, fact))
     if len(split) > 1:
         fact.windows = [list(window) for window in split]
     motions = np.concatenate(
@@ -191,8 +219,7 @@ def _layer_motion(
     close = [distances(b["motions"], b["usable"]) / clip.px for b in found]
     everything = np.concatenate(close)
     fact.inlier_share = round(float((everything < 1.5).mean()), 4) if len(everything) else 0.0
-    pixels = np.linalg.inv(clip.of_frames) @ motions @ clip.of_frames
-    return pixels / pixels[:, 2:, 2:], fact
+    return motions, fact
 
 
 @dataclass

@@ -32,8 +32,8 @@ def layer_starts(
 ) -> list[LayerStart]:
     """One start a layer from `motion` [L, T, 3, 3] (pixels of a frame to reference pixels).
 
-    Objects fill the square with their masks, the background with the outlines of all frames; an
-    object with `windows` fills the part that each has, all at one scale.
+    Objects fill the square with their masks, the background with the outlines of all frames; a
+    layer with `windows` fills the part that each has, all at one scale.
     `hold_background` keeps that of a still camera from deforming where nothing asks for it, unless
     it has `parts`.
     """
@@ -44,19 +44,19 @@ def layer_starts(
             starts.append(_in_parts(data, n, matrices, parts, projective[n]))
             continue
         if n < len(motion) - 1:
-            boxes = data.boxes[n]
-            if windows and windows[n]:
-                starts.append(_in_windows(matrices, boxes, windows[n], projective[n]))
-                continue
-            points = np.concatenate([_map(matrices[int(b[0])], _box_corners(b[1:])) for b in boxes])
+            outlines = [(int(b[0]), _box_corners(b[1:])) for b in data.boxes[n]]
             fill = OBJECT_FILL
         else:
-            points = np.concatenate([_map(matrix, outline) for matrix in matrices])
-            fill = BACKGROUND_FILL
-        starts.append(_fitted(matrices, points, fill, projective[n]))
+            outlines, fill = [(t, outline) for t in range(len(matrices))], BACKGROUND_FILL
+        points = [(t, _map(matrices[t], places)) for t, places in outlines]
+        if windows and windows[n]:
+            starts.append(_in_windows(matrices, points, windows[n], fill, projective[n]))
+        else:
+            everything = np.concatenate([places for _, places in points])
+            starts.append(_fitted(matrices, everything, fill, projective[n]))
     last = starts[-1]
-    still = hold_background and not last.parts
-    if still and stands_still(data, last.matrices, last.pixels_per_unit):
+    whole = hold_background and not (last.windows or last.parts)
+    if whole and stands_still(data, last.matrices, last.pixels_per_unit):
         free = deformation_mask(data, last.matrices)
         starts[-1] = dataclasses.replace(last, deformation_mask=free)
     return starts
@@ -70,15 +70,18 @@ def _fitted(matrices: np.ndarray, points: np.ndarray, fill: float, projective: b
 
 
 def _in_windows(
-    matrices: np.ndarray, boxes: np.ndarray, windows: list[Window], projective: bool
+    matrices: np.ndarray,
+    points: list[tuple[int, np.ndarray]],  # frame, outline [n, 2] in its window's reference
+    windows: list[Window],
+    fill: float,
+    projective: bool,
 ) -> LayerStart:
     """Each window's frames to its own part of the square, at the scale that fits the largest."""
     lows, highs = np.zeros((2, len(windows), 2))
     for k, (first, last) in enumerate(windows):
-        own = [b for b in boxes if first <= b[0] <= last]
-        if points := [_map(matrices[int(b[0])], _box_corners(b[1:])) for b in own]:
-            lows[k], highs[k] = _extent(np.concatenate(points))
-    middles, side = regions(len(windows), (highs - lows).max(0) / OBJECT_FILL)
+        if own := [places for t, places in points if first <= t <= last]:
+            lows[k], highs[k] = _extent(np.concatenate(own))
+    middles, side = regions(len(windows), (highs - lows).max(0) / fill)
     scale = 2 / side
     fitted = np.empty_like(matrices)
     for (first, last), middle, centre in zip(windows, middles, (lows + highs) / 2, strict=True):

@@ -39,6 +39,7 @@ class MatchedClip:
         `parts`: how many each layer has beside the rest, each of which counts as an object then,
         as `SplitMasks` has them in order; none: no layer has any.
         """
+        self.work = work
         self.frames = open_array(work, FRAMES)
         self.masks: np.ndarray | SplitMasks = open_array(work, MASKS)
         if parts:

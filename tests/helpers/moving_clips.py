@@ -65,6 +65,32 @@ def rolling_disc(work: Path, count: int, radius: float, degrees: float) -> np.nd
     return np.array(motions)
 
 
+def turning_drum(work: Path, count: int, degrees: float) -> None:
+    """An upright drum before a still frame turns by `degrees` a frame, and nothing else moves."""
+    big, other = texture(HEIGHT, WIDTH, 1), texture(80, 240, 2)
+    other = (0.7 * other + (76, 38, 0)).astype(np.uint8)  # a colour of its own
+    half, top, bottom = 36, 20, 100
+    frames, masks = [], np.zeros((1, count, HEIGHT, WIDTH), np.uint8)
+    x = np.arange(-half, half + 1)
+    angles = np.arcsin(x / (half + 0.5))
+    left = WIDTH // 2 - half
+    for t in range(count):
+        around = (angles - np.radians(degrees) * t) / (2 * np.pi) * other.shape[1]
+        columns = np.broadcast_to(around % other.shape[1], (bottom - top, len(x)))
+        rows = np.broadcast_to(np.arange(bottom - top)[:, None], columns.shape)
+        places = [np.ascontiguousarray(a, np.float32) for a in (columns, rows)]
+        drum = cv2.remap(other, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        frame = big.copy()
+        frame[top:bottom, left : left + len(x)] = drum
+        masks[0, t, top:bottom, left : left + len(x)] = 255
+        frames.append(frame)
+    work.mkdir(parents=True, exist_ok=True)
+    np.save(work / "frames.npy", np.stack(frames))
+    np.save(work / "masks.npy", masks)
+    np.save(work / "mask_weight.npy", np.full_like(masks, 255))
+    compute_flow(work, Progress())
+
+
 def camera(count: int, perspective: float = 0.0) -> np.ndarray:  # [T, 3, 3]
     """A pan with a slow turn and zoom; the middle frame stands at the identity."""
     motions = []

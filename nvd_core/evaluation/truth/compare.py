@@ -19,6 +19,7 @@ from nvd_core.evaluation.truth.folder import Truth
 from nvd_core.evaluation.truth.light import LightMeter
 from nvd_core.evaluation.truth.paint_meters import Painted, PaintMeter, SeamMeter, SoftMeter
 from nvd_core.evaluation.truth.tracks import TrackMeter, read_tracks
+from nvd_core.evaluation.truth.view_changes import ViewChanges
 from nvd_core.media.images import encode_srgb, to_float, write_image
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
@@ -91,7 +92,7 @@ def measure_tracks(shot: Shot, path: Path, progress: Progress) -> dict:
     """TAP-Vid scores of the tracks in the file `path` on `shot`; NvdError where they do not fit."""
     clip = shot.manifest.clip
     tracks = read_tracks(path, clip.frames, clip.width, clip.height, len(shot.names))
-    meter = TrackMeter(tracks, _sizes(shot))
+    meter = TrackMeter(tracks, _sizes(shot), _views(shot))
     progress.stage("tracks", shot.frames)
     with closing(iter_maps(shot, range(shot.frames))) as all_maps:
         for t, maps in enumerate(all_maps):
@@ -125,6 +126,10 @@ def _sizes(shot: Shot) -> list[tuple[int, int]]:
     return [(layer.texture_width, layer.texture_height) for layer in shot.manifest.layers]
 
 
+def _views(shot: Shot) -> ViewChanges | None:
+    return ViewChanges(shot) if any(layer.windows for layer in shot.manifest.layers) else None
+
+
 def _meters(shot: Shot, truth: Truth) -> _Meters:
     tracks = truth.tracks()
     layers = len(truth.layers)
@@ -135,7 +140,7 @@ def _meters(shot: Shot, truth: Truth) -> _Meters:
         )
     ious = [IouMeter() for _ in range(layers)]
     soft = [SoftMeter() for _ in range(layers)]
-    meters = FidelityMeter(), SteadinessMeter(), TrackMeter(tracks, _sizes(shot))
+    meters = FidelityMeter(), SteadinessMeter(), TrackMeter(tracks, _sizes(shot), _views(shot))
     colours = np.array([layer.paint for layer in truth.layers], np.float32)
     paint = PaintMeter(colours, truth.all_edit_frames)
     return _Meters(ious, [0.0] * layers, soft, *meters, LightMeter(tracks), paint, SeamMeter())

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.evaluation.metrics import OPAQUE
+from nvd_core.evaluation.truth.view_changes import ViewChanges, between
 from nvd_core.runtime.array_files import read_npz
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.reading import reading
@@ -96,6 +97,7 @@ class TrackMeter:
 
     tracks: Tracks
     sizes: list[tuple[int, int]]  # width and height of each layer's texture
+    views: ViewChanges | None = None  # of layers with windows in time
     frame: int = 0
     predicted: np.ndarray = field(init=False)  # [N, T, 2]
     hidden: np.ndarray = field(init=False)  # bool [N, T]
@@ -106,6 +108,7 @@ class TrackMeter:
         self.hidden = np.ones((count, frames), bool)
         self._place = np.zeros((count, 2))  # the queries' (u, v) in texels
         self._layer = np.zeros(count, int)
+        self._certain = np.ones(count, bool)  # whether the place is known in the present window
 
     def add(self, maps: FrameMaps) -> None:
         """Take in the next frame."""
@@ -115,6 +118,8 @@ class TrackMeter:
         for n in range(len(maps.uva)):
             known = np.flatnonzero((query < t) & (self._layer == n))
             if len(known):
+                if self.views is not None and self.views.begins(n, t):
+                    self._change_view(known, n)
                 self._follow(known, maps, n)
         self.frame += 1
 
@@ -127,9 +132,25 @@ class TrackMeter:
         chosen = None if self.tracks.layer is None else self.tracks.layer[k]
         n = int(maps.uva[:, row, column, 2].argmax()) if chosen is None else int(chosen)
         self._layer[k] = n
-        self._place[k] = self._texels(_between(maps.uva[n], x, y), n)
+        self._place[k] = self._texels(between(maps.uva[n], x, y), n)
         self.predicted[k, self.frame] = self.tracks.points[k, self.frame]
         self.hidden[k, self.frame] = False
+
+    def _change_view(self, known: np.ndarray, n: int) -> None:
+        """Where the tracks `known` of layer n are on the texture from this frame on, in which
+        another window begins: over its border, and where the window shows them again, there.
+        """
+        t, query = self.frame, self.tracks.query
+        seen = ~self.hidden[known, t - 1]
+        uv, certain = self.views.over_border(n, t, self.predicted[known, t - 1])
+        self._place[known] = uv * self.sizes[n]
+        self._certain[known] = certain & seen
+        lost = known[~self._certain[known]]
+        for frame in np.unique(query[lost]):
+            own = lost[query[lost] == frame]
+            found, certain = self.views.again(n, int(frame), t, self.tracks.points[own, frame])
+            self._place[own[certain]] = found[certain] * self.sizes[n]
+            self._certain[own[certain]] = True
 
     def _follow(self, known: np.ndarray, maps: FrameMaps, n: int) -> None:
         """Predict the tracks `known` of layer n in this frame."""
@@ -144,7 +165,7 @@ class TrackMeter:
             best = int(away.argmin())
             self.predicted[k, self.frame] = column[best], row[best]
             seen = alpha[row[best], column[best]] >= OPAQUE and away[best] <= reach[best] ** 2
-            self.hidden[k, self.frame] = not seen
+            self.hidden[k, self.frame] = not (seen and self._certain[k])
 
     def _texels(self, uv: np.ndarray, n: int) -> np.ndarray:
         return uv[..., :2].astype(np.float64) * self.sizes[n]
@@ -189,18 +210,6 @@ def _steps(texels: np.ndarray, shown: np.ndarray) -> np.ndarray:  # [H, W]
         for side in (first, second):
             steps[side] = np.maximum(steps[side], apart)
     return steps
-
-
-def _between(uva: np.ndarray, x: float, y: float) -> np.ndarray:
-    """(u, v) at a place between pixels: bilinear over those neighbours that show the layer."""
-    height, width = uva.shape[:2]
-    column, row = min(int(x), width - 2), min(int(y), height - 2)
-    fx, fy = x - column, y - row
-    patch = uva[row : row + 2, column : column + 2].astype(np.float64)
-    weights = np.outer((1 - fy, fy), (1 - fx, fx)) * (patch[..., 2] > 0)
-    if weights.sum() < 1e-9:
-        return uva[round(y), round(x), :2]
-    return (weights[..., None] * patch[..., :2]).sum((0, 1)) / weights.sum()
 
 
 def tapvid_scores(

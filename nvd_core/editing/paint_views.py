@@ -1,0 +1,227 @@
+"""What is painted on one view of a layer's texture, in its other views too: `nvd across`.
+
+A layer with windows in time has a part of its texture for each (runtime/time_windows.py). Paint on
+a frame goes on by itself; paint on the texture stays in the part where it was put. This takes it
+into the parts that show the same surface, as an entry of the stack of edits: the painted sheet
+stays as it is, and the entry can be hidden, removed, and made anew.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import cv2
+import numpy as np
+
+from nvd_core.editing.across_windows import over_bridge
+from nvd_core.editing.back_projection import LEAST_OPACITY
+from nvd_core.editing.edits import DEAD_ZONE
+from nvd_core.editing.stack_edit import free_path
+from nvd_core.editing.stack_sheets import Sheet, Sheets
+from nvd_core.editing.window_bridges import LayerFrames, next_frame, seen_again
+from nvd_core.media.images import encode_image, to_integers
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import written_beside
+from nvd_core.runtime.folder_lock import writing
+from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.time_windows import Window
+from nvd_core.shot.map_files import read_frame_maps
+from nvd_core.shot.shot import Shot
+from nvd_core.shot.stack import Entry, Stack, entry_of, entry_path, read_stack, write_stack
+
+LONGEST_NAME = 60
+THERE_ALREADY = 0.5
+"""share of a piece of paint that came, from which on what was painted there is that piece"""
+LOOKED_AT = 5
+"""frames of a window in which its paint is looked for"""
+
+
+def entry_name(layer: str) -> str:
+    """The name of the entry that holds what came from the layer's other views."""
+    return f"{layer[: LONGEST_NAME - 7].rstrip(' .')} across"
+
+
+def paint_across(
+    shot: Shot, layers: Sequence[str] = (), *, back: bool = False, progress: Progress | None = None
+) -> dict:
+    """Take the paint on the texture into the views that show the same surface; facts about it.
+
+    `layers` restricts it to some of those with several views; `back` takes away what came so.
+    Texels that were painted by hand stay as they are. Done again, it is made anew. Returns
+    `crossed`, the share of the texture that came, and `entries`, their names, by layer. NvdError
+    where no layer has several views, or none of them is painted.
+    """
+    progress = progress or Progress()
+    chosen = [shot.layer(name).name for name in layers or shot.names]
+    names = [name for name in chosen if shot.layer(name).windows]
+    if not names:
+        raise NvdError(
+            f"{' and '.join(layers) or 'no layer'} has {'one view' if layers else 'several views'}",
+            expected="a layer with several views in time",
+            remedy="paint on one view shows in all frames already; `nvd decompose --windows` "
+            "gives a layer that turns several",
+        )
+    with writing(shot.folder, "nvd across", progress):
+        if back:
+            return _take_back(shot, names)
+        sheets, stack = Sheets(shot, stack=Stack(())), read_stack(shot)
+        painted = [name for name in names if sheets.has_paint(name)]
+        if not painted:
+            raise NvdError(
+                f"nothing is painted on {' or '.join(names)}",
+                expected="an edit that differs from its texture",
+                remedy="paint on the layer's texture and save it first",
+            )
+        progress.stage("across", len(painted))
+        found = {}
+        for done, name in enumerate(painted, start=1):
+            paint = paint_of(sheets.of_paint(name))
+            found[name] = came_across(shot, name, paint, progress)
+            progress.update(done)
+        entries = _write(shot, stack, found, names)
+    for caution in _not_taken(stack, painted):
+        progress.caution(caution)
+    shares = {name: round(float((came[..., 3] > 0.5).mean()), 5) for name, came in found.items()}
+    return {"crossed": shares, "entries": entries}
+
+
+def paint_of(sheet: Sheet) -> np.ndarray:  # float32 [h, w, 4], straight alpha
+    """What was painted on the sheet, taken to hide what is below it where it differs."""
+    differs = np.abs(sheet.delta).max(2, keepdims=True)
+    opacity = ((differs - DEAD_ZONE) / DEAD_ZONE).clip(0, 1)
+    opacity[opacity < LEAST_OPACITY] = 0
+    return np.dstack([sheet.full, opacity]).astype(np.float32)
+
+
+def came_across(
+    shot: Shot, name: str, paint: np.ndarray, progress: Progress | None = None
+) -> np.ndarray:  # float32 [h, w, 4], straight alpha
+    """What comes of `paint` [h, w, 4], put on the layer's texture, into other views, without it.
+
+    From window to window, forward and back; and directly to windows that are not next to it but
+    show the surface again.
+    """
+    progress = progress or Progress()
+    windows, frames = shot.layer(name).windows, LayerFrames(shot, name)
+    came = np.zeros_like(paint)
+    for way in (1, -1):
+        swept = np.zeros_like(paint)
+        for first, last in windows[:-1] if way > 0 else windows[:0:-1]:
+            progress.check()
+            bridge = next_frame(frames, last if way > 0 else first, way)
+            further = over_bridge(frames, bridge, under(paint, swept))
+            swept = under(swept, _new_pieces(further, paint))
+        came = under(came, swept)
+    for home, frame in _frames_with_paint(shot, name, paint, windows).items():
+        for at, window in enumerate(windows):
+            progress.check()
+            if abs(at - home) > 1 and (bridge := seen_again(frames, frame, window)) is not None:
+                came = under(came, _new_pieces(over_bridge(frames, bridge, paint), paint))
+    came[..., 3:] *= 1 - paint[..., 3:]
+    came[came[..., 3] < LEAST_OPACITY] = 0
+    return came
+
+
+def under(paint: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """`more` [h, w, 4], straight alpha, laid under `paint`, which keeps its place."""
+    rest = more[..., 3:] * (1 - paint[..., 3:])
+    opacity = paint[..., 3:] + rest
+    colours = paint[..., :3] * paint[..., 3:] + more[..., :3] * rest
+    colours = np.divide(colours, opacity, out=np.zeros_like(colours), where=opacity > 0)
+    return np.concatenate([colours, opacity], -1)
+
+
+def _new_pieces(came: np.ndarray, paint: np.ndarray) -> np.ndarray:
+    """What came without the pieces that were painted there by hand, or by a frame, already.
+
+    Both lie a little beside each other, and one behind the other would be a fringe.
+    """
+    count, pieces = cv2.connectedComponents((came[..., 3] > LEAST_OPACITY).astype(np.uint8))
+    if count < 2:
+        return came
+    solid = came[..., 3] > 0.5
+    whole = np.bincount(pieces[solid], minlength=count)
+    hidden = np.bincount(pieces[solid & (paint[..., 3] > 0.5)], minlength=count)
+    new = hidden <= THERE_ALREADY * whole
+    return np.where(new[pieces][..., None], came, 0)
+
+
+def _frames_with_paint(
+    shot: Shot, name: str, paint: np.ndarray, windows: Sequence[Window]
+) -> dict[int, int]:
+    """Of each window whose frames show some of the paint, by number: the frame with most of it."""
+    found = {}
+    height, width = paint.shape[:2]
+    for number, (first, last) in enumerate(windows):
+        most = 0
+        for t in np.unique(np.linspace(first, last, LOOKED_AT).round().astype(int)):
+            own = read_frame_maps(shot, int(t), [name]).layer(0)
+            column = (own.u * width).astype(int).clip(0, width - 1)
+            row = ((1 - own.v) * height).astype(int).clip(0, height - 1)
+            shown = int(((paint[row, column, 3] > 0.5) & (own.alpha > 0.5)).sum())
+            if shown > most:
+                most, found[number] = shown, int(t)
+    return found
+
+
+def _write(
+    shot: Shot, stack: Stack, found: dict[str, np.ndarray], names: Sequence[str]
+) -> dict[str, str]:
+    """Replace the layers' entries by these; new ones go under all others. Their names by layer."""
+    entries, made = list(stack.entries), []
+    stale = {entry_name(name) for name in names if name not in found or not found[name].any()}
+    entries = [entry for entry in entries if entry.name not in stale]
+    written = {}
+    try:
+        for name, came in found.items():
+            if not came.any():
+                continue
+            title = entry_name(name)
+            relative = free_path(shot, title, ".png")
+            path = entry_path(shot, relative)
+            with written_beside(path, durable=True) as temporary:
+                encode_image(temporary, to_integers(came.clip(0, 1), np.uint16))
+            made.append(path)
+            keys = {"name": title, "layer": name, "kind": "paint", "file": relative}
+            entries = _put(entries, entry_of(keys, "the new entry"))
+            written[name] = title
+        write_stack(shot, Stack(tuple(entries)))
+    except BaseException:
+        for path in made:
+            with suppress(OSError):
+                path.unlink()
+        raise
+    return written
+
+
+def _put(entries: list[Entry], entry: Entry) -> list[Entry]:
+    """`entry` in the place of its namesake, or at the bottom."""
+    if any(old.name == entry.name for old in entries):
+        return [entry if old.name == entry.name else old for old in entries]
+    return [entry, *entries]
+
+
+def _take_back(shot: Shot, names: Sequence[str]) -> dict:
+    """Remove the layers' entries; their files stay, as with `nvd edits remove`."""
+    gone = {entry_name(name) for name in names}
+    stack = read_stack(shot)
+    left = tuple(entry for entry in stack.entries if entry.name not in gone)
+    removed = [entry.name for entry in stack.entries if entry.name in gone]
+    if removed:
+        write_stack(shot, Stack(left))
+    return {"removed": removed}
+
+
+def _not_taken(stack: Stack, painted: Sequence[str]) -> list[str]:
+    """What of the stack lies on these layers and stays in the view where it was put."""
+    own = {entry_name(name) for name in painted}
+    staying = [
+        entry.name
+        for entry in stack.entries
+        if entry.layer in painted and entry.name not in own and entry.kind != "adjustment"
+    ]
+    if not staying:
+        return []
+    return [
+        f"only the painted texture goes into other views: {', '.join(staying)} of the stack of "
+        "edits stay where they were put"
+    ]

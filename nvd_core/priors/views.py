@@ -1,0 +1,245 @@
+"""Whether an object turns, and into which windows in time it falls then: by its tracks.
+
+Points on key frames are followed along the flow, forward and back, as long as it agrees with
+itself and the object's mask holds them. Of what only moves and bends most points live on; what
+turns takes them out of sight. And the surface of what turns slips along under its outline, all
+the time in the same direction, while a limb that swings comes back. Both have to be so, and the
+flow has to hold: a fast limb, a mask that breathes or flow that fails is no turn.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from nvd_core.priors.motion_fit import Matches, apply
+from nvd_core.priors.motion_matches import MatchedClip, textured_points
+from nvd_core.runtime.time_windows import Window
+from nvd_core.settings import Settings
+from nvd_core.work import FLOW_BACKWARD, open_array
+
+LEAST_ALIVE = 0.3
+"""share of a key frame's points that another frame still shows, below which it is another view"""
+LEAST_SLIP = 0.5
+"""how far the surface moves on under the outline, by the root of the object's area"""
+LEAST_FOLLOWED = 0.75
+"""share of the points that reach the next frame, below which the flow says nothing"""
+ALIVE_WITHIN = 0.8
+"""share of its key frame's points that every frame of a window shows, where that can be had"""
+LEAST_POINTS = 24
+"""of a key frame; fewer say nothing"""
+LEAST_MATCHES = 12
+"""of two neighbouring frames; fewer tell of no slip"""
+FOLLOWED_PX = 1.5
+"""pixels of the flow by which it may disagree with itself"""
+MOST_KEYS = 48
+MOST_VIEWS = 12
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an object's tracks say."""
+
+    alive: float
+    """share of points that the worst other frame still shows, of the key frame with most of them"""
+    slip: float
+    """how far the surface moved on under the outline, by the root of the object's area"""
+    followed: float
+    """share of the points that reach the next frame"""
+    windows: tuple[Window, ...] = ()
+    """views that the evidence asks for; empty: one sheet serves"""
+
+    def facts(self) -> dict[str, float]:
+        """For motion.json."""
+        named = {"alive": self.alive, "slip": self.slip, "followed": self.followed}
+        return {name: round(float(value), 3) for name, value in named.items()}
+
+
+def wanted_views(settings: Settings, names: list[str], background: str) -> dict[str, int | None]:
+    """How many windows each layer is to have; None: as the evidence says. The background has one
+    unless it is named.
+    """
+    windows = settings.windows
+    auto = None if settings.mapping.start == "motion" else 1
+    by_name = windows if isinstance(windows, dict) else dict.fromkeys(names, windows)
+    wanted: dict[str, int | None] = {name: auto for name in names} | {background: 1}
+    for name, count in by_name.items():
+        wanted[name] = count if isinstance(count, int) else wanted.get(name, auto)
+    return wanted
+
+
+def about_views(name: str, facts: dict[str, float], windows: list[Window]) -> str:
+    """What is said of an object for which views were found."""
+    frames = ", ".join(f"{first}-{last}" for first, last in windows)
+    return (
+        f"{name} turns: {len(windows)} views in time (frames {frames}), as some frame shows no "
+        f"more than {facts['alive']:.0%} of the points of any other; --windows {name}=1 keeps one "
+        "picture"
+    )
+
+
+def view_evidence(clip: MatchedClip, layer: int, near: list[Matches]) -> Evidence | None:
+    """What the tracks of object `layer` say; None where there are too few of them.
+
+    `near` are the matches of each frame with the next.
+    """
+    areas = np.array([np.count_nonzero(clip.mask(layer, t) > 127) for t in range(clip.count)])
+    frames = np.flatnonzero(areas)
+    if len(frames) < 4:
+        return None
+    keys = np.unique(frames[np.linspace(0, len(frames) - 1, MOST_KEYS).round().astype(int)])
+    shares, followed = alive_tracks(clip, layer, keys)
+    known = np.flatnonzero(np.isfinite(shares[:, 0]))
+    if len(known) < 4:
+        return None
+    alive = shares[np.ix_(known, keys[known])]
+    alive = np.maximum(alive, alive.T)  # a frame that shows a part is seen whole by the other
+    gaps = np.cumsum(areas == 0)[keys[known]]
+    alive[gaps[:, None] != gaps] = 1  # no track goes on behind what hides it all: nothing is known
+    least, slip = float(alive.min(1).max()), surface_slip(clip, layer, near)
+    evidence = Evidence(least, slip, followed)
+    if least >= LEAST_ALIVE or slip <= LEAST_SLIP or followed < LEAST_FOLLOWED:
+        return evidence
+    return replace(evidence, windows=tuple(_windows(alive, keys[known], clip.count)))
+
+
+def alive_tracks(
+    clip: MatchedClip, layer: int, keys: np.ndarray
+) -> tuple[np.ndarray, float]:  # float32 [K, T]
+    """Share of each key frame's points that each frame still shows; NaN for keys with too few.
+
+    And the share that reaches the next frame, over all of them.
+    """
+    backward = open_array(clip.work, FLOW_BACKWARD)
+    counts = np.zeros((len(keys), clip.count), np.float32)
+    starts = []
+    for k, t in enumerate(keys):
+        points = textured_points(clip.grey(t), clip.region(layer, t), clip.cell(layer))
+        starts.append(points.astype(np.float32))
+        counts[k, t] = len(_apart(points, np.zeros(len(points), int), clip.cell(layer)))
+    went, came = 0, 0
+    for way in (1, -1):
+        points, owner = np.zeros((0, 2), np.float32), np.zeros(0, int)
+        for t in range(clip.count - 1) if way > 0 else range(clip.count - 1, 0, -1):
+            for k in np.flatnonzero(keys == t):
+                points = np.concatenate([points, starts[k]])
+                owner = np.concatenate([owner, np.full(len(starts[k]), k)])
+            if not len(points):
+                continue
+            there, back = clip.flow, backward
+            if way < 0:
+                there, back = back, there
+            pair = t if way > 0 else t - 1
+            ends, good = _step(clip, layer, points, (there[pair], back[pair]), t + way)
+            went, came = went + len(points), came + int(good.sum())
+            points, owner = ends[good], owner[good]
+            np.add.at(counts[:, t + way], _apart(points, owner, clip.cell(layer)), 1)
+            clip.release()
+    first = counts[np.arange(len(keys)), keys]
+    share = counts / np.maximum(first, 1)[:, None]
+    share[first < LEAST_POINTS] = np.nan
+    return share, came / max(went, 1)
+
+
+def _apart(points: np.ndarray, owner: np.ndarray, cell: int) -> np.ndarray:  # int [m]
+    """Owners of those points [n, 2] that lie apart: what turns away crowds at the rim, and counts
+    once.
+    """
+    places = np.floor(points / max(cell / 2, 1)).astype(int)
+    return np.unique(np.column_stack([owner, places]), axis=0)[:, 0]
+
+
+def _step(
+    clip: MatchedClip, layer: int, points: np.ndarray, flow: tuple, to: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where points [n, 2] lie in frame `to`, and which of them it shows."""
+    there, back = (np.asarray(one, np.float32) / clip.scale.astype(np.float32) for one in flow)
+    ends = points + _at(there, points)
+    apart = np.linalg.norm(ends + _at(back, ends) - points, axis=1)
+    inside = _at(clip.mask(layer, to).astype(np.float32), ends) > 100
+    return ends, (apart < FOLLOWED_PX) & inside
+
+
+def _at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """A field [H, W] or [H, W, 2] at places [n, 2]; 0 beyond it."""
+    x, y = (np.ascontiguousarray(points[:, k : k + 1]) for k in (0, 1))
+    border = cv2.BORDER_CONSTANT
+    return cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=border)[:, 0]
+
+
+def surface_slip(clip: MatchedClip, layer: int, near: list[Matches]) -> float:
+    """How far the object's surface moves on under its outline over the clip, across or down, by
+    the root of its area. Along an axis on which the frame cuts the outline off nothing is told.
+    """
+    middles, cut, areas = np.zeros((clip.count, 2)), np.zeros((clip.count, 2), bool), []
+    for t in range(clip.count):
+        inside = clip.mask(layer, t) > 127
+        rows, columns = np.nonzero(inside)
+        areas.append(len(rows))
+        if len(rows):
+            middles[t] = apply(clip.norm, np.array([[columns.mean(), rows.mean()]]))[0]
+            cut[t] = inside[:, [0, -1]].any(), inside[[0, -1]].any()
+        clip.release()
+    path = [np.zeros(2)]
+    for match in near:
+        moved = np.zeros(2)
+        if len(match.start) >= LEAST_MATCHES and areas[match.i] and areas[match.j]:
+            surface = np.median(match.end - match.start, axis=0)
+            moved = surface - (middles[match.j] - middles[match.i])
+            moved[cut[match.i] | cut[match.j]] = 0
+        path.append(path[-1] + moved)
+    side = np.sqrt(np.median([area for area in areas if area])) * clip.px
+    return float(np.ptp(path, axis=0).max() / side)
+
+
+def _windows(alive: np.ndarray, keys: np.ndarray, frames: int) -> list[Window]:
+    """As few windows as keep ALIVE_WITHIN of a key frame's points in each, the worst of them as
+    good as can be. `alive` [K, K] among the key frames.
+    """
+    good = _kept_within(alive)
+    most, cuts = -1.0, list[int]()
+    for count in range(2, min(MOST_VIEWS, len(keys) // 2) + 1):
+        worst, found = _best_cuts(good, count)
+        if worst > most:
+            most, cuts = worst, found
+        if worst >= ALIVE_WITHIN:
+            break
+    firsts = [0, *(int(keys[cut]) for cut in cuts)]
+    return list(zip(firsts, [*(first - 1 for first in firsts[1:]), frames - 1], strict=True))
+
+
+def _kept_within(alive: np.ndarray) -> np.ndarray:
+    """[K, K + 1]: share of points that all key frames from i to j - 1 show, of the best of them."""
+    count = len(alive)
+    kept = np.zeros((count, count + 1), np.float32)
+    for i in range(count):
+        for j in range(i + 1, count + 1):
+            kept[i, j] = alive[i:j, i:j].min(1).max()
+    return kept
+
+
+def _best_cuts(kept: np.ndarray, count: int) -> tuple[float, list[int]]:
+    """Where to cut the key frames into `count` windows so that the worst is best, and how good.
+
+    Each has two key frames or more; of equals the more even cut is taken.
+    """
+    keys = len(kept)
+    lengths = np.arange(keys + 1)
+    even = -((lengths - keys / count) ** 2) * 1e-6
+    score = np.full((count + 1, keys + 1), -np.inf)
+    before = np.zeros((count + 1, keys + 1), int)
+    score[0, 0] = 2.0
+    for n in range(1, count + 1):
+        for j in range(2 * n, keys + 1):
+            starts = np.arange(0, j - 1)
+            own = np.minimum(score[n - 1, starts], kept[starts, j]) + even[j - starts]
+            before[n, j] = starts[own.argmax()]
+            score[n, j] = own.max()
+    cuts, j = [], keys
+    for n in range(count, 0, -1):
+        j = int(before[n, j])
+        cuts.append(j)
+    bounds = [*cuts[::-1], keys]
+    worst = min(float(kept[a, b]) for a, b in pairwise(bounds))
+    return worst, bounds[1:-1]

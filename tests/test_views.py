@@ -1,0 +1,99 @@
+"""Views in time that are found by themselves: for what turns, and for nothing else."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nvd_core.begun import check_same
+from nvd_core.job import Job
+from nvd_core.priors.global_motion import estimate_global_motion
+from nvd_core.priors.views import (
+    LEAST_ALIVE,
+    LEAST_SLIP,
+    _best_cuts,
+    _kept_within,
+    about_views,
+    wanted_views,
+)
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.progress import Progress
+from nvd_core.runtime.time_windows import covers
+from nvd_core.settings import fast, paper, save_settings
+
+pytestmark = pytest.mark.slow
+
+
+def found(work: Path, windows: list[int | None]) -> tuple[np.ndarray, dict]:
+    motions = estimate_global_motion(work, Progress(), windows=windows)
+    return motions, json.loads((work / "motion.json").read_text())[0]
+
+
+def test_a_drum_that_turns_has_views(tmp_path, moving_clips):
+    """Fails where tracks are not asked, or never die at the rim."""
+    moving_clips.turning_drum(tmp_path, 24, 9)
+    _, fact = found(tmp_path, [None, 1])
+    assert fact["evidence"]["alive"] < LEAST_ALIVE and fact["evidence"]["slip"] > LEAST_SLIP
+    assert covers(fact["windows"], 24) and 3 <= len(fact["windows"]) <= 6
+    assert all(4 <= last - first + 1 <= 10 for first, last in fact["windows"])
+    said = about_views("drum", fact["evidence"], fact["windows"])
+    assert "drum turns" in said and "--windows drum=1" in said
+
+
+def test_by_hand_it_has_what_is_asked_for(tmp_path, moving_clips):
+    moving_clips.turning_drum(tmp_path, 12, 9)
+    assert found(tmp_path, [1, 1])[1]["windows"] == []
+    assert found(tmp_path, [2, 1])[1]["windows"] == [[0, 5], [6, 11]]
+
+
+@pytest.mark.parametrize("kind", ["slides", "rolls", "still"])
+def test_what_one_sheet_serves_stays_as_it_is(tmp_path, moving_clips, kind):
+    """Bit for bit, whatever moves."""
+    if kind == "rolls":
+        moving_clips.rolling_disc(tmp_path, 16, 24, 8)
+    else:
+        places = [(30 + 4 * t * (kind == "slides"), 40 + t * (kind == "slides")) for t in range(16)]
+        moving_clips.warped_clip(tmp_path, moving_clips.camera(16), (40, places))
+    motions, fact = found(tmp_path, [None, 1])
+    assert fact["windows"] == [] and fact["evidence"]["slip"] < LEAST_SLIP
+    np.testing.assert_array_equal(motions, found(tmp_path, [1, 1])[0])
+
+
+def test_cuts_are_where_the_view_changes():
+    """Three views of unequal length, each of which knows nothing of the others."""
+    alive = np.zeros((12, 12), np.float32)
+    for first, end in ((0, 3), (3, 8), (8, 12)):
+        alive[first:end, first:end] = 0.9
+    np.fill_diagonal(alive, 1)
+    kept = _kept_within(alive)
+    assert kept[0, 3] == pytest.approx(0.9) and kept[0, 4] == 0
+    worst, cuts = _best_cuts(kept, 3)
+    assert worst == pytest.approx(0.9) and cuts == [3, 8]
+    assert _best_cuts(kept, 2)[0] == 0
+
+
+def test_how_many_are_wanted():
+    settings = fast()
+    assert wanted_views(settings, ["a"], "background") == {"a": None, "background": 1}
+    settings.windows = {"a": 3, "background": 2}
+    wanted = wanted_views(settings, ["a", "b"], "background")
+    assert wanted == {"a": 3, "b": None, "background": 2}
+    settings.windows = 2
+    assert wanted_views(settings, ["a"], "background") == {"a": 2, "background": 1}
+    assert wanted_views(paper(), ["a"], "background") == {"a": 1, "background": 1}
+    settings = fast()
+    settings.mapping.start = "identity"  # which knows no windows
+    assert wanted_views(settings, ["a"], "background") == {"a": 1, "background": 1}
+
+
+def test_a_job_begun_before_views_were_found_is_the_same(tmp_path):
+    """Its settings say 1, which was the default."""
+    settings, job = fast(), Job(source="clip", masks=[])
+    settings.windows = 1
+    save_settings(settings, tmp_path / "settings.yaml")
+    job.save(tmp_path)
+    check_same(tmp_path, job, fast())
+    settings.windows = 3
+    with pytest.raises(NvdError, match="another job"):
+        check_same(tmp_path, job, settings)
