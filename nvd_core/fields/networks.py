@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nvd_core.fields.frame_motion import move
 from nvd_core.fields.hash_grid.grid import GridLayout, HashGrid
 from nvd_core.fields.mlp import Mlp
 from nvd_core.runtime.parts import Part
@@ -169,22 +170,9 @@ class MotionMapping(nn.Module):
 
     def start(self, xy: Tensor, t: Tensor) -> Tensor:
         """The corrected global motion q, [P, 2]."""
-        one = torch.ones_like(xy[:, :1])
         if self.labels is not None:
             t = t + self.part_of(xy, t) * len(self.labels)
-        if not torch.is_grad_enabled() and len(t) and bool((t == t[0]).all()):
-            point = torch.cat([xy, one], -1) @ self._matrix(int(t[0])).t()
-            return point[:, :2] / _away_from_zero(point[:, 2:])
-        point = torch.matmul(self.matrices[t], torch.cat([xy, one], -1)[..., None])
-        # index_select's gradient sums in a fixed order; that of [t] does not, with several threads
-        correction = (self.correction * self.learned_entries).index_select(0, t)
-        point = (point + torch.matmul(correction, point)).squeeze(-1)
-        return point[:, :2] / _away_from_zero(point[:, 2:])
-
-    def _matrix(self, t: int) -> Tensor:
-        """What `start` multiplies by in one frame, [3, 3]: baking asks frame by frame."""
-        matrix, correction = self.matrices[t], self.correction[t] * self.learned_entries
-        return matrix + correction @ matrix
+        return move(xy, t, self.matrices, self.correction * self.learned_entries)
 
     def forward(self, xy: Tensor, t: Tensor) -> Tensor:
         q = self.start(xy, t)
@@ -200,11 +188,6 @@ class MotionMapping(nn.Module):
         mask = self.deformation_mask[None, None]
         free = F.grid_sample(mask, place[None, None, :, :2], "bilinear", "border", False)
         return q + free.view(-1, 1) * deformation
-
-
-def _away_from_zero(values: Tensor, margin: float = 1e-3) -> Tensor:
-    """Homogeneous denominators that cannot divide by 0 or change sign."""
-    return values.clamp_min(margin)
 
 
 class Texture(nn.Module):
@@ -282,6 +265,8 @@ def layer_alphas(raw: Tensor) -> Tensor:
     """Eq. 1: raw opacities [P, N], front to back, to alphas [P, N + 1] that sum to 1."""
     if not raw.shape[-1]:
         return raw.new_ones(len(raw), 1)
+    if raw.shape[-1] == 1:  # the same values, at a tenth of what a product's gradient costs
+        return torch.cat([raw, 1 - raw], -1)
     left = torch.cumprod(1 - raw, -1)
     in_front = torch.cat([torch.ones_like(left[:, :1]), left[:, :-1]], -1)
     return torch.cat([raw * in_front, left[:, -1:]], -1)

@@ -1,7 +1,8 @@
 """The losses, each a small pure function that names its equation in the paper.
 
 Every function returns the mean over its points, unweighted; `settings.LossWeights` holds the
-weights. P points, L layers (background last), N = L - 1 objects.
+weights. P points, L layers (background last), N = L - 1 objects. Those at the end are put together
+from the others as a training step asks for them; `fast_losses.py` has the same for CPUs.
 """
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 ALPHA_MARGIN = 1e-5
 """alphas are kept this far from 0 and 1 before a logarithm"""
+LEAST_DETERMINANT = 1e-4
+"""of J^T J, where the mapping folds"""
 
 
 def rgb(predicted: Tensor, true: Tensor) -> Tensor:
@@ -69,7 +72,7 @@ def rigidity(jacobian: Tensor, weight: Tensor) -> Tensor:
     b = jacobian[:, 0, 0] * jacobian[:, 0, 1] + jacobian[:, 1, 0] * jacobian[:, 1, 1]
     d = jacobian[:, 0, 1].square() + jacobian[:, 1, 1].square()
     norm = (a.square() + 2 * b.square() + d.square() + 1e-12).sqrt()
-    determinant = (a * d - b.square()).clamp_min(1e-4)
+    determinant = (a * d - b.square()).clamp_min(LEAST_DETERMINANT)
     return (weight * (norm + norm / determinant)).sum() / weight.sum().clamp_min(1e-6)
 
 
@@ -130,3 +133,56 @@ def residual_smooth(residual: Tensor) -> Tensor:
 def alpha_binary(alphas: Tensor) -> Tensor:
     """Eq. 12: cross-entropy of the largest alpha towards 1; alphas [P, L]."""
     return -alphas.amax(-1).clamp(ALPHA_MARGIN, 1 - ALPHA_MARGIN).log().mean()
+
+
+def composite(alphas: Tensor, parts: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    """Eq. 6: sum over layers of alpha * colour * light, [Q, 3], at the Q points of alphas [Q, L].
+
+    `parts`: for each layer the rows [K] at which it was evaluated, each once, and its colour and
+    its light there, [K, 3] each.
+    """
+    total = torch.zeros_like(alphas[:, :1]).expand(-1, 3)
+    for n, (rows, colour, residual) in enumerate(parts):
+        lit = colour * residual
+        total = total.index_add(0, rows, lit * alphas[rows, n, None])
+    return total
+
+
+def colours(
+    predicted: Tensor, true: tuple[Tensor, Tensor, Tensor], neighbours: bool
+) -> tuple[Tensor, Tensor]:
+    """Eq. 13: `rgb` and `gradient`; predicted [3P, 3] at p, right and below, true [P, 3] each.
+
+    With `neighbours` the colours right and below count as much as those at p.
+    """
+    parts = predicted.chunk(3)
+    seen = (predicted, torch.cat(true)) if neighbours else (parts[0], true[0])
+    return rgb(*seen), gradient(*parts, *true)
+
+
+def light(
+    residual: Tensor, uv: Tensor, rest: float, delta: float, cells: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`residual_one`, `residual_mean` and `residual_smooth` of a layer.
+
+    residual [3P, 3] and uv [3P, 2] at p, right of it, below it; `rest` is the residual that changes
+    nothing.
+    """
+    relative = residual if rest == 1 else residual + (1 - rest)
+    return (
+        residual_one(relative, delta),
+        residual_mean(relative, uv, cells),
+        residual_smooth(residual),
+    )
+
+
+def stretch(uv: Tensor, scale: float) -> Tensor:
+    """`rigidity` by differences; uv [3P, 2] at p, right of it, below it, `scale` to pixels."""
+    p, right, below = uv.chunk(3)
+    jacobian = torch.stack([right - p, below - p], -1) * scale
+    return rigidity(jacobian, torch.ones_like(p[:, 0]))
+
+
+def layer_sparsity(alphas: Tensor, n: int, rows: Tensor, colour: Tensor) -> Tensor:
+    """`sparsity` of layer n, evaluated at the rows [K] of alphas [Q, L]; colour [K, 3]."""
+    return sparsity(alphas[rows, n], colour)

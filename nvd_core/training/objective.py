@@ -4,8 +4,6 @@ Each point p is evaluated together with its neighbours one pixel to the right an
 triple gives colours, their forward differences and the mapping's Jacobian in one pass.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import cast
 
 import numpy as np
@@ -13,8 +11,9 @@ import torch
 from torch import Tensor
 
 from nvd_core.fields.model import LayeredVideo
+from nvd_core.fields.networks import IdentityMapping, MotionMapping
 from nvd_core.settings import Settings
-from nvd_core.training import losses
+from nvd_core.training import fast_losses, losses
 from nvd_core.training.border_patches import LeftOut, residual_consistency
 from nvd_core.training.sampling import Points
 
@@ -32,10 +31,10 @@ FAR = 100.0
 class Terms(dict[str, Tensor]):
     """Weighted losses by name."""
 
-    def add(self, name: str, weight: float, loss: Callable[[], Tensor]) -> None:
-        """Add `weight` times what `loss` computes; with a weight of 0 it is not called."""
+    def add(self, name: str, weight: float, loss: Tensor) -> None:
+        """Add `weight` times `loss`, unless the weight is 0."""
         if weight:
-            self[name] = self.get(name, 0.0) + weight * loss()
+            self[name] = self.get(name, 0.0) + weight * loss
 
 
 class Objective:
@@ -54,6 +53,8 @@ class Objective:
         self.settings = settings
         self.steps = steps
         self.seed = seed
+        on_cpu = next(model.parameters()).device.type == "cpu"
+        self.losses = fast_losses if on_cpu else losses
 
     def __call__(self, points: Points, step: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Loss, its weighted terms by name, and the predicted colours [P, 3] at p."""
@@ -65,7 +66,7 @@ class Objective:
         alphas = model.alpha(xy, t)  # [3P, L]
         self._alpha_terms(terms, points, alphas[:count], step)
 
-        predicted = torch.zeros_like(xy[:, :1]).expand(-1, 3)
+        parts = []
         random = torch.from_numpy(
             np.random.default_rng((self.seed, step, 1)).random(count, np.float32)
         ).to(xy.device)
@@ -73,30 +74,32 @@ class Objective:
         for n in range(model.layers):
             kept = self._kept(points, alphas.detach(), n, random)
             triple = torch.cat([kept, kept + count, kept + 2 * count])
-            uv = model.mappings[n](xy[triple], t[triple])
+            uv, uv_match = self._places(points, kept, n, xy[triple], t[triple])
             colour, residual, lit = model.colour(n, uv, t[triple])
-            alpha = alphas[triple, n]
-            predicted = predicted.index_add(0, triple, lit * alpha[:, None])
+            whole = model.kind == "multiplicative"
+            parts.append((triple, *((colour, residual) if whole else (lit, torch.ones_like(lit)))))
             share = len(kept) / count  # so that a mean over the kept is a mean over all
-            self._layer_terms(terms, share, n, alpha, colour, residual, uv, delta)
+            if n < model.layers - 1 and weights.sparsity:
+                sparse = self.losses.layer_sparsity(alphas, n, triple, colour)
+                terms.add("sparsity", share * weights.sparsity, sparse)
+            if model.kind != "none":
+                self._light_terms(terms, share, residual, uv, delta)
             self._rigidity_terms(terms, share, n, points, kept, uv, step)
-            self._flow_term(terms, share, n, points, kept, alphas, uv[: len(kept)])
+            self._flow_term(terms, share, n, points, kept, alphas, uv, uv_match)
 
-        p, p_right, p_below = predicted.split(count)
+        predicted = self.losses.composite(alphas, parts)
         true = points.colour, points.colour_right, points.colour_below
-        seen = (predicted, torch.cat(true)) if self.settings.neighbours_count else (p, true[0])
-        terms.add("rgb", weights.rgb, lambda: losses.rgb(*seen))
-        terms.add("gradient", weights.gradient, lambda: losses.gradient(p, p_right, p_below, *true))
+        rgb, gradient = self.losses.colours(predicted, true, self.settings.neighbours_count)
+        terms.add("rgb", weights.rgb, rgb)
+        terms.add("gradient", weights.gradient, gradient)
         every = self.settings.consistency_every
         if self.settings.consistency_patches and step % every == 0 and model.kind != "none":
             drawn = np.random.default_rng((self.seed, step, 2))
             weight = weights.residual_consistency * every
-            terms.add(
-                "residual_consistency",
-                weight,
-                lambda: residual_consistency(model, self.settings, drawn, self.left_out),
-            )
-        return cast(Tensor, sum(terms.values())), terms, p.detach()
+            if weight:
+                apart = residual_consistency(model, self.settings, drawn, self.left_out)
+                terms.add("residual_consistency", weight, apart)
+        return cast(Tensor, sum(terms.values())), terms, predicted[:count].detach()
 
     def _bootstrapping(self, step: int) -> bool:
         """Whether the masks are still enforced, and strong changes of light held."""
@@ -117,53 +120,53 @@ class Objective:
         first = torch.where(shows, -1.0, random).topk(size, largest=False).indices
         return first.sort().values
 
+    def _places(
+        self, points: Points, kept: Tensor, n: int, xy: Tensor, t: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Texture coordinates of layer n at xy [3K, 2], and at the matches of the kept points.
+
+        Those that have a match are the first, as `kept` is in order.
+        """
+        if not self.settings.losses.flow:
+            return self.model.mappings[n](xy, t), xy[:0]
+        matched = kept[: int((kept < len(points.match_t)).sum())]
+        xy = torch.cat([xy, points.match_xy[matched]])
+        t = torch.cat([t, points.match_t[matched]])
+        return self.model.mappings[n](xy, t).split([3 * len(kept), len(matched)])
+
     def _alpha_terms(self, terms: Terms, points: Points, alphas: Tensor, step: int) -> None:
         """Losses of the alphas alone: eqs. 12, 15 (alpha) and 16."""
         weights, model = self.settings.losses, self.model
         mask_weight = weights.mask_bootstrap if self._bootstrapping(step) else weights.mask
         matches = len(points.match_t)
-        terms.add("alpha_binary", weights.alpha_binary, lambda: losses.alpha_binary(alphas))
+        if weights.alpha_binary:
+            terms.add("alpha_binary", weights.alpha_binary, self.losses.alpha_binary(alphas))
         if weights.flow_alpha:
             at_match = model.alpha(points.match_xy, points.match_t)
         for n in range(model.layers - 1):
-            seen = alphas[:, n], points.masks[:, n], points.mask_weight[:, n]
-            terms.add("mask", mask_weight, partial(losses.mask, *seen))
+            if mask_weight:
+                seen = alphas[:, n], points.masks[:, n], points.mask_weight[:, n]
+                terms.add("mask", mask_weight, self.losses.mask(*seen))
             if weights.flow_alpha:
                 pair = alphas[:matches, n], at_match[:, n], points.match_valid
-                terms.add("flow_alpha", weights.flow_alpha, partial(losses.flow_alpha, *pair))
+                terms.add("flow_alpha", weights.flow_alpha, self.losses.flow_alpha(*pair))
 
-    def _layer_terms(
-        self,
-        terms: Terms,
-        share: float,
-        n: int,
-        alpha: Tensor,
-        colour: Tensor,
-        residual: Tensor,
-        uv: Tensor,
-        delta: float,
+    def _light_terms(
+        self, terms: Terms, share: float, residual: Tensor, uv: Tensor, delta: float
     ) -> None:
-        """Losses of a layer's colour and light: eqs. 14 and 11."""
-        weights, kind = self.settings.losses, self.model.kind
-        if n < self.model.layers - 1:
-            terms.add("sparsity", share * weights.sparsity, lambda: losses.sparsity(alpha, colour))
-        if kind != "none":
-            light = residual + 1 if kind == "additive" else residual
-            terms.add(
-                "residual_one",
-                share * weights.residual_one,
-                lambda: losses.residual_one(light, delta),
-            )
-            terms.add(
-                "residual_mean",
-                share * weights.residual_mean,
-                lambda: losses.residual_mean(light, uv, CELLS),
-            )
-            terms.add(
-                "residual_smooth",
-                share * weights.residual_smooth,
-                lambda: losses.residual_smooth(residual),
-            )
+        """Losses of a layer's light: eq. 11 and what stands beside it."""
+        weights = self.settings.losses
+        named = {
+            "residual_one": weights.residual_one,
+            "residual_mean": weights.residual_mean,
+            "residual_smooth": weights.residual_smooth,
+        }
+        if not any(named.values()):
+            return
+        rest = 0.0 if self.model.kind == "additive" else 1.0
+        found = self.losses.light(residual, uv, rest, delta, CELLS)
+        for (name, weight), loss in zip(named.items(), found, strict=True):
+            terms.add(name, share * weight, loss)
 
     def _flow_term(
         self,
@@ -173,27 +176,25 @@ class Objective:
         points: Points,
         kept: Tensor,
         alphas: Tensor,
-        uv: Tensor,  # [K, 2] at the kept points
+        uv: Tensor,  # [3K, 2] at the kept points, right of them and below
+        uv_match: Tensor,  # [M, 2] at the matches of the first M
     ) -> None:
         """Eq. 15 of the mapping, at those of the kept points that have a match."""
-        mapping = self.model.mappings[n]
-        matched = kept < len(points.match_t)
-        chosen = kept[matched]
-
-        def loss() -> Tensor:
-            valid = points.match_valid[chosen]
-            places = points.xy[chosen], points.t[chosen]
-            matches = points.match_xy[chosen], points.match_t[chosen]
-            same = mapping.same_sheet(*places, *matches)
-            return losses.flow(
-                uv[matched],
-                mapping(*matches),
-                alphas[chosen, n].detach(),
-                valid if same is None else valid * same,
-                mapping.pixels_per_unit,
-            )
-
-        terms.add("flow", share * self.settings.losses.flow, loss)
+        weight = share * self.settings.losses.flow
+        if not weight:
+            return
+        mapping, matched = self.model.mappings[n], kept[: len(uv_match)]
+        valid = points.match_valid[matched]
+        places = points.xy[matched], points.t[matched]
+        same = mapping.same_sheet(*places, points.match_xy[matched], points.match_t[matched])
+        loss = self.losses.flow(
+            uv[: len(matched)],
+            uv_match,
+            alphas[matched, n].detach(),
+            valid if same is None else valid * same,
+            mapping.pixels_per_unit,
+        )
+        terms.add("flow", weight, loss)
 
     def _rigidity_terms(
         self,
@@ -207,25 +208,36 @@ class Objective:
     ) -> None:
         """Rigidity over one pixel, and over FAR pixels while that is active."""
         weights, mapping = self.settings.losses, self.model.mappings[n]
-        p, p_right, p_below = uv.split(len(kept))
         at, when = points.xy[kept], points.t[kept]
-
-        def stretch(right: Tensor, below: Tensor, distance: float) -> Tensor:
-            scale = mapping.pixels_per_unit / distance
-            weight = torch.ones_like(p[:, 0])
-            for way in ([distance, 0.0], [0.0, distance]):
-                same = mapping.same_sheet(at, when, at + at.new_tensor(way), when)
-                weight = weight if same is None else weight * same
-            return losses.rigidity(torch.stack([right - p, below - p], -1) * scale, weight)
-
-        def far() -> Tensor:
+        if weights.rigidity:
+            loss = self._stretch(mapping, uv, at, when, 1.0)
+            terms.add("rigidity", share * weights.rigidity, loss)
+        background = n == self.model.layers - 1
+        weight = (
+            weights.global_rigidity_background if background else weights.global_rigidity_object
+        )
+        if weight and step < self.settings.global_rigidity_share * self.steps:
             right = mapping(at + at.new_tensor([FAR, 0.0]), when)
-            return stretch(right, mapping(at + at.new_tensor([0.0, FAR]), when), FAR)
+            below = mapping(at + at.new_tensor([0.0, FAR]), when)
+            far = torch.cat([uv[: len(kept)], right, below])
+            loss = self._stretch(mapping, far, at, when, FAR)
+            terms.add("global_rigidity", share * weight, loss)
 
-        terms.add("rigidity", share * weights.rigidity, lambda: stretch(p_right, p_below, 1.0))
-        if step < self.settings.global_rigidity_share * self.steps:
-            background = n == self.model.layers - 1
-            weight = (
-                weights.global_rigidity_background if background else weights.global_rigidity_object
-            )
-            terms.add("global_rigidity", share * weight, far)
+    def _stretch(
+        self,
+        mapping: IdentityMapping | MotionMapping,
+        uv: Tensor,
+        at: Tensor,
+        when: Tensor,
+        distance: float,
+    ) -> Tensor:
+        """Rigidity of uv [3K, 2], `distance` pixels apart; not across the borders of parts."""
+        scale = mapping.pixels_per_unit / distance
+        if not mapping.parts:
+            return self.losses.stretch(uv, scale)
+        p, right, below = uv.chunk(3)
+        weight = torch.ones_like(p[:, 0])
+        for way in ([distance, 0.0], [0.0, distance]):
+            same = mapping.same_sheet(at, when, at + at.new_tensor(way), when)
+            weight = weight if same is None else weight * same
+        return losses.rigidity(torch.stack([right - p, below - p], -1) * scale, weight)
