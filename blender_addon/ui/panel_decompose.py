@@ -214,7 +214,7 @@ def _draw_objects(layout, scene, settings) -> None:
 def _draw_clicks(layout, scene, thing) -> None:
     """How many clicks a mask is of, and how far the job is that makes it of them."""
     row = layout.row(align=True)
-    said = translated("{count} clicks", count=len(thing.clicks))
+    said = translated("Clicks: {count}", count=len(thing.clicks))
     row.label(text=said, icon="RESTRICT_SELECT_OFF")
     row.operator("nvd.forget_clicks", text="", icon="X")
     job = clicking.job_of(thing, active_strip(scene))

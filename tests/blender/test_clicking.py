@@ -83,7 +83,8 @@ def test_lines_are_drawn_where_they_were_found_with_their_holes(strip, tmp_path,
     expected = np.zeros((high, wide), bool)
     expected[10:61, 20:81] = True
     expected[31:50, 41:60] = False
-    assert (found != expected).sum() < 0.01 * expected.sum()
+    # Blender 4 takes in a pixel more where a line runs through the middles of pixels
+    assert (found != expected).sum() < 0.05 * expected.sum()
 
 
 @pytest.mark.long
