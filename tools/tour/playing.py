@@ -1,7 +1,7 @@
 """Playing what was rendered ahead (gui_tour.py --walk playing), in the Blender with a window.
 
 A painted shot is played without and with *Draft Ahead*. Every frame that is drawn is held against
-`nvd render` of the paint as it is saved; the screen against what the preview shows of the same frame.
+`nvd render` of the paint as it is saved; the screen against what the preview makes of that frame.
 A stroke, and its undo, are played at once: no frame that was rendered before may be shown.
 """
 
