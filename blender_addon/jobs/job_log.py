@@ -161,13 +161,14 @@ class JobLog:
         self.ready = checked_json.whole(values, "refinement")
 
     def _take_images(self, values: dict) -> None:
-        ranges = checked_json.listed(values, "frames")
         frames: set[int] = set()
-        for one in ranges[:MOST_IMAGES]:
+        left = MOST_IMAGES
+        for one in checked_json.listed(values, "frames"):
             pair = one if isinstance(one, list) and len(one) == 2 else [None, None]
             ends = {"first": pair[0], "last": pair[1]}
             first = checked_json.whole(ends, "first", 0, MOST_IMAGES)
-            last = checked_json.whole(ends, "last", first, MOST_IMAGES)
+            last = checked_json.whole(ends, "last", first, first + left - 1)
+            left -= last - first + 1
             frames.update(range(first, last + 1))
         self.images |= frames
 

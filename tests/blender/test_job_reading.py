@@ -397,3 +397,15 @@ class TestLanes:
         kinds = ["decompose", "resume", "of tomorrow", "strip", "frame canvas", "install", "test"]
         lanes = [lane_of(types.SimpleNamespace(kind=kind)) for kind in kinds]
         assert lanes == ["training"] * 3 + ["render"] * 2 + ["engine"] * 2
+
+
+def test_images_that_stand_are_taken_in_within_bounds(tmp_path):
+    path = tmp_path / "log"
+    events = [[[0, 2], [5, 5]], [[2, 1]], [["a", 3]], [7], [[0, 10**9]], [[0, 10**6 - 1]] * 1000]
+    path.write_text("")
+    log = JobLog(path)
+    with path.open("a") as file:
+        for frames in events:
+            file.write(json.dumps({"event": "images", "frames": frames}) + "\n")
+    log.read()
+    assert log.images == {0, 1, 2, 5} and log.unread == len(events) - 1
