@@ -1,6 +1,6 @@
 """What tracks tell of an object's parts: how many there are, and what a split would bring.
 
-    .envs/engine/bin/python tools/bench/measure_splits.py FRAMES MASKS --height 240 --picture OUT.png
+    .envs/engine/bin/python tools/bench/measure_splits.py FRAMES MASKS --picture OUT.png
 
 Nothing in the engine goes by it yet (docs/notes/2026-11-30-parts.md). The picture shows six frames
 with the tracks that are seen in more than --least frames, coloured by part.
