@@ -65,7 +65,7 @@ def objects_of(job: Job, folder: Path, progress: Progress) -> dict:
             import_clip(clip, scratch, progress)
             work = work_folder(scratch)
             compute_flow(work, progress)
-            found = find_objects(work, progress)
+            found = find_objects(work, progress, near=True)
             known = _write(folder, clip.info, found, work)
         write_json(inside(folder, OBJECTS), dataclasses.asdict(known))
     return facts(folder, known) | {"seconds": round(time.monotonic() - started, 1)}

@@ -47,10 +47,13 @@ def test_near_posts_that_take_a_third_of_the_picture_move_by_themselves():
     flow = np.array([-6.0, 1.0]) + 0.15 * random.standard_normal((180, 320, 2))
     posts = (np.arange(320) % 80 < 30)[None].repeat(180, 0)
     flow[posts] += (-4, 0)
-    evidence = against_background(flow.astype(np.float32), np.ones((180, 320), np.float32))
+    evidence = against_background(
+        flow.astype(np.float32), np.ones((180, 320), np.float32), crowded=True
+    )
     assert np.median(evidence[posts]) > 1 and np.median(evidence[~posts]) < -0.5
+    assert against_background(flow.astype(np.float32), np.ones((180, 320)))[posts].max() < 0
     noise = (random.standard_normal((9999, 2)) ** 2).sum(-1)
-    assert usual_square(noise) == np.percentile(noise, 70)  # as without posts
+    assert usual_square(noise, True) == np.percentile(noise, 70)  # as without posts
 
 
 def test_moving_square_is_found(tmp_path, moving_clips):

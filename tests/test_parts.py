@@ -20,6 +20,7 @@ from nvd_core.media.images import to_float, write_image
 from nvd_core.pipeline import decompose
 from nvd_core.priors.part_masks import check_parts, numbered, part_names
 from nvd_core.priors.part_search import find_split
+from nvd_core.priors.split_masks import motion_to_next, outline_motion
 from nvd_core.priors.tracks import Tracks, chained
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.parts import packed
@@ -115,6 +116,41 @@ def test_pixels_beside_the_layer_go_with_the_nearest_part():
     assert numbers[9, 14] == 1 and numbers[6, 20] == 2 and numbers[6, 8] == 0
     assert numbers[10, 29] == 2 and numbers[10, 0] == 0 and numbers[19, 28] == 2
     assert not numbered([right], np.zeros_like(seen)).any()  # a layer that does not show
+
+
+def test_slivers_beside_parts_are_no_rest():
+    seen = np.zeros((30, 40), bool)
+    seen[5:25, 5:35] = True
+    leg = np.zeros_like(seen)
+    leg[5:25, 20:34] = True  # the mask ends a pixel before the object does
+    numbers = numbered([leg], seen)
+    assert (numbers[5:25, 34] == 1).all() and (numbers[5:25, 6:19] == 0).all()
+
+
+def limb(angle: float, x: float, y: float) -> np.ndarray:
+    """A mask of a limb of 8 x 30 pixels around a place."""
+    box = cv2.boxPoints(((x, y), (8, 30), angle))
+    return cv2.fillConvexPoly(np.zeros((90, 120), np.uint8), np.rint(box).astype(int), 255)
+
+
+def test_masks_tell_how_a_limb_swings():
+    motion = outline_motion(limb(10, 40, 40), limb(50, 52, 44))
+    turn = np.degrees(np.arctan2(motion[1, 0], motion[0, 0]))
+    assert abs(turn - 40) < 5  # of so few pixels
+    assert np.abs(motion @ (40, 40, 1) - (52, 44, 1)).max() < 1
+    assert outline_motion(limb(0, 40, 40), np.zeros((90, 120), np.uint8)) is None
+
+
+def test_a_hidden_limb_goes_on_where_it_is_seen_again():
+    masks = [limb(0, 30, 40), limb(0, 34, 40), None, None, limb(20, 60, 42), None]
+    masks = [np.zeros((90, 120), np.uint8) if mask is None else mask for mask in masks]
+    motion, shown = motion_to_next(masks.__getitem__, 0, 6)
+    assert shown and np.abs(motion @ (30, 40, 1) - (34, 40, 1)).max() < 1
+    motion, shown = motion_to_next(masks.__getitem__, 1, 6)
+    assert not shown and np.abs(motion @ (34, 40, 1) - (60, 42, 1)).max() < 1
+    for t in (2, 4):
+        motion, shown = motion_to_next(masks.__getitem__, t, 6)
+        assert not shown and (motion == np.eye(3)).all()
 
 
 def test_parts_are_named_by_layer():

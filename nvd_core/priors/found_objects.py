@@ -57,22 +57,16 @@ def found_names(count: int) -> list[str]:
     return [NAMED.format(n + 1) for n in range(count)]
 
 
-def find_objects(work: Path, progress: Progress) -> list[Found]:
+def find_objects(work: Path, progress: Progress, near: bool = False) -> list[Found]:
     """Write masks.npy and mask_weight.npy, uint8 [N, T, H, W], of what moves by itself.
 
     Objects are numbered from front to back, six at most; N is 0 where nothing moves by itself.
+    `near`: then what stands still is looked for as well that is so near that it moves otherwise.
     """
     work = Path(work)
-    clip = SmallClip(work)
-    # On Windows arrays that an exception still holds cannot go: the next run removes the folder
-    name = temporary_name(work / "motion") + "."
-    with tempfile.TemporaryDirectory("", name, work, ignore_cleanup_errors=True) as scratch:
-        search = _Search(clip, Path(scratch), progress)
-        search.run()
-        keys = search.write() if search.order else {}
-        confidence = search.confidence()
-        hidden = search.hidden
-        del search
+    keys, confidence, hidden = _searched(SmallClip(work), progress)
+    if near and not keys:
+        keys, confidence, hidden = _searched(SmallClip(work, crowded=True), progress)
     if not keys:
         no_masks(work)
         return []
@@ -81,6 +75,24 @@ def find_objects(work: Path, progress: Progress) -> list[Found]:
         _described(n, masks, keys[n], lost.get(n, []), confidence[n], hidden)
         for n, masks in enumerate(open_array(work, MASKS))
     ]
+
+
+def _searched(
+    clip: SmallClip, progress: Progress
+) -> tuple[dict[int, list[int]], list[float], np.ndarray]:
+    """Search once; by object the frames of which it has masks, its confidence, and what hides what.
+
+    The masks are written where there are any.
+    """
+    # On Windows arrays that an exception still holds cannot go: the next run removes the folder
+    name = temporary_name(clip.work / "motion") + "."
+    with tempfile.TemporaryDirectory("", name, clip.work, ignore_cleanup_errors=True) as scratch:
+        search = _Search(clip, Path(scratch), progress)
+        search.run()
+        keys = search.write() if search.order else {}
+        found = keys, search.confidence(), search.hidden
+        del search
+    return found
 
 
 def no_masks(work: Path) -> None:

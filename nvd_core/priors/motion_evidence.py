@@ -40,8 +40,9 @@ BLEEDS = 0.06
 class SmallClip:
     """The arrays of `work/`, read at the working size."""
 
-    def __init__(self, work: Path):
-        self.work = work
+    def __init__(self, work: Path, crowded: bool = False):
+        """`crowded`: what moves against the background may fill a third of the picture or more."""
+        self.work, self.crowded = work, crowded
         self.frames = open_array(work, FRAMES)
         self.flows = [open_array(work, name) for name in (FLOW_FORWARD, FLOW_BACKWARD)]
         self.ok = open_array(work, FLOW_OK)
@@ -84,8 +85,11 @@ def camera_step(flow: np.ndarray, ok: np.ndarray) -> np.ndarray | None:  # [h, w
     return fit_pair("homography", points, moved, 1.0)
 
 
-def against_background(flow: np.ndarray, ok: np.ndarray) -> np.ndarray:
-    """Evidence (about -1 to 3) that a pixel of flow [h, w, 2] moves by itself; 0 if unknown."""
+def against_background(flow: np.ndarray, ok: np.ndarray, crowded: bool = False) -> np.ndarray:
+    """Evidence (about -1 to 3) that a pixel of flow [h, w, 2] moves by itself; 0 if unknown.
+
+    `crowded`: as `SmallClip` has it.
+    """
     height, width = ok.shape
     grid = pixel_grid(height, width)
     fit = camera_step(flow, ok)
@@ -96,20 +100,20 @@ def against_background(flow: np.ndarray, ok: np.ndarray) -> np.ndarray:
         return np.zeros((height, width), np.float32)
     square = np.sum(gap**2, axis=-1)
     slack = SLACK * max(height, width) / LONGEST
-    usual = 6 * usual_square(square[ok > 0.5])
+    usual = 6 * usual_square(square[ok > 0.5], crowded)
     typical = np.maximum(STRONG * _around(square * ok), max(slack**2, usual))
     return (np.clip(square / typical - 1, -1, 3) * ok).astype(np.float32)
 
 
-def usual_square(square: np.ndarray) -> float:
+def usual_square(square: np.ndarray, crowded: bool) -> float:
     """The 70th percentile of what flow misses the background's motion by, squared.
 
-    Where far more than noise lies there, as near posts that take a third of the picture do, it is
-    what the median lets expect of noise.
+    Where it is `crowded` and far more than noise lies there, as near posts that take a third of the
+    picture do, what the median lets expect of noise.
     """
     usual, median = np.percentile(square, [70, 50])
     noise = NOISE_70 * float(median)
-    return noise if usual > CROWDED * noise else float(usual)
+    return noise if crowded and usual > CROWDED * noise else float(usual)
 
 
 def _around(square: np.ndarray) -> np.ndarray:  # [h, w]
@@ -185,7 +189,7 @@ def _neighbours(clip: SmallClip, own: np.ndarray, update: Callable[[], None]) ->
             step = camera_step(*both[0])
             cameras.append(np.eye(3) if step is None else step)
         both += [clip.flow(1, t - 1)] if t else []
-        own[t] = sum(against_background(flow, ok) for flow, ok in both) / len(both)
+        own[t] = sum(against_background(*one, clip.crowded) for one in both) / len(both)
         release(own, *clip.arrays)
         update()
     return cameras
@@ -212,9 +216,11 @@ def _farther(
         inside = cv2.warpPerspective(np.full_like(second, 255), camera, clip.size, flags=flags)
         inside = cv2.erode(inside, np.ones((9, 9), np.uint8), borderValue=255) == 255
         trusted = (consistent(there, back) & inside).astype(np.float32)
-        more[t] += against_background(there, trusted).astype(np.float16)
+        more[t] += against_background(there, trusted, clip.crowded).astype(np.float16)
         trusted = (consistent(back, there) & inside).astype(np.float32)
-        shown = against_background(back, trusted)  # it lies in the first frame's place
+        shown = against_background(
+            back, trusted, clip.crowded
+        )  # it lies in the first frame's place
         more[t + stride] += cv2.warpPerspective(shown, camera, clip.size).astype(np.float16)
         release(more, *clip.arrays)
         update()
