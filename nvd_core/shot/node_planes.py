@@ -25,7 +25,7 @@ class Planes:
         needed = counts < SIDE * SIDE
         for border in (needed[:1], needed[-1:], needed[:, :1], needed[:, -1:]):
             border[:] = True  # for the nodes beyond it
-        self._number = np.full(counts.shape, -1, np.int32)
+        self._number: np.ndarray = np.full(counts.shape, -1, np.int32)
         self._number[needed] = np.arange(needed.sum(), dtype=np.int32)
         if needed.any():
             near = cv2.dilate(needed.view(np.uint8), np.ones((max(_WINDOWS),) * 2, np.uint8))

@@ -77,6 +77,7 @@ def run(tree: Tree, command: list[str], threads: int = 1) -> Ran:
     """Run a command that prints lines of JSON; Failed where it ends with an error."""
     environment = {**os.environ, "PYTHONPATH": str(tree.root), "OMP_NUM_THREADS": str(threads)}
     options = dict(stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment)
+    options["cwd"] = tree.root  # which Python looks into before PYTHONPATH
     lines: list[dict] = []
     begun = time.perf_counter()
     process = subprocess.Popen(command, **options)
