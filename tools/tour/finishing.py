@@ -140,7 +140,10 @@ class Finishing(Delivery):
             left, top, width, height = self.box(self.region(area, kind))
             known, strips = len(entry.stack), len(bpy.context.scene.sequence_editor.strips)
             there = left + width // 2, top + height // 2
-            yield from self.wait(self.screen.drag([held, there]))
+            beside = held[0] + 60, held[1] + 120  # a file that is chosen already is not taken up
+            yield from self.wait(self.screen.click(beside))
+            yield 1.5
+            yield from self.wait(self.screen.carry(held, there))
             yield 2.0
             yield from self.see(f"dropped-on-{name}")
             around = max(there[0] - 300, 0), max(there[1] - 200, 0), 600, 400
