@@ -133,21 +133,24 @@ class Finishing(Delivery):
         yield 2.0
         self.choose_layer(entry.layers[-1].name)
         for name, area, kind in (
-            ("sidebar", self.images, "UI"),
             ("preview", self.sequencer, "PREVIEW"),
+            ("sidebar", self.images, "UI"),
         ):
             held = self.icon_of("emblem.png", browser)
             left, top, width, height = self.box(self.region(area, kind))
             known, strips = len(entry.stack), len(bpy.context.scene.sequence_editor.strips)
             there = left + width // 2, top + height // 2
             beside = held[0] + 60, held[1] + 120  # a file that is chosen already is not taken up
-            yield from self.wait(self.screen.click(beside))
-            yield 1.5
-            yield from self.wait(self.screen.carry(held, there))
-            yield 2.0
-            yield from self.see(f"dropped-on-{name}")
             around = max(there[0] - 300, 0), max(there[1] - 200, 0), 600, 400
-            place = self.screen.find("Place on the Shot", around)
+            for _try in range(3):  # on a busy machine Blender may miss where it was let go
+                yield from self.wait(self.screen.click(beside))
+                yield 1.5
+                yield from self.wait(self.screen.carry(held, there))
+                yield 2.0
+                place = self.screen.find("Place on the Shot", around)
+                if place is not None or len(entry.stack) > known:
+                    break
+            yield from self.see(f"dropped-on-{name}")
             if place is not None and len(entry.stack) == known:
                 yield from self.wait(self.screen.click(place))
                 yield 2.0
