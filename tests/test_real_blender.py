@@ -213,14 +213,8 @@ class TestFinishing:
         blur = finished["blur"]
         assert blur["db"] > 55 and blur["blurred_pixels"] > 100
 
-    @pytest.mark.parametrize("where", ["sidebar", "preview"])
-    def test_a_dropped_file_is_pinned(self, finished, where):
-        dropped = finished[f"dropped_on_{where}"]
-        assert dropped["entries"] == 1 and dropped["strips"] == 0
-        assert dropped["job"] == "done" and dropped["pinned"]
-
-    def test_over_the_picture_blender_asks(self, finished):
-        assert finished["dropped_on_preview"]["asked"]
+    def test_a_dropped_file_is_pinned(self, finished):
+        assert finished["dropped"] == {"entries": 1, "job": "done", "pinned": True}
 
 
 class TestDelivery:

@@ -122,7 +122,9 @@ class Screen:
         for step in range(1, 21):
             between = (a + (b - a) * step / 20 for a, b in zip(start, end, strict=True))
             words += ["mousemove", *_numbers(between), "sleep", "0.1"]
-        return subprocess.Popen(["xdotool", *words, "sleep", "1.5", "mouseup", "1"])
+        for aside in (2, 0):  # Blender may have come after the last move only now
+            words += ["sleep", "2", "mousemove", *_numbers((end[0] + aside, end[1]))]
+        return subprocess.Popen(["xdotool", *words, "sleep", "2", "mouseup", "1"])
 
     def _mouse(self, places, press_at_end: bool) -> subprocess.Popen:
         words = ["mousemove", *_numbers(places[0]), "sleep", "0.4", "mousedown", "1"]
