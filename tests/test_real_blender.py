@@ -194,6 +194,29 @@ def delivered(tmp_path_factory) -> tuple[dict, Path]:
     return facts, out
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> dict:
+    facts, wrong = tour(tmp_path_factory.mktemp("finishing"), steps=250, walk="finishing")
+    assert facts.get("finished") and not wrong, wrong
+    return facts
+
+
+class TestFinishing:
+    """A mask drawn, blur in the preview and files dropped, see tools/tour/finishing.py."""
+
+    def test_a_better_mask_begins_with_the_outline_and_is_pulled(self, finished):
+        mask = finished["better_mask"]
+        assert mask["frame"] == 19 and mask["points"] > 15 and mask["area"] == "MASK"
+        assert mask["pulled"][0] < -0.005 and abs(mask["pulled"][1]) < 0.005
+
+    def test_the_preview_blurs_as_the_engine_does(self, finished):
+        blur = finished["blur"]
+        assert blur["db"] > 55 and blur["blurred_pixels"] > 100
+
+    def test_a_dropped_file_is_pinned(self, finished):
+        assert finished["dropped"] == {"entries": 1, "job": "done", "pinned": True}
+
+
 class TestDelivery:
     """What was delivered when a whole shot was walked through, see tools/tour/delivery.py."""
 

@@ -1,8 +1,8 @@
 """Pictures and movies that are dropped from a file browser are placed on the shot.
 
-Blender asks handlers of files where it does not take the file itself: over the sidebars of the
-Image Editor, the Sequencer and the 3D View, and from 5.0 on over the Sequencer's preview, where it
-lets the artist choose.
+Over pictures Blender has handlers of its own, which open an image or make a strip or a reference of
+it, and asks the artist which to take; over the sidebars of Image Editor and Sequencer there are
+none.
 """
 
 from pathlib import Path

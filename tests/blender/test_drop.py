@@ -115,6 +115,7 @@ def test_blender_knows_what_to_drop_where(entry):
     handler = bpy.types.FileHandler.bl_rna_get_subclass_py("NVD_FH_drop")
     assert handler is drop_operators.NVD_FH_drop
     assert handler.bl_file_extensions.split(";") == [*PICTURES, *MOVIES]
+    assert "UNDO" in drop_operators.NVD_OT_drop.bl_options
     assert hasattr(bpy.ops.nvd, handler.bl_import_operator.removeprefix("nvd."))
 
     def takes(area, region):

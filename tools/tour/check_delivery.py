@@ -69,14 +69,11 @@ def images_facts(folder: Path) -> tuple[dict, list[np.ndarray]]:
     return facts, [np.clip(encode_srgb(read_image(path)[..., :3]), 0, 1) for path in files]
 
 
-def rendered(shot: Path, out: Path, *words: str, bits: str = "16") -> list[np.ndarray]:
-    """The frames that `nvd render` makes of a folder, [H, W, 3] of 0..1; of "half" as EXR."""
-    pattern = out / ("%05d.exr" if bits == "half" else "%05d.png")
+def rendered(shot: Path, out: Path, *words: str) -> list[np.ndarray]:
+    """The frames that `nvd render` makes of a folder in 16 bits, [H, W, 3] of 0..1."""
     command = [sys.executable, "-m", "nvd_core", "render", str(shot), "--threads", "1"]
-    command += ["--out", str(pattern), "--bits", bits, *words]
+    command += ["--out", str(out / "%05d.png"), "--bits", "16", *words]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    if bits == "half":
-        return images_facts(out)[1]
     return [to_float(read_image(path)) for path in sorted(out.glob("*.png"))]
 
 
@@ -166,8 +163,7 @@ def check(folder: Path, out: Path) -> dict:
     exr, painted = images_facts(out / "exr")
     clean, cleaned = images_facts(out / "clean")
     plain = rendered(folder, work / "plain")
-    # In whole numbers paint above white is cut before the light at the hole's rim is looked at
-    removed = rendered(folder, work / "removed", "--remove", shot.names[0], bits="half")
+    removed = rendered(folder, work / "removed", "--remove", shot.names[0])
     unpinned = without_pins(folder, work, FRAMES["pin"])
 
     def least(ours, theirs) -> float:

@@ -116,6 +116,16 @@ class Screen:
         """Press at the first place, move along all, and let go."""
         return self._mouse(places, press_at_end=False)
 
+    def carry(self, start: tuple[float, float], end: tuple[float, float]) -> subprocess.Popen:
+        """Drag a file and let it go: Blender takes it up, and knows where it is, a moment later."""
+        words = ["mousemove", *_numbers(start), "sleep", "1", "mousedown", "1", "sleep", "0.6"]
+        for step in range(1, 21):
+            between = (a + (b - a) * step / 20 for a, b in zip(start, end, strict=True))
+            words += ["mousemove", *_numbers(between), "sleep", "0.1"]
+        for aside in (2, 0):  # Blender may have come after the last move only now
+            words += ["sleep", "2", "mousemove", *_numbers((end[0] + aside, end[1]))]
+        return subprocess.Popen(["xdotool", *words, "sleep", "2", "mouseup", "1"])
+
     def _mouse(self, places, press_at_end: bool) -> subprocess.Popen:
         words = ["mousemove", *_numbers(places[0]), "sleep", "0.4", "mousedown", "1"]
         for (x0, y0), (x1, y1) in itertools.pairwise(places):
