@@ -141,7 +141,7 @@ def _new_pieces(came: np.ndarray, paint: np.ndarray) -> np.ndarray:
     solid = came[..., 3] > 0.5
     whole = np.bincount(pieces[solid], minlength=count)
     hidden = np.bincount(pieces[solid & (paint[..., 3] > 0.5)], minlength=count)
-    new = hidden <= THERE_ALREADY * whole
+    new = (whole > 0) & (hidden <= THERE_ALREADY * whole)  # without a core it is a speck
     return np.where(new[pieces][..., None], came, 0)
 
 
