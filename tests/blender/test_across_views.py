@@ -22,7 +22,7 @@ def trained_folder(tmp_path_factory, tiny_job, engine):
     folder = tmp_path_factory.mktemp("views") / "shot.nvd"
     options = tiny_job.options(clip)
     words = ["-m", "nvd_core", "decompose", clip / "frames", "--out", folder, "--device", "cpu"]
-    words += ["--settings", options["settings"], "--windows", "2"]
+    words += ["--settings", options["settings"], "--windows", "2", "--set", "iterations=300"]
     for name, path in options["masks"]:
         words += ["--mask", f"{name}={path}"]
     engine.run(*words)
@@ -38,8 +38,9 @@ def test_paint_comes_as_an_entry_and_goes(trained_folder, tmp_path, tick_until):
     with pytest.raises(AddonError, match="one view"):
         across_job.queue_across(entry, background, bpy.context.scene)
     pixels = read_pixels(layer.edit)
-    high, wide = pixels.shape[0] // 2, pixels.shape[1] // 2
-    pixels[:high, :wide] = (0, 1, 0, 1)  # a half of one view, which stands below or on the left
+    high, wide = pixels.shape[:2]
+    high, wide = (high, wide // 2) if wide > high else (high // 2, wide)
+    pixels[:high, :wide] = (0, 1, 0, 1)  # one of two views, which stands on the left or below
     write_pixels(layer.edit, pixels)
     entry.active_layer = 0
     for back, names in ((False, [f"{layer.name} across"]), (True, [])):
