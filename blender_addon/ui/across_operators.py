@@ -3,6 +3,7 @@
 import bpy
 from bpy.props import BoolProperty
 
+from ..blender.words import translated
 from ..decompose import across_job
 from ..engine.find import find_engine
 from .on_shot import OnLayer, shot_scene
@@ -20,7 +21,7 @@ class NVD_OT_across_views(OnLayer, bpy.types.Operator):
 
     @classmethod
     def description(cls, _context, properties):
-        return "Take away what came from other views" if properties.back else ""
+        return translated("Take away what came from other views") if properties.back else ""
 
     def work_on(self, context, entry, layer):
         python = find_engine().python

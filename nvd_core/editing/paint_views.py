@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from nvd_core.editing.across_windows import over_bridge
-from nvd_core.editing.back_projection import LEAST_OPACITY
+from nvd_core.editing.back_projection import LEAST_OPACITY, OPAQUE
 from nvd_core.editing.edits import DEAD_ZONE
 from nvd_core.editing.stack_edit import free_path
 from nvd_core.editing.stack_sheets import Sheet, Sheets
@@ -25,6 +25,7 @@ from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.time_windows import Window
 from nvd_core.shot.map_files import read_frame_maps
+from nvd_core.shot.maps import LayerMaps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, Stack, entry_of, entry_path, read_stack, write_stack
 
@@ -107,8 +108,10 @@ def came_across(
         swept = np.zeros_like(paint)
         for first, last in windows[:-1] if way > 0 else windows[:0:-1]:
             progress.check()
-            bridge = next_frame(frames, last if way > 0 else first, way)
-            further = over_bridge(frames, bridge, under(paint, swept))
+            border, both = last if way > 0 else first, under(paint, swept)
+            if not _pixels_painted(both, frames.maps(border)):
+                continue
+            further = over_bridge(frames, next_frame(frames, border, way), both)
             swept = under(swept, _new_pieces(further, paint))
         came = under(came, swept)
     for home, frame in _frames_with_paint(shot, name, paint, windows).items():
@@ -141,7 +144,7 @@ def _new_pieces(came: np.ndarray, paint: np.ndarray) -> np.ndarray:
     solid = came[..., 3] > 0.5
     whole = np.bincount(pieces[solid], minlength=count)
     hidden = np.bincount(pieces[solid & (paint[..., 3] > 0.5)], minlength=count)
-    new = hidden <= THERE_ALREADY * whole
+    new = (whole > 0) & (hidden <= THERE_ALREADY * whole)  # without a core it is a speck
     return np.where(new[pieces][..., None], came, 0)
 
 
@@ -150,17 +153,21 @@ def _frames_with_paint(
 ) -> dict[int, int]:
     """Of each window whose frames show some of the paint, by number: the frame with most of it."""
     found = {}
-    height, width = paint.shape[:2]
     for number, (first, last) in enumerate(windows):
         most = 0
         for t in np.unique(np.linspace(first, last, LOOKED_AT).round().astype(int)):
-            own = read_frame_maps(shot, int(t), [name]).layer(0)
-            column = (own.u * width).astype(int).clip(0, width - 1)
-            row = ((1 - own.v) * height).astype(int).clip(0, height - 1)
-            shown = int(((paint[row, column, 3] > 0.5) & (own.alpha > 0.5)).sum())
+            shown = _pixels_painted(paint, read_frame_maps(shot, int(t), [name]).layer(0))
             if shown > most:
                 most, found[number] = shown, int(t)
     return found
+
+
+def _pixels_painted(paint: np.ndarray, own: LayerMaps) -> int:
+    """How many pixels of the frame with these maps show some of the paint."""
+    height, width = paint.shape[:2]
+    column = (own.u * width).astype(int).clip(0, width - 1)
+    row = ((1 - own.v) * height).astype(int).clip(0, height - 1)
+    return int(((paint[row, column, 3] > LEAST_OPACITY) & (own.alpha > OPAQUE)).sum())
 
 
 def _write(
