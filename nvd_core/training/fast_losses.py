@@ -30,20 +30,20 @@ class _Composite(torch.autograd.Function):
         ctx.save_for_backward(alphas, *parts)
         out = alphas.new_zeros(len(alphas), 3)
         for n, (rows, colour, residual) in enumerate(_threes(parts)):
-            kernels.add_layer(
-                out.numpy(), _array(alphas), n, *map(_array, (rows, colour, residual))
-            )
+            kernels.add_layer(out.numpy(), _array(alphas), n, *_arrays(rows, colour, residual))
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         alphas, *parts = ctx.saved_tensors
-        of_alphas, gradients = _zeros(alphas), []
+        of_alphas = _zeros(alphas)
+        gradients: list[Tensor | None] = []
         for n, (rows, colour, residual) in enumerate(_threes(parts)):
             of_colour, of_residual = _zeros(colour), _zeros(residual)
-            given = map(_array, (grad, alphas, rows, colour, residual))
-            kernels.back_layer(*given, n, of_alphas.numpy(), of_colour.numpy(), of_residual.numpy())
+            given = _arrays(grad, alphas, rows, colour, residual)
+            out = _arrays(of_alphas, of_colour, of_residual)
+            kernels.back_layer(*(*given, n, *out))
             gradients += None, of_colour, of_residual
         return of_alphas, *gradients
 
@@ -75,7 +75,8 @@ class _Colours(torch.autograd.Function):
     def backward(ctx, *weights):
         (error,) = ctx.saved_tensors
         out = _zeros(error)
-        kernels.back_colours(error.numpy(), ctx.counted, *_of(weights, ctx.wanted), out.numpy())
+        given = error.numpy(), ctx.counted, *_of(weights, ctx.wanted)
+        kernels.back_colours(*(*given, out.numpy()))
         return out, None, None, None, None, None
 
 
@@ -107,7 +108,8 @@ class _Light(torch.autograd.Function):
     def backward(ctx, *weights):
         (residual,) = ctx.saved_tensors
         out = _zeros(residual)
-        kernels.back_light(_array(residual), *ctx.known, *_of(weights, ctx.wanted), out.numpy())
+        given = _array(residual), *ctx.known, *_of(weights, ctx.wanted)
+        kernels.back_light(*(*given, out.numpy()))
         return out, None, None, None, None, None
 
 
@@ -142,15 +144,17 @@ class _Sparsity(torch.autograd.Function):
     def forward(ctx, alphas, n, rows, colour):
         ctx.save_for_backward(alphas, rows, colour)
         ctx.n = n
-        return alphas.new_tensor(kernels.sparsity_value(*map(_array, (alphas, rows, colour)), n))
+        given = *_arrays(alphas, rows, colour), n
+        return alphas.new_tensor(kernels.sparsity_value(*given))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         alphas, rows, colour = ctx.saved_tensors
         of_alphas, of_colour = _zeros(alphas), _zeros(colour)
-        given = map(_array, (alphas, rows, colour))
-        kernels.back_sparsity(*given, ctx.n, grad.item(), of_alphas.numpy(), of_colour.numpy())
+        given = _arrays(alphas, rows, colour)
+        out = _arrays(of_alphas, of_colour)
+        kernels.back_sparsity(*(*given, ctx.n, grad.item(), *out))
         return of_alphas, None, None, of_colour
 
 
@@ -163,13 +167,14 @@ class _Mask(torch.autograd.Function):
     @staticmethod
     def forward(ctx, alpha, coarse, weight):
         ctx.save_for_backward(alpha, coarse, weight)
-        return alpha.new_tensor(kernels.mask_value(*map(_array, (alpha, coarse, weight))))
+        return alpha.new_tensor(kernels.mask_value(*_arrays(alpha, coarse, weight)))
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
         out = _zeros(ctx.saved_tensors[0])
-        kernels.back_mask(*map(_array, ctx.saved_tensors), grad.item(), out.numpy())
+        given = *_arrays(*ctx.saved_tensors), grad.item()
+        kernels.back_mask(*(*given, out.numpy()))
         return out, None, None
 
 
@@ -197,6 +202,10 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.detach().contiguous().numpy()
 
 
+def _arrays(*tensors):
+    return [_array(tensor) for tensor in tensors]
+
+
 def _zeros(like: Tensor) -> Tensor:
     return torch.zeros(like.shape, dtype=like.dtype)
 
@@ -205,6 +214,6 @@ def _values(like: Tensor, values: tuple[float, ...]) -> tuple[Tensor, ...]:
     return tuple(like.new_tensor(value) for value in values)
 
 
-def _of(weights: tuple[Tensor, ...], wanted: tuple[bool, ...]) -> tuple[float, ...]:
+def _of(weights, wanted):
     """What the parts of a loss weigh; 0 for those that were not computed."""
     return tuple(w.item() if there else 0.0 for w, there in zip(weights, wanted, strict=True))

@@ -159,11 +159,11 @@ def colours(
     With `neighbours` the colours right and below count as much as those at p. What is not `wanted`
     is not computed, and 0.
     """
-    parts, zero = predicted.chunk(3), predicted.new_zeros(())
-    seen = (predicted, torch.cat(true)) if neighbours else (parts[0], true[0])
+    (p, right, below), zero = predicted.chunk(3), predicted.new_zeros(())
+    seen = (predicted, torch.cat(true)) if neighbours else (p, true[0])
     return (
         rgb(*seen) if wanted[0] else zero,
-        gradient(*parts, *true) if wanted[1] else zero,
+        gradient(p, right, below, *true) if wanted[1] else zero,
     )
 
 
