@@ -193,6 +193,12 @@ def train(begun: Path, folder: Path, changes: str, steps: int) -> None:
 
 
 class TestLossOff:
+    """By the plain losses, which are called one by one."""
+
+    @pytest.fixture(autouse=True)
+    def plain_losses(self, monkeypatch):
+        monkeypatch.setattr(objective, "fast_losses", losses)
+
     @pytest.mark.parametrize("weights", LOSSES)
     def test_a_weight_of_0_skips_the_loss(self, weights, begun, tmp_path, monkeypatch):
         def must_not_run(*_):

@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from nvd_core.fields import mlp as mlp_module
 from nvd_core.fields.mlp import ROWS, Mlp
 from nvd_core.settings import MlpSettings
 
@@ -77,11 +76,10 @@ def test_answers_without_gradients_equal_the_plain_chain(layers, rows):
         torch.testing.assert_close(mlp(x), plain, rtol=1e-12, atol=1e-14)
 
 
-@pytest.mark.skipif(not mlp_module._fuses(), reason="this torch has no product with a ReLU behind")
-def test_product_with_its_relu_gives_the_same_bits(monkeypatch):
-    mlp, x, grad = example(3, torch.float32)
+def test_a_unit_that_is_no_number_is_seen_in_the_output():
+    """A ReLU that makes 0 of it, as oneDNN's fused one does, would hide a divergence."""
+    mlp, x, _ = example(3, torch.float32)
     mlp.hidden_bfloat16 = True
-    fused = passes(mlp, x, grad, False)
-    monkeypatch.setattr(mlp_module, "_fuses", lambda: False)
-    for own, plain in zip(fused, passes(mlp, x, grad, False), strict=True):
-        assert torch.equal(own, plain)
+    with torch.no_grad():
+        mlp[0].weight[0, 0] = torch.nan
+    assert mlp(x).isnan().all()

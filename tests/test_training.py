@@ -19,6 +19,7 @@ from nvd_core.priors.masks import load_masks, write_masks
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, fast, fine, paper
+from nvd_core.training import objective as objective_module
 from nvd_core.training.border_patches import border_patches, inside_polygon
 from nvd_core.training.checkpoint import checkpoint_step
 from nvd_core.training.objective import Objective
@@ -206,6 +207,27 @@ class TestObjective:
         }  # fmt: skip
         assert predicted.shape == (400, 3)
         assert loss.item() == pytest.approx(sum(v.item() for v in terms.values()), rel=1e-5)
+
+    @pytest.mark.parametrize("kind", ["multiplicative", "additive", "none"])
+    def test_the_plain_losses_give_the_same(self, kind, work, monkeypatch):
+        settings = small(fast(), 10)
+        settings.residual, settings.global_rigidity_share = kind, 1.0
+        model, data = new_model(work, settings)
+        points = Sampler(data, 400, 0.3, 0.5, 0, CPU).draw(0)
+        results = []
+        for module in (objective_module.fast_losses, objective_module.losses):
+            monkeypatch.setattr(objective_module, "fast_losses", module)
+            model.zero_grad()
+            loss, terms, predicted = Objective(model, settings, 10, 0)(points, 4)
+            loss.backward()
+            gradients = {
+                name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None
+            }
+            results.append(({**terms, "predicted": predicted}, gradients))
+        for fast_ones, plain_ones in zip(*results, strict=True):
+            assert list(fast_ones) == list(plain_ones)
+            for name, plain in plain_ones.items():
+                assert (fast_ones[name] - plain).norm() <= 1e-3 * plain.norm() + 1e-9, name
 
     def test_skipping_hidden_layers_changes_no_colour(self, work):
         settings = small(fast(), 10)

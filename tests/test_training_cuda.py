@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from nvd_core.fields import networks
+from nvd_core.fields.frame_motion import move_torch
 from nvd_core.fields.hash_grid.grid import HashGrid
 from nvd_core.fields.inference import composite_frame, texture_colours
 from nvd_core.fields.model import ClipShape, LayeredVideo
@@ -17,6 +19,8 @@ from nvd_core.runtime import devices
 from nvd_core.runtime.devices import wants_bfloat16
 from nvd_core.runtime.errors import NvdError
 from nvd_core.settings import MlpSettings, fast, settings_from
+from nvd_core.training import losses as plain_losses
+from nvd_core.training import objective
 from nvd_core.training.checkpoint import checkpoint_step
 from nvd_core.training.gpu_clip import SHARE, GpuClip, fits, gpu_clip_if_it_fits
 from nvd_core.training.loss_monitor import LossMonitor
@@ -265,8 +269,10 @@ class TestOneDevice:
                 x + torch.rand(3)
 
     @pytest.mark.parametrize("resident", [False, True])
-    def test_training(self, work, resident, pretended_device):
-        """The losses are those of the CPU, to the bit where the points are."""
+    def test_training(self, work, resident, pretended_device, monkeypatch):
+        """The losses are those of the CPU's plain twins, to the bit where the points are."""
+        monkeypatch.setattr(objective, "fast_losses", plain_losses)
+        monkeypatch.setattr(networks, "move", move_torch)
         data, settings, losses = ClipData(work), small(), []
         settings.consistency_every, settings.global_rigidity_share = 1, 0.5
         for device in (CPU, pretended_device.DEVICE):

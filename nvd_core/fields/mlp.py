@@ -5,7 +5,6 @@ are one autograd function: nothing but the layers' inputs is kept, gradients are
 Where no gradient is wanted the rows go through all layers a few at a time.
 """
 
-from functools import cache
 from itertools import pairwise
 
 import torch
@@ -74,7 +73,7 @@ class _Chain(torch.autograd.Function):
         weights, biases = [w.to(dtype) for w in parameters[::2]], parameters[1::2]
         inputs = [x.to(dtype)]
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-            inputs.append(_linear_relu(inputs[-1], weight, bias.to(dtype)))
+            inputs.append(torch.addmm(bias.to(dtype), inputs[-1], weight.t()).relu_())
         ctx.save_for_backward(*inputs, *weights)
         return torch.addmm(biases[-1], inputs[-1].to(x.dtype), parameters[-2].t())
 
@@ -98,25 +97,3 @@ class _Chain(torch.autograd.Function):
                 )
         grad_x = grad.to(exact) if ctx.needs_input_grad[0] else None
         return grad_x, None, *gradients
-
-
-def _linear_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """relu(x weight^T + bias): in bfloat16 a pass of its own would take a third of the product."""
-    if x.dtype == torch.bfloat16 and _fuses():
-        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu", [], "")
-    return torch.addmm(bias, x, weight.t()).relu_()
-
-
-@cache
-def _fuses() -> bool:
-    """Whether this torch has oneDNN's product with a ReLU behind it, and it gives what it should.
-
-    The operation is torch's own affair, and not of every version and processor.
-    """
-    x = torch.linspace(-1, 1, 512).view(32, 16).to(torch.bfloat16)
-    weight, bias = x[:8].contiguous(), torch.linspace(-1, 1, 8).to(torch.bfloat16)
-    try:
-        found = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu", [], "")
-    except (AttributeError, NotImplementedError, RuntimeError, TypeError):
-        return False
-    return torch.equal(found, torch.addmm(bias, x, weight.t()).relu_())

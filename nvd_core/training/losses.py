@@ -149,30 +149,42 @@ def composite(alphas: Tensor, parts: list[tuple[Tensor, Tensor, Tensor]]) -> Ten
 
 
 def colours(
-    predicted: Tensor, true: tuple[Tensor, Tensor, Tensor], neighbours: bool
+    predicted: Tensor,
+    true: tuple[Tensor, Tensor, Tensor],
+    neighbours: bool,
+    wanted: tuple[bool, bool] = (True, True),
 ) -> tuple[Tensor, Tensor]:
     """Eq. 13: `rgb` and `gradient`; predicted [3P, 3] at p, right and below, true [P, 3] each.
 
-    With `neighbours` the colours right and below count as much as those at p.
+    With `neighbours` the colours right and below count as much as those at p. What is not `wanted`
+    is not computed, and 0.
     """
-    parts = predicted.chunk(3)
-    seen = (predicted, torch.cat(true)) if neighbours else (parts[0], true[0])
-    return rgb(*seen), gradient(*parts, *true)
+    (p, right, below), zero = predicted.chunk(3), predicted.new_zeros(())
+    seen = (predicted, torch.cat(true)) if neighbours else (p, true[0])
+    return (
+        rgb(*seen) if wanted[0] else zero,
+        gradient(p, right, below, *true) if wanted[1] else zero,
+    )
 
 
 def light(
-    residual: Tensor, uv: Tensor, rest: float, delta: float, cells: int
+    residual: Tensor,
+    uv: Tensor,
+    rest: float,
+    delta: float,
+    cells: int,
+    wanted: tuple[bool, bool, bool] = (True, True, True),
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`residual_one`, `residual_mean` and `residual_smooth` of a layer.
 
     residual [3P, 3] and uv [3P, 2] at p, right of it, below it; `rest` is the residual that changes
-    nothing.
+    nothing. What is not `wanted` is not computed, and 0.
     """
-    relative = residual if rest == 1 else residual + (1 - rest)
+    relative, zero = residual if rest == 1 else residual + (1 - rest), residual.new_zeros(())
     return (
-        residual_one(relative, delta),
-        residual_mean(relative, uv, cells),
-        residual_smooth(residual),
+        residual_one(relative, delta) if wanted[0] else zero,
+        residual_mean(relative, uv, cells) if wanted[1] else zero,
+        residual_smooth(residual) if wanted[2] else zero,
     )
 
 

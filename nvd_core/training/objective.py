@@ -53,13 +53,13 @@ class Objective:
         self.settings = settings
         self.steps = steps
         self.seed = seed
-        on_cpu = next(model.parameters()).device.type == "cpu"
-        self.losses = fast_losses if on_cpu else losses
+        self.losses = losses
 
     def __call__(self, points: Points, step: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Loss, its weighted terms by name, and the predicted colours [P, 3] at p."""
         model, weights, terms = self.model, self.settings.losses, Terms()
         count = len(points.t)
+        self.losses = fast_losses if points.xy.device.type == "cpu" else losses
         right, below = (points.xy.new_tensor(offset) for offset in ([1.0, 0.0], [0.0, 1.0]))
         xy = torch.cat([points.xy, points.xy + right, points.xy + below])
         t = points.t.repeat(3)
@@ -89,7 +89,9 @@ class Objective:
 
         predicted = self.losses.composite(alphas, parts)
         true = points.colour, points.colour_right, points.colour_below
-        rgb, gradient = self.losses.colours(predicted, true, self.settings.neighbours_count)
+        wanted = weights.rgb > 0, weights.gradient > 0
+        counted = self.settings.neighbours_count
+        rgb, gradient = self.losses.colours(predicted, true, counted, wanted)
         terms.add("rgb", weights.rgb, rgb)
         terms.add("gradient", weights.gradient, gradient)
         every = self.settings.consistency_every
@@ -161,10 +163,11 @@ class Objective:
             "residual_mean": weights.residual_mean,
             "residual_smooth": weights.residual_smooth,
         }
-        if not any(named.values()):
+        wanted = tuple(weight > 0 for weight in named.values())
+        if not any(wanted):
             return
         rest = 0.0 if self.model.kind == "additive" else 1.0
-        found = self.losses.light(residual, uv, rest, delta, CELLS)
+        found = self.losses.light(residual, uv, rest, delta, CELLS, wanted)
         for (name, weight), loss in zip(named.items(), found, strict=True):
             terms.add(name, share * weight, loss)
 
