@@ -42,8 +42,9 @@ class Bridge:
 
 def is_lost(clip: MatchedClip, t: int, region: np.ndarray) -> bool:
     """Whether flow does not follow the layer's pixels [H, W] of frame t into the next."""
-    covered = np.count_nonzero(region)
-    return covered > 0 and np.count_nonzero(region & (clip.ok[0, t] > 0)) < FOLLOWED * covered
+    covered = int(np.count_nonzero(region))
+    followed = int(np.count_nonzero(region & (clip.ok[0, t] > 0)))
+    return covered > 0 and followed < FOLLOWED * covered
 
 
 def by_features(
@@ -67,7 +68,7 @@ def _similarity(
     first: np.ndarray, second: np.ndarray, regions: tuple[np.ndarray, np.ndarray]
 ) -> np.ndarray | None:  # uint8 [H, W], bool [H, W] -> [3, 3]
     """What takes pixels of the first frame to the second's, within the regions."""
-    sift = cv2.SIFT_create(FEATURES, contrastThreshold=CONTRAST)
+    sift = cv2.SIFT.create(FEATURES, contrastThreshold=CONTRAST)
     (here, one), (there, other) = (
         sift.detectAndCompute(image, region.astype(np.uint8))
         for image, region in zip((first, second), regions, strict=True)
