@@ -19,9 +19,9 @@ ROWS = 2048
 class Mlp(nn.Sequential):
     """Linear layers with ReLU between them; `last_scale` shrinks the initial output.
 
-    With `hidden_bfloat16` set, training computes all layers but the last in bfloat16, and on a CPU
-    all gradients; sums, weights, their optimiser and the output stay float32. Good enough for
-    colours and alpha: coordinates it would round to steps of several pixels.
+    With `hidden_bfloat16` set, training computes all layers but the last in bfloat16; sums,
+    weights, their optimiser and the output stay float32. Good enough for colours and alpha:
+    coordinates it would round to steps of several pixels.
     """
 
     def __init__(
@@ -70,12 +70,14 @@ class _Chain(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, dtype, *parameters):
-        weights, biases = [w.to(dtype) for w in parameters[::2]], parameters[1::2]
+        weights, biases = parameters[::2], parameters[1::2]
         inputs = [x.to(dtype)]
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-            inputs.append(torch.addmm(bias.to(dtype), inputs[-1], weight.t()).relu_())
+            hidden = torch.addmm(bias.to(dtype), inputs[-1], weight.to(dtype).t())
+            inputs.append(hidden.relu_())
         ctx.save_for_backward(*inputs, *weights)
-        return torch.addmm(biases[-1], inputs[-1].to(x.dtype), parameters[-2].t())
+        ctx.dtype = dtype
+        return torch.addmm(biases[-1], inputs[-1].to(x.dtype), weights[-1].t())
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -84,14 +86,16 @@ class _Chain(torch.autograd.Function):
         inputs, weights = ctx.saved_tensors[:layers], ctx.saved_tensors[layers:]
         gradients: list[Tensor | None] = []
         exact = grad.dtype
-        grad = grad.to(inputs[0].dtype)
-        ones = grad.new_ones(1, len(grad))  # a product sums in float32, and is the fastest sum
         for number in range(layers - 1, -1, -1):
+            dtype = exact if number == layers - 1 else ctx.dtype
+            given, weight = inputs[number].to(dtype), weights[number].to(dtype)
+            ones = grad.new_ones(1, len(grad))  # a product sums in float32, and is the fastest sum
             of_bias = (ones @ grad).squeeze(0)
-            gradients[:0] = (grad.t() @ inputs[number]).to(exact), of_bias.to(exact)
+            gradients[:0] = (grad.t() @ given).to(exact), of_bias.to(exact)
             if number or ctx.needs_input_grad[0]:
-                grad = grad @ weights[number]
+                grad = grad @ weight
             if number:
+                grad = grad.to(ctx.dtype)
                 torch.ops.aten.threshold_backward.grad_input(
                     grad, inputs[number], 0, grad_input=grad
                 )
