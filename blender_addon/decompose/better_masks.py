@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
-import numpy as np
 
 from ..blender import editors
 from ..blender.inside import inside
@@ -22,6 +21,7 @@ from ..shot.folder import Shot, ShotError
 from ..shot.layer_maps import read_alpha
 from ..shot.scripting import frames_space
 from ..shot.shots import NVD_PG_layer, NVD_PG_shot
+from .clicking import put_lines
 from .outline import outlines, simplified
 
 WITHIN = 0.6
@@ -146,46 +146,22 @@ def _begun(shot: Shot, layer: str, frame: int) -> bpy.types.Mask:
     except MapsError as error:
         raise AddonError(str(error), "copy the folder again with all its files") from error
     mask = bpy.data.masks.new(f"{layer} {frame}")
-    own = mask.layers.new(name=layer)
-    own.use_fill_holes = True
+    mask.layers.new(name=layer)
     level = min(max(float(alpha.max()) / 2, FAINTEST), 0.5)
-    for line in outlines(alpha, level)[:MOST_LINES]:
-        _add_line(own, simplified(line, WITHIN), alpha.shape)
+    lines = [simplified(line, WITHIN) for line in outlines(alpha, level)[:MOST_LINES]]
+    put_lines(mask, alpha.shape[1], alpha.shape[0], lines)
     return mask
-
-
-def _add_line(own, line: np.ndarray, shape: tuple[int, int]) -> None:
-    """Add a closed line of straight pieces to a mask's layer."""
-    places = on_mask(line, shape)
-    spline = own.splines.new()
-    spline.use_cyclic = True
-    spline.points.add(len(places) - 1)
-    for n, point in enumerate(spline.points):
-        before, after = places[n - 1], places[(n + 1) % len(places)]
-        point.co = places[n]
-        point.handle_type = "VECTOR"
-        point.handle_left = places[n] + (before - places[n]) / 3
-        point.handle_right = places[n] + (after - places[n]) / 3
-
-
-def on_mask(pixels: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Pixels [n, 2] of a picture of `shape`, rows and columns, in a mask's own units: its longer
-    side goes from 0 to 1, and the shorter lies in the middle of that.
-    """
-    high, wide = shape
-    centred = (pixels + 0.5 - np.array([wide, high]) / 2) / max(wide, high)
-    return np.column_stack([0.5 + centred[:, 0], 0.5 - centred[:, 1]])
 
 
 def _picture(shot: Shot, frame: int) -> bpy.types.Image:
     """The shot's frame as an image."""
     path = str(shot.frame(frame))
-    image = bpy.data.images.get(_FRAME)
-    if image is None:
-        image = bpy.data.images.load(path)
-        image.name = _FRAME
-    image.filepath = path
-    image.reload()
+    for image in bpy.data.images:
+        if image.name.startswith(_FRAME) and bpy.path.abspath(image.filepath) == path:
+            image.reload()
+            return image
+    image = bpy.data.images.load(path)
+    image.name = _FRAME
     if shot.is_linear or shot.space:
         image.colorspace_settings.name = frames_space(shot)
     return image

@@ -42,6 +42,8 @@ def begin(
 
     As `draw_mask` and, on a further frame, `draw_key` have it; AddonError where they refuse.
     """
+    if thing.kind == "MASK" and thing.mask is None:
+        thing.when = "ONE"  # what is clicked fits on one frame
     frame = frame_at(strip)
     first = thing.kind == "MASK" and (thing.mask is None or thing.when == "ONE")
     if first and (thing.mask is None or thing.frame == frame):
@@ -50,8 +52,8 @@ def begin(
 
 
 def frame_at(strip) -> int:
-    """The timeline's frame at the playhead, or the nearest one that the strip shows."""
-    shows = read_strip(strip, known_pictures).shows
+    """The timeline's frame at the playhead, or the nearest one that the strip shows. May render."""
+    shows = read_strip(strip).shows
     return min(max(strip.id_data.frame_current, min(shows)), max(shows))
 
 
@@ -62,13 +64,13 @@ def click(
     y: float,
     inside: bool = True,
     scene: bpy.types.Scene | None = None,
+    space: bpy.types.SpaceImageEditor | None = None,
 ) -> Job:
     """Queue the mask of all that was clicked on the frame at the playhead, and of this pixel.
 
     `x`, `y`: pixels of the strip's own picture from its upper left. Returns the job at once.
     """
-    if thing.mask is None or thing.kind != "MASK":
-        begin(thing, strip)
+    begin(thing, strip, space)
     frame = frame_at(strip)
     python = find_engine().python
     source = read_strip(strip, known_pictures)
@@ -189,7 +191,7 @@ def as_mask(x: float, y: float, width: int, height: int) -> tuple[float, float]:
 
 
 def _mask_of(thing: NVD_PG_object, frame: int) -> bpy.types.Mask:
-    fits = thing.when == "ALL" or thing.frame == frame
+    fits = thing.when == "ONE" and thing.frame == frame
     if thing.kind == "MASK" and thing.mask is not None and fits:
         return thing.mask
     return eye.add_key(thing, frame)

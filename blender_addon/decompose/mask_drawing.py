@@ -19,7 +19,7 @@ from ..strip.timing import known_pictures, signature
 from . import eye
 from .properties import NVD_PG_object
 
-_STRIP = "nvd_strip"  # of an image: the identity of the strip whose picture it shows
+STRIP = "nvd_strip"  # of an image: the identity of the strip whose picture it shows
 _known: dict[str, tuple[tuple, Source]] = {}  # by identity: what decides on a source, and that
 
 
@@ -92,12 +92,12 @@ def _image(strip, source: Source) -> bpy.types.Image:
     """The image of the strip's pictures: its own, as another strip of the file shows another."""
     path = source.path if source.kind == "MOVIE" else str(first_file(strip))
     for image in bpy.data.images:
-        if image.get(_STRIP) == identity(strip) and bpy.path.abspath(image.filepath) == path:
+        if image.get(STRIP) == identity(strip) and bpy.path.abspath(image.filepath) == path:
             break
     else:
         image = bpy.data.images.load(path)
         image.name = f"{strip.name} source"
-        image[_STRIP] = identity(strip)
+        image[STRIP] = identity(strip)
     image.source = "MOVIE" if source.kind == "MOVIE" else "SEQUENCE"
     image.colorspace_settings.name = strip.colorspace_settings.name
     return image
@@ -137,7 +137,7 @@ def _follow_playhead(scene, _depsgraph=None) -> None:
     if bpy.app.is_job_running("RENDER"):
         return
     for space in image_editors().values():
-        shown = space.image.get(_STRIP) if space.image is not None else None
+        shown = space.image.get(STRIP) if space.image is not None else None
         strip = strip_by(scene, shown, "") if shown else None
         if strip is None or space.ui_mode != "MASK":
             continue

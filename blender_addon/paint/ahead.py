@@ -82,11 +82,13 @@ def follow() -> None:
         _follow_playhead(job, entry)
     if state is None or job is not None:
         return
+    if in_stroke():  # paint that is not saved is one state, whatever is painted more
+        _ahead.changed = time.monotonic()
+        return
     frames = wanted_frames(entry, live.shot)
     if (state, frames) == _ahead.settled or time.monotonic() - _ahead.changed < PAUSE:
         return
-    if not in_stroke():
-        _begin(entry, live, frames)
+    _begin(entry, live, frames)
 
 
 def stop() -> None:

@@ -13,6 +13,7 @@ used where Blender draws.
 from dataclasses import dataclass
 
 import gpu
+import numpy as np
 
 from . import preview_shader
 from .preview_shader import Frame, Layer
@@ -44,6 +45,23 @@ _UNKNOWN = """
 #define UNKNOWN 1e9
 """
 _STEPS = """
+int part_of(vec2 uv)
+{
+  vec2 at = vec2(uv.x, 1.0 - uv.y);
+  int found = 0;
+  float least = 1e30;
+  for (int n = 0; n < parts; n++) {
+    vec4 box = texelFetch(boxes, ivec2(n, 0), 0);
+    vec2 beside = max(max(box.xy - at, at - box.zw), vec2(0.0));
+    float far = dot(beside, beside);
+    if (far < least) {
+      least = far;
+      found = n;
+    }
+  }
+  return found;
+}
+
 void main()
 {
   ivec2 at = ivec2(gl_FragCoord.xy);
@@ -52,6 +70,8 @@ void main()
   vec3 later = texelFetch(after, at, 0).xyz;
   bool came = has_before != 0 && own.z > 0.0 && earlier.z > 0.0;
   bool goes = has_after != 0 && own.z > 0.0 && later.z > 0.0;
+  came = came && part_of(own.xy) == part_of(earlier.xy);
+  goes = goes && part_of(own.xy) == part_of(later.xy);
   vec2 first = came ? own.xy - earlier.xy : later.xy - own.xy;
   vec2 second = goes ? later.xy - own.xy : own.xy - earlier.xy;
   result = came || goes ? vec4(first, second) : vec4(UNKNOWN);
@@ -178,12 +198,13 @@ class Motion:
         return self.target.texture_color
 
 
-def motion_of(place, before, after) -> Motion:
+def motion_of(place, before, after, parts=()) -> Motion:
     """The motion of a layer's places, of textures with its own mattes in the frame and in those
     before and after it; None beyond the clip.
 
     Where the layer does not show in one of the two, it moves on as it comes from the other; where
-    it shows in neither, as the nearest pixel does.
+    it shows in neither, as the nearest pixel does. Where another of the layer's `parts` is, boxes
+    of the texture, this one does not show.
     """
     size, made = (place.width, place.height), _shaders()
     steps, filled, *seeds = (gpu.types.GPUOffScreen(*size, format="RGBA32F") for _ in range(4))
@@ -191,6 +212,11 @@ def motion_of(place, before, after) -> Motion:
     shader.bind()
     for name, texture in (("place", place), ("before", before), ("after", after)):
         shader.uniform_sampler(name, texture or place)
+    boxes = place
+    if parts:
+        boxes = preview_shader.from_numpy(np.array([parts], np.float32))
+    shader.uniform_sampler("boxes", boxes)
+    shader.uniform_int("parts", len(parts))
     shader.uniform_int("has_before", int(before is not None))
     shader.uniform_int("has_after", int(after is not None))
     preview_shader.fill(shader, "NONE", steps)
@@ -212,7 +238,7 @@ def motion_of(place, before, after) -> Motion:
     shader.uniform_sampler("motion", steps.texture_color)
     shader.uniform_int("nearest", NEAREST)
     preview_shader.fill(shader, "NONE", filled)
-    return Motion(filled, [steps, *seeds, place, before, after])
+    return Motion(filled, [steps, *seeds, place, before, after, boxes])
 
 
 @dataclass
@@ -308,8 +334,8 @@ def _shaders() -> dict[str, gpu.types.GPUShader]:
         )
         made["blur steps"] = compiled(
             _UNKNOWN + _STEPS,
-            ("place", "before", "after"),
-            dict.fromkeys(("has_before", "has_after"), "INT"),
+            ("place", "before", "after", "boxes"),
+            dict.fromkeys(("has_before", "has_after", "parts"), "INT"),
         )
         made["blur flood"] = compiled(_UNKNOWN + _FLOOD, ("seeds",), {"jump": "INT"})
         made["blur fill"] = compiled(_FILL, ("seeds", "motion"), {"nearest": "INT"})

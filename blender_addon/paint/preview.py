@@ -166,7 +166,9 @@ class Preview:
 
     def is_old(self, entry: NVD_PG_shot) -> bool:
         """Whether the frame was rendered ahead, and is not to be shown any more."""
-        return self._number not in (0, self._number_of(self._ready(entry), self._frame))
+        if not self._number:
+            return False
+        return self._number != self._number_of(self._ready(entry), self._frame)
 
     def is_left(self, entry: NVD_PG_shot) -> bool:
         """Whether the shot has gone over to another state of its folder than the one shown here."""
@@ -332,13 +334,14 @@ class Preview:
     def _blur(self, entry: NVD_PG_shot, layers: list, parts: list, frame) -> None:
         """Blur what is painted on the layers, whose parts are in the picture already."""
         index, painted = self._frame, []
-        named = {layer.name: layer.windows for layer in self.shot.layers}
+        named = {layer.name: layer for layer in self.shot.layers}
         for layer, part in zip(layers, parts, strict=True):
             flat = self.stack.shows(entry, layer, index)
             if flat or self._is_painted(layer):
                 state = self.stack.state(layer) if flat else _state_of_paint(layer)
                 edges = any(self._edges(layer))
-                painted.append(Painted(layer.name, part, state, edges, named[layer.name]))
+                own = named[layer.name]
+                painted.append(Painted(layer.name, part, state, edges, own.windows, own.parts))
         if not painted:
             return
         base = frame
@@ -565,6 +568,8 @@ def _follow(scene, _depsgraph=None) -> None:
 
 def _prepare() -> None:
     """Load what the frame has come to show without the playhead having moved."""
+    if _live.preview is None:  # it was stopped since
+        return
     entry = _live.entry()
     if entry is not None and _live.preview.is_left(entry):
         start(entry, _live.preview.mode)
@@ -616,10 +621,12 @@ def _draw(where: str) -> None:
     laid = bpy.context.scene.nvd_inset
     _live.preview.grid = laid.overlay_opacity if laid.overlay == "GRID" else 0.0
     is_old = _live.preview.is_left(entry)
-    wants = is_old or not _live.preview.is_prepared(entry)
+    has_aged = not is_old and _live.preview.is_old(entry)  # once a draw: values may be many
+    is_made = not _live.preview.was_rendered
+    wants = is_old or has_aged or (is_made and not _live.preview.is_prepared(entry))
     if wants and not bpy.app.timers.is_registered(_prepare):
         bpy.app.timers.register(_prepare, first_interval=0.0)  # nothing is loaded while drawing
-    if is_old or _live.preview.is_old(entry):
+    if is_old or has_aged:
         return
     try:
         picture = _live.preview.render(entry)

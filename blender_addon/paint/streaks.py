@@ -25,6 +25,7 @@ class Painted:
     """equal where what is painted is; None while somebody paints"""
     has_edges: bool
     windows: tuple[Window, ...]
+    parts: tuple[tuple[float, ...], ...] = ()
 
 
 class PaintStreaks:
@@ -89,7 +90,7 @@ class PaintStreaks:
                 else None
                 for other in (index - 1, index + 1)
             )
-            known = self._motions[part.name] = index, motion_of(own, before, after)
+            known = self._motions[part.name] = index, motion_of(own, before, after, part.parts)
         return known[1]
 
 

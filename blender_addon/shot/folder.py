@@ -18,6 +18,7 @@ VERSION = 6  # the newest version of the schema that this extension knows
 MOST_BYTES = 1 << 24  # of a manifest
 MOST_FRAMES = 1_048_574  # the last frame that Blender knows
 MOST_SIDE = 1 << 15  # pixels
+MOST_PARTS = 16  # of a layer
 MOST_LAYERS = 100
 LONGEST_NAME = 200
 MOST_CAUTIONS, LONGEST_CAUTION = 40, 1000
@@ -54,6 +55,8 @@ class Layer:
     edit: Path  # may be missing: then nothing is painted yet
     windows: tuple[tuple[int, int], ...] = ()
     """first and last frames that show one part of the texture each; none: all show all of it"""
+    parts: tuple[tuple[float, float, float, float], ...] = ()
+    """left, top, right and bottom of what each part that moves by itself has of the texture"""
 
     @property
     def views(self) -> int:
@@ -388,6 +391,7 @@ def _layers(manifest: _Manifest, folder: Path) -> tuple[Layer, ...]:
                 texture=inside(folder, entry.get("texture", str), ShotError),
                 edit=inside(folder, entry.get("edit", str), ShotError),
                 windows=_windows(entry),
+                parts=_parts(entry),
             )
         )
     if not layers:
@@ -405,6 +409,21 @@ def _windows(entry: _Manifest) -> tuple[tuple[int, int], ...]:
             raise ShotError(f"{what}: {_shown(window)}", AGAIN)
         after = window[1] + 1
     return tuple((first, last) for first, last in found)
+
+
+def _parts(entry: _Manifest) -> tuple[tuple[float, float, float, float], ...]:
+    """The boxes of a layer's parts, as shares of its texture."""
+    found = entry.optional_list("parts")[:MOST_PARTS]
+    boxes = [part.get("box") if isinstance(part, dict) else None for part in found]
+    for box in boxes:
+        if not (
+            isinstance(box, list)
+            and len(box) == 4
+            and all(type(side) in (int, float) and 0 <= side <= 1 for side in box)
+        ):
+            what = f"manifest.json: `{entry.prefix}parts` are no parts of a texture"
+            raise ShotError(f"{what}: {_shown(box)}", AGAIN)
+    return tuple(tuple(map(float, box)) for box in boxes)
 
 
 def _check_files(shot: Shot) -> bool:

@@ -7,10 +7,9 @@ from ..blender.compat import sequencer_scene
 from ..blender.editors import image_editor
 from ..blender.words import translated
 from ..decompose import clicking
+from ..decompose.mask_drawing import STRIP
 from ..errors import AddonError
 from .job_operators import OnStrip
-
-_NAVIGATION = ("MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "HOME", "NUMPAD_PERIOD")
 
 
 class NVD_OT_click_mask(OnStrip, bpy.types.Operator):
@@ -68,8 +67,8 @@ or Alt it takes away. What is found is a drawing like any other, to be corrected
         thing = _active(strip)
         if self.x < 0 or self.y < 0:
             raise AddonError("nothing was clicked", "give a place in the picture")
-        clicking.begin(thing, strip, image_editor(context))
-        clicking.click(thing, strip, self.x, self.y, self.inside, sequencer_scene(context))
+        scene, space = sequencer_scene(context), image_editor(context)
+        clicking.click(thing, strip, self.x, self.y, self.inside, scene, space)
 
 
 class NVD_OT_forget_clicks(OnStrip, bpy.types.Operator):
@@ -95,6 +94,8 @@ def pixel_under(context, event) -> tuple[float, float] | None:
         space = area.spaces.active
         if area.type != "IMAGE_EDITOR" or space.image is None or space.ui_mode != "MASK":
             continue
+        if STRIP not in space.image:  # a shot's frame, under a better mask
+            continue
         region = next(region for region in area.regions if region.type == "WINDOW")
         over = [r for r in area.regions if r.type != "WINDOW" and _within(r, event)]
         if over or not _within(region, event):
@@ -104,7 +105,7 @@ def pixel_under(context, event) -> tuple[float, float] | None:
         )
         wide, high = space.image.size
         if 0 <= across < 1 and 0 < up <= 1 and wide and high:
-            return across * wide - 0.5, (1 - up) * high - 0.5
+            return max(across * wide - 0.5, 0.0), max((1 - up) * high - 0.5, 0.0)
     return None
 
 

@@ -43,7 +43,8 @@ that is chosen; it follows the layer from there"""
 
     def invoke(self, context, event):
         entry = shots.current_shot(shot_scene(context))
-        self.at = clicked(context, event, entry) if context.window else None
+        beside = context.window is None or context.region is None or context.region.type == "UI"
+        self.at = None if beside else clicked(context, event, entry)  # a sidebar may lie over it
         return self.execute(context)
 
     def work_on(self, _context, entry, layer):
@@ -57,10 +58,10 @@ that is chosen; it follows the layer from there"""
         item = stack.add_file(entry, layer, kind, path)
         try:
             middle = at[:2] if at else placement.visible_place(entry, item, frame)
+            placement.place(entry, item, python, frame, placement.first_places(entry, item, middle))
         except AddonError:
             stack.remove(entry, item)
             raise
-        placement.place(entry, item, python, frame, placement.first_places(entry, item, middle))
         return "It is being pinned to the layer"
 
     def _paths(self) -> list[Path]:

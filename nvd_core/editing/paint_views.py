@@ -78,6 +78,7 @@ def paint_across(
             paint = paint_of(sheets.of_paint(name))
             found[name] = came_across(shot, name, paint, progress)
             progress.update(done)
+        stack = read_stack(shot)  # Blender saves it without the lock, while this takes its time
         entries = _write(shot, stack, found, names)
     for caution in _not_taken(stack, painted):
         progress.caution(caution)

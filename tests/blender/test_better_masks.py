@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from blender_addon.decompose import better_masks, prepare
+from blender_addon.decompose.clicking import put_lines
 from blender_addon.decompose.outline import area, outlines, simplified
 from blender_addon.errors import AddonError
 from blender_addon.shot import shots
@@ -72,10 +73,8 @@ def test_a_mask_is_drawn_as_the_matte_was(tmp_path, reference, size):
     wide, high = size
     alpha = disc(high, wide, 40.3, 50.6, 30) - disc(high, wide, 44, 50, 9)
     mask = bpy.data.masks.new("drawn")
-    layer = mask.layers.new(name="drawn")
-    layer.use_fill_holes = True
-    for line in outlines(alpha):
-        better_masks._add_line(layer, simplified(line, better_masks.WITHIN), alpha.shape)
+    lines = [simplified(line, better_masks.WITHIN) for line in outlines(alpha)]
+    put_lines(mask, wide, high, lines)
     assert agreement(rendered(mask, size, tmp_path, reference), alpha) > 0.97
 
 
