@@ -87,6 +87,19 @@ def test_lines_are_drawn_where_they_were_found_with_their_holes(strip, tmp_path,
     assert (found != expected).sum() < 0.05 * expected.sum()
 
 
+def test_a_strip_that_runs_backwards_is_clicked_on_as_well(strip, thing):
+    """Which picture it shows is not known before it was measured."""
+    strip.use_reverse_frames = True
+    mask = clicking.begin(thing, strip)
+    assert mask is not None and thing.mask == mask and thing.when == "ONE"
+
+
+def test_a_mask_is_no_longer_animated_once_it_is_clicked(strip, thing):
+    thing.when = "ALL"
+    clicking.begin(thing, strip)
+    assert thing.when == "ONE"
+
+
 @pytest.mark.long
 def test_a_click_becomes_a_mask_and_clicks_add_up(strip, thing, tmp_path, tick_until):
     true = read(CROSSING / "masks/ball/00008.png") > 0.5
