@@ -78,7 +78,8 @@ def reads_outside(folder: Path, job: Job, settings: Settings) -> tuple[str, ...]
                     reads["the source"] = job.source
         for name, source in job.parts:
             reads[f"the mask of {name}"] = source.removeprefix(INVERTED)
-        if job.parts and len(job.part_frames or []) != len(job.parts):
+        told = job.part_frames or []
+        if job.parts and (len(told) != len(job.parts) or None in told):
             reads["the source"] = job.source
         if job.garbage and job.garbage != AUTO:
             reads["the garbage matte"] = job.garbage.removeprefix(INVERTED)

@@ -244,6 +244,7 @@ def _go_on(
         return _finished(folder, progress)
     progress.message(f"going on with the unfinished decomposition of the same job in {folder}")
     known.device = job.device
+    settings = load_settings(inside(folder, SETTINGS))  # what was begun stays what it was
     note_begun(folder, known, settings)  # this user has just named all that it reads
     return _run(folder, known, settings, progress, until)
 
@@ -655,6 +656,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
     job.said = job.said + write_garbage(job.garbage, info, folder, progress)
     if not job.masks:
         _found(job, work, folder, progress)
+        _parts(job, info, folder, progress)
         return
     sources = load_masks([tuple(mask) for mask in job.masks], info, job.mask_frames)
     size = info.looked_at
@@ -679,11 +681,17 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
                 mask = sources[n].read_both(t)[1]
             write_image(inside(folder, f"masks/{name}/{t:05d}.png"), mask[..., None])
             release(masks, weights)
-    if job.parts:
-        own = load_parts(job.parts, info, job.part_frames)
-        layers = [*object_names(job), BACKGROUND]
-        lost_parts = write_parts(own, job.parts, layers, folder, progress)
-        job.needs_eye = job.needs_eye | lost_parts
-        job.said = job.said + about_lost(lost_parts)
+    _parts(job, info, folder, progress)
     if settings.mask_margin > 0:
         doubt_edges(work, settings.mask_margin, float(info.picture.aspect))
+
+
+def _parts(job: Job, info: ClipInfo, folder: Path, progress: Progress) -> None:
+    """Fill work/parts.npy, where a layer has parts."""
+    if not job.parts:
+        return
+    own = load_parts(job.parts, info, job.part_frames)
+    layers = [*object_names(job), BACKGROUND]
+    lost = write_parts(own, job.parts, layers, folder, progress)
+    job.needs_eye = job.needs_eye | lost
+    job.said = job.said + about_lost(lost)

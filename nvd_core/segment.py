@@ -7,6 +7,7 @@ the cut itself is `priors.click_mask`.
 
 import dataclasses
 import math
+import os
 import tempfile
 import time
 from fractions import Fraction
@@ -59,6 +60,7 @@ def segment(
     clip = open_clip(job.source, None, None, reading)
     counted = counted_from(reading.start, clip.source_numbers, clip.info.source_frames)
     index, _ = range_of((frame, frame), counted, job.source, "", reading.start is not None)
+    _check_results(job, clip, out, outline)
     check_clicks(clicks, clip.info.width, clip.info.height)
     picture, motion = _looked_at(job, clip, index, clicks, still, progress)
     mask = cut_out(picture, clicks, motion)
@@ -83,6 +85,22 @@ def segment(
         "lines": len(lines),
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def _check_results(job: Job, clip: Clip, out: Path, outline: Path | None) -> None:
+    """NvdError where a result would replace the clip, or come to lie among its frames."""
+    source = Path(job.source)
+    results = [out] if outline is None else [out, outline]
+    files = [file for file in (source, *clip.files) if file.exists()]
+    for path in results:
+        among = source.is_dir() and path.parent.exists() and path.parent.samefile(source)
+        if among or (path.exists() and any(path.samefile(file) for file in files)):
+            raise NvdError(
+                f"{path} lies where the clip does, which it would change",
+                remedy="choose another place for the result",
+            )
+    if outline is not None and os.path.abspath(out) == os.path.abspath(outline):
+        raise NvdError("mask and outline are one file", remedy="choose another --outline")
 
 
 def check_clicks(clicks: Clicks, width: int, height: int) -> None:

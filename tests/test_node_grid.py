@@ -1,5 +1,6 @@
 """A field from few questions: exact where it must be, within the tolerance elsewhere."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -113,3 +114,18 @@ def test_nan_is_not_settled():
     ask = Asked(lambda x, y: np.where((x > 20) & (y > 20), np.nan, 1.0))
     found = sampled(ask, np.ones((33, 33), bool), 0.1, 16)[..., 0]
     assert np.isnan(found[21:33, 21:33]).all() and np.isfinite(found[:20, :20]).all()
+
+
+@pytest.mark.parametrize("finest", [1, 4])
+@pytest.mark.parametrize("width", [3, 6, 10])
+def test_a_jump_that_is_told_of_is_the_fields_own(width, finest):
+    """A stripe that nodes step over, as thin parts of a layer are."""
+    inside = lambda x, y: np.abs(x + 0.4 * y - 37.3) < width / 2  # noqa: E731
+    field = lambda x, y: 0.02 * x + 100.0 * inside(x, y)  # noqa: E731
+    xs, ys = grid(64, 96)
+    labels = inside(xs, ys).astype(np.uint8)
+    around = np.ones((3, 3), np.uint8)
+    jumps = cv2.dilate(labels, around) != cv2.erode(labels, around)
+    everywhere = np.ones((64, 96), bool)
+    found = sampled(Asked(field), everywhere, 0.03, 16, finest=finest, jumps=jumps)[:64, :96, 0]
+    assert np.abs(found - field(xs, ys)).max() < 0.06

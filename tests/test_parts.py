@@ -265,6 +265,15 @@ def halves(shift: float = 0.0) -> LayerMaps:
     return LayerMaps(u, v, ones, np.ones((40, 60, 3), np.float16))
 
 
+@pytest.mark.slow
+def test_the_background_has_parts_where_objects_find_themselves(clip, tmp_path):
+    job = Job(str(clip / "frames"), parts=[["background.right", str(clip / "right")]])
+    settings = update_settings(fast(), SMALL | {"iterations": 3})
+    decompose(tmp_path / "shot.nvd", job, settings, Progress())
+    manifest = read_manifest(tmp_path / "shot.nvd")
+    assert [part.name for part in manifest.layers[-1].parts] == ["rest", "right"]
+
+
 def test_paint_has_no_seam_between_parts():
     """Fails where cells between two parts are left out, or taken for surface."""
     maps = halves()

@@ -1,6 +1,7 @@
 """Clicks and boxes become masks: holes stay, what is taken away goes, edges are soft."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -156,3 +157,17 @@ def test_what_points_at_nothing_is_refused(words, said, tmp_path, capsys):
     assert main(base + words) == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("results", [["src/0003.png"], ["src/new.png"], ["a.png", "a.png"]])
+def test_results_never_take_the_clips_place(results, tmp_path, capsys):
+    source = Path(shutil.copytree(CROSSING / "frames", tmp_path / "src"))
+    before = {path: path.read_bytes() for path in source.iterdir()}
+    words = ["segment", str(source), "--frame", "3", "--still", "--click", "50,40"]
+    words += ["--out", str(tmp_path / results[0])]
+    words += ["--outline", str(tmp_path / results[1])] if results[1:] else []
+    name = next(source.iterdir())
+    words[words.index("--out") + 1] = words[words.index("--out") + 1].replace("0003.png", name.name)
+    assert main(words) == 2
+    assert "choose another" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in source.iterdir()} == before

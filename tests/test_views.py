@@ -8,19 +8,21 @@ import pytest
 
 from nvd_core.begun import check_same
 from nvd_core.job import Job
+from nvd_core.pipeline import decompose
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.views import (
     LEAST_ALIVE,
     LEAST_SLIP,
+    _at,
     _best_cuts,
     _kept_within,
     about_views,
     wanted_views,
 )
-from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.time_windows import covers
-from nvd_core.settings import fast, paper, save_settings
+from nvd_core.settings import fast, paper, save_settings, update_settings
 
 pytestmark = pytest.mark.slow
 
@@ -97,3 +99,33 @@ def test_a_job_begun_before_views_were_found_is_the_same(tmp_path):
     settings.windows = 3
     with pytest.raises(NvdError, match="another job"):
         check_same(tmp_path, job, settings)
+
+
+def test_a_job_begun_before_views_were_found_goes_on_without(tmp_path, tiny_clip):
+    """The same command, which asks for auto by now, gives what resuming it gives."""
+    frames, masks = tiny_clip.write(tmp_path / "clip")
+    job = Job(source=str(frames), masks=[["disc", str(masks)]])
+    settings = update_settings(fast(), {"iterations": 2, "points": 200})
+    settings.windows = 1
+    folder = tmp_path / "shot.nvd"
+
+    class StopAtMotion(Progress):
+        def stage(self, name, total):
+            super().stage(name, total)
+            if name == "motion":
+                self.cancel()
+
+    with pytest.raises(Cancelled):
+        decompose(folder, job, settings, StopAtMotion())
+    settings.windows = "auto"
+    decompose(folder, job, settings, Progress(), until="training")
+    facts = json.loads((folder / "work/motion.json").read_text("utf-8"))
+    assert not any(fact["evidence"] for fact in facts)
+
+
+def test_points_of_many_key_frames_are_looked_up():
+    """More than OpenCV takes as the lines of an image."""
+    field = np.arange(60, dtype=np.float32).reshape(5, 12)
+    points = np.tile(np.array([[3.0, 2.0], [11.0, 4.0]], np.float32), (20_000, 1))
+    found = _at(field, points)
+    assert found.shape == (40_000,) and set(found.tolist()) == {27.0, 59.0}

@@ -27,6 +27,7 @@ def sampled(
     step: int,
     settled_range: float = np.inf,
     finest: int = 1,
+    jumps: np.ndarray | None = None,  # bool [H, W]: pixels beside which the field jumps
 ) -> np.ndarray:
     """The field at all pixels, float32 [H', W', C], H' and W' filled up to the lattice's cells.
 
@@ -34,16 +35,20 @@ def sampled(
     step: of the coarsest lattice, pixels; a power of two from 2 on. What is narrower than half of
     it may be stepped over. settled_range: a cell whose nodes differ by more is never settled.
     finest: the least step at which the field is asked, a power of two; between, guesses stand.
+    jumps: no cell near these is settled, nor left to guesses below `finest`.
     Pixels that are not wanted have guesses.
     """
     cells = _wanted_cells(wanted, step)
+    torn = None if jumps is None or not jumps.any() else _wanted_cells(jumps, step)
     open_cells = cells[step]
     values = _ask_all(ask, open_cells.shape[0] + 1, open_cells.shape[1] + 1, step)
     while step > 1:
         step //= 2
         values = doubled(values)
         if step < finest:
-            continue
+            if torn is None:
+                continue
+            open_cells = open_cells & torn[2 * step]
         rows, columns = _new_nodes(open_cells)
         failed = np.zeros(open_cells.shape, bool)
         if len(rows):
@@ -52,6 +57,8 @@ def sampled(
         if step > 1:
             if np.isfinite(settled_range):
                 _mark_steep(values, failed, settled_range)
+            if torn is not None:
+                failed |= torn[2 * step]
             open_cells = np.repeat(np.repeat(failed & open_cells, 2, 0), 2, 1) & cells[step]
     return values
 

@@ -78,11 +78,13 @@ def frame_layers_by_nodes(
         across = 2 * model.mappings[n].pixels_per_unit  # of the texture square
         step = _step(getattr(model.mappings[n], "grid", None), across, finest)
         off = within.place / texels_per_unit[n]
-        places = sampled(mapping, shown, off, step, finest=finest)
+        jumps = _jumps(model, n, t, part)
+        places = sampled(mapping, shown, off, step, finest=finest, jumps=jumps)
         _put(places, shown, uv[n][part])
         if model.kind != "none":
             step = min(step, _step(model.residuals[n].grid, across, finest))
-            found = sampled(_light(model, n, t, places), shown, within.light, step, finest=finest)
+            light_of = _light(model, n, t, places)
+            found = sampled(light_of, shown, within.light, step, finest=finest, jumps=jumps)
             _put(found, shown, light[n][part])
     layers = with_light(model, uv, alpha, light)
     layers.own_alpha = own
@@ -155,6 +157,20 @@ def _mapping(model: LayeredVideo, n: int, t: int, left: int, top: int) -> Ask:
         return _in_chunks(model.mappings[n], _pixels(columns + left, rows + top), t, model)
 
     return ask
+
+
+def _jumps(model: LayeredVideo, n: int, t: int, part: tuple[slice, slice]) -> np.ndarray | None:
+    """Pixels of a part of frame t beside which another part of layer n begins; None without."""
+    if not model.mappings[n].parts:
+        return None
+    rows, columns = np.mgrid[part]
+
+    def numbers_at(points: torch.Tensor, when: torch.Tensor) -> torch.Tensor:
+        return model.mappings[n].part_of(points, when)[:, None]
+
+    found = _in_chunks(numbers_at, _pixels(columns.ravel(), rows.ravel()), t, model)
+    numbers, around = found.reshape(rows.shape), np.ones((3, 3), np.uint8)
+    return cv2.dilate(numbers, around) != cv2.erode(numbers, around)
 
 
 def _light(model: LayeredVideo, n: int, t: int, places: np.ndarray) -> Ask:

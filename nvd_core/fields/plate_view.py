@@ -55,6 +55,10 @@ class _MappingInPlatePixels(_InPlatePixels):
         """The mapping's parts, the rest first; none without."""
         return cast(tuple[Part, ...], self.field.parts)
 
+    def part_of(self, xy: Tensor, t: Tensor) -> Tensor:
+        """The number of the part, int64 [P], as `networks.MotionMapping.part_of`."""
+        return self.field.part_of(self.pixels(xy), t)
+
 
 class _AlphaInPlatePixels(_InPlatePixels):
     """The alpha network A."""

@@ -290,7 +290,7 @@ def load_model(folder: Path) -> LayeredVideo:
         stored = _read_shapes(path)
         _check_claims(facts, stored, settings)
         # the checkpoint holds matrices and labels themselves
-        blank = np.zeros((shape.frames, shape.height, shape.width), np.uint8)
+        size = shape.frames, shape.height, shape.width
         starts = [
             LayerStart(
                 np.zeros((shape.frames * max(len(layer.get("parts", [])), 1), 3, 3)),
@@ -299,7 +299,7 @@ def load_model(folder: Path) -> LayeredVideo:
                 _blank_mask(layer.get("deformation_mask")),
                 _windows(layer, shape.frames),
                 _parts(layer),
-                blank.copy() if layer.get("parts") else None,
+                np.zeros(size, np.uint8) if layer.get("parts") else None,
             )
             for layer in facts["layers"]
         ]

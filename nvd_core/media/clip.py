@@ -120,6 +120,11 @@ class Clip:
         return as_display_bytes(working_colours(small, picture))
 
     @property
+    def files(self) -> list[Path]:
+        """The files of the source's images; none of a movie."""
+        return list(self._source.files) if isinstance(self._source, ImageSequence) else []
+
+    @property
     def first_file(self) -> Path:
         """The movie, or the image of its first frame."""
         source = self._source

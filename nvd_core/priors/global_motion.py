@@ -317,7 +317,8 @@ def _near_matches(
         if again is not None and agreeing(clip, again) > BETTER * agreeing(clip, match):
             match = again
     step = None if layer == len(clip.masks) else _step(clip, match)
-    if layer < len(clip.masks) and isinstance(clip.masks, SplitMasks):
+    split = clip.masks if isinstance(clip.masks, SplitMasks) else None
+    if layer < len(clip.masks) and split is not None and split.are_parts(layer):
         match, step = _by_outline(clip, layer, t, regions, match, step)
     for _ in range(ROUNDS):
         if step is None:

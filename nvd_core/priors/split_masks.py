@@ -88,6 +88,11 @@ class SplitMasks:
         mask = self._masks[n, t] if n < len(self._masks) else np.uint8(255)
         return np.where(self._labels[n, t] == number, mask, np.uint8(0))
 
+    def are_parts(self, row: int) -> bool:
+        """Whether a row is a part, or the rest, of a layer that has parts."""
+        layer = self.order[row][0]
+        return sum(n == layer for n, _ in self.order) > 1
+
     def release(self) -> None:
         """Give the memory of the arrays back."""
         release(self._masks, self._labels)

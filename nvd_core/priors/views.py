@@ -33,6 +33,8 @@ LEAST_MATCHES = 12
 """of two neighbouring frames; fewer tell of no slip"""
 FOLLOWED_PX = 1.5
 """pixels of the flow by which it may disagree with itself"""
+MOST_AT_ONCE = 16384
+"""points that are looked up at once: OpenCV's images have fewer than 32767 lines"""
 MOST_KEYS = 48
 MOST_VIEWS = 12
 
@@ -163,9 +165,12 @@ def _step(
 
 def _at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     """A field [H, W] or [H, W, 2] at places [n, 2]; 0 beyond it."""
-    x, y = (np.ascontiguousarray(points[:, k : k + 1]) for k in (0, 1))
     border = cv2.BORDER_CONSTANT
-    return cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=border)[:, 0]
+    found = []
+    for part in np.array_split(points, len(points) // MOST_AT_ONCE + 1):
+        x, y = (np.ascontiguousarray(part[:, k : k + 1]) for k in (0, 1))
+        found.append(cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=border)[:, 0])
+    return np.concatenate(found)
 
 
 def surface_slip(clip: MatchedClip, layer: int, near: list[Matches]) -> float:
