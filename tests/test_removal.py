@@ -103,7 +103,7 @@ def test_whole_numbers_and_floats_are_one_picture(shot, tmp_path, mode):
     for t in (3, 4):
         whole = read_image(tmp_path / f"whole/{t:05d}.png") / 65535
         bright = encode_srgb(read_image(tmp_path / f"float/{t:05d}.exr"))
-        assert np.abs(bright - bright.clip(0, 1)).max() > 0.03
+        assert np.abs(bright - bright.clip(0, 1)).max() > 0.01  # something is to be cut
         assert np.abs(whole - bright.clip(0, 1)).max() < 3 / 65535
 
 
