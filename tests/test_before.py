@@ -100,7 +100,8 @@ def test_all_rows_of_a_tiny_clip(tmp_path, tiny_clip, monkeypatch):
     clip = ["--clip", tmp_path / "frames", "--mask", f"disc={tmp_path / 'masks'}"]
     sizes = ["--lines", 48, "--height", 48, "--frames", 4, "--iterations", 12, "--turns", 1]
     words = ["--before", "HEAD", "--quick", *clip, *sizes, "--settings", tmp_path / "small.yaml"]
-    monkeypatch.setattr(sys, "argv", ["bench.py", *map(str, words), "--out", tmp_path / "b.json"])
+    words += ["--out", tmp_path / "b.json"]
+    monkeypatch.setattr(sys, "argv", ["bench.py", *map(str, words)])
     arguments = bench.parsed()
     code = before_run.run(arguments)
     found = json.loads((tmp_path / "b.json").read_text())
