@@ -71,7 +71,10 @@ def tour(
     with tempfile.TemporaryDirectory(prefix="nvd-tour-") as folder:
         work = Path(folder)
         build(work)
-        (work / "settings.yaml").write_text(f"iterations: {steps}\npreview_seconds: 3\n")
+        settings = f"iterations: {steps}\npreview_seconds: 3\n"
+        # the stroke's place is known where the texture shows one view
+        settings += "windows: 1\n" if walk == "tour" else ""
+        (work / "settings.yaml").write_text(settings)
         shutil.copytree(ROOT / "samples" / "tumbler" / "frames", work / "clip")
         shutil.copytree(ROOT / "samples" / "tumbler" / "masks", work / "masks")
         if walk == "playing":
