@@ -62,6 +62,22 @@ def test_what_one_sheet_serves_stays_as_it_is(tmp_path, moving_clips, kind):
     np.testing.assert_array_equal(motions, found(tmp_path, [1, 1])[0])
 
 
+def test_what_is_hidden_or_lost_on_the_way_is_no_turn(tmp_path, moving_clips):
+    """Its mask shrinks to a third from one side, as behind a post that passes, and opens again."""
+    places = np.array([[20 + 4 * t, 40] for t in range(16)])
+    moving_clips.warped_clip(tmp_path, moving_clips.camera(16), (40, places))
+    masks = np.load(tmp_path / "masks.npy")
+    for t, hidden in zip(range(3, 13), (8, 16, 24, 30, 34, 34, 30, 24, 16, 8), strict=True):
+        x = places[t, 0]
+        if t < 8:  # from the right, and on the other side what comes out again
+            masks[0, t, :, x + 40 - hidden :] = 0
+        else:
+            masks[0, t, :, : x + hidden] = 0
+    np.save(tmp_path / "masks.npy", masks)
+    _, fact = found(tmp_path, [None, 1])
+    assert fact["windows"] == []
+
+
 def test_cuts_are_where_the_view_changes():
     """Three views of unequal length, each of which knows nothing of the others."""
     alive = np.zeros((12, 12), np.float32)

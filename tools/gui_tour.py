@@ -71,10 +71,7 @@ def tour(
     with tempfile.TemporaryDirectory(prefix="nvd-tour-") as folder:
         work = Path(folder)
         build(work)
-        settings = f"iterations: {steps}\npreview_seconds: 3\n"
-        # the stroke's place is known where the texture shows one view
-        settings += "windows: 1\n" if walk == "tour" else ""
-        (work / "settings.yaml").write_text(settings)
+        (work / "settings.yaml").write_text(f"iterations: {steps}\npreview_seconds: 3\n")
         shutil.copytree(ROOT / "samples" / "tumbler" / "frames", work / "clip")
         shutil.copytree(ROOT / "samples" / "tumbler" / "masks", work / "masks")
         if walk == "playing":

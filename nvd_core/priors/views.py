@@ -27,6 +27,8 @@ LEAST_FOLLOWED = 0.75
 """share of the points that reach the next frame, below which the flow says nothing"""
 ALIVE_WITHIN = 0.8
 """share of its key frame's points that every frame of a window shows, where that can be had"""
+SHOWN = 0.5
+"""share of an object's usual area that a frame shows of it, at which it is taken for hidden"""
 LEAST_POINTS = 24
 """of a key frame; fewer say nothing"""
 LEAST_MATCHES = 12
@@ -97,8 +99,9 @@ def view_evidence(clip: MatchedClip, layer: int, near: list[Matches]) -> Evidenc
         return None
     alive = shares[np.ix_(known, keys[known])]
     alive = np.maximum(alive, alive.T)  # a frame that shows a part is seen whole by the other
-    gaps = np.cumsum(areas == 0)[keys[known]]
-    alive[gaps[:, None] != gaps] = 1  # no track goes on behind what hides it all: nothing is known
+    gaps = np.cumsum(areas < SHOWN * np.median(areas[frames]))[keys[known]]
+    # tracks end at what hides most of it, and where its mask was lost: beyond, nothing is known
+    alive[gaps[:, None] != gaps] = 1
     least, slip = float(alive.min(1).max()), surface_slip(clip, layer, near)
     evidence = Evidence(least, slip, followed)
     if least >= LEAST_ALIVE or slip <= LEAST_SLIP or followed < LEAST_FOLLOWED:
