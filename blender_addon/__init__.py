@@ -52,6 +52,7 @@ from .ui import (
     operators,
     panel_decompose,
     panel_layers,
+    panel_parts,
     pin_operators,
     place_operators,
     preferences,
@@ -76,6 +77,7 @@ _parts = (  # each has register() and unregister()
     object_operators,
     click_operators,
     panel_decompose,
+    panel_parts,
     strip_elements,
     undo,  # before the others: its handlers give the images back first
     shots,

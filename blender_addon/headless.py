@@ -88,6 +88,7 @@ def decompose(given, say: Say) -> dict:
             Path(given.source).resolve(),
             out,
             masks=[(name, Path(path).resolve()) for name, path in given.mask],
+            parts=[(name, _mask(path)) for name, path in given.part],
             frames=given.frames,
             height=given.height,
             plate_height=given.plate_height,
@@ -124,6 +125,8 @@ def refine(given, say: Say) -> dict:
     words = ["refine", str(shot), "--out", str(out), "--device", given.device]
     for name, path in given.mask:
         words += ["--mask", f"{name}={_mask(path)}"]
+    for name, path in given.part:
+        words += ["--part", f"{name}={_mask(path)}"]
     if given.steps:
         words += ["--steps", str(given.steps)]
     if (out / "job.json").is_file() and not (out / "manifest.json").is_file():
@@ -396,6 +399,7 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("shot")
     again.add_argument("--out", help="folder to make; by itself the next version")
     again.add_argument("--mask", type=_pair, action="append", default=[], metavar="NAME=PATH")
+    again.add_argument("--part", type=_pair, action="append", default=[], metavar="NAME=PATH")
     again.add_argument("--steps", type=int, default=0)
     again.add_argument("--device", choices=DEVICES, default="auto")
     hold = command("pins", pins, "hold points of a texture where they belong")
@@ -417,6 +421,14 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("source", help="movie, folder or pattern such as shot.%%04d.exr")
         added.add_argument("--out", required=True, help="folder to make: SHOT.nvd")
         added.add_argument("--mask", type=_pair, action="append", default=[], metavar="NAME=PATH")
+        added.add_argument(
+            "--part",
+            type=_pair,
+            action="append",
+            default=[],
+            metavar="LAYER.PART=PATH",
+            help="mask of what moves by itself within an object or the background",
+        )
         added.add_argument(
             "--frames", type=_range, metavar="A-B", help="counted from 0, or as --start says"
         )

@@ -53,7 +53,7 @@ from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector
 from nvd_core.priors.masks import MaskSource, frames_of, load_masks, single_frames, write_masks
 from nvd_core.priors.moving_groups import MOST as MOST_OBJECTS
-from nvd_core.priors.part_masks import check_parts, load_parts, part_names, write_parts
+from nvd_core.priors.part_masks import load_parts, part_names, write_parts
 from nvd_core.priors.views import about_views, wanted_views
 from nvd_core.result import baking_of, manifest_of
 from nvd_core.runtime.devices import choose_device, wants_bfloat16
@@ -62,7 +62,7 @@ from nvd_core.runtime.files import cannot_write, make_durable
 from nvd_core.runtime.folder_lock import writing
 from nvd_core.runtime.inside import check_links, inside
 from nvd_core.runtime.mapped_arrays import release, streamed
-from nvd_core.runtime.parts import split_name
+from nvd_core.runtime.parts import check_parts, split_name
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, check_settings, load_settings, save_settings
 from nvd_core.shot.manifest import LayerRecord, read_manifest, write_manifest

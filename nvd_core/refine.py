@@ -21,6 +21,7 @@ from nvd_core.origin import check_origin
 from nvd_core.pipeline import decompose
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.parts import check_parts, split_name
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings, load_settings
 from nvd_core.shot.shot import Shot
@@ -37,6 +38,7 @@ def refine(
     out: Path | None = None,
     *,
     masks: dict[str, str] | None = None,
+    parts: dict[str, str] | None = None,
     steps: int | None = None,
     frames: tuple[int, int] | None = None,
     device: Device = "auto",
@@ -48,6 +50,8 @@ def refine(
     `masks` replaces some of its objects' masks, as `nvd decompose --mask` reads them; where the
     object was found by its motion, it is given one. `steps` are trained, by itself half as many as
     the clip had. With other `frames` the networks know nothing of time, and training begins anew.
+    `parts`, by layer.part, replaces masks of parts or adds some, behind those that there are: the
+    layer moves otherwise then, and training begins anew as well.
     `out`: by itself the next version beside `folder`, shot.nvd, shot_v2.nvd. `PICTURE` in it shows
     frames before and after. NvdError where the folder is not finished, or its source has gone;
     Unconfirmed where it is somebody else's and names files outside itself, unless `yes`.
@@ -58,7 +62,7 @@ def refine(
     known, settings = Job.load(folder), load_settings(inside(folder, SETTINGS))
     if not yes:
         check_origin(folder, replace(known, done=[]), settings, "nvd refine --yes")
-    job = refined(old, known, settings, masks or {}, steps, frames)
+    job = refined(old, known, settings, masks or {}, steps, frames, parts or {})
     job.device = device
     out = next_version(folder) if out is None else Path(out)
     facts = decompose(out, job, settings, progress)
@@ -74,9 +78,13 @@ def refined(
     masks: dict[str, str],
     steps: int | None,
     frames: tuple[int, int] | None,
+    parts: dict[str, str] | None = None,
 ) -> Job:
     """The job by which `refine` decomposes what `known` made; its `settings` are set for that."""
     named = _masks(known, old, masks)
+    if parts:
+        given = _parts(old, dict(named), {name: source for name, source in known.parts} | parts)
+        known = replace(known, parts=given, part_frames=None)
     job = replace(
         known,
         done=[],
@@ -90,7 +98,7 @@ def refined(
         masks=[list(mask) for mask in named],
         frames=list(frames) if frames else known.frames,
         refines=str(old.folder.absolute()),
-        goes_on=not frames or list(frames) == known.frames,
+        goes_on=(not frames or list(frames) == known.frames) and not parts,
     )
     if not job.goes_on:
         settings.iterations = steps or settings.iterations
@@ -121,6 +129,21 @@ def _masks(known: Job, old: Shot, masks: dict[str, str]) -> list[tuple[str, str]
     if not given and masks and len(objects) > 1:  # the others keep what was found of them
         given = {name: str(inside(old.folder, f"masks/{name}").absolute()) for name in objects}
     return list((given | masks).items())
+
+
+def _parts(old: Shot, masks: dict[str, str], parts: dict[str, str]) -> list[list[str]]:
+    """Name and source of every part, front to back; NvdError where one has no layer, or one that
+    may be called otherwise when it is found again.
+    """
+    given = [[name, source] for name, source in parts.items()]
+    check_parts(given, old.names)
+    for layer, _ in (split_name(name) for name in parts):
+        if layer not in (*masks, old.names[-1]):
+            raise NvdError(
+                f"{layer} was found by its motion: it has parts only with a mask of its own",
+                remedy=f"give that too, as --mask {layer}=MASK",
+            )
+    return given
 
 
 def next_version(folder: Path) -> Path:

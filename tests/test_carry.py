@@ -13,7 +13,7 @@ from nvd_core.editing.render import render_frames
 from nvd_core.media.images import read_image, write_image
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
-from nvd_core.shot.manifest import read_manifest, write_manifest
+from nvd_core.shot.manifest import PartRecord, read_manifest, write_manifest
 from nvd_core.shot.map_writer import MapWriter
 from nvd_core.shot.maps import read_maps
 from nvd_core.shot.pins import Pins, pin_of, read_applied, read_pins, write_pins
@@ -122,6 +122,21 @@ def test_pins_come_along_and_wait(shot, capsys):
     assert before == [new.map_path(t).read_bytes() for t in range(new.frames)]
     words = capsys.readouterr().err
     assert "ear are carried over and not applied" in words and "gone have no place" in words
+
+
+def test_pins_stay_behind_where_the_layer_has_parts_now(shot, capsys):
+    said = {"name": "ear", "layer": "cat", "at": [0.5, 0.5], "to": [[1, 30.0, 20.0]]}
+    write_pins(shot, Pins((pin_of(said, "it"),)))
+    new = copied(shot, "new.nvd")
+    (new.folder / "edits/pins.json").unlink()
+    halves = PartRecord("rest", (0.0, 0.0, 0.5, 1.0)), PartRecord("ear", (0.5, 0.0, 1.0, 1.0))
+    manifest = read_manifest(new.folder)
+    layers = [replace(r, parts=halves if r.name == "cat" else ()) for r in manifest.layers]
+    write_manifest(new.folder, replace(manifest, layers=layers))
+    painted(shot, "cat")
+    assert main(["carry", str(shot.folder), str(new.folder)]) == 0
+    assert not read_pins(Shot.open(new.folder)).pins  # such a file could not even be read
+    assert "ear were not carried over: a layer with parts takes none" in capsys.readouterr().err
 
 
 def test_a_larger_texture_takes_the_paint(shot):

@@ -62,6 +62,14 @@ class TestList:
         assert words[-2:] == ("--settings", str(show.parent / "small.yaml"))
         assert "--frames" in found.shots[2].train
 
+    def test_parts_go_to_the_training(self, tmp_path):
+        path = tmp_path / "show.yaml"
+        line = "shots: {a: {source: x, masks: {man: m}, parts: {man.leg: l, background.post: p}}}"
+        path.write_text(line)
+        words = load_shots(path).shots[0].train
+        parts = [words[n + 1] for n, word in enumerate(words) if word == "--part"]
+        assert parts == [f"man.leg={tmp_path / 'l'}", f"background.post={tmp_path / 'p'}"]
+
     @pytest.mark.parametrize(
         "text",
         [
@@ -71,6 +79,8 @@ class TestList:
             "shots: {a: {source: x, frames: all}}",
             "shots: {a: {source: x, preset: fast, settings: y.yaml}}",
             "shots: {a: {source: x}, A: {source: y}}",
+            "shots: {a: {source: x, parts: {man.leg: l}}}",
+            "shots: {a: {source: x, masks: {man: m}, parts: {man.rest: l}}}",
             "shots: {a: {source: x, shot: s.nvd}, b: {source: y, shot: s.nvd}}",
             "shots: {a: {source: x, out: o.mp4}, b: {source: y, out: o.mp4}}",
             "shots: {a: {source: x, movie: m.mov}}",

@@ -18,12 +18,12 @@ from nvd_core.fields.saved_model import load_model
 from nvd_core.job import Job
 from nvd_core.media.images import to_float, write_image
 from nvd_core.pipeline import decompose
-from nvd_core.priors.part_masks import check_parts, numbered, part_names
+from nvd_core.priors.part_masks import numbered, part_names
 from nvd_core.priors.part_search import find_split
 from nvd_core.priors.split_masks import motion_to_next, outline_motion
 from nvd_core.priors.tracks import Tracks, chained
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.parts import packed
+from nvd_core.runtime.parts import check_parts, packed
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast, update_settings
 from nvd_core.shot.manifest import LayerRecord, PartRecord, read_manifest

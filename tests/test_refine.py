@@ -139,6 +139,27 @@ def test_other_frames_begin_anew_and_keep_the_paint(painted, tmp_path):
     assert (before & after).sum() / (before | after).sum() > 0.6
 
 
+def test_new_parts_begin_anew_and_keep_the_paint(painted, tmp_path):
+    """The disc's lower half, drawn on one frame of a shot that had no parts."""
+    mask = read_image(painted.mask_path("disc", 0)).copy()
+    rows = np.nonzero(mask.any(axis=(1, 2)))[0]
+    mask[: (rows[0] + rows[-1]) // 2] = 0
+    write_image(tmp_path / "half/0000.png", mask)
+    out = tmp_path / "parts.nvd"
+    words = ["refine", str(painted.folder), "--out", str(out), "--steps", "60"]
+    assert main([*words, "--part", f"disc.half={tmp_path / 'half'}"]) == 0
+    job, shot = Job.load(out), Shot.open(out)
+    assert not job.goes_on and job.refines == str(painted.folder)
+    assert [part.name for part in shot.layer("disc").parts] == ["rest", "half"]
+    before, after = red(painted, 0), red(shot, 0)
+    assert (before & after).sum() / (before | after).sum() > 0.5
+    again = tmp_path / "again.nvd"
+    with pytest.raises(Cancelled):
+        refine(shot.folder, again, steps=20, progress=Stopped("training", 25))
+    job = Job.load(again)
+    assert job.goes_on and [name for name, _ in job.parts] == ["disc.half"]
+
+
 def test_a_folder_that_has_gone_is_said_and_costs_nothing(painted, tmp_path):
     gone = tmp_path / "gone.nvd"
     shutil.copytree(painted.folder, gone)
@@ -156,6 +177,8 @@ def test_a_folder_that_has_gone_is_said_and_costs_nothing(painted, tmp_path):
 def test_what_is_refused(painted, tmp_path):
     with pytest.raises(NvdError, match="no object horse"):
         refine(painted.folder, tmp_path / "x.nvd", masks={"horse": "x"})
+    with pytest.raises(NvdError, match="no part of a layer"):
+        refine(painted.folder, tmp_path / "x.nvd", parts={"horse.leg": "x"})
     assert main(["refine", str(painted.folder), "--mask", "disc=/nowhere"]) == 2
     assert main(["refine", str(tmp_path)]) == 2
     damaged = tmp_path / "damaged.nvd"

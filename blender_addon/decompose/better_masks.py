@@ -1,6 +1,7 @@
 """Masks drawn over a shot's own frames, for a refinement, with Blender's mask tools.
 
     draw(entry, layer, frame, space)         # begins with the outline of what the layer is now
+    draw(entry, layer, frame, space, "leg")  # of a part of the layer, that it has or is to have
     masks_of(entry, layer, folder, plan)     # files of them, beside the masks that it was made with
 
 Each is of one frame. A second Blender draws their files as a job's first step (prepare.py).
@@ -18,10 +19,11 @@ from ..blender.inside import inside
 from ..errors import AddonError
 from ..shot.exr import MapsError
 from ..shot.folder import Shot, ShotError
-from ..shot.layer_maps import read_alpha
+from ..shot.layer_maps import read_plain
 from ..shot.scripting import frames_space
 from ..shot.shots import NVD_PG_layer, NVD_PG_shot
 from .clicking import put_lines
+from .job import check_parts
 from .outline import outlines, simplified
 
 WITHIN = 0.6
@@ -48,24 +50,29 @@ def draw(
     layer: NVD_PG_layer,
     frame: int,
     space: bpy.types.SpaceImageEditor | None = None,
+    part: str = "",
 ) -> bpy.types.Mask:
     """Open the mask of `layer` for the shot's `frame` over its picture, in an Image Editor.
 
-    A mask that is begun has the outline of what the layer shows of itself now. AddonError for the
-    background, and beyond the shot.
+    A mask that is begun has the outline of what the layer, or its `part`, shows of itself now; that
+    of a new part is empty. AddonError for the background itself, and beyond the shot.
     """
     shot = entry.read()
-    check(entry, layer)
+    name = f"{layer.name}.{part}" if part else layer.name
+    if part:
+        check_parts([name], [layer.name], {})
+    else:
+        check(entry, layer)
     if not 0 <= frame < shot.frames:
         raise AddonError(
             f"the playhead shows no frame of {entry.name}",
             f"move it to one of the shot's {shot.frames} frames",
         )
-    drawn = next((one for one in drawn_of(entry, layer.name) if one.frame == frame), None)
+    drawn = next((one for one in drawn_of(entry, name) if one.frame == frame), None)
     if drawn is None:
-        mask = _begun(shot, layer.name, frame)
+        mask = _begun(shot, layer.name, frame, part)
         drawn = entry.better_masks.add()
-        drawn.layer, drawn.frame, drawn.mask = layer.name, frame, mask
+        drawn.layer, drawn.frame, drawn.mask = name, frame, mask
     if space is not None:
         editors.show(_picture(shot, frame), space)
         space.ui_mode = "MASK"
@@ -79,8 +86,14 @@ def check(entry: NVD_PG_shot, layer: NVD_PG_layer | None) -> None:
         raise AddonError("the background has no mask", "choose an object in the list")
 
 
+def drawn_parts(entry: NVD_PG_shot, layer: str = "") -> list[str]:
+    """Parts that are drawn, of a layer or of all, each as walker.leg."""
+    names = dict.fromkeys(one.layer for one in entry.better_masks if one.mask is not None)
+    return [name for name in names if "." in name and layer in ("", name.partition(".")[0])]
+
+
 def drawn_of(entry: NVD_PG_shot, layer: str) -> list:
-    """What is drawn of a layer, by frame."""
+    """What is drawn of a layer, or of a part such as walker.leg, by frame."""
     found = [one for one in entry.better_masks if one.layer == layer and one.mask is not None]
     return sorted(found, key=lambda one: one.frame)
 
@@ -94,12 +107,13 @@ def remove(entry: NVD_PG_shot, layer: str, frame: int) -> None:
 
 def masks_of(entry: NVD_PG_shot, layer: str, target: Path, around: int) -> Drawn:
     """The masks of a layer for the folder `target`: what was drawn, and those that the shot was
-    made with, but for frames up to `around` from a drawn one, which are carried from there.
+    made with, but for frames up to `around` from a drawn one, which are carried from there. A part
+    is carried from what was drawn alone.
     """
     shot, drawn = entry.read(), drawn_of(entry, layer)
     digits = _names(shot)
     files = {}
-    for t in range(shot.frames):
+    for t in range(shot.frames if "." not in layer else 0):
         path = inside(shot.folder, f"masks/{layer}/{t:05d}.png", ShotError)
         if path.is_file():
             files[t] = path
@@ -139,14 +153,24 @@ def _names(shot: Shot) -> list[str]:
     return [written.get(number, f"{number:05d}") for number in shot.numbers]
 
 
-def _begun(shot: Shot, layer: str, frame: int) -> bpy.types.Mask:
-    """A mask with the layer's present outline."""
+def _begun(shot: Shot, layer: str, frame: int, part: str = "") -> bpy.types.Mask:
+    """A mask with the present outline of the layer, or of its part where it has that already."""
+    own = next(one for one in shot.layers if one.name == layer)
+    mask = bpy.data.masks.new(f"{layer}.{part} {frame}" if part else f"{layer} {frame}")
+    mask.layers.new(name=part or layer)
+    if part and part not in own.part_names:
+        return mask
     try:
-        alpha = read_alpha(shot, frame, layer)
+        maps = read_plain(shot, frame, layer)
     except MapsError as error:
         raise AddonError(str(error), "copy the folder again with all its files") from error
-    mask = bpy.data.masks.new(f"{layer} {frame}")
-    mask.layers.new(name=layer)
+    alpha = maps[..., 2]
+    if part:
+        left, top, right, bottom = own.parts[own.part_names.index(part)]
+        u, v = maps[..., 0], 1 - maps[..., 1]
+        alpha = alpha * ((u >= left) & (u <= right) & (v >= top) & (v <= bottom))
+    if not alpha.any():
+        return mask
     level = min(max(float(alpha.max()) / 2, FAINTEST), 0.5)
     lines = [simplified(line, WITHIN) for line in outlines(alpha, level)[:MOST_LINES]]
     put_lines(mask, alpha.shape[1], alpha.shape[0], lines)

@@ -24,7 +24,7 @@ from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..strip.sources import Source, read_strip
 from ..strip.timing import known_pictures
-from . import eye
+from . import eye, part_list
 from .found_objects import clip_words
 from .mask_drawing import draw_key, draw_mask
 from .properties import NVD_PG_object
@@ -106,10 +106,11 @@ def _queue(thing, strip, source: Source, frame: int, python: Path, scene) -> Job
     words += ["--out", folder / "mask.png", "--outline", folder / OUTLINE]
     probe = {"title": "engine", "command": probe_command(python)}
     step = {"title": "cutting out", "command": engine_command(python, *words)}
-    about = {"strip": strip.name, "strip_id": identity(strip), "object": thing.name}
+    called = part_list.full_name(strip, thing)
+    about = {"strip": strip.name, "strip_id": identity(strip), "object": called}
     job = Job.create(
         jobs_folder(),
-        title=f"{thing.name} mask",
+        title=f"{called} mask",
         kind=KIND,
         python=python,
         steps=[probe, step],
@@ -130,7 +131,7 @@ def _same(one: Job, other: Job) -> bool:
 
 def job_of(thing: NVD_PG_object, strip) -> Job | None:
     """The last job of an object's clicks that has not become its mask yet; None: there is none."""
-    wanted = identity(strip), thing.name
+    wanted = identity(strip), part_list.full_name(strip, thing)
     for job in reversed(runner.queue.jobs):
         about = job.plan["about"]
         if job.kind == KIND and (about.get("strip_id"), about.get("object")) == wanted:
@@ -201,7 +202,7 @@ def _take(job: Job, strip) -> None:
     """Make what a job has cut out the object's mask on its frame."""
     about = job.plan["about"]
     name, frame = about.get("object"), about.get("frame")
-    thing = next((thing for thing in strip.nvd_decompose.objects if thing.name == name), None)
+    thing = next((one for called, one in part_list.named(strip) if called == name), None)
     if thing is None or type(frame) is not int:
         raise AddonError(f"there is no object {name} in the list any more", "click once more")
     try:

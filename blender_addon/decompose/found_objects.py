@@ -23,7 +23,7 @@ from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..strip.sources import Source, holds_missing, movie_rate, read_strip
 from ..strip.timing import known_pictures
-from . import eye
+from . import eye, part_list
 from .properties import NVD_PG_object, output_folder
 
 KIND = "objects"
@@ -183,11 +183,11 @@ def lost_frames(out: Path) -> dict[str, list[int]]:
 
 
 def note_lost(strip, out: Path) -> None:
-    """Note in the strip's list in which frames a decomposition lost the objects' masks."""
+    """Note in the strip's lists in which frames a decomposition lost masks that were carried."""
     lost = lost_frames(out)
     source = read_strip(strip, known_pictures) if lost else None
-    for thing in strip.nvd_decompose.objects if source else ():
-        numbers = [source.first + frame for frame in lost.get(thing.name, [])]
+    for name, thing in part_list.named(strip) if source else ():
+        numbers = [source.first + frame for frame in lost.get(name, [])]
         if numbers:
             seen = [n for n in numbers if n <= source.last]
             thing.needs_eye = eye.as_text([int(source.number_of(n)) for n in seen])

@@ -29,6 +29,9 @@ TEXTURE_SIZES = (1, 2, 4)
 
 
 NO_WINDOWS: Mapping[str, int] = {}
+BACKGROUND = "background"
+REST = "rest"
+"""what the engine calls the part that the others leave"""
 
 
 def scene_rate(scene: bpy.types.Scene) -> str:
@@ -46,6 +49,7 @@ def decompose(
     out: str | Path,
     *,
     masks: Sequence[tuple[str, str | Path]] = (),
+    parts: Sequence[tuple[str, str | Path]] = (),
     frames: tuple[int, int] | None = None,
     height: int | None = None,
     plate_height: int | None = None,
@@ -70,6 +74,7 @@ def decompose(
 
     source: movie, folder of images, or pattern such as shot.%04d.exr.
     masks: (name, path) an object, front to back; none: what moves is found by itself.
+    parts: (layer.part, path) a part that moves by itself, of an object or the background.
     frames: first and last frame of the source, counted from 0. height: lines at which the clip is
     looked at; all. plate_height: lines of the frames that are kept and rendered; the source's.
     texture_size: 1, 2 or 4 times as wide and high as `height` asks for are the textures.
@@ -89,6 +94,7 @@ def decompose(
         source,
         out,
         masks=masks,
+        parts=parts,
         frames=frames,
         height=height,
         plate_height=plate_height,
@@ -117,6 +123,7 @@ def decompose_job(
     out: str | Path,
     *,
     masks: Sequence[tuple[str, str | Path]] = (),
+    parts: Sequence[tuple[str, str | Path]] = (),
     frames: tuple[int, int] | None = None,
     height: int | None = None,
     plate_height: int | None = None,
@@ -156,9 +163,12 @@ def decompose_job(
     for value, choices in chosen:
         if value not in choices:
             raise ValueError(f"expected one of {choices}, found {value!r}")
+    check_parts([part for part, _ in parts], [*dict(masks), BACKGROUND], windows, shots)
     words = ["decompose", source, "--out", out]
     for mask_name, path in masks:
         words += ["--mask", f"{mask_name}={path}"]
+    for part_name, path in parts:
+        words += ["--part", f"{part_name}={path}"]
     if frames:  # one word, as a negative number would be taken for an option
         range_ = f"{frames[0]}-{frames[1]}"
         words += [f"--frames={range_}"] if frames[0] < 0 else ["--frames", range_]
@@ -191,6 +201,38 @@ def decompose_job(
         words += ["--preset", preset]
     words += ["--device", device]
     return making_job(python, out, words, before=before, copies=copies, name=name, about=about)
+
+
+def check_parts(
+    parts: Sequence[str], layers: Sequence[str], windows: Mapping[str, int], shots: bool = False
+) -> None:
+    """AddonError where parts, named layer.part, cannot be: said before anything is computed."""
+    if parts and shots:
+        raise AddonError("parts are of one shot", "switch Several Shots off, or remove the parts")
+    for name in parts:
+        layer, _, part = name.partition(".")
+        if layer not in layers:
+            raise AddonError(
+                f"{name} is a part of {layer or 'no layer'}, which there is not",
+                f"name it after one of {', '.join(layers)}, as LAYER.PART",
+            )
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", part):
+            raise AddonError(
+                f"{part!r} cannot be the name of a part of {layer}",
+                "use letters, digits, _ and - only, such as leg or left_arm",
+            )
+        if part.lower() == REST:
+            raise AddonError(
+                f"no part can be called {REST}: that is what the others leave",
+                "give the part another name",
+            )
+        if [other.lower() for other in parts].count(name.lower()) > 1:
+            raise AddonError(f"two parts are called {name}", "give each a name of its own")
+        if windows.get(layer, 0) > 1:
+            raise AddonError(
+                f"{layer} is to have parts and views in time",
+                "set its Views in Time to 0 or 1, or remove its parts",
+            )
 
 
 def making_job(

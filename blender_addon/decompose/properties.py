@@ -3,6 +3,7 @@ what is to be made of it. A strip's own goes along when it is copied.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,8 +56,8 @@ class NVD_PG_click(bpy.types.PropertyGroup):
     inside: BoolProperty(options={"HIDDEN"}, default=True)
 
 
-class NVD_PG_object(bpy.types.PropertyGroup):
-    """An object of the clip and where its mask comes from."""
+class _Masked:
+    """An object or a part of one, and where its mask comes from."""
 
     kind: EnumProperty(
         name="Mask From", items=MASKS, description="Where the object's mask comes from"
@@ -81,37 +82,17 @@ class NVD_PG_object(bpy.types.PropertyGroup):
         description="Folder, pattern such as mask.%04d.png, movie, or one image; a layer of an EXR "
         "stands behind a colon, as in roto.%04d.exr:roto.mask",
     )
-
-    windows: IntProperty(
-        name="Views in Time",
-        min=0,
-        max=64,
-        default=0,
-        description="For an object that turns: so many views, one after the other in time, each "
-        "with a part of the texture of its own. What is painted on a frame goes on in all of them "
-        "that show the place. 0: as many as its tracks ask for; 1: one picture for all frames",
-    )
     keys_drawn: CollectionProperty(type=NVD_PG_key)
     clicks: CollectionProperty(type=NVD_PG_click)
-    # Of one that was found (found_objects.py): its folder, and what is known of it
-    found: StringProperty(options={"HIDDEN"})
-    confidence: FloatProperty(options={"HIDDEN"})
-    seen: IntProperty(options={"HIDDEN"})
-    moves: IntProperty(options={"HIDDEN"})
     needs_eye: StringProperty(options={"HIDDEN"})  # frames, as the engine counts (eye.py)
 
     def to_object(self) -> Object:
         """The same for strip_job.py; AddonError where nothing is chosen."""
         keys = {key.frame: key.mask for key in self.keys_drawn if key.mask is not None}
-        return replace(
-            self._from_choice(),
-            keys=keys,
-            again=from_text(self.needs_eye),
-            windows=self.windows,
-        )
+        return replace(self._from_choice(), keys=keys, again=from_text(self.needs_eye))
 
     def _from_choice(self) -> Object:
-        missing = AddonError(f"the object {self.name} has no mask", "choose one, or remove it")
+        missing = AddonError(f"the {self.WHAT} {self.name} has no mask", "choose one, or remove it")
         if self.kind == "MASK":
             if self.mask is None:
                 raise missing
@@ -126,6 +107,40 @@ class NVD_PG_object(bpy.types.PropertyGroup):
         if not self.path:
             raise missing
         return Object(self.name, path=self.path)
+
+
+class NVD_PG_part(_Masked, bpy.types.PropertyGroup):
+    """What moves by itself within an object, or before a far background."""
+
+    WHAT = "part"
+    found = ""  # parts are not found by themselves
+
+
+class NVD_PG_object(_Masked, bpy.types.PropertyGroup):
+    """An object of the clip."""
+
+    WHAT = "object"
+    parts: CollectionProperty(type=NVD_PG_part)
+    active_part: IntProperty(name="Active part")
+    windows: IntProperty(
+        name="Views in Time",
+        min=0,
+        max=64,
+        default=0,
+        description="For an object that turns: so many views, one after the other in time, each "
+        "with a part of the texture of its own. What is painted on a frame goes on in all of them "
+        "that show the place. 0: as many as its tracks ask for; 1: one picture for all frames",
+    )
+    # Of one that was found (found_objects.py): its folder, and what is known of it
+    found: StringProperty(options={"HIDDEN"})
+    confidence: FloatProperty(options={"HIDDEN"})
+    seen: IntProperty(options={"HIDDEN"})
+    moves: IntProperty(options={"HIDDEN"})
+
+    def to_object(self) -> Object:
+        """The same for strip_job.py, with its parts; AddonError where a mask is missing."""
+        parts = [part.to_object() for part in self.parts]
+        return replace(super().to_object(), windows=self.windows, parts=parts)
 
 
 class NVD_PG_strip(bpy.types.PropertyGroup):
@@ -151,6 +166,25 @@ class NVD_PG_strip(bpy.types.PropertyGroup):
     )
     objects: CollectionProperty(type=NVD_PG_object)
     active: IntProperty(name="Active object")
+    parts_of: EnumProperty(
+        name="Parts Of",
+        items=[
+            (
+                "OBJECT",
+                "Object",
+                "What moves by itself within the object that is chosen above, "
+                "such as the legs of someone who walks",
+            ),
+            (
+                "BACKGROUND",
+                "Background",
+                "What moves by itself before a far background, such as "
+                "near posts while the camera goes past them",
+            ),
+        ],
+    )
+    parts: CollectionProperty(type=NVD_PG_part, description="Of the background")
+    active_part: IntProperty(name="Active part")
     missing: EnumProperty(
         name="Missing Files",
         items=[
@@ -333,10 +367,19 @@ def _follow_strips() -> None:
     """Let every object call its strip by the name that it has now."""
     for scene in bpy.data.scenes:
         for owner in compat.all_strips(scene):
-            for thing in owner.nvd_decompose.objects if owner.type in KINDS else ():
+            for thing in _masked(owner) if owner.type in KINDS else ():
                 strip = strip_by(scene, thing.strip_id, thing.strip) if thing.strip else None
                 if strip is not None and (strip.name != thing.strip or not thing.strip_id):
                     thing.strip = strip.name
+
+
+def _masked(strip) -> Iterator[_Masked]:
+    """The objects and parts of a strip."""
+    own = strip.nvd_decompose
+    yield from own.parts
+    for thing in own.objects:
+        yield thing
+        yield from thing.parts
 
 
 def output_folder(strip) -> str:
@@ -366,7 +409,7 @@ def shot_name(strip) -> str:
     return re.sub(r"[^\w.-]+", "_", name) or "shot"
 
 
-_classes = (NVD_PG_key, NVD_PG_click, NVD_PG_object, NVD_PG_strip, NVD_PG_decompose)
+_classes = (NVD_PG_key, NVD_PG_click, NVD_PG_part, NVD_PG_object, NVD_PG_strip, NVD_PG_decompose)
 _watch, _leave = register_handlers_factory(
     (
         (bpy.app.handlers.load_post, _after_load),

@@ -34,6 +34,7 @@ def refine(
     scene: bpy.types.Scene,
     *,
     masks: Sequence[tuple[str, str | Path]] = (),
+    parts: Sequence[tuple[str, str | Path]] = (),
     drawn: Sequence[str] = (),
     around: int = AROUND,
     steps: int = 0,
@@ -42,9 +43,11 @@ def refine(
 ) -> Job:
     """Save the paint, and queue `nvd refine` of a shot; AddonError where the disk refuses.
 
-    masks: (name, path) of the objects whose masks were corrected. drawn: names of those whose masks
-    were drawn in Blender (better_masks.py); up to `around` frames from a drawn one the mask is
-    carried from there, farther off it stays. steps: to be trained; 0: half as many as the clip had.
+    masks: (name, path) of the objects whose masks were corrected. parts: (layer.part, path) of
+    parts with another mask, and of new ones; training begins anew then. drawn: names of those whose
+    masks were drawn in Blender (better_masks.py), parts among them; up to `around` frames from a
+    drawn one an object's mask is carried from there, farther off it stays. steps: to be trained; 0:
+    half as many as the clip had.
     """
     shot = entry.read()
     name, before, copies = new_name(), [], []
@@ -54,8 +57,8 @@ def refine(
     python = python or find_engine().python
     out = next_version(shot.folder)
     words = ["refine", shot.folder, "--out", out]
-    for object_name, path in masks:
-        words += ["--mask", f"{object_name}={os.path.abspath(path)}"]
+    for thing, path in (*masks, *parts):  # what has a dot in its name is a part
+        words += ["--part" if "." in thing else "--mask", f"{thing}={os.path.abspath(path)}"]
     if steps:
         words += ["--steps", steps]
     words += ["--device", device]

@@ -31,7 +31,7 @@ from ..strip.sources import (
     read_strip,
 )
 from ..strip.space import named_space
-from .job import decompose_job, scene_rate
+from .job import BACKGROUND, check_parts, decompose_job, scene_rate
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Object:
     mask at one `frame`; what lies between is carried from them all"""
     again: Sequence[int] = ()
     """numbers of the images in `path` that are left out where there are `keys`, to be carried"""
+    parts: Sequence["Object"] = ()
+    """what moves by itself within it, in front first; the layer stays one"""
 
 
 def decompose_strip(
@@ -62,19 +64,26 @@ def decompose_strip(
     out: str | Path,
     objects: Sequence[Object] = (),
     *,
+    background_parts: Sequence[Object] = (),
     scene: bpy.types.Scene | None = None,
     layer: str = "",
     **options,
 ) -> Job:
     """Queue the decomposition of what `strip` shows; returns its job at once.
 
-    objects: front to back; none: what moves is found by itself. `options` are those of
+    objects: front to back; none: what moves is found by itself. background_parts: what moves by
+    itself before a far background, such as near posts. `options` are those of
     `decompose`: height, plate_height, texture_size, preset, at_once, device, settings, rate,
     python, deinterlace, shots, garbage, and of images start ("source": by the numbers of their
     files; those that are missing are held where the strip is set to that). Pictures have the rate
     of the timeline unless `rate` says another. `scene` remembers the job. `layer` is that of EXR
     files to take; empty: the picture. The clip is in the strip's colour space.
     """
+    windows = {thing.name: thing.windows for thing in objects if thing.windows}
+    owned = [(thing.name, thing.parts) for thing in objects] + [(BACKGROUND, background_parts)]
+    named = [(f"{owner}.{part.name}", part) for owner, parts in owned for part in parts]
+    layers = [owner for owner, _ in owned]
+    check_parts([part_name for part_name, _ in named], layers, windows, bool(options.get("shots")))
     source = read_strip(strip)
     name = new_name()
     folder = jobs_folder() / name
@@ -93,6 +102,10 @@ def decompose_strip(
     for thing in objects:
         target = folder / "masks" / thing.name
         masks.append((thing.name, _mask(thing, source, target, plan, blocks, copies)))
+    parts = [
+        (part_name, _mask(part, source, folder / "parts" / part_name, plan, blocks, copies))
+        for part_name, part in named
+    ]
     if source.kind != "MOVIE" and not options.get("rate"):
         options["rate"] = scene_rate(strip.id_data)
     if source.kind == "MOVIE":
@@ -113,6 +126,7 @@ def decompose_strip(
         path,
         out,
         masks=masks,
+        parts=parts,
         frames=frames,
         before=before,
         copies=copies,
@@ -125,7 +139,7 @@ def decompose_strip(
             "counted_from": counted_from,
         },
         space=named_space(strip),
-        windows={thing.name: thing.windows for thing in objects if thing.windows},
+        windows=windows,
         **options,
     )
     return runner.queue_job(job, scene)

@@ -49,6 +49,11 @@ def place(entry: NVD_PG_shot, x: float, y: float, frame: int | None = None) -> i
     if not entry.pin_targets:
         if entry.layer is None:
             raise AddonError("no layer is chosen", "choose one in the list")
+        if any(own.parts for own in shot.layers if own.name == entry.layer.name):
+            raise AddonError(
+                f"{entry.layer.name} has parts: a pin's bend would reach from one into the next",
+                "choose a layer without parts, or draw a better mask of the part and refine",
+            )
         entry.pin_layer = entry.layer.name
     known = next((target for target in entry.pin_targets if target.frame == frame), None)
     target = known or entry.pin_targets.add()

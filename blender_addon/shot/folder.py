@@ -57,6 +57,8 @@ class Layer:
     """first and last frames that show one part of the texture each; none: all show all of it"""
     parts: tuple[tuple[float, float, float, float], ...] = ()
     """left, top, right and bottom of what each part that moves by itself has of the texture"""
+    part_names: tuple[str, ...] = ()
+    """what these are called; the first is the rest, which no other part takes"""
 
     @property
     def views(self) -> int:
@@ -392,6 +394,7 @@ def _layers(manifest: _Manifest, folder: Path) -> tuple[Layer, ...]:
                 edit=inside(folder, entry.get("edit", str), ShotError),
                 windows=_windows(entry),
                 parts=_parts(entry),
+                part_names=_part_names(entry),
             )
         )
     if not layers:
@@ -424,6 +427,16 @@ def _parts(entry: _Manifest) -> tuple[tuple[float, float, float, float], ...]:
             what = f"manifest.json: `{entry.prefix}parts` are no parts of a texture"
             raise ShotError(f"{what}: {_shown(box)}", AGAIN)
     return tuple(tuple(map(float, box)) for box in boxes)
+
+
+def _part_names(entry: _Manifest) -> tuple[str, ...]:
+    found = entry.optional_list("parts")[:MOST_PARTS]
+    names = [part.get("name") if isinstance(part, dict) else None for part in found]
+    for name in names:
+        if not (isinstance(name, str) and len(name) <= LONGEST_NAME and re.fullmatch(NAME, name)):
+            what = f"manifest.json: {_shown(name)} is no name for a part of {entry.prefix}"
+            raise ShotError(what.rstrip("."), AGAIN)
+    return tuple(names)
 
 
 def _check_files(shot: Shot) -> bool:

@@ -31,5 +31,10 @@ def read_maps(shot: Shot, frame: int, layer: str) -> Maps:
 
 def read_alpha(shot: Shot, frame: int, layer: str) -> np.ndarray:
     """How much of each pixel shows the layer, float32 [H, W], top row first; MapsError as above."""
+    return read_plain(shot, frame, layer)[..., 2]
+
+
+def read_plain(shot: Shot, frame: int, layer: str) -> np.ndarray:
+    """The same as float32 [H, W, 6] whatever form it has."""
     maps = read_maps(shot, frame, layer)
-    return (full_maps(maps) if isinstance(maps, LayerNodes) else maps)[..., 2]
+    return full_maps(maps) if isinstance(maps, LayerNodes) else maps

@@ -9,10 +9,10 @@ from ..blender.words import translated
 from ..decompose import clicking
 from ..decompose.mask_drawing import STRIP
 from ..errors import AddonError
-from .job_operators import OnStrip
+from .job_operators import OnMasked
 
 
-class NVD_OT_click_mask(OnStrip, bpy.types.Operator):
+class NVD_OT_click_mask(OnMasked, bpy.types.Operator):
     """Click on the object in an Image Editor, and its mask is found: each click adds, with Ctrl \
 or Alt it takes away. What is found is a drawing like any other, to be corrected"""
 
@@ -27,7 +27,7 @@ or Alt it takes away. What is found is a drawing like any other, to be corrected
         try:
             _context, strip = self.subject(context)
             space = image_editor(context)
-            clicking.begin(_active(strip), strip, space)
+            clicking.begin(self.thing(strip), strip, space)
             if space is None:
                 raise AddonError("there is no Image Editor to click in", "open one")
         except AddonError as error:
@@ -64,28 +64,21 @@ or Alt it takes away. What is found is a drawing like any other, to be corrected
         return {"FINISHED"}
 
     def work(self, context, strip):
-        thing = _active(strip)
+        thing = self.thing(strip)
         if self.x < 0 or self.y < 0:
             raise AddonError("nothing was clicked", "give a place in the picture")
         scene, space = sequencer_scene(context), image_editor(context)
         clicking.click(thing, strip, self.x, self.y, self.inside, scene, space)
 
 
-class NVD_OT_forget_clicks(OnStrip, bpy.types.Operator):
+class NVD_OT_forget_clicks(OnMasked, bpy.types.Operator):
     """Take the clicks on this frame back and begin anew; the mask stays as it is"""
 
     bl_idname = "nvd.forget_clicks"
     bl_label = "Forget Clicks"
 
     def work(self, _context, strip):
-        clicking.forget(_active(strip), clicking.frame_at(strip))
-
-
-def _active(strip):
-    settings = strip.nvd_decompose
-    if not 0 <= settings.active < len(settings.objects):
-        raise AddonError("there is no object to click on", "add one to the list")
-    return settings.objects[settings.active]
+        clicking.forget(self.thing(strip), clicking.frame_at(strip))
 
 
 def pixel_under(context, event) -> tuple[float, float] | None:

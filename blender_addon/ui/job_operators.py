@@ -1,7 +1,7 @@
 """Operators on the engine and on jobs: each checks, calls a function, and reports."""
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import BoolProperty, StringProperty
 
 from ..blender.compat import sequencer_scene
 from ..blender.editors import image_editor
@@ -10,6 +10,7 @@ from ..blender.storage import preferences
 from ..decompose.maps_job import write_missing
 from ..decompose.mask_drawing import draw_mask
 from ..decompose.opening import finished_jobs, open_result
+from ..decompose.part_list import chosen
 from ..decompose.properties import active_strip, add_object, hand_over, output_folder, source_words
 from ..decompose.strip_job import decompose_strip
 from ..engine.find import find_engine, test_job
@@ -115,6 +116,7 @@ class NVD_OT_decompose(Reporting, bpy.types.Operator):
             strip,
             output_folder(strip),
             [thing.to_object() for thing in own.objects],
+            background_parts=[part.to_object() for part in own.parts],
             scene=scene,
             height=settings.height or None,
             plate_height=settings.plate_height or None,
@@ -301,18 +303,24 @@ class NVD_OT_move_object(OnStrip, bpy.types.Operator):
             settings.active = to
 
 
-class NVD_OT_draw_mask(OnStrip, bpy.types.Operator):
-    """Draw the object's mask over the strip in an Image Editor: Ctrl-click adds points"""
+class OnMasked(OnStrip):
+    """The same on the active object, or on the active one of the listed parts."""
+
+    part: BoolProperty(options={"HIDDEN", "SKIP_SAVE"})
+
+    def thing(self, strip):
+        return chosen(strip, self.part)
+
+
+class NVD_OT_draw_mask(OnMasked, bpy.types.Operator):
+    """Draw the mask over the strip in an Image Editor: Ctrl-click adds points"""
 
     bl_idname = "nvd.draw_mask"
     bl_label = "Draw Mask"
 
     def work(self, context, strip):
-        settings = strip.nvd_decompose
-        if not 0 <= settings.active < len(settings.objects):
-            raise AddonError("there is no object to draw", "add one to the list")
         space = image_editor(context)
-        draw_mask(settings.objects[settings.active], strip, space)
+        draw_mask(self.thing(strip), strip, space)
         return "" if space else "Open an Image Editor in the mode Mask, and choose the mask"
 
 

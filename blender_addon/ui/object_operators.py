@@ -10,14 +10,7 @@ from ..decompose.found_objects import find_objects, merge
 from ..decompose.mask_drawing import draw_key
 from ..errors import AddonError
 from ..strip.sources import read_strip
-from .job_operators import OnStrip
-
-
-def _active(strip):
-    settings = strip.nvd_decompose
-    if not 0 <= settings.active < len(settings.objects):
-        raise AddonError("there is no object", "add one to the list, or find what moves")
-    return settings.objects[settings.active]
+from .job_operators import OnMasked, OnStrip
 
 
 class NVD_OT_find_objects(OnStrip, bpy.types.Operator):
@@ -44,8 +37,8 @@ class NVD_OT_merge_object(OnStrip, bpy.types.Operator):
         merge(strip, strip.nvd_decompose.active, sequencer_scene(context))
 
 
-class NVD_OT_to_eye(OnStrip, bpy.types.Operator):
-    """Go to the next frame, or the one before, in which the mask of this object was lost"""
+class NVD_OT_to_eye(OnMasked, bpy.types.Operator):
+    """Go to the next frame, or the one before, in which this mask was lost"""
 
     bl_idname = "nvd.to_eye"
     bl_label = "Go to Frame"
@@ -58,7 +51,7 @@ class NVD_OT_to_eye(OnStrip, bpy.types.Operator):
         if self.properties.is_property_set("frame"):
             scene.frame_set(self.frame)
             return
-        thing = _active(strip)
+        thing = self.thing(strip)
         frames = eye.on_timeline(eye.from_text(thing.needs_eye), read_strip(strip))
         starts = [first for first, _last in eye.runs(frames)]
         now = scene.frame_current
@@ -68,8 +61,8 @@ class NVD_OT_to_eye(OnStrip, bpy.types.Operator):
         scene.frame_set(min(onwards) if self.by > 0 else max(onwards))
 
 
-class NVD_OT_draw_key(OnStrip, bpy.types.Operator):
-    """Draw the mask of this object on the frame at the playhead as well: the frames around it \
+class NVD_OT_draw_key(OnMasked, bpy.types.Operator):
+    """Draw this mask on the frame at the playhead as well: the frames around it \
 that were lost are carried from there"""
 
     bl_idname = "nvd.draw_key"
@@ -77,12 +70,12 @@ that were lost are carried from there"""
 
     def work(self, context, strip):
         space = image_editor(context)
-        draw_key(_active(strip), strip, space)
+        draw_key(self.thing(strip), strip, space)
         return "" if space else "Open an Image Editor in the mode Mask, and choose the mask"
 
 
-class NVD_OT_remove_key(OnStrip, bpy.types.Operator):
-    """Take this drawn frame off the object"""
+class NVD_OT_remove_key(OnMasked, bpy.types.Operator):
+    """Take this drawn frame off"""
 
     bl_idname = "nvd.remove_key"
     bl_label = "Remove Drawn Frame"
@@ -90,7 +83,7 @@ class NVD_OT_remove_key(OnStrip, bpy.types.Operator):
     frame: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     def work(self, _context, strip):
-        eye.remove_key(_active(strip), self.frame)
+        eye.remove_key(self.thing(strip), self.frame)
 
 
 _classes = (

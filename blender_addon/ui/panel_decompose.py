@@ -88,7 +88,7 @@ class NVD_PT_decompose(_InSequencer, bpy.types.Panel):
         row.operator("nvd.decompose", icon="RENDERLAYERS")
 
 
-class _Folded(_InSequencer):
+class Folded(_InSequencer):
     """A part of the panel that most strips leave as it is."""
 
     bl_parent_id = "NVD_PT_decompose"
@@ -99,7 +99,7 @@ class _Folded(_InSequencer):
         return active_strip(sequencer_scene(context)) is not None
 
 
-class NVD_PT_size(_Folded, bpy.types.Panel):
+class NVD_PT_size(Folded, bpy.types.Panel):
     bl_label = "Size and Device"
     bl_idname = "NVD_PT_size"
 
@@ -111,7 +111,7 @@ class NVD_PT_size(_Folded, bpy.types.Panel):
             layout.prop(settings, name)
 
 
-class NVD_PT_source(_Folded, bpy.types.Panel):
+class NVD_PT_source(Folded, bpy.types.Panel):
     bl_label = "Source"
     bl_idname = "NVD_PT_source"
 
@@ -185,13 +185,22 @@ def _draw_objects(layout, scene, settings) -> None:
     if not 0 <= settings.active < len(settings.objects):
         return
     thing = settings.objects[settings.active]
-    _draw_found(layout, scene, thing)
+    _draw_finding(layout, thing)
+    draw_mask(layout, scene, thing)
+    layout.prop(settings, "mask_margin")
+    layout.prop(thing, "windows")
+
+
+def draw_mask(layout, scene, thing, part: bool = False) -> None:
+    """Where the mask of an object, or of a `part`, comes from, and its frames that need an eye."""
+    _draw_eyes(layout, scene, thing, part)
     layout.prop(thing, "kind")
     if thing.kind == "MASK":
         row = layout.row(align=True)
         row.prop(thing, "mask")
-        row.operator("nvd.draw_mask", text="Draw" if thing.mask is None else "Edit")
-        row.operator("nvd.click_mask", text="Click", icon="RESTRICT_SELECT_OFF")
+        draw = row.operator("nvd.draw_mask", text="Draw" if thing.mask is None else "Edit")
+        draw.part = part
+        row.operator("nvd.click_mask", text="Click", icon="RESTRICT_SELECT_OFF").part = part
         if not thing.clicks and not is_outlined(thing.mask):
             column = layout.column(align=True)
             column.label(text="Click on it; or draw, then Ctrl-click around it", icon="INFO")
@@ -206,17 +215,15 @@ def _draw_objects(layout, scene, settings) -> None:
     else:
         layout.prop(thing, "path")
     if thing.clicks:
-        _draw_clicks(layout, scene, thing)
-    layout.prop(settings, "mask_margin")
-    layout.prop(thing, "windows")
+        _draw_clicks(layout, scene, thing, part)
 
 
-def _draw_clicks(layout, scene, thing) -> None:
+def _draw_clicks(layout, scene, thing, part: bool) -> None:
     """How many clicks a mask is of, and how far the job is that makes it of them."""
     row = layout.row(align=True)
     said = translated("Clicks: {count}", count=len(thing.clicks))
     row.label(text=said, icon="RESTRICT_SELECT_OFF")
-    row.operator("nvd.forget_clicks", text="", icon="X")
+    row.operator("nvd.forget_clicks", text="", icon="X").part = part
     job = clicking.job_of(thing, active_strip(scene))
     if job is None:
         return
@@ -226,8 +233,8 @@ def _draw_clicks(layout, scene, thing) -> None:
         layout.progress(factor=job.log.fraction, text=job.log.stage or "starting")
 
 
-def _draw_found(layout, scene, thing) -> None:
-    """What is known of an object that was found, its frames that need an eye, and drawn ones."""
+def _draw_finding(layout, thing) -> None:
+    """What is known of an object that was found."""
     if thing.found:
         picture = _thumbnail(thing)
         if picture:
@@ -235,26 +242,38 @@ def _draw_found(layout, scene, thing) -> None:
         words = {"seen": thing.seen, "moves": thing.moves, "sure": round(100 * thing.confidence)}
         said = translated("Seen in {seen} frames, moves in {moves}; {sure} % sure", **words)
         layout.label(text=said, icon="INFO" if thing.confidence >= DOUBTFUL else "ERROR")
+
+
+def _draw_eyes(layout, scene, thing, part: bool) -> None:
+    """Frames that need an eye, and further ones that are drawn."""
+
+    def to_eye(row, **words):
+        button = row.operator("nvd.to_eye", **words)
+        button.part = part
+        return button
+
     if thing.needs_eye:
         box = layout.box()
         count = len(from_text(thing.needs_eye))
         row = box.row(align=True)
         row.label(text=translated("Needs your eye: {count} frames", count=count), icon="HIDE_OFF")
-        row.operator("nvd.to_eye", text="", icon="TRIA_LEFT").by = -1
-        row.operator("nvd.to_eye", text="", icon="TRIA_RIGHT").by = 1
+        to_eye(row, text="", icon="TRIA_LEFT").by = -1
+        to_eye(row, text="", icon="TRIA_RIGHT").by = 1
         grid = box.grid_flow(row_major=True, columns=4, align=True)
         for first, last in _eyes(scene, thing)[:MOST_SHOWN]:
             text = str(first) if first == last else f"{first} - {last}"
-            grid.operator("nvd.to_eye", text=text, translate=False).frame = first
-    if thing.needs_eye or thing.keys_drawn:
+            to_eye(grid, text=text, translate=False).frame = first
+    if thing.needs_eye or thing.keys_drawn or part:
         row = layout.row(align=True)
-        row.operator("nvd.draw_key", icon="GREASEPENCIL")
-        row.operator("nvd.click_mask", text="Click Here", icon="RESTRICT_SELECT_OFF")
+        row.operator("nvd.draw_key", icon="GREASEPENCIL").part = part
+        here = row.operator("nvd.click_mask", text="Click Here", icon="RESTRICT_SELECT_OFF")
+        here.part = part
     for key in thing.keys_drawn:
         row = layout.row(align=True)
         said = translated("Drawn on frame {frame}", frame=key.frame)
-        row.operator("nvd.to_eye", text=said, icon="MOD_MASK", emboss=False).frame = key.frame
-        row.operator("nvd.remove_key", text="", icon="X").frame = key.frame
+        to_eye(row, text=said, icon="MOD_MASK", emboss=False).frame = key.frame
+        gone = row.operator("nvd.remove_key", text="", icon="X")
+        gone.part, gone.frame = part, key.frame
 
 
 def _eyes(scene, thing) -> list[tuple[int, int]]:

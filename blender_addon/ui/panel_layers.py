@@ -23,7 +23,7 @@ from .finish_operators import draw_blur, draw_edges
 from .frame_operators import draw_canvas
 from .on_shot import OnLayer, OnShot, shot_scene
 from .pin_operators import draw_pins
-from .refine_operators import draw_better_masks
+from .refine_operators import draw_better_masks, draw_parts
 from .stack_operators import draw_stack
 from .texture_operators import draw_textures
 from .value_operators import draw_values
@@ -382,6 +382,7 @@ def _draw_layer(layout, entry, layer) -> None:
     if layer.learned is not None:
         row.template_icon(icon_value=layout.icon(layer.learned), scale=2.6)
     column = row.column(align=True)
+    draw_parts(column, entry, layer)
     draw_values(column, layer)
     draw_edges(column, layer)
     row, now = layout.row(align=True), painting.shown(layer)

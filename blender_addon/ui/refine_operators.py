@@ -6,12 +6,13 @@ import bpy
 from bpy.props import IntProperty, StringProperty
 
 from ..blender.editors import image_editor
+from ..blender.problems import draw_lines
 from ..blender.words import translated
 from ..decompose import better_masks, refining
 from ..decompose.refine_job import AROUND, refine
 from ..errors import AddonError
 from ..paint.frame_canvas import frame_at_playhead
-from ..shot import shots
+from ..shot import shots, states
 from ..shot.stack_entry import on_timeline
 from .on_shot import OnLayer, OnShot, shot_scene
 
@@ -60,6 +61,10 @@ class NVD_OT_refine(OnShot, bpy.types.Operator):
                 self.layout.prop(self, "around")
         else:
             self.layout.label(text="Choose an object first to give it a better mask", icon="INFO")
+        if entry is not None and better_masks.drawn_parts(entry):
+            column = self.layout.column(align=True)
+            column.label(text="New masks of parts: training begins anew,", icon="INFO")
+            column.label(text="and the paint is carried over, but no pins", icon="BLANK1")
         self.layout.prop(self, "steps")
 
     def work(self, _context, scene, entry):
@@ -84,12 +89,48 @@ outline of what the layer shows now, and Ctrl-click adds points"""
     bl_label = "Draw Better Mask"
 
     frame: IntProperty(options={"HIDDEN", "SKIP_SAVE"}, default=-1)
+    part: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     def work_on(self, context, entry, layer):
-        better_masks.check(entry, layer)
+        if not self.part:
+            better_masks.check(entry, layer)
         frame = frame_at_playhead(entry) if self.frame < 0 else self.frame
         space = image_editor(context)
-        better_masks.draw(entry, layer, frame, space)
+        better_masks.draw(entry, layer, frame, space, self.part)
+        return "" if space else "Open an Image Editor in the mode Mask, and choose the mask"
+
+
+def _parts_of(operator, context, _text) -> list[str]:
+    """The parts that the layer has, as names to choose from."""
+    entry = shots.current_shot(shot_scene(context))
+    layer = entry.layers.get(operator.layer) or entry.layer if entry is not None else None
+    return list(_part_names(entry, layer)[1:]) if layer is not None else []
+
+
+class NVD_OT_draw_part(OnLayer, bpy.types.Operator):
+    """Draw the mask of a part of this layer over the frame at the playhead, for Refine: one that \
+it has, or a new one that moves by itself, such as a leg"""
+
+    bl_idname = "nvd.draw_part"
+    bl_label = "Draw Part"
+
+    part: StringProperty(
+        name="Part",
+        description="One that the layer has, or the name of a new one",
+        options={"SKIP_SAVE"},
+        search=_parts_of,
+        search_options={"SUGGESTION"},
+    )
+
+    def invoke(self, context, _event):
+        return context.window_manager.invoke_props_dialog(self)
+
+    def work_on(self, context, entry, layer):
+        space = image_editor(context)
+        if not self.part.strip():
+            raise AddonError("the part has no name", "give it one, such as leg")
+        frame = frame_at_playhead(entry)
+        better_masks.draw(entry, layer, frame, space, self.part.strip())
         return "" if space else "Open an Image Editor in the mode Mask, and choose the mask"
 
 
@@ -100,24 +141,46 @@ class NVD_OT_remove_better_mask(OnLayer, bpy.types.Operator):
     bl_label = "Remove Drawn Mask"
 
     frame: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
+    part: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     def work_on(self, _context, entry, layer):
-        better_masks.remove(entry, layer.name, self.frame)
+        name = f"{layer.name}.{self.part}" if self.part else layer.name
+        better_masks.remove(entry, name, self.frame)
 
 
 def draw_better_masks(layout, entry) -> None:
-    """The masks that are drawn of the chosen object, and the button for one more."""
+    """The masks that are drawn of the chosen layer and its parts, and the buttons for more."""
     layer = entry.layer
-    if layer is None or layer.name == entry.layers[-1].name:
+    if layer is None:
         return
-    layout.operator("nvd.draw_better_mask", icon="MOD_MASK").layer = layer.name
-    for one in better_masks.drawn_of(entry, layer.name):
-        row = layout.row(align=True)
-        said = translated("Drawn on frame {frame}", frame=on_timeline(entry, one.frame))
-        button = row.operator("nvd.draw_better_mask", text=said, icon="MOD_MASK", emboss=False)
-        button.layer, button.frame = layer.name, one.frame
-        gone = row.operator("nvd.remove_better_mask", text="", icon="X")
-        gone.layer, gone.frame = layer.name, one.frame
+    row = layout.row(align=True)
+    if layer.name != entry.layers[-1].name:
+        row.operator("nvd.draw_better_mask", icon="MOD_MASK").layer = layer.name
+    row.operator("nvd.draw_part", icon="MOD_MASK").layer = layer.name
+    for name in (layer.name, *better_masks.drawn_parts(entry, layer.name)):
+        part = name.partition(".")[2]
+        for one in better_masks.drawn_of(entry, name):
+            row = layout.row(align=True)
+            said = translated("Drawn on frame {frame}", frame=on_timeline(entry, one.frame))
+            said = f"{part}: {said}" if part else said
+            button = row.operator("nvd.draw_better_mask", text=said, icon="MOD_MASK", emboss=False)
+            gone = row.operator("nvd.remove_better_mask", text="", icon="X")
+            for word in (button, gone):
+                word.layer, word.frame, word.part = layer.name, one.frame, part
+
+
+def draw_parts(layout, entry, layer) -> None:
+    """Which parts a layer has, and what it cannot do with them."""
+    if names := _part_names(entry, layer):
+        said = translated("Parts: {names}", names=", ".join(names))
+        draw_lines(layout, said, "OUTLINER_OB_ARMATURE")
+
+
+def _part_names(entry, layer) -> tuple[str, ...]:
+    """The names of a layer's parts, the rest first; none without."""
+    shot = states.shown_shot(entry.path)
+    records = () if shot is None else shot.layers
+    return next((one.part_names for one in records if one.name == layer.name), ())
 
 
 class NVD_OT_take_refinement(OnShot, bpy.types.Operator):
@@ -146,6 +209,7 @@ register, unregister = bpy.utils.register_classes_factory(
     (
         NVD_OT_refine,
         NVD_OT_draw_better_mask,
+        NVD_OT_draw_part,
         NVD_OT_remove_better_mask,
         NVD_OT_take_refinement,
         NVD_OT_former,

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nvd_core.cli.arguments import (
+    absolute_mask,
     add_edits,
     add_frames,
     add_image_numbers,
@@ -164,6 +165,15 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
         default=[],
         metavar="NAME=PATH",
         help="a corrected mask of an object, as decompose takes it; may be given again",
+    )
+    refine.add_argument(
+        "--part",
+        type=named_path,
+        action="append",
+        default=[],
+        metavar="LAYER.PART=PATH",
+        help="a corrected mask of a part, or a new part, as decompose takes it: training begins "
+        "anew; may be given again",
     )
     refine.add_argument(
         "--steps",
@@ -384,6 +394,7 @@ def _refine(parsed: argparse.Namespace, progress: Progress) -> dict:
         parsed.shot,
         parsed.out,
         masks=dict(mask_sources(parsed.mask)),
+        parts={name: absolute_mask(path) for name, path in parsed.part},
         steps=parsed.steps,
         frames=parsed.frames,
         device=parsed.device,

@@ -30,6 +30,8 @@ def carry_pins(old: Shot, new: Shot, places: Mapping[str, Places | None]) -> lis
         return []
     if read_pins(new).pins:
         return [f"the pins of {old.folder.name} were not carried over: there are some already"]
+    in_parts = [pin.name for pin in pins if new.layer(pin.layer).parts]
+    pins = [pin for pin in pins if pin.name not in in_parts]
     made = {pin.name: _carried(old, new, pin, places[pin.layer]) for pin in pins}
     kept = tuple(pin for pin in made.values() if pin is not None)
     said = []
@@ -39,6 +41,10 @@ def carry_pins(old: Shot, new: Shot, places: Mapping[str, Places | None]) -> lis
         said.append(
             f"the pins {names} are carried over and not applied: look whether the new maps still "
             f"slip there, then `nvd pins apply {new.folder}`, or `nvd pins remove`"
+        )
+    if in_parts:
+        said.append(
+            f"the pins {', '.join(in_parts)} were not carried over: a layer with parts takes none"
         )
     if lost := [name for name, pin in made.items() if pin is None]:
         said.append(f"the pins {', '.join(lost)} have no place here and were not carried over")

@@ -10,6 +10,7 @@ from nvd_core.media.sequences import is_pattern
 from nvd_core.runtime.declared import Fault, Name, PathText, read, text_like, within
 from nvd_core.runtime.documents import Unreadable, read_yaml
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.parts import check_parts
 from nvd_core.runtime.shown import shown
 from nvd_core.settings import Preset
 
@@ -24,6 +25,8 @@ class ShotEntry:
     source: PathText
     masks: dict[str, PathText] = field(default_factory=dict)
     """a mask sequence, movie, image or maskrcnn:CLASS an object, front to back"""
+    parts: dict[str, PathText] = field(default_factory=dict)
+    """the mask of a part, by LAYER.PART, what is in front first"""
     garbage: PathText | None = None
     """as a mask, or auto"""
     frames: Annotated[str, text_like(r"\d{1,9}-\d{1,9}", "A-B")] | None = None
@@ -161,6 +164,13 @@ def _plan(path: Path, base: Path, name: str, entry: ShotEntry, listed: ShotList)
     words = ["decompose", str(base / entry.source), "--out", str(folder), "--until", "training"]
     for layer, mask in entry.masks.items():
         words += ["--mask", f"{layer}={mask if wanted_class(mask) else mask_path(base, mask)}"]
+    layers = [*entry.masks, "background"]
+    try:
+        check_parts([[part, mask] for part, mask in entry.parts.items()], layers)
+    except NvdError as error:
+        raise _bad(path, f"parts of the layers of shots.{name}", error.problem) from error
+    for part, mask in entry.parts.items():
+        words += ["--part", f"{part}={mask_path(base, mask)}"]
     if entry.garbage:
         words += ["--garbage", AUTO if entry.garbage == AUTO else mask_path(base, entry.garbage)]
     if entry.frames:

@@ -75,7 +75,7 @@ def propagate_masks(
     Returns the frames in which each object was lost and looked for: they need someone's eye.
     """
     work = Path(work)
-    clip = _Clip(work, arrays)
+    clip = CarriedClip(work, arrays)
     steps = {n: sum(map(len, _runs(drawn, clip.count))) for n, drawn in keys.items()}
     progress.stage("carrying masks", max(1, sum(steps.values())))
     done = 0
@@ -100,7 +100,7 @@ def _runs(drawn: list[int], count: int) -> list[range]:
     return forwards + [range(b - 1, a, -1) for a, b in pairwise(ends[:-1])]
 
 
-def _carry(clip: "_Clip", layer: int, frames: range, drawn: set[int]) -> Iterator[int | None]:
+def _carry(clip: "CarriedClip", layer: int, frames: range, drawn: set[int]) -> Iterator[int | None]:
     """Carry a mask through `frames`, from the drawn frame before them; yields after each, the frame
     where the object had to be looked for.
 
@@ -153,7 +153,7 @@ def _found_again(
 
 
 def _met(
-    clip: "_Clip", layer: int, t: int, mask: np.ndarray, confidence: np.ndarray, near: float
+    clip: "CarriedClip", layer: int, t: int, mask: np.ndarray, confidence: np.ndarray, near: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mask and confidence of frame t, from this and from what stands there from the other side."""
     there, trust = clip.small(clip.masks[layer, t]), clip.small(clip.weights[layer, t])
@@ -163,7 +163,7 @@ def _met(
     return met, agree * np.maximum(confidence, trust)
 
 
-class _Clip:
+class CarriedClip:
     """The arrays of `work/`, read at the working size."""
 
     def __init__(self, work: Path, arrays: tuple[str, str]):

@@ -1,11 +1,10 @@
 """Parts of a layer, set by hand: their masks, and the number of each pixel's part.
 
-A mask a part, of the whole clip or of some frames, from which it is carried as an object's is. What
-no mask takes is the rest. Beyond a layer's own outline each pixel goes with the nearest within.
+A mask a part, of the whole clip or of some frames, from which it is carried: all parts of an object
+together (part_propagation.py), those of the background each as an object is. What no mask takes is
+the rest. Beyond a layer's own outline each pixel goes with the nearest within.
 """
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,16 +14,13 @@ import numpy as np
 from nvd_core.media.clip_info import ClipInfo
 from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.masks import MaskSource, load_mask, write_masks
-from nvd_core.runtime.errors import NvdError
+from nvd_core.priors.part_propagation import propagate_parts
 from nvd_core.runtime.files import written_beside
-from nvd_core.runtime.inside import NAME
 from nvd_core.runtime.mapped_arrays import new_array, release
-from nvd_core.runtime.parts import MOST_PARTS, REST, split_name
+from nvd_core.runtime.parts import REST, Given, split_name
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import FRAMES, MASKS, PART_MASKS, PART_WEIGHT, PARTS, open_array, work_folder
 
-Given = Sequence[Sequence[str]]
-"""[layer.part, path] of each part, front to back"""
 SLIVER = np.ones((3, 3), np.uint8)
 """what the rest must have room for somewhere, pixels"""
 INSIDE = 127
@@ -39,42 +35,6 @@ def part_names(parts: Given, layers: Sequence[str]) -> list[list[str]]:
         of_layer = names[layers.index(layer)]
         of_layer += [part] if of_layer else [REST, part]
     return names
-
-
-def check_parts(parts: Given, layers: Sequence[str]) -> None:
-    """NvdError where parts have names that cannot be, or are of layers that there are not."""
-    for name, _ in parts:
-        layer, part = split_name(name)
-        if layer not in layers:
-            raise NvdError(
-                f"{name} is no part of a layer that there is",
-                expected=f"LAYER.PART, with LAYER one of {', '.join(layers)}",
-                found=name,
-                remedy="such as --part walker.leg=leg.png, beside --mask walker=walker.png",
-            )
-        if not re.fullmatch(NAME, part):
-            raise NvdError(
-                f"{name} cannot be the name of a part",
-                expected="letters, digits, _ and -",
-                remedy="give the part another name",
-            )
-        if part.lower() == REST:
-            raise NvdError(
-                f"no part can be called {REST}: that is what the others leave",
-                remedy="give this part another name",
-            )
-    folded = Counter(name.lower() for name, _ in parts)
-    if twice := [name for name, count in folded.items() if count > 1]:
-        raise NvdError(f"two parts are called {twice[0]}", remedy="give each a name of its own")
-    counts = Counter(split_name(name)[0] for name, _ in parts)
-    if counts and max(counts.values()) >= MOST_PARTS:
-        layer = counts.most_common(1)[0][0]
-        raise NvdError(
-            f"{layer} has too many parts",
-            expected=f"{MOST_PARTS - 1} at the most",
-            found=f"{counts[layer]}",
-            remedy="leave small ones to the rest",
-        )
 
 
 def load_parts(
@@ -97,10 +57,9 @@ def write_parts(
     frames, height, width = open_array(work, FRAMES).shape[:3]
     names = PART_MASKS, PART_WEIGHT
     write_masks(list(sources), folder, frames, height, width, progress, names)
-    keys = {k: source.given for k, source in enumerate(sources) if source.partial}
-    lost = propagate_masks(work, keys, progress, arrays=names) if keys else {}
-    masks, own = open_array(work, MASKS), open_array(work, PART_MASKS)
     of_layer = [[k for k, (p, _) in enumerate(parts) if split_name(p)[0] == n] for n in layers]
+    lost = _carried(sources, of_layer, work, progress)
+    masks, own = open_array(work, MASKS), open_array(work, PART_MASKS)
     progress.stage("parts", frames)
     with written_beside(work / PARTS) as path:
         labels = new_array(path, (len(layers), frames, height, width))
@@ -116,6 +75,21 @@ def write_parts(
         labels.flush()
         del labels
     return {parts[k][0]: found for k, found in lost.items() if found}
+
+
+def _carried(
+    sources: Sequence[MaskSource], of_layer: Sequence[list[int]], work: Path, progress: Progress
+) -> dict[int, list[int]]:
+    """Carry the masks that are of some frames only; by a part the frames that need an eye."""
+    lost: dict[int, list[int]] = {}
+    *objects, background = of_layer
+    for n, chosen in enumerate(objects):
+        if any(sources[k].partial for k in chosen):
+            given = {k: sources[k].given for k in chosen}
+            lost |= propagate_parts(work, n, given, progress)
+    keys = {k: sources[k].given for k in background if sources[k].partial}
+    arrays = PART_MASKS, PART_WEIGHT
+    return lost | (propagate_masks(work, keys, progress, arrays=arrays) if keys else {})
 
 
 def numbered(parts: Sequence[np.ndarray], seen: np.ndarray) -> np.ndarray:

@@ -4,14 +4,22 @@ A layer with parts stays one layer with one texture and one alpha. Each pixel of
 one part, each part has a motion of its own and a cell of the texture square that no other has.
 """
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.inside import NAME
 
 REST = "rest"
 """name of part 0: what no other part has"""
 MOST_PARTS = 16
 """of a layer, the rest included"""
+Given = Sequence[Sequence[str]]
+"""[layer.part, path] of each part, front to back"""
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,42 @@ def split_name(text: str) -> tuple[str, str]:
     """`walker.leg` as the layer and its part; ("", "") where it names none."""
     layer, dot, part = text.partition(".")
     return (layer, part) if dot and layer and part and "." not in part else ("", "")
+
+
+def check_parts(parts: Given, layers: Sequence[str]) -> None:
+    """NvdError where parts have names that cannot be, or are of layers that there are not."""
+    for name, _ in parts:
+        layer, part = split_name(name)
+        if layer not in layers:
+            raise NvdError(
+                f"{name} is no part of a layer that there is",
+                expected=f"LAYER.PART, with LAYER one of {', '.join(layers)}",
+                found=name,
+                remedy="such as --part walker.leg=leg.png, beside --mask walker=walker.png",
+            )
+        if not re.fullmatch(NAME, part):
+            raise NvdError(
+                f"{name} cannot be the name of a part",
+                expected="letters, digits, _ and -",
+                remedy="give the part another name",
+            )
+        if part.lower() == REST:
+            raise NvdError(
+                f"no part can be called {REST}: that is what the others leave",
+                remedy="give this part another name",
+            )
+    folded = Counter(name.lower() for name, _ in parts)
+    if twice := [name for name, count in folded.items() if count > 1]:
+        raise NvdError(f"two parts are called {twice[0]}", remedy="give each a name of its own")
+    counts = Counter(split_name(name)[0] for name, _ in parts)
+    if counts and max(counts.values()) >= MOST_PARTS:
+        layer = counts.most_common(1)[0][0]
+        raise NvdError(
+            f"{layer} has too many parts",
+            expected=f"{MOST_PARTS - 1} at the most",
+            found=f"{counts[layer]}",
+            remedy="leave small ones to the rest",
+        )
 
 
 def packed(sizes: np.ndarray) -> tuple[np.ndarray, float]:
