@@ -40,7 +40,7 @@ from nvd_core.media.input_space import input_space, says_nothing_new, space_of_f
 from nvd_core.media.picture import InputSpace
 from nvd_core.media.resizing import resized
 from nvd_core.origin import check_origin, note_begun
-from nvd_core.priors.cautions import about_lost, find_cautions
+from nvd_core.priors.cautions import about_doubted, about_lost, find_cautions
 from nvd_core.priors.cut_cautions import about_cuts
 from nvd_core.priors.cuts import find_cuts
 from nvd_core.priors.flow import compute_flow
@@ -694,4 +694,4 @@ def _parts(job: Job, info: ClipInfo, folder: Path, progress: Progress) -> None:
     layers = [*object_names(job), BACKGROUND]
     lost = write_parts(own, job.parts, layers, folder, progress)
     job.needs_eye = job.needs_eye | lost
-    job.said = job.said + about_lost(lost)
+    job.said = job.said + about_doubted(lost)

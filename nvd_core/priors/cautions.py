@@ -99,6 +99,16 @@ def about_lost(lost: dict[str, list[int]]) -> list[str]:
     ]
 
 
+def about_doubted(doubted: dict[str, list[int]]) -> list[str]:
+    """What has to be said of parts, by layer.part, that are in doubt in some frames."""
+    return [
+        f"the part {name} is hidden or in doubt in {len(frames)} frames "
+        f"({ranges(np.array(frames))}): where it is wrong there, draw its mask on one of them too"
+        for name, frames in doubted.items()
+        if frames
+    ]
+
+
 def ranges(numbers: np.ndarray) -> str:
     """1, 2, 3, 7 -> "1-3, 7"; the first three runs only."""
     runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)

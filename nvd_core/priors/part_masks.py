@@ -15,6 +15,7 @@ from nvd_core.media.clip_info import ClipInfo
 from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.masks import MaskSource, load_mask, write_masks
 from nvd_core.priors.part_propagation import propagate_parts
+from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.parts import REST, Given, split_name
@@ -52,7 +53,10 @@ def write_parts(
     folder: Path,
     progress: Progress,
 ) -> dict[str, list[int]]:
-    """Write work/parts.npy; by a part's name the frames in which its carried mask was lost."""
+    """Write work/parts.npy; by a part's name the frames in which its carried mask was lost.
+
+    NvdError where a part of an object has no pixel of it in any frame.
+    """
     work = work_folder(folder)
     frames, height, width = open_array(work, FRAMES).shape[:3]
     names = PART_MASKS, PART_WEIGHT
@@ -60,6 +64,8 @@ def write_parts(
     of_layer = [[k for k, (p, _) in enumerate(parts) if split_name(p)[0] == n] for n in layers]
     lost = _carried(sources, of_layer, work, progress)
     masks, own = open_array(work, MASKS), open_array(work, PART_MASKS)
+    seen_at_all = np.zeros(len(parts), bool)
+    seen_at_all[of_layer[-1]] = True  # objects may hide what is the background's
     progress.stage("parts", frames)
     with written_beside(work / PARTS) as path:
         labels = new_array(path, (len(layers), frames, height, width))
@@ -69,12 +75,27 @@ def write_parts(
                 if not chosen:
                     continue
                 seen = objects[n] if n < len(objects) else ~objects.any(0)
-                labels[n, t] = numbered([np.array(own[k, t]) > INSIDE for k in chosen], seen)
+                shown = [np.array(own[k, t]) > INSIDE for k in chosen]
+                seen_at_all[chosen] |= [bool((part & seen).any()) for part in shown]
+                labels[n, t] = numbered(shown, seen)
             release(masks, own, labels)
             progress.update(t + 1)
         labels.flush()
         del labels
+        _check_seen(parts, seen_at_all)
     return {parts[k][0]: found for k, found in lost.items() if found}
+
+
+def _check_seen(parts: Given, seen: np.ndarray) -> None:
+    if seen.all():
+        return
+    name = parts[int(seen.argmin())][0]
+    raise NvdError(
+        f"the mask of {name} shows nothing of {split_name(name)[0]} in any frame",
+        expected="a mask that lies within that of its layer",
+        remedy="look whether it is of the frame that it was drawn on; then remove the folder, and "
+        "decompose the clip again",
+    )
 
 
 def _carried(

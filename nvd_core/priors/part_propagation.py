@@ -28,15 +28,18 @@ ANYWHERE = 0.02
 """share of a part's prior where neither its flow nor its pose leads: its colours may say more"""
 FOLLOWED = 0.5
 """share of the flow in the prior where it is consistent"""
-SMOOTH, ROUNDS = 2.0, 4
+SMOOTH, ROUNDS = 3.0, 4
 """how much a pixel goes along with its neighbours, and how often that is settled"""
 REACH = 0.3
 """of its size: how far a part is looked for from where it is expected"""
-LEARNT = 0.1
+LEARNT = 0.05
 """of a frame's colours that a part takes on"""
-LEFT, SURE, FITS = 0.4, 0.6, 0.35
+FITS, FITS_WELL = 0.45, 0.65
+"""scores of a look: with the one it tells nothing of where its part is, from the other on all"""
+LEFT, SURE, DOUBTFUL, LEAST = 0.4, 0.6, 0.55, 0.01
 """a frame needs an eye where a part has less than this share of its area, its pixels are less sure
-than this in the mean, or its look fits worse"""
+than this in the mean, or its look fits worse; or where the drawing shows less than so much of it,
+as a share of the object"""
 
 
 @dataclass
@@ -50,6 +53,11 @@ class _Known:
     motion: np.ndarray = field(default_factory=lambda: np.zeros(2))
     """of the last step, beyond the object's"""
     score: float = 1.0
+
+    @property
+    def trust(self) -> float:
+        """How far it is believed to be where its look fits best, 0 to 1."""
+        return float(np.clip((self.score - FITS) / (FITS_WELL - FITS), 0.0, 1.0))
 
 
 @dataclass
@@ -171,8 +179,9 @@ class _Parts(CarriedClip):
             weights[k] = 1e6 if k in drawn else 1 / (1 + abs(t - part.drawn))
             own = (shares[k] > INSIDE) & shown
             sure = float(shares[k][own].mean()) if own.any() else 0.0
-            few = own.sum() < LEFT * part.looks[0].area
-            doubted[k] = k not in drawn and bool(few or sure < SURE or part.score < FITS)
+            area = part.looks[0].area
+            few = own.sum() < LEFT * area or area < LEAST * shown.sum()
+            doubted[k] = k not in drawn and bool(few or sure < SURE or part.score < DOUBTFUL)
         x, y, wide, high = cv2.boundingRect(shown.astype(np.uint8)) if weights.any() else (0,) * 4
         box = np.s_[y : y + high, x : x + wide]
         return _Told(box, np.rint(255 * shares[:, *box]).astype(np.uint8), weights, doubted)
@@ -247,13 +256,13 @@ def _laid(part: _Known, picture, likely, moved) -> np.ndarray:
             best = told, look, told[1] - look.place - moved
         look.place, look.turn = told[1], told[2]
     (part.score, _, _), look, part.motion = best
-    return look.laid()
+    return look.laid() * part.trust
 
 
 def _learn(part: _Known, frame: np.ndarray, picture: np.ndarray, share: np.ndarray) -> None:
     """Take on how the part looks in a frame where it is seen well."""
     sure = share > 0.8
-    if sure.sum() < max(0.5 * part.looks[0].area, 24):
+    if part.score < FITS_WELL or sure.sum() < max(0.5 * part.looks[0].area, 24):
         return
     part.colours = part.colours + LEARNT * (histogram(frame, sure) - part.colours)
     look = Look.of(picture, share)
