@@ -30,6 +30,8 @@ FOLLOWED = 0.5
 """share of the flow in the prior where it is consistent"""
 SMOOTH, ROUNDS = 3.0, 4
 """how much a pixel goes along with its neighbours, and how often that is settled"""
+SPECK = 0.12
+"""share of a part below which a piece of it that lies apart is taken for another's"""
 REACH = 0.3
 """of its size: how far a part is looked for from where it is expected"""
 LEARNT = 0.05
@@ -194,7 +196,7 @@ class _Parts(CarriedClip):
         for share, way in zip(share_of_way, ways, strict=True):
             shares[:, *way.box] += share[:, None, None] * (way.shares / np.float32(255))
         full = self.width, self.height
-        large = np.array([cv2.resize(share, full) for share in shares])
+        large = np.array([cv2.resize(share, full) for share in without_specks(shares)])
         number, better, needs_eye = large.argmax(0), weights.argmax(0), []
         for k, row in enumerate(self._rows, 1):
             if t in self._given[k - 1]:
@@ -239,7 +241,7 @@ def _step(
         free = free * (1 - 0.9 * there)
     odds = PRIOR * np.log(prior + 1e-6) + COLOUR * colours
     odds[[part is None for part in known]] = -50
-    new = _settled(odds, shown)
+    new = without_specks(_settled(odds, shown))
     for k, part in enumerate(known):
         if part is not None:
             _learn(part, frame, picture, new[k])
@@ -297,6 +299,34 @@ def _settled(odds: np.ndarray, shown: np.ndarray) -> np.ndarray:
         around = np.array([cv2.blur(share, (5, 5)) for share in shares]) / inside
         shares = _softmax(odds + SMOOTH * around) * shown
     return shares
+
+
+def without_specks(shares: np.ndarray) -> np.ndarray:  # [K + 1, h, w], both
+    """Shares of which no small piece lies apart from its part: it goes with what is nearest.
+
+    A shoe's colours on the other shoe would be such a piece, and a cell of the texture that reaches
+    to it.
+    """
+    seen = shares.sum(0) > 0
+    number = np.where(seen, shares.argmax(0), -1)
+    specks = np.zeros_like(seen)
+    for k in range(len(shares)):
+        count, piece, facts, _ = cv2.connectedComponentsWithStats((number == k).astype(np.uint8))
+        areas = facts[1:, cv2.CC_STAT_AREA]
+        small = areas < SPECK * areas.sum() if count > 2 else np.zeros(count - 1, bool)
+        specks |= np.isin(piece, 1 + np.flatnonzero(small))
+    whole = seen & ~specks
+    if not specks.any() or not whole.any():
+        return shares
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~whole).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    by_label = np.zeros(nearest.max() + 1, np.int64)
+    by_label[nearest[whole]] = number[whole]
+    out = shares.copy()
+    own = by_label[nearest[specks]]
+    out[:, specks] = np.arange(len(shares))[:, None] == own
+    return out
 
 
 def _softmax(odds: np.ndarray) -> np.ndarray:
