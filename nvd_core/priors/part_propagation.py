@@ -30,6 +30,8 @@ FOLLOWED = 0.5
 """share of the flow in the prior where it is consistent"""
 SMOOTH, ROUNDS = 3.0, 4
 """how much a pixel goes along with its neighbours, and how often that is settled"""
+TAKEN = 0.2
+"""how much a pixel counts in the search for a part where one that is in front stands"""
 SPECK = 0.12
 """share of a part below which a piece of it that lies apart is taken for another's"""
 REACH = 0.3
@@ -235,7 +237,8 @@ def _step(
             continue
         if k in drawn:
             continue
-        laid = _laid(part, picture, _likely(colours, k, known) * shown, moved)
+        likely = _likely(colours, k, known) * shown * (TAKEN + (1 - TAKEN) * free)
+        laid = _laid(part, picture, likely, moved)
         there = followed * led[k] + (1 - followed) * laid
         prior[k] = there * free + ANYWHERE
         free = free * (1 - 0.9 * there)
