@@ -1,67 +1,29 @@
 """Drawn parts of an object carried through the clip together, both ways.
 
-Within the object's own mask each pixel is given to one part, or to the rest: by where the flow
-leads from the frame before, by where each part is found as a whole (part_pose.py), and by which
-part's colours it has. Of several frames on which a part is drawn, the nearer counts the more. A
-frame in which little of a part is left, or in which it fits badly, needs someone's eye.
+Within the object's own mask each pixel is given to one part, or to the rest (part_shares.py). Of
+several frames on which a part is drawn, the nearer counts the more. A frame in which little of a
+part is left, or in which it fits badly, needs someone's eye.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from nvd_core.priors.colour_model import cells, histogram
+from nvd_core.priors.colour_model import histogram
 from nvd_core.priors.mask_propagation import CarriedClip
-from nvd_core.priors.part_pose import Look, blurred, found
+from nvd_core.priors.part_pose import Look, blurred
+from nvd_core.priors.part_shares import INSIDE, KnownPart, next_shares, without_specks
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import MASKS, PART_MASKS, PART_WEIGHT, open_array
 
-INSIDE = 0.5
-"""of a mask from which a pixel is its"""
-PRIOR, COLOUR = 1.0, 1.0
-"""how much the place and the colour count, in log odds"""
-ANYWHERE = 0.02
-"""share of a part's prior where neither its flow nor its pose leads: its colours may say more"""
-FOLLOWED = 0.5
-"""share of the flow in the prior where it is consistent"""
-SMOOTH, ROUNDS = 3.0, 4
-"""how much a pixel goes along with its neighbours, and how often that is settled"""
-TAKEN = 0.2
-"""how much a pixel counts in the search for a part where one that is in front stands"""
-SPECK = 0.12
-"""share of a part below which a piece of it that lies apart is taken for another's"""
-REACH = 0.3
-"""of its size: how far a part is looked for from where it is expected"""
-LEARNT = 0.05
-"""of a frame's colours that a part takes on"""
-FITS, FITS_WELL = 0.45, 0.65
-"""scores of a look: with the one it tells nothing of where its part is, from the other on all"""
 LEFT, SURE, DOUBTFUL, LEAST = 0.4, 0.6, 0.55, 0.01
 """a frame needs an eye where a part has less than this share of its area, its pixels are less sure
 than this in the mean, or its look fits worse; or where the drawing shows less than so much of it,
 as a share of the object"""
-
-
-@dataclass
-class _Known:
-    """A part on its way through the clip."""
-
-    colours: np.ndarray
-    looks: list[Look]
-    """in the drawn frame, and in the last in which it was seen well"""
-    drawn: int
-    motion: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    """of the last step, beyond the object's"""
-    score: float = 1.0
-
-    @property
-    def trust(self) -> float:
-        """How far it is believed to be where its look fits best, 0 to 1."""
-        return float(np.clip((self.score - FITS) / (FITS_WELL - FITS), 0.0, 1.0))
 
 
 @dataclass
@@ -93,7 +55,7 @@ def propagate_parts(
         progress.update(len(kept))
     doubted: dict[int, list[int]] = {row: [] for row in given}
     for t, told in clip.carried(range(clip.count)):
-        for row in clip.store(t, told, kept.pop(t)):
+        for row in clip.write(t, told, kept.pop(t)):
             doubted[row].append(t)
         progress.update(clip.count + t + 1)
     clip.masks.flush()
@@ -118,7 +80,7 @@ class _Parts(CarriedClip):
 
     def carried(self, frames: range) -> Iterator[tuple[int, _Told]]:
         """What is known of the parts of each frame on the way through `frames`."""
-        known: list[_Known | None] = [None] * (len(self._rows) + 1)
+        known: list[KnownPart | None] = [None] * (len(self._rows) + 1)
         shares = np.zeros((len(known), self.size[1], self.size[0]), np.float32)
         middle = None
         for t in frames:
@@ -132,7 +94,7 @@ class _Parts(CarriedClip):
             moved = np.zeros(2) if before is None or middle is None else middle - before
             if any(known) and shown.any():
                 flow = self.flow_from(t, -frames.step)
-                shares = _step(frame, shown, shares, known, flow, moved, set(drawn))
+                shares = next_shares(frame, shown, shares, known, flow, moved, set(drawn))
             shares = self._drawn(t, frame, shown, shares, known, drawn)
             yield t, self._told(t, shares, shown, known, drawn)
             release(self.frames, self.masks, *self.flows, self.ok)
@@ -143,7 +105,7 @@ class _Parts(CarriedClip):
         frame: np.ndarray,
         shown: np.ndarray,
         shares: np.ndarray,
-        known: list[_Known | None],
+        known: list[KnownPart | None],
         drawn: dict[int, np.ndarray],
     ) -> np.ndarray:  # float32 [K + 1, h, w]
         """The shares with what is drawn in the frame, which is what the parts are known by."""
@@ -165,7 +127,7 @@ class _Parts(CarriedClip):
             if look is None:
                 known[k] = None if k else known[k]
                 continue
-            known[k] = _Known(histogram(frame, shares[k] > INSIDE), [look], t)
+            known[k] = KnownPart(histogram(frame, shares[k] > INSIDE), [look], t)
         return shares
 
     def _told(
@@ -173,7 +135,7 @@ class _Parts(CarriedClip):
         t: int,
         shares: np.ndarray,
         shown: np.ndarray,
-        known: list[_Known | None],
+        known: list[KnownPart | None],
         drawn: dict[int, np.ndarray],
     ) -> _Told:
         weights, doubted = np.zeros(len(known)), np.zeros(len(known), bool)
@@ -190,7 +152,7 @@ class _Parts(CarriedClip):
         box = np.s_[y : y + high, x : x + wide]
         return _Told(box, np.rint(255 * shares[:, *box]).astype(np.uint8), weights, doubted)
 
-    def store(self, t: int, *ways: _Told) -> list[int]:
+    def write(self, t: int, *ways: _Told) -> list[int]:
         """Write the parts of frame t by both ways; the rows of those that need an eye."""
         weights = np.array([way.weights for way in ways])  # [2, K + 1]
         share_of_way = weights / np.maximum(weights.sum(0), 1e-9)
@@ -210,131 +172,6 @@ class _Parts(CarriedClip):
                 needs_eye.append(row)
         release(self.masks, self.weights)
         return needs_eye
-
-
-def _step(
-    frame: np.ndarray,
-    shown: np.ndarray,
-    shares: np.ndarray,
-    known: list[_Known | None],
-    flow: tuple[np.ndarray, np.ndarray],
-    moved: np.ndarray,
-    drawn: set[int],
-) -> np.ndarray:  # float32 [K + 1, h, w]
-    """Each part's share of each pixel, from those of the frame before."""
-    height, width = shown.shape
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    led = [cv2.remap(one, x + flow[0][..., 0], y + flow[0][..., 1], cv2.INTER_LINEAR)
-           for one in shares]  # fmt: skip
-    colours = _colour_odds(frame, known)
-    picture = blurred(frame)
-    followed = FOLLOWED * flow[1]
-    prior = np.full_like(shares, 0)
-    free = np.ones_like(shares[0])
-    for k in (*range(1, len(known)), 0):  # what is in front hides what is behind
-        part = known[k]
-        if part is None:
-            continue
-        if k in drawn:
-            continue
-        likely = _likely(colours, k, known) * shown * (TAKEN + (1 - TAKEN) * free)
-        laid = _laid(part, picture, likely, moved)
-        there = followed * led[k] + (1 - followed) * laid
-        prior[k] = there * free + ANYWHERE
-        free = free * (1 - 0.9 * there)
-    odds = PRIOR * np.log(prior + 1e-6) + COLOUR * colours
-    odds[[part is None for part in known]] = -50
-    new = without_specks(_settled(odds, shown))
-    for k, part in enumerate(known):
-        if part is not None:
-            _learn(part, frame, picture, new[k])
-    return new
-
-
-def _laid(part: _Known, picture, likely, moved) -> np.ndarray:
-    """Where the part is as a whole, as that of its looks has it which fits best."""
-    best = None
-    for look in part.looks:
-        expected = look.place + moved + 0.5 * part.motion
-        told = found(look, picture, likely, expected, look.turn, REACH * look.size)
-        if best is None or told[0] > best[0][0]:
-            best = told, look, told[1] - look.place - moved
-        look.place, look.turn = told[1], told[2]
-    (part.score, _, _), look, part.motion = best
-    return look.laid() * part.trust
-
-
-def _learn(part: _Known, frame: np.ndarray, picture: np.ndarray, share: np.ndarray) -> None:
-    """Take on how the part looks in a frame where it is seen well."""
-    sure = share > 0.8
-    if part.score < FITS_WELL or sure.sum() < max(0.5 * part.looks[0].area, 24):
-        return
-    part.colours = part.colours + LEARNT * (histogram(frame, sure) - part.colours)
-    look = Look.of(picture, share)
-    if look is not None:
-        part.looks[1:] = [look]
-
-
-def _colour_odds(frame: np.ndarray, known: list[_Known | None]) -> np.ndarray:
-    """Log odds [K + 1, h, w] of each part's colours beside those of all parts together."""
-    at = cells(frame)
-    mean = np.mean([part.colours for part in known if part is not None], axis=0)
-    odds = np.zeros((len(known), *at.shape), np.float32)
-    for k, part in enumerate(known):
-        if part is not None:
-            ratio = np.log((part.colours + 2e-5) / (mean + 2e-5)).clip(-3, 3).astype(np.float32)
-            odds[k] = cv2.GaussianBlur(ratio[at], (0, 0), 1.2)
-    return odds
-
-
-def _likely(colours: np.ndarray, k: int, known: list[_Known | None]) -> np.ndarray:
-    """How likely a pixel is of part k by its colour, 0 to 1; 1 where no colour tells."""
-    there = [n for n, part in enumerate(known) if part is not None]
-    powers = np.exp(colours[there])
-    return np.exp(colours[k]) / np.maximum(powers.max(0), 1e-6)
-
-
-def _settled(odds: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """Shares [K + 1, h, w] within `shown`, neighbours going along with each other."""
-    shares = _softmax(odds) * shown
-    inside = np.maximum(cv2.blur(shown.astype(np.float32), (5, 5)), 1e-3)
-    for _ in range(ROUNDS):
-        around = np.array([cv2.blur(share, (5, 5)) for share in shares]) / inside
-        shares = _softmax(odds + SMOOTH * around) * shown
-    return shares
-
-
-def without_specks(shares: np.ndarray) -> np.ndarray:  # [K + 1, h, w], both
-    """Shares of which no small piece lies apart from its part: it goes with what is nearest.
-
-    A shoe's colours on the other shoe would be such a piece, and a cell of the texture that reaches
-    to it.
-    """
-    seen = shares.sum(0) > 0
-    number = np.where(seen, shares.argmax(0), -1)
-    specks = np.zeros_like(seen)
-    for k in range(len(shares)):
-        count, piece, facts, _ = cv2.connectedComponentsWithStats((number == k).astype(np.uint8))
-        areas = facts[1:, cv2.CC_STAT_AREA]
-        small = areas < SPECK * areas.sum() if count > 2 else np.zeros(count - 1, bool)
-        specks |= np.isin(piece, 1 + np.flatnonzero(small))
-    whole = seen & ~specks
-    if not specks.any() or not whole.any():
-        return shares
-    _, nearest = cv2.distanceTransformWithLabels(
-        (~whole).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    by_label = np.zeros(nearest.max() + 1, np.int64)
-    by_label[nearest[whole]] = number[whole]
-    out = shares.copy()
-    own = by_label[nearest[specks]]
-    out[:, specks] = np.arange(len(shares))[:, None] == own
-    return out
-
-
-def _softmax(odds: np.ndarray) -> np.ndarray:
-    powers = np.exp(odds - odds.max(0))
-    return (powers / powers.sum(0)).astype(np.float32)
 
 
 def _middle(shown: np.ndarray, last: np.ndarray | None) -> np.ndarray | None:
