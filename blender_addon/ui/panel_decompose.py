@@ -93,6 +93,7 @@ class Folded(_InSequencer):
 
     bl_parent_id = "NVD_PT_decompose"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
+    bl_order = 2
 
     @classmethod
     def poll(cls, context):
@@ -263,7 +264,8 @@ def _draw_eyes(layout, scene, thing, part: bool) -> None:
         for first, last in _eyes(scene, thing)[:MOST_SHOWN]:
             text = str(first) if first == last else f"{first} - {last}"
             to_eye(grid, text=text, translate=False).frame = first
-    if thing.needs_eye or thing.keys_drawn or part:
+    drawn = thing.kind == "MASK" and thing.when == "ONE" and is_outlined(thing.mask)
+    if thing.needs_eye or thing.keys_drawn or (part and drawn):
         row = layout.row(align=True)
         row.operator("nvd.draw_key", icon="GREASEPENCIL").part = part
         here = row.operator("nvd.click_mask", text="Click Here", icon="RESTRICT_SELECT_OFF")

@@ -382,9 +382,9 @@ def _draw_layer(layout, entry, layer) -> None:
     if layer.learned is not None:
         row.template_icon(icon_value=layout.icon(layer.learned), scale=2.6)
     column = row.column(align=True)
-    draw_parts(column, entry, layer)
     draw_values(column, layer)
     draw_edges(column, layer)
+    draw_parts(layout, entry, layer)
     row, now = layout.row(align=True), painting.shown(layer)
     for what in painting.VIEWS:
         text = what.capitalize()

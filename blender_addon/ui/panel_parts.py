@@ -58,6 +58,7 @@ class NVD_UL_parts(bpy.types.UIList):
 class NVD_PT_parts(Folded, bpy.types.Panel):
     bl_label = "Parts"
     bl_idname = "NVD_PT_parts"
+    bl_order = 1  # next to the list of objects
 
     def draw(self, context):
         layout, scene = self.layout, sequencer_scene(context)

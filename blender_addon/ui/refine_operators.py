@@ -153,10 +153,10 @@ def draw_better_masks(layout, entry) -> None:
     layer = entry.layer
     if layer is None:
         return
-    row = layout.row(align=True)
+    column = layout.column(align=True)
     if layer.name != entry.layers[-1].name:
-        row.operator("nvd.draw_better_mask", icon="MOD_MASK").layer = layer.name
-    row.operator("nvd.draw_part", icon="MOD_MASK").layer = layer.name
+        column.operator("nvd.draw_better_mask", icon="MOD_MASK").layer = layer.name
+    column.operator("nvd.draw_part", icon="MOD_MASK").layer = layer.name
     for name in (layer.name, *better_masks.drawn_parts(entry, layer.name)):
         part = name.partition(".")[2]
         for one in better_masks.drawn_of(entry, name):
