@@ -7,6 +7,7 @@ import pytest
 from nvd_core.priors.part_masks import numbered
 from nvd_core.priors.part_pose import Look, blurred, found
 from nvd_core.priors.part_propagation import propagate_parts
+from nvd_core.priors.part_shares import KnownPart, without_specks
 from nvd_core.runtime.progress import Cancelled, Progress
 
 FRAMES, HEIGHT, WIDTH = 9, 120, 160
@@ -120,6 +121,24 @@ def test_a_leg_that_is_hidden_needs_an_eye(tmp_path):
         walker.draw(row, [0])
     doubted = propagate_parts(walker.work, 0, {0: [0], 1: [0]}, Progress())
     assert 2 in doubted[1]  # the near leg stands before the whole of it
+
+
+def test_a_speck_goes_with_what_is_nearest():
+    """A shoe's colours on the other leg; half of a leg beyond an arm stays."""
+    shares = np.zeros((3, 40, 60), np.float32)
+    shares[0, 10:30, 5:25] = shares[1, 10:30, 25:45] = 1
+    shares[:, 12:15, 8:11] = np.array([0.2, 0.8, 0])[:, None, None]
+    shares[:, 18:22, 25:45] = np.array([0, 0, 1.0])[:, None, None]  # cuts part 1 in two
+    cleaned = without_specks(shares)
+    assert (cleaned[0, 12:15, 8:11] == 1).all() and (cleaned[1, 12:15, 8:11] == 0).all()
+    assert (cleaned[1, 10:18, 25:45] == 1).all() and (cleaned[1, 22:30, 25:45] == 1).all()
+    assert (cleaned.sum(0) == shares.sum(0)).all()
+
+
+def test_a_part_that_fits_badly_is_not_believed():
+    look = np.zeros((2, 2))
+    trusts = [KnownPart(look, [], 0, score=score).trust for score in (0.2, 0.55, 0.9)]
+    assert trusts == [0.0, pytest.approx(0.5), 1.0]
 
 
 def test_a_stop_is_answered(tmp_path):

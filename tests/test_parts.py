@@ -256,6 +256,22 @@ def test_a_mask_of_one_frame_is_carried(clip, tmp_path):
             assert (labels[t, y + 3 : y + 27, x + 3 : x + 15] == number).mean() > 0.85
 
 
+@pytest.mark.slow
+def test_a_part_beside_its_object_is_refused(clip, tmp_path):
+    """Before anything is trained: it would be a part that no frame shows."""
+    mask = np.zeros((HEIGHT, WIDTH, 1), np.uint8)
+    mask[:3, :8] = 255
+    write_image(tmp_path / "0003.png", mask)
+    job = Job(
+        str(clip / "frames"),
+        masks=[["boards", str(clip / "masks")]],
+        parts=[["boards.right", str(tmp_path / "0003.png")]],
+    )
+    with pytest.raises(NvdError, match="right shows nothing of boards"):
+        decompose(tmp_path / "one.nvd", job, update_settings(fast(), SMALL), Progress())
+    assert "masks" not in Job.load(tmp_path / "one.nvd").done
+
+
 def halves(shift: float = 0.0) -> LayerMaps:
     """Two parts beside each other, one pixel a texel of 100 x 40; the right one is moved down."""
     y, x = np.mgrid[:40, :60].astype(np.float32)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import bpy
 import pytest
 
+from blender_addon import headless
 from blender_addon.blender import compat
 from blender_addon.decompose import better_masks, clicking, eye, found_objects, part_list
 from blender_addon.decompose.job import decompose_job
@@ -225,6 +226,21 @@ def test_a_part_is_drawn_for_a_refinement(entry, tmp_path):
     job.cancel()
     assert words_of(job) == [f"toy.leg={job.folder / 'masks/toy.leg'}"]
     assert "--mask" not in job.plan["first_steps"][-1]["command"]
+
+
+@pytest.mark.once
+def test_a_script_and_a_batch_give_parts(tmp_path, monkeypatch, engine):
+    parts = [("man.leg", tmp_path / "leg"), ("background.post", tmp_path / "post")]
+    options = {"masks": [("man", tmp_path / "man")], "parts": parts, "python": engine.PYTHON}
+    job = decompose_job("clip.mp4", tmp_path / "out.nvd", **options)
+    assert words_of(job) == [f"{name}={path}" for name, path in parts]
+    ran = []
+    monkeypatch.setattr(headless, "_run", lambda job, _say: ran.append(job))
+    words = [word for name, path in parts for word in ("--part", f"{name}={path}")]
+    given = ["clip.mp4", "--out", str(tmp_path / "o.nvd"), "--mask", f"man={tmp_path}", *words]
+    assert headless.main(["decompose", *given]) == 0
+    assert headless.main(["refine", str(tmp_path / "shot.nvd"), *words]) == 0
+    assert [words_of(job) for job in ran] == [words_of(ran[0])] * 2 and len(words_of(ran[0])) == 2
 
 
 @pytest.mark.once
