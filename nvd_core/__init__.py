@@ -9,9 +9,12 @@ import os
 
 from nvd_core.runtime.cores import cores
 
-# Threads that wait without spinning: beside a busy program, such as Blender, spinning made a
-# training step several times slower. Has to be set before torch loads its OpenMP.
+# Threads that wait do so asleep: beside a busy program, such as Blender, spinning made a training
+# step several times slower. But they spin for the few microseconds between one operation and the
+# next (of GNU's OpenMP, on Linux): waking costs as much as the operation, and a second core brought
+# nothing. Has to be set before torch loads its OpenMP.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 # Numba keeps to the number of threads that a process was given too; read when it is imported.
 if "OMP_NUM_THREADS" in os.environ:

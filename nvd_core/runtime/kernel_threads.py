@@ -1,9 +1,24 @@
 """Numba's parallel kernels and torch, which share one pool of OpenMP's threads."""
 
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numba
+
+_POOL = threading.Lock()
+"""held while a kernel runs: not every layer of Numba's threads bears two kernels at once"""
+
+
+@contextmanager
+def sharing_threads() -> Iterator[int]:
+    """Run a parallel kernel with as many threads as torch uses just now; gives their number."""
+    torch = sys.modules.get("torch")
+    with _POOL:
+        if torch:
+            numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        yield numba.get_num_threads()
 
 
 def parallel_njit(kernel: Callable) -> Callable:

@@ -11,14 +11,14 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numba import njit
+from numba import njit, prange
 from torch import Tensor
 
 from nvd_core.runtime.devices import triton_works
-from nvd_core.runtime.task_threads import run_tasks
+from nvd_core.runtime.kernel_threads import parallel_njit, sharing_threads
 from nvd_core.training.grid_adam_reference import step_size, update_torch
 
-CHUNK = 2**16  # values a task
+CHUNK = 2**14  # values that a thread takes at a time
 BLOCK = 256  # values skipped together where all their gradients are zero
 
 
@@ -105,13 +105,18 @@ def update_numba(
     flat = [a.detach().view(-1).numpy() for a in (table, grad, first, second)]
     numbers = (beta1, 1 - beta1, beta2, 1 - beta2, step_size(step, lr, beta1, beta2), eps)
     numbers = [flat[0].dtype.type(number) for number in numbers]
-    count = table.numel()
-
-    def task(number: int) -> None:
-        _update(number * CHUNK, min((number + 1) * CHUNK, count), *flat, *numbers)
-
-    run_tasks(task, -(-count // CHUNK))
+    with sharing_threads():
+        _update_chunks(*flat, *numbers)
     torch.autograd.graph.increment_version(table)  # autograd cannot see what a kernel writes
+
+
+@parallel_njit
+def _update_chunks(table, grad, first, second, beta1, rest1, beta2, rest2, size, eps):
+    for chunk in prange((len(table) + CHUNK - 1) // CHUNK):
+        end = min((chunk + 1) * CHUNK, len(table))
+        _update(
+            chunk * CHUNK, end, table, grad, first, second, beta1, rest1, beta2, rest2, size, eps
+        )
 
 
 @njit(cache=True, nogil=True)

@@ -1,8 +1,9 @@
 """The grid encoding as Numba kernels for CPUs.
 
-Threads share the chunks of points in the forward pass and the levels in the backward pass: no two
-ever write one place, and every sum has a fixed order, so results are the same bit for bit from run
-to run, whatever the number of threads.
+Threads share the points in the forward pass and the levels in the backward pass: no two ever write
+one place, and every sum has a fixed order, so results are the same bit for bit from run to run,
+whatever the number of threads. They are OpenMP's, torch's own where Numba has that layer: between
+two products of matrices a thread of another pool would wait for a core that is still taken.
 
 A kernel takes the points in blocks. It first locates a block's corners, axis by axis in arrays, so
 that hashing and weights compile to vector instructions; what remains for each corner is one read,
@@ -13,17 +14,17 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from numba import njit
+from numba import njit, prange
 from torch import Tensor
 
 from nvd_core.fields.hash_grid.grid import PRIMES, GridLayout, check_arguments, gradient_buffer
-from nvd_core.runtime.task_threads import run_tasks
+from nvd_core.runtime.kernel_threads import parallel_njit, sharing_threads
 
 PRIME_Y = np.uint32(PRIMES[1])
 PRIME_Z = np.uint32(PRIMES[2])
 CELL_LIMIT = 2**30
 BLOCK = 64  # points located together
-CHUNK = 1024  # points a task of the forward pass
+CHUNK = 256  # points that a thread of the forward pass takes at a time
 
 
 def encode(
@@ -48,11 +49,8 @@ class _Encode(torch.autograd.Function):
         out = x.new_empty(len(x), layout.out_features)
         arrays = (_array(x), _array(table), out.numpy())
         levels = _level_arrays(layout, x.dtype)
-
-        def task(number: int) -> None:
-            _encode_points(number * CHUNK, min((number + 1) * CHUNK, len(x)), *arrays, *levels)
-
-        run_tasks(task, -(-len(x) // CHUNK))
+        with sharing_threads():
+            _encode_chunks(*arrays, *levels)
         ctx.save_for_backward(x, table)
         ctx.layout = layout
         ctx.accumulate_in_place = accumulate_in_place
@@ -71,9 +69,16 @@ class _Encode(torch.autograd.Function):
         arrays += (grad_x_parts.numpy(), needs_table, needs_x)
         levels = _level_arrays(layout, x.dtype)
 
-        run_tasks(lambda level: _backward_level(level, *arrays, *levels), layout.levels)
+        with sharing_threads() as threads:
+            _backward_levels(_dealt(layout.levels, threads), *arrays, *levels)
         grad_x = grad_x_parts.sum(dim=0).t().contiguous() if needs_x else None
         return grad_x, grad_table if needs_table and not in_place else None, None, None
+
+
+@lru_cache(maxsize=64)
+def _dealt(levels: int, threads: int) -> np.ndarray:
+    """The levels in the order in which each thread takes a run of them: finer ones take longer."""
+    return np.concatenate([np.arange(first, levels, threads) for first in range(threads)])
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -90,6 +95,28 @@ def _level_arrays(layout: GridLayout, dtype: torch.dtype) -> tuple[np.ndarray, .
         np.array(layout.level_entries, dtype=np.int64),
         np.array(layout.dense, dtype=np.bool_),
     )
+
+
+# The parallel loops hold nothing but a call: what they hold themselves takes long to compile.
+@parallel_njit
+def _encode_chunks(x, table, out, scales, resolutions, offsets, entries, dense):
+    for chunk in prange((len(x) + CHUNK - 1) // CHUNK):
+        end = min((chunk + 1) * CHUNK, len(x))
+        _encode_points(
+            chunk * CHUNK, end, x, table, out, scales, resolutions, offsets, entries, dense
+        )
+
+
+@parallel_njit
+def _backward_levels(
+    order, x, table, grad_out, grad_table, grad_x_parts, needs_table, needs_x,
+    scales, resolutions, offsets, entries, dense,
+):  # fmt: skip
+    for n in prange(len(order)):
+        _backward_level(
+            order[n], x, table, grad_out, grad_table, grad_x_parts, needs_table, needs_x,
+            scales, resolutions, offsets, entries, dense,
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True, fastmath={"contract"})
