@@ -34,7 +34,13 @@ sys.path.insert(0, str(ROOT))
 import bpy  # noqa: E402
 
 import blender_addon  # noqa: E402
-from blender_addon.paint import node_shader, preview, preview_cache, preview_shader  # noqa: E402
+from blender_addon.paint import (  # noqa: E402
+    node_shader,
+    plate_texture,
+    preview,
+    preview_cache,
+    preview_shader,
+)
 from blender_addon.shot import painting, shots  # noqa: E402
 
 FORMS = {"EXR": (False, False), "compact, processor": (True, False), "compact, card": (True, True)}
@@ -70,8 +76,8 @@ def measure_ahead(entry, frames: int) -> None:
         words = ["-m", "nvd_core", "render", str(shot.folder), "--out", pattern, "--start", "0"]
         words += ["--ahead", "0"] + (["--quality", "draft"] if shot.suffix == "png" else [])
         subprocess.run([str(ENGINE), *words], check=True, cwd=ROOT, capture_output=True)
-        all_frames = preview.Rendered(1, set(range(shot.frames)), pattern)
-        preview.rendered.insert(0, lambda *_: all_frames)
+        all_frames = plate_texture.Rendered(1, set(range(shot.frames)), pattern)
+        plate_texture.rendered.insert(0, lambda *_: all_frames)
         live = preview.Preview(entry)
         times: dict[str, list] = {"first": [], "next": []}
         show(live, entry, 0)
@@ -88,7 +94,7 @@ def measure_ahead(entry, frames: int) -> None:
             f"{'rendered ahead':<20}{''.join(f'{one:>14}' for one in row)}  {plate:>7}  {plate:>11}"
         )
         live.close()
-        preview.rendered.pop(0)
+        plate_texture.rendered.pop(0)
 
 
 def paint(entry) -> None:
