@@ -3,8 +3,8 @@
 Where the live preview cannot keep the scene's rate, one job in the background renders the painted
 frames into the shot's folder, render/ahead/, from the playhead on; each that stands is shown in
 place of what the preview would draw (`plate_texture.rendered`). What changes a frame makes all of
-them old at once, and they are not shown any more (ahead_state.py). When the artist has paused, the paint
-is saved, as by all that renders, and a new job looks which frames have really changed, by the
+them old at once, and they are not shown any more (ahead_state.py). When the artist has paused, the
+paint is saved, as by all that renders, and a new job looks which frames have really changed, by the
 engine's own index of what each frame shows; those that have not are told of within a moment.
 
 Nothing of this is kept in the .blend, and the job is in nobody's way: it has a queue of its own, no

@@ -5,24 +5,25 @@
     shown.render(entry).texture       # while Blender draws
 
 Maps are read ahead in threads (preview_cache.py), frames too or by Blender (plate_texture.py); the
-picture is made on the graphics card (preview_shader.py).
+picture is made on the graphics card (preview_shader.py): all of it, or while somebody paints, and a
+program draws, what the brush has changed (stroke_region.py).
 """
 
-import filecmp
 import time
+from dataclasses import replace
 
-from ..shot import file_stamps, layer_values
-from ..shot.painting import has_unsaved, is_behind, is_unsaved
-from ..shot.resample import DEAD_ZONE
+from ..shot.painting import is_behind
 from ..shot.shots import NVD_PG_layer, NVD_PG_shot
-from . import grid_shader
+from . import grid_shader, playback
 from . import preview_shader as shader
 from .blur_shader import Blur
 from .layer_textures import LayerTextures
+from .painted_layers import PaintedLayers, Part
 from .plate_texture import PlateTexture, Rendered, number_of, ready_of
 from .preview_cache import PLATE, MapCache
 from .stack_sheet import StackSheets
-from .streaks import Painted, PaintStreaks
+from .streaks import PaintStreaks
+from .stroke_region import StrokeRegion, Surface
 
 MEMORY = 1 << 30  # bytes of maps kept
 
@@ -39,12 +40,18 @@ class Preview:
         self.grid = 0.0
         """how opaque a grid is laid over it"""
         self.times: dict[str, float] = {}
+        self.drawn: shader.Rectangles | None = None
+        """what of the picture was drawn the last time; None: all of it"""
         self._picture: shader.Picture | None = None
         self._lines: grid_shader.Lines | None = None
         self._frame: int | None = None  # the one that is prepared
         self._number = 0  # of the state that it was rendered of; 0: it is put together here
         size = self.shot.width, self.shot.height
+        self._painted = PaintedLayers(self.shot, mode, self.stack, self.textures)
         self._streaks = PaintStreaks(size, self.shot.frames, self.textures.places)
+        self._strokes = StrokeRegion(size)
+        self.by_strokes: bool | None = None
+        """whether only what a stroke has changed is drawn; by itself where a program draws"""
 
     def prepare(self, entry: NVD_PG_shot, index: int, stride: int = 1) -> None:
         """Read frame `index` and the maps that it needs, and the next ones in the background, every
@@ -75,24 +82,26 @@ class Preview:
         if self._picture is None:
             self._picture = shader.Picture(self.shot.width, self.shot.height)
         if self._number:
+            self._strokes.forget()
+            self.drawn = None
             self._picture.begin(self.plate.frame, "delta")
             self._picture.end()
             self.times = {"upload": 0.0, "draw": time.perf_counter() - began}
             return self._picture
-        index, layers = self._frame, self._layers(entry)
-        self.textures.keep(range(index - _reach(entry), index + _reach(entry) + 1))
-        parts = [self._layer(entry, layer, index) for layer in layers]
-        frame = None
-        if self.mode == "delta" or self.shot.has_alpha or self.shot.has_garbage:
-            frame = self.plate.frame
-        uploaded = time.perf_counter()
-        self._picture.begin(frame, self.mode, self.shot.has_garbage)
-        for part in parts:
-            self._picture.add(part, self.mode)
-        if entry.motion_blur:
-            self._blur(entry, layers, parts, frame)
-        self._picture.end()
-        self._lay_grid(entry, index)
+        reach, index = _reach(entry), self._frame
+        self.textures.keep(range(index - reach, index + reach + 1))
+        try:
+            by_strokes = self._goes_by_strokes()
+            parts, frame = self._painted.parts(entry, index, by_strokes), None
+            if self.mode == "delta" or self.shot.has_alpha or self.shot.has_garbage:
+                frame = self.plate.frame
+            uploaded = time.perf_counter()
+            self.drawn = self._region(entry, frame, parts) if by_strokes else None
+            if self.drawn != []:
+                self._put_together(entry, frame, parts, self.drawn)
+        except BaseException:  # what has changed since is not in the picture yet
+            self._strokes.forget()
+            raise
         self.times = {"upload": uploaded - began, "draw": time.perf_counter() - uploaded}
         return self._picture
 
@@ -138,6 +147,7 @@ class Preview:
     def forget_frame(self) -> None:
         """Blender's undo may have taken the image of the frame away, or changed its file."""
         self._frame = None
+        self._strokes.forget()
         self.stack.forget_pictures()
 
     def close(self) -> None:
@@ -146,7 +156,9 @@ class Preview:
         self.stack.close()
         self.textures.close()
         self.plate.close()
+        self._painted.close()
         self._streaks.close()
+        self._strokes.forget()
         self._picture = self._lines = self._frame = None
 
     def _ready(self, entry: NVD_PG_shot) -> Rendered | None:
@@ -154,83 +166,86 @@ class Preview:
         return None if self.grid else ready_of(entry, self.shot, self.mode)
 
     def _layers(self, entry: NVD_PG_shot) -> list[NVD_PG_layer]:
-        """The layers that change the picture, but for one whose size is about to be followed."""
-        layers = [layer for layer in entry.layers if layer.image and layer.base]
-        layers = [layer for layer in layers if not layer.has_changed_size]
-        if self.mode == "full":
-            return layers
-        t = self._frame or 0
-        return [
-            layer for layer in layers if _is_painted(layer) or self.stack.shows(entry, layer, t)
-        ]
+        return self._painted.of(entry, self._frame or 0)
 
-    def _lay_grid(self, entry: NVD_PG_shot, index: int) -> None:
-        if not self.grid:
-            return
+    def _put_together(
+        self, entry: NVD_PG_shot, frame, parts: list[Part], region: shader.Rectangles | None
+    ) -> None:
+        """Draw the picture, or a region of the one that there is of the same frame."""
+        over_frame = self.shot.has_garbage
+        self._picture.begin(frame, self.mode, over_frame, region)
+        for part in parts:
+            self._picture.add(part.layer, self.mode)
+        blurred = [part.blurred for part in parts if part.blurred is not None]
+        if blurred:
+            again, base = region is not None, frame
+            if self.mode == "full":
+                layers = [part.layer for part in parts]
+                base = self._streaks.learned(layers, frame, over_frame, is_known=again)
+            texels = self._strokes.texels if again else None
+            target, blur = self._picture.painted, _blur(entry)
+            self._streaks.lay(target, base, blurred, self._frame, blur, region, texels)
+        self._picture.end()
+        if self.grid:
+            self._lay_grid(entry, region)
+
+    def _goes_by_strokes(self) -> bool:
+        if self.by_strokes is None:
+            self.by_strokes = shader.is_software()
+        if self.by_strokes and not playback.is_on():
+            return True
+        self._strokes.forget()
+        return False
+
+    def _region(self, entry: NVD_PG_shot, frame, parts: list[Part]) -> shader.Rectangles | None:
+        """What of the picture is another one than that which was drawn last; None for all of it."""
+        if any(part.tiles is None and (not part.is_flat or part.state is None) for part in parts):
+            self._strokes.forget()
+            return None
+        blur = _blur(entry) if entry.motion_blur else None
+        fixed: list = [self._frame, frame, blur, self.grid]
+        surfaces = []
+        for part in parts:
+            layer, is_blurred = part.layer, part.blurred is not None
+            fixed += part.name, part.is_flat, is_blurred
+            if part.tiles is None:
+                fixed += part.state, layer
+                continue
+            size = layer.edit.width, layer.edit.height
+            fixed += replace(layer, edit=None), size, layer.edit.format
+            surface = Surface(part.name, size, part.tiles, layer.place)
+            if is_blurred:
+                surface.motion = self._streaks.motion(part.blurred, self._frame).texture
+                surface.shutter = blur.shutter
+            surfaces.append(surface)
+        if self.grid:
+            fixed += self._grids(entry)
+        return self._strokes.look(fixed, surfaces)
+
+    def _grids(self, entry: NVD_PG_shot) -> list[tuple]:
+        """Places, size and colour of the grids of all layers."""
+        layers = [layer for layer in entry.layers if layer.learned]
+        objects = range(len(layers) - 1)
+        colours = [grid_shader.COLOURS[n % len(grid_shader.COLOURS)] for n in objects]
+        colours += [grid_shader.BACKGROUND] * bool(layers)
+        places = [self.textures.maps(entry, layer, self._frame).place for layer in layers]
+        sizes = [tuple(layer.learned.size) for layer in layers]
+        return list(zip(places, sizes, colours, strict=True))
+
+    def _lay_grid(self, entry: NVD_PG_shot, region: shader.Rectangles | None) -> None:
         if self._lines is None:
             self._lines = grid_shader.Lines(self.shot.width, self.shot.height)
-        self._lines.begin()
-        layers = [layer for layer in entry.layers if layer.learned]
-        for number, layer in enumerate(layers):
-            colour = grid_shader.BACKGROUND
-            if number < len(layers) - 1:
-                colour = grid_shader.COLOURS[number % len(grid_shader.COLOURS)]
-            place = self.textures.maps(entry, layer, index).place
-            self._lines.add(place, layer.learned.size, colour, self.grid)
-        self._lines.lay(self._picture)
+        if region is None:
+            self._lines.begin()
+            for one in self._grids(entry):
+                self._lines.add(*one, self.grid)
+        self._lines.lay(self._picture, region)
 
-    def _layer(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> shader.Layer:
-        maps = self.textures.maps(entry, layer, index)
-        kinds = ("visibility", "light")
-        amounts = [layer_values.value_at(entry, layer, what, index) for what in kinds]
-        flat = self.stack.flat(entry, layer, index)
-        if flat is not None:
-            form = shader.form_of(flat.learned)
-            pair = flat.texture, shader.from_image(flat.learned)
-            return shader.Layer(*pair, maps.place, maps.light, *amounts, 0.0, shader.ENCODED, form)
-        images = layer.image, layer.base
-        pair, forms = map(shader.from_image, images), map(shader.form_of, images)
-        dead_zone = DEAD_ZONE if layer.base != layer.learned else 0.0
-        return shader.Layer(*pair, maps.place, maps.light, *amounts, dead_zone, *forms)
 
-    def _blur(self, entry: NVD_PG_shot, layers: list, parts: list, frame) -> None:
-        """Blur what is painted on the layers, whose parts are in the picture already."""
-        index, painted = self._frame, []
-        named = {layer.name: layer for layer in self.shot.layers}
-        for layer, part in zip(layers, parts, strict=True):
-            flat = self.stack.shows(entry, layer, index)
-            if flat or _is_painted(layer):
-                state = self.stack.state(layer) if flat else _state_of_paint(layer)
-                edges = any(self.textures.edges(layer))
-                own = named[layer.name]
-                painted.append(Painted(layer.name, part, state, edges, own.windows, own.parts))
-        if not painted:
-            return
-        base = frame
-        if self.mode == "full":
-            base = self._streaks.learned(parts, frame, self.shot.has_garbage)
-        blur = Blur(entry.shutter, entry.blur_samples)
-        self._streaks.lay(self._picture.painted, base, painted, index, blur)
+def _blur(entry: NVD_PG_shot) -> Blur:
+    return Blur(entry.shutter, entry.blur_samples)
 
 
 def _reach(entry: NVD_PG_shot) -> int:
     """How many frames before and after the one that is shown are looked at."""
     return int(entry.motion_blur)
-
-
-def _is_painted(layer: NVD_PG_layer) -> bool:
-    if layer.shown is not None:
-        return layer.shown != layer.base
-    edit, learned = layer.edit["nvd_path"], layer.learned["nvd_path"]
-    try:
-        return is_unsaved(layer) or not filecmp.cmp(edit, learned, shallow=False)
-    except OSError:  # the folder has gone: the images are still in memory
-        return True
-
-
-def _state_of_paint(layer: NVD_PG_layer) -> object:
-    """Equal where what is painted on a layer is; None where that may change at any time."""
-    if layer.shown is not None or has_unsaved(layer.image):
-        return None
-    images = layer.image, layer.base
-    return tuple((i.session_uid, i.name, *i.size, file_stamps.known(i)) for i in images)
