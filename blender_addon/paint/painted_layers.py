@@ -68,30 +68,39 @@ class PaintedLayers:
 
     def _part(self, entry: NVD_PG_shot, layer: NVD_PG_layer, t: int, by_strokes: bool) -> Part:
         maps = self._textures.maps(entry, layer, t)
-        kinds = ("visibility", "light")
-        amounts = [layer_values.value_at(entry, layer, what, t) for what in kinds]
         flat = self._stack.flat(entry, layer, t)
         if flat is not None:
-            form, tiles = shader.form_of(flat.learned), None
-            pair = flat.texture, shader.from_image(flat.learned)
-            amounts += 0.0, shader.ENCODED, form
-            state = self._stack.state(layer)
+            learned, tiles, state = flat.learned, None, self._stack.state(layer)
+            edit, form, dead_zone = flat.texture, shader.ENCODED, 0.0
         else:
-            follows = by_strokes and not layer.base.is_dirty
-            found = self._edits.follow(layer.name, layer.image) if follows else None
-            tiles = None if found is None else found.tiles
-            edit = shader.from_image(layer.image) if found is None else found.texture
-            form = shader.form_of(layer.image) if found is None else found.form
-            pair = edit, shader.from_image(layer.base)
-            amounts += DEAD_ZONE if layer.base != layer.learned else 0.0, form
-            amounts.append(shader.form_of(layer.base))
-            state = _state_of_paint(layer)
-        made = shader.Layer(*pair, maps.place, maps.light, *amounts)
+            learned, state = layer.base, _state_of_paint(layer)
+            dead_zone = DEAD_ZONE if layer.base != layer.learned else 0.0
+            edit, form, tiles = self._edit(layer, by_strokes)
+        kinds = ("visibility", "light")
+        made = shader.Layer(
+            edit,
+            shader.from_image(learned),
+            maps.place,
+            maps.light,
+            *(layer_values.value_at(entry, layer, what, t) for what in kinds),
+            dead_zone=dead_zone,
+            edit_form=form,
+            learned_form=shader.form_of(learned),
+        )
         blurred = None
         if entry.motion_blur and (flat is not None or _is_painted(layer)):
             edges, own = any(self._textures.edges(layer)), self._stored[layer.name]
             blurred = Painted(layer.name, made, state, edges, own.windows, own.parts)
         return Part(layer.name, made, flat is not None, state, blurred, tiles)
+
+    def _edit(self, layer: NVD_PG_layer, by_strokes: bool) -> tuple:
+        """The texture of what is painted or shown in its place, its form, and what is new of it."""
+        image = layer.image
+        if by_strokes and not layer.base.is_dirty:  # of which nobody says what is new
+            found = self._edits.follow(layer.name, image)
+            if found is not None:
+                return found.texture, found.form, found.tiles
+        return shader.from_image(image), shader.form_of(image), None
 
 
 def _is_painted(layer: NVD_PG_layer) -> bool:

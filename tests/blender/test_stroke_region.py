@@ -163,13 +163,47 @@ def test_a_stack_beside(gpu_ready, pair, made, tmp_path):
 
 
 @pytest.mark.gpu
-def test_nodes_on_the_card(gpu_ready, pair, made, tmp_path, engine):
-    entry = opened(made, tmp_path)
-    looks, random = pair(entry), np.random.default_rng(6)
+def test_maps_that_the_card_evaluates(gpu_ready, pair, made, tmp_path, engine):
+    folder = shutil.copytree(made / "shot.nvd", tmp_path / "copy/shot.nvd")
+    engine.run("-m", "nvd_core", "maps", folder, "--compact")
+    entry, random = opened(tmp_path / "copy", tmp_path), np.random.default_rng(6)
+    looks = pair(entry)
     looks.shown.by_nodes = looks.whole.by_nodes = True
     settle(looks)
-    stroke(entry.layers["toy"], random)
-    assert looks.look() is not None
+    assert looks.shown.cache.get(1, "toy").nbytes < looks.pixels * 24  # nodes, and no maps
+    for _ in range(3):
+        stroke(entry.layers["toy"], random)
+        assert looks.look() is not None
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("change", ["float", "half", "space", "alpha", "size"])
+def test_images_that_are_kept_in_other_ways(gpu_ready, pair, made, tmp_path, change):
+    """Of 16 bits they are followed too; what only Blender can hand on is drawn whole."""
+    entry = opened(made, tmp_path)
+    layer, looks, random = entry.layers["background"], pair(entry), np.random.default_rng(8)
+    if change in ("float", "half"):
+        size = layer.edit.size
+        image = bpy.data.images.new("deep", *size, alpha=True, float_buffer=True)
+        image.colorspace_settings.name, image.alpha_mode = "Non-Color", "CHANNEL_PACKED"
+        image.use_half_precision = change == "half"
+        image["nvd_path"] = layer.edit["nvd_path"]
+        pixels = random.random((size[1], size[0], 4), np.float32) * 1.5 - 0.2
+        image.pixels.foreach_set(pixels.ravel())
+        image.update()
+        layer.edit = image
+    elif change == "space":
+        layer.edit.colorspace_settings.name = "Linear Rec.709"
+    elif change == "alpha":
+        layer.edit.alpha_mode = "PREMUL"
+    looks.look()
+    if change == "size":
+        layer.edit.scale(100, 60)
+        looks.look()
+        return
+    looks.look()
+    stroke(layer, random)
+    assert (looks.look() is None) == (change in ("space", "alpha"))
 
 
 @pytest.mark.gpu
