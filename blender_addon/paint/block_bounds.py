@@ -10,15 +10,10 @@ draws.
 import gpu
 import numpy as np
 
-from . import preview_shader
-from .damage import BLOCK
+from . import damage, preview_shader
 
 # What a layer does not show at adds nothing; see the shaders of layers and of streaks
-_BOUNDS = (
-    f"""
-#define BLOCK {BLOCK}
-"""
-    + """
+_BOUNDS = """
 void main()
 {
   ivec2 first = BLOCK * ivec2(gl_FragCoord.xy);
@@ -42,7 +37,6 @@ void main()
   result = box;
 }
 """
-)
 
 
 def bounds_of(
@@ -54,12 +48,13 @@ def bounds_of(
 
     motion, shutter: as streaks are made of them.
     """
-    columns, rows = -(-place.width // BLOCK), -(-place.height // BLOCK)
+    columns, rows = -(-place.width // damage.BLOCK), -(-place.height // damage.BLOCK)
     target = gpu.types.GPUOffScreen(columns, rows, format="RGBA32F")
     made = preview_shader.shaders()
     if "block bounds" not in made:
+        source = f"#define BLOCK {damage.BLOCK}\n{_BOUNDS}"
         made["block bounds"] = preview_shader.compiled(
-            _BOUNDS, ("place", "motion"), {"shutter": "FLOAT"}
+            source, ("place", "motion"), {"shutter": "FLOAT"}
         )
     shader = made["block bounds"]
     shader.bind()
