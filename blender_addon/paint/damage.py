@@ -39,6 +39,20 @@ def changed_tiles(before: np.ndarray, after: np.ndarray, width: int) -> np.ndarr
     return found
 
 
+def scaled_tiles(tiles: np.ndarray, size: tuple[int, int], wanted: tuple[int, int]) -> np.ndarray:
+    """Tiles of a texture of the size `wanted` that another one, of this `size`, is stretched over;
+    with texels around them, as its own are filtered.
+    """
+    found = ~all_tiles(wanted)
+    scale = np.float64(wanted) / size
+    for left, bottom, right, top in rectangles(tiles, TILE, size):
+        low = np.floor((np.float64([left, bottom]) - 1) * scale) - 1 - MARGIN
+        high = np.ceil((np.float64([right, top]) + 1) * scale) + 1 + MARGIN
+        (x, y), (right, top) = np.maximum(low, 0).astype(int) // TILE, -(-high.astype(int) // TILE)
+        found[y:top, x:right] = True
+    return found
+
+
 def reached_blocks(tiles: np.ndarray, bounds: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Which blocks look at one of these tiles: bool [rows, columns].
 

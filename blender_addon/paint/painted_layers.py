@@ -27,8 +27,8 @@ class Part:
 
     name: str
     layer: shader.Layer
-    is_flat: bool
-    """whether its stack is flattened in `layer.edit`"""
+    sheet: object
+    """what its stack, flattened in `layer.edit`, is but for what is painted; None without one"""
     state: object
     """equal where what shows on it is; None where that may change at any time"""
     blurred: Painted | None
@@ -68,9 +68,9 @@ class PaintedLayers:
 
     def _part(self, entry: NVD_PG_shot, layer: NVD_PG_layer, t: int, by_strokes: bool) -> Part:
         maps = self._textures.maps(entry, layer, t)
-        flat = self._stack.flat(entry, layer, t)
+        flat = self._stack.flat(entry, layer, t, by_strokes)
         if flat is not None:
-            learned, tiles, state = flat.learned, None, self._stack.state(layer)
+            learned, tiles, state = flat.learned, flat.tiles, self._stack.state(layer)
             edit, form, dead_zone = flat.texture, shader.ENCODED, 0.0
         else:
             learned, state = layer.base, _state_of_paint(layer)
@@ -91,7 +91,8 @@ class PaintedLayers:
         if entry.motion_blur and (flat is not None or _is_painted(layer)):
             edges, own = any(self._textures.edges(layer)), self._stored[layer.name]
             blurred = Painted(layer.name, made, state, edges, own.windows, own.parts)
-        return Part(layer.name, made, flat is not None, state, blurred, tiles)
+        sheet = None if flat is None else flat.key
+        return Part(layer.name, made, sheet, state, blurred, tiles)
 
     def _edit(self, layer: NVD_PG_layer, by_strokes: bool) -> tuple:
         """The texture of what is painted or shown in its place, its form, and what is new of it."""

@@ -52,12 +52,6 @@ vec3 decode(vec3 colour)
 """
 
 ENCODED, LIGHT, BYTES, RAW_BYTES = range(4)  # what a texture's colours are; BYTES come as light
-_FORMS = f"""
-#define ENCODED {ENCODED}
-#define LIGHT {LIGHT}
-#define RAW_BYTES {RAW_BYTES}
-"""
-
 PLATE = """
 vec3 plate_colour()
 {
@@ -108,20 +102,26 @@ void main()
 }
 """
 
-# Images of Blender have their bottom row first, as v goes; so do `place` and `light` here. Blender
-# hands on the colours of `learned` and `edit` as scene-linear light where their space is not
-# Non-Color. How exactly a graphics card takes bytes to light is its own affair (Mesa's processor:
-# to 1/255), so they are made bytes again
-_TEXELS = """
+# Blender hands on the colours of an image as scene-linear light where its space is not Non-Color.
+# How exactly a graphics card takes bytes to light is its own affair (Mesa's processor: to 1/255),
+# so they are made bytes again
+STORED_COLOURS = f"""
+#define ENCODED {ENCODED}
+#define LIGHT {LIGHT}
+#define RAW_BYTES {RAW_BYTES}
+
 vec3 stored(vec3 colour, int form)
-{
-  if (form == ENCODED) {
+{{
+  if (form == ENCODED) {{
     return colour;
-  }
+  }}
   vec3 encoded = form == RAW_BYTES ? colour : encode(colour);
   return form == LIGHT ? encoded : round(encoded * 255.0) / 255.0;
-}
+}}
+"""
 
+# Images of Blender have their bottom row first, as v goes; so do `place` and `light` here
+_TEXELS = """
 vec3 texel(ivec2 at, ivec2 size)
 {
   ivec2 inside = clamp(at, ivec2(0), size - 1);
@@ -146,7 +146,7 @@ vec4 paint_alone(ivec2 at, ivec2 size)
 }
 """
 
-TEXELS = _FORMS + _TEXELS
+TEXELS = STORED_COLOURS + _TEXELS
 
 _LAYER = """
 void main()

@@ -199,7 +199,7 @@ class Preview:
 
     def _region(self, entry: NVD_PG_shot, frame, parts: list[Part]) -> shader.Rectangles | None:
         """What of the picture is another one than that which was drawn last; None for all of it."""
-        if any(part.tiles is None and (not part.is_flat or part.state is None) for part in parts):
+        if any(part.tiles is None and (not part.sheet or part.state is None) for part in parts):
             self._strokes.forget()
             return None
         blur = _blur(entry) if entry.motion_blur else None
@@ -207,9 +207,9 @@ class Preview:
         surfaces = []
         for part in parts:
             layer, is_blurred = part.layer, part.blurred is not None
-            fixed += part.name, part.is_flat, is_blurred
+            fixed += part.name, part.sheet, is_blurred
             if part.tiles is None:
-                fixed += part.state, layer
+                fixed.append(layer)
                 continue
             size = layer.edit.width, layer.edit.height
             fixed += replace(layer, edit=None), size, layer.edit.format

@@ -62,9 +62,13 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(damage, "TILE", 4)
 
 
-def stroke(layer, random, largest=12):
-    """A little of the layer's edit in another colour, or hardly another one, or rubbed out."""
-    pixels = painting.read_pixels(layer.edit)
+def stroke(layer, random):
+    stroke_on(layer.edit, random)
+
+
+def stroke_on(image, random, largest=12):
+    """A little of the image in another colour, or hardly another one, or rubbed out."""
+    pixels = painting.read_pixels(image)
     height, width = pixels.shape[:2]
     wide, high = random.integers(1, largest, 2)
     x, y = random.integers(0, width - wide), random.integers(0, height - high)
@@ -76,7 +80,7 @@ def stroke(layer, random, largest=12):
         part[..., random.integers(4)] += np.where(part[..., 0] < 0.5, 1, -1) / 255
     else:
         part[..., 3] = 0
-    painting.write_pixels(layer.edit, pixels.clip(0, 1))
+    painting.write_pixels(image, pixels.clip(0, 1))
 
 
 def opened(made, tmp_path):
@@ -101,7 +105,7 @@ def plain(_entry):
 
 
 def edges(entry):
-    entry.layers[0].choke, entry.layers[0].feather = -3, 2
+    entry.layers[0].choke, entry.layers[0].feather = -9, 2
     entry.layers[1].choke, entry.layers[1].spill = 1.5, 0.7
 
 
@@ -121,8 +125,10 @@ def amounts(entry):
 def stacked(entry):
     item = stack.add_paint(entry, entry.layers["background"])
     pixels = np.random.default_rng(1).random((*tuple(item.image.size)[::-1], 4), np.float32)
+    pixels[len(pixels) // 3 :, :, 3] = 0
     painting.write_pixels(item.image, pixels)
     painting.save_edits(entry)
+    return item
 
 
 @pytest.mark.gpu
@@ -157,18 +163,40 @@ def test_it_is_what_all_would_be(
 
 
 @pytest.mark.gpu
-def test_a_stack_beside(gpu_ready, pair, made, tmp_path):
-    """A layer whose stack is as it was does not stand in the way of another's strokes; while it is
-    itself painted on, all is drawn."""
-    entry = opened(made, tmp_path)
-    stacked(entry)
+@pytest.mark.parametrize(
+    ("kind", "change", "passes"),
+    [
+        ("made", plain, 1),
+        ("made", blur, 2),
+        ("made", edges, 2),
+        ("made_other_sizes", plain, 2),
+        ("made_other_sizes", blur, 3),
+    ],
+)
+def test_under_a_stack_and_on_it(
+    gpu_ready, small_blocks, pair, request, tmp_path, kind, change, passes
+):
+    """Strokes on a layer with a stack, on what lies in the stack, and beside them."""
+    entry = opened(request.getfixturevalue(kind), tmp_path)
+    change(entry)
+    background = entry.layers["background"]
+    for n in range(passes):
+        item = stacked(entry) if n != 1 else stack.add_plain(entry, background, "adjustment")
+        item.opacity = 0.6
+        item.blend = ("multiply", "normal", "screen")[n]
+    entry.stack[1 % passes].hue = 40 if passes > 1 else 0
+    painting.save_edits(entry)
     looks, random = pair(entry), np.random.default_rng(5)
     settle(looks)
-    for _ in range(4):
-        stroke(entry.layers["toy"], random)
-        assert looks.look() is not None
-    stroke(entry.layers["background"], random)
-    assert looks.look() is None and looks.look() is None
+    painted = [entry.layers["toy"].edit, background.edit, entry.stack[0].image]
+    for image in painted * 4:
+        stroke_on(image, random)
+        drawn = looks.look()
+        assert drawn is not None and all_of(drawn) < 0.7 * looks.pixels
+    entry.stack[0].opacity = 0.3
+    assert looks.look() is None
+    painting.save_edits(entry)
+    settle(looks)
 
 
 @pytest.mark.gpu
