@@ -63,8 +63,10 @@ class EditTextures:
         image.pixels.foreach_get(self._scratch)
         tiles = kept.changes(self._scratch)
         if tiles.any():
+            del self._kept[name]  # until it has all of it
             kept.pixels, self._scratch = self._scratch, kept.pixels
             kept.upload(tiles)
+            self._kept[name] = kept
         return Followed(kept.target.texture_color, kind.form, tiles)
 
     def forget(self) -> None:
