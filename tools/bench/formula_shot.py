@@ -2,7 +2,8 @@
 
     .envs/engine/bin/python tools/bench/formula_shot.py OUT [--size 1920x1080] [--texture 2048]
 
-For what is timed on a folder and does not ask how it was learned. Frames are grey.
+For what is timed on a folder and does not ask how it was learned. Frames are grey. The maps are
+EXR; `nvd maps OUT --compact` and then `nvd maps OUT` give it both forms.
 """
 
 import argparse

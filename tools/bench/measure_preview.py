@@ -45,10 +45,9 @@ from blender_addon.paint import (  # noqa: E402
     node_shader,
     plate_texture,
     preview,
-    preview_cache,
     preview_shader,
 )
-from blender_addon.shot import painting, shots  # noqa: E402
+from blender_addon.shot import layer_maps, painting, shots  # noqa: E402
 
 FORMS = {"EXR": (False, False), "compact, processor": (True, False), "compact, card": (True, True)}
 
@@ -74,11 +73,11 @@ def main() -> None:
 
 def measure_forms(entry, frames: int) -> None:
     print(f"{'maps':<20}{'first':>14}{'next':>14}{'stroke':>14}  kept MB  uploaded MB")
-    chunk = preview_cache.chunk
+    chunk = layer_maps.chunk
     for name, (compact, by_nodes) in FORMS.items():
-        preview_cache.chunk = chunk if compact else lambda *_: None
+        layer_maps.chunk = chunk if compact else lambda *_: None
         measure(name, entry, by_nodes, frames)
-    preview_cache.chunk = chunk
+    layer_maps.chunk = chunk
     measure_ahead(entry, frames)
 
 
