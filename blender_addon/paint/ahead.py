@@ -2,9 +2,9 @@
 
 Where the live preview cannot keep the scene's rate, one job in the background renders the painted
 frames into the shot's folder, render/ahead/, from the playhead on; each that stands is shown in
-place of what the preview would draw (`preview.rendered`). What changes a frame makes all of them
-old at once, and they are not shown any more (ahead_state.py). When the artist has paused, the paint
-is saved, as by all that renders, and a new job looks which frames have really changed, by the
+place of what the preview would draw (`plate_texture.rendered`). What changes a frame makes all of
+them old at once, and they are not shown any more (ahead_state.py). When the artist has paused, the
+paint is saved, as by all that renders, and a new job looks which frames have really changed, by the
 engine's own index of what each frame shows; those that have not are told of within a moment.
 
 Nothing of this is kept in the .blend, and the job is in nobody's way: it has a queue of its own, no
@@ -35,6 +35,7 @@ from ..shot.folder import Shot, ShotError
 from ..shot.shots import NVD_PG_shot
 from . import playback, preview
 from .ahead_state import State, state_of
+from .plate_texture import Rendered, rendered
 
 INTERVAL = 0.25  # seconds between two looks
 PAUSE = 1.0
@@ -106,13 +107,13 @@ def switch_off() -> None:
     stop()
 
 
-def ready_frames(entry: NVD_PG_shot, shot: Shot, mode: str) -> preview.Rendered | None:
+def ready_frames(entry: NVD_PG_shot, shot: Shot, mode: str) -> Rendered | None:
     """What stands of the shot as it is at this moment; None where nothing does."""
     if not _ahead.ready or not playback.is_on():
         return None
     if preview.shown_entry() != entry or state_of(entry, shot, mode) != _ahead.state:
         return None
-    return preview.Rendered(_ahead.number, _ahead.ready, pattern(shot))
+    return Rendered(_ahead.number, _ahead.ready, pattern(shot))
 
 
 def pattern(shot: Shot) -> str:
@@ -275,7 +276,7 @@ _tick, _watch, _leave = timer_factory(INTERVAL, follow)
 
 
 def register():
-    preview.rendered.append(ready_frames)
+    rendered.append(ready_frames)
     atexit.register(_at_exit)
     _watch()
 
@@ -284,5 +285,5 @@ def unregister():
     _leave()
     atexit.unregister(_at_exit)
     _at_exit()
-    preview.rendered.remove(ready_frames)
+    rendered.remove(ready_frames)
     _ahead.__init__()

@@ -16,7 +16,7 @@ import gpu
 import numpy as np
 
 from . import preview_shader
-from .preview_shader import Frame, Layer
+from .preview_shader import Frame, Layer, Rectangles
 
 NEAREST = 64
 """pixels within which a pixel without motion of its own takes that of another"""
@@ -251,14 +251,22 @@ class LightSheet:
     """the paint alone, premultiplied, where the layer has edges beyond its matte"""
 
 
-def sheet_of(layer: Layer, wants_over: bool) -> LightSheet:
+def sheet_of(
+    layer: Layer,
+    wants_over: bool,
+    before: LightSheet | None = None,
+    region: Rectangles | None = None,
+) -> LightSheet:
     """What is painted on a layer, compared with what was learned; `place` and `light` are not
     looked at.
+
+    before, region: one that is right but for these texels, which are made anew in it.
     """
-    made = []
-    for is_over in range(1 + wants_over):
-        size = layer.learned.width, layer.learned.height
+    size = layer.learned.width, layer.learned.height
+    made = [before.adds, before.over][: 1 + wants_over] if before else []
+    while len(made) <= wants_over:
         made.append(gpu.types.GPUOffScreen(*size, format="RGBA32F"))
+    for is_over, target in enumerate(made):
         shader = _shaders()["sheet"]
         shader.bind()
         for name in ("edit", "learned"):
@@ -267,7 +275,7 @@ def sheet_of(layer: Layer, wants_over: bool) -> LightSheet:
         shader.uniform_float("dead_zone", layer.dead_zone)
         shader.uniform_int("is_full", 0)
         shader.uniform_int("is_over", is_over)
-        preview_shader.fill(shader, "NONE", made[-1])
+        preview_shader.fill(shader, "NONE", target, region)
     return LightSheet(made[0], made[1] if wants_over else None)
 
 
@@ -279,7 +287,11 @@ class Streaks:
     def __init__(self, width: int, height: int):
         self._targets = [gpu.types.GPUOffScreen(width, height, format="RGBA32F") for _ in range(2)]
 
-    def begin(self) -> None:
+        self._region: Rectangles | None = None
+
+    def begin(self, region: Rectangles | None = None) -> None:
+        """region: what is made up to `lay`, the rest is not."""
+        self._region = region
         with self._targets[0].bind():
             gpu.state.active_framebuffer_get().clear(color=(0, 0, 0, 0))
 
@@ -306,7 +318,7 @@ class Streaks:
             shader.uniform_int("samples", blur.samples)
             shader.uniform_int("is_over", is_over)
             preview_shader.hand(shader, frame)
-            preview_shader.fill(shader, "NONE", self._targets[1])
+            preview_shader.fill(shader, "NONE", self._targets[1], self._region)
             self._targets.reverse()
 
     def lay(self, target: gpu.types.GPUOffScreen, base: Frame) -> None:
@@ -315,7 +327,7 @@ class Streaks:
         shader.bind()
         shader.uniform_sampler("streaks", self._targets[0].texture_color)
         preview_shader.hand(shader, base)
-        preview_shader.fill(shader, "ALPHA", target)
+        preview_shader.fill(shader, "ALPHA", target, self._region)
 
 
 def _shaders() -> dict[str, gpu.types.GPUShader]:

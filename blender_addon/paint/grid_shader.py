@@ -91,12 +91,14 @@ class Lines:
         shader.uniform_float("opacity", opacity)
         preview_shader.fill(shader, "ADDITIVE_PREMULT", self._target)
 
-    def lay(self, picture: preview_shader.Picture) -> None:
-        """Lay them over the picture, which has ended."""
+    def lay(
+        self, picture: preview_shader.Picture, region: preview_shader.Rectangles | None = None
+    ) -> None:
+        """Lay them over the picture, which has ended, or over the region that was made anew."""
         shader = self._shaders["over"]
         shader.bind()
         shader.uniform_sampler("lines", self._target.texture_color)
-        preview_shader.fill(shader, "ALPHA_PREMULT", picture.target)
+        preview_shader.fill(shader, "ALPHA_PREMULT", picture.target, region)
 
 
 def _shaders() -> dict[str, gpu.types.GPUShader]:

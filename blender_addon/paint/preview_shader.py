@@ -12,6 +12,8 @@ number of layers.
     picture.end()
     picture.texture                     # to draw, or picture.read() for numpy
 
+What of a picture has not changed need not be drawn again: `begin` takes the rectangles that have.
+
 Only to be used where Blender draws, or in the background after `start_in_background`.
 """
 
@@ -49,12 +51,7 @@ vec3 decode(vec3 colour)
 }
 """
 
-ENCODED, LIGHT, BYTES = range(3)  # what a texture's colours are; BYTES come as light
-_FORMS = f"""
-#define ENCODED {ENCODED}
-#define BYTES {BYTES}
-"""
-
+ENCODED, LIGHT, BYTES, RAW_BYTES = range(4)  # what a texture's colours are; BYTES come as light
 PLATE = """
 vec3 plate_colour()
 {
@@ -82,6 +79,13 @@ void main()
 }
 """
 
+_BLACK = """
+void main()
+{
+  result = vec4(0.0, 0.0, 0.0, 1.0);
+}
+"""
+
 # A premultiplied plate's light without opacity is no paint's to change. Integers are clamped before
 # they are seen through the alpha, as their files will be
 _OVER_BLACK = """
@@ -98,20 +102,26 @@ void main()
 }
 """
 
-# Images of Blender have their bottom row first, as v goes; so do `place` and `light` here. Blender
-# hands on the colours of `learned` and `edit` as scene-linear light where their space is not
-# Non-Color. How exactly a graphics card takes bytes to light is its own affair (Mesa's processor:
-# to 1/255), so they are made bytes again
-_TEXELS = """
-vec3 stored(vec3 colour, int form)
-{
-  if (form == ENCODED) {
-    return colour;
-  }
-  vec3 encoded = encode(colour);
-  return form == BYTES ? round(encoded * 255.0) / 255.0 : encoded;
-}
+# Blender hands on the colours of an image as scene-linear light where its space is not Non-Color.
+# How exactly a graphics card takes bytes to light is its own affair (Mesa's processor: to 1/255),
+# so they are made bytes again
+STORED_COLOURS = f"""
+#define ENCODED {ENCODED}
+#define LIGHT {LIGHT}
+#define RAW_BYTES {RAW_BYTES}
 
+vec3 stored(vec3 colour, int form)
+{{
+  if (form == ENCODED) {{
+    return colour;
+  }}
+  vec3 encoded = form == RAW_BYTES ? colour : encode(colour);
+  return form == LIGHT ? encoded : round(encoded * 255.0) / 255.0;
+}}
+"""
+
+# Images of Blender have their bottom row first, as v goes; so do `place` and `light` here
+_TEXELS = """
 vec3 texel(ivec2 at, ivec2 size)
 {
   ivec2 inside = clamp(at, ivec2(0), size - 1);
@@ -136,7 +146,7 @@ vec4 paint_alone(ivec2 at, ivec2 size)
 }
 """
 
-TEXELS = _FORMS + _TEXELS
+TEXELS = STORED_COLOURS + _TEXELS
 
 _LAYER = """
 void main()
@@ -223,7 +233,7 @@ class Layer:
     visibility: float = 1.0
     relight: float = 1.0
     dead_zone: float = 0.0  # paint fades in from this difference to twice of it
-    edit_form: int = ENCODED  # or LIGHT, or BYTES
+    edit_form: int = ENCODED  # or LIGHT, BYTES or RAW_BYTES
     learned_form: int = ENCODED
 
     @property
@@ -241,6 +251,10 @@ class Frame:
     alpha: str = "none"  # or "straight" or "premultiplied"
 
 
+Rectangles = list[tuple[int, int, int, int]]
+"""left, bottom, right and top of parts of a target that lie apart, pixels from the lower left"""
+
+
 class Picture:
     """A frame that is put together on the graphics card, bottom row first."""
 
@@ -249,6 +263,7 @@ class Picture:
         self._target = gpu.types.GPUOffScreen(width, height, format="RGBA32F")
         self._over_black: gpu.types.GPUOffScreen | None = None  # of plates with alpha
         self._frame: Frame | None = None
+        self._region: Rectangles | None = None
         self._shaders = shaders()
 
     @property
@@ -270,18 +285,26 @@ class Picture:
         """The picture, display-encoded and not clamped."""
         return self._shown.texture_color
 
-    def begin(self, frame: Frame | None, mode: str = "delta", over_frame: bool = False) -> None:
+    def begin(
+        self,
+        frame: Frame | None,
+        mode: str = "delta",
+        over_frame: bool = False,
+        region: Rectangles | None = None,
+    ) -> None:
         """Start with the straight, encoded colours of `frame`, in mode "full" with black.
 
         In full mode it need not be given where it has no alpha, unless the frame is to show where
-        no layer covers it (`over_frame`).
+        no layer covers it (`over_frame`). region: what is made anew up to `end`, the rest stays.
         """
         self._frame, self._over_frame = frame, mode == "full" and over_frame
+        self._region = region
         if mode == "full" and not over_frame:
-            with self._target.bind():
-                gpu.state.active_framebuffer_get().clear(color=(0, 0, 0, 1))
-            return
-        fill(self._frame_shader("frame"), "NONE", self._target)
+            shader = self._shaders["black"]
+            shader.bind()
+        else:
+            shader = self._frame_shader("frame")
+        fill(shader, "NONE", self._target, region)
 
     def add(self, layer: Layer, mode: str = "delta") -> None:
         """Add a layer's paint ("delta"), or the painted layer ("full")."""
@@ -298,7 +321,7 @@ class Picture:
         shader.uniform_int("over_frame", int(self._over_frame))
         # Where no frame is wanted the shader still wants a texture
         hand(shader, self._frame or Frame(layer.learned))
-        fill(shader, "ADDITIVE", self._target)
+        fill(shader, "ADDITIVE", self._target, self._region)
 
     def end(self) -> None:
         """Lay the picture of a plate with alpha over black."""
@@ -309,7 +332,7 @@ class Picture:
             self._over_black = gpu.types.GPUOffScreen(*size, format="RGBA32F")
         shader = self._frame_shader("over_black")
         shader.uniform_sampler("painted", self._target.texture_color)
-        fill(shader, "NONE", self._over_black)
+        fill(shader, "NONE", self._over_black, self._region)
 
     def read(self) -> np.ndarray:
         """[H, W, 3] float32, top row first."""
@@ -331,13 +354,21 @@ class Picture:
         return shader
 
 
-def fill(shader: gpu.types.GPUShader, blend: str, target: gpu.types.GPUOffScreen) -> None:
-    """Draw the bound shader over all of `target`."""
+def fill(
+    shader: gpu.types.GPUShader,
+    blend: str,
+    target: gpu.types.GPUOffScreen,
+    region: Rectangles | None = None,
+) -> None:
+    """Draw the bound shader over all of `target`, or over a region of it."""
     before = gpu.state.depth_test_get()
     with target.bind():
         gpu.state.blend_set(blend)
         gpu.state.depth_test_set("NONE")  # which an empty Image Editor leaves on
-        _square(shader).draw(shader)
+        if region is None:
+            _square(shader).draw(shader)
+        elif region:
+            _rectangles(shader, region, target.width, target.height).draw(shader)
         gpu.state.blend_set("NONE")
     gpu.state.depth_test_set(before)
     gpu.shader.unbind()  # Blender 5.2 crashes where a shader is freed while in use
@@ -470,6 +501,7 @@ def shaders() -> dict[str, gpu.types.GPUShader]:
         inner = gpu.types.GPUStageInterfaceInfo("nvd_screen")
         inner.smooth("VEC2", "at")
         _made.update(
+            black=compiled(_BLACK, (), {}),
             frame=compiled(ENCODE + PLATE + _FRAME, ("frame",), of_frame),
             bytes=compiled(_BYTES, ("plate",), {}),
             over_black=compiled(ENCODE + DECODE + _OVER_BLACK, ("frame", "painted"), of_frame),
@@ -526,3 +558,13 @@ def _square(shader):
     """All of a target, as two triangles."""
     places = [(-1, -1), (1, -1), (-1, 1), (1, 1)]
     return batch_for_shader(shader, "TRI_STRIP", {"pos": places})
+
+
+def _rectangles(shader, region: Rectangles, width: int, height: int):
+    """The same of a region: its edges lie between pixels, so that each is drawn once."""
+    corners = np.array(region, np.float64) / [width, height, width, height] * 2 - 1
+    left, bottom, right, top = corners.T
+    across = np.stack([left, right, left, left, right, right], -1)
+    up = np.stack([bottom, bottom, top, top, bottom, top], -1)
+    places = np.stack([across, up], -1).reshape(-1, 2)
+    return batch_for_shader(shader, "TRIS", {"pos": places.astype(np.float32)})

@@ -17,21 +17,7 @@ import numpy as np
 
 from ..shot.stack_file import BLENDS
 from . import preview_shader
-from .preview_shader import BYTES, ENCODED
-
-_STORED = f"""
-#define ENCODED {ENCODED}
-#define BYTES {BYTES}
-
-vec3 stored(vec3 colour, int form)
-{{
-  if (form == ENCODED) {{
-    return colour;
-  }}
-  vec3 encoded = encode(colour);
-  return form == BYTES ? round(encoded * 255.0) / 255.0 : encoded;
-}}
-"""
+from .preview_shader import ENCODED, STORED_COLOURS, Rectangles
 
 # `edit` is as large as `base`, and the sheet as `learned`. Where both are of one size no texel is
 # filtered, so that what is not painted stays exactly as it is
@@ -205,16 +191,30 @@ class Sheet:
     def __init__(self, width: int, height: int):
         self.size = width, height
         self._pictures = [gpu.types.GPUOffScreen(*self.size, format="RGBA32F") for _ in range(2)]
+        self._region: Rectangles | None = None
 
     @property
     def texture(self) -> gpu.types.GPUTexture:
         return self._pictures[0].texture_color
 
-    def begin(self, edit, base, learned, forms: tuple[int, int, int], dead_zone: float) -> None:
+    def begin(
+        self,
+        edit,
+        base,
+        learned,
+        forms: tuple[int, int, int],
+        dead_zone: float,
+        region: Rectangles | None = None,
+        passes: int = 0,
+    ) -> None:
         """What is painted: `edit` compared with `base`, on `learned`, which has the sheet's size.
 
-        forms: those of the three textures.
+        forms: those of the three textures. region: what alone is made anew by this and the `passes`
+        that follow, in the picture that was shown last.
         """
+        self._region = region
+        if passes % 2:
+            self._pictures.reverse()
         shader = _shaders()["stack begin"]
         shader.bind()
         named = (("edit", edit), ("base", base), ("learned", learned))
@@ -222,7 +222,7 @@ class Sheet:
             shader.uniform_sampler(name, texture)
             shader.uniform_int(f"{name}_form", form)
         shader.uniform_float("dead_zone", dead_zone)
-        preview_shader.fill(shader, "NONE", self._pictures[0])
+        preview_shader.fill(shader, "NONE", self._pictures[0], region)
 
     def lay(self, source: Source, opacity: float, blend: str) -> None:
         """A picture over what there is."""
@@ -264,7 +264,7 @@ class Sheet:
         return shader
 
     def _turn(self, shader) -> None:
-        preview_shader.fill(shader, "NONE", self._pictures[1])
+        preview_shader.fill(shader, "NONE", self._pictures[1], self._region)
         self._pictures.reverse()
 
 
@@ -286,9 +286,11 @@ def _shaders() -> dict[str, gpu.types.GPUShader]:
         forms = dict.fromkeys(("edit_form", "base_form", "learned_form"), "INT")
         switches = ("blend", "form", "is_premultiplied", "is_pinned", "taps")
         common = {"matrix": "MAT4", "opacity": "FLOAT", **dict.fromkeys(switches, "INT")}
-        pair, sample = ("below", "source"), encode + _STORED + _BLEND + _SAMPLE
+        pair, sample = ("below", "source"), encode + STORED_COLOURS + _BLEND + _SAMPLE
         made["stack begin"] = preview_shader.compiled(
-            encode + _STORED + _BEGIN, ("edit", "base", "learned"), {**forms, "dead_zone": "FLOAT"}
+            encode + STORED_COLOURS + _BEGIN,
+            ("edit", "base", "learned"),
+            {**forms, "dead_zone": "FLOAT"},
         )
         made["stack lay"] = preview_shader.compiled(sample + _LAY, pair, common)
         changes = {"matrix": "MAT4", "change": "VEC4", **common, "has_mask": "INT"}

@@ -20,7 +20,8 @@ from ..shot.image_header import check_image
 from ..shot.painting import has_unsaved
 from ..shot.resample import DEAD_ZONE
 from ..shot.stack_file import Corners, Entry
-from . import preview_shader, stack_shader
+from . import damage, preview_shader, stack_shader
+from .edit_texture import EditTextures, Followed
 
 MOST_TAPS = 8
 
@@ -40,6 +41,11 @@ class Flat:
 
     texture: object  # gpu.types.GPUTexture
     learned: bpy.types.Image
+    key: object
+    """equal where all is but for what is painted"""
+    tiles: np.ndarray | None
+    """what of it is not as it was the last time, as damage.py has it; None where that is not
+    known"""
 
 
 class StackSheets:
@@ -51,6 +57,8 @@ class StackSheets:
         self._keys: dict[str, object] = {}
         self._movies: dict[str, list[Path]] = {}  # by pattern
         self._loaded: dict[str, str] = {}  # by the entry's name: the picture that its image shows
+        self._edits = EditTextures()
+        self._followed: dict[str, object] = {}  # the keys of sheets that go by strokes
 
     def shows(self, entry, layer, t: int) -> bool:
         """Whether the stack changes the layer in frame `t`."""
@@ -75,8 +83,11 @@ class StackSheets:
                 return False
         return True
 
-    def flat(self, entry, layer, t: int) -> Flat | None:
-        """The layer's sheet in frame `t`; None where no entry shows. Only where Blender draws."""
+    def flat(self, entry, layer, t: int, by_strokes: bool = False) -> Flat | None:
+        """The layer's sheet in frame `t`; None where no entry shows. Only where Blender draws.
+
+        by_strokes: whether of what is painted only what has changed is uploaded, and made anew.
+        """
         shown = self._shown(entry, layer, t)
         if not shown:
             return None
@@ -95,10 +106,19 @@ class StackSheets:
         if sheet is None or sheet.size != size:
             sheet = self._sheets[layer.name] = stack_shader.Sheet(*size)
             self._keys.pop(layer.name, None)
-        if changing or self._keys.get(layer.name) != key:
-            self._make(sheet, layer, learned, shown)
-            self._keys[layer.name] = None if changing else key
-        return Flat(sheet.texture, learned)
+            self._followed.pop(layer.name, None)
+        strokes = self._strokes(layer, shown, size) if by_strokes else None
+        known = self._followed.pop(layer.name, None)
+        if strokes is not None and known == key:
+            if strokes.tiles.any():
+                region = damage.rectangles(strokes.tiles, damage.TILE, size)
+                self._make(sheet, layer, learned, shown, strokes, region)
+        elif changing or strokes is not None or self._keys.get(layer.name) != key:
+            self._make(sheet, layer, learned, shown, strokes)
+        self._keys[layer.name] = None if changing else key
+        if strokes is not None:
+            self._followed[layer.name] = key
+        return Flat(sheet.texture, learned, key, None if strokes is None else strokes.tiles)
 
     def state(self, layer) -> object:
         """Equal where the sheet that `flat` made last is; None while it is being painted on."""
@@ -108,6 +128,8 @@ class StackSheets:
         """Give everything back; the images of movies leave the file too."""
         self._sheets.clear()
         self._keys.clear()
+        self._followed.clear()
+        self._edits.forget()
         for name in self._loaded:
             image = bpy.data.images.get(self._name(name))
             if image is not None:
@@ -118,6 +140,7 @@ class StackSheets:
         """Blender's undo may have taken the movies' images away."""
         self._loaded.clear()
         self._keys.clear()
+        self._followed.clear()
 
     def _shown(self, entry, layer, t: int) -> list[tuple[Entry, float, bpy.types.Image | None]]:
         """What shows in frame `t` and can be drawn, bottom to top, with its opacity and image."""
@@ -139,13 +162,33 @@ class StackSheets:
                 found.append((item.stored, strength, image))
         return found
 
-    def _make(self, sheet: stack_shader.Sheet, layer, learned, shown) -> None:
-        images = layer.edit, layer.base, learned
+    def _strokes(self, layer, shown, size: tuple[int, int]) -> "_Strokes | None":
+        """What is new of the images that are painted on; None where of another it is not known."""
+        painted = {stored.name: image for stored, _, image in shown if stored.kind == "paint"}
+        others = [image for stored, _, image in shown if image and stored.kind != "paint"]
+        if any(image.is_dirty for image in (layer.base, layer.learned, *others)):
+            return None
+        found, tiles = {}, ~damage.all_tiles(size)
+        for name, image in (("", layer.edit), *painted.items()):
+            followed = self._edits.follow(f"{layer.name}\0{name}", image)
+            if followed is None:
+                return None
+            found[name] = followed
+            tiles |= damage.scaled_tiles(followed.tiles, tuple(image.size), size)
+        return _Strokes(found, tiles)
+
+    def _make(self, sheet, layer, learned, shown, strokes=None, region=None) -> None:
+        """All of a sheet, or a region of the one that there is."""
+        followed = {} if strokes is None else strokes.followed
+        edit = _texture(layer.edit, followed.get(""))
+        base, own = _texture(layer.base), _texture(learned)
         dead_zone = DEAD_ZONE if layer.base != layer.learned else 0.0
-        forms = tuple(map(preview_shader.form_of, images))
-        sheet.begin(*map(preview_shader.from_image, images), forms, dead_zone)
+        textures, forms = zip(edit, base, own, strict=True)
+        sheet.begin(*textures, forms, dead_zone, region, len(shown))
         for stored, strength, image in shown:
-            source = None if image is None else _source(stored, image, sheet.size)
+            source = None
+            if image is not None:
+                source = _source(stored, image, sheet.size, followed.get(stored.name))
             if stored.kind == "adjustment":
                 change = stored.hue, stored.saturation, stored.gain, stored.gamma
                 sheet.adjust(source, strength, stored.blend, *change)
@@ -195,13 +238,29 @@ def _numbered_files(shot: Shot, pattern: str) -> list[Path]:
     return [inside(shot.folder, f"{folder}/{name}", ShotError) for _number, name in numbered]
 
 
-def _source(stored: Entry, image: bpy.types.Image, size: tuple[int, int]) -> stack_shader.Source:
+@dataclass
+class _Strokes:
+    followed: dict[str, Followed]
+    """the images that are painted on, by the entry's name, "" for the layer's own"""
+    tiles: np.ndarray
+    """of the sheet"""
+
+
+def _texture(image: bpy.types.Image, followed: Followed | None = None) -> tuple:
+    """An image's texture and its form."""
+    if followed is not None:
+        return followed.texture, followed.form
+    return preview_shader.from_image(image), preview_shader.form_of(image)
+
+
+def _source(
+    stored: Entry, image: bpy.types.Image, size: tuple[int, int], followed: Followed | None
+) -> stack_shader.Source:
     corners = stored.corners if stored.kind in ("picture", "movie") else None
     across, down = quad_size(corners, *size)
     shrinks = max(image.size[0] / across, image.size[1] / down)
     return stack_shader.Source(
-        preview_shader.from_image(image),
-        preview_shader.form_of(image),
+        *_texture(image, followed),
         is_premultiplied=image.file_format == "OPEN_EXR",
         is_pinned=corners is not None,
         matrix=None if corners is None else onto_picture(corners),

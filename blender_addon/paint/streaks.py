@@ -11,6 +11,7 @@ import gpu
 
 from . import preview_shader as shader
 from .blur_shader import Blur, LightSheet, Motion, Streaks, motion_of, sheet_of
+from .preview_shader import Rectangles
 
 Window = tuple[int, int]
 
@@ -45,25 +46,39 @@ class PaintStreaks:
         painted: list[Painted],
         index: int,
         blur: Blur,
+        region: Rectangles | None = None,
+        texels: Callable[[str], Rectangles] | None = None,
     ) -> None:
-        """Blur, in place, what stands still in `target`: `base` with what is painted on it."""
+        """Blur, in place, what stands still in `target`: `base` with what is painted on it.
+
+        region: the part of the picture that is not blurred yet. texels: what of a layer's texture
+        is all that was painted on since the last time, where something else is not new.
+        """
         if self._streaks is None:
             self._streaks = Streaks(*self._size)
-        self._streaks.begin()
+        self._streaks.begin(region)
         for part in painted:
-            sheet, motion = self._sheet(part), self._motion(part, index)
+            sheet, motion = self._sheet(part, texels), self.motion(part, index)
             self._streaks.add(part.layer, sheet, motion, blur, base)
         self._streaks.lay(target, base)
 
     def learned(
-        self, layers: list[shader.Layer], frame: shader.Frame | None, over_frame: bool
+        self,
+        layers: list[shader.Layer],
+        frame: shader.Frame | None,
+        over_frame: bool,
+        is_known: bool = False,
     ) -> shader.Frame:
-        """What paint is added to where layers take the frame's place: all of them as learned."""
+        """What paint is added to where layers take the frame's place: all of them as learned.
+
+        is_known: whether that is what it was the last time.
+        """
         if self._base is None:
-            self._base = shader.Picture(*self._size)
-        self._base.begin(frame, "full", over_frame)
-        for layer in layers:
-            self._base.add(layer.as_learned, "full")
+            self._base, is_known = shader.Picture(*self._size), False
+        if not is_known:
+            self._base.begin(frame, "full", over_frame)
+            for layer in layers:
+                self._base.add(layer.as_learned, "full")
         return shader.Frame(self._base.painted.texture_color)
 
     def close(self) -> None:
@@ -72,15 +87,18 @@ class PaintStreaks:
         self._motions.clear()
         self._streaks = self._base = None
 
-    def _sheet(self, part: Painted) -> LightSheet:
+    def _sheet(self, part: Painted, texels: Callable[[str], Rectangles] | None) -> LightSheet:
         known = self._sheets.get(part.name)
-        fits = known is not None and (known[1].over is not None) == part.has_edges
-        if known is None or not fits or part.state is None or known[0] != part.state:
-            known = part.state, sheet_of(part.layer, part.has_edges)
+        if known is not None and (known[1].over is not None) != part.has_edges:
+            known = None
+        if known is None or part.state is None or known[0] != part.state:
+            before = () if known is None or texels is None else (known[1], texels(part.name))
+            known = part.state, sheet_of(part.layer, part.has_edges, *before)
             self._sheets[part.name] = known
         return known[1]
 
-    def _motion(self, part: Painted, index: int) -> Motion:
+    def motion(self, part: Painted, index: int) -> Motion:
+        """How a layer moves in the frame; the same object as long as it is shown."""
         known = self._motions.get(part.name)
         if known is None or known[0] != index:
             own = self._places(index, part.name)

@@ -83,7 +83,7 @@ for path in sys.argv[2:]:
             live.prepare(entry, t)
             shown.append(live.render(entry).read())
         assert bool(live.cache.get(1, PLATE).size) == (code == "16")
-        assert (live._frame_name in bpy.data.images) == (code == "128")
+        assert (live.plate.image_name in bpy.data.images) == (code == "128")
         pictures.append(shown)
         live.close()
     np.testing.assert_array_equal(*pictures)
