@@ -188,6 +188,38 @@ def folder(made, tmp_path):
     return tmp_path / "shot.nvd"
 
 
+@pytest.fixture
+def entry(made, tmp_path):
+    """A copy of the shot of `made` in the scene's list, its background chosen."""
+    from blender_addon.shot import shots
+
+    shutil.copytree(made / "shot.nvd", tmp_path / "take.nvd")
+    entry = shots.add_shot(tmp_path / "take.nvd")
+    entry.active_layer = list(entry.layers.keys()).index("background")
+    return entry
+
+
+@pytest.fixture
+def crossing_strip(tmp_path):
+    """The strip of a clip in which two objects pass each other; it begins at frame 11."""
+    from blender_addon.blender import compat
+
+    crossing = Path(__file__).parents[2] / "samples/truth/crossing/frames"
+    frames = Path(shutil.copytree(crossing, tmp_path / "frames"))
+    scene = bpy.context.scene
+    scene.sequence_editor_create()
+    files = sorted(frames.iterdir())
+    strip = compat.strips(scene).new_image(
+        name="clip", filepath=str(files[0]), channel=1, frame_start=11
+    )
+    for file in files[1:]:
+        strip.elements.append(file.name)
+    strip.frame_final_duration = len(files)
+    scene.sequence_editor.active_strip = strip
+    strip.nvd_decompose.out = str(tmp_path / "clip.nvd")
+    return strip
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown():
     """Blender 4.2 crashes now and then when Python collects what is left of an object of a class
