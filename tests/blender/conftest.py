@@ -87,6 +87,16 @@ def scene(timeline):
 
 
 @pytest.fixture
+def plain_scene(empty_file):
+    """The file's scene, of the size of `made`, showing the values of pictures as they are."""
+    render = empty_file.render
+    render.resolution_x, render.resolution_y, render.dither_intensity = 160, 90, 0
+    render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGB"
+    empty_file.view_settings.view_transform = "Standard"
+    return empty_file
+
+
+@pytest.fixture
 def gpu_ready(empty_file):
     """For tests marked `gpu`: Blender's own drawing, started without a window."""
     _helper("preview").start()
