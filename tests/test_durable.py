@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 import nvd_core.cli.main as cli
+from nvd_core.cli import report
 from nvd_core.cli.main import main
 from nvd_core.cli.unexpected import ERROR_LOG
 from nvd_core.job import Job
@@ -165,7 +166,7 @@ class TestUnexpected:
             raise ZeroDivisionError("by nothing\nat all")
 
         # the parser takes the command's function when it is made
-        monkeypatch.setattr(cli, "_info", fault)
+        monkeypatch.setattr(report, "_info", fault)
         monkeypatch.setattr(sys, "argv", ["nvd", "info"])
 
     def test_it_is_an_event_with_the_traceback_in_a_file(self, broken, tmp_path, capsys):
@@ -198,7 +199,7 @@ class TestUnexpected:
         def full(parsed, progress):
             raise OSError(28, "No space left on device", str(tmp_path / "own.npy"))
 
-        monkeypatch.setattr(cli, "_info", full)
+        monkeypatch.setattr(report, "_info", full)
         assert main(["info", str(tmp_path)]) == 2
         assert "own.npy" in capsys.readouterr().err
 

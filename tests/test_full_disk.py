@@ -263,12 +263,6 @@ def painted_picture(path: Path, colour: int) -> Path:
     return path
 
 
-def refused(capsys, *words: object) -> str:
-    """Run `nvd`, which must end with exit code 2; returns what it says."""
-    assert main([str(word) for word in words]) == 2
-    return capsys.readouterr().err
-
-
 class TestCommands:
     def test_paint(self, own_disk, tmp_path, capsys, synthetic):
         shot = synthetic.make_shot(own_disk.folder / "shot.nvd", texture_depth=16)

@@ -335,7 +335,7 @@ class TestAround:
         assert not [text for text in reads_outside(tmp_path, job, fast()) if "garbage" in text]
 
     def test_run_lists_and_the_command_name_it_as_a_mask(self, tmp_path, monkeypatch):
-        from nvd_core.cli import main as command
+        from nvd_core.cli import decompose as command
         from nvd_core.evaluation.reproduce.run_list import load_run_list
 
         written = {"a": "auto", "b": "m/matte.png", "c": "!m/matte.png#2"}

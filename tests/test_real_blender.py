@@ -135,6 +135,13 @@ def _write_green(path: Path, texture: np.ndarray) -> None:
     write_image(path, green)
 
 
+def walked_through(out: Path, steps: int, walk: str) -> dict:
+    """The facts of a walk through Blender that came to its end."""
+    facts, wrong = tour(out, steps=steps, walk=walk)
+    assert facts.get("finished") and not wrong, wrong
+    return facts
+
+
 @pytest.fixture(scope="module")
 def walked(tmp_path_factory) -> tuple[dict, Path]:
     out = tmp_path_factory.mktemp("tour")
@@ -189,16 +196,12 @@ class TestTour:
 @pytest.fixture(scope="module")
 def delivered(tmp_path_factory) -> tuple[dict, Path]:
     out = tmp_path_factory.mktemp("delivery")
-    facts, wrong = tour(out, steps=250, walk="delivery")
-    assert facts.get("finished") and not wrong, wrong
-    return facts, out
+    return walked_through(out, 250, "delivery"), out
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> dict:
-    facts, wrong = tour(tmp_path_factory.mktemp("finishing"), steps=250, walk="finishing")
-    assert facts.get("finished") and not wrong, wrong
-    return facts
+    return walked_through(tmp_path_factory.mktemp("finishing"), 250, "finishing")
 
 
 class TestFinishing:
@@ -266,9 +269,7 @@ class TestDelivery:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory) -> dict:
-    facts, wrong = tour(tmp_path_factory.mktemp("playing"), steps=100, walk="playing")
-    assert facts.get("finished") and not wrong, wrong
-    return facts
+    return walked_through(tmp_path_factory.mktemp("playing"), 100, "playing")
 
 
 class TestPlaying:

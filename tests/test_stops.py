@@ -23,6 +23,7 @@ PROMISED = 2.0
 BUSY = """
     import sys, time
     import nvd_core.cli.main as cli
+    from nvd_core.cli import report
 
     def busy(parsed, progress):
         progress.stage("busy", 2)
@@ -45,7 +46,7 @@ BUSY = """
                 time.sleep(2.5)
                 progress.update(1)
 
-    cli._info = busy
+    report._info = busy
     sys.argv[0] = "nvd"
     sys.exit(cli.main(["info", "nowhere", "--json", *sys.argv[2:]]))
 """

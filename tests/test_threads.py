@@ -51,7 +51,7 @@ def test_a_parallel_kernel_does_not_change_the_number_of_torchs_threads(threads,
 
 REPORT = """
 import os, sys
-from nvd_core.cli import main as command_line
+from nvd_core.cli import main as command_line, report
 def info(parsed, progress):
     import cv2, numba, torch
     from nvd_core.media import images, movies
@@ -59,7 +59,7 @@ def info(parsed, progress):
     counts = [torch.get_num_threads(), numba.get_num_threads(), worker_count()]
     counts += [images._THREADS, movies._THREADS, cv2.getNumThreads()]
     return {"counts": " ".join(map(str, counts))}
-command_line._info = info
+report._info = info
 sys.exit(command_line.main(["info", "nowhere", *sys.argv[1:]]))
 """
 

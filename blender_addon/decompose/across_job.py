@@ -11,7 +11,6 @@ from pathlib import Path
 
 import bpy
 
-from ..blender.storage import jobs_folder
 from ..engine.find import find_engine
 from ..errors import AddonError
 from ..jobs.job import DONE, Job
@@ -20,6 +19,7 @@ from ..jobs.runner import runner
 from ..shot import painting, stack, states
 from ..shot.shots import NVD_PG_layer, NVD_PG_shot, shots_at
 from ..shot.stack_file import read_stack
+from ..strip.shot_job import queue_shot_job
 
 KIND = "across"
 
@@ -44,15 +44,9 @@ def queue_across(
     painting.save_edits(entry)
     python = python or find_engine().python
     words = ["across", entry.path, "--layer", layer.name, *(["--back"] if back else [])]
-    job = Job.create(
-        jobs_folder(),
-        title=f"{entry.name} across views",
-        kind=KIND,
-        python=python,
-        steps=[{"title": "across views", "command": engine_command(python, *words)}],
-        about={"scene": scene.name, "folder": str(entry.path)},
-    )
-    return runner.queue_job(job, scene)
+    step = "across views", engine_command(python, *words)
+    title = f"{entry.name} across views"
+    return queue_shot_job(entry, scene, python, step, kind=KIND, title=title)
 
 
 def job_of(entry: NVD_PG_shot) -> Job | None:

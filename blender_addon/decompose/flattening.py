@@ -15,7 +15,6 @@ from bpy.app.handlers import persistent
 
 from ..blender.editors import in_stroke
 from ..blender.handlers import register_handlers_factory, timer_factory
-from ..blender.storage import jobs_folder
 from ..blender.undo import under_way
 from ..engine.find import find_engine
 from ..errors import AddonError
@@ -25,6 +24,7 @@ from ..jobs.runner import runner
 from ..shot import flat, flat_nodes, painting
 from ..shot.shots import NVD_PG_shot, all_shots, shots_at
 from ..shot.states import shown_shot
+from ..strip.shot_job import queue_shot_job
 from .refining import is_behind
 
 INTERVAL = 1.0
@@ -108,15 +108,8 @@ def _queue(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Path | None
         return known
     python = python or find_engine().python
     command = engine_command(python, "edits", "flatten", entry.path)
-    job = Job.create(
-        jobs_folder(),
-        title=f"{entry.name} stack to nodes",
-        kind=KIND,
-        python=python,
-        steps=[{"title": "flattening", "command": command}],
-        about={"scene": scene.name, "folder": str(entry.path)},
-    )
-    return runner.queue_job(job, scene)
+    title = f"{entry.name} stack to nodes"
+    return queue_shot_job(entry, scene, python, ("flattening", command), kind=KIND, title=title)
 
 
 def _sources(entry: NVD_PG_shot) -> dict:

@@ -5,15 +5,14 @@ from pathlib import Path
 import bpy
 
 from ..blender.inside import inside
-from ..blender.storage import jobs_folder
 from ..engine.find import find_engine
 from ..errors import AddonError
 from ..jobs.job import Job
 from ..jobs.process import engine_command
-from ..jobs.runner import runner
 from ..shot import flat
 from ..shot.folder import ShotError
 from ..shot.shots import NVD_PG_shot
+from ..strip.shot_job import queue_shot_job
 
 KIND = "purge"
 FLAT, RENDER = "flat", "render"
@@ -39,12 +38,5 @@ def queue_purge(
         entry.flatten = False
     python = python or find_engine().python
     command = engine_command(python, "purge", entry.path, *parts)
-    job = Job.create(
-        jobs_folder(),
-        title=f"{entry.name} purge",
-        kind=KIND,
-        python=python,
-        steps=[{"title": "removing", "command": command}],
-        about={"scene": scene.name, "folder": str(entry.path)},
-    )
-    return runner.queue_job(job, scene)
+    title = f"{entry.name} purge"
+    return queue_shot_job(entry, scene, python, ("removing", command), kind=KIND, title=title)

@@ -12,15 +12,14 @@ import bpy
 
 from ..blender.editors import in_stroke
 from ..blender.handlers import timer_factory
-from ..blender.storage import jobs_folder
 from ..blender.undo import under_way
 from ..engine.find import find_engine
 from ..errors import AddonError
 from ..jobs.job import Job
 from ..jobs.process import engine_command
-from ..jobs.runner import runner
 from ..shot import painting, stack, states
 from ..shot.shots import NVD_PG_shot, add_shot, all_shots, shots_at
+from ..strip.shot_job import queue_shot_job
 
 INTERVAL = 1.0
 KIND = "paint"
@@ -104,16 +103,9 @@ def queue_former(
 ) -> Job:
     """Queue `nvd former` of the shot's folder."""
     python = python or find_engine().python
-    step = {"title": "former", "command": engine_command(python, "former", entry.path, what)}
-    job = Job.create(
-        jobs_folder(),
-        title=f"{entry.name} refinement",
-        kind=KIND,
-        python=python,
-        steps=[step],
-        about={"scene": scene.name, "folder": str(entry.path)},
-    )
-    return runner.queue_job(job, scene)
+    command = engine_command(python, "former", entry.path, what)
+    title = f"{entry.name} refinement"
+    return queue_shot_job(entry, scene, python, ("former", command), kind=KIND, title=title)
 
 
 def register():

@@ -16,7 +16,6 @@ from bpy.app.handlers import persistent
 
 from ..blender.editors import in_stroke
 from ..blender.handlers import register_handlers_factory, timer_factory
-from ..blender.storage import jobs_folder
 from ..blender.undo import under_way
 from ..engine.find import find_engine
 from ..errors import AddonError
@@ -25,6 +24,7 @@ from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot import painting, states
 from ..shot.shots import NVD_PG_shot, all_shots, shots_at
+from ..strip.shot_job import queue_shot_job
 from . import refining
 
 SIZES = (1, 2, 4)
@@ -108,19 +108,9 @@ def _queue(entry: NVD_PG_shot, scene, ways: list[list[str]], python=None) -> Job
         raise AddonError(f"{known.title} is {known.state}", "wait until it is done, or cancel it")
     painting.save_edits(entry)
     python = python or find_engine().python
-    steps = [
-        {"title": "textures", "command": engine_command(python, "textures", entry.path, *words)}
-        for words in ways
-    ]
-    job = Job.create(
-        jobs_folder(),
-        title=f"{entry.name} texture size",
-        kind=KIND,
-        python=python,
-        steps=steps,
-        about={"scene": scene.name, "folder": str(entry.path)},
-    )
-    return runner.queue_job(job, scene)
+    steps = [("textures", engine_command(python, "textures", entry.path, *words)) for words in ways]
+    title = f"{entry.name} texture size"
+    return queue_shot_job(entry, scene, python, *steps, kind=KIND, title=title)
 
 
 def _when_ended(job: Job) -> None:

@@ -66,11 +66,6 @@ def find_engine() -> Engine:
     raise AddonError("there is no engine yet", "install it, or choose its Python", INSTALL)
 
 
-def own_python() -> Path:
-    """The Python of the environment that the extension makes, made or not."""
-    return python_in(environment_folder(user_folder(), PROTOCOL))
-
-
 def probe_command(python: Path, everything: bool = False, wanted: str = "") -> list[str]:
     """What tells whether `python` holds an engine that fits; see probe.py.
 

@@ -20,9 +20,7 @@ from bpy.app.handlers import persistent
 from ..blender import compat
 from ..blender.inside import inside
 from ..blender.pixels import set_space
-from ..blender.storage import jobs_folder
 from ..blender.undo import keep_packed, put_in_place
-from ..engine.find import probe_command
 from ..errors import AddonError
 from ..jobs.job import DONE, INTERRUPTED, Job
 from ..jobs.process import engine_command
@@ -43,6 +41,7 @@ from ..strip.sources import read_strip
 from ..strip.strips import render_command
 from ..strip.timing import shown_pictures
 from . import preview
+from .shot_tool import check_idle, queue_tool
 
 KIND = "frame canvas"
 RENDER, PAINT, STACK = "render", "paint", "stack"
@@ -61,7 +60,7 @@ def start_canvas(
     AddonError where the shot has a canvas already, does not show at the playhead, or is of a plate
     with alpha or of other primaries than Rec.709.
     """
-    _check_idle(entry)
+    check_idle(entry, KIND)
     twins = shots_at(entry.path)  # the canvas's files are the folder's
     painted = next((twin for twin in twins if twin.canvas is not None), None)
     if painted is not None:
@@ -133,7 +132,7 @@ def to_layers(
     into_stack: the edits stay, and what was painted becomes new paint on the stack, shown in
     `frames` of the timeline (first and last; None: all).
     """
-    _check_idle(entry)
+    check_idle(entry, KIND)
     canvas, shot, frame = _canvas(entry), entry.read(), entry.canvas_frame
     for layer in entry.layers:
         painting.edit_of(layer)
@@ -165,7 +164,7 @@ def _onto_stack(entry: NVD_PG_shot, frames: tuple[int, int] | None) -> list[str]
 def discard_canvas(entry: NVD_PG_shot) -> None:
     """Close the canvas without taking its paint anywhere; Blender's undo brings it back."""
     canvas = _canvas(entry)
-    _check_idle(entry)
+    check_idle(entry, KIND)
     keep_packed(canvas)
     _close(entry, entry.layer)
     for job in _jobs(entry):
@@ -179,12 +178,6 @@ def job_of(entry: NVD_PG_shot) -> Job | None:
 
 def _jobs(entry: NVD_PG_shot) -> list[Job]:
     return runner.tools.of_folder(KIND, entry.path)
-
-
-def _check_idle(entry: NVD_PG_shot) -> None:
-    job = job_of(entry)
-    if job is not None and not job.ended:
-        raise AddonError(f"{job.title} is not done yet", "wait for it, or cancel it")
 
 
 def _check_plate(shot: Shot) -> None:
@@ -226,23 +219,17 @@ def _stamp(path: Path) -> list[int]:
 def _queue(entry: NVD_PG_shot, python: str | Path, command: list[str], **about) -> Job:
     """Queue a job beside decompositions and renders, which may take long."""
     words = {RENDER: "the frame", PAINT: "the paint", STACK: "the paint"}
-    job = Job.create(
-        jobs_folder(),
-        title=f"{words[about['what']]} of {entry.name}",
+    return queue_tool(
+        entry,
+        python,
+        command,
         kind=KIND,
-        python=python,
-        steps=[
-            {"title": "engine", "command": probe_command(Path(python))},
-            {"title": about["what"], "command": command},
-        ],
-        about={
-            "scene": entry.id_data.name,
-            "folder": str(entry.path),
-            "shot": entry.id,
-            **about,
-        },
+        title=f"{words[about['what']]} of {entry.name}",
+        step=about["what"],
+        scene=entry.id_data.name,
+        shot=entry.id,
+        **about,
     )
-    return runner.queue_tool(job)
 
 
 def _when_ended(job: Job) -> None:

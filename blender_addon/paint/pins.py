@@ -13,8 +13,6 @@ from pathlib import Path
 import bpy
 
 from ..blender.redraw import redraw
-from ..blender.storage import jobs_folder
-from ..engine.find import probe_command
 from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.process import engine_command
@@ -26,6 +24,7 @@ from ..shot.shots import NVD_PG_shot, shots_at
 from ..strip.refresh import refresh
 from . import preview
 from .frame_canvas import frame_at_playhead
+from .shot_tool import check_idle, queue_tool
 
 KIND = "pins"
 
@@ -125,22 +124,11 @@ def _said(target: tuple[int, float, float]) -> str:
 
 
 def _queue(entry: NVD_PG_shot, python, words: list) -> Job:
-    running = job_of(entry)
-    if running is not None and not running.ended:
-        raise AddonError(f"{running.title} is not done yet", "wait for it, or cancel it")
+    check_idle(entry, KIND)
     save_edits(entry)
-    job = Job.create(
-        jobs_folder(),
-        title=f"the pins of {entry.name}",
-        kind=KIND,
-        python=python,
-        steps=[
-            {"title": "engine", "command": probe_command(python)},
-            {"title": "pins", "command": engine_command(python, "pins", *words)},
-        ],
-        about={"folder": str(entry.path), "adds": words[0] == "add"},
-    )
-    return runner.queue_tool(job)
+    command = engine_command(python, "pins", *words)
+    title, adds = f"the pins of {entry.name}", words[0] == "add"
+    return queue_tool(entry, python, command, kind=KIND, title=title, step="pins", adds=adds)
 
 
 def _when_ended(job: Job) -> None:

@@ -16,8 +16,6 @@ import numpy as np
 from bpy.app.handlers import persistent
 
 from ..blender.redraw import redraw
-from ..blender.storage import jobs_folder
-from ..engine.find import probe_command
 from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.process import engine_command
@@ -29,6 +27,7 @@ from ..shot.painting import save_edits
 from ..shot.shots import NVD_PG_shot, listed_shot
 from ..shot.stack_entry import NVD_PG_stack_entry
 from ..shot.stack_file import read_stack
+from .shot_tool import check_idle, queue_tool
 
 KIND = "placement"
 PINNED = ("picture", "movie", "text")
@@ -190,30 +189,22 @@ def place(
     shot's `frame`, from 0. AddonError where that cannot be.
     """
     check(entry, item, frame)
-    check_idle(entry)
+    check_idle(entry, KIND)
     save_edits(entry)
     at = ",".join(f"{value:.3f}" for corner in places for value in corner)
     words = ["edits", "set", entry.read().folder, item.name, "--on-frame", frame, f"--at={at}"]
-    job = Job.create(
-        jobs_folder(),
-        title=f"{item.name} on the frame",
+    job = queue_tool(
+        entry,
+        python,
+        engine_command(python, *words),
         kind=KIND,
-        python=python,
-        steps=[
-            {"title": "engine", "command": probe_command(Path(python))},
-            {"title": "placing", "command": engine_command(python, *words)},
-        ],
-        about={"scene": entry.id_data.name, "folder": str(entry.path), "shot": entry.id},
+        title=f"{item.name} on the frame",
+        step="placing",
+        scene=entry.id_data.name,
+        shot=entry.id,
     )
     _last[entry.id, item.name] = frame, list(places)
-    return runner.queue_tool(job)
-
-
-def check_idle(entry: NVD_PG_shot) -> None:
-    """AddonError while something is being placed."""
-    running = job_of(entry)
-    if running is not None and not running.ended:
-        raise AddonError(f"{running.title} is not done yet", "wait for it, or cancel it")
+    return job
 
 
 def job_of(entry: NVD_PG_shot) -> Job | None:

@@ -16,7 +16,6 @@ from bpy_extras.object_utils import world_to_camera_view
 from ..blender import compat
 from ..blender.pixels import encode
 from ..blender.storage import jobs_folder
-from ..engine.find import probe_command
 from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.process import engine_command
@@ -25,6 +24,7 @@ from ..shot import stack
 from ..shot.painting import save_edits
 from ..shot.shots import NVD_PG_layer, NVD_PG_shot, shots_at
 from .frame_canvas import frame_at_playhead
+from .shot_tool import check_idle, queue_tool
 
 KIND = "strokes"
 WIDTH = 4.0
@@ -133,25 +133,14 @@ def _queue(entry, layer, python, source: Path, wanted: str, keep_width: bool) ->
             f"the playhead shows no frame of {entry.name}",
             f"move it to one of the shot's {shot.frames} frames",
         )
-    running = job_of(entry)
-    if running is not None and not running.ended:
-        raise AddonError(f"{running.title} is not done yet", "wait for it, or cancel it")
+    check_idle(entry, KIND)
     save_edits(entry)
     words = ["add", shot.folder, source, "--kind", "strokes", "--layer", layer.name]
     words += ["--name", stack.free_entry_name(entry, wanted), "--on-frame", str(frame)]
     words += ["--keep-width"] if keep_width else []
-    job = Job.create(
-        jobs_folder(),
-        title=f"strokes for {entry.name}",
-        kind=KIND,
-        python=python,
-        steps=[
-            {"title": "engine", "command": probe_command(python)},
-            {"title": "strokes", "command": engine_command(python, "edits", *words)},
-        ],
-        about={"folder": str(entry.path)},
-    )
-    return runner.queue_tool(job)
+    command = engine_command(python, "edits", *words)
+    title = f"strokes for {entry.name}"
+    return queue_tool(entry, python, command, kind=KIND, title=title, step="strokes")
 
 
 def _when_ended(job: Job) -> None:

@@ -13,7 +13,6 @@ loads and undoes.
 import os
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import bpy
@@ -27,143 +26,39 @@ from bpy.props import (
 )
 
 from ..blender import compat
-from ..blender.redraw import redraw
 from ..blender.storage import stored_path
 from ..blender.strip_identity import identity, strip_by
-from ..blender.undo import name_image, watch
-from ..errors import AddonError
-from . import file_stamps, finish, finish_file, flat_nodes, layer_values, stack
+from ..blender.undo import watch
+from . import file_stamps, finish, finish_file, layer_values, stack
 from .delivery import NVD_PG_delivery
 from .finish_file import read_finish
 from .folder import Shot, ShotError, read_shot
-from .patterns import kind_of, pattern
+from .layer_sizes import compare, follow_sizes  # noqa: F401
+from .listed_shots import (  # noqa: F401 - this is the one door to them
+    all_shots,
+    current_shot,
+    entry_of,
+    follow_names,
+    follow_strips,
+    listed_shot,
+    name_images,
+    shots_at,
+    strip_of,
+)
+from .moved_shots import find_again  # noqa: F401
 from .resample import learned_at
 from .scripting import image_of, open_shot, open_without_nodes
+from .shot_layer import Amount, NVD_PG_layer
 from .stack_entry import NVD_PG_stack_entry
 from .stack_file import read_stack
-from .values_file import MOST, read_values
+from .values_file import read_values
 
 CHOOSE = "press Find Again and choose where it is now"
 
 
-def _after_set(layer: "NVD_PG_layer", _context) -> None:
-    """A value that was set shows at once."""
-    path = layer.path_from_id().rpartition(".layers[")[0]
-    with suppress(AddonError):  # the timer comes back to it
-        layer_values.follow(layer.id_data.path_resolve(path))
-    redraw()
-
-
-def _finish_set(holder, _context) -> None:
-    """Edges or motion blur that were set are said at the node."""
-    shot = holder if isinstance(holder, NVD_PG_shot) else _entry_of(holder)
-    if shot is not None:
-        finish.after_set(shot)
-
-
-class Amount:
-    """A layer's value as scripts of older versions know it, by the name of the node's input."""
-
-    def __init__(self, layer: "NVD_PG_layer", what: str):
-        self._layer, self._what = layer, what
-
-    @property
-    def default_value(self) -> float:
-        return getattr(self._layer, self._what)
-
-    @default_value.setter
-    def default_value(self, value: float) -> None:
-        setattr(self._layer, self._what, value)
-
-    def keyframe_insert(self, _name: str = "default_value", frame: float | None = None) -> bool:
-        """Key it, in the timeline of the scene that lists the shot."""
-        at = self._layer.id_data.frame_current if frame is None else frame
-        return self._layer.keyframe_insert(self._what, frame=at)
-
-
-class NVD_PG_layer(bpy.types.PropertyGroup):
-    """A layer of a shot: the image to paint on, what was learned, and what is shown of them."""
-
-    edit: PointerProperty(type=bpy.types.Image)
-    learned: PointerProperty(type=bpy.types.Image)
-    base: PointerProperty(type=bpy.types.Image, description="What was learned, at the edit's size")
-    shown: PointerProperty(type=bpy.types.Image, description="In place of the edit, if any")
-    flat: PointerProperty(
-        type=bpy.types.Image, description="The edit with the stack on it, which nodes show"
-    )
-    visibility: FloatProperty(
-        name="Visibility",
-        description="How much of the layer's paint shows; of the layer itself where the shot is "
-        "composited in full",
-        default=1.0,
-        min=0.0,
-        max=1.0,
-        subtype="FACTOR",
-        update=_after_set,
-    )
-    light: FloatProperty(
-        name="Relight",
-        description="How much of the shot's changing light falls on the layer",
-        default=1.0,
-        min=0.0,
-        max=MOST["light"],
-        soft_max=2.0,
-        update=_after_set,
-    )
-    choke: FloatProperty(
-        name="Choke",
-        description="Pixels of the plate by which the edges of its paint are drawn in; below 0 "
-        "they spread",
-        min=-finish_file.MOST["choke"],
-        max=finish_file.MOST["choke"],
-        soft_min=-8.0,
-        soft_max=8.0,
-        update=_finish_set,
-    )
-    feather: FloatProperty(
-        name="Feather",
-        description="Pixels of the plate over which the edges of its paint are softened",
-        min=0.0,
-        max=finish_file.MOST["feather"],
-        soft_max=16.0,
-        update=_finish_set,
-    )
-    spill: FloatProperty(
-        name="Spill",
-        description="How much of the replaced colour is taken out where the plate still shows it "
-        "at soft edges",
-        min=0.0,
-        max=1.0,
-        subtype="FACTOR",
-        update=_finish_set,
-    )
-    holdout: StringProperty(
-        name="Holdout", description="Matte in the folder of what lies in front of the paint"
-    )
-    taken_back: PointerProperty(type=bpy.types.Image, description="Paint that was taken off")
-    label: StringProperty(
-        name="Name",
-        description="What it is called here; in its folder it keeps its own name",
-        update=lambda layer, _context: name_images(_entry_of(layer)),
-    )
-
-    @property
-    def shown_name(self) -> str:
-        """What the artist calls it."""
-        return self.label or self.name
-
-    @property
-    def image(self) -> bpy.types.Image | None:
-        """The image that the shot shows on this layer."""
-        return self.shown or self.edit
-
-    @property
-    def has_changed_size(self) -> bool:
-        """Whether the edit is not as large any more as what it is compared with."""
-        if not (self.edit and self.learned and self.base):
-            return False
-        readable = all(0 not in image.size for image in (self.edit, self.learned, self.base))
-        return readable and tuple(self.edit.size) != tuple(self.base.size)
+def _finish_set(entry: "NVD_PG_shot", _context) -> None:
+    """Motion blur that was set is said at the node."""
+    finish.after_set(entry)
 
 
 def _strip_chosen(entry: "NVD_PG_shot", _context) -> None:
@@ -392,46 +287,9 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
-def shots_at(folder: Path) -> list[NVD_PG_shot]:
-    """Every shot of the .blend that is of this folder."""
-    return [entry for entry in all_shots() if entry.path == folder]
-
-
-def name_images(entry: NVD_PG_shot | None) -> None:
-    """Let the images of the shot's layers carry its name, and the layers' labels.
-
-    Of several shots of one folder the first one gives the names.
-    """
-    if entry is None or shots_at(entry.path)[0] != entry:
-        return
-    for layer in entry.layers:
-        for what in ("edit", "learned"):
-            image, name = getattr(layer, what), f"{entry.name} {layer.shown_name} {what}"
-            if image is not None:
-                name_image(image, name)
-    stack.name_images(entry)
-    entry.named = entry.name
-
-
-def follow_names() -> None:
-    """Let images follow where a shot was renamed.
-
-    Only within one of Blender's steps: its steps of strokes find their image by its name, and
-    Blender crashes where the image got another one since its last step.
-    """
-    for entry in all_shots():
-        if entry.name != entry.named:
-            name_images(entry)
-
-
-def _entry_of(layer: NVD_PG_layer) -> NVD_PG_shot | None:
-    shots = layer.id_data.nvd_shots
-    return next((entry for entry in shots if layer in list(entry.layers)), None)
-
-
 def tell_twins(layer: NVD_PG_layer) -> None:
     """Let the same layer of other shots of the folder show what this one shows."""
-    entry = _entry_of(layer)
+    entry = entry_of(layer)
     for twin in shots_at(entry.path) if entry is not None else ():
         other = twin.layers.get(layer.name)
         if other is None or other == layer:
@@ -447,130 +305,6 @@ def _is_open(entry: NVD_PG_shot, shot: Shot) -> bool:
         return False
     images = [image for layer in entry.layers for image in (layer.edit, layer.learned)]
     return all(image is not None and image.size[0] for image in images)
-
-
-def current_shot(scene: bpy.types.Scene) -> NVD_PG_shot | None:
-    """The shot chosen in the scene's list."""
-    shots = scene.nvd_shots
-    return shots[scene.nvd_shot] if 0 <= scene.nvd_shot < len(shots) else None
-
-
-def all_shots() -> list[NVD_PG_shot]:
-    """Every shot of the .blend."""
-    return [entry for scene in bpy.data.scenes for entry in scene.nvd_shots]
-
-
-def listed_shot(scene: str, folder: str, id: object = "") -> NVD_PG_shot | None:
-    """The shot at `folder` of that identity; else the one in the list of the scene of that name, or
-    of a scene that may have been called so. None where it is in no list.
-    """
-    found = [entry for entry in all_shots() if str(entry.path) == folder]
-    found = [entry for entry in found if id and entry.id == id] or found
-    return min(found, key=lambda entry: entry.id_data.name != scene, default=None)
-
-
-def strip_of(scene: bpy.types.Scene, entry: NVD_PG_shot):
-    """The strip of the scene that the shot was made from, whatever its name is now; or None."""
-    return strip_by(scene, entry.strip_id, entry.strip)
-
-
-def follow_strips() -> None:
-    """Let every shot call its strip by the name that it has now."""
-    for entry in all_shots():
-        strip = strip_of(entry.id_data, entry)
-        if strip is not None and (strip.name != entry.strip or not entry.strip_id):
-            entry.strip = strip.name
-
-
-def find_again(entry: NVD_PG_shot, folder: str | Path) -> None:
-    """The shot's folder is at `folder` now. Paint that was not saved stays.
-
-    ShotError where another decomposition is there.
-    """
-    shot = read_shot(folder)
-    names, found = [layer.name for layer in entry.layers], [layer.name for layer in shot.layers]
-    if names != found:
-        raise ShotError(
-            f"{folder} has the layers {', '.join(found)}, not {', '.join(names)}",
-            "choose the folder of this shot, or open that one as a new shot",
-        )
-    roots = _roots(entry)
-    for image in bpy.data.images:
-        base = _moved(image.get("nvd_base", ""), roots, shot.folder)
-        if base:
-            image["nvd_base"] = base
-        known = image.get("nvd_path", "")
-        path = _moved(known, roots, shot.folder)
-        if not path:
-            continue
-        file_stamps.moved(known, path)
-        if image.is_dirty or image.packed_file:
-            watch(image)
-        image["nvd_path"], image.filepath_raw = path, stored_path(path)
-        if not image.is_dirty and image.packed_file is None:
-            image.reload()
-    for block in (*bpy.data.node_groups, *compat.compositor_nodes(entry.scene)):
-        if block.get("nvd_folder") in roots:
-            block["nvd_folder"] = str(shot.folder)
-    for scene in bpy.data.scenes:
-        for strip in compat.all_strips(scene):
-            if strip.get("nvd_folder") in roots:
-                strip["nvd_folder"] = str(shot.folder)
-            if strip.type == "IMAGE":  # what was rendered into the folder, and its plate
-                _follow_directory(strip, roots, shot.folder)
-    entry.folder = stored_path(shot.folder)
-    follow_sizes(entry)
-    finish.after_set(entry)  # holdouts lie elsewhere now
-
-
-def _follow_directory(strip, roots: set[str], folder: Path) -> None:
-    place = os.path.normpath(bpy.path.abspath(strip.directory))
-    moved = _moved(place + os.sep, roots, folder)
-    if moved:
-        strip.directory = stored_path(Path(moved))
-        strip.invalidate_cache("RAW")
-
-
-def _roots(entry: NVD_PG_shot) -> set[str]:
-    """Where the shot's folder has been: by the entry's path, and by those that its images know.
-
-    They differ in a .blend that was copied elsewhere, where a relative path leads to nothing.
-    """
-    found = {str(entry.path)}
-    for layer in entry.layers:
-        for image in (layer.edit, layer.learned):
-            known = image.get("nvd_path", "") if image else ""
-            if known:
-                found.add(str(Path(known).parent.parent))
-    return found
-
-
-def _moved(path: str, roots: set[str], folder: Path) -> str:
-    """`path` in `folder`, where it lay in one of the roots; "" for a path elsewhere."""
-    for root in roots:
-        if path.startswith(root + os.sep):
-            return str(folder / os.path.relpath(path, root))
-    return ""
-
-
-def follow_sizes(entry: NVD_PG_shot) -> None:
-    """Where a layer's edit has changed its size, compare it with what was learned at that size."""
-    for layer in entry.layers:
-        if not layer.has_changed_size:
-            continue
-        watch(layer.edit)
-        shown, was_base = layer.shown, layer.shown == layer.base
-        layer.base = learned_at(layer.learned, layer.edit.size)
-        if shown is not None:
-            size = layer.edit.size
-            layer.shown = layer.base if was_base else pattern(kind_of(shown), size)
-        compare(entry, layer)
-
-
-def compare(entry: NVD_PG_shot, layer: NVD_PG_layer) -> None:
-    """Let the compositor's nodes compare what the layer shows with its base."""
-    # A strip modifier composites by a copy of the shot's group
-    flat_nodes.feed(entry, layer, anew=True)
 
 
 def _take_images(entry: NVD_PG_shot, shot: Shot) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import bpy
 
-from ..blender.storage import jobs_folder
 from ..jobs.job import DONE, Job
 from ..jobs.process import engine_command
 from ..jobs.runner import runner
 from ..shot import delivery
 from ..shot.painting import save_edits
 from ..shot.shots import NVD_PG_shot, strip_of
+from .shot_job import queue_shot_job
 from .strips import alignment
 
 KIND = "deliver"
@@ -29,15 +29,9 @@ def queue_delivery(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Pat
         alignment(entry, shot, strip)  # keys lie where the strip shows the shot
     save_edits(entry)
     command = engine_command(python, "render", shot.folder, "--out", out, *said)
-    job = Job.create(
-        jobs_folder(),
-        title=delivery.called(out),
-        kind=KIND,
-        python=python,
-        steps=[{"title": "rendering", "command": command}],
-        about={"scene": scene.name, "folder": str(entry.path), "out": str(out)},
-    )
-    return runner.queue_job(job, scene)
+    title = delivery.called(out)
+    step = "rendering", command
+    return queue_shot_job(entry, scene, python, step, kind=KIND, title=title, out=str(out))
 
 
 def delivery_of(entry: NVD_PG_shot) -> Job | None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import bpy
 
-from ..blender.storage import jobs_folder
 from ..errors import AddonError
 from ..jobs.job import DONE, Job
 from ..jobs.runner import runner
 from ..shot.painting import save_edits
 from ..shot.shots import NVD_PG_shot, listed_shot, strip_of
+from .shot_job import queue_shot_job
 from .strips import add_strip, alignment, render_command, render_pattern
 
 KIND = "strip"
@@ -34,23 +34,18 @@ def queue_render(
     save_edits(entry)
     pattern = render_pattern(entry, without, overlay)
     command = render_command(python, shot, pattern, without=without, overlay=overlay)
-    step = {"title": "rendering", "command": command}
-    job = Job.create(
-        jobs_folder(),
-        title=f"{entry.name} to strip",
+    return queue_shot_job(
+        entry,
+        scene,
+        python,
+        ("rendering", command),
         kind=KIND,
-        python=python,
-        steps=[step],
-        about={
-            "scene": scene.name,
-            "folder": str(entry.path),
-            "shot": entry.id,
-            "pattern": pattern,
-            "without": without,
-            "overlay": overlay,
-        },
+        title=f"{entry.name} to strip",
+        shot=entry.id,
+        pattern=pattern,
+        without=without,
+        overlay=overlay,
     )
-    return runner.queue_job(job, scene)
 
 
 def _when_ended(job: Job) -> None:

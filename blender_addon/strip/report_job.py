@@ -9,14 +9,13 @@ from pathlib import Path
 import bpy
 
 from ..blender.inside import inside
-from ..blender.storage import jobs_folder
 from ..errors import AddonError
 from ..jobs.job import Job
 from ..jobs.process import engine_command
-from ..jobs.runner import runner
 from ..shot.folder import ShotError
 from ..shot.painting import save_edits
 from ..shot.shots import NVD_PG_shot
+from .shot_job import queue_shot_job
 
 KIND = "evaluate"
 PAGE = "report/index.html"
@@ -28,16 +27,9 @@ def queue_evaluate(entry: NVD_PG_shot, scene: bpy.types.Scene, python: str | Pat
     """
     shot = entry.read()
     save_edits(entry)
-    step = {"title": "evaluating", "command": engine_command(python, "evaluate", shot.folder)}
-    job = Job.create(
-        jobs_folder(),
-        title=f"{entry.name} report",
-        kind=KIND,
-        python=python,
-        steps=[step],
-        about={"scene": scene.name, "folder": str(entry.path)},
-    )
-    return runner.queue_job(job, scene)
+    command = engine_command(python, "evaluate", shot.folder)
+    title = f"{entry.name} report"
+    return queue_shot_job(entry, scene, python, ("evaluating", command), kind=KIND, title=title)
 
 
 def report_page(entry: NVD_PG_shot) -> Path | None:

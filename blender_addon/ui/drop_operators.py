@@ -12,7 +12,7 @@ from bpy.props import CollectionProperty, IntProperty, StringProperty
 
 from ..engine.find import find_engine
 from ..errors import AddonError
-from ..paint import placement
+from ..paint import placement, shot_tool
 from ..paint.frame_canvas import frame_at_playhead
 from ..shot import shots, stack
 from ..shot.stack_file import MOVIES, PICTURES
@@ -53,7 +53,7 @@ that is chosen; it follows the layer from there"""
         frame = at[2] if at and at[2] >= 0 else self.frame
         frame = frame_at_playhead(entry) if frame < 0 else frame
         placement.check_frame(entry, frame)
-        placement.check_idle(entry)
+        shot_tool.check_idle(entry, placement.KIND)
         python = find_engine().python
         item = stack.add_file(entry, layer, kind, path)
         try:

@@ -20,9 +20,10 @@ from nvd_core.editing.plate import frame_tags, rendered_depth
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.fields.inference import layers_at
 from nvd_core.media.alpha import NONE
+from nvd_core.media.frame_writer import FrameWriter
 from nvd_core.media.images import at_depth
 from nvd_core.media.working import stored_colours
-from nvd_core.media.writer import FrameWriter, open_writer
+from nvd_core.media.writer import open_writer
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot.manifest import ClipRecord
 from nvd_core.shot.map_files import iter_maps

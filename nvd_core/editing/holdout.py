@@ -11,8 +11,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from nvd_core.editing.mattes import read_matte
 from nvd_core.media.clip_info import ClipInfo
-from nvd_core.media.images import encode_image, read_image, to_float
+from nvd_core.media.images import encode_image, read_image
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.inside import inside
@@ -38,16 +39,8 @@ def read_holdout(shot: Shot, holdout: str | None, t: int) -> np.ndarray | None:
     """
     if holdout is None:
         return None
-    file, clip = holdout_path(shot, holdout, t), shot.manifest.clip
-    matte = to_float(read_image(file))[..., 0]
-    if matte.shape != (clip.height, clip.width):
-        raise NvdError(
-            f"the holdout matte {file} has another size than the clip",
-            expected=f"{clip.width} x {clip.height}",
-            found="{1} x {0}".format(*matte.shape),
-            remedy="set it again: nvd finish --holdout",
-        )
-    return matte
+    file = holdout_path(shot, holdout, t)
+    return read_matte(shot, file, "holdout matte", "set it again: nvd finish --holdout")
 
 
 def import_holdout(shot: Shot, layer: str, given: str) -> tuple[str, list[str]]:

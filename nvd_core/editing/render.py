@@ -33,8 +33,9 @@ from nvd_core.editing.render_images import (
 from nvd_core.editing.rendering import Rendering
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.media.codecs import Quality
+from nvd_core.media.frame_writer import FrameWriter
 from nvd_core.media.sequences import frame_path, is_pattern
-from nvd_core.media.writer import FrameWriter, open_writer
+from nvd_core.media.writer import open_writer
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import remove_temporaries_of
 from nvd_core.runtime.frame_threads import in_order

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from nvd_core.editing.changed_frames import RenderedBefore
 from nvd_core.editing.rendering import Rendering
+from nvd_core.media.frame_writer import FrameWriter
 from nvd_core.media.sequences import frame_path, is_pattern
-from nvd_core.media.writer import FrameWriter
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import cannot_write
 from nvd_core.runtime.folder_lock import writing, writing_if_inside

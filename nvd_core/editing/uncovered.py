@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from nvd_core.editing.kernel import Kernel
-from nvd_core.media.images import encode_srgb, read_image, to_float
-from nvd_core.runtime.errors import NvdError
+from nvd_core.editing.mattes import read_matte
+from nvd_core.media.images import encode_srgb, to_float
 from nvd_core.runtime.inside import inside
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
@@ -34,15 +34,8 @@ def garbage_of(shot: Shot, t: int) -> np.ndarray | None:
     if path is None:
         return None
     file = inside(shot.folder, path % t if "%" in path else path)
-    matte, clip = to_float(read_image(file))[..., 0], shot.manifest.clip
-    if matte.shape != (clip.height, clip.width):
-        raise NvdError(
-            f"the garbage matte {file} has another size than the clip",
-            expected=f"{clip.width} x {clip.height}",
-            found="{1} x {0}".format(*matte.shape),
-            remedy="copy the folder again, or make it again with `nvd decompose`",
-        )
-    return matte
+    again = "copy the folder again, or make it again with `nvd decompose`"
+    return read_matte(shot, file, "garbage matte", again)
 
 
 def over_frame(kernel: Kernel, linear: bool) -> Kernel:

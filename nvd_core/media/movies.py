@@ -1,13 +1,10 @@
 """Movies as a source of frames, decoded with FFmpeg through PyAV, and their colours in and out."""
 
-import struct
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator
+from contextlib import contextmanager
 from fractions import Fraction
-from itertools import pairwise
 from pathlib import Path
-from typing import cast
 
 import av
 import av.filter
@@ -15,12 +12,22 @@ import numpy as np
 from av.video.reformatter import Interpolation
 
 from nvd_core.media.alpha import NONE, STRAIGHT
-from nvd_core.media.orientation import UPRIGHT, of_matrix, on_its_side, upright
+from nvd_core.media.movie_decoding import decoder, whole_frames
+from nvd_core.media.movie_frames import (
+    UNSPECIFIED,
+    colour_cautions,
+    display_matrix,
+    frame_cautions,
+    orientation_of,
+    set_source_colours,
+)
+from nvd_core.media.movie_times import TimedPictures
+from nvd_core.media.orientation import UPRIGHT, on_its_side, upright
 from nvd_core.media.picture import Picture, pixel_aspect
 from nvd_core.runtime.cores import cores
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.reading import DAMAGE, reading, reason, there
-from nvd_core.runtime.sizes import MOST_FRAMES, MOST_PIXELS, check_image, rate_fits
+from nvd_core.runtime.sizes import MOST_FRAMES, MOST_PIXELS, check_image
 
 # Full chroma interpolation and exact rounding: swscale's defaults are made for speed, and are off
 # by several levels at coloured edges.
@@ -56,15 +63,7 @@ NOTHING_ELSE = {
     "use_absolute_path": "0",
 }
 """what FFmpeg is told, so that a movie opens no other file"""
-_USUAL_RATES = [Fraction(n) for n in (24, 25, 30, 48, 50, 60, *range(1, 121))]
-_USUAL_RATES += [Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)]
-_TOO_FAST = 1.5  # times as many pictures a second as even the shortest one allows
-_SAME_TIME = 0.0025
-"""seconds by which frames of a constant rate may be off"""
 _PROGRESSIVE = (0, 1)  # unknown, progressive
-_UNSPECIFIED, _BT709, _BT601 = 2, 1, 6  # AVColorSpace
-_BT2020, _PQ, _HLG = 9, 16, 18
-_MATRICES = (0, 1, 4, 5, 6, 7, 9)  # those that swscale computes; 0: RGB
 RGB_LAYOUTS = {
     (False, False): "rgb24",
     (False, True): "rgb48le",
@@ -72,11 +71,9 @@ RGB_LAYOUTS = {
     (True, True): "rgba64le",
 }
 """FFmpeg's names of our arrays, by whether they have alpha and 16 bits"""
-# FFmpeg's own VP8 and VP9 leave the alpha out that libvpx decodes
-_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
-class Movie:
+class Movie(TimedPictures):
     """A movie file as a source of frames; only one of them is in memory at a time.
 
     `frames` counts what is really there, whatever the file's header says. `width` and `height` are
@@ -141,82 +138,6 @@ class Movie:
                 raise self._undecodable(expected, f"another size, {size}")
             yield picture
             expected += 1
-
-    def _rate_of(self, said: Sequence[Fraction | None]) -> Fraction:
-        """The first rate of those that the file says which its pictures' times do not gainsay.
-
-        DV, and what browsers record, name the unit of their times: 60 000 or 1000 a second.
-        """
-        shortest, most = self.shortest, float("inf")
-        if shortest:
-            most = _TOO_FAST / shortest
-        for rate in said:
-            if rate and rate_fits(rate.numerator, rate.denominator) and rate <= most:
-                return rate
-        return self._measured_rate() if shortest else Fraction(24)
-
-    def _measured_rate(self) -> Fraction:
-        """Pictures a second from the first to the last, by a usual name where one is as close."""
-        steps, seconds = self.frames - 1, (self._times[-1] - self._times[0]) * self._base
-        close = [r for r in _USUAL_RATES if abs(steps / r - seconds) <= 2 * self._base]
-        best = min(close, key=lambda rate: abs(steps / rate - seconds), default=None)
-        return best or (steps / seconds).limit_denominator(1001)
-
-    @property
-    def _lengths(self) -> list[float]:
-        """Seconds from each picture to the next, where the file tells."""
-        if not self._timed:
-            return []
-        return [(b - a) * self._seconds for a, b in pairwise(self._times)]
-
-    @property
-    def unit(self) -> Fraction:
-        """Seconds in which the file counts time."""
-        return self._base
-
-    def time_of(self, index: int) -> Fraction:
-        """Second of the file at which frame `index` shows, or the last one ends."""
-        if not self._timed or not self._base:
-            return index / self.rate
-        if index < self.frames:
-            return self._times[index] * self._base
-        last = self._last * self._base or 1 / self.rate
-        return self._times[-1] * self._base + last
-
-    def times(self, first: int, last: int) -> tuple[tuple[int, int], tuple[int, ...]] | None:
-        """Unit and times of the frames from `first` to `last`, and of its end; from 0.
-
-        None where the rate says as much, or the file says nothing.
-        """
-        if not self._base or self.off(self.rate) <= max(2 * self._seconds, _SAME_TIME):
-            return None
-        start = self.time_of(first)
-        at = [(self.time_of(n) - start) / self._base for n in range(first, last + 2)]
-        unit = self._base.numerator, self._base.denominator
-        return unit, tuple(round(value) for value in at)
-
-    @property
-    def even(self) -> bool:
-        """Whether all pictures are equally long, but for the rounding of their times."""
-        return self.off(self.rate) <= max(0.5 / float(self.rate), 2 * self._seconds)
-
-    @property
-    def shortest(self) -> float:
-        """The least time from a picture to the next, in seconds."""
-        return min(self._lengths, default=0.0)
-
-    @property
-    def longest(self) -> float:
-        """The greatest time from a picture to the next, in seconds."""
-        return max(self._lengths, default=0.0)
-
-    def off(self, rate: Fraction) -> float:
-        """By how many seconds a picture's time is off at most at a constant rate."""
-        if not self._timed:
-            return 0.0
-        first = self._times[0]
-        own = ((time - first) * self._seconds for time in self._times)
-        return max(abs(time - index / float(rate)) for index, time in enumerate(own))
 
     @contextmanager
     def _opened(self):
@@ -287,9 +208,9 @@ class Movie:
                 if key > 0:
                     container.seek(self._keys[key], stream=stream)
             number = 0
-            decode = _decoder(stream)
+            decode = decoder(stream)
             if self._deinterlace:
-                decode = _whole_frames(decode, stream)
+                decode = whole_frames(decode, stream)
             for packet in container.demux(stream):
                 for frame in decode(packet):
                     index = index_of.get(frame.pts) if self._timed else number
@@ -311,15 +232,15 @@ class Movie:
             context = stream.codec_context
             aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
             for name in ("color_primaries", "color_trc", "colorspace"):
-                if getattr(frame, name) == _UNSPECIFIED:  # what the container says counts then
+                if getattr(frame, name) == UNSPECIFIED:  # what the container says counts then
                     setattr(frame, name, getattr(context, name))
         shape = pixel_aspect(aspect)
-        turned = _orientation(frame)
+        turned = orientation_of(frame)
         if turned is None:
             raise NvdError(
                 f"{self.path} is turned by an odd angle",
                 expected="quarter turns, mirrored or not",
-                found=f"the display matrix {_display_matrix(frame)}",
+                found=f"the display matrix {display_matrix(frame)}",
                 remedy="convert it, so that its frames themselves are turned",
             )
         alpha = any(component.is_alpha for component in frame.format.components)
@@ -329,8 +250,8 @@ class Movie:
             pixel_aspect=shape[::-1] if on_its_side(turned) else shape,
             movie=tuple(int(number) for number in numbers),
         )
-        self.about_colours = _about_colours(self.path.name, picture)
-        cautions = [*self.about_colours, *_cautions(self.path.name, frame, picture)]
+        self.about_colours = colour_cautions(self.path.name, picture)
+        cautions = [*self.about_colours, *frame_cautions(self.path.name, frame, picture)]
         if frame.interlaced_frame and not self._deinterlace:
             cautions.append(
                 f"{self.path.name} is interlaced: its fields are taken as they are, with combs "
@@ -346,7 +267,7 @@ class Movie:
         converted = frame.reformat(
             format=RGB_LAYOUTS[alpha, deep], interpolation=SCALING, threads=_THREADS
         )
-        pixels = upright(converted.to_ndarray(), _orientation(frame) or UPRIGHT)
+        pixels = upright(converted.to_ndarray(), orientation_of(frame) or UPRIGHT)
         # A copy: the buffer may be one the decoder still predicts from.
         return np.array(pixels, order="C")
 
@@ -356,32 +277,6 @@ class Movie:
             found=reason,
             remedy="use frames before it (--frames), or convert the movie again from its source",
         )
-
-
-def _whole_frames(
-    decode: Callable[[av.Packet], list[av.VideoFrame]], stream: av.VideoStream
-) -> Callable[[av.Packet], list[av.VideoFrame]]:
-    """The same frames, each made whole of the fields around it by FFmpeg's bwdif."""
-    graph = av.filter.Graph()
-    nodes = graph.add_buffer(template=stream), graph.add("bwdif", "mode=send_frame:deint=all")
-    graph.link_nodes(*nodes, graph.add("buffersink")).configure()
-
-    def whole(packet: av.Packet) -> list[av.VideoFrame]:
-        for frame in decode(packet):
-            graph.vpush(frame)
-        if packet.size == 0:  # the last one, which empties the decoder
-            graph.vpush(None)
-        frames = []
-        with suppress(av.BlockingIOError, av.EOFError):
-            while True:
-                frame = graph.vpull()
-                if frame.pts is not None and frame.time_base and stream.time_base:
-                    frame.pts = round(frame.pts * frame.time_base / stream.time_base)
-                    frame.time_base = stream.time_base
-                frames.append(frame)
-        return frames
-
-    return whole
 
 
 def _metadata(container: av.container.InputContainer) -> dict[str, str]:
@@ -401,92 +296,6 @@ def is_animated_png(path: Path | str) -> bool:
     with path.open("rb") as file:
         start = file.read(4096)
     return start.startswith(b"\x89PNG\r\n\x1a\n") and b"acTL" in start.partition(b"IDAT")[0]
-
-
-def _decoder(stream: av.VideoStream) -> Callable[[av.Packet], list[av.VideoFrame]]:
-    """What turns a stream's packets into frames, with the alpha that WebM keeps beside them."""
-    name = _ALPHA_DECODERS.get(stream.codec.canonical_name)
-    if name is None or stream.metadata.get("alpha_mode") != "1":
-        return lambda packet: packet.decode()
-    try:
-        context = cast(av.VideoCodecContext, av.CodecContext.create(name, "r"))
-    except (av.FFmpegError, ValueError) as error:
-        raise NvdError(
-            f"the alpha of {stream.container.name} cannot be decoded",
-            expected=f"a PyAV with {name}",
-            remedy="install PyAV from its own wheel, or convert the movie to ProRes 4444",
-        ) from error
-    context.extradata = stream.codec_context.extradata
-
-    def decode(packet: av.Packet) -> list[av.VideoFrame]:
-        frames = context.decode(packet if packet.size else None)
-        for frame in frames:
-            frame.time_base = stream.time_base
-        return frames
-
-    return decode
-
-
-def set_source_colours(frame: av.VideoFrame) -> None:
-    """Note the YUV matrix of a frame that names none: BT.709 for HD sizes, BT.601 below.
-
-    That is what players assume; swscale would take BT.601 for all. Matrices that it does not know
-    are taken for BT.709.
-    """
-    if frame.format.is_rgb:
-        return
-    if frame.colorspace == _UNSPECIFIED:
-        hd = frame.width >= 1280 or frame.height > 576
-        frame.colorspace = _BT709 if hd else _BT601
-    elif frame.colorspace not in _MATRICES:
-        frame.colorspace = _BT709
-
-
-def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    """The 9 numbers that say how a frame is to be shown, None where nothing does."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    return struct.unpack("=9i", bytes(data)[:36]) if data is not None else None
-
-
-def _orientation(frame: av.VideoFrame) -> int | None:
-    """How a frame is to be shown, as EXIF counts; None for an odd angle."""
-    matrix = _display_matrix(frame)
-    return UPRIGHT if matrix is None else of_matrix(matrix)
-
-
-def _about_colours(name: str, picture: Picture) -> list[str]:
-    """What the user should know of a movie's colours where nothing else was said of them."""
-    texts = []
-    primaries, transfer, _, _ = picture.movie or (2, 2, 2, 0)
-    curve = {_PQ: "PQ", _HLG: "HLG"}.get(transfer)
-    if curve or primaries == _BT2020:
-        space = " ".join(filter(None, ["BT.2020" if primaries == _BT2020 else "", curve]))
-        texts.append(
-            f"{name} is {space}: its values are used as they stand, so that textures look "
-            "flat where they are shown as sRGB; rendered movies are tagged as it is"
-        )
-    return texts
-
-
-def _cautions(name: str, frame: av.VideoFrame, picture: Picture) -> list[str]:
-    """What of a movie is read otherwise than it says, or not carried, in words."""
-    texts = []
-    matrix = picture.movie[2] if picture.movie else _UNSPECIFIED
-    if not frame.format.is_rgb and matrix not in (*_MATRICES, _UNSPECIFIED):
-        texts.append(f"{name} has a colour matrix (number {matrix}) that is read as BT.709")
-    lost = [
-        kind
-        for kind, key in (
-            ("mastering display", "MASTERING_DISPLAY_METADATA"),
-            ("light level", "CONTENT_LIGHT_LEVEL"),
-            ("Dolby Vision", "DOVI_METADATA"),
-            ("HDR10+", "DYNAMIC_HDR_PLUS"),
-        )
-        if frame.side_data.get(key) is not None
-    ]
-    if lost:
-        texts.append(f"{name} has metadata of {', '.join(lost)} that rendered movies lack")
-    return texts
 
 
 def _not_a_movie(path: Path, reason: str) -> NvdError:

@@ -2,15 +2,26 @@
 
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from nvd_core.runtime.declared import JSON, Fault, read
+from nvd_core.runtime.declared import JSON, Fault, read, text_like, within
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.errors import NvdError
+from nvd_core.runtime.files import write_json
 from nvd_core.runtime.shown import shown
+from nvd_core.runtime.sizes import MOST_FRAMES
 
 LONGEST_FOUND = 80
 """characters that are shown of a text which is not valid"""
+_NAMED = "1 to 60 letters, digits, spaces, _, - and ., no space or dot at either end"
+
+EditName = Annotated[str, text_like(r"(?![ .])(?:[^\W_]|[ _.\-]){1,60}(?<![ .])", _NAMED)]
+"""of a pin, or an entry of the stack"""
+Frame = Annotated[int, within(0, MOST_FRAMES - 1)]
+"""of the clip, from 0"""
+Fade = Annotated[int, within(0, MOST_FRAMES)]
+"""frames in which something comes or goes"""
+Share = Annotated[float, within(0, 1)]
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,15 @@ class EditDocument:
                 raise self.keys(source, fault.what, key) from fault
             raise self.not_valid(source, key, fault.expected, fault.found) from fault
 
+    def read_file(self, path: Path, kind: type, needed: str, complete: bool = False) -> Any:
+        """What `path` says as the record `kind`; NvdError where it is damaged, or misses the key
+        `needed`, which the record itself can do without.
+        """
+        value = self.load(path)
+        if needed not in value:
+            raise self.keys(str(path), "missing", needed)
+        return self.read(kind, value, str(path), complete)
+
     def keys(self, source: str, what: str, key: str) -> NvdError:
         """The error that a `key` is missing or unknown."""
         words = "misses keys" if what == "missing" else "has unknown keys"
@@ -76,6 +96,13 @@ class EditDocument:
             found=found if plain else shown(found),
             remedy=self.again,
         )
+
+
+def write_edit(path: Path, said: dict) -> Path:
+    """Write what a file in edits/ says, beside and renamed; the file. Its folder is made."""
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, said, durable=True)
+    return path
 
 
 def said_of(record: Any) -> dict[str, Any]:

@@ -18,11 +18,10 @@ from msgspec import Meta
 
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.declared import OPTIONAL, Name, text_like, within
-from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import there
 from nvd_core.runtime.sizes import MOST_LAYERS
-from nvd_core.shot.edit_document import EditDocument
+from nvd_core.shot.edit_document import EditDocument, write_edit
 from nvd_core.shot.finish_words import (
     DEFAULT_SAMPLES,
     EDGES,
@@ -136,10 +135,7 @@ def read_finish(shot: Shot) -> Finish:
     path = finish_path(shot)
     if not there(path.exists):
         return PLAIN_FINISH
-    value = _FILE.load(path)
-    if "layers" not in value:
-        raise _FILE.keys(str(path), "missing", "layers")
-    finish: Finish = _FILE.read(Finish, value, str(path), complete=True)
+    finish: Finish = _FILE.read_file(path, Finish, "layers", complete=True)
     check_finish(shot, finish, str(path))
     return finish
 
@@ -148,10 +144,7 @@ def write_finish(shot: Shot, finish: Finish) -> Path:
     """Check as a reader would, then write it into the folder; the file."""
     written = as_json(finish)
     check_finish(shot, _FILE.read(Finish, written, "the new edges", complete=True), "the new edges")
-    path = finish_path(shot)
-    path.parent.mkdir(exist_ok=True)
-    write_json(path, written, durable=True)
-    return path
+    return write_edit(finish_path(shot), written)
 
 
 def check_finish(shot: Shot, finish: Finish, source: str) -> None:

@@ -16,14 +16,20 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from nvd_core.runtime.declared import OPTIONAL, Name, text_like, within
+from nvd_core.runtime.declared import OPTIONAL, Name, within
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import there
 from nvd_core.runtime.shown import shown
-from nvd_core.runtime.sizes import MOST_FRAMES
-from nvd_core.shot.edit_document import EditDocument, said_of
+from nvd_core.shot.edit_document import (
+    EditDocument,
+    EditName,
+    Fade,
+    Frame,
+    Share,
+    said_of,
+    write_edit,
+)
 from nvd_core.shot.manifest import MOST_PIXELS
 from nvd_core.shot.map_files import map_files
 from nvd_core.shot.shot import Shot
@@ -37,12 +43,7 @@ MOST_PINS = 200
 MOST_TARGETS = 1000
 """of a pin"""
 LEAST_RADIUS = 0.005
-_NAMED = "1 to 60 letters, digits, spaces, _, - and ., no space or dot at either end"
 
-PinName = Annotated[str, text_like(r"(?![ .])(?:[^\W_]|[ _.\-]){1,60}(?<![ .])", _NAMED)]
-Frame = Annotated[int, within(0, MOST_FRAMES - 1)]
-Fade = Annotated[int, within(0, MOST_FRAMES)]
-Share = Annotated[float, within(0, 1)]
 Pixel = Annotated[float, within(0, MOST_PIXELS)]
 Target = tuple[Frame, Pixel, Pixel]
 """frame, and the pixel in it: x right, y down, 0, 0 the picture's top left corner"""
@@ -52,7 +53,7 @@ Target = tuple[Frame, Pixel, Pixel]
 class Pin:
     """A point of a layer's texture, and where it belongs."""
 
-    name: PinName
+    name: EditName
     layer: Name
     at: tuple[Share, Share]
     """the point, in shares of the texture from its top left"""
@@ -141,10 +142,7 @@ def write_pins(shot: Shot, pins: Pins) -> Path:
     source = "the new pins"
     written = as_json(pins)
     check_pins(shot, _FILE.read(Pins, written, source), source)
-    path = pins_path(shot)
-    path.parent.mkdir(exist_ok=True)
-    write_json(path, written, durable=True)
-    return path
+    return write_edit(pins_path(shot), written)
 
 
 def as_json(pins: Pins) -> dict:
@@ -191,9 +189,6 @@ def check_pins(shot: Shot, pins: Pins, source: str, document: EditDocument = _FI
 def _read(shot: Shot, path: Path, document: EditDocument) -> Pins:
     if not there(path.exists):
         return NONE
-    value = document.load(path)
-    if "pins" not in value:
-        raise document.keys(str(path), "missing", "pins")
-    pins: Pins = document.read(Pins, value, str(path))
+    pins: Pins = document.read_file(path, Pins, "pins")
     check_pins(shot, pins, str(path), document)
     return pins

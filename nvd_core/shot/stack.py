@@ -22,12 +22,20 @@ from msgspec import Meta
 from nvd_core.media.sequences import MOVIE_SUFFIXES, is_pattern
 from nvd_core.runtime.declared import Name, text_like, within
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.files import write_json
 from nvd_core.runtime.inside import check_relative, inside
 from nvd_core.runtime.reading import there
 from nvd_core.runtime.shown import shown
 from nvd_core.runtime.sizes import MOST_FRAMES
-from nvd_core.shot.edit_document import EditDocument, as_lists, said_of
+from nvd_core.shot.edit_document import (
+    EditDocument,
+    EditName,
+    Fade,
+    Frame,
+    Share,
+    as_lists,
+    said_of,
+    write_edit,
+)
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack_words import After, Blend, Kind
 from nvd_core.shot.strokes import SUFFIX as STROKES_SUFFIX
@@ -51,13 +59,7 @@ _FILE = EditDocument(
     "a stack of edits",
     f"correct {STACK}, or remove it: then the painted sheets show alone",
 )
-_NAMED = "1 to 60 letters, digits, spaces, _, - and ., no space or dot at either end"
-_NAME = r"(?![ .])(?:[^\W_]|[ _.\-]){1,60}(?<![ .])"
 
-EntryName = Annotated[str, text_like(_NAME, _NAMED)]
-Frame = Annotated[int, within(0, MOST_FRAMES - 1)]
-Fade = Annotated[int, within(0, MOST_FRAMES)]
-Share = Annotated[float, within(0, 1)]
 Place = Annotated[float, within(-FARTHEST, FARTHEST)]
 Corner = tuple[Place, Place]
 Corners = tuple[Corner, Corner, Corner, Corner]
@@ -68,7 +70,7 @@ File = Annotated[str, text_like(rf"[^\0]{{0,{LONGEST_PATH}}}", f"a path below {P
 class Entry:
     """One entry. Keys that say nothing of its kind are taken and have no effect."""
 
-    name: EntryName
+    name: EditName
     layer: Name
     kind: Kind
     on: bool = True
@@ -168,10 +170,7 @@ def read_stack(shot: Shot) -> Stack:
     path = stack_path(shot)
     if not there(path.exists):
         return EMPTY
-    value = _FILE.load(path)
-    if "entries" not in value:
-        raise _FILE.keys(str(path), "missing", "entries")
-    stack: Stack = _FILE.read(Stack, value, str(path))
+    stack: Stack = _FILE.read_file(path, Stack, "entries")
     check_stack(shot, stack, str(path))
     return stack
 
@@ -181,10 +180,7 @@ def write_stack(shot: Shot, stack: Stack) -> Path:
     source = "the new stack"
     written = as_json(stack)
     check_stack(shot, _FILE.read(Stack, written, source), source)
-    path = stack_path(shot)
-    path.parent.mkdir(exist_ok=True)
-    write_json(path, written, durable=True)
-    return path
+    return write_edit(stack_path(shot), written)
 
 
 def as_json(stack: Stack) -> dict:

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 from nvd_core.runtime.declared import within
 from nvd_core.runtime.files import write_json
-from nvd_core.shot.edit_document import EditDocument, as_lists
+from nvd_core.shot.edit_document import EditDocument, Share, as_lists
 
 SCHEMA = "nvd.strokes"
 VERSION = 1
@@ -28,7 +28,6 @@ _FILE = EditDocument(
     SCHEMA, VERSION, "strokes", "copy the file again, or remove the entry: nvd edits remove"
 )
 
-Share = Annotated[float, within(0, 1)]
 Place = Annotated[float, within(-FARTHEST, FARTHEST)]
 
 

@@ -21,12 +21,11 @@ from typing import Annotated, Literal
 import numpy as np
 from msgspec import Meta
 
-from nvd_core.runtime.declared import OPTIONAL, Name, within
-from nvd_core.runtime.files import write_json
+from nvd_core.runtime.declared import OPTIONAL, Name
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import there
-from nvd_core.runtime.sizes import MOST_FRAMES, MOST_LAYERS
-from nvd_core.shot.edit_document import EditDocument
+from nvd_core.runtime.sizes import MOST_LAYERS
+from nvd_core.shot.edit_document import EditDocument, Frame, write_edit
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
 
@@ -45,7 +44,6 @@ _FILE = EditDocument(
     f"correct {VALUES}, or remove it: then everything shows in the light that it was shot in",
 )
 
-Frame = Annotated[int, within(0, MOST_FRAMES - 1)]
 Key = tuple[Frame, float]
 Interpolation = Literal["linear", "constant"]
 
@@ -174,10 +172,7 @@ def write_values(shot: Shot, values: Values) -> Path:
     source = "the new values"
     written = _as_json(values)
     check_values(shot, _FILE.read(Values, written, source, complete=True), source)
-    path = values_path(shot)
-    path.parent.mkdir(exist_ok=True)
-    write_json(path, written, durable=True)
-    return path
+    return write_edit(values_path(shot), written)
 
 
 def check_values(shot: Shot, values: Values, source: str) -> None:

@@ -87,6 +87,16 @@ def scene(timeline):
 
 
 @pytest.fixture
+def plain_scene(empty_file):
+    """The file's scene, of the size of `made`, showing the values of pictures as they are."""
+    render = empty_file.render
+    render.resolution_x, render.resolution_y, render.dither_intensity = 160, 90, 0
+    render.image_settings.file_format, render.image_settings.color_mode = "PNG", "RGB"
+    empty_file.view_settings.view_transform = "Standard"
+    return empty_file
+
+
+@pytest.fixture
 def gpu_ready(empty_file):
     """For tests marked `gpu`: Blender's own drawing, started without a window."""
     _helper("preview").start()
@@ -186,6 +196,38 @@ def folder(made, tmp_path):
     for texture in (tmp_path / "shot.nvd/textures").iterdir():
         shutil.copy(texture, tmp_path / "shot.nvd/edits" / texture.name)
     return tmp_path / "shot.nvd"
+
+
+@pytest.fixture
+def entry(made, tmp_path):
+    """A copy of the shot of `made` in the scene's list, its background chosen."""
+    from blender_addon.shot import shots
+
+    shutil.copytree(made / "shot.nvd", tmp_path / "take.nvd")
+    entry = shots.add_shot(tmp_path / "take.nvd")
+    entry.active_layer = list(entry.layers.keys()).index("background")
+    return entry
+
+
+@pytest.fixture
+def crossing_strip(tmp_path):
+    """The strip of a clip in which two objects pass each other; it begins at frame 11."""
+    from blender_addon.blender import compat
+
+    crossing = Path(__file__).parents[2] / "samples/truth/crossing/frames"
+    frames = Path(shutil.copytree(crossing, tmp_path / "frames"))
+    scene = bpy.context.scene
+    scene.sequence_editor_create()
+    files = sorted(frames.iterdir())
+    strip = compat.strips(scene).new_image(
+        name="clip", filepath=str(files[0]), channel=1, frame_start=11
+    )
+    for file in files[1:]:
+        strip.elements.append(file.name)
+    strip.frame_final_duration = len(files)
+    scene.sequence_editor.active_strip = strip
+    strip.nvd_decompose.out = str(tmp_path / "clip.nvd")
+    return strip
 
 
 @pytest.hookimpl(tryfirst=True)

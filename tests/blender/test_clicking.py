@@ -1,14 +1,12 @@
 """Clicks on an object become its drawn mask, by a job of the engine."""
 
 import json
-import shutil
 from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 
-from blender_addon.blender import compat
 from blender_addon.decompose import clicking
 from blender_addon.decompose.strip_job import Object, decompose_strip
 from blender_addon.errors import AddonError
@@ -22,22 +20,10 @@ CROSSING = Path(__file__).parents[2] / "samples/truth/crossing"
 
 
 @pytest.fixture
-def strip(tmp_path):
-    """The strip of a clip in which two objects pass each other; it begins at frame 11."""
-    frames = Path(shutil.copytree(CROSSING / "frames", tmp_path / "frames"))
-    scene = bpy.context.scene
-    scene.sequence_editor_create()
-    files = sorted(frames.iterdir())
-    strip = compat.strips(scene).new_image(
-        name="clip", filepath=str(files[0]), channel=1, frame_start=11
-    )
-    for file in files[1:]:
-        strip.elements.append(file.name)
-    strip.frame_final_duration = len(files)
-    scene.sequence_editor.active_strip = strip
-    strip.nvd_decompose.out = str(tmp_path / "clip.nvd")
-    scene.frame_set(19)  # picture 8
-    return strip
+def strip(crossing_strip):
+    """It, with its picture 8 at the playhead."""
+    crossing_strip.id_data.frame_set(19)
+    return crossing_strip
 
 
 @pytest.fixture

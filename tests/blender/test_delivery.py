@@ -1,9 +1,7 @@
 """Delivering a shot from the panel: where it goes, as what, and a job that writes it."""
 
 import json
-import shutil
 import subprocess
-from types import SimpleNamespace
 
 import bpy
 import pytest
@@ -12,22 +10,10 @@ from blender_addon import headless
 from blender_addon.errors import AddonError
 from blender_addon.jobs.lanes import lane_of
 from blender_addon.jobs.runner import runner
-from blender_addon.shot import delivery, shots
+from blender_addon.shot import delivery
 from blender_addon.strip import deliver_job
-from blender_addon.ui import deliver_operators
 
 pytestmark = pytest.mark.usefixtures("extension")
-
-
-@pytest.fixture
-def entry(made, tmp_path, monkeypatch, engine):
-    folder = tmp_path / "take.nvd"
-    shutil.copytree(made / "shot.nvd", folder)
-    monkeypatch.setattr(deliver_job, "jobs_folder", lambda: tmp_path / "jobs")
-    monkeypatch.setattr(headless, "jobs_folder", lambda: tmp_path / "jobs")
-    for module in (deliver_operators, headless):
-        monkeypatch.setattr(module, "find_engine", lambda: SimpleNamespace(python=engine.PYTHON))
-    return shots.add_shot(folder)
 
 
 def deliver(entry, tiny_job, form: str, path, **values):

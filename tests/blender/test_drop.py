@@ -10,25 +10,11 @@ import pytest
 from blender_addon.errors import AddonError
 from blender_addon.jobs.runner import runner
 from blender_addon.paint import placement
-from blender_addon.shot import shots
 from blender_addon.shot.stack_file import MOVIES, PICTURES
 from blender_addon.ui import drop_operators
 
 pytestmark = pytest.mark.usefixtures("extension")
 LAYER = "background"
-
-
-@pytest.fixture
-def entry(made, tmp_path, monkeypatch, engine):
-    folder = tmp_path / "take.nvd"
-    shutil.copytree(made / "shot.nvd", folder)
-    monkeypatch.setattr(placement, "jobs_folder", lambda: tmp_path / "jobs")
-    monkeypatch.setattr(
-        drop_operators, "find_engine", lambda: SimpleNamespace(python=engine.PYTHON)
-    )
-    entry = shots.add_shot(folder)
-    entry.active_layer = list(entry.layers.keys()).index(LAYER)
-    return entry
 
 
 @pytest.fixture

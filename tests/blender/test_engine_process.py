@@ -154,7 +154,7 @@ def test_installed_engine_decomposes(monkeypatch, tmp_path, tiny_job):
     assert job.state == "done", job.full_log()
     facts = job.log.result
     assert facts["protocol"] == PROTOCOL and facts["torch"].endswith("+cpu")
-    assert find_engine().python == find.own_python() == Path(facts["python"])
+    assert find_engine().python == Path(facts["python"])
     size = sum(file.lstat().st_size for file in Path(job.out).rglob("*"))
     print(f"{time.monotonic() - began:.0f} s, {size / 1e6:.0f} MB, {facts}")
     given = tiny_job.options(clip) | {"python": find_engine().python}

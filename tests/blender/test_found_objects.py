@@ -7,7 +7,6 @@ from pathlib import Path
 import bpy
 import pytest
 
-from blender_addon.blender import compat
 from blender_addon.decompose import eye, found_objects
 from blender_addon.decompose.found_objects import list_found, note_lost
 from blender_addon.decompose.strip_job import decompose_strip
@@ -20,21 +19,8 @@ CROSSING = Path(__file__).parents[2] / "samples/truth/crossing/frames"
 
 
 @pytest.fixture
-def strip(tmp_path):
-    """The strip of a clip in which two objects pass each other; it begins at frame 11."""
-    frames = Path(shutil.copytree(CROSSING, tmp_path / "frames"))
-    scene = bpy.context.scene
-    scene.sequence_editor_create()
-    files = sorted(frames.iterdir())
-    strip = compat.strips(scene).new_image(
-        name="clip", filepath=str(files[0]), channel=1, frame_start=11
-    )
-    for file in files[1:]:
-        strip.elements.append(file.name)
-    strip.frame_final_duration = len(files)
-    scene.sequence_editor.active_strip = strip
-    strip.nvd_decompose.out = str(tmp_path / "clip.nvd")
-    return strip
+def strip(crossing_strip):
+    return crossing_strip
 
 
 @pytest.fixture

@@ -61,8 +61,7 @@ def test_the_preview_needs_no_exr(gpu_ready, folder, made, preview_picture):
     )  # compact maps of these are not theirs bit for bit
 
 
-def test_a_job_writes_them_and_the_nodes_are_built(folder, tmp_path, monkeypatch, engine):
-    monkeypatch.setattr(maps_job, "jobs_folder", lambda: tmp_path / "jobs")
+def test_a_job_writes_them_and_the_nodes_are_built(folder, monkeypatch, engine):
     monkeypatch.setattr(maps_job, "find_engine", lambda: type("E", (), {"python": engine.PYTHON}))
     scene = bpy.context.scene
     assert bpy.ops.nvd.open_shot(directory=str(folder)) == {"FINISHED"}

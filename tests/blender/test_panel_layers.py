@@ -78,8 +78,7 @@ def test_a_strip_that_cannot_be_followed_is_told_before_it_is_rendered(entry, en
     assert not runner.queue.busy
 
 
-def test_render_job_adds_the_strip(entry, tmp_path, monkeypatch, engine):
-    monkeypatch.setattr(render_job, "jobs_folder", lambda: tmp_path / "jobs")
+def test_render_job_adds_the_strip(entry, engine):
     job = render_job.queue_render(entry, bpy.context.scene, engine.PYTHON)
     end = time.monotonic() + 120
     while not job.ended and time.monotonic() < end:

@@ -1,7 +1,6 @@
 """Pins in Blender: placed, applied as a job, seen by nodes and preview; a grid over the preview."""
 
 import json
-import shutil
 from types import SimpleNamespace
 
 import bpy
@@ -15,25 +14,10 @@ from blender_addon.jobs.runner import runner
 from blender_addon.paint import pin_marks, pins, preview
 from blender_addon.shot import pins_file, shots, states
 from blender_addon.shot.folder import ShotError
-from blender_addon.strip import render_job
-from blender_addon.ui import panel_layers, pin_operators
+from blender_addon.ui import pin_operators
 
 pytestmark = pytest.mark.usefixtures("extension")
 LAYER = "background"
-
-
-@pytest.fixture
-def entry(made, tmp_path, monkeypatch, engine):
-    folder = tmp_path / "take.nvd"
-    shutil.copytree(made / "shot.nvd", folder)
-    monkeypatch.setattr(pins, "jobs_folder", lambda: tmp_path / "jobs")
-    monkeypatch.setattr(render_job, "jobs_folder", lambda: tmp_path / "jobs")
-    monkeypatch.setattr(headless, "jobs_folder", lambda: tmp_path / "jobs")
-    for module in (pin_operators, panel_layers, headless):
-        monkeypatch.setattr(module, "find_engine", lambda: SimpleNamespace(python=engine.PYTHON))
-    entry = shots.add_shot(folder)
-    entry.active_layer = list(entry.layers.keys()).index(LAYER)
-    return entry
 
 
 def place_two(entry) -> None:

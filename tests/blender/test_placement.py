@@ -1,7 +1,6 @@
 """Placing a picture on a frame by its corners: moved, scaled, pinned by the engine; no window."""
 
 import json
-import shutil
 from types import SimpleNamespace
 
 import bpy
@@ -11,25 +10,12 @@ import pytest
 from blender_addon.errors import AddonError
 from blender_addon.jobs.runner import runner
 from blender_addon.paint import placement, placement_marks
-from blender_addon.shot import shots, stack
+from blender_addon.shot import stack
 from blender_addon.shot.stack_entry import CORNERS
 from blender_addon.ui import place_operators
 
 pytestmark = pytest.mark.usefixtures("extension")
 LAYER = "background"
-
-
-@pytest.fixture
-def entry(made, tmp_path, monkeypatch, engine):
-    folder = tmp_path / "take.nvd"
-    shutil.copytree(made / "shot.nvd", folder)
-    monkeypatch.setattr(placement, "jobs_folder", lambda: tmp_path / "jobs")
-    monkeypatch.setattr(
-        place_operators, "find_engine", lambda: SimpleNamespace(python=engine.PYTHON)
-    )
-    entry = shots.add_shot(folder)
-    entry.active_layer = list(entry.layers.keys()).index(LAYER)
-    return entry
 
 
 @pytest.fixture

@@ -9,13 +9,11 @@ import pytest
 
 from blender_addon import headless
 from blender_addon.blender import compat
-from blender_addon.decompose import job as decompose_jobs
 from blender_addon.decompose import refine_job
 from blender_addon.decompose.opening import open_result
 from blender_addon.jobs.runner import runner
 from blender_addon.shot import painting, shots
-from blender_addon.strip import render_job, strips
-from blender_addon.ui import panel_layers
+from blender_addon.strip import strips
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("extension")]
 
@@ -35,19 +33,10 @@ def trained(tmp_path_factory, tiny_job, engine) -> Path:
 
 
 @pytest.fixture
-def entry(trained, tmp_path, monkeypatch, engine):
+def entry(trained, tmp_path):
     folder = tmp_path / "take.nvd"
     shutil.copytree(trained, folder)
-    for module in (headless, decompose_jobs):
-        monkeypatch.setattr(module, "jobs_folder", lambda: tmp_path / "jobs")
-    monkeypatch.setattr(refine_job, "find_engine", lambda: _Engine(engine.PYTHON))
-    monkeypatch.setattr(headless, "find_engine", lambda: _Engine(engine.PYTHON))
     return shots.add_shot(folder)
-
-
-class _Engine:
-    def __init__(self, python: Path) -> None:
-        self.python = python
 
 
 def paint(entry) -> None:
@@ -137,10 +126,7 @@ def test_without_a_window(entry, tmp_path, capsys):
     assert result["folder"] == str(out) and (out / "manifest.json").is_file()
 
 
-def test_an_object_is_removed_to_a_strip_of_its_own(entry, tiny_job, tmp_path, monkeypatch, engine):
-    for module in (render_job, panel_layers):
-        monkeypatch.setattr(module, "find_engine", lambda: _Engine(engine.PYTHON), raising=False)
-    monkeypatch.setattr(render_job, "jobs_folder", lambda: tmp_path / "jobs")
+def test_an_object_is_removed_to_a_strip_of_its_own(entry, tiny_job, engine):
     scene = bpy.context.scene
     entry.active_layer = 0
     for _ in range(2):  # pressed again it renews its strip

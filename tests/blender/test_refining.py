@@ -34,16 +34,9 @@ def refined(tmp_path_factory, clip, tiny_job, engine) -> Path:
 
 
 @pytest.fixture
-def entry(refined, tmp_path, monkeypatch, engine):
-    monkeypatch.setattr(refining, "jobs_folder", lambda: tmp_path / "jobs")
-    monkeypatch.setattr(refining, "find_engine", lambda: _Engine(engine.PYTHON))
+def entry(refined, tmp_path):
     shutil.copytree(refined, tmp_path / "shot.nvd")
     return shots.add_shot(tmp_path / "shot.nvd")
-
-
-class _Engine:
-    def __init__(self, python: Path) -> None:
-        self.python = python
 
 
 def paint(entry) -> None:
@@ -65,8 +58,7 @@ def file_of(entry) -> str:
     return Path(entry.layers["background"].edit["nvd_path"]).name
 
 
-def test_painted_while_it_gets_better(clip, tiny_job, tmp_path, monkeypatch):
-    monkeypatch.setattr(decompose_jobs, "jobs_folder", lambda: tmp_path / "jobs")
+def test_painted_while_it_gets_better(clip, tiny_job, tmp_path):
     out = tmp_path / "shot.nvd"
     options = tiny_job.options(clip)
     job = decompose_jobs.decompose(clip / "frames", out, at_once=True, device="cpu", **options)

@@ -41,8 +41,7 @@ def opened(monkeypatch) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_job_makes_the_report_with_the_paint(entry, tmp_path, monkeypatch, engine, opened):
-    monkeypatch.setattr(report_job, "jobs_folder", lambda: tmp_path / "jobs")
+def test_a_job_makes_the_report_with_the_paint(entry, engine, opened):
     with pytest.raises(RuntimeError, match=r"no report yet.*Evaluate"):
         bpy.ops.nvd.open_report()
     assert opened == []

@@ -8,7 +8,14 @@ import pytest
 
 from blender_addon.blender import compat
 from blender_addon.blender.pixels import read_raw, write_raw
-from blender_addon.shot import edit_files, flat_nodes, painting, shots, stack, stack_file
+from blender_addon.shot import (
+    edit_files,
+    flat_nodes,
+    painting,
+    shots,
+    stack,
+    stack_file,
+)
 from blender_addon.shot.folder import ShotError, read_shot
 from blender_addon.shot.stack_entry import free_name
 from blender_addon.strip import strips

@@ -1,8 +1,6 @@
 """Strokes in Blender: an SVG and a Grease Pencil drawing become entries of the stack."""
 
 import json
-import shutil
-from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -14,24 +12,16 @@ from blender_addon.errors import AddonError
 from blender_addon.jobs.runner import runner
 from blender_addon.paint import strokes
 from blender_addon.paint.stack_sheet import is_previewed
-from blender_addon.shot import shots, stack
+from blender_addon.shot import stack
 from blender_addon.shot.stack_file import read_stack
-from blender_addon.ui import stack_operators
 
 pytestmark = pytest.mark.usefixtures("extension")
 LAYER = "background"
 
 
 @pytest.fixture
-def entry(made, tmp_path, monkeypatch, engine):
-    folder = tmp_path / "take.nvd"
-    shutil.copytree(made / "shot.nvd", folder)
-    for module in (strokes, headless):
-        monkeypatch.setattr(module, "jobs_folder", lambda: tmp_path / "jobs")
-    for module in (stack_operators, headless):
-        monkeypatch.setattr(module, "find_engine", lambda: SimpleNamespace(python=engine.PYTHON))
-    entry = shots.add_shot(folder)
-    entry.active_layer = list(entry.layers.keys()).index(LAYER)
+def entry(entry):
+    """Its frame 1 is shown."""
     bpy.context.scene.frame_set(1)
     return entry
 

@@ -20,15 +20,8 @@ START = 101
 
 
 @pytest.fixture
-def scene(folder):
-    """A scene that shows the values of pictures as they are."""
-    scene = bpy.context.scene
-    scene.render.resolution_x, scene.render.resolution_y = 160, 90
-    scene.render.dither_intensity = 0
-    scene.view_settings.view_transform = "Standard"
-    settings = scene.render.image_settings
-    settings.file_format, settings.color_mode = "PNG", "RGB"
-    return scene
+def scene(plain_scene):
+    return plain_scene
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import argparse
 import cProfile
 import json
 import pstats
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +25,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/
+
+from bench.parts.measures import spent
 from nvd_core.baking import map_errors
 from nvd_core.baking.bake import Baking, TextureFrame, coverage_of
 from nvd_core.baking.chunks import shared_layout
@@ -118,16 +122,6 @@ def written(
         coverage.add(baked.uva)
         writer.write(t, baked.maps, baked.added, nodes=baked.nodes)
     return baked.errors
-
-
-def spent(task: Callable[[], object], times: int) -> float:
-    """Milliseconds of processor time, the least of so many."""
-    taken = []
-    for _ in range(times):
-        begun = time.process_time()
-        task()
-        taken.append(time.process_time() - begun)
-    return 1000 * min(taken)
 
 
 def errors(

@@ -11,14 +11,17 @@ how far the draft is off the fine one. `--exact` asks the networks at every pixe
 
 import argparse
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/
+
+from bench.parts import measures
 from nvd_core.editing.render import render
 from nvd_core.fields.inference import frame_layers
 from nvd_core.fields.node_layers import frame_layers_by_nodes
@@ -50,14 +53,9 @@ def main() -> None:
 
 
 def spent(task: Callable[[], object], times: int = 3) -> float:
-    """Milliseconds of processor time, the least of so many."""
+    """Milliseconds of processor time, the least of so many after one that compiles and warms up."""
     task()
-    taken = []
-    for _ in range(times):
-        begun = time.process_time()
-        task()
-        taken.append(time.process_time() - begun)
-    return 1000 * min(taken)
+    return measures.spent(task, times)
 
 
 def baking(shot: Shot, frames: int, exact: bool) -> None:
@@ -127,17 +125,7 @@ def movies(shot: Shot, frames: int, place: Path) -> None:
             for path in aside.iterdir():
                 shutil.move(path, maps / path.name)
     fine, draft = (place / f"compact-{quality}.mp4" for quality in ("fine", "draft"))
-    print(f"draft against fine: {difference(fine, draft):.1f} dB")
-
-
-def difference(one: Path, other: Path) -> float:
-    """PSNR of two movies, over all RGB values."""
-    total, count = 0.0, 0
-    with av.open(str(one)) as first, av.open(str(other)) as second:
-        for a, b in zip(first.decode(video=0), second.decode(video=0), strict=True):
-            off = a.to_ndarray(format="rgb24").astype(float) - b.to_ndarray(format="rgb24")
-            total, count = total + (off**2).mean(), count + 1
-    return 10 * np.log10(255**2 * count / total)
+    print(f"draft against fine: {measures.alike(fine, draft):.1f} dB")
 
 
 if __name__ == "__main__":

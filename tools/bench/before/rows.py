@@ -5,7 +5,6 @@ made by the earlier state, which the later one can open; what is rendered or eva
 judged by one meter, the later state's.
 """
 
-import math
 import os
 import shutil
 from collections.abc import Callable
@@ -13,21 +12,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import yaml
 
 from bench.before.trees import Ran, Tree, nvd, tool
 from bench.parts.machine import ROOT
+from bench.parts.measures import alike
 from bench.parts.subject import SAMPLE
 from nvd_core.media.images import read_image, write_image
 from nvd_core.shot.shot import Shot
 
 SCENE = ROOT / "samples" / "truth" / "turning"
 TOOLS = ROOT / "tools" / "bench"
-MOST_DB = 99.0
-"""said of pictures that are the same"""
 LONG = 12
 """frames of a movie from which on its start is left out of the time; else it would be all noise"""
 
@@ -243,16 +240,6 @@ def _rendered(bench: Bench, tree: Tree, quality: str) -> Taken:
         cpu, clock, count = cpu - short.cpu, clock - short.seconds, count - 2
     near = {"PSNR to the fine one before": alike(reference, out)}
     return Taken(1000 * cpu / count, "ms", 1000 * clock / count, near)
-
-
-def alike(one: Path, other: Path) -> float:
-    """PSNR of two movies, over all RGB values; MOST_DB where they are the same."""
-    total, count = 0.0, 0
-    with av.open(str(one)) as first, av.open(str(other)) as second:
-        for a, b in zip(first.decode(video=0), second.decode(video=0), strict=True):
-            off = a.to_ndarray(format="rgb24").astype(float) - b.to_ndarray(format="rgb24")
-            total, count = total + (off**2).mean(), count + 1
-    return min(10 * math.log10(255**2 * count / total), MOST_DB) if total else MOST_DB
 
 
 def disk(bench: Bench, tree: Tree) -> Taken:
