@@ -89,9 +89,9 @@ def about_views(name: str, facts: dict[str, float], windows: list[Window]) -> st
     frames = ", ".join(f"{first}-{last}" for first, last in windows)
     of_which = f" ({facts['part']:.0%} of it)" if "part" in facts else ""
     return (
-        f"{name} turns{of_which}: {len(windows)} views in time (frames {frames}), as some frame shows no "
-        f"more than {facts['alive']:.0%} of the points of any other; --windows {name}=1 keeps one "
-        "picture"
+        f"{name} turns{of_which}: {len(windows)} views in time (frames {frames}), as some frame "
+        f"shows no more than {facts['alive']:.0%} of the points of any other; "
+        f"--windows {name}=1 keeps one picture"
     )
 
 

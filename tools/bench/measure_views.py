@@ -44,7 +44,8 @@ def main() -> int:
     arguments = parser.parse_args()
     names = arguments.names or sorted(p.parent.name for p in arguments.clips.glob("*/masks"))
     rows = [
-        "| clip, size, frames | object | masks | part | alive | slip | followed | alike | windows | seconds |",
+        "| clip, size, frames | object | masks | part | alive | slip | followed | alike | windows "
+        "| seconds |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     print("\n".join(rows), flush=True)
