@@ -30,13 +30,13 @@ def share_alike(clip: MatchedClip, layer: int, part: TurningPart | None) -> floa
         if not len(points):
             continue
         moved = clip.flow[t][points[:, 1], points[:, 0]] / clip.scale
-        found = _correlations(clip, t, points, points + moved)
+        found = correlations(clip, t, points, points + moved)
         same, all_of_them = same + int((found > ALIKE).sum()), all_of_them + len(points)
         clip.release()
     return same / all_of_them if all_of_them else 1.0
 
 
-def _correlations(
+def correlations(
     clip: MatchedClip, t: int, points: np.ndarray, ends: np.ndarray
 ) -> np.ndarray:  # [n]
     """Of the surroundings of points [n, 2] in frame t with those of `ends` [n, 2] in the next."""

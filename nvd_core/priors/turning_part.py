@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from nvd_core.priors.motion_matches import MatchedClip, textured_points
+from nvd_core.priors.motion_matches import MatchedClip, Regions, textured_points
 
 CELLS = 6
 """of the grid, along the root of the object's area"""
@@ -27,6 +27,8 @@ LEAST_SHARE = 0.2
 """of the object, below which a part is none that wants views of its own"""
 LEAST_TOGETHER = 0.87
 """how far the part has to move as one: legs and a skirt go both ways at a time"""
+TURNING = 0.5
+"""by the speed of its fastest tenth, from which on a pixel of the part counts as turning"""
 LEAST_SEEN = 0.3
 """of the frames, in which a cell shows the object"""
 KEPT_SIDE = 0.12
@@ -50,8 +52,32 @@ class TurningPart:
 
     def holds(self, points: np.ndarray, t: int) -> np.ndarray:  # bool [n]
         """Which of the points [n, 2] of frame t, in pixels of the flow, lie in it."""
-        column, row = cell_of((points - self.middles[t]) / self.sides[t]).T
+        column, row = cell_of((points - self.middles[t]) / max(self.sides[t], 1)).T
         return self.cells[row, column]
+
+
+class PartRegions(Regions):
+    """What of the layer's certain pixels lies in a part of it and turns on, a frame at a time."""
+
+    def __init__(self, clip: MatchedClip, layer: int, part: TurningPart):
+        super().__init__(clip, layer)
+        self.part = part
+
+    def __getitem__(self, t: int) -> np.ndarray:
+        if t not in self.kept:
+            region = super().__getitem__(t)
+            row, column = np.nonzero(region)
+            held = self.part.holds(np.column_stack([column, row]), t)
+            row, column = row[held], column[held]
+            if t < self.clip.count - 1:  # a pattern that repeats stands still beside the rest
+                drift = self.part.middles[t + 1] - self.part.middles[t]
+                moved = self.clip.flow[t][row, column] / self.clip.scale - drift
+                speed = np.linalg.norm(moved, axis=1)
+                moves = speed > TURNING * np.percentile(speed, 90) if len(speed) else held[held]
+                row, column = row[moves], column[moves]
+            self.kept[t] = np.zeros_like(region)
+            self.kept[t][row, column] = True
+        return self.kept[t]
 
 
 def turning_part(clip: MatchedClip, layer: int) -> TurningPart | None:

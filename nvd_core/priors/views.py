@@ -44,8 +44,8 @@ LEAST_ALIKE = 0.75
 """share of the points followed around which the picture is the same, below which flow is wrong"""
 MOST_KEYS = 48
 MOST_VIEWS = 12
-FACTS = "alive", "slip", "followed", "alike", "part"
-"""of the evidence, in motion.json"""
+FACTS = "alive", "slip", "followed", "alike"
+"""of the evidence, in motion.json; and the part's share"""
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,15 @@ class Evidence:
     """share of the points that reach the next frame"""
     alike: float | None = None
     """share of them around which the picture is the same there; asked where all else says so"""
-    part: float | None = None
-    """share of the object that turns, where it isn't the whole"""
+    turning: TurningPart | None = None
+    """what of the object turns, where it isn't the whole"""
     windows: tuple[Window, ...] = ()
     """views that the evidence asks for; empty: one sheet serves"""
 
     def facts(self) -> dict[str, float]:
         """For motion.json."""
         named = {name: getattr(self, name) for name in FACTS}
+        named["part"] = None if self.turning is None else self.turning.share
         return {name: round(float(value), 3) for name, value in named.items() if value is not None}
 
 
@@ -104,9 +105,11 @@ def view_evidence(clip: MatchedClip, layer: int, near: list[Matches]) -> Evidenc
     if np.count_nonzero(areas) < 4:
         return None
     whole = _judged(clip, layer, areas, surface_slip(clip, layer, near))
-    if whole is None or whole.windows:
-        return whole
+    if whole is None:
+        return None
     part = turning_part(clip, layer)
+    if whole.windows:
+        return replace(whole, turning=part)
     of_part = None if part is None else _judged(clip, layer, areas, part.slip, part)
     return of_part if of_part is not None and of_part.windows else whole
 
@@ -127,7 +130,7 @@ def _judged(
     # tracks end at what hides most of it, and where its mask was lost: beyond, nothing is known
     alive[gaps[:, None] != gaps] = 1
     least = float(alive.min(1).max())
-    evidence = Evidence(least, slip, followed, part=None if part is None else part.share)
+    evidence = Evidence(least, slip, followed, turning=part)
     if least >= LEAST_ALIVE or slip <= LEAST_SLIP or followed < LEAST_FOLLOWED:
         return evidence
     evidence = replace(evidence, alike=share_alike(clip, layer, part))
