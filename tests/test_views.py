@@ -9,8 +9,13 @@ import pytest
 from nvd_core.begun import check_same
 from nvd_core.job import Job
 from nvd_core.pipeline import decompose
+from nvd_core.priors.alike import share_alike
 from nvd_core.priors.global_motion import estimate_global_motion
+from nvd_core.priors.motion_fit import apply
+from nvd_core.priors.motion_matches import MatchedClip
+from nvd_core.priors.turning_part import turning_part
 from nvd_core.priors.views import (
+    LEAST_ALIKE,
     LEAST_ALIVE,
     LEAST_SLIP,
     _at,
@@ -41,6 +46,34 @@ def test_a_drum_that_turns_has_views(tmp_path, moving_clips):
     assert all(4 <= last - first + 1 <= 10 for first, last in fact["windows"])
     said = about_views("drum", fact["evidence"], fact["windows"])
     assert "drum turns" in said and "--windows drum=1" in said
+
+
+def test_a_pattern_that_repeats_hides_no_turn(tmp_path, moving_clips):
+    """As a wheel's spokes in a film most of it looks still; fails where only the whole is asked."""
+    moving_clips.turning_drum(tmp_path, 16, 22.5, repeats=16)
+    motions, fact = found(tmp_path, [None, 1])
+    assert covers(fact["windows"], 16) and 4 <= len(fact["windows"]) <= 8
+    assert 0.2 < fact["evidence"]["part"] < 0.8 and fact["evidence"]["alive"] < LEAST_ALIVE
+    assert "drum turns (" in about_views("drum", fact["evidence"], fact["windows"])
+    clip = MatchedClip(tmp_path)
+    part = turning_part(clip, 0)
+    middle, rim = np.array([[80.0, 60.0]]), np.array([[80.0, 24.0]])
+    assert part.holds(middle, 3).all() and not part.holds(rim, 3).any()
+    for first, last in fact["windows"]:  # the band's motion, by 14 px a frame in its middle
+        ends = apply(motions[0, [first, last]], middle)[:, 0, 0]
+        assert ends[0] - ends[1] > 9 * (last - first)
+
+
+def test_flow_that_follows_what_is_behind_is_no_turn(tmp_path, moving_clips):
+    """It agrees with itself forward and back, but the picture is another one there."""
+    places = [(20 + 5 * t, 40) for t in range(12)]
+    moving_clips.warped_clip(tmp_path, moving_clips.camera(12), (40, places))
+    clip = MatchedClip(tmp_path)
+    assert share_alike(clip, 0, None) > LEAST_ALIKE + 0.1
+    flow = np.load(tmp_path / "flow_forward.npy")
+    np.save(tmp_path / "flow_forward.npy", np.zeros_like(flow))
+    np.save(tmp_path / "flow_ok.npy", np.ones_like(np.load(tmp_path / "flow_ok.npy")))
+    assert share_alike(MatchedClip(tmp_path), 0, None) < LEAST_ALIKE / 2
 
 
 def test_by_hand_it_has_what_is_asked_for(tmp_path, moving_clips):

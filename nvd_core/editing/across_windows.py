@@ -5,8 +5,11 @@ end with that view. At the border of two windows the last frame of one and the f
 show nearly the same: the paint is looked up in one, moved along the flow, and brought onto the
 texture where the other shows it; and so on, from window to window. What a border does not show is
 not painted behind it; but where a later window shows the surface of the painted frame again, which
-points of both tell (SIFT, with a motion that most of them agree on), it is brought there directly.
+points of both tell (SIFT, with a motion that most of them agree on), it is brought there directly,
+and goes on from there as from the painted one.
 """
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -21,7 +24,7 @@ from nvd_core.editing.window_bridges import (
     next_frame,
     seen_again,
 )
-from nvd_core.runtime.time_windows import window_of
+from nvd_core.runtime.time_windows import Window, window_of
 from nvd_core.shot.maps import LayerMaps
 from nvd_core.shot.shot import Shot
 
@@ -40,20 +43,34 @@ def across_windows(shot: Shot, name: str, frame: int, paint: np.ndarray) -> np.n
     frames = LayerFrames(shot, name)
     home = int(window_of(windows, shot.frames)[frame])
     reached = {home}
+    paint = _spread(frames, windows, home, paint, reached)
+    again = []
+    for at in range(len(windows)):  # not seen next to it: it may have come back
+        bridge = seen_again(frames, frame, windows[at]) if abs(at - home) > 1 else None
+        if bridge is not None:
+            paint, came = _with_crossed(frames, bridge, paint, below=at in reached)
+            again += [at] if came else []
+    reached.update(again)
+    for at in again:
+        paint = _spread(frames, windows, at, paint, reached)
+    return paint
+
+
+def _spread(
+    frames: LayerFrames, windows: Sequence[Window], start: int, paint: np.ndarray, reached: set[int]
+) -> np.ndarray:
+    """`paint` of the window `start` in those beside it too, and on from there, as far as there is
+    any and none was `reached` before; those are added.
+    """
     for way in (1, -1):
-        at = home
-        while 0 <= at + way < len(windows):
+        at = start
+        while 0 <= at + way < len(windows) and at + way not in reached:
             border = windows[at][1] if way > 0 else windows[at][0]
             paint, came = _with_crossed(frames, next_frame(frames, border, way), paint)
             if not came:
                 break
             at += way
             reached.add(at)
-    far = [at for at in range(len(windows)) if abs(at - home) > 1]
-    for at in far:  # not seen next to it: it may have come back
-        bridge = seen_again(frames, frame, windows[at])
-        if bridge is not None:
-            paint, _ = _with_crossed(frames, bridge, paint, below=at in reached)
     return paint
 
 

@@ -36,6 +36,7 @@ from nvd_core.priors.motion_fit import (
 from nvd_core.priors.motion_matches import MatchedClip, Regions, textured_points
 from nvd_core.priors.motion_refine import Stacks, refine
 from nvd_core.priors.split_masks import SplitMasks, grid_points, motion_to_next
+from nvd_core.priors.turning_part import PartRegions
 from nvd_core.priors.views import view_evidence
 from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
@@ -171,6 +172,9 @@ def _layer_motion(
     if windows is None:
         evidence = view_evidence(clip, layer, near)
         if evidence is not None and evidence.windows:
+            if evidence.turning is not None:  # what stands still beside it would be followed
+                own = PartRegions(clip, layer, evidence.turning)
+                seen.regions, seen.near = own, _all_near_matches(clip, layer, own, effort)
             motions, fact = _motion_in(clip, layer, list(evidence.windows), seen, effort)
         fact.evidence = {} if evidence is None else evidence.facts()
     pixels = np.linalg.inv(clip.of_frames) @ motions @ clip.of_frames

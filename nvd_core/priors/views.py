@@ -4,7 +4,8 @@ Points on key frames are followed along the flow, forward and back, as long as i
 itself and the object's mask holds them. Of what only moves and bends most points live on; what
 turns takes them out of sight. And the surface of what turns slips along under its outline, all
 the time in the same direction, while a limb that swings comes back. Both have to be so, and the
-flow has to hold: a fast limb, a mask that breathes or flow that fails is no turn.
+flow has to hold: a fast limb, a mask that breathes or flow that fails is no turn. Where the whole
+does not turn, a part of it may (turning_part.py), which is asked in the same way.
 """
 
 from dataclasses import dataclass, replace
@@ -13,8 +14,10 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from nvd_core.priors.alike import share_alike
 from nvd_core.priors.motion_fit import Matches, apply
 from nvd_core.priors.motion_matches import MatchedClip, textured_points
+from nvd_core.priors.turning_part import TurningPart, turning_part
 from nvd_core.runtime.time_windows import Window
 from nvd_core.settings import Settings
 from nvd_core.work import FLOW_BACKWARD, open_array
@@ -23,7 +26,7 @@ LEAST_ALIVE = 0.3
 """share of a key frame's points that another frame still shows, below which it is another view"""
 LEAST_SLIP = 0.5
 """how far the surface moves on under the outline, by the root of the object's area"""
-LEAST_FOLLOWED = 0.75
+LEAST_FOLLOWED = 0.6
 """share of the points that reach the next frame, below which the flow says nothing"""
 ALIVE_WITHIN = 0.8
 """share of its key frame's points that every frame of a window shows, where that can be had"""
@@ -38,8 +41,12 @@ FOLLOWED_PX = 1.5
 PLACES = 2**20  # more than there are places across a frame, some of them beyond its edges
 MOST_AT_ONCE = 16384
 """points that are looked up at once: OpenCV's images have fewer than 32767 lines"""
+LEAST_ALIKE = 0.75
+"""share of the points followed around which the picture is the same, below which flow is wrong"""
 MOST_KEYS = 48
 MOST_VIEWS = 12
+FACTS = "alive", "slip", "followed", "alike"
+"""of the evidence, in motion.json; and the part's share"""
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,18 @@ class Evidence:
     """how far the surface moved on under the outline, by the root of the object's area"""
     followed: float
     """share of the points that reach the next frame"""
+    alike: float | None = None
+    """share of them around which the picture is the same there; asked where all else says so"""
+    turning: TurningPart | None = None
+    """what of the object turns, where it isn't the whole"""
     windows: tuple[Window, ...] = ()
     """views that the evidence asks for; empty: one sheet serves"""
 
     def facts(self) -> dict[str, float]:
         """For motion.json."""
-        named = {"alive": self.alive, "slip": self.slip, "followed": self.followed}
-        return {name: round(float(value), 3) for name, value in named.items()}
+        named = {name: getattr(self, name) for name in FACTS}
+        named["part"] = None if self.turning is None else self.turning.share
+        return {name: round(float(value), 3) for name, value in named.items() if value is not None}
 
 
 def wanted_views(settings: Settings, names: list[str], background: str) -> dict[str, int | None]:
@@ -77,10 +89,11 @@ def wanted_views(settings: Settings, names: list[str], background: str) -> dict[
 def about_views(name: str, facts: dict[str, float], windows: list[Window]) -> str:
     """What is said of an object for which views were found."""
     frames = ", ".join(f"{first}-{last}" for first, last in windows)
+    of_which = f" ({facts['part']:.0%} of it)" if "part" in facts else ""
     return (
-        f"{name} turns: {len(windows)} views in time (frames {frames}), as some frame shows no "
-        f"more than {facts['alive']:.0%} of the points of any other; --windows {name}=1 keeps one "
-        "picture"
+        f"{name} turns{of_which}: {len(windows)} views in time (frames {frames}), as some frame "
+        f"shows no more than {facts['alive']:.0%} of the points of any other; "
+        f"--windows {name}=1 keeps one picture"
     )
 
 
@@ -90,11 +103,25 @@ def view_evidence(clip: MatchedClip, layer: int, near: list[Matches]) -> Evidenc
     `near` are the matches of each frame with the next.
     """
     areas = np.array([np.count_nonzero(clip.mask(layer, t) > 127) for t in range(clip.count)])
-    frames = np.flatnonzero(areas)
-    if len(frames) < 4:
+    if np.count_nonzero(areas) < 4:
         return None
+    whole = _judged(clip, layer, areas, surface_slip(clip, layer, near))
+    if whole is None:
+        return None
+    part = turning_part(clip, layer)
+    if whole.windows:
+        return replace(whole, turning=part)
+    of_part = None if part is None else _judged(clip, layer, areas, part.slip, part)
+    return of_part if of_part is not None and of_part.windows else whole
+
+
+def _judged(
+    clip: MatchedClip, layer: int, areas: np.ndarray, slip: float, part: TurningPart | None = None
+) -> Evidence | None:
+    """What the tracks of the object or its part say, which shows `areas` [T] and slips so far."""
+    frames = np.flatnonzero(areas)
     keys = np.unique(frames[np.linspace(0, len(frames) - 1, MOST_KEYS).round().astype(int)])
-    shares, followed = alive_tracks(clip, layer, keys)
+    shares, followed = alive_tracks(clip, layer, keys, part)
     known = np.flatnonzero(np.isfinite(shares[:, 0]))
     if len(known) < 4:
         return None
@@ -103,25 +130,30 @@ def view_evidence(clip: MatchedClip, layer: int, near: list[Matches]) -> Evidenc
     gaps = np.cumsum(areas < SHOWN * np.median(areas[frames]))[keys[known]]
     # tracks end at what hides most of it, and where its mask was lost: beyond, nothing is known
     alive[gaps[:, None] != gaps] = 1
-    least, slip = float(alive.min(1).max()), surface_slip(clip, layer, near)
-    evidence = Evidence(least, slip, followed)
+    least = float(alive.min(1).max())
+    evidence = Evidence(least, slip, followed, turning=part)
     if least >= LEAST_ALIVE or slip <= LEAST_SLIP or followed < LEAST_FOLLOWED:
+        return evidence
+    evidence = replace(evidence, alike=share_alike(clip, layer, part))
+    if evidence.alike < LEAST_ALIKE:
         return evidence
     return replace(evidence, windows=tuple(_windows(alive, keys[known], clip.count)))
 
 
 def alive_tracks(
-    clip: MatchedClip, layer: int, keys: np.ndarray
+    clip: MatchedClip, layer: int, keys: np.ndarray, part: TurningPart | None = None
 ) -> tuple[np.ndarray, float]:  # float32 [K, T]
     """Share of each key frame's points that each frame still shows; NaN for keys with too few.
 
-    And the share that reaches the next frame, over all of them.
+    And the share that reaches the next frame, over all of them. Points start within the part.
     """
     backward = open_array(clip.work, FLOW_BACKWARD)
     counts = np.zeros((len(keys), clip.count), np.float32)
     starts = []
     for k, t in enumerate(keys):
         points = textured_points(clip.grey(t), clip.region(layer, t), clip.cell(layer))
+        if part is not None:
+            points = points[part.holds(points, t)]
         starts.append(points.astype(np.float32))
         counts[k, t] = len(_apart(points, np.zeros(len(points), int), clip.cell(layer)))
     went, came = 0, 0

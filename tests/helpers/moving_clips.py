@@ -65,10 +65,16 @@ def rolling_disc(work: Path, count: int, radius: float, degrees: float) -> np.nd
     return np.array(motions)
 
 
-def turning_drum(work: Path, count: int, degrees: float) -> None:
-    """An upright drum before a still frame turns by `degrees` a frame, and nothing else moves."""
+def turning_drum(work: Path, count: int, degrees: float, repeats: int = 0) -> None:
+    """An upright drum before a still frame turns by `degrees` a frame, and nothing else moves.
+
+    Above and below a band of two fifths its pattern repeats so many times around, if at all.
+    """
     big, other = texture(HEIGHT, WIDTH, 1), texture(80, 240, 2)
     other = (0.7 * other + (76, 38, 0)).astype(np.uint8)  # a colour of its own
+    if repeats:
+        for rows in (slice(0, 24), slice(56, 80)):
+            other[rows] = np.tile(other[rows, : 240 // repeats], (1, repeats, 1))
     half, top, bottom = 36, 20, 100
     frames, masks = [], np.zeros((1, count, HEIGHT, WIDTH), np.uint8)
     x = np.arange(-half, half + 1)
