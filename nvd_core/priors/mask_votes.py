@@ -18,9 +18,9 @@ from nvd_core.priors.flow_size import grey, pixel_grid
 from nvd_core.priors.mask_canvas import Canvas, look_up
 from nvd_core.priors.motion_fit import apply
 
-BACK = 1, 2, 5, 10
+BACK = 1, 3
 """How many frames ago those were that vote beside the drawn one."""
-DRAWN = 8.0
+DRAWN = 60.0
 """How much the drawn frame counts; the one before 1."""
 LESS_PER_FRAME, LEAST = 0.985, 0.3
 """What a vote is worth after one more frame from the drawn one; and at the least."""
