@@ -48,6 +48,8 @@ LOST_INCONSISTENT = 0.7
 """Confidence that is left where the flow of a step is not consistent."""
 PRIOR, COLOUR, MOTION = 3.0, 2.0, 1.0
 """How much the carried mask, the colour and the motion count, in log odds."""
+CARRIED = 1.0
+"""How much the mask that the flow brings counts where it is consistent and the votes tell little."""
 UNASKED = 0.3
 """What the votes' share counts where hardly any were given."""
 FOUND_AGAIN = 0.5
@@ -280,6 +282,7 @@ class _Clip:
         frame = self.frame(t)
         moving = np.where(blind > 0, 0, self.moving(t, direction, whole * (1 - hidden[1])))
         others = COLOUR * colours.power() * colours.odds(frame) + MOTION * moving
+        others += CARRIED * (2 * whole - 1) * ok
         mask = _decided(frame, looks, whole, others, blind)
         covered = hidden[1] > 0.5
         mask = np.where(covered, whole, mask)
