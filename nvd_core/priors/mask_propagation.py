@@ -49,7 +49,7 @@ LOST_INCONSISTENT = 0.7
 PRIOR, COLOUR, MOTION = 3.0, 2.0, 1.0
 """How much the carried mask, the colour and the motion count, in log odds."""
 CARRIED = 1.0
-"""How much the mask that the flow brings counts where flow is consistent and few votes are given."""
+"""How much the mask that the flow brings counts where the votes are few and the flow consistent."""
 UNASKED = 0.3
 """What the votes' share counts where hardly any were given."""
 FOUND_AGAIN = 0.5
