@@ -1,17 +1,18 @@
 """Drawn masks carried through the clip, both ways, along the flow.
 
-From the drawn frame outwards, each frame looks up the mask of the frame before it along the flow.
-Flow alone drags along what the object uncovers, so two more witnesses are heard: whether a pixel
-moves with the object or with the background, and whether its colour was seen in the object or
-around it. Then the edge is brought back onto the picture's own (GrabCut in a narrow band). What can
-be doubted gets a lower weight: where the flow is not consistent or the witnesses disagree, near the
-edge, and the more so the farther from the drawn frame.
+From the drawn frame outwards, each frame asks the drawn one and the last few which of its pixels
+are the object's (`mask_votes`). Where little there looks alike, and so where something comes into
+view, two more witnesses are heard: whether a pixel moves with the object or with the background,
+and whether its colour was seen in the object or around it. Then neighbours of like colours agree.
+What can be doubted gets a lower weight: where the flow is not consistent, near the edge, and the
+more so the farther from the drawn frame.
 
 What passes behind another object is carried whole: where that object stands, and where it has just
 left, the flow tells nothing, and the mask goes along the object's own motion (affine).
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,8 +21,10 @@ import numpy as np
 
 from nvd_core.priors.colour_model import Colours
 from nvd_core.priors.flow_size import pixel_grid
-from nvd_core.priors.mask_edge import sharp, snapped
+from nvd_core.priors.mask_canvas import around, look_up
+from nvd_core.priors.mask_edge import settled, sharp, snapped
 from nvd_core.priors.mask_memory import Memory
+from nvd_core.priors.mask_votes import Looks
 from nvd_core.priors.motion_fit import apply, fit_pair
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
@@ -38,18 +41,21 @@ from nvd_core.work import (
 LONGEST = 640
 """Masks are carried at this many pixels along the longer side at most."""
 BAND = 0.012
-"""Half-width of the band in which colour may move the edge, of the longer side."""
+"""Half-width of the band in which colour may move the edge of what was lost, of the longer side."""
 LOST_PER_FRAME = 0.985
 """Confidence that is left after one more frame from the drawn one."""
 LOST_INCONSISTENT = 0.7
 """Confidence that is left where the flow of a step is not consistent."""
-PRIOR, COLOUR, MOTION = 3.0, 1.5, 1.0
+PRIOR, COLOUR, MOTION = 3.0, 2.0, 1.0
 """How much the carried mask, the colour and the motion count, in log odds."""
+CARRIED = 1.0
+"""How much the mask that the flow brings counts where the votes are few and the flow consistent."""
+UNASKED = 0.3
+"""What the votes' share counts where hardly any were given."""
 FOUND_AGAIN = 0.5
 """Confidence in what was lost and is found by its looks, or not."""
-CUT = 0.8, 0.4
-"""Share of the cut along the picture's edges in the new mask: where the flow is not consistent, and
-where it is."""
+CUT = 0.6
+"""Share of the cut along the picture's edges in the mask of what was lost and is found."""
 FRINGE = 3
 """Pixels around what stands in front in which the flow is its own, not that of what is behind."""
 LEAST_WEIGHT = 24
@@ -114,13 +120,17 @@ def _carry(clip: "CarriedClip", layer: int, frames: range, drawn: set[int]) -> I
     mask = clip.small(clip.masks[layer, key])
     confidence = np.ones_like(mask)
     colours = Colours(clip.frame(key), mask)
-    motion, memory = np.eye(3), Memory(clip.frame(key), mask)
+    motion, memory = Motion(), Memory(clip.frame(key), mask)
+    looks = Looks(clip.frame(key), mask, clip.hidden(layer, key))
     for t in frames:
         hidden = clip.hidden(layer, t - direction), clip.hidden(layer, t)
-        motion = clip.motion(mask * (1 - hidden[0]), t, direction, motion)
-        mask, confidence = clip.step(mask, confidence, colours, t, direction, hidden, motion)
+        motion = clip.motion(mask, hidden[0], t, direction, motion)
+        looks.move(motion.stiff, motion.behind)
+        mask, confidence = clip.step(mask, confidence, colours, looks, t, direction, hidden, motion)
         carried = mask
         mask, confidence = _found_again(clip.frame(t), memory, colours, mask, confidence, hidden[1])
+        remembered = looks.add if mask is carried else looks.found
+        remembered(clip.frame(t), mask, hidden[1])
         seen, trust = mask * (1 - hidden[1]), confidence
         if meets:
             near = abs(t - other) / abs(key - other)  # 1 at the frame that this comes from
@@ -148,7 +158,7 @@ def _found_again(
     if found.any():
         odds = PRIOR * (2 * found - 1) + COLOUR * coloured
         band = max(3, round(BAND * max(mask.shape)))
-        found = snapped(frame, found, 1 / (1 + np.exp(-odds)), band, sum(CUT) / 2)
+        found = snapped(frame, found, 1 / (1 + np.exp(-odds)), band, CUT)
     return found, np.minimum(confidence, FOUND_AGAIN)
 
 
@@ -161,6 +171,16 @@ def _met(
     met = sharp((here * mask + away * there) / (here + away))
     agree = 1 - 0.5 * np.abs(mask - there)
     return met, agree * np.maximum(confidence, trust)
+
+
+@dataclass
+class Motion:
+    """How things move from one frame to the next, [3, 3] each: the object as an affine motion and
+    as one that keeps its shape, and the background."""
+
+    own: np.ndarray = field(default_factory=lambda: np.eye(3))
+    stiff: np.ndarray = field(default_factory=lambda: np.eye(3))
+    behind: np.ndarray = field(default_factory=lambda: np.eye(3))
 
 
 class CarriedClip:
@@ -210,26 +230,40 @@ class CarriedClip:
         return np.maximum.reduce([np.zeros(self.size[::-1], np.float32), *masks])
 
     def motion(
-        self, seen: np.ndarray, t: int, direction: int, last: np.ndarray
-    ) -> np.ndarray:  # [3, 3]
-        """How what is `seen` of an object moves from frame t - direction to t; else `last`."""
+        self, mask: np.ndarray, hidden: np.ndarray, t: int, direction: int, last: "Motion"
+    ) -> "Motion":
+        """How object and background move from frame t - direction to t, by the mask of that
+        frame; as they did in the `last` step where that cannot be told."""
         flow, ok = self.flow_from(t - direction, direction)
-        trusted = (seen > 0.9) & (ok > 0.5)
-        points = self.grid[trusted].astype(np.float64)
-        fit = fit_pair("affine", points, points + flow[trusted], 1.0)
-        if fit is None or not 0.5 < np.linalg.det(fit) < 2:
-            return last
-        return fit
+
+        def fit(model: str, where: np.ndarray) -> np.ndarray | None:
+            points = self.grid[where].astype(np.float64)
+            found = fit_pair(model, points, points + flow[where], 1.0)
+            sane = found is not None and 0.5 < np.linalg.det(found[:2, :2]) < 2
+            return found if sane else None
+
+        trusted = (mask * (1 - hidden) > 0.9) & (ok > 0.5)
+        beside = (np.maximum(mask, hidden) < 0.1) & (ok > 0.5)
+        beside[np.arange(len(beside)) % 4 > 0] = False
+        beside[:, np.arange(beside.shape[1]) % 4 > 0] = False
+        own, stiff = fit("affine", trusted), fit("similarity", trusted)
+        behind = fit("homography", beside)
+        return Motion(
+            last.own if own is None else own,
+            last.stiff if stiff is None else stiff,
+            last.behind if behind is None else behind,
+        )
 
     def step(
         self,
         mask: np.ndarray,
         confidence: np.ndarray,
         colours: "Colours",
+        looks: Looks,
         t: int,
         direction: int,
         hidden: tuple[np.ndarray, np.ndarray],
-        motion: np.ndarray,
+        motion: "Motion",
     ) -> tuple[np.ndarray, np.ndarray]:
         """Mask and confidence of frame t from those of frame t - direction.
 
@@ -239,25 +273,20 @@ class CarriedClip:
         flow, ok = self.flow_from(t, -direction)
         place = self.grid + flow
         blind = _blind(hidden, place)
-        along = apply(np.linalg.inv(motion), self.grid.reshape(-1, 2)).reshape(place.shape)
+        along = apply(np.linalg.inv(motion.own), self.grid.reshape(-1, 2)).reshape(place.shape)
         place = np.where(blind[..., None] > 0, along, place).astype(np.float32)
         ok = np.where(blind > 0, np.float32(1), ok)
-        mask = _look_up(mask, place)
-        whole = mask
-        confidence = _look_up(confidence, place) * LOST_PER_FRAME
+        whole = look_up(mask, place)
+        confidence = look_up(confidence, place) * LOST_PER_FRAME
         confidence *= LOST_INCONSISTENT + (1 - LOST_INCONSISTENT) * ok
         frame = self.frame(t)
-        odds = PRIOR * (2 * mask - 1) * (0.4 + 0.6 * ok)
-        power = colours.power()
-        moving = np.where(blind > 0, 0, self.moving(t, direction, mask * (1 - hidden[1])))
-        odds += COLOUR * power * colours.odds(frame) + MOTION * moving
-        belief = 1 / (1 + np.exp(-odds))
+        moving = np.where(blind > 0, 0, self.moving(t, direction, whole * (1 - hidden[1])))
+        others = COLOUR * colours.power() * colours.odds(frame) + MOTION * moving
+        others += CARRIED * (2 * whole - 1) * ok
+        mask = _decided(frame, looks, whole, others, blind)
         covered = hidden[1] > 0.5
-        belief[covered] = whole[covered]
-        band = max(3, round(BAND * max(self.size)))
-        mask = snapped(frame, mask, belief, band, CUT[0] + (CUT[1] - CUT[0]) * ok)
         mask = np.where(covered, whole, mask)
-        colours.learn(frame, np.where(covered, 0.5, mask), belief)
+        colours.learn(frame, np.where(covered, 0.5, mask), mask)
         return mask, confidence
 
     def store(self, layer: int, t: int, mask: np.ndarray, confidence: np.ndarray) -> None:
@@ -270,6 +299,24 @@ class CarriedClip:
         release(self.frames, self.masks, self.weights, *self.flows, self.ok)
 
 
+def _decided(
+    frame: np.ndarray, looks: Looks, carried: np.ndarray, others: np.ndarray, blind: np.ndarray
+) -> np.ndarray:  # float32 [h, w]
+    """The mask of a frame, by the votes of its `looks` and, where these tell little, the log odds
+    of the `others`; where it is `blind` the `carried` mask takes the votes' place."""
+    canvas = around(carried)
+    if canvas is None:
+        return np.zeros_like(carried)
+    share, trust, lab = looks.votes(frame, canvas)
+    share = np.clip(share, 0.02, 0.98)
+    odds = np.log(share / (1 - share)) * (UNASKED + (1 - UNASKED) * trust)
+    odds += (1 - trust) * canvas.take(others)
+    if blind.any():
+        there = canvas.take(blind) > 0.5
+        odds = np.where(there, PRIOR * (2 * canvas.take(carried) - 1) + canvas.take(others), odds)
+    return canvas.put(sharp(settled(lab, odds)))
+
+
 def _blind(hidden: tuple[np.ndarray, np.ndarray], place: np.ndarray) -> np.ndarray:
     """Where the flow tells nothing of an object, 0 or 1 [h, w]: something in front is or was there.
 
@@ -277,13 +324,9 @@ def _blind(hidden: tuple[np.ndarray, np.ndarray], place: np.ndarray) -> np.ndarr
     """
     if not max(cover.max() for cover in hidden):
         return np.zeros(place.shape[:2], np.uint8)
-    before = np.maximum(hidden[0], _look_up(hidden[0], place))
+    before = np.maximum(hidden[0], look_up(hidden[0], place))
     cover = (np.maximum(before, hidden[1]) > 0.2).astype(np.uint8)
     return cv2.dilate(cover, np.ones((2 * FRINGE + 1, 2 * FRINGE + 1), np.uint8))
-
-
-def _look_up(image: np.ndarray, place: np.ndarray) -> np.ndarray:
-    return cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def moving_along(
