@@ -30,6 +30,8 @@ from nvd_core.training.trainer import Trainer, automatic_steps
 from nvd_core.work import ClipData, remove_work, work_folder
 
 COMMAND = "nvd decompose --at-once"
+FIRST_STEPS = 150
+"""of the draft at the most: half of what a draft that stays one is given"""
 SHARES = (0.25, 0.75)
 """of the steps that the settings ask for, by refinement"""
 
@@ -37,6 +39,7 @@ SHARES = (0.25, 0.75)
 def draft_settings(settings: Settings) -> Settings:
     """The settings by which the draft of a job with these `settings` is made."""
     draft = as_draft(settings)
+    draft.iterations = min(draft.iterations, FIRST_STEPS)
     draft.flow_longest = min(settings.flow_longest, DRAFT_FLOW)
     return draft
 
