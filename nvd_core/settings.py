@@ -194,13 +194,13 @@ class Settings(Declared):
         default_factory=lambda: GridSettings(levels=12, log2_table=17, finest=-1)
     )
     """2-D grid of the textures; finest = -1: one cell a pixel of the clip"""
-    texture_mlp: MlpSettings = field(default_factory=lambda: MlpSettings(2, 64))
+    texture_mlp: MlpSettings = field(default_factory=lambda: MlpSettings(3, 64))
     """network behind it"""
     residual_grid: GridSettings = field(
         default_factory=lambda: GridSettings(levels=6, log2_table=16, base=8, finest=96)
     )
     """3-D grid of the residuals over (u, v, t)"""
-    residual_mlp: MlpSettings = field(default_factory=lambda: MlpSettings(2, 64))
+    residual_mlp: MlpSettings = field(default_factory=lambda: MlpSettings(3, 64))
     """network behind it"""
     residual: Literal["multiplicative", "additive", "none"] = "multiplicative"
     """multiplicative (the method), additive (ablation) or none (ablation)"""
@@ -211,7 +211,7 @@ class Settings(Declared):
         default_factory=lambda: GridSettings(levels=8, log2_table=16, base=10, finest=256)
     )
     """3-D grid of the alphas over (x, y, t)"""
-    alpha_mlp: MlpSettings = field(default_factory=lambda: MlpSettings(2, 64))
+    alpha_mlp: MlpSettings = field(default_factory=lambda: MlpSettings(3, 64))
     """network behind it"""
     losses: LossWeights = field(default_factory=LossWeights)
     """weights of the losses"""
@@ -287,8 +287,6 @@ def fine() -> Settings:
     """`fast` with more patience: three times the steps, more points in each, finer light."""
     settings = fast()
     settings.preset, settings.steps_factor, settings.points = "fine", 3.0, 6000
-    settings.texture_mlp, settings.residual_mlp = MlpSettings(3, 64), MlpSettings(3, 64)
-    settings.alpha_mlp = MlpSettings(3, 64)
     settings.learning_rate_grid = 1e-2
     settings.residual_grid = GridSettings(levels=8, log2_table=17, base=8, finest=192)
     return settings
