@@ -108,3 +108,23 @@ def test_an_edge_settles_where_the_picture_has_one():
     odds[:, 17:23] = 0  # nobody says where the edge is
     found = settled(lab, odds.astype(np.float32)) > 0.5
     assert (found == (np.arange(40) < 20)).mean() > 0.97
+
+
+def test_a_mask_reaches_the_edge_of_its_frame():
+    """The canvas ends there too: nothing beyond it counts as empty."""
+    mask = np.zeros((360, 640), np.float32)
+    mask[100:, :400] = 1
+    canvas = around(mask)
+    found = canvas.put(canvas.take(mask))
+    assert found[200:, 0].min() > 0.999 and found[-1, :300].min() > 0.999
+    assert found[:80].max() == 0 and found[:, 480:].max() == 0
+
+
+@pytest.mark.parametrize("size", [(1, 640), (40, 3), (3, 3)])
+def test_clips_thinner_than_the_reach_of_a_vote(size):
+    frame = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    mask = np.zeros(size, np.float32)
+    mask[: (size[0] + 1) // 2, : (size[1] + 1) // 2] = 1
+    looks, canvas = Looks(frame, mask, np.zeros(size, np.float32)), around(mask)
+    share, trust, _ = looks.votes(frame, canvas)
+    assert np.isfinite(share).all() and np.isfinite(trust).all()

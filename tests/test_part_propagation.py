@@ -169,3 +169,38 @@ def test_a_pose_is_found_with_its_turn(tmp_path):
     swing = 35 * (1 - np.cos(2 * np.pi / 8))
     assert abs(np.degrees(turn) - swing) < 5
     assert Look.of(blurred(walker.frames[0]), np.zeros((HEIGHT, WIDTH), np.float32)) is None
+
+
+def test_a_part_that_is_seen_in_many_like_pieces_stays():
+    """Behind railings: no piece is a speck beside the others."""
+    shares = np.zeros((2, 60, 300), np.float32)
+    shares[0] = 1
+    for x in range(0, 240, 20):
+        shares[1, 20:40, x : x + 10], shares[0, 20:40, x : x + 10] = 1, 0
+    assert (without_specks(shares) == shares).all()
+
+
+def test_a_part_drawn_empty_where_it_is_hidden_is_still_known_after(tmp_path):
+    walker = Walker(tmp_path / "work")
+    walker.draw(0, [0])
+    walker.draw(1, [0])
+    propagate_parts(walker.work, 0, {0: [0, 6], 1: [0]}, Progress())  # nothing is drawn in 6
+    masks = np.load(walker.work / "part_masks.npy") > 127
+    assert not masks[0, 6].any()
+    for t in (7, 8):
+        leg = walker.labels[t] == 1
+        assert (masks[0, t] & leg).sum() > 0.5 * leg.sum()
+
+
+def test_a_small_part_is_carried_and_frames_without_the_object_need_no_eye(tmp_path):
+    walker = Walker(tmp_path / "work")
+    for t, (frame, label) in enumerate(zip(walker.frames, walker.labels, strict=True)):
+        label[label > 0] = 255
+        x = 48 + 7 * t
+        frame[30:33, x : x + 4], label[30:33, x : x + 4] = (255, 255, 255), 1
+    walker.labels[4][:] = 255
+    walker._write()
+    walker.draw(0, [0])
+    doubted = propagate_parts(walker.work, 0, {0: [0]}, Progress())
+    masks = np.load(walker.work / "part_masks.npy") > 127
+    assert masks[0, 1].sum() >= 6 and 4 not in doubted[0]

@@ -182,6 +182,12 @@ REMEDIES = (
         "decompose again.",
     ),
     Remedy(
+        "part in doubt",
+        r"the part .* is hidden or in doubt in \d+ frames",
+        "Step through these frames: where pixels are given to the wrong part, draw the part's mask "
+        "on one of them too and decompose again. Where it is hidden, nothing is wrong.",
+    ),
+    Remedy(
         "mask lost",
         r"the mask of .* was lost in \d+ frames",
         "Step through these frames. Where the matte is not on the object, draw its mask there, or "

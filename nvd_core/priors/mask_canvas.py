@@ -42,12 +42,10 @@ class Canvas:
 
     def put(self, values: np.ndarray) -> np.ndarray:  # float32 [h, w]
         """Values of the canvas in the frame, 0 outside."""
-        across, down = self.scale
-        offset = (0.5 - self.corner) * self.scale - 0.5
-        to_canvas = np.array([[across, 0, offset[0]], [0, down, offset[1]]])
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        back = cv2.invertAffineTransform(cv2.invertAffineTransform(to_canvas))
-        return cv2.warpAffine(values.astype(np.float32), back, self.frame_size, flags=flags)
+        width, height = self.frame_size
+        place = (pixel_grid(height, width) + 0.5 - self.corner) * self.scale - 0.5
+        within = ((place > -0.5) & (place < np.array(self.size) - 0.5)).all(-1)
+        return look_up(values.astype(np.float32), place.astype(np.float32)) * within
 
 
 def around(mask: np.ndarray) -> Canvas | None:  # float32 [h, w]

@@ -145,6 +145,8 @@ def _vote(
     height, width = mask.shape
     steps = range(-reach, reach + 1, STEP)
     for x, y in ((x, y) for y in steps for x in steps if x * x + y * y <= reach * reach):
+        if abs(x) >= width or abs(y) >= height:  # of a canvas that is thinner
+            continue
         here = np.s_[max(-y, 0) : height - max(y, 0), max(-x, 0) : width - max(x, 0)]
         there = np.s_[max(y, 0) : height - max(-y, 0), max(x, 0) : width - max(-x, 0)]
         apart = lab[here] - shown[there]

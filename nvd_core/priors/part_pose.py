@@ -43,7 +43,7 @@ class Look:
     def of(cls, picture: np.ndarray, mask: np.ndarray) -> "Look | None":
         """From a frame that is `blurred`, [h, w, 3], and its mask, [h, w]; None: too small."""
         rows, columns = np.nonzero(mask > 0.5)
-        if len(rows) < 16:
+        if len(rows) < 4:
             return None
         points = np.stack([columns, rows], 1).astype(np.float32)
         middle = points.mean(0)

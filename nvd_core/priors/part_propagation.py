@@ -6,7 +6,7 @@ part is left, or in which it fits badly, needs someone's eye.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -16,6 +16,7 @@ from nvd_core.priors.colour_model import histogram
 from nvd_core.priors.mask_propagation import CarriedClip
 from nvd_core.priors.part_pose import Look, blurred
 from nvd_core.priors.part_shares import INSIDE, KnownPart, next_shares, without_specks
+from nvd_core.runtime.arena import Arena
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import MASKS, PART_MASKS, PART_WEIGHT, open_array
@@ -50,8 +51,9 @@ def propagate_parts(
     clip = _Parts(work, layer, given)
     progress.stage("carrying parts", 2 * clip.count)
     kept: dict[int, _Told] = {}
+    arena = Arena(Path(work))
     for t, told in clip.carried(range(clip.count - 1, -1, -1)):
-        kept[t] = told
+        kept[t] = replace(told, shares=arena.keep(told.shares))
         progress.update(len(kept))
     doubted: dict[int, list[int]] = {row: [] for row in given}
     for t, told in clip.carried(range(clip.count)):
@@ -125,8 +127,7 @@ class _Parts(CarriedClip):
         for k in (0, *drawn):
             look = Look.of(picture, shares[k])
             if look is None:
-                known[k] = None if k else known[k]
-                continue
+                continue  # drawn where nothing of it shows: what was known of it is kept
             known[k] = KnownPart(histogram(frame, shares[k] > INSIDE), [look], t)
         return shares
 
@@ -168,7 +169,8 @@ class _Parts(CarriedClip):
             own = (number == k) & (large[k] > 0)
             self.masks[row, t] = np.where(own, np.uint8(255), np.uint8(0))
             self.weights[row, t] = np.rint(255 * large[k].clip(0, 1)).astype(np.uint8)
-            if ways[better[k]].doubted[k]:
+            unknown = not weights[:, k].any()
+            if large.any() and (unknown or ways[better[k]].doubted[k]):
                 needs_eye.append(row)
         release(self.masks, self.weights)
         return needs_eye

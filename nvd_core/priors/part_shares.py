@@ -156,9 +156,9 @@ def without_specks(shares: np.ndarray) -> np.ndarray:  # [K + 1, h, w], both
     number = np.where(seen, shares.argmax(0), -1)
     specks = np.zeros_like(seen)
     for k in range(len(shares)):
-        count, piece, facts, _ = cv2.connectedComponentsWithStats((number == k).astype(np.uint8))
+        _, piece, facts, _ = cv2.connectedComponentsWithStats((number == k).astype(np.uint8))
         areas = facts[1:, cv2.CC_STAT_AREA]
-        small = areas < SPECK * areas.sum() if count > 2 else np.zeros(count - 1, bool)
+        small = (areas < SPECK * areas.sum()) & (areas < 0.5 * areas.max(initial=0))
         specks |= np.isin(piece, 1 + np.flatnonzero(small))
     whole = seen & ~specks
     if not specks.any() or not whole.any():

@@ -62,7 +62,7 @@ class Evidence:
     alike: float | None = None
     """share of them around which the picture is the same there; asked where all else says so"""
     turning: TurningPart | None = None
-    """what of the object turns, where it isn't the whole"""
+    """what of the object is seen to turn, by which its motion is told; None: all of it"""
     windows: tuple[Window, ...] = ()
     """views that the evidence asks for; empty: one sheet serves"""
 
