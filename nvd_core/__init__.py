@@ -22,5 +22,5 @@ if "OMP_NUM_THREADS" in os.environ:
 
 __version__ = "0.1.0"
 
-PROTOCOL = 10
+PROTOCOL = 11
 """Version of what the Blender extension relies on: the command line's words and its JSON lines."""

@@ -24,7 +24,7 @@ from ..jobs.process import clean_environment, hidden
 from .place import environment_folder, missing_base, python_in
 
 PROTOCOL = (
-    10  # what of the engine's command line this extension relies on; nvd_core states the same
+    11  # what of the engine's command line this extension relies on; nvd_core states the same
 )
 INSTALL = "nvd.install_engine"
 

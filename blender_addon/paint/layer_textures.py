@@ -48,6 +48,7 @@ class LayerTextures:
         """whether the graphics card evaluates compact maps; by itself where it is no program"""
         self._cache, self._stack, self._plate = cache, stack, plate
         self._made: dict[str, LayerMaps] = {}  # by layer
+        self._held_out: dict[str, tuple] = {}  # by layer: the file of its matte that is loaded
         self._as_stored: dict[tuple, tuple] = {}  # of frame and layer, without edges
 
     def prepare(self, entry: NVD_PG_shot, index: int) -> None:
@@ -61,9 +62,13 @@ class LayerTextures:
                 image = bpy.data.images.load(str(path))
                 image.name = _holdout_name(layer)
                 image.colorspace_settings.name = STORED
-            elif bpy.path.abspath(image.filepath) != str(path):
+            elif self._held_out.get(layer.name) != _stamp(path):
                 image.filepath = str(path)
                 image.reload()
+            else:
+                continue
+            self._held_out[layer.name] = _stamp(path)
+            self._made.pop(layer.name, None)
 
     def is_prepared(self, entry: NVD_PG_shot) -> bool:
         """Whether there is nothing to load."""
@@ -82,12 +87,14 @@ class LayerTextures:
     def maps(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> LayerMaps:
         """Of a layer in a frame; the same object as long as it is the same."""
         of = index, *(self.edges(layer))
+        if layer.spill and self.mode != "full":  # looks at what was learned of all layers
+            of += tuple(self._spills_of(entry, index))
         known = self._made.get(layer.name)
         if known is not None and known.of == of:
             return known
         place, light, source = self._evaluated(index, layer.name)
         made = spilt = None
-        if any(of[1:]):
+        if any(self.edges(layer)):
             image = bpy.data.images.get(_holdout_name(layer)) if layer.holdout else None
             holdout = None if image is None else shader.from_image(image)
             edges, reach, matte = (layer.choke, layer.feather, holdout), 0, None
@@ -150,11 +157,26 @@ class LayerTextures:
         made = spill_shader.with_spill(place, light, layer.spill, beyond, frame, learned, others)
         return made, reach
 
+    def _spills_of(self, entry: NVD_PG_shot, index: int) -> list[tuple]:
+        """Equal where what was learned of all layers is."""
+        learned = [self._learned_image(entry, one, index) for one in entry.layers if one.learned]
+        return [(image.session_uid, image.name, *image.size) for image in learned]
+
+    def _learned_image(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int):
+        if self._stack.shows(entry, layer, index):
+            return self._stack.learned_of(layer)
+        return layer.base or layer.learned
+
     def _learned(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> tuple:
         """What was learned of the layer, as large as what shows, and its form."""
         flat = self._stack.flat(entry, layer, index)
         image = flat.learned if flat is not None else layer.base or layer.learned
         return shader.from_image(image), shader.form_of(image)
+
+
+def _stamp(path) -> tuple:
+    found = path.stat()
+    return str(path), found.st_mtime_ns, found.st_size
 
 
 def _holdout_name(layer) -> str:

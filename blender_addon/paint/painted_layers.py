@@ -119,4 +119,6 @@ def _state_of_paint(layer: NVD_PG_layer) -> object:
     if layer.shown is not None or has_unsaved(layer.image):
         return None
     images = layer.image, layer.base
-    return tuple((i.session_uid, i.name, *i.size, file_stamps.known(i)) for i in images)
+    return tuple(
+        (i.session_uid, i.name, *i.size, *shader.kept(i), file_stamps.known(i)) for i in images
+    )

@@ -63,6 +63,11 @@ class PlateTexture:
         """The plate that was read last; only where Blender draws."""
         return shader.Frame(self._texture(), self.shot.is_linear, self.shot.alpha)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether what was read last still is: Blender's purge may have taken its image away."""
+        return self._read is not None or self.image_name in bpy.data.images
+
     def number(self, ready: Rendered | None, index: int) -> int:
         """`number_of`, where the file is still there."""
         number = number_of(ready, index)

@@ -205,11 +205,12 @@ def _draw(where: str) -> None:
     _live.preview.grid = laid.overlay_opacity if laid.overlay == "GRID" else 0.0
     is_old = _live.preview.is_left(entry)
     has_aged = not is_old and _live.preview.is_old(entry)  # once a draw: values may be many
+    is_gone = not _live.preview.is_whole
     is_made = not _live.preview.was_rendered
-    wants = is_old or has_aged or (is_made and not _live.preview.is_prepared(entry))
+    wants = is_old or has_aged or is_gone or (is_made and not _live.preview.is_prepared(entry))
     if wants and not bpy.app.timers.is_registered(_prepare):
         bpy.app.timers.register(_prepare, first_interval=0.0)  # nothing is loaded while drawing
-    if is_old or has_aged:
+    if is_old or has_aged or is_gone:
         return
     try:
         picture = _live.preview.render(entry)

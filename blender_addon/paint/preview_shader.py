@@ -453,6 +453,11 @@ def form_of(image: bpy.types.Image) -> int:
     return LIGHT if image.is_float else BYTES
 
 
+def kept(image: bpy.types.Image) -> tuple:
+    """How the image's file is read: other values of it are other colours of the same file."""
+    return image.colorspace_settings.name, image.alpha_mode, image.is_float
+
+
 def problem() -> str:
     """Why there can be no preview, in words for the artist; "" where there can."""
     try:

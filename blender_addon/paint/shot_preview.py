@@ -60,7 +60,7 @@ class Preview:
         index = min(max(index, 0), self.shot.frames - 1)
         ready = self._ready(entry)
         number = self.plate.number(ready, index)
-        if (self._frame, self._number) != (index, number):
+        if (self._frame, self._number) != (index, number) or not self.plate.is_there:
             self.plate.read(index, ready if number else None)
             self._frame, self._number = index, number
         if number:
@@ -119,8 +119,15 @@ class Preview:
         """Whether a frame is prepared."""
         return self._frame is not None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether what was prepared is still there."""
+        return self.plate.is_there
+
     def is_prepared(self, entry: NVD_PG_shot) -> bool:
         """Whether all that the frame shows was loaded: an entry may have been added since."""
+        if not self.plate.is_there:
+            return False
         if self._number:
             return not self.is_old(entry)
         known = self._frame is not None and self.stack.is_prepared(entry, self._frame)

@@ -71,7 +71,7 @@ class StackSheets:
             path = self._picture(stored, t)
             if path is None or not stored.strength(t, entry.frames):
                 continue
-            if self._loaded.get(item.name) != str(path):
+            if not self._is_loaded(item.name, path):
                 self._load(item.name, path)
 
     def is_prepared(self, entry, t: int) -> bool:
@@ -79,9 +79,17 @@ class StackSheets:
         for item in entry.stack:
             stored = item.stored
             path = self._picture(stored, t) if stored.strength(t, entry.frames) else None
-            if path is not None and self._loaded.get(item.name) != str(path):
+            if path is not None and not self._is_loaded(item.name, path):
                 return False
         return True
+
+    def _is_loaded(self, name: str, path: Path) -> bool:
+        return self._loaded.get(name) == str(path) and self._name(name) in bpy.data.images
+
+    @staticmethod
+    def learned_of(layer) -> bpy.types.Image:
+        """What the layer's sheet is compared with."""
+        return layer.base if _area(layer.edit) >= _area(layer.learned) else layer.learned
 
     def flat(self, entry, layer, t: int, by_strokes: bool = False) -> Flat | None:
         """The layer's sheet in frame `t`; None where no entry shows. Only where Blender draws.
@@ -91,13 +99,12 @@ class StackSheets:
         shown = self._shown(entry, layer, t)
         if not shown:
             return None
-        larger = _area(layer.edit) >= _area(layer.learned)
-        learned = layer.base if larger else layer.learned
+        learned = self.learned_of(layer)
         size = tuple(learned.size)
         images = [layer.edit, layer.base, learned, *(image for *_, image in shown if image)]
         key = (
             tuple((stored, strength) for stored, strength, _image in shown),
-            tuple((image.session_uid, image.name, *image.size) for image in images),
+            tuple((i.session_uid, i.name, *i.size, *preview_shader.kept(i)) for i in images),
             tuple(file_stamps.known(image) for image in images),
             tuple(self._loaded.get(stored.name) for stored, *_ in shown),
         )

@@ -39,6 +39,7 @@ class StrokeRegion:
         self._size = size
         self._fixed: object = None
         self._texels: dict[str, Rectangles] = {}
+        self._unseen: dict[str, np.ndarray] = {}  # tiles that no look has handed on yet
         self._bounds: dict[str, tuple] = {}  # of what they are, and they
 
     def look(self, fixed: object, surfaces: list[Surface]) -> Rectangles | None:
@@ -54,10 +55,14 @@ class StrokeRegion:
         blocks: np.ndarray | bool = False
         self._texels = {}
         for one in surfaces:
-            self._texels[one.name] = damage.rectangles(one.tiles, damage.TILE, one.size)
+            tiles = self._unseen[one.name] = one.tiles | self._unseen.get(one.name, False)
+            self._texels[one.name] = damage.rectangles(tiles, damage.TILE, one.size)
             if one.tiles.any():
                 blocks |= damage.reached_blocks(one.tiles, self._bounds_of(one), one.size)
-        return damage.rectangles(blocks, damage.BLOCK, self._size) if np.any(blocks) else []
+        if not np.any(blocks):  # nothing is drawn: what is made of the texels stays as it was
+            return []
+        self._unseen = {}
+        return damage.rectangles(blocks, damage.BLOCK, self._size)
 
     def texels(self, name: str) -> Rectangles:
         """What was changed of a layer's texture, where the last look did not find all to be."""
@@ -66,7 +71,7 @@ class StrokeRegion:
     def forget(self) -> None:
         """All is to be drawn at the next look, and nothing is held any more."""
         self._fixed = None
-        self._texels, self._bounds = {}, {}
+        self._texels, self._unseen, self._bounds = {}, {}, {}
 
     def _bounds_of(self, surface: Surface) -> np.ndarray:
         of = surface.place, surface.motion, surface.shutter
