@@ -1,4 +1,4 @@
-"""What the live preview keeps from frame to frame is made anew where what it was made of changes."""
+"""What the live preview keeps is made anew where what it was made of changes."""
 
 import shutil
 
