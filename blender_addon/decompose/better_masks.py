@@ -60,7 +60,10 @@ def draw(
     shot = entry.read()
     name = f"{layer.name}.{part}" if part else layer.name
     if part:
-        check_parts([name], [layer.name], {})
+        record = next(one for one in shot.layers if one.name == layer.name)
+        there = [f"{layer.name}.{one}" for one in record.part_names[1:]]  # after the rest
+        names = dict.fromkeys([*there, *drawn_parts(entry, layer.name), name])
+        check_parts(list(names), [layer.name], {})
     else:
         check(entry, layer)
     if not 0 <= frame < shot.frames:

@@ -211,6 +211,9 @@ def test_a_part_is_drawn_for_a_refinement(entry, tmp_path):
         bpy.ops.nvd.draw_part()
     bpy.ops.nvd.draw_part(part="arm")
     bpy.ops.nvd.draw_part(part="leg")
+    for other in ("Leg", "ARM"):  # that of the shot, and one that is drawn
+        with pytest.raises(RuntimeError, match="two parts are called"):
+            bpy.ops.nvd.draw_part(part=other)
     assert better_masks.drawn_parts(entry, "toy") == ["toy.arm", "toy.leg"]
     arm, leg = (better_masks.drawn_of(entry, f"toy.{name}")[0] for name in ("arm", "leg"))
     assert better_masks.is_outlined(arm.mask) and not better_masks.is_outlined(leg.mask)
