@@ -8,7 +8,6 @@ import bpy
 import pytest
 
 from blender_addon import headless
-from blender_addon.blender import compat
 from blender_addon.decompose import better_masks, clicking, eye, found_objects, part_list
 from blender_addon.decompose.job import decompose_job
 from blender_addon.decompose.strip_job import Object, decompose_strip
@@ -20,27 +19,15 @@ from blender_addon.shot.folder import ShotError, read_shot
 from blender_addon.ui import panel_parts, refine_operators
 
 pytestmark = pytest.mark.usefixtures("extension")
-CROSSING = Path(__file__).parents[2] / "samples/truth/crossing/frames"
 
 
 @pytest.fixture
-def strip(tmp_path):
-    """A strip of eight pictures from frame 11 on, and an object in its list with a mask file."""
-    scene = bpy.context.scene
-    scene.sequence_editor_create()
-    files = sorted(CROSSING.iterdir())[:8]
-    strip = compat.strips(scene).new_image(
-        name="clip", filepath=str(files[0]), channel=1, frame_start=11
-    )
-    for file in files[1:]:
-        strip.elements.append(file.name)
-    strip.frame_final_duration = len(files)
-    scene.sequence_editor.active_strip = strip
-    strip.nvd_decompose.out = str(tmp_path / "clip.nvd")
+def strip(crossing_strip):
+    """A strip from frame 11 on, and an object in its list with a mask file."""
     bpy.ops.nvd.add_object()
-    walker = strip.nvd_decompose.objects[0]
+    walker = crossing_strip.nvd_decompose.objects[0]
     walker.name, walker.kind, walker.path = "walker", "FILE", "/masks/walker"
-    return strip
+    return crossing_strip
 
 
 def with_line(mask):
