@@ -30,8 +30,8 @@ from nvd_core.training.trainer import Trainer, automatic_steps
 from nvd_core.work import ClipData, remove_work, work_folder
 
 COMMAND = "nvd decompose --at-once"
-FIRST_STEPS = 150
-"""of the draft at the most: half of what a draft that stays one is given"""
+FIRST_STEPS = 120
+"""of the draft at the most: fewer than a draft that stays one is given"""
 SHARES = (0.25, 0.75)
 """of the steps that the settings ask for, by refinement"""
 
