@@ -1,4 +1,8 @@
-"""Numba's parallel kernels and torch, which share one pool of OpenMP's threads."""
+"""Numba's parallel kernels and torch, which share one pool of OpenMP's threads.
+
+GNU's OpenMP ends a process that was forked from one with such a pool and uses it too: a script that
+starts workers by `multiprocessing` has to spawn them.
+"""
 
 import sys
 import threading
