@@ -13,7 +13,7 @@ from nvd_core.priors.alike import share_alike
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.motion_fit import apply
 from nvd_core.priors.motion_matches import MatchedClip
-from nvd_core.priors.turning_part import turning_part
+from nvd_core.priors.turning_part import outlines_of, turning_part
 from nvd_core.priors.views import (
     LEAST_ALIKE,
     LEAST_ALIVE,
@@ -56,7 +56,7 @@ def test_a_pattern_that_repeats_hides_no_turn(tmp_path, moving_clips):
     assert 0.2 < fact["evidence"]["part"] < 0.8 and fact["evidence"]["alive"] < LEAST_ALIVE
     assert "drum turns (" in about_views("drum", fact["evidence"], fact["windows"])
     clip = MatchedClip(tmp_path)
-    part = turning_part(clip, 0)
+    part = turning_part(clip, 0, outlines_of(clip, 0))
     middle, rim = np.array([[80.0, 60.0]]), np.array([[80.0, 24.0]])
     assert part.holds(middle, 3).all() and not part.holds(rim, 3).any()
     for first, last in fact["windows"]:  # the band's motion, by 14 px a frame in its middle

@@ -57,17 +57,17 @@ class LayerTextures:
             relative = layer.holdout.replace("%05d", f"{index:05d}")
             path = inside(self.shot.folder, relative, ShotError)
             check_image(path, ShotError, (self.shot.width, self.shot.height))
-            image = bpy.data.images.get(_holdout_name(layer))
+            image, stamp = bpy.data.images.get(_holdout_name(layer)), _stamp(path)
             if image is None:
                 image = bpy.data.images.load(str(path))
                 image.name = _holdout_name(layer)
                 image.colorspace_settings.name = STORED
-            elif self._held_out.get(layer.name) != _stamp(path):
+            elif self._held_out.get(layer.name) != stamp:
                 image.filepath = str(path)
                 image.reload()
             else:
                 continue
-            self._held_out[layer.name] = _stamp(path)
+            self._held_out[layer.name] = stamp
             self._made.pop(layer.name, None)
 
     def is_prepared(self, entry: NVD_PG_shot) -> bool:
@@ -169,8 +169,7 @@ class LayerTextures:
 
     def _learned(self, entry: NVD_PG_shot, layer: NVD_PG_layer, index: int) -> tuple:
         """What was learned of the layer, as large as what shows, and its form."""
-        flat = self._stack.flat(entry, layer, index)
-        image = flat.learned if flat is not None else layer.base or layer.learned
+        image = self._learned_image(entry, layer, index)
         return shader.from_image(image), shader.form_of(image)
 
 

@@ -22,7 +22,9 @@ def share_alike(clip: MatchedClip, layer: int, part: TurningPart | None) -> floa
     those that the flow follows there; 1 where there are none.
     """
     same, all_of_them = 0, 0
+    following = local_contrast(clip.grey(0))
     for t in range(clip.count - 1):
+        picture, following = following, local_contrast(clip.grey(t + 1))
         points = textured_points(clip.grey(t), clip.region(layer, t), clip.cell(layer))
         if part is not None:
             points = points[part.holds(points, t)]
@@ -30,22 +32,22 @@ def share_alike(clip: MatchedClip, layer: int, part: TurningPart | None) -> floa
         if not len(points):
             continue
         moved = clip.flow[t][points[:, 1], points[:, 0]] / clip.scale
-        found = correlations(clip, t, points, points + moved)
+        found = correlations(picture, points, following, points + moved)
         same, all_of_them = same + int((found > ALIKE).sum()), all_of_them + len(points)
         clip.release()
     return same / all_of_them if all_of_them else 1.0
 
 
 def correlations(
-    clip: MatchedClip, t: int, points: np.ndarray, ends: np.ndarray
+    picture: np.ndarray, points: np.ndarray, following: np.ndarray, ends: np.ndarray
 ) -> np.ndarray:  # [n]
-    """Of the surroundings of points [n, 2] in frame t with those of `ends` [n, 2] in the next."""
+    """Of the surroundings of points [n, 2] in a picture with those of `ends` [n, 2] in another."""
     side = np.arange(-AROUND, AROUND + 1)
     around = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
     pictures = []
-    for picture, places in ((clip.grey(t), points), (clip.grey(t + 1), ends)):
+    for one, places in ((picture, points), (following, ends)):
         at = (places[:, None] + around).astype(np.float32)
-        shown = cv2.remap(local_contrast(picture), at, None, cv2.INTER_LINEAR).astype(np.float32)
+        shown = cv2.remap(one, at, None, cv2.INTER_LINEAR).astype(np.float32)
         pictures.append(shown - shown.mean(1, keepdims=True))
     first, second = pictures
     lengths = (first * first).sum(1) * (second * second).sum(1)

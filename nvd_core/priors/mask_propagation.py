@@ -119,18 +119,19 @@ def _carry(clip: "CarriedClip", layer: int, frames: range, drawn: set[int]) -> I
     meets = direction < 0 and other in drawn
     mask = clip.small(clip.masks[layer, key])
     confidence = np.ones_like(mask)
-    colours = Colours(clip.frame(key), mask)
-    motion, memory = Motion(), Memory(clip.frame(key), mask)
-    looks = Looks(clip.frame(key), mask, clip.hidden(layer, key))
+    frame = clip.frame(key)
+    colours, memory = Colours(frame, mask), Memory(frame, mask)
+    motion, looks = Motion(), Looks(frame, mask, clip.hidden(layer, key))
     for t in frames:
+        frame = clip.frame(t)
         hidden = clip.hidden(layer, t - direction), clip.hidden(layer, t)
         motion = clip.motion(mask, hidden[0], t, direction, motion)
         looks.move(motion.stiff, motion.behind)
         mask, confidence = clip.step(mask, confidence, colours, looks, t, direction, hidden, motion)
         carried = mask
-        mask, confidence = _found_again(clip.frame(t), memory, colours, mask, confidence, hidden[1])
+        mask, confidence = _found_again(frame, memory, colours, mask, confidence, hidden[1])
         remembered = looks.add if mask is carried else looks.found
-        remembered(clip.frame(t), mask, hidden[1])
+        remembered(frame, mask, hidden[1])
         seen, trust = mask * (1 - hidden[1]), confidence
         if meets:
             near = abs(t - other) / abs(key - other)  # 1 at the frame that this comes from

@@ -73,9 +73,7 @@ def next_shares(
     free = np.ones_like(shares[0])
     for k in (*range(1, len(known)), 0):  # what is in front hides what is behind
         part = known[k]
-        if part is None:
-            continue
-        if k in drawn:
+        if part is None or k in drawn:
             continue
         likely = _likely(colours, k, known) * shown * (TAKEN + (1 - TAKEN) * free)
         laid = _laid(part, picture, likely, moved)

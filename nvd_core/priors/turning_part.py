@@ -36,6 +36,21 @@ KEPT_SIDE = 0.12
 
 
 @dataclass(frozen=True)
+class Outlines:
+    """Where an object is in every frame, in pixels of the flow."""
+
+    middles: np.ndarray  # [T, 2]
+    areas: np.ndarray  # int [T]
+    cut: np.ndarray
+    """bool [T, 2]: whether the frame cuts it off across and down"""
+
+    @property
+    def sides(self) -> np.ndarray:
+        """The roots of its areas [T]."""
+        return np.sqrt(self.areas)
+
+
+@dataclass(frozen=True)
 class TurningPart:
     """A part of an object, as cells that go with its outline."""
 
@@ -80,12 +95,12 @@ class PartRegions(Regions):
         return self.kept[t]
 
 
-def turning_part(clip: MatchedClip, layer: int) -> TurningPart | None:
+def turning_part(clip: MatchedClip, layer: int, outlines: Outlines) -> TurningPart | None:
     """The largest part of object `layer` whose surface moves on as one under the outline, if any.
 
     Along an axis on which the frame cuts the outline off nothing is told.
     """
-    middles, sides, cut = _outlines(clip, layer)
+    middles, sides, cut = outlines.middles, outlines.sides, outlines.cut
     steps = _Steps(clip.count)
     for t in range(clip.count - 1):
         now, then = sides[t], sides[t + 1]
@@ -160,18 +175,16 @@ def _largest(steps: _Steps, middles: np.ndarray, sides: np.ndarray) -> TurningPa
     return TurningPart(cells, share, slip, together, middles, sides)
 
 
-def _outlines(clip: MatchedClip, layer: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of every frame the object's middle [T, 2] and the root of its area [T], in pixels of the
-    flow, and whether the frame cuts it off across and down, bool [T, 2].
-    """
-    middles, sides = np.zeros((clip.count, 2)), np.zeros(clip.count)
+def outlines_of(clip: MatchedClip, layer: int) -> Outlines:
+    """Those of object `layer`."""
+    middles, areas = np.zeros((clip.count, 2)), np.zeros(clip.count, int)
     cut = np.zeros((clip.count, 2), bool)
     for t in range(clip.count):
         inside = clip.mask(layer, t) > 127
         rows, columns = np.nonzero(inside)
-        sides[t] = np.sqrt(len(rows))
+        areas[t] = len(rows)
         if len(rows):
             middles[t] = columns.mean(), rows.mean()
             cut[t] = inside[:, [0, -1]].any(), inside[[0, -1]].any()
     clip.release()
-    return middles, sides, cut
+    return Outlines(middles, areas, cut)

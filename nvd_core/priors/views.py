@@ -17,7 +17,7 @@ import numpy as np
 from nvd_core.priors.alike import share_alike
 from nvd_core.priors.motion_fit import Matches, apply
 from nvd_core.priors.motion_matches import MatchedClip, textured_points
-from nvd_core.priors.turning_part import TurningPart, turning_part
+from nvd_core.priors.turning_part import Outlines, TurningPart, outlines_of, turning_part
 from nvd_core.runtime.time_windows import Window
 from nvd_core.settings import Settings
 from nvd_core.work import FLOW_BACKWARD, open_array
@@ -102,13 +102,14 @@ def view_evidence(clip: MatchedClip, layer: int, near: list[Matches]) -> Evidenc
 
     `near` are the matches of each frame with the next.
     """
-    areas = np.array([np.count_nonzero(clip.mask(layer, t) > 127) for t in range(clip.count)])
+    outlines = outlines_of(clip, layer)
+    areas = outlines.areas
     if np.count_nonzero(areas) < 4:
         return None
-    whole = _judged(clip, layer, areas, surface_slip(clip, layer, near))
+    whole = _judged(clip, layer, areas, surface_slip(clip, outlines, near))
     if whole is None:
         return None
-    part = turning_part(clip, layer)
+    part = turning_part(clip, layer, outlines)
     if whole.windows:
         return replace(whole, turning=part)
     of_part = None if part is None else _judged(clip, layer, areas, part.slip, part)
@@ -209,19 +210,11 @@ def _at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def surface_slip(clip: MatchedClip, layer: int, near: list[Matches]) -> float:
+def surface_slip(clip: MatchedClip, outlines: Outlines, near: list[Matches]) -> float:
     """How far the object's surface moves on under its outline over the clip, across or down, by
     the root of its area. Along an axis on which the frame cuts the outline off nothing is told.
     """
-    middles, cut, areas = np.zeros((clip.count, 2)), np.zeros((clip.count, 2), bool), []
-    for t in range(clip.count):
-        inside = clip.mask(layer, t) > 127
-        rows, columns = np.nonzero(inside)
-        areas.append(len(rows))
-        if len(rows):
-            middles[t] = apply(clip.norm, np.array([[columns.mean(), rows.mean()]]))[0]
-            cut[t] = inside[:, [0, -1]].any(), inside[[0, -1]].any()
-        clip.release()
+    middles, areas, cut = apply(clip.norm, outlines.middles), outlines.areas, outlines.cut
     path = [np.zeros(2)]
     for match in near:
         moved = np.zeros(2)
@@ -230,7 +223,7 @@ def surface_slip(clip: MatchedClip, layer: int, near: list[Matches]) -> float:
             moved = surface - (middles[match.j] - middles[match.i])
             moved[cut[match.i] | cut[match.j]] = 0
         path.append(path[-1] + moved)
-    side = np.sqrt(np.median([area for area in areas if area])) * clip.px
+    side = np.sqrt(np.median(areas[areas > 0])) * clip.px
     return float(np.ptp(path, axis=0).max() / side)
 
 
