@@ -7,14 +7,14 @@ a second a frame.
 import dataclasses
 import tempfile
 import time
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from nvd_core.job import Job
-from nvd_core.media.clip import Clip, Reading, open_clip
+from nvd_core.job_clip import clip_of
+from nvd_core.media.clip import Clip
 from nvd_core.media.clip_import import import_clip
 from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.images import write_image
@@ -73,15 +73,13 @@ def objects_of(job: Job, folder: Path, progress: Progress) -> dict:
 
 def _small_clip(job: Job) -> Clip:
     """The clip of a job, as large as objects are looked for."""
-    frames = (job.frames[0], job.frames[1]) if job.frames else None
-    rate, steps = (Fraction(*two) if two else None for two in (job.rate, job.count_at))
-    reading = Reading(job.missing, rate, steps, job.start, job.deinterlace)
-    clip = open_clip(job.source, frames, None, reading)
+    whole = dataclasses.replace(job, height=None, plate_height=None)
+    clip = clip_of(whole)
     longest = max(clip.info.width, clip.info.height)
     if longest <= LONGEST:
         return clip
     height = max(16, round(clip.info.height * LONGEST / longest))
-    return open_clip(job.source, frames, height, reading)
+    return clip_of(dataclasses.replace(whole, height=height))
 
 
 def frame_numbers(info: ClipInfo) -> list[int]:

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +29,14 @@ from nvd_core.editing.carry import carry_into
 from nvd_core.fields.model import ClipShape, LayeredVideo
 from nvd_core.fields.saved_model import copy_architecture, load_model, save_architecture
 from nvd_core.job import Device, Job, wanted_class
-from nvd_core.media.clip import Clip, Reading, open_clip
+from nvd_core.job_clip import clip_of
+from nvd_core.media.clip import Clip
 from nvd_core.media.clip_import import OVERSCAN, import_clip
 from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.conversion import Conversion, known_in
 from nvd_core.media.images import write_image
 from nvd_core.media.input_space import Found as NamedSpace
 from nvd_core.media.input_space import input_space, says_nothing_new, space_of_file_rules
-from nvd_core.media.picture import InputSpace
 from nvd_core.media.resizing import resized
 from nvd_core.origin import check_origin, note_begun
 from nvd_core.priors.cautions import about_doubted, about_lost, find_cautions
@@ -260,19 +259,6 @@ def _finished(folder: Path, progress: Progress) -> dict:
         "cautions": manifest.cautions,
         "finished_before": True,
     }
-
-
-def clip_of(job: Job, space: InputSpace | None = None) -> Clip:
-    """The clip that a job is about, opened in a `space`; NvdError where it cannot be read."""
-    frames = (job.frames[0], job.frames[1]) if job.frames else None
-    return open_clip(job.source, frames, job.height, _reading(job, space), job.plate_height)
-
-
-def _reading(job: Job, space: InputSpace | None) -> Reading:
-    rate = Fraction(*job.rate) if job.rate else None
-    steps = Fraction(*job.count_at) if job.count_at else None
-    named = job.input_space is not None
-    return Reading(job.missing, rate, steps, job.start, job.deinterlace, named, space)
 
 
 def _is_its_own(info: ClipInfo, conversion: Conversion) -> bool:

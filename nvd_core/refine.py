@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.begun import SETTINGS
-from nvd_core.editing.carry import shared_frames
 from nvd_core.editing.edits import display_colours
 from nvd_core.editing.render import render_frames
+from nvd_core.editing.shared_frames import shared_frames
 from nvd_core.job import Device, Job
 from nvd_core.media.images import to_integers, write_image
 from nvd_core.origin import check_origin

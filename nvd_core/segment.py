@@ -10,14 +10,14 @@ import math
 import os
 import tempfile
 import time
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from nvd_core.job import Job
-from nvd_core.media.clip import Clip, Reading, open_clip
+from nvd_core.job_clip import reading_of
+from nvd_core.media.clip import Clip, open_clip
 from nvd_core.media.images import write_image
 from nvd_core.media.numbering import counted_from, range_of
 from nvd_core.priors.click_mask import Clicks, Motion, cut_out
@@ -56,7 +56,7 @@ def segment(
     NvdError where the clip cannot be read, a click lies beside the picture, or nothing is found.
     """
     started = time.monotonic()
-    reading = _reading(job)
+    reading = reading_of(job)
     clip = open_clip(job.source, None, None, reading)
     counted = counted_from(reading.start, clip.source_numbers, clip.info.source_frames)
     index, _ = range_of((frame, frame), counted, job.source, "", reading.start is not None)
@@ -151,16 +151,11 @@ def outlines(mask: np.ndarray) -> list[np.ndarray]:  # float32 [H, W] -> float [
     return sorted(lines, key=lambda line: -cv2.contourArea(line.astype(np.float32)))
 
 
-def _reading(job: Job) -> Reading:
-    rate, steps = (Fraction(*two) if two else None for two in (job.rate, job.count_at))
-    return Reading(job.missing, rate, steps, job.start, job.deinterlace)
-
-
 def _looked_at(
     job: Job, clip: Clip, index: int, clicks: Clicks, still: bool, progress: Progress
 ) -> tuple[np.ndarray, Motion | None]:
     """Frame `index` of the source as bytes, and what moves in it where that was clicked."""
-    reading = dataclasses.replace(_reading(job), start=None)
+    reading = dataclasses.replace(reading_of(job), start=None)
     last = clip.info.source_frames - 1
     first, stop = max(index - AROUND, 0), min(index + AROUND, last) + 1
     if still or stop - first < 3:

@@ -15,8 +15,9 @@ from msgspec import Meta
 
 from nvd_core.begun import is_begun
 from nvd_core.job import Frame, Job
+from nvd_core.job_clip import clip_of
 from nvd_core.media.numbering import counted_from
-from nvd_core.pipeline import DECOMPOSE, clip_of, decompose
+from nvd_core.pipeline import DECOMPOSE, decompose
 from nvd_core.priors.cuts import find_cuts, shots_between
 from nvd_core.priors.masks import MaskSource, load_masks
 from nvd_core.runtime.declared import JSON, Fault, read

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from nvd_core.cli.main import main
-from nvd_core.editing.carry import carried_values, carry, find_all_places, shared_frames
+from nvd_core.editing.carry import carried_values, carry, find_all_places
 from nvd_core.editing.edits import load_edit
 from nvd_core.editing.render import render_frames
+from nvd_core.editing.shared_frames import shared_frames
 from nvd_core.media.images import read_image, write_image
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress

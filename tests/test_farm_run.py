@@ -11,7 +11,9 @@ import pytest
 
 from nvd_core.cli.main import main
 from nvd_core.farm.shot_list import load_shots
+from nvd_core.media.images import read_image, write_image
 from nvd_core.runtime.errors import NvdError
+from nvd_core.shot.shot import Shot
 
 pytest.importorskip("distributed")
 
@@ -86,6 +88,8 @@ class TestList:
             "shots: {a: {source: x, movie: m.mov}}",
             "shots: {a: {source: x, out: o.mp4, movie: m.mov}}",
             "chunk: 0\nshots: {a: {source: x}}",
+            "shots: {a: {source: x, sections: {frames: 9, overlap: 4}}}",
+            "shots: {a: {source: x, sections: {}, out: o.mp4}}",
             "shots: [a]",
             "{",
         ],
@@ -129,6 +133,38 @@ def test_a_bad_shot_stops_no_other_and_what_is_done_is_left(show, capsys):
     assert main(["farm", "run", str(show), "-j", "2"]) == 0
     assert (show.parent / "sh010.nvd" / "manifest.json").stat().st_mtime_ns == manifest
     assert (show.parent / "gone.nvd" / "manifest.json").is_file()
+
+
+@pytest.mark.long
+def test_a_long_clip_in_sections(tmp_path, tiny_clip, monkeypatch):
+    """Trained beside each other, painted in one, carried on, rendered and made one movie."""
+    monkeypatch.setattr(tiny_clip, "FRAMES", 14)
+    tiny_clip.write(tmp_path)
+    (tmp_path / "small.yaml").write_text(SMALL.format(steps=60))
+    path = tmp_path / "show.yaml"
+    path.write_text(
+        "chunk: 4\nretries: 0\nshots:\n"
+        "  a: {source: frames, masks: {disc: masks}, settings: small.yaml, movie: a.mkv,\n"
+        "      out: out/%05d.png, sections: {frames: 8, overlap: 2}}\n"
+    )
+    assert main(["farm", "run", str(path), "-j", "2"]) == 0
+    first, second = (Shot.open(tmp_path / "a.sections" / f"00{n}.nvd") for n in (1, 2))
+    assert [s.manifest.clip.first_frame for s in (first, second)] == [0, 6]
+    names = [f"{t:05d}.png" for t in range(14)]
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.png")) == names
+    plain = {name: (tmp_path / "out" / name).read_bytes() for name in names}
+
+    image = read_image(first.texture_path("background")).copy()
+    image[..., :3] = 255, 0, 0
+    write_image(first.edit_path("background"), image)
+    assert main(["carry", str(first.folder), str(second.folder)]) == 0
+    assert main(["farm", "run", str(path), "-j", "2"]) == 0
+    for t, name in enumerate(names):
+        picture = read_image(tmp_path / "out" / name).astype(float)
+        assert (tmp_path / "out" / name).read_bytes() != plain[name]
+        corner = picture[:8, :8].reshape(-1, 3).mean(0)  # the disc is never there
+        assert corner[0] > 3 * corner[1:].max(), (t, corner)
+    assert (tmp_path / "a.mkv").stat().st_size > 1000
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nvd_core.job import Job
+from nvd_core.job_clip import clip_of
 from nvd_core.media.clip import Reading, open_clip
-from nvd_core.pipeline import clip_of
 
 UNEVEN = (0, 33, 67, 167, 184, 234, 300, 340)
 JITTER = (0, 36, 64, 103, 130, 167, 203, 230)

@@ -150,6 +150,22 @@ def test_a_range_of_the_source_takes_its_sound(tmp_path, media_files):
     assert np.allclose(heard(tmp_path / "out.mov")[1], [0.2, 0.6], atol=0.003)
 
 
+def test_a_movie_of_sections_has_all_of_it(tmp_path, media_files):
+    source = movie(tmp_path / "in.mov", media_files)
+    pattern, before, folders = tmp_path / "images" / "%05d.png", None, []
+    for name, first, last in (("a", 10, 29), ("b", 20, 39), ("c", 35, 49)):
+        shot = media_files.shot_of(source, tmp_path / name, frames=(first, last))
+        render(shot, pattern, start="source", after=before)
+        before = shot
+        folders.append(str(shot.folder))
+    words = ["encode", *folders, "--images", str(pattern), "--start", "source"]
+    out = tmp_path / "out.mov"
+    assert main([*words, "--source", str(source), "--out", str(out)]) == 0
+    assert np.allclose(heard(out)[1], [0.2, 0.6, 1.0, 1.4], atol=0.003)
+    with av.open(str(out)) as container:
+        assert len(list(container.decode(video=0))) == 40
+
+
 def test_without_sound(tmp_path, media_files):
     shot = loud(tmp_path / "in.mov", media_files, tmp_path / "shot.nvd")
     out = tmp_path / "out.mov"

@@ -202,7 +202,13 @@ def add_commands(commands: argparse._SubParsersAction) -> list[argparse.Argument
 
     carry = commands.add_parser("carry", help="bring paint from one decomposition to another")
     carry.add_argument("shot", type=Path, help="the folder that was painted on")
-    carry.add_argument("to", type=Path, help="another decomposition of the same clip")
+    carry.add_argument(
+        "to",
+        type=Path,
+        nargs="+",
+        help="another decomposition of the same clip; of several the paint goes on from each to "
+        "the next",
+    )
     carry.add_argument(
         "--layer",
         action="append",
@@ -420,11 +426,14 @@ def _former(parsed: argparse.Namespace, progress: Progress) -> dict:
 
 
 def _carry(parsed: argparse.Namespace, progress: Progress) -> dict:
-    from nvd_core.editing.carry import carry
+    from nvd_core.editing.carry import carry, carry_along
     from nvd_core.shot.shot import Shot
 
-    old, new = Shot.open(parsed.shot), Shot.open(parsed.to)
-    return carry(old, new, parsed.layer, over=parsed.over, progress=progress)
+    shots = [Shot.open(folder) for folder in (parsed.shot, *parsed.to)]
+    how = {"over": parsed.over, "progress": progress}
+    if len(shots) == 2:
+        return carry(*shots, parsed.layer, **how)
+    return carry_along(shots, parsed.layer, **how)
 
 
 def _reproduce(parsed: argparse.Namespace, progress: Progress) -> dict:

@@ -48,13 +48,20 @@ def add_farm(commands: argparse._SubParsersAction) -> list[argparse.ArgumentPars
 
 def _add_encode(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     encode = commands.add_parser("encode", help="make a movie of images that were rendered")
-    encode.add_argument("shot", type=Path)
+    encode.add_argument(
+        "shot", type=Path, nargs="+", help="or all sections of a long clip, in their order"
+    )
     encode.add_argument(
         "--images", required=True, metavar="PATTERN", help="what nvd render was told, --out PATTERN"
     )
     encode.add_argument("--out", required=True, help="movie (.mp4 .mov .mkv .webm .mxf)")
     add_frames(encode)
     add_image_numbers(encode)
+    encode.add_argument(
+        "--source",
+        metavar="CLIP",
+        help="of several sections: the clip, whose sound and uneven times the movie gets",
+    )
     add_movie_format(encode)
     encode.set_defaults(command=_encode)
     return encode
@@ -62,19 +69,22 @@ def _add_encode(commands: argparse._SubParsersAction) -> argparse.ArgumentParser
 
 def _encode(parsed: argparse.Namespace, progress: Progress) -> dict:
     from nvd_core.editing.encode import encode
+    from nvd_core.editing.joined import joined
     from nvd_core.shot.shot import Shot
 
-    return encode(
-        Shot.open(parsed.shot),
-        parsed.images,
-        parsed.out,
-        frames=parsed.frames,
-        start=parsed.start,
-        codec=parsed.codec,
-        quality=parsed.quality,
-        audio=parsed.audio,
-        progress=progress,
-    )
+    shots = [Shot.open(folder) for folder in parsed.shot]
+    with joined(shots, parsed.source, parsed.out, progress) as shot:
+        return encode(
+            shot,
+            parsed.images,
+            parsed.out,
+            frames=parsed.frames,
+            start=parsed.start,
+            codec=parsed.codec,
+            quality=parsed.quality,
+            audio=parsed.audio,
+            progress=progress,
+        )
 
 
 def _template(parsed: argparse.Namespace, progress: Progress) -> dict:

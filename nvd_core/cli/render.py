@@ -44,6 +44,13 @@ def add_render(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "with --json each is told of when it stands",
     )
     render.add_argument("--layer", metavar="NAME", help="this layer alone, with its alpha")
+    render.add_argument(
+        "--after",
+        type=Path,
+        metavar="SHOT",
+        help="the section before this one of a long clip: frames that both have fade from its "
+        "picture to this one's",
+    )
     add_finish(render)
     add_passes(render)
     add_removal(render)
@@ -81,4 +88,5 @@ def _render(parsed: argparse.Namespace, progress: Progress) -> dict:
         overlay=parsed.overlay,
         overlay_opacity=parsed.overlay_opacity,
         ahead=parsed.ahead,
+        after=Shot.open(parsed.after) if parsed.after else None,
     )

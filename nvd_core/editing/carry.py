@@ -7,6 +7,7 @@ Textures of two decompositions lie differently. The frames that both know tie th
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from nvd_core.editing.edits import (
 )
 from nvd_core.editing.holdout import write_carried_finish
 from nvd_core.editing.kernel_torch import lookup
+from nvd_core.editing.shared_frames import shared_frames
 from nvd_core.media.images import encode_image, to_integers
 from nvd_core.runtime.all_or_none import all_or_none
 from nvd_core.runtime.errors import NvdError
@@ -105,9 +107,7 @@ def carry(
     """
     progress = progress or Progress()
     names = [new.layer(name).name for name in layers] or None
-    edits = edit_paths(old, {})
-    wanted = {name: edits[name] for name in edits if names is None or name in names}
-    entries = [e for e in read_stack(old).entries if names is None or e.layer in names]
+    wanted, entries = _painted(old, names)
     if not wanted and not entries:
         raise NvdError(
             f"there is no paint in {old.folder} to carry over",
@@ -135,6 +135,34 @@ def carry(
     for caution in [*carried.cautions(), *said]:
         progress.caution(caution)
     return carried.facts()
+
+
+def carry_along(
+    shots: Sequence[Shot],
+    layers: Sequence[str] = (),
+    *,
+    over: bool = False,
+    progress: Progress | None = None,
+) -> dict:
+    """`carry` from each of `shots` to the next, as through the sections of a long clip; facts.
+
+    It ends, and says so, where none of the paint shows in the frames that two of them share.
+    """
+    progress = progress or Progress()
+    said = list[dict]()
+    for old, new in pairwise(shots):
+        if said and not any(_painted(old, list(layers) or None)):
+            progress.caution(f"no paint reaches {old.folder}: it ends before it")
+            break
+        said.append({"to": str(new.folder)} | carry(old, new, layers, over=over, progress=progress))
+    return {"sections": said}
+
+
+def _painted(shot: Shot, names: Sequence[str] | None) -> tuple[dict[str, Path], list[Entry]]:
+    """The edits of a folder by layer, and the entries of its stack; of the layers `names`."""
+    edits, entries = edit_paths(shot, {}), read_stack(shot).entries
+    wanted = {name: edits[name] for name in edits if names is None or name in names}
+    return wanted, [entry for entry in entries if names is None or entry.layer in names]
 
 
 def carry_into(source: str | Path, new: Shot, progress: Progress) -> dict:
@@ -259,29 +287,6 @@ def find_all_places(
                 gathered.add(was, is_now)
             progress.update(done)
     return {name: gathered.places() for name, gathered in zip(names, found, strict=True)}
-
-
-def shared_frames(old: Shot, new: Shot) -> list[tuple[int, int]]:
-    """Indices of the frames that both have, by the source's numbers; NvdError where none."""
-    was, is_now = old.manifest.clip, new.manifest.clip
-    apart = is_now.first_frame - was.first_frame
-    shared = [(t + apart, t) for t in range(is_now.frames) if 0 <= t + apart < was.frames]
-    if not shared:
-        raise NvdError(
-            f"{old.folder} and {new.folder} have no frames in common",
-            expected="two decompositions of one clip",
-            found=f"frames from {was.first_frame} and {was.frames} of them, "
-            f"and from {is_now.first_frame} and {is_now.frames}",
-            remedy="name two folders whose frames overlap",
-        )
-    if was.width * is_now.height != was.height * is_now.width:
-        raise NvdError(
-            f"{old.folder} and {new.folder} are not of one clip",
-            expected="pictures of the same shape",
-            found=f"{was.width} x {was.height} and {is_now.width} x {is_now.height}",
-            remedy="name two folders that were made of the same source",
-        )
-    return shared
 
 
 def _size(shot: Shot, name: str) -> tuple[int, int]:

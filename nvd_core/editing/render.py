@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.editing.changed_frames import rendered_path
+from nvd_core.editing.cross_fade import CrossFade, check_after, faded_from, shared_with
 from nvd_core.editing.kept_width import say_lacking
 from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, written_depth
@@ -73,6 +74,7 @@ def render(
     overlay: str | None = None,
     overlay_opacity: float = OPACITY,
     ahead: int | None = None,
+    after: Shot | None = None,
 ) -> dict:
     """Render `frames` (first and last, from 0; all if None) into the movie or pattern `out`.
 
@@ -92,6 +94,8 @@ def render(
     Numbered images that stand there and would come out the same are left, but for `again`.
     `ahead`: they are for a preview that plays; this frame, counted as `frames` are, and those after
     it come first, and `Progress.images` is told of each.
+    `after` is the section before this one of a long clip: frames that it has too fade from its
+    picture to this shot's (`editing.cross_fade`), and both are as their folders have them.
     Returns how many `frames`, in how many `seconds`, how many were `unchanged`, and `out`.
     Everything is checked before anything is written; NvdError where the user has to do something.
     """
@@ -109,6 +113,15 @@ def render(
     values, finish = _values_of(shot, values), _finish_of(shot, finish)
     check_removal(shot, remove, grow, unseen, layer)
     check_overlay(overlay, overlay_opacity, layer, shot.names)
+    for_once = values != read_values(shot) or finish != read_finish(shot)
+    asked: dict[str, object] = {
+        "--layer": layer,
+        "--edit": edits,
+        "--passes": passes,
+        "--overlay": overlay,
+    }
+    check_after(after, asked | {"--remove": remove, "what holds for once": for_once})
+    shared = shared_with(shot, after) if after else []
     alone = LayerAlone(shot, layer, edits, depth, values, finish) if layer else None
     picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
     numbers = range(first, last + 1)
@@ -134,7 +147,7 @@ def render(
     shot.check((first, last))  # before so many names are listed
     files = files_of_output(out, [named[t] for t in numbers])
     check_output(shot, files, named_edits(edits))
-    rendering = None
+    rendering: Rendering | None = None
     if alone is None:
         rendering = Rendering(shot, edits, mode, numbers, depth, device, quality, values, finish)
         if remove:  # which asks the networks: nothing else here needs torch
@@ -150,6 +163,10 @@ def render(
             mattes = [frame_path(str(unseen), named[t]) for t in numbers]
             check_output(shot, mattes, named_edits(edits))
             rendering.mattes = dict(zip(numbers, mattes, strict=True))
+    rendered: Rendering | CrossFade | None = rendering
+    if after is not None and rendering is not None:
+        check_output(after, files, {})
+        rendered = faded_from(after, shared, rendering, mode, depth, device, quality)
     wanted = _passes(shot, out, passes, passes_to, layer, edits, values, finish)
     if wanted:
         check_output(shot, wanted.files(named[t] for t in numbers), named_edits(edits))
@@ -158,22 +175,21 @@ def render(
         say_lacking(progress, Sheets(shot, edits), numbers, where, [layer] if layer else shot.names)
     remove_temporaries_of([*files, rendered_path(out)])
     with writing_images(out, shot, ahead, progress):
-        if rendering is None:
+        if rendered is None:
             unchanged = 0
             _write_in_order(alone.frames(numbers), numbers, named, writer, progress)
         elif is_pattern(out):
             with writer:
-                unchanged = write_images(
-                    rendering, order, named, Path(out), writer, again, progress
-                )
+                unchanged = write_images(rendered, order, named, Path(out), writer, again, progress)
         else:
             unchanged = 0
-            _write_in_order(rendering.frames(numbers), numbers, named, writer, progress)
+            _write_in_order(rendered.frames(numbers), numbers, named, writer, progress)
         if wanted:
             wanted.write(numbers, named, progress)
     found = {}
+    if rendered is not None:
+        rendered.tell(progress)
     if rendering is not None:
-        rendering.tell(progress)
         found = rendering.overlay.facts() if rendering.overlay is not None else {}
     seconds = round(time.perf_counter() - started, 3)
     return (

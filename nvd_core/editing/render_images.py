@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from nvd_core.editing.changed_frames import RenderedBefore
+from nvd_core.editing.cross_fade import CrossFade
 from nvd_core.editing.rendering import Rendering
 from nvd_core.media.frame_writer import FrameWriter
 from nvd_core.media.sequences import frame_path, is_pattern
@@ -69,7 +70,7 @@ def writing_images(
 
 
 def write_images(
-    rendering: Rendering,
+    rendering: Rendering | CrossFade,
     numbers: Sequence[int],
     named: Sequence[int],
     pattern: Path,

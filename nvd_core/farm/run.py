@@ -12,8 +12,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from nvd_core.farm.shot_list import STEPS, Show, Task
+from nvd_core.farm.shot_list import Show
 from nvd_core.farm.table import TABLE, ShotState, write_table
+from nvd_core.farm.tasks import STEPS, Task
 from nvd_core.farm.worker import Done, run_task
 from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.progress import Progress

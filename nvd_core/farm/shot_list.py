@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from nvd_core.job import AUTO, MOST_HEIGHT, Job, mask_path, wanted_class
+from nvd_core.farm.long_plan import LongPlan
+from nvd_core.farm.sections import Sections, fault_of
+from nvd_core.farm.tasks import Plan, ShotPlan
+from nvd_core.job import AUTO, MOST_HEIGHT, mask_path, wanted_class
 from nvd_core.media.sequences import is_pattern
 from nvd_core.runtime.declared import Fault, Name, PathText, read, text_like, within
 from nvd_core.runtime.documents import Unreadable, read_yaml
@@ -16,6 +19,8 @@ from nvd_core.settings import Preset
 
 FOLDER = ".nvd"
 """what a shot's folder ends in, where the list does not name it"""
+SECTIONS = ".sections"
+"""what the folder of a shot's sections ends in"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class ShotEntry:
     """a pattern of images, which are rendered in chunks, or a movie, which one task renders"""
     movie: PathText | None = None
     """made of the images of `out` in the end"""
+    sections: Sections | None = None
+    """a long clip, decomposed in sections of their own"""
 
 
 @dataclass(frozen=True)
@@ -57,77 +64,10 @@ class ShotList:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One command of `nvd`, of one step of one shot."""
-
-    shot: str
-    step: str
-    words: tuple[str, ...]
-    """without the name of the program"""
-    frames: tuple[int, int] | None = None
-
-    @property
-    def name(self) -> str:
-        """The step and its frames, as a log is called."""
-        return self.step if self.frames is None else "{}-{}-{}".format(self.step, *self.frames)
-
-
-STEPS = ("train", "bake", "fit", "render", "encode")
-"""of every shot, one after another; the tasks of a step have no order"""
-
-
-@dataclass(frozen=True)
-class ShotPlan:
-    """The commands of one shot."""
-
-    name: str
-    folder: Path
-    train: tuple[str, ...]
-    out: str | None
-    movie: str | None
-    chunk: int
-
-    def tasks(self, step: str) -> list[Task]:
-        """Those of a step; from the second step on the folder has to know its frames."""
-        folder = str(self.folder)
-        if step == "train":
-            return [Task(self.name, step, self.train)]
-        if step == "fit":
-            return [Task(self.name, step, ("bake", folder, "--finish"))]
-        if step == "bake":
-            return [
-                Task(self.name, step, ("bake", folder, "--frames", "{}-{}".format(*part)), part)
-                for part in self._parts()
-            ]
-        if step == "encode":
-            words = "encode", folder, "--images", str(self.out), "--out", str(self.movie)
-            return [Task(self.name, step, words)] if self.movie else []
-        if self.out is None:
-            return []
-        render = "render", folder, "--out", self.out
-        if not is_pattern(self.out):
-            return [Task(self.name, step, render)]
-        return [
-            Task(self.name, step, (*render, "--frames", "{}-{}".format(*part)), part)
-            for part in self._parts()
-        ]
-
-    def _parts(self) -> list[tuple[int, int]]:
-        clip = Job.load(self.folder).clip
-        if clip is None:
-            raise NvdError(
-                f"{self.folder} does not know its frames",
-                remedy="look into the log of its training",
-            )
-        count = int(clip["frames"])
-        return [(t, min(t + self.chunk, count) - 1) for t in range(0, count, self.chunk)]
-
-
-@dataclass(frozen=True)
 class Show:
     """What a list asks for."""
 
-    shots: list[ShotPlan]
+    shots: list[Plan]
     retries: int
     logs: Path
 
@@ -157,11 +97,12 @@ def load_shots(path: Path | str) -> Show:
     return Show(plans, listed.retries, logs)
 
 
-def _plan(path: Path, base: Path, name: str, entry: ShotEntry, listed: ShotList) -> ShotPlan:
+def _plan(path: Path, base: Path, name: str, entry: ShotEntry, listed: ShotList) -> Plan:
     if entry.preset and entry.settings:
         raise _bad(path, f"a preset or settings for shots.{name}", "both")
-    folder = base / (entry.shot or name + FOLDER)
-    words = ["decompose", str(base / entry.source), "--out", str(folder), "--until", "training"]
+    folder = base / (entry.shot or name + (SECTIONS if entry.sections else FOLDER))
+    source = str(base / entry.source)
+    words: list[str] = []
     for layer, mask in entry.masks.items():
         words += ["--mask", f"{layer}={mask if wanted_class(mask) else mask_path(base, mask)}"]
     layers = [*entry.masks, "background"]
@@ -173,8 +114,6 @@ def _plan(path: Path, base: Path, name: str, entry: ShotEntry, listed: ShotList)
         words += ["--part", f"{part}={mask_path(base, mask)}"]
     if entry.garbage:
         words += ["--garbage", AUTO if entry.garbage == AUTO else mask_path(base, entry.garbage)]
-    if entry.frames:
-        words += ["--frames", entry.frames]
     if entry.height:
         words += ["--height", str(entry.height)]
     if entry.settings:
@@ -186,7 +125,26 @@ def _plan(path: Path, base: Path, name: str, entry: ShotEntry, listed: ShotList)
         raise _bad(path, expected, entry.out or "none")
     out = None if entry.out is None else str(base / entry.out)
     movie = None if entry.movie is None else str(base / entry.movie)
-    return ShotPlan(name, folder, tuple(words), out, movie, listed.chunk)
+    if entry.sections:
+        if out is not None and not is_pattern(out):
+            raise _bad(path, f"a pattern such as out/%05d.png as shots.{name}.out", out)
+        if fault := fault_of(entry.sections):
+            raise _bad(path, f"shots.{name}.sections with {fault}", str(entry.sections.overlap))
+        return LongPlan(
+            name,
+            folder,
+            source,
+            entry.frames,
+            tuple(words),
+            out,
+            movie,
+            listed.chunk,
+            entry.sections,
+        )
+    train = ["decompose", source, "--out", str(folder), "--until", "training", *words]
+    if entry.frames:
+        train += ["--frames", entry.frames]
+    return ShotPlan(name, folder, tuple(train), out, movie, listed.chunk)
 
 
 def _check_apart(path: Path, named: Sequence[tuple[str, str]], what: str) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nvd_core.farm.shot_list import STEPS, ShotPlan
+from nvd_core.farm.tasks import STEPS, Plan
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.shown import visible
@@ -19,7 +19,7 @@ TABLE = "table.txt"
 class ShotState:
     """Where a shot stands."""
 
-    plan: ShotPlan
+    plan: Plan
     step: str = STEPS[0]
     done: int = 0
     total: int = 0

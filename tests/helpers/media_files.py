@@ -227,7 +227,7 @@ def shot_of(source: Path | str, folder: Path, height: int | None = None, **how) 
         records.append(LayerRecord(name, kind, *images, 40, 40))
     record = ClipRecord(
         source=str(source),
-        first_frame=0,
+        first_frame=info.first_frame,
         frames=info.frames,
         width=info.width,
         height=info.height,
