@@ -15,7 +15,7 @@ from ..errors import AddonError
 from ..paint import ahead, playback, preview
 from ..shot import edit_files, finish, flat_nodes, painting, shots, states
 from ..shot.edge_nodes import in_words
-from ..strip import strips
+from ..strip import composite_strips
 from ..strip.render_job import queue_render
 from ..strip.report_job import open_report, queue_evaluate, report_page
 from .across_operators import draw_across
@@ -171,9 +171,9 @@ class NVD_OT_to_strip(OnShot, bpy.types.Operator):
     def work(self, context, scene, entry):
         if self.way in ("composite", "modifier"):
             if self.way == "composite":
-                said = f"Added {strips.add_scene_strip(entry, scene).name}"
+                said = f"Added {composite_strips.add_scene_strip(entry, scene).name}"
             else:
-                said = f"Added {strips.add_modifier(entry, scene).name} to {entry.strip}"
+                said = f"Added {composite_strips.add_modifier(entry, scene).name} to {entry.strip}"
             if flat_nodes.state(entry) in (flat_nodes.ABSENT, flat_nodes.OLD):
                 self.report(
                     {"WARNING"},

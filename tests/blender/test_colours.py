@@ -4,8 +4,8 @@ import bpy
 import numpy as np
 import pytest
 
-from blender_addon import headless
 from blender_addon.blender.pixels import decode, read_pixels, read_raw, write_pixels
+from blender_addon.headless.compositing import replace_edits
 from blender_addon.shot.scripting import image_of, open_shot
 
 
@@ -74,6 +74,6 @@ def test_an_edit_of_another_depth(made, tmp_path, name, engine, reference):
     engine.run("-c", code, made / "shot.nvd/edits/toy.png", edit)
     shot, out = made / "shot.nvd", tmp_path / "engine/%05d.png"
     engine.run("-m", "nvd_core", "render", shot, "--out", out, "--edit", f"toy={edit}")
-    headless.replace_edits(open_shot(shot), [("toy", str(edit))])
+    replace_edits(open_shot(shot), [("toy", str(edit))])
     picture = np.round(reference.render(tmp_path, 1) * 255) / 255
     assert reference.psnr(reference.load(tmp_path / "engine/00000.png"), picture) > 50

@@ -9,7 +9,7 @@ from blender_addon.blender import compat
 from blender_addon.decompose import flattening
 from blender_addon.paint import preview
 from blender_addon.shot import finish, flat_nodes, layer_values, painting, shots, stack
-from blender_addon.strip import strips
+from blender_addon.strip import composite_strips, strips
 
 pytestmark = [pytest.mark.usefixtures("extension"), pytest.mark.slow]
 START = 10
@@ -92,14 +92,14 @@ def test_all_ways_show_one_picture(
     def shown():
         return [timeline.show(scene, tmp_path, START + t) for t in range(3)]
 
-    made = strips.add_scene_strip(entry, scene)  # before nodes have the stack, and after
+    made = composite_strips.add_scene_strip(entry, scene)  # before nodes have the stack, and after
     assert reference.psnr(shown()[1], wanted[1]) < 40
     flattening.follow()
     assert flat_nodes.state(entry) == flat_nodes.CURRENT and not finish.lacking(entry)
     check(reference, "Composite Strip", shown(), wanted)
     compat.strips(scene).remove(made)
     if compat.STRIP_COMPOSITOR:
-        modifier = strips.add_modifier(entry, scene)
+        modifier = composite_strips.add_modifier(entry, scene)
         check(reference, "Strip Modifier", shown(), wanted)
         strips.strip_named(scene, "plate").modifiers.remove(modifier)
     bpy.context.window.scene = entry.scene
@@ -126,7 +126,7 @@ def test_and_so_does_the_live_preview(gpu_ready, entry, folder, reference, reque
 def test_a_modifier_follows_what_is_flattened_later(
     entry, scene, folder, tmp_path, engine, reference, timeline, wanted
 ):
-    strips.add_modifier(entry, scene)
+    composite_strips.add_modifier(entry, scene)
     assert reference.psnr(timeline.show(scene, tmp_path, START + 1), wanted[1]) < 40
     engine.run("-m", "nvd_core", "edits", "flatten", folder)
     flattening.follow()

@@ -16,7 +16,7 @@ from blender_addon.jobs.runner import runner
 from blender_addon.shot.folder import CompactOnly, read_shot
 from blender_addon.shot.scripting import open_shot
 from blender_addon.shot.shots import add_shot
-from blender_addon.strip.strips import add_scene_strip
+from blender_addon.strip.composite_strips import add_scene_strip
 
 
 @pytest.fixture(autouse=True)

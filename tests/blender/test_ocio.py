@@ -17,7 +17,7 @@ from blender_addon.paint import frame_canvas
 from blender_addon.shot import shots
 from blender_addon.shot.folder import ShotError
 from blender_addon.shot.scripting import open_shot
-from blender_addon.strip import strips
+from blender_addon.strip import strip_look
 from blender_addon.strip.space import configuration, named_space
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("extension")]
@@ -230,4 +230,4 @@ def test_a_rendered_strip_of_a_movie_takes_the_plates_space(made, tmp_path):
     entry = shots.add_shot(made("shot", "Rec.1886", "png") / "shot.nvd")
     shot = entry.read()
     assert shot.suffix == "png" and shot.is_linear
-    assert strips._colour_space(shot, None) == "Rec.1886"
+    assert strip_look.colour_space(shot, None) == "Rec.1886"

@@ -225,7 +225,7 @@ def test_a_script_and_a_batch_give_parts(tmp_path, monkeypatch, engine):
     job = decompose_job("clip.mp4", tmp_path / "out.nvd", **options)
     assert words_of(job) == [f"{name}={path}" for name, path in parts]
     ran = []
-    monkeypatch.setattr(headless, "_run", lambda job, _say: ran.append(job))
+    monkeypatch.setattr("blender_addon.headless.tasks.run", lambda job, _say: ran.append(job))
     words = [word for name, path in parts for word in ("--part", f"{name}={path}")]
     given = ["clip.mp4", "--out", str(tmp_path / "o.nvd"), "--mask", f"man={tmp_path}", *words]
     assert headless.main(["decompose", *given]) == 0

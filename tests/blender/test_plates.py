@@ -16,7 +16,7 @@ from blender_addon.paint import frame_canvas
 from blender_addon.shot import shots
 from blender_addon.shot.folder import ShotError
 from blender_addon.shot.scripting import open_shot
-from blender_addon.strip import strips
+from blender_addon.strip import composite_strips, strips
 
 pytestmark = pytest.mark.slow
 
@@ -277,13 +277,13 @@ def test_strips_show_the_same(edited, kind, tmp_path, engine, timeline, referenc
     if kind in ALPHA:
         clear = painted[-1, :6]  # alpha 0, no glow
         assert np.abs(clear - (1, 0, 0)).max() < 0.01
-    composite = strips.add_scene_strip(entry, scene)
+    composite = composite_strips.add_scene_strip(entry, scene)
     assert made.mute == strip.mute and not composite.mute
     made.mute = True
     shown = {"composite": timeline.show(scene, tmp_path, 11)}
     if compat.STRIP_COMPOSITOR:
         composite.mute, strip.mute = True, False
-        strips.add_modifier(entry, scene)
+        composite_strips.add_modifier(entry, scene)
         shown["modifier"] = timeline.show(scene, tmp_path, 11)
     for name, picture in shown.items():
         print(f"{name} {reference.psnr(picture, painted):.1f} dB")

@@ -11,7 +11,7 @@ from blender_addon.paint import frame_canvas
 from blender_addon.shot import painting, shots
 from blender_addon.shot.folder import ShotError
 from blender_addon.shot.shot_list import duplicate_shot, remove_shot
-from blender_addon.strip import strips
+from blender_addon.strip import composite_strips, strips
 
 pytestmark = pytest.mark.usefixtures("extension")
 
@@ -68,7 +68,7 @@ def test_what_others_show_stays(scene, folder):
     tree = compat.compositor_tree(other)
     node = tree.nodes.new("CompositorNodeImage")
     node.image = edit = entry.layers["toy"].edit
-    strips.add_scene_strip(entry, scene)
+    composite_strips.add_scene_strip(entry, scene)
     remove_shot(entry, with_data=True)
     groups, images, scenes = of_shot(folder)
     assert node.image == edit and images == [edit.name] and not groups
@@ -94,7 +94,7 @@ def test_a_duplicate_is_for_another_strip(scene, folder, tmp_path, timeline):
     assert (twin.name, scene.nvd_shot) == ("shot 2", 1) and twin.id not in ("", entry.id)
     twin.strip = second.name
     assert shots.strip_of(scene, entry) == first and shots.strip_of(scene, twin) == second
-    made = [strips.add_scene_strip(one, scene) for one in (entry, twin, entry)]
+    made = [composite_strips.add_scene_strip(one, scene) for one in (entry, twin, entry)]
     assert [compat.strip_span(strip)[0] for strip in made] == [10, 40, 10]
     assert len(compat.strips(scene)) == 4
     painting.show(twin, twin.layers["toy"], "checker")
@@ -149,16 +149,16 @@ def test_render_to_strip_again_renews_the_strip(scene, folder, tmp_path, engine,
 def test_a_composite_strip_and_a_modifier_are_renewed_too(scene, folder, timeline):
     strip = timeline.image_strip(scene, folder)
     entry = shots.add_shot(folder, scene, strip=strip.name)
-    made = strips.add_scene_strip(entry, scene)
+    made = composite_strips.add_scene_strip(entry, scene)
     made.channel = 7
     compat.move(strip, 5)
-    assert strips.add_scene_strip(entry, scene) == made
+    assert composite_strips.add_scene_strip(entry, scene) == made
     assert compat.strip_span(made) == (15, 3) and made.channel == 7
     if compat.STRIP_COMPOSITOR:
-        one = strips.add_modifier(entry, scene)
+        one = composite_strips.add_modifier(entry, scene)
         one.name = "mine"
         trees = len(bpy.data.node_groups)
-        two = strips.add_modifier(entry, scene)
+        two = composite_strips.add_modifier(entry, scene)
         assert [m.name for m in strip.modifiers] == ["mine"] and two == strip.modifiers[0]
         assert len(bpy.data.node_groups) <= trees + 1  # the old copy goes with the next build
 

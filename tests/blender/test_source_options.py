@@ -3,10 +3,10 @@
 import bpy
 import pytest
 
-from blender_addon import headless
 from blender_addon.blender import compat
 from blender_addon.decompose.job import scene_rate
 from blender_addon.decompose.strip_job import decompose_strip
+from blender_addon.headless.tasks import rate_for
 
 pytestmark = pytest.mark.usefixtures("extension")
 
@@ -54,7 +54,7 @@ def test_pictures_have_the_rate_of_the_timeline(strip, tmp_path):
 def test_batch_takes_the_rate_of_an_open_file_for_pictures(tmp_path):
     scene = bpy.context.scene
     scene.render.fps, scene.render.fps_base = 25, 1.0
-    assert headless._rate_for("shot.%04d.exr") == ""  # nothing is open: the default says nothing
+    assert rate_for("shot.%04d.exr") == ""  # nothing is open: the default says nothing
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "a.blend"))
-    assert headless._rate_for("shot.%04d.exr:albedo") == headless._rate_for(str(tmp_path)) == "25"
-    assert headless._rate_for("shot.mov") == ""
+    assert rate_for("shot.%04d.exr:albedo") == rate_for(str(tmp_path)) == "25"
+    assert rate_for("shot.mov") == ""

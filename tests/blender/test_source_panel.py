@@ -16,7 +16,7 @@ from blender_addon.decompose.strip_job import decompose_strip
 from blender_addon.errors import AddonError
 from blender_addon.jobs.job import DONE
 from blender_addon.jobs.runner import runner, timer
-from blender_addon.strip import strips
+from blender_addon.strip import composite_strips
 from blender_addon.strip.sources import read_strip
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("extension")]
@@ -151,7 +151,7 @@ def test_a_settings_file_that_names_a_preset_counts(tmp_path, engine):
 
 def test_the_command_line_takes_them_too(tmp_path, monkeypatch):
     jobs = []
-    monkeypatch.setattr(headless, "_run", lambda job, say: jobs.append(job))
+    monkeypatch.setattr("blender_addon.headless.tasks.run", lambda job, say: jobs.append(job))
     words = ["decompose", "in.%04d.png", "--out", str(tmp_path / "a"), "--shots", "--deinterlace"]
     words += ["--start", "source", "--missing", "hold", "--frames=-5-20", "--garbage", "auto"]
     assert headless.main(words) == 0
@@ -201,7 +201,9 @@ def test_every_shot_of_a_clip_is_listed_when_the_job_is_done(
     assert [entry.name for entry in (one, two)] == ["cut shot-01", "cut shot-02"]
     assert [entry.first_frame for entry in (one, two)] == [1, 8]
     assert one.strip == two.strip == "hero" and one.scene != two.scene
-    spans = [compat.strip_span(strips.add_scene_strip(entry, scene)) for entry in (one, two)]
+    spans = [
+        compat.strip_span(composite_strips.add_scene_strip(entry, scene)) for entry in (one, two)
+    ]
     assert spans == [(102, 7), (109, 8)]
     assert finished_jobs(scene) == [job]
     assert bpy.ops.nvd.open_job(job=job.id) == {"FINISHED"} and len(scene.nvd_shots) == 2

@@ -128,7 +128,7 @@ def test_without_a_window(entry, folder, tmp_path, capsys, monkeypatch):
     shutil.rmtree(out.parent)
     words = ["all", str(folder / "frames"), "--out", str(folder), "--movie", str(out)]
     with monkeypatch.context() as by_engine:
-        by_engine.setattr(headless, "composite", None)
+        by_engine.setattr("blender_addon.headless.tasks.composite", None)
         assert headless.main(words) == 0
     assert len(list(out.parent.glob("*.png"))) == 3
     entry = the_shot()

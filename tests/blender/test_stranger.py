@@ -293,7 +293,7 @@ def test_a_script_and_batch_say_yes(clip, tmp_path, engine, tick_until, monkeypa
     job = resume_folder(out, engine.PYTHON, yes=True)
     assert "--yes" in job.plan["first_steps"][-1]["command"]
     job.cancel()
-    assert headless._parser().parse_args([*words, "--yes"]).yes
+    assert headless.parser().parse_args([*words, "--yes"]).yes
 
 
 def test_links_of_a_folder_that_is_not_there(tmp_path):

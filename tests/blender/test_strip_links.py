@@ -9,7 +9,7 @@ from blender_addon.decompose.strip_job import decompose_strip
 from blender_addon.jobs.job import DONE
 from blender_addon.jobs.runner import runner
 from blender_addon.shot import shots
-from blender_addon.strip import strips
+from blender_addon.strip import composite_strips
 
 pytestmark = pytest.mark.usefixtures("extension")
 
@@ -34,7 +34,7 @@ def test_a_renamed_strip_is_still_the_shots(scene, strip, folder):
     updated()
     assert entry.strip == "hero" and shots.strip_of(scene, entry) == strip
     scene.name = "cut"
-    made = strips.add_scene_strip(entry, scene)
+    made = composite_strips.add_scene_strip(entry, scene)
     assert made.channel > strip.channel
 
 

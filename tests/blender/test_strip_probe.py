@@ -11,7 +11,7 @@ from blender_addon.blender import compat
 from blender_addon.decompose.mask_drawing import draw_mask
 from blender_addon.errors import AddonError
 from blender_addon.shot import shots
-from blender_addon.strip import strip_probe, strips, timing
+from blender_addon.strip import composite_strips, strip_probe, timing
 from blender_addon.strip.render_job import queue_render
 from blender_addon.strip.sources import Source, read_around, read_strip
 
@@ -247,7 +247,7 @@ def test_strips_of_other_kinds_are_refused(scene, numbered_clip, made, engine):
             use(strip)
     with pytest.raises(AddonError, match="COLOR is no movie, image or scene strip"):
         queue_render(entry, scene, engine.PYTHON)
-    for add in (strips.add_scene_strip, strips.add_modifier):
+    for add in (composite_strips.add_scene_strip, composite_strips.add_modifier):
         with pytest.raises(AddonError, match=r"is no movie|no compositor"):
             add(entry, scene)
     other = bpy.data.scenes.new("other")

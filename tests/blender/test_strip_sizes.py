@@ -9,7 +9,7 @@ import pytest
 import blender_addon
 from blender_addon.blender import compat
 from blender_addon.shot import painting, shots
-from blender_addon.strip import refresh, strips
+from blender_addon.strip import composite_strips, refresh
 
 pytestmark = pytest.mark.slow
 START = 10
@@ -65,7 +65,7 @@ def test_the_modifier_fills_the_strip(folder, tmp_path, timeline, reference, sca
     strip.transform.scale_x = strip.transform.scale_y = scale
     entry = shots.add_shot(folder, scene, strip=strip.name)
     before = timeline.show(scene, tmp_path, START + 1)
-    strips.add_modifier(entry, scene)
+    composite_strips.add_modifier(entry, scene)
     after = timeline.show(scene, tmp_path, START + 1)
     assert reference.psnr(after, before) > 20  # scaled down and up again
     paint(entry, (1, 0, 1))
@@ -83,7 +83,9 @@ def test_new_paint_shows_without_refresh_all(folder, tmp_path, timeline, way, re
     scene = scene_of(160, 90)
     strip = timeline.image_strip(scene, folder, START)
     entry = shots.add_shot(folder, scene, strip=strip.name)
-    (strips.add_scene_strip if way == "composite" else strips.add_modifier)(entry, scene)
+    (composite_strips.add_scene_strip if way == "composite" else composite_strips.add_modifier)(
+        entry, scene
+    )
     pictures = [timeline.show(scene, tmp_path, START + 1)]
     for colour in ((1, 0, 1), (0, 1, 0)):
         paint(entry, colour)
@@ -98,9 +100,9 @@ def test_refreshing_comes_to_rest(folder, timeline, monkeypatch):
     scene = scene_of(160, 90)
     strip = timeline.image_strip(scene, folder, START)
     entry = shots.add_shot(folder, scene, strip=strip.name)
-    strips.add_scene_strip(entry, scene)
+    composite_strips.add_scene_strip(entry, scene)
     if compat.STRIP_COMPOSITOR:
-        strips.add_modifier(entry, scene)
+        composite_strips.add_modifier(entry, scene)
     for _ in range(3):
         bpy.context.view_layer.update()
     calls, real = [], refresh.refresh

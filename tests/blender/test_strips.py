@@ -8,7 +8,7 @@ import blender_addon
 from blender_addon.blender import compat
 from blender_addon.shot import painting, shots
 from blender_addon.shot.folder import ShotError
-from blender_addon.strip import strips
+from blender_addon.strip import composite_strips, strips
 
 pytestmark = pytest.mark.slow
 
@@ -116,7 +116,7 @@ def test_composite_strip(scene, folder, tmp_path, engine, reference, timeline):
     strip = timeline.image_strip(scene, folder)
     entry = shots.add_shot(folder, scene, strip=strip.name)
     paint_all(entry)
-    made = strips.add_scene_strip(entry, scene)
+    made = composite_strips.add_scene_strip(entry, scene)
     assert compat.strip_span(made) == (10, 3)
     composite = timeline.show(scene, tmp_path, 11)
     scene.sequence_editor_create()
@@ -131,7 +131,7 @@ def test_modifier(scene, folder, tmp_path, engine, reference, timeline):
     entry = shots.add_shot(folder, scene, strip=strip.name)
     before = timeline.show(scene, tmp_path, 11)
     paint_all(entry)
-    strips.add_modifier(entry, scene)
+    composite_strips.add_modifier(entry, scene)
     live = timeline.show(scene, tmp_path, 11)
     assert reference.psnr(live, before) < 25
     strips.render_to_strip(entry, scene, engine.PYTHON)
@@ -141,7 +141,7 @@ def test_modifier(scene, folder, tmp_path, engine, reference, timeline):
 def test_a_deleted_scene_is_told(scene, folder, timeline):
     entry = shots.add_shot(folder, scene, strip=timeline.image_strip(scene, folder).name)
     bpy.data.scenes.remove(entry.scene)
-    for add in (strips.add_scene_strip, strips.add_modifier):
+    for add in (composite_strips.add_scene_strip, composite_strips.add_modifier):
         with pytest.raises(ShotError, match=r"open the shot again|use Composite Strip"):
             add(entry, scene)
 
@@ -150,7 +150,7 @@ def test_a_deleted_scene_is_told(scene, folder, timeline):
 def test_no_modifier_here(scene, folder, timeline):
     entry = shots.add_shot(folder, scene, strip=timeline.image_strip(scene, folder).name)
     with pytest.raises(ShotError, match=r"for strips: use Composite Strip"):
-        strips.add_modifier(entry, scene)
+        composite_strips.add_modifier(entry, scene)
 
 
 @pytest.mark.skipif(not compat.STRIP_COMPOSITOR, reason="no compositor on strips before 5.1")
@@ -158,11 +158,11 @@ def test_no_modifier_here(scene, folder, timeline):
 def test_modifier_shows_the_edit(scene, folder, tmp_path, what, reference, timeline):
     entry = shots.add_shot(folder, scene, strip=timeline.image_strip(scene, folder).name)
     paint_all(entry)
-    modifier = strips.add_modifier(entry, scene)
+    modifier = composite_strips.add_modifier(entry, scene)
     expected = timeline.show(scene, tmp_path, 11)
     scene.sequence_editor.strips[0].modifiers.remove(modifier)
     painting.show(entry, entry.layers["background"], what)
-    strips.add_modifier(entry, scene)
+    composite_strips.add_modifier(entry, scene)
     assert np.array_equal(timeline.show(scene, tmp_path, 11), expected)
 
 
@@ -178,15 +178,15 @@ def test_nodes_of_the_artist_in_between(scene, folder, tmp_path, timeline):
     tree.links.new(image.outputs["Image"], inner.inputs["Color"])
     tree.links.new(inner.outputs[0], socket)
     with pytest.raises(ShotError, match="feeds background Edit"):
-        strips.add_modifier(entry, scene)
+        composite_strips.add_modifier(entry, scene)
     inner = tree.nodes.new("NodeReroute")
     tree.links.new(image.outputs["Image"], inner.inputs[0])
     tree.links.new(inner.outputs[0], socket)
-    strips.add_modifier(entry, scene)
+    composite_strips.add_modifier(entry, scene)
     assert len(strip.modifiers) == 1 and len(bpy.data.node_groups) == groups + 2
     tree.nodes.remove(node)
     with pytest.raises(ShotError, match="no node of the shot shot: open the shot again"):
-        strips.add_modifier(entry, scene)
+        composite_strips.add_modifier(entry, scene)
 
 
 def test_engine_errors_are_told(scene, folder, engine):

@@ -8,7 +8,7 @@ import blender_addon
 from blender_addon.blender import compat
 from blender_addon.errors import AddonError
 from blender_addon.shot import shots
-from blender_addon.strip import strips, timing
+from blender_addon.strip import composite_strips, strips, timing
 from blender_addon.strip.sources import read_strip
 
 IMAGES_RETIME = bpy.app.version >= (4, 4, 0)  # before, only movie strips can be retimed
@@ -130,7 +130,7 @@ def test_the_rendered_strip_shows_the_same(scene, folder, tmp_path, engine, refe
     assert reference.psnr(before[0], before[-1]) < 15, (
         "the frames differ, so another one would show"
     )
-    for other in (strips.add_scene_strip, strips.add_modifier):
+    for other in (composite_strips.add_scene_strip, composite_strips.add_modifier):
         with pytest.raises(AddonError, match=r"normal speed|no compositor"):
             other(entry, scene)
     assert not np.array_equal(before[0], before[-1])

@@ -11,7 +11,7 @@ from blender_addon.blender import compat
 from blender_addon.paint import preview
 from blender_addon.shot import layer_values, painting, shots, values_file
 from blender_addon.shot.folder import ShotError, read_shot
-from blender_addon.strip import strips
+from blender_addon.strip import composite_strips, strips
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("extension")]
 
@@ -80,12 +80,12 @@ def test_one_picture_whatever_makes_it(entry, scene, folder, tmp_path, engine, r
     agree(reference, shown(), wanted, plain, 60)
     compat.strips(scene).remove(made)
 
-    made = strips.add_scene_strip(entry, scene)
+    made = composite_strips.add_scene_strip(entry, scene)
     agree(reference, shown(), wanted, plain)
     compat.strips(scene).remove(made)
 
     if compat.STRIP_COMPOSITOR:
-        modifier = strips.add_modifier(entry, scene)
+        modifier = composite_strips.add_modifier(entry, scene)
         agree(reference, shown(), wanted, plain)
         background = entry.layers["background"]  # and goes on following
         layer_values._unkey(scene, background.path_from_id("light"))
