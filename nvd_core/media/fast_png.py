@@ -6,11 +6,10 @@ OpenImageIO, so that there is one place that judges files and tells of damage.
 """
 
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
-from deflate import DeflateError, zlib_decompress
+from deflate import DeflateError, crc32, zlib_decompress
 from numba import njit
 
 from nvd_core.runtime.sizes import MOST_PIXELS, MOST_SIDE
@@ -61,7 +60,7 @@ def _chunks(data: bytes) -> tuple[tuple[int, int, int], bytes] | None:
         length, kind = struct.unpack_from(">I4s", data, at)
         body = view[at + 8 : at + 8 + length]
         (checksum,) = struct.unpack_from(">I", data, at + 8 + length)
-        if zlib.crc32(view[at + 4 : at + 8 + length]) != checksum:
+        if crc32(view[at + 4 : at + 8 + length]) != checksum:
             return None
         if kind == b"IHDR":
             width, height, depth, colour, *rest = struct.unpack(">IIBBBBB", body)
