@@ -79,6 +79,7 @@ def maps_read(monkeypatch):
     numbers, iter_maps = [], rendering.iter_maps
 
     def counted(shot, frames, *more):
+        frames = list(frames)
         numbers.extend(frames)
         return iter_maps(shot, frames, *more)
 

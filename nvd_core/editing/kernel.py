@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nvd_core.editing import kernel_numba
+from nvd_core.editing.kernel_draft import draft_texels, render_draft
 from nvd_core.editing.kernel_nodes import NodeMaps, render_delta_nodes
+from nvd_core.media.draft import Draft, Planes
 from nvd_core.media.images import decode_srgb, to_integers
 from nvd_core.runtime.devices import triton_works
 from nvd_core.shot.maps import FrameMaps
@@ -28,6 +30,7 @@ def make_kernel(
     linear: bool,
     device: str,
     kept: kernel_numba.Kept | None = None,
+    draft: Draft | None = None,
 ) -> Kernel:
     """The function that renders a frame with these textures (deltas in the mode "delta").
 
@@ -35,9 +38,11 @@ def make_kernel(
     `linear` says what floating-point frames hold; integers are display-encoded. On the `device`
     "cuda" it is a Triton kernel where Triton works, else plain torch; on "cpu" Numba's. With `kept`
     a rendering's next kernel takes over what has not changed, and the one before is not to be used.
+    `draft`: what is made of bytes may be off by kernel_draft.DRAFT_ERROR where that is faster, and
+    is Planes where it has weights.
     """
     if device != "cuda":
-        return _cpu_kernel(textures, mode, linear, kept)
+        return _cpu_kernel(textures, mode, linear, kept, draft)
     import torch
 
     on = torch.device(device)
@@ -48,11 +53,18 @@ def make_kernel(
 
 
 def _cpu_kernel(
-    textures: dict, mode: str, linear: bool, kept: kernel_numba.Kept | None = None
+    textures: dict,
+    mode: str,
+    linear: bool,
+    kept: kernel_numba.Kept | None = None,
+    draft: Draft | None = None,
 ) -> Kernel:
     packed = kernel_numba.pack_textures(textures, mode == "delta", kept)
+    texels = draft_texels(packed) if draft is not None and mode == "delta" else None
 
-    def kernel(frame: np.ndarray, maps: FrameMaps | NodeMaps) -> np.ndarray:
+    def kernel(frame: np.ndarray, maps: FrameMaps | NodeMaps) -> np.ndarray | Planes:
+        if isinstance(maps, NodeMaps) and texels is not None and frame.dtype == np.uint8:
+            return render_draft(frame, maps, packed, texels, draft)
         out = np.empty_like(frame)
         if isinstance(maps, NodeMaps):
             render_delta_nodes(frame, maps, packed, linear, out)
