@@ -150,27 +150,29 @@ def _added(table, tiles, alphas, nodes, corrections, weights, wanted, visibility
             while end < last and tiles[first + end, 0] != EMPTY:
                 end += 1
             if begin < end:
-                left = SIDE * (row[_LEFT] + begin)
-                shown = own[:, left : left + SIDE * (end - begin)]
                 _add_run(row, textures[k], top, begin, end, tiles, nodes, corrections, weights,
-                         shown, visibility[n], light[n], texels, fields, places, words,
-                         total[:, 3 * left :])
+                         own, visibility[n], light[n], texels, fields, places, words, total)
             begin = end
     return total
 
 
 @njit(cache=True)
 def _add_run(row, texture, top, begin, end, tiles, nodes, corrections, weights,
-             shown, visibility, light, texels, fields, places, words, total):
-    """Add what a layer shows in the tiles from `begin` on, up to `end`, of a line of tiles."""
+             own, visibility, light, texels, fields, places, words, total):
+    """Add what a layer shows in the tiles from `begin` on, up to `end`, of a line of tiles.
+
+    Lines are taken whole before they are cut: of what is cut from [lines, W] Numba does not know
+    that its values lie side by side.
+    """
     count, lines = SIDE * (end - begin), total.shape[0]
+    left = SIDE * (row[_LEFT] + begin)
     for c in range(2):
         field_run(row, _PLACE, c, 2, top, begin, end, tiles, nodes, corrections, weights, fields[c])
-    painted = False
+    painted = np.zeros(SIDE, np.int64)
     for y in range(lines):
-        painted |= _find(fields[0, y, :count], fields[1, y, :count], row, texture,
-                         places[0, y], places[1, y], places[2, y])
-    if not painted:
+        painted[y] = _find(fields[0, y, :count], fields[1, y, :count], row, texture,
+                           places[0, y], places[1, y], places[2, y])
+    if not painted.any():
         return
     for c in range(3):
         field_run(row, _LIGHT, c, 3, top, begin, end, tiles, nodes, corrections, weights, fields[c])
@@ -178,15 +180,22 @@ def _add_run(row, texture, top, begin, end, tiles, nodes, corrections, weights,
     rest = np.float32(1.0) - light
     share = visibility * np.float32(1.0 / (1 << (ALPHA_BITS + _FINER)))
     for y in range(lines):
-        _look_up(texels, texture[_STRIDE], places[0, y, :count], places[1, y], places[2, y], words)
-        _add(words[:count], shown[y], fields[0, y], fields[1, y], fields[2, y],
-             gain, rest, share, total[y])
+        if painted[y] == count:
+            _look_up_all(texels, texels[texture[_STRIDE] :], places[0, y, :count], places[1, y],
+                         places[2, y], words)
+        elif painted[y]:
+            _look_up(texels, texels[texture[_STRIDE] :], places[0, y, :count], places[1, y],
+                     places[2, y], words)
+        else:
+            continue
+        _add(words[:count], own[y, left : left + count], fields[0, y], fields[1, y], fields[2, y],
+             gain, rest, share, total[y, 3 * left :])
 # fmt: on
 
 
 @njit(cache=True)
 def _find(us, vs, row, texture, at, across, down):
-    """Which texels a line's places lie at, -1 for none that is painted; whether any is."""
+    """Which texels a line's places lie at, -1 for none that is painted; how many are."""
     most_u, most_v = np.int32(1 << row[_BITS_U]), np.int32(1 << row[_BITS_V])
     scale_u = np.float32(texture[_WIDTH] / (1 << row[_BITS_U]))
     scale_v = np.float32(texture[_HEIGHT] / (1 << row[_BITS_V]))
@@ -208,25 +217,37 @@ def _find(us, vs, row, texture, at, across, down):
         inside = (column >= x0) & (column <= x1) & (line >= y0) & (line <= y1)
         at[k] = first + line * stride + column if inside else np.int32(-1)
         hits += np.int32(inside)
-    return hits > 0
+    return hits
 
 
 @njit(cache=True)
-def _look_up(texels, stride, at, across, down, words):
-    """Texels of a line, bilinear, all three values at once.
-
-    A difference of words may borrow from the next value; what it is added to pays that back.
-    """
+def _look_up(texels, below, at, across, down, words):
+    """Texels of a line, bilinear; `below`: those a line further down."""
     for k in range(at.shape[0]):
-        n = np.int64(at[k])
-        if n < 0:
+        if at[k] < 0:
             words[k] = _ZEROS
-            continue
-        a, b, c, d = texels[n], texels[n + 1], texels[n + stride], texels[n + stride + 1]
-        x, y = np.int64(across[k]), np.int64(down[k])
-        upper = (((a << _BETWEEN) + x * (b - a) + _HALVES) >> _BETWEEN) & _VALUES
-        lower = (((c << _BETWEEN) + x * (d - c) + _HALVES) >> _BETWEEN) & _VALUES
-        words[k] = (((upper << _BETWEEN) + y * (lower - upper) + _HALVES) >> _BETWEEN) & _VALUES
+        else:
+            words[k] = _texel(texels, below, at[k], across[k], down[k])
+
+
+@njit(cache=True)
+def _look_up_all(texels, below, at, across, down, words):
+    """The same where every place lies at a texel: without the question it takes two thirds."""
+    for k in range(at.shape[0]):
+        words[k] = _texel(texels, below, at[k], across[k], down[k])
+
+
+@njit(cache=True)
+def _texel(texels, below, at, across, down):
+    """All three values at once. A difference of words may borrow from the next value; what it is
+    added to pays that back.
+    """
+    n = np.uint64(np.uint32(at))  # which cannot count from the end
+    m = n + np.uint64(1)
+    x, y = np.int64(across), np.int64(down)
+    upper = (((texels[n] << _BETWEEN) + x * (texels[m] - texels[n])) >> _BETWEEN) & _VALUES
+    lower = (((below[n] << _BETWEEN) + x * (below[m] - below[n])) >> _BETWEEN) & _VALUES
+    return (((upper << _BETWEEN) + y * (lower - upper) + _HALVES) >> _BETWEEN) & _VALUES
 
 
 @njit(cache=True)

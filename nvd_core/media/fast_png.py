@@ -96,15 +96,32 @@ def _unfilter(lines, across, out):
             for x in range(line.shape[0]):
                 line[x] = source[x] + above[x]
         elif kind == 1:
-            line[:across] = source[:across]
-            for x in range(across, line.shape[0]):
-                line[x] = source[x] + line[x - across]
+            _beside(source, across, line)
         elif kind == 3:
             for x in range(line.shape[0]):
                 left = np.int32(line[x - across]) if x >= across else np.int32(0)
                 line[x] = source[x] + np.uint8((left + np.int32(above[x])) >> 1)
         else:
             _paeth(source, above, across, line)
+
+
+@njit(cache=True)
+def _beside(source, across, line):
+    """Each byte from the one before it; those of a pixel go on in registers, as below."""
+    if across != 3:
+        line[:across] = source[:across]
+        for x in range(across, line.shape[0]):
+            line[x] = source[x] + line[x - across]
+        return
+    red = green = blue = np.uint8(0)
+    for n in range(line.shape[0] // 3):
+        x = 3 * n
+        red, green, blue = (
+            np.uint8(red + source[x]),
+            np.uint8(green + source[x + 1]),
+            np.uint8(blue + source[x + 2]),
+        )
+        line[x], line[x + 1], line[x + 2] = red, green, blue
 
 
 @njit(cache=True)
