@@ -9,7 +9,7 @@ import numpy as np
 from nvd_core.editing import kernel_numba
 from nvd_core.editing.kernel_draft import draft_texels, render_draft
 from nvd_core.editing.kernel_nodes import NodeMaps, render_delta_nodes
-from nvd_core.media.draft import Draft, Planes
+from nvd_core.media.draft import Draft
 from nvd_core.media.images import decode_srgb, to_integers
 from nvd_core.runtime.devices import triton_works
 from nvd_core.shot.maps import FrameMaps
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 Kernel = Callable[[np.ndarray, Any], np.ndarray]
-"""from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype
+"""from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype, or Planes
 
 The maps are FrameMaps or, on the CPU and for deltas, NodeMaps.
 """
@@ -62,7 +62,7 @@ def _cpu_kernel(
     packed = kernel_numba.pack_textures(textures, mode == "delta", kept)
     texels = draft_texels(packed) if draft is not None and mode == "delta" else None
 
-    def kernel(frame: np.ndarray, maps: FrameMaps | NodeMaps) -> np.ndarray | Planes:
+    def kernel(frame: np.ndarray, maps: FrameMaps | NodeMaps) -> Any:  # Planes too, of a draft
         if isinstance(maps, NodeMaps) and texels is not None and frame.dtype == np.uint8:
             return render_draft(frame, maps, packed, texels, draft)
         out = np.empty_like(frame)
