@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,11 +61,15 @@ def _cpu_kernel(
     draft: Draft | None = None,
 ) -> Kernel:
     packed = kernel_numba.pack_textures(textures, mode == "delta", kept)
-    texels = draft_texels(packed) if draft is not None and mode == "delta" else None
+
+    @cache
+    def texels() -> np.ndarray | None:  # only for compact maps: they take as much memory again
+        return draft_texels(packed)
 
     def kernel(frame: np.ndarray, maps: FrameMaps | NodeMaps) -> Any:  # Planes too, of a draft
-        if isinstance(maps, NodeMaps) and texels is not None and frame.dtype == np.uint8:
-            return render_draft(frame, maps, packed, texels, draft)
+        rough = draft is not None and isinstance(maps, NodeMaps) and frame.dtype == np.uint8
+        if rough and texels() is not None:
+            return render_draft(frame, maps, packed, texels(), draft)
         out = np.empty_like(frame)
         if isinstance(maps, NodeMaps):
             render_delta_nodes(frame, maps, packed, linear, out)
