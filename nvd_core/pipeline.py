@@ -67,6 +67,14 @@ from nvd_core.settings import Settings, check_settings, load_settings, save_sett
 from nvd_core.shot.manifest import LayerRecord, read_manifest, write_manifest
 from nvd_core.shot.map_forms import write_exrs
 from nvd_core.shot.shot import Shot
+from nvd_core.trained import (
+    BACKGROUND,
+    FOUND_OBJECT,
+    check_size,
+    object_names,
+    trained,
+    unfinished,
+)
 from nvd_core.training.checkpoint import copy_checkpoint
 from nvd_core.training.trainer import Trainer
 from nvd_core.work import (
@@ -78,16 +86,12 @@ from nvd_core.work import (
     ClipData,
     motion_facts,
     open_array,
-    open_garbage,
     open_parts,
     remove_work,
     work_folder,
 )
 
 DECOMPOSE = "nvd decompose"
-BACKGROUND = "background"
-FOUND_OBJECT = "object"
-"""name of an object that is found alone from the motion where no mask is given"""
 NOTHING_MOVES = (
     "nothing moves against the background, so it is decomposed alone; for an object draw it white "
     "on black on one frame, and decompose the clip again with --mask NAME=FILE"
@@ -197,10 +201,10 @@ def resume(folder: Path, progress: Progress, *, yes: bool = False) -> dict:
     if is_finished(folder) and work_folder(folder).exists():
         return _after_manifest(folder, "nvd resume", progress)
     _check_unfinished(folder)
-    _unfinished(folder, yes)
+    unfinished(folder, yes)
     with writing(folder, "nvd resume", progress):
         _check_unfinished(folder)  # another process may have finished it
-        job, settings = _unfinished(folder, yes)
+        job, settings = unfinished(folder, yes)
         if yes:
             note_begun(folder, job, settings)
         facts = _run(folder, job, settings, progress)
@@ -215,15 +219,6 @@ def _after_manifest(folder: Path, command: str, progress: Progress) -> dict:
             write_exrs(Shot.open(folder), progress)
         remove_work(folder)
     return _finished(folder, progress)
-
-
-def _unfinished(folder: Path, yes: bool) -> tuple[Job, Settings]:
-    """What is asked for in a folder, and may be done."""
-    check_links(folder)
-    job, settings = Job.load(folder), load_settings(inside(folder, SETTINGS))
-    if not yes:
-        check_origin(folder, job, settings)
-    return job, settings
 
 
 def _check_unfinished(folder: Path) -> None:
@@ -330,7 +325,7 @@ def _run_stages(
         progress.caution(caution)
     used = draft_settings(settings) if job.at_once else settings
     trainer = make_trainer(folder, job, used)
-    _check_size(folder, info, trainer.data.shape)
+    check_size(folder, info, trainer.data.shape)
     stages.run("training", lambda: trainer.run(progress))
     trainer.restore()
     facts = {
@@ -352,18 +347,6 @@ def _run_stages(
     return facts | {"seconds": round(time.monotonic() - started, 1)}
 
 
-def _check_size(folder: Path, info: ClipInfo, shape: tuple[int, int, int]) -> None:
-    """NvdError where the arrays of work/ have another shape than the job's clip."""
-    size = info.looked_at
-    if shape != (info.frames, size.height, size.width):
-        raise NvdError(
-            f"{folder / 'job.json'} and {work_folder(folder)} are of two different clips",
-            expected=f"{info.frames} frames of {size.width} x {size.height}",
-            found="{0} frames of {2} x {1}".format(*shape),
-            remedy="remove the folder and run `nvd decompose` again",
-        )
-
-
 def _complete(
     job: Job,
     info: ClipInfo,
@@ -383,41 +366,6 @@ def _complete(
     if baking.wants_exr:  # by now the folder can be painted and rendered
         write_exrs(Shot(folder, manifest), progress)
     return carried
-
-
-def trained(folder: Path) -> tuple[ClipInfo, Job, Baking]:
-    """What `decompose` left that stopped after its training; NvdError where it did not get there.
-
-    Reads only what lies in the folder, and writes nothing.
-    """
-    job, settings = _unfinished(folder, yes=True)  # by now no file outside is read
-    if job.at_once:
-        raise NvdError(
-            f"{folder} is painted on at once, and not baked by parts",
-            remedy=f"finish it with: nvd resume {folder}",
-        )
-    if "training" not in job.done or not job.clip:
-        raise NvdError(
-            f"{folder} is not trained yet",
-            expected="a folder in which `nvd decompose --until training` has ended",
-            found=f"done: {', '.join(job.done) or 'nothing'}",
-            remedy="run that, or `nvd resume`, first",
-        )
-    info = ClipInfo.from_json(job.clip | {"source": job.source})
-    frames, garbage = open_array(work_folder(folder), FRAMES), open_garbage(work_folder(folder))
-    _check_size(folder, info, frames.shape[:3])
-    model = load_model(folder)
-    shape = model.shape.frames, model.shape.height, model.shape.width
-    names = [*object_names(job), BACKGROUND]
-    if shape != frames.shape[:3] or model.names != names:
-        raise NvdError(
-            f"{folder / 'checkpoint.json'} and {work_folder(folder)} are of two different jobs",
-            expected=f"{', '.join(names)}, {frames.shape[0]} frames"[:200],
-            found=f"{', '.join(model.names)}, {shape[0]} frames"[:200],
-            remedy="remove the folder and run `nvd decompose` again",
-        )
-    model.to(choose_device(job.device))
-    return info, job, baking_of(folder, info, settings, model, frames, garbage)
 
 
 def finish(folder: Path, progress: Progress) -> dict:
@@ -576,13 +524,6 @@ def make_trainer(folder: Path, job: Job, settings: Settings) -> Trainer:
     model = LayeredVideo(shape, names, settings, starts)
     save_architecture(folder, shape, names, starts)
     return Trainer(model, data, settings, job.seed, choose_device(job.device), folder)
-
-
-def object_names(job: Job) -> list[str]:
-    """Names of the objects of a job whose masks are made, front to back."""
-    if job.masks:
-        return [name for name, _ in job.masks]
-    return [FOUND_OBJECT] if job.found is None else list(job.found)
 
 
 def start_step(settings: Settings) -> int:

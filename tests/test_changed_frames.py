@@ -1,5 +1,7 @@
 """Only what an edit reaches is rendered, and the result is that of rendering everything."""
 
+from contextlib import closing
+
 import cv2
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from nvd_core.editing.kernel_torch import composed, to_device
 from nvd_core.editing.render import render, render_frames
 from nvd_core.media.images import read_image, write_image
 from nvd_core.shot.manifest import LayerRecord, Manifest, write_manifest
+from nvd_core.shot.map_files import MapFiles
 from nvd_core.shot.map_writer import MapWriter, write_maps
 from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
@@ -79,6 +82,7 @@ def maps_read(monkeypatch):
     numbers, iter_maps = [], rendering.iter_maps
 
     def counted(shot, frames, *more):
+        frames = list(frames)
         numbers.extend(frames)
         return iter_maps(shot, frames, *more)
 
@@ -210,3 +214,21 @@ def test_tiles_of_a_layer_are_those_of_its_shown_places():
     found = looked_up_where_shown(u, v, alpha, bits, grid)
     np.testing.assert_array_equal(found, looked_up(*rounded, grid))
     assert 0 < found.sum() < found.size
+
+
+def test_the_first_frame_waits_for_no_look_at_all_maps(tmp_path, synthetic, monkeypatch):
+    """What an edit reaches is found frame by frame: of a long clip the first is there at once."""
+    shot = synthetic.make_shot(tmp_path / "shot.nvd", frames=24)
+    paint(shot, "background", np.s_[:])
+    looked_at, own = [], MapFiles.checksum
+
+    def noted(self, t):
+        looked_at.append(t)
+        return own(self, t)
+
+    monkeypatch.setattr(MapFiles, "checksum", noted)
+    with closing(render_frames(shot)) as frames:
+        next(frames)
+        assert 0 in looked_at and 23 not in looked_at
+        assert len(list(frames)) == 23
+    assert sorted(looked_at) == list(range(24)), "each once"

@@ -140,3 +140,27 @@ def test_every_stage_of_every_command_answers():
 def test_kills_cost_nothing():
     printed = tool("kills.py", "--kills", 12, "--seed", 4)
     assert " 0 lost, 0 left over, 0 half painted" in printed
+
+
+ENDING = """
+import atexit, sys, threading, time
+from pathlib import Path
+from nvd_core.cli.stopping import end
+
+def late():
+    time.sleep(0.3)
+    Path(sys.argv[1]).write_text("written")
+
+atexit.register(print, "at the end")
+threading.Thread(target=late).start()
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+print("said", end="; ")
+end(3)
+"""
+
+
+def test_a_process_that_ends_lets_its_threads_finish_and_says_all(tmp_path):
+    command = [sys.executable, "-c", ENDING, str(tmp_path / "late")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 3 and done.stdout == "said; at the end\n", done.stderr
+    assert (tmp_path / "late").read_text() == "written"

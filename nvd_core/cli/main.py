@@ -19,7 +19,7 @@ from nvd_core.cli.objects import add_objects
 from nvd_core.cli.render import add_render
 from nvd_core.cli.report import add_evaluate, add_info
 from nvd_core.cli.segment import add_segment
-from nvd_core.cli.stopping import CANCELLED, end_at_once, stop_with_stdin, stopping
+from nvd_core.cli.stopping import CANCELLED, end, end_at_once, stop_with_stdin, stopping
 from nvd_core.cli.unexpected import DEBUG, foreseen, unexpected
 from nvd_core.runtime.cores import limit_threads
 from nvd_core.runtime.errors import Cancelled, NvdError, Unconfirmed
@@ -37,11 +37,14 @@ UNEXPECTED = 70
 def main(arguments: list[str] | None = None) -> int:
     """Run one command, by itself that of the process; returns the exit code.
 
-    A process that was stopped ends here: to take down an interpreter with torch takes a second.
+    The process ends here then: to take down an interpreter with torch takes half a second of the
+    processor, as much as to bake a frame.
     """
     code = _main(arguments)
     if arguments is None and code == CANCELLED:
         end_at_once(code)
+    if arguments is None and sys.getprofile() is None and sys.gettrace() is None:
+        end(code)
     return code
 
 

@@ -6,6 +6,7 @@ an import, a pipe that nobody reads, a disk that hangs), a thread ends the proce
 kill, that costs nothing: whatever writes a file writes it beside, and the next run clears away.
 """
 
+import atexit
 import os
 import signal
 import socket
@@ -109,6 +110,15 @@ def end_at_once(code: int) -> NoReturn:
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()
     os._exit(code)
+
+
+def end(code: int) -> NoReturn:
+    """The same once all that still works in threads is done, and what was to be done at the end."""
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    end_at_once(code)
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +20,6 @@ from nvd_core.editing.stack_sheets import State
 from nvd_core.media.sequences import frame_path
 from nvd_core.runtime.documents import Unreadable, read_json
 from nvd_core.runtime.files import write_json
-from nvd_core.runtime.frame_threads import in_order
 from nvd_core.shot.finish import PLAIN_EDGES, PLAIN_FINISH, Finish, holdout_path
 from nvd_core.shot.map_files import map_files
 from nvd_core.shot.shot import Shot
@@ -43,13 +41,14 @@ class ChangedFrames:
         self,
         shot: Shot,
         textures: Textures,
-        frames: Iterable[int],
         values: Values = PLAIN,
         finish: Finish = PLAIN_FINISH,
     ) -> None:
-        self._shot, self._textures, self._frames = shot, textures, list(frames)
+        self._shot, self._textures = shot, textures
         self._values, self._finish = values, finish
         self._known: dict[tuple[str, State], _Tiles] = {}
+        self._maps = map_files(shot)
+        self._same: dict[int, bool] = {}
 
     @cached_property
     def _index(self) -> TileIndex | None:
@@ -64,20 +63,19 @@ class ChangedFrames:
             self._known[key] = _Tiles(texture, self._index.tiles[name].shape[1:])
         return self._known[key]
 
-    @cached_property
-    def _indexed(self) -> set[int]:
-        """The frames whose maps are those that were indexed."""
+    def _is_indexed(self, t: int) -> bool:
+        """Whether the maps of frame `t` are those that were indexed."""
         if self._index is None:
-            return set()
-        sums, files = self._index.checksums, map_files(self._shot)
-        same = in_order(lambda t: files.checksum(t) == sums[t], self._frames)
-        return {t for t, is_same in zip(self._frames, same, strict=True) if is_same}
+            return False
+        if t not in self._same:
+            self._same[t] = self._maps.checksum(t) == self._index.checksums[t]
+        return self._same[t]
 
     def shows(self, t: int) -> bool:
         """Whether frame `t` may show something of the textures."""
         names = [name for name in self._textures.names if self._textures.lies(name, t)]
         visible = [name for name in names if self._values.at(name, t)[0] > 0]
-        if t not in self._indexed:
+        if not self._is_indexed(t):
             return bool(visible)
         return any(self._seen(name, t).any() for name in visible)
 
@@ -88,7 +86,7 @@ class ChangedFrames:
 
     def key(self, t: int, settings: dict) -> str | None:
         """Equal keys and `settings` mean equal frames; None where none is known."""
-        if t not in self._indexed or self._spills:
+        if not self._is_indexed(t) or self._spills:
             return None
         total = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=_DIGEST)
         files = checksum(self._shot.frame_path(t)), int(self._index.checksums[t])

@@ -10,6 +10,7 @@ import numpy as np
 from nvd_core.editing.kernel import Kernel, make_kernel
 from nvd_core.editing.kernel_numba import Kept
 from nvd_core.editing.stack_sheets import Sheets, State
+from nvd_core.media.draft import Draft
 
 WHOLE = ("full", "learned", "light_full")
 """what shows wherever a layer does; other textures are 0 where nothing lies"""
@@ -42,11 +43,13 @@ class Textures:
 class FrameKernels:
     """Kernels of these textures, numbered as `textures.names`."""
 
-    def __init__(self, textures: Textures, linear: bool, device: str) -> None:
+    def __init__(
+        self, textures: Textures, linear: bool, device: str, draft: Draft | None = None
+    ) -> None:
         self._textures = textures
         mode = "full" if textures.mode in ("full", "learned") else "delta"
         self._how = mode, linear, device
-        self._kept = Kept()
+        self._kept, self._draft = Kept(), draft
         self._last: tuple[list[np.ndarray], Kernel] | None = None
 
     def at(self, t: int) -> Kernel:
@@ -54,7 +57,7 @@ class FrameKernels:
         images = [self._textures.at(name, t) for name in self._textures.names]
         if self._last and all(a is b for a, b in zip(images, self._last[0], strict=True)):
             return self._last[1]
-        kernel = make_kernel(dict(enumerate(images)), *self._how, self._kept)
+        kernel = make_kernel(dict(enumerate(images)), *self._how, self._kept, self._draft)
         self._last = images, kernel
         return kernel
 

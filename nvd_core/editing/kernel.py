@@ -2,12 +2,15 @@
 
 import importlib
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nvd_core.editing import kernel_numba
+from nvd_core.editing.kernel_draft import draft_texels, render_draft
 from nvd_core.editing.kernel_nodes import NodeMaps, render_delta_nodes
+from nvd_core.media.draft import Draft
 from nvd_core.media.images import decode_srgb, to_integers
 from nvd_core.runtime.devices import triton_works
 from nvd_core.shot.maps import FrameMaps
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 Kernel = Callable[[np.ndarray, Any], np.ndarray]
-"""from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype
+"""from the source frame [H, W, 3] and its maps to the rendered frame in the same dtype, or Planes
 
 The maps are FrameMaps or, on the CPU and for deltas, NodeMaps.
 """
@@ -28,6 +31,7 @@ def make_kernel(
     linear: bool,
     device: str,
     kept: kernel_numba.Kept | None = None,
+    draft: Draft | None = None,
 ) -> Kernel:
     """The function that renders a frame with these textures (deltas in the mode "delta").
 
@@ -35,9 +39,11 @@ def make_kernel(
     `linear` says what floating-point frames hold; integers are display-encoded. On the `device`
     "cuda" it is a Triton kernel where Triton works, else plain torch; on "cpu" Numba's. With `kept`
     a rendering's next kernel takes over what has not changed, and the one before is not to be used.
+    `draft`: what is made of bytes may be off by kernel_draft.DRAFT_ERROR where that is faster, and
+    is Planes where it has weights.
     """
     if device != "cuda":
-        return _cpu_kernel(textures, mode, linear, kept)
+        return _cpu_kernel(textures, mode, linear, kept, draft)
     import torch
 
     on = torch.device(device)
@@ -48,11 +54,22 @@ def make_kernel(
 
 
 def _cpu_kernel(
-    textures: dict, mode: str, linear: bool, kept: kernel_numba.Kept | None = None
+    textures: dict,
+    mode: str,
+    linear: bool,
+    kept: kernel_numba.Kept | None = None,
+    draft: Draft | None = None,
 ) -> Kernel:
     packed = kernel_numba.pack_textures(textures, mode == "delta", kept)
 
-    def kernel(frame: np.ndarray, maps: FrameMaps | NodeMaps) -> np.ndarray:
+    @cache
+    def texels() -> np.ndarray | None:  # only for compact maps: they take as much memory again
+        return draft_texels(packed)
+
+    def kernel(frame: np.ndarray, maps: FrameMaps | NodeMaps) -> Any:  # Planes too, of a draft
+        rough = draft is not None and isinstance(maps, NodeMaps) and frame.dtype == np.uint8
+        if rough and texels() is not None:
+            return render_draft(frame, maps, packed, texels(), draft)
         out = np.empty_like(frame)
         if isinstance(maps, NodeMaps):
             render_delta_nodes(frame, maps, packed, linear, out)

@@ -49,7 +49,6 @@ def iter_around(
     shot: Shot, numbers: Iterable[int], names: list[str], blurs: bool
 ) -> Generator[Around, None, None]:
     """The maps of the layers `names` of the frames `numbers`, with neighbours where it `blurs`."""
-    numbers = list(numbers)
     if not blurs:
         with closing(iter_maps(shot, numbers, names)) as all_maps:
             for maps in all_maps:

@@ -40,6 +40,7 @@ from nvd_core.media.writer import open_writer
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import remove_temporaries_of
 from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.malloc import keep_freed_memory
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.finish import Finish, check_finish, read_finish
 from nvd_core.shot.finish_words import PASSES
@@ -149,7 +150,8 @@ def render(
     check_output(shot, files, named_edits(edits))
     rendering: Rendering | None = None
     if alone is None:
-        rendering = Rendering(shot, edits, mode, numbers, depth, device, quality, values, finish)
+        how = quality, values, finish, writer.draft
+        rendering = Rendering(shot, edits, mode, numbers, depth, device, *how)
         if remove:  # which asks the networks: nothing else here needs torch
             from nvd_core.editing.removal import Removal
 
@@ -174,6 +176,7 @@ def render(
         where = "a layer that is rendered alone" if alone else "passes"
         say_lacking(progress, Sheets(shot, edits), numbers, where, [layer] if layer else shot.names)
     remove_temporaries_of([*files, rendered_path(out)])
+    keep_freed_memory()
     with writing_images(out, shot, ahead, progress):
         if rendered is None:
             unchanged = 0

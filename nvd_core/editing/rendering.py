@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,9 @@ from nvd_core.editing.plate import (
 )
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.editing.uncovered import over_frame, uncovered
+from nvd_core.media.alpha import NONE
 from nvd_core.media.codecs import Quality
+from nvd_core.media.draft import Draft
 from nvd_core.media.images import image_layout, to_integers, write_image
 from nvd_core.media.timeline import Timeline
 from nvd_core.media.working import working_colours
@@ -69,7 +71,9 @@ class Rendering:
         quality: Quality = None,
         values: Values = PLAIN,
         finish: Finish = PLAIN_FINISH,
+        draft: Draft | None = None,
     ) -> None:
+        """`draft`: of the writer; then frames may be Planes."""
         if mode not in MODES:
             raise ValueError(f"mode is one of {MODES}, got {mode!r}")
         clip = shot.manifest.clip
@@ -86,13 +90,16 @@ class Rendering:
         textures = Textures(sheets, self._names, mode)
         below = Textures(sheets, self._names, "learned") if self._finishing and full else textures
         linear = clip.is_linear and self._finishing is None
-        self._kernels = FrameKernels(below, linear, on)
+        rough = draft if self._finishing is None else None
+        if rough is not None and (clip.picture.alpha != NONE or clip.picture.space):
+            rough = Draft()  # what is painted is not yet what is written
+        self._kernels = FrameKernels(below, linear, on, rough)
         self._kernels.at(numbers[0])  # what is wrong with a painted sheet is said at once
         self._takes_nodes = not full and on == "cpu"
         drawing = Drawing(shot, sheets, values, numbers)
         self._drawing = drawing if drawing.names else None
         self._shows_frame = full and shot.manifest.garbage is not None
-        self._reach = ChangedFrames(shot, textures, numbers, values, finish)
+        self._reach = ChangedFrames(shot, textures, values, finish)
         self.removal: Removal | None = None
         self.mattes: dict[int, Path] = {}
         """of each frame where the matte of what was never seen goes"""
@@ -157,22 +164,22 @@ class Rendering:
         """
         clip = self._shot.manifest.clip
         numbers = list(numbers)
-        changed = {t for t in numbers if self._changes(t)}
+        changes = lru_cache(None)(self._changes)  # found frame by frame, so that none waits for all
 
         def source(t: int) -> np.ndarray:
             return frame_at_depth(self._shot, t, self._depth)
 
-        shown = [t for t in numbers if t in changed]
+        shown = (t for t in numbers if changes(t))
         with (
             closing(self._all_maps(shown)) as all_maps,
             closing(in_order(source, numbers)) as frames,
         ):
             for t, frame in zip(numbers, frames, strict=True):
-                if t in changed:
+                if changes(t):
                     frame = edited(clip, frame, self._kernel_of(next(all_maps), t))
                 yield frame
 
-    def _all_maps(self, numbers: list[int]) -> Generator[Around | NodeMaps, None, None]:
+    def _all_maps(self, numbers: Iterable[int]) -> Generator[Around | NodeMaps, None, None]:
         """The maps of the frames `numbers`, compact where the kernel takes them as they lie."""
         if self._whole or self._finishing is not None or not self._takes_nodes:
             blurs = self._finishing is not None and self._finishing.blurs

@@ -7,9 +7,9 @@ from nvd_core.baking.chunks import bake_chunk, shared_layout
 from nvd_core.begun import is_finished
 from nvd_core.media.clip_info import ClipInfo
 from nvd_core.media.numbering import counted_from, from_text, range_of
-from nvd_core.pipeline import finish, trained
 from nvd_core.runtime.folder_lock import writing, writing_part
 from nvd_core.runtime.progress import Progress
+from nvd_core.trained import trained
 from nvd_core.work import remove_work, work_folder
 
 COMMAND = "nvd bake"
@@ -53,6 +53,8 @@ def finish_bake(folder: Path, progress: Progress) -> dict:
             if work_folder(folder).exists():  # killed between the manifest and its removal
                 remove_work(folder)
             return _nothing(folder, progress)
+        from nvd_core.pipeline import finish  # takes seconds to import, which parts do without
+
         return finish(folder, progress)
 
 

@@ -6,11 +6,10 @@ OpenImageIO, so that there is one place that judges files and tells of damage.
 """
 
 import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
-from deflate import DeflateError, zlib_decompress
+from deflate import DeflateError, crc32, zlib_decompress
 from numba import njit
 
 from nvd_core.runtime.sizes import MOST_PIXELS, MOST_SIDE
@@ -61,7 +60,7 @@ def _chunks(data: bytes) -> tuple[tuple[int, int, int], bytes] | None:
         length, kind = struct.unpack_from(">I4s", data, at)
         body = view[at + 8 : at + 8 + length]
         (checksum,) = struct.unpack_from(">I", data, at + 8 + length)
-        if zlib.crc32(view[at + 4 : at + 8 + length]) != checksum:
+        if crc32(view[at + 4 : at + 8 + length]) != checksum:
             return None
         if kind == b"IHDR":
             width, height, depth, colour, *rest = struct.unpack(">IIBBBBB", body)
@@ -97,15 +96,32 @@ def _unfilter(lines, across, out):
             for x in range(line.shape[0]):
                 line[x] = source[x] + above[x]
         elif kind == 1:
-            line[:across] = source[:across]
-            for x in range(across, line.shape[0]):
-                line[x] = source[x] + line[x - across]
+            _beside(source, across, line)
         elif kind == 3:
             for x in range(line.shape[0]):
                 left = np.int32(line[x - across]) if x >= across else np.int32(0)
                 line[x] = source[x] + np.uint8((left + np.int32(above[x])) >> 1)
         else:
             _paeth(source, above, across, line)
+
+
+@njit(cache=True)
+def _beside(source, across, line):
+    """Each byte from the one before it; those of a pixel go on in registers, as below."""
+    if across != 3:
+        line[:across] = source[:across]
+        for x in range(across, line.shape[0]):
+            line[x] = source[x] + line[x - across]
+        return
+    red = green = blue = np.uint8(0)
+    for n in range(line.shape[0] // 3):
+        x = 3 * n
+        red, green, blue = (
+            np.uint8(red + source[x]),
+            np.uint8(green + source[x + 1]),
+            np.uint8(blue + source[x + 2]),
+        )
+        line[x], line[x + 1], line[x + 2] = red, green, blue
 
 
 @njit(cache=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from nvd_core.media.alpha import NONE, STRAIGHT, with_alpha
+from nvd_core.media.draft import Draft
 from nvd_core.media.images import decode_srgb, encode_srgb, to_float, to_integers
 from nvd_core.media.overscan import Window
 from nvd_core.media.picture import Picture
@@ -20,9 +21,12 @@ class FrameWriter:
 
     cautions: Sequence[str] = ()
     """what of the picture the format does not hold, in words"""
+    draft: Draft | None = None
+    """of a movie that is written as a draft: what it takes"""
 
     def write(self, index: int, frame: np.ndarray, window: Placed | None = None) -> None:
-        """Write `frame` [H, W, C] as number `index`.
+        """Write `frame` [H, W, C] as number `index`; a movie whose `draft` has weights takes
+        Planes as well.
 
         An EXR may lie in a `window` of a display of that width and height, and have its size.
         """

@@ -22,6 +22,7 @@ from nvd_core.media.codecs import (
     options_of,
     with_matrix,
 )
+from nvd_core.media.draft import YUV420, Draft, Planes, weights_of
 from nvd_core.media.frame_writer import FrameWriter, Placed, check_shape, converted, picture_of
 from nvd_core.media.movie_tags import FULL, RGB, MovieTags
 from nvd_core.media.movies import RGB_LAYOUTS, SCALING
@@ -68,6 +69,9 @@ class MovieWriter(FrameWriter):
         self._keeps = keeps_space(path, picture, False, encoding)
         across, down = self._codec.halves
         self._padding = ((0, -height % down), (0, -width % across), (0, 0))
+        if quality == DRAFT and self._codec.draft is not None:
+            planes = self._format == YUV420 and not np.any(self._padding)
+            self.draft = Draft(weights_of(self._tags) if planes else None)
         self._first: int | None = None
         self._count = 0
         self._durations: dict[int, int] = {}
@@ -89,33 +93,15 @@ class MovieWriter(FrameWriter):
             self._stack = stack.pop_all()
         return self
 
-    def write(self, index: int, frame: np.ndarray, window: Placed | None = None) -> None:
+    def write(self, index: int, frame: np.ndarray | Planes, window: Placed | None = None) -> None:
         """As `FrameWriter`; frames lie in no window."""
-        check_shape(frame, self._shape)
         if self._first is None:
             self._first = index
         if index != self._first + self._count:
             raise ValueError(
                 f"a movie is written in order: expected {self._first + self._count}, got {index}"
             )
-        # swscale is biased by half a level between depths: 8-bit YUV from 8-bit RGB, 10 from 16
-        dtype = np.dtype(np.uint16 if self._deep else np.uint8)
-        picture = picture_of(frame, self._picture)
-        kind = STRAIGHT if self._alpha else NONE
-        display = converted(frame, dtype, self._encoding, picture, kind, self._keeps)
-        padded = np.ascontiguousarray(np.pad(display, self._padding, mode="edge"))
-        layout = RGB_LAYOUTS[self._alpha, self._deep]
-        video = av.VideoFrame.from_ndarray(padded, layout)
-        if self._codec.is_rgb:
-            video = video.reformat(format=self._format)
-        else:
-            video = video.reformat(
-                format=self._format,
-                dst_colorspace=self._tags.matrix,
-                dst_color_range=self._tags.range,
-                interpolation=SCALING,
-                threads=2,
-            )
+        video = self._of_planes(frame) if isinstance(frame, Planes) else self._of_rgb(frame)
         self._tags.put(video)
         video.time_base = self._timing.unit or 1 / self._rate
         video.pts, end = self._shown(self._count), self._shown(self._count + 1)
@@ -123,6 +109,33 @@ class MovieWriter(FrameWriter):
         self._count += 1
         self._mux_sound(end * video.time_base)
         self._mux(video)
+
+    def _of_planes(self, frame: Planes) -> av.VideoFrame:
+        height, width = self._shape
+        if self.draft is None or frame.values.shape != (height // 2 * 3, width):
+            raise ValueError(f"planes {frame.values.shape} for {height} x {width} pixels")
+        return av.VideoFrame.from_ndarray(frame.values, self._format)
+
+    def _of_rgb(self, frame: np.ndarray) -> av.VideoFrame:
+        check_shape(frame, self._shape)
+        # swscale is biased by half a level between depths: 8-bit YUV from 8-bit RGB, 10 from 16
+        dtype = np.dtype(np.uint16 if self._deep else np.uint8)
+        picture = picture_of(frame, self._picture)
+        kind = STRAIGHT if self._alpha else NONE
+        display = converted(frame, dtype, self._encoding, picture, kind, self._keeps)
+        if np.any(self._padding):
+            display = np.pad(display, self._padding, mode="edge")
+        layout = RGB_LAYOUTS[self._alpha, self._deep]
+        video = av.VideoFrame.from_ndarray(np.ascontiguousarray(display), layout)
+        if self._codec.is_rgb:
+            return video.reformat(format=self._format)
+        return video.reformat(
+            format=self._format,
+            dst_colorspace=self._tags.matrix,
+            dst_color_range=self._tags.range,
+            interpolation=SCALING,
+            threads=2,
+        )
 
     def _shown(self, count: int) -> int:
         """When the frame of that count shows, in the unit of the stream."""

@@ -5,10 +5,9 @@ and libdeflate packs it at its first level.
 """
 
 import struct
-import zlib
 
 import numpy as np
-from deflate import zlib_compress
+from deflate import crc32, zlib_compress
 
 QUICK = "quick"
 """this way of writing, in place of OpenImageIO's name of a compression"""
@@ -32,4 +31,4 @@ def quick_png(pixels: np.ndarray) -> bytes:
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc32(name + body))

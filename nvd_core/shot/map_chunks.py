@@ -6,10 +6,11 @@ blocks one behind the other (node_bytes.py). Little endian.
 
 import json
 import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
+
+from deflate import crc32
 
 from nvd_core.runtime.declared import JSON, Fault, Name, read, within
 from nvd_core.runtime.documents import Unreadable, parse_json
@@ -73,7 +74,7 @@ def write_chunk(path: Path, header: Header, blocks: list[bytes]) -> None:
     """Write the frames from `header.first` on, beside and renamed; its `blocks` are made here."""
     offset, places = 0, []
     for block in blocks:
-        places.append({"offset": offset, "size": len(block), "checksum": zlib.crc32(block)})
+        places.append({"offset": offset, "size": len(block), "checksum": crc32(block)})
         offset += len(block)
     value = _as_json(header) | {"blocks": places}
     text = json.dumps(value, separators=(",", ":")).encode()
@@ -97,29 +98,47 @@ def read_block(path: Path, t: int) -> tuple[Header, bytes]:
     The checksum is compared here, and what the frame claims to be with what its bytes can hold.
     """
     with reading(path, "the maps", REMEDY), Path(path).open("rb") as file:
-        start = file.read(len(MAGIC) + 4)
-        if len(start) < len(MAGIC) + 4 or not start.startswith(MAGIC):
-            raise Unreadable("it is no file of compact maps")
-        (length,) = struct.unpack("<I", start[len(MAGIC) :])
-        if length > MOST_HEADER:
-            raise Unreadable(f"a header of {length} bytes")
-        header = _header(path, file.read(length))
-        number = t - header.first
-        if not 0 <= number < len(header.blocks):
-            raise Unreadable(f"frame {t} is not in it")
-        block = header.blocks[number]
+        header, begin = _read_header(path, file)
+        block = _block(header, t)
         check_image(path, header.width, header.height, 1, 1)
         claimed = header.width * header.height * len(header.layers) * _BYTES_A_PIXEL
         check_bytes(path, 0, block.size, MOST_BLOCK)
         if claimed > 1 << 33:
             raise Unreadable(f"{claimed} bytes of maps")
-        file.seek(len(MAGIC) + 4 + length + block.offset)
+        file.seek(begin + block.offset)
         data = file.read(block.size)
         if len(data) < block.size:
             raise Unreadable(f"frame {t} is cut off")
-        if zlib.crc32(data) != block.checksum:
+        if crc32(data) != block.checksum:
             raise Unreadable(f"frame {t} is not as it was written: its checksum differs")
     return header, data
+
+
+def block_checksum(path: Path, t: int) -> int:
+    """What the file `path` says that the bytes of frame `t` are; NvdError as `read_block`.
+
+    They are not read: whoever uses them finds out whether they are damaged.
+    """
+    with reading(path, "the maps", REMEDY), Path(path).open("rb") as file:
+        return _block(_read_header(path, file)[0], t).checksum
+
+
+def _block(header: Header, t: int) -> Block:
+    number = t - header.first
+    if not 0 <= number < len(header.blocks):
+        raise Unreadable(f"frame {t} is not in it")
+    return header.blocks[number]
+
+
+def _read_header(path: Path, file: BinaryIO) -> tuple[Header, int]:
+    """The header, and where in the file its blocks begin."""
+    start = file.read(len(MAGIC) + 4)
+    if len(start) < len(MAGIC) + 4 or not start.startswith(MAGIC):
+        raise Unreadable("it is no file of compact maps")
+    (length,) = struct.unpack("<I", start[len(MAGIC) :])
+    if length > MOST_HEADER:
+        raise Unreadable(f"a header of {length} bytes")
+    return _header(path, file.read(length)), len(start) + length
 
 
 def _header(path: Path, text: bytes) -> Header:

@@ -14,7 +14,7 @@ from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import reading, there
 from nvd_core.shot import tile_index
-from nvd_core.shot.map_chunks import FRAMES, REMEDY, Header, chunk_name, read_block
+from nvd_core.shot.map_chunks import FRAMES, REMEDY, Header, block_checksum, chunk_name, read_block
 from nvd_core.shot.maps import FrameMaps, frames_ahead, read_maps
 from nvd_core.shot.node_bytes import from_bytes
 from nvd_core.shot.node_decode import PackedNodes, decode, pack
@@ -62,9 +62,12 @@ class MapFiles:
         return self.has_compact(t) or there(self.exr(t).is_file)
 
     def checksum(self, t: int) -> int:
-        """Of the bytes that hold frame `t`: those of the compact form where that is there."""
+        """Of the bytes that hold frame `t`: those of the compact form where that is there.
+
+        Of that it is what the file says; whether it is so, `block` finds out.
+        """
         if self.has_compact(t):
-            return self.block(t)[0].blocks[t % FRAMES].checksum
+            return block_checksum(self.chunk(t), t)
         return tile_index.checksum(self.exr(t))
 
     def block(self, t: int) -> tuple[Header, bytes]:

@@ -85,7 +85,7 @@ def compact(shot: Shot, progress: Progress) -> dict:
         errors = _compact(shot, files, missing, progress)
         make_durable(files.exr(0).parent)
         for t in range(shot.frames):  # read once more, before what it was made of goes
-            files.checksum(t)
+            files.block(t)
         for t in range(shot.frames):
             files.exr(t).unlink(missing_ok=True)
     after = _bytes(files, shot.frames)

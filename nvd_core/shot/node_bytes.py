@@ -76,6 +76,21 @@ class _Source:
 
     def take(self, shape: tuple[int, ...]) -> np.ndarray:
         """The next stream, uint32 of this shape."""
+        planes = self._planes(shape)
+        out = np.empty(planes.shape[1], np.uint32)
+        _joined(planes, out)
+        return out.reshape(shape)
+
+    def take_signed(self, shape: tuple[int, ...], most: int) -> np.ndarray:
+        """The same of numbers up to `most` with their signs, int32."""
+        planes = self._planes(shape)
+        out = np.empty(planes.shape[1], np.int32)
+        if _joined_signed(planes, out) > most:
+            raise Unreadable("a number that is too large")
+        return out.reshape(shape)
+
+    def _planes(self, shape: tuple[int, ...]) -> np.ndarray:
+        """The bytes of the next stream, the lowest of all numbers first, uint8 [bytes, n]."""
         count = int(np.prod(shape, dtype=object))
         wide, size = _STREAM.unpack_from(self.data, self.at)
         packed = self.data[self.at + _STREAM.size : self.at + _STREAM.size + size]
@@ -85,16 +100,14 @@ class _Source:
             raise Unreadable("a part of it claims more than it can hold")
         self.at += _STREAM.size + size
         if not count:
-            return np.zeros(shape, np.uint32)
+            return np.zeros((wide, 0), np.uint8)
         try:
             raw = zlib_decompress(packed, count * wide)
         except DeflateError as error:
             raise Unreadable("a part of it cannot be unpacked") from error
         if len(raw) != count * wide:
             raise Unreadable("a part of it is too short")
-        out = np.empty(count, np.uint32)
-        _joined(np.frombuffer(raw, np.uint8).reshape(wide, count), out)
-        return out.reshape(shape)
+        return np.frombuffer(raw, np.uint8).reshape(wide, count)
 
 
 def _layer(source: _Source, tiles: tuple[int, int]) -> NodeLayer:
@@ -132,9 +145,8 @@ def _lattice(source: _Source, box: tuple[int, int], step: int, channels: int) ->
     marked = marked.astype(bool)
     corrected = np.full(box, -1, np.int32)
     corrected[marked] = np.arange(marked.sum(), dtype=np.int32)
-    corrections = source.take((int(marked.sum()), channels, SIDE, SIDE))
-    corrections = _unzigzag(corrections)
-    _check_within(corrections, MOST_CORRECTION)
+    shape = int(marked.sum()), channels, SIDE, SIDE
+    corrections = source.take_signed(shape, MOST_CORRECTION)
     return Lattice(step, nodes, corrected, corrections)
 
 
@@ -162,14 +174,23 @@ def _joined(planes, out):
         out[n] = value
 
 
+@njit(cache=True, nogil=True)
+def _joined_signed(planes, out):
+    """The inverse of `_zigzag` as well; returns the largest number without its sign."""
+    most = np.uint32(0)
+    for n in range(len(out)):
+        code = np.uint32(planes[0, n])
+        for k in range(1, planes.shape[0]):
+            code |= np.uint32(planes[k, n]) << np.uint32(8 * k)
+        most = max(most, code)
+        out[n] = np.int32(code >> np.uint32(1)) ^ -np.int32(code & np.uint32(1))
+    return (np.int64(most) + 1) >> 1
+
+
 def _zigzag(values: np.ndarray) -> np.ndarray:
     """0, -1, 1, -2, ... as 0, 1, 2, 3, ..."""
     values = values.astype(np.int32)
     return ((values << 1) ^ (values >> 31)).view(np.uint32)
-
-
-def _unzigzag(values: np.ndarray) -> np.ndarray:
-    return (values >> 1).astype(np.int32) ^ -(values & 1).astype(np.int32)
 
 
 def _differences(nodes: np.ndarray) -> np.ndarray:

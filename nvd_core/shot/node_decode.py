@@ -267,21 +267,32 @@ def _field_band(row, column, c, channels, top, tiles, nodes, corrections, weight
 
     They lie in `out` [SIDE, W] from the first column on, where the layer's box begins.
     """
+    last = row[_RIGHT] - row[_LEFT]
+    field_run(row, column, c, channels, top, 0, last, tiles, nodes, corrections, weights, out)
+
+
+@njit(cache=True)
+def field_run(row, column, c, channels, top, begin, end, tiles, nodes, corrections, weights, out):
+    """The same of the tiles from `begin` on up to `end`, counted from the box's first column.
+
+    They lie in `out` from its first column on.
+    """
     across = row[_RIGHT] - row[_LEFT]
     field = row[column : column + 4]
     rows = (row[_BOTTOM] - row[_TOP]) * SIDE // field[_STEP] + 3
-    own = nodes[field[_NODES] + c * rows * field[_COLUMNS] :]
-    field_band(own, field, top - row[_TOP] * SIDE, weights, FINER, across * SIDE, out)
+    own = nodes[field[_NODES] + c * rows * field[_COLUMNS] + begin * (SIDE // field[_STEP]) :]
+    field_band(own, field, top - row[_TOP] * SIDE, weights, FINER, (end - begin) * SIDE, out)
     which = 1 if column == _PLACE else 2
     first = row[_TILES] + (top // SIDE - row[_TOP]) * across
-    for tile in range(across):
+    for tile in range(begin, end):
         number = tiles[first + tile, which]
         if number >= 0:
             at = field[_CORRECTIONS] + (number * channels + c) * SIDE * SIDE
+            left = (tile - begin) * SIDE
             for y in range(SIDE):
                 line = out[y]
                 for x in range(SIDE):
-                    line[tile * SIDE + x] += corrections[at + y * SIDE + x]
+                    line[left + x] += corrections[at + y * SIDE + x]
 
 
 @njit(cache=True)

@@ -5,11 +5,11 @@ divide u and v evenly, whatever size an edit has; they are about TILE texels wid
 """
 
 import math
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from deflate import crc32
 from numba import njit
 
 from nvd_core.runtime.array_files import read_npz
@@ -139,4 +139,4 @@ def changed_tiles(changed: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
 
 def checksum(path: Path) -> int:
     """CRC-32 of a file's contents."""
-    return zlib.crc32(Path(path).read_bytes())
+    return crc32(Path(path).read_bytes())

@@ -40,7 +40,6 @@ from nvd_core.media.conversion import FROM_WORKING, TO_WORKING, load_conversion
 from nvd_core.media.images import image_layout, image_rate, read_image
 from nvd_core.media.movies import Movie
 from nvd_core.media.svg import read_svg
-from nvd_core.pipeline import trained
 from nvd_core.priors.cautions import find_cautions
 from nvd_core.priors.flow_files import file_source
 from nvd_core.priors.flow_size import flow_size
@@ -54,6 +53,7 @@ from nvd_core.shot.maps import read_maps
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.tile_index import TileIndex
 from nvd_core.shot.values import read_values
+from nvd_core.trained import trained
 from nvd_core.training.checkpoint import checkpoint_step
 from nvd_core.work import MOTION, ClipData, motion_facts, open_array
 
