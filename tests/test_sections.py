@@ -71,6 +71,19 @@ def test_shared_frames_fade_and_others_are_the_sections_own(sections, tmp_path):
         )
 
 
+def test_a_draft_fades_too(sections, tmp_path):
+    one, two = sections
+    whole = tmp_path / "out" / "%05d.png"
+    render(two, whole, after=one)
+    render(two, tmp_path / "a.mp4", quality="draft", after=one)
+    with av.open(str(tmp_path / "a.mp4")) as file:
+        shown = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    assert len(shown) == two.frames
+    for t, picture in enumerate(shown):
+        expected = read_image(tmp_path / "out" / f"{t:05d}.png").astype(float)
+        assert np.abs(picture - expected).mean() < 12, t
+
+
 def test_an_image_is_left_until_either_section_changes(sections, tmp_path):
     one, two = sections
     out = tmp_path / "out" / "%05d.png"

@@ -150,7 +150,8 @@ def render(
     check_output(shot, files, named_edits(edits))
     rendering: Rendering | None = None
     if alone is None:
-        how = quality, values, finish, writer.draft
+        rough = writer.draft if after is None else None  # a fade needs whole pictures
+        how = quality, values, finish, rough
         rendering = Rendering(shot, edits, mode, numbers, depth, device, *how)
         if remove:  # which asks the networks: nothing else here needs torch
             from nvd_core.editing.removal import Removal
