@@ -34,7 +34,7 @@ SMOOTH = 1 / 60
 """standard deviation of the exposure's smoothing, as a share of the picture's width"""
 MOST_BRIDGES = 3
 """over which paint comes into one window"""
-AS_GOOD = 0.7
+AS_GOOD = 0.9
 """times as much as the best of the layer has a bridge to show to be used beside it"""
 LEAST_SHARE = 0.25
 """of the layer that the frames beside a border have to share: less is flow that agrees by chance"""
