@@ -18,6 +18,8 @@ _FINER = 4
 """times as dense as those pixels is what is kept of a frame to find them in"""
 _STEPS = 8
 """of Newton, to where a texel lies in the frame beside"""
+_ROUNDS, _TRIED, _TOLD_BY = 4, 100, 1000
+"""in which places are shared out between two bodies; motions that are tried, and on how many"""
 _FOUND = 0.05
 """pixels of what is kept, from which on it is found"""
 
@@ -31,7 +33,8 @@ class FlickerMeter:
     motion of the whole layer explains, the camera's jolts among it, is taken off; the root mean
     square of the lower nine tenths of the rest is the frame's flicker, and that of the clip is the
     mean over its frames. Real changes of an object's shape count too, so that a walking animal has
-    more of it than a wall; a turn, however fast, has none.
+    more of it than a wall; a turn, however fast, has none. Of a layer with several views a part may
+    turn beside the rest, as a head on its shoulders: each has an affine motion of its own.
     """
 
     size: tuple[float, float]  # width and height of the texture
@@ -55,7 +58,8 @@ class FlickerMeter:
         self._last = [*self._last[-2:], places]
         if len(self._last) == 3:
             texture = np.array(self.size, np.float32)
-            flicker = _flicker(self._last, step // kept, texture, self.parts)
+            bodies = 2 if self.windows else 1
+            flicker = _flicker(self._last, step // kept, texture, self.parts, bodies)
             if flicker is not None:
                 self.per_frame.append(flicker * kept / self.pixel)
 
@@ -70,6 +74,7 @@ def _flicker(
     step: int,
     size: np.ndarray,
     parts: tuple[PartRecord, ...],
+    bodies: int,
 ) -> float | None:
     before, now, after = frames
     inner = (slice(0, now.shape[0] - 1, step), slice(0, now.shape[1] - 1, step))
@@ -87,7 +92,7 @@ def _flicker(
     if np.count_nonzero(both) < _LEAST_POINTS:
         return None
     change = (then - 2 * at + since)[both].astype(np.float64)
-    rest = _without_affine(at[both].astype(np.float64), change)
+    rest = _without_affine(at[both].astype(np.float64), change, bodies)
     kept = np.sort(rest)[: int(np.ceil(0.9 * len(rest)))]
     return float(np.sqrt(np.mean(kept**2)))
 
@@ -136,13 +141,55 @@ def _between(frame: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.where(opaque[:, None], values[:, :2], np.nan)
 
 
-def _without_affine(places: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """Lengths [N] of what an affine motion leaves of `moved` [N, 2]; outliers do not bend it."""
+def _without_affine(
+    places: np.ndarray, moved: np.ndarray, bodies: int = 1
+) -> np.ndarray:  # [N, 2], [N, 2] -> [N]
+    """Lengths of what an affine motion leaves of `moved`; outliers do not bend it.
+
+    Of two `bodies` each has one, and a place goes with that which leaves less.
+    """
     ground = np.column_stack([places - places.mean(0), np.ones(len(places))])
-    kept = np.ones(len(places), bool)
-    rest = np.zeros(len(places))
+    rest = _robust(ground, moved, np.ones(len(places), bool))[0]
+    if bodies == 1:
+        return rest
+    one = _of_one_body(ground, moved)
+    for _ in range(_ROUNDS):
+        if min(np.count_nonzero(one), np.count_nonzero(~one)) < _LEAST_POINTS:
+            break
+        first, other = (_robust(ground, moved, chosen)[0] for chosen in (one, ~one))
+        one, both = first <= other, np.minimum(first, other)
+        rest = min(rest, both, key=np.median)
+    return rest
+
+
+def _of_one_body(ground: np.ndarray, moved: np.ndarray) -> np.ndarray:  # bool [N]
+    """Places that go with one affine motion: of many that three places tell, the best for three
+    tenths of all."""
+    random = np.random.default_rng(0)
+    some = random.choice(len(moved), min(len(moved), _TOLD_BY), replace=False)
+    rests = []
+    for triple in random.choice(some, (_TRIED, 3)):
+        motion = np.linalg.lstsq(ground[triple], moved[triple], rcond=None)[0]
+        rests.append(np.linalg.norm(moved[some] - ground[some] @ motion, axis=1))
+    near = np.quantile(rests, 0.3, axis=1)
+    best = np.argmin(near)
+    chosen = np.zeros(len(moved), bool)
+    chosen[some[rests[best] <= max(3 * float(near[best]), 1e-3)]] = True
+    if np.count_nonzero(chosen) < _LEAST_POINTS:
+        return chosen
+    rest, _ = _robust(ground, moved, chosen)
+    return rest <= max(3 * float(np.median(rest[chosen])), 1e-3)
+
+
+def _robust(
+    ground: np.ndarray, moved: np.ndarray, chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the affine motion of most of the `chosen` leaves of all, and which go with it."""
+    kept = chosen
+    rest = np.zeros(len(moved))
     for _ in range(3):
         motion = np.linalg.lstsq(ground[kept], moved[kept], rcond=None)[0]
         rest = np.linalg.norm(moved - ground @ motion, axis=1)
-        kept = rest <= max(3 * float(np.median(rest)), 1e-9)
-    return rest
+        within = rest <= max(3 * float(np.median(rest[chosen])), 1e-9)
+        kept = within & chosen
+    return rest, kept

@@ -13,7 +13,9 @@ import numpy as np
 from nvd_core.priors.motion_features import bridges
 from nvd_core.priors.motion_matches import MatchedClip, Regions
 from nvd_core.priors.surface_match import features_of
+from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.time_windows import Window
+from nvd_core.work import MASK_WEIGHT, open_array
 
 HIDDEN = 0.01
 """of what its fullest frame shows of an object: less is nothing"""
@@ -21,6 +23,8 @@ IN_VIEW = 0.5
 """of that, too: as much as a frame has to show to tell of its side"""
 LEAST_FRAMES = 2
 """before and behind, that show so much"""
+CERTAIN = 0.9
+"""weight of the masks of a gap, which are given then"""
 LEAST_FEATURES = 40
 """of both frames: that a plain object's do not agree tells nothing"""
 
@@ -42,6 +46,8 @@ def windows_where_hidden(
     for last, first in gaps:
         if any(bridge.last <= last and first <= bridge.first for bridge in joined):
             continue
+        if not _certain(clip, layer, range(last, first + 1)):
+            continue
         if _tells(clip, regions, areas, (firsts[-1], last)) and _tells(
             clip, regions, areas, (first, clip.count - 1)
         ):
@@ -55,6 +61,14 @@ def _hidden(areas: np.ndarray) -> list[tuple[int, int]]:
     """The last frame before and the first behind each run of frames that do not show it."""
     shown = np.flatnonzero(areas > HIDDEN * areas.max(initial=1))
     return [(int(a), int(b)) for a, b in pairwise(shown) if b - a > 1]
+
+
+def _certain(clip: MatchedClip, layer: int, frames: range) -> bool:
+    """Whether the masks of these frames are to be believed: one that was carried may be lost."""
+    weights = open_array(clip.work, MASK_WEIGHT)
+    sure = all(float(weights[layer, t].mean()) > CERTAIN * 255 for t in frames)
+    release(weights)
+    return sure
 
 
 def _tells(clip: MatchedClip, regions: Regions, areas: np.ndarray, span: tuple[int, int]) -> bool:

@@ -176,15 +176,15 @@ def _layer_motion(
     else:
         motions, fact = _motion_in(clip, layer, [(0, clip.count - 1)], seen, effort)
         evidence = view_evidence(clip, layer, near)
-        found = [] if evidence is None else list(evidence.windows)
-        if evidence is not None and found:
-            _of_part(clip, layer, seen, evidence.turning, effort)
         facts = {} if evidence is None else evidence.facts()
+        found = [] if evidence is None else list(evidence.windows)
         if not found:
             linked = {match.i for match in near if len(match.start) >= LEAST_MATCHES}
             found = windows_where_hidden(clip, layer, regions, areas, linked, LEAST_MATCHES)
             facts |= {"hidden": 1.0} if found else {}
         if found:
+            part = None if evidence is None or "hidden" in facts else evidence.turning
+            _of_part(clip, layer, seen, part, effort)
             motions, fact = _motion_in(clip, layer, found, seen, effort)
         fact.evidence = facts
     pixels = np.linalg.inv(clip.of_frames) @ motions @ clip.of_frames
@@ -194,7 +194,7 @@ def _layer_motion(
 def _of_part(
     clip: MatchedClip, layer: int, seen: "_Seen", part: TurningPart | None, effort: _Effort
 ) -> None:
-    """Match the part that turns alone: what stands still beside it would be followed."""
+    """Match the part alone that turns, if one does: what stands still would be followed."""
     if part is not None:
         seen.regions = PartRegions(clip, layer, part)
         seen.near = _all_near_matches(clip, layer, seen.regions, effort)
