@@ -12,6 +12,7 @@ import numpy as np
 
 from nvd_core.priors.motion_features import bridges
 from nvd_core.priors.motion_matches import MatchedClip, Regions
+from nvd_core.priors.split_masks import SplitMasks
 from nvd_core.priors.surface_match import features_of
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.time_windows import Window
@@ -66,7 +67,8 @@ def _hidden(areas: np.ndarray) -> list[tuple[int, int]]:
 def _certain(clip: MatchedClip, layer: int, frames: range) -> bool:
     """Whether the masks of these frames are to be believed: one that was carried may be lost."""
     weights = open_array(clip.work, MASK_WEIGHT)
-    sure = all(float(weights[layer, t].mean()) > CERTAIN * 255 for t in frames)
+    number = clip.masks.order[layer][0] if isinstance(clip.masks, SplitMasks) else layer
+    sure = all(float(weights[number, t].mean()) > CERTAIN * 255 for t in frames)
     release(weights)
     return sure
 
