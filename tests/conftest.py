@@ -92,6 +92,12 @@ def moving_clips():
 
 
 @pytest.fixture(scope="session")
+def drum():
+    """A drum that turns, by formula: `make_shot`(folder, angles, windows), `painted`, `picture`."""
+    return _helper("drum_shot")
+
+
+@pytest.fixture(scope="session")
 def synthetic():
     """A decomposition by formula: `make_shot`(folder), `frame_maps`, `texture`, NAMES."""
     return _helper("synthetic_shot")

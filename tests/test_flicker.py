@@ -40,6 +40,37 @@ def test_a_camera_that_shakes_and_zooms_does_not_flicker():
     assert measured(places) < 0.01
 
 
+def test_a_fast_turn_does_not_flicker():
+    """By 12 degrees a frame, on a texture that is denser here than there: no place of it trembles,
+    though at any one pixel the texels change unevenly.
+    """
+
+    def places(t, x, y):
+        around = np.arcsin((x - 40) / 50) - np.radians(12) * t
+        return 50 * (around + 0.3 * np.sin(3 * around)), y
+
+    assert measured(places) < 0.1
+
+
+@pytest.mark.parametrize("windows", [(), ((0, 11),)])
+def test_a_head_that_nods_on_still_shoulders_does_not_flicker_where_views_are_known(windows):
+    """What turns beside the rest has a motion of its own; and trembling on it is still measured."""
+
+    def nods(t, x, y, size=0.0):
+        moved = x + 6 * np.sin(1.3 * t) + size * np.sin(2.1 * t) * np.sin(y)
+        return np.where(y < 25, moved, x), y
+
+    def value(size: float) -> float:
+        meter = FlickerMeter(TEXTURE, windows=windows)
+        for t in range(12):
+            y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
+            meter.add(maps_of(*nods(t, x, y, size)), 0)
+        return meter.value
+
+    assert (value(0.0) < 0.05) == bool(windows)
+    assert value(1.0) > 0.3
+
+
 @pytest.mark.parametrize("size", [0.2, 1.0])
 def test_trembling_is_measured_in_pixels(size):
     def places(t, x, y):

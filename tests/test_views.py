@@ -10,6 +10,7 @@ from nvd_core.begun import check_same
 from nvd_core.job import Job
 from nvd_core.pipeline import decompose
 from nvd_core.priors.alike import share_alike
+from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.motion_fit import apply
 from nvd_core.priors.motion_matches import MatchedClip
@@ -178,3 +179,38 @@ def test_points_of_many_key_frames_are_looked_up():
     points = np.tile(np.array([[3.0, 2.0], [11.0, 4.0]], np.float32), (20_000, 1))
     found = _at(field, points)
     assert found.shape == (40_000,) and set(found.tolist()) == {27.0, 59.0}
+
+
+@pytest.mark.parametrize("case", ["another side", "the same", "a mask that was lost"])
+def test_what_comes_back_another_side_to_has_two_views(tmp_path, drum, moving_clips, case):
+    """And nothing else has, in particular nothing whose mask was carried and lost for a while."""
+    turn = 9 if case == "the same" else 140
+    angles = [0, 3, 6, None, None, None, turn, turn + 3, turn + 6]
+    plain = moving_clips.texture(drum.HEIGHT, drum.WIDTH, 1)
+    frames = [plain if angle is None else drum.picture(angle) for angle in angles]
+    masks = [np.isfinite(drum.surface(angle or 0)) & (angle is not None) for angle in angles]
+    np.save(tmp_path / "frames.npy", np.stack(frames))
+    masks = np.stack(masks)[None].astype(np.uint8) * 255
+    np.save(tmp_path / "masks.npy", masks)
+    weights = np.full_like(masks, 255)
+    weights[0, 3:6] = 0 if case == "a mask that was lost" else 255
+    np.save(tmp_path / "mask_weight.npy", weights)
+    compute_flow(tmp_path, Progress())
+    _, fact = found(tmp_path, [None, 1])
+    if case == "another side":
+        assert fact["windows"] == [[0, 5], [6, 8]] and fact["evidence"]["hidden"] == 1
+        said = about_views("drum", fact["evidence"], fact["windows"])
+        assert "comes back" in said and "--windows drum=1" in said
+    else:
+        assert fact["windows"] == [] and "hidden" not in fact["evidence"]
+
+
+def test_views_by_hand_follow_the_part_that_turns(tmp_path, moving_clips):
+    """As those found do; most of the drum seems to stand still, and told its motion."""
+    moving_clips.turning_drum(tmp_path, 16, 22.5, repeats=16)
+    motions, fact = found(tmp_path, [5, 1])
+    assert len(fact["windows"]) == 5
+    middle = np.array([[80.0, 60.0]])
+    for first, last in fact["windows"]:
+        ends = apply(motions[0, [first, last]], middle)[:, 0, 0]
+        assert ends[0] - ends[1] > 4 * (last - first)

@@ -9,15 +9,14 @@ stays as it is, and the entry can be hidden, removed, and made anew.
 from collections.abc import Sequence
 from contextlib import suppress
 
-import cv2
 import numpy as np
 
-from nvd_core.editing.across_windows import over_bridge
+from nvd_core.editing.across_windows import Spread, new_pieces, under
 from nvd_core.editing.back_projection import LEAST_OPACITY, OPAQUE
 from nvd_core.editing.edits import DEAD_ZONE
 from nvd_core.editing.stack_edit import free_path
 from nvd_core.editing.stack_sheets import Sheet, Sheets
-from nvd_core.editing.window_bridges import LayerFrames, next_frame, seen_again
+from nvd_core.editing.window_bridges import LayerFrames
 from nvd_core.media.images import encode_image, to_integers
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
@@ -30,8 +29,6 @@ from nvd_core.shot.shot import Shot
 from nvd_core.shot.stack import Entry, Stack, entry_of, entry_path, read_stack, write_stack
 
 LONGEST_NAME = 60
-THERE_ALREADY = 0.5
-"""share of a piece of paint that came, from which on what was painted there is that piece"""
 LOOKED_AT = 5
 """frames of a window in which its paint is looked for"""
 
@@ -99,54 +96,17 @@ def came_across(
 ) -> np.ndarray:  # float32 [h, w, 4], straight alpha
     """What comes of `paint` [h, w, 4], put on the layer's texture, into other views, without it.
 
-    From window to window, forward and back; and directly to windows that are not next to it but
-    show the surface again.
+    From each window that was painted into all others; what several bring adds up.
     """
     progress = progress or Progress()
     windows, frames = shot.layer(name).windows, LayerFrames(shot, name)
-    came = np.zeros_like(paint)
-    for way in (1, -1):
-        swept = np.zeros_like(paint)
-        for first, last in windows[:-1] if way > 0 else windows[:0:-1]:
-            progress.check()
-            border, both = last if way > 0 else first, under(paint, swept)
-            if not _pixels_painted(both, frames.maps(border)):
-                continue
-            further = over_bridge(frames, next_frame(frames, border, way), both)
-            swept = under(swept, _new_pieces(further, paint))
-        came = under(came, swept)
-    for home, frame in _frames_with_paint(shot, name, paint, windows).items():
-        for at, window in enumerate(windows):
-            progress.check()
-            if abs(at - home) > 1 and (bridge := seen_again(frames, frame, window)) is not None:
-                came = under(came, _new_pieces(over_bridge(frames, bridge, paint), paint))
+    spread, came = Spread(frames, windows), np.zeros_like(paint)
+    for frame in _frames_with_paint(shot, name, paint, windows).values():
+        further = spread.came_of(frame, paint, progress.check)
+        came = under(came, new_pieces(further, under(paint, came)))
     came[..., 3:] *= 1 - paint[..., 3:]
     came[came[..., 3] < LEAST_OPACITY] = 0
     return came
-
-
-def under(paint: np.ndarray, more: np.ndarray) -> np.ndarray:
-    """`more` [h, w, 4], straight alpha, laid under `paint`, which keeps its place."""
-    rest = more[..., 3:] * (1 - paint[..., 3:])
-    opacity = paint[..., 3:] + rest
-    colours = paint[..., :3] * paint[..., 3:] + more[..., :3] * rest
-    colours = np.divide(colours, opacity, out=np.zeros_like(colours), where=opacity > 0)
-    return np.concatenate([colours, opacity], -1)
-
-
-def _new_pieces(came: np.ndarray, paint: np.ndarray) -> np.ndarray:
-    """What came without the pieces that were painted there by hand, or by a frame, already.
-
-    Both lie a little beside each other, and one behind the other would be a fringe.
-    """
-    count, pieces = cv2.connectedComponents((came[..., 3] > LEAST_OPACITY).astype(np.uint8))
-    if count < 2:
-        return came
-    solid = came[..., 3] > 0.5
-    whole = np.bincount(pieces[solid], minlength=count)
-    hidden = np.bincount(pieces[solid & (paint[..., 3] > 0.5)], minlength=count)
-    new = (whole > 0) & (hidden <= THERE_ALREADY * whole)  # without a core it is a speck
-    return np.where(new[pieces][..., None], came, 0)
 
 
 def _frames_with_paint(

@@ -1,10 +1,11 @@
 """Two frames of a layer with windows in time that show the same surface, and where it lies in both.
 
 At the border of two windows the last frame of one and the first of the other show nearly the same:
-they are tied by flow. A window that isn't next to it may show a surface again: then points of both
-tell (SIFT, with a motion that most of them agree on).
+they are tied by flow, and where that fails by features (`priors/surface_match.py`). Any two windows
+may show a surface again, which features of both tell alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +17,8 @@ from nvd_core.editing.edits import display_colours
 from nvd_core.media.images import read_image, to_integers
 from nvd_core.priors.flow import consistent, dis
 from nvd_core.priors.flow_size import grey, pixel_grid
+from nvd_core.priors.surface_match import Features, Group, matched_groups
+from nvd_core.priors.surface_places import Surface, places_of, surface_of
 from nvd_core.runtime.time_windows import Window
 from nvd_core.shot.map_files import read_frame_maps
 from nvd_core.shot.maps import LayerMaps
@@ -23,19 +26,17 @@ from nvd_core.shot.shot import Shot
 
 FRAMES_KEPT = 4
 MOST_TRIED = 8
-"""frames of a window that are compared with the painted one"""
+"""frames of a window, and pairs of frames of two, that are compared"""
+KNOWN_KEPT = 256
+"""frames of which the features are kept"""
+THUMBNAIL = 32
+"""pixels across and down"""
 MOST_POINTS = 2000
-LEAST_AGREEING = 12
-AGREEING_SHARE = 0.4
-"""of the points that were matched: fewer may agree by chance"""
-DISTINCT = 0.75
-"""how much nearer a point's match has to be than the next best (Lowe's ratio)"""
-LEAST_FOLLOWED = 0.5
-"""of a view that comes back; of another, with the same pattern, flow follows less"""
-MOST_STRETCH = 3.0
-"""of the motion between two views of one surface"""
-POINTS_KEPT = 256
-"""frames of which the points are kept"""
+LEAST_POINTS = 12
+FOLLOWED = 0.85
+"""of the layer, from which on flow alone is asked at a border"""
+LEAST_SEEN = 0.4
+"""of a surface that comes back; of another, with the same pattern, less is found"""
 
 
 class LayerFrames:
@@ -45,15 +46,19 @@ class LayerFrames:
         self._shot, self._name = shot, name
         self.maps = lru_cache(FRAMES_KEPT)(self._maps)
         self.picture = lru_cache(FRAMES_KEPT)(self._picture)
-        self.points = lru_cache(POINTS_KEPT)(self._points)
+        self.known = lru_cache(KNOWN_KEPT)(self._known)
 
-    def _points(self, t: int) -> tuple[np.ndarray, np.ndarray]:
-        """Places [P, 2] and descriptors of points on the layer in frame t."""
-        own = (self.maps(t).alpha > OPAQUE).astype(np.uint8)
-        keys, found = cv2.SIFT.create(MOST_POINTS).detectAndCompute(self.picture(t), own)
-        if found is None:
-            return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
-        return np.array([key.pt for key in keys], np.float32), found
+    def _known(self, t: int) -> "_Known":
+        own = self.maps(t).alpha > OPAQUE
+        surface = surface_of(self.picture(t), own)
+        packed = np.packbits(own)
+        return _Known(surface.features, surface.side, packed, _thumbnail(surface.picture, own))
+
+    def surface(self, t: int) -> Surface:
+        """What frame t shows of it."""
+        known, picture = self.known(t), self.picture(t)
+        own = np.unpackbits(known.packed, count=picture.size).reshape(picture.shape) > 0
+        return Surface(picture, own, known.features)
 
     def _maps(self, t: int) -> LayerMaps:
         return read_frame_maps(self._shot, t, [self._name]).layer(0)
@@ -61,6 +66,18 @@ class LayerFrames:
     def _picture(self, t: int) -> np.ndarray:  # uint8 [H, W]
         colours = display_colours(read_image(self._shot.frame_path(t)))[0]
         return grey(to_integers(colours.clip(0, 1), np.uint8))
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is kept of a frame, to find others that show the same view of the layer."""
+
+    features: Features
+    side: float
+    packed: np.ndarray
+    """where it shows, a bit each pixel"""
+    thumbnail: np.ndarray
+    """float32 [THUMBNAIL, THUMBNAIL], of length 1"""
 
 
 @dataclass
@@ -79,77 +96,103 @@ def next_frame(frames: LayerFrames, frame: int, way: int) -> Bridge:
     """From a window's last frame to the one behind it, or from its first to the one before.
 
     Dense flow loses much of a fast turn: what most of the layer does is taken out, and flow found
-    again of what is left.
+    again of what is left. Where features show better what the surface did, they say.
     """
     other = frame + way
-    back, followed = _flow_back(frames.picture(frame), frames.picture(other))
-    rows, columns = np.nonzero(followed & (frames.maps(other).alpha > OPAQUE))
-    matrix = None
-    if len(rows) >= LEAST_AGREEING:
+    picture, target = frames.picture(frame), frames.picture(other)
+    back, followed = _flow_back(picture, target)
+    one, two = frames.surface(frame), frames.surface(other)
+    rows, columns = np.nonzero(followed & two.own)
+    matrix = np.eye(2, 3)
+    if len(rows) >= LEAST_POINTS:
         at_other = np.column_stack([columns, rows]).astype(np.float32)
         chosen = slice(None, None, max(1, len(rows) // MOST_POINTS))
         ends = (at_other + back[rows, columns])[chosen].copy()  # which OpenCV wants
-        matrix, _ = cv2.estimateAffinePartial2D(at_other[chosen].copy(), ends)
-    return _bridge(frames, frame, other, np.eye(2, 3) if matrix is None else matrix)
-
-
-def _bridge(frames: LayerFrames, frame: int, other: int, matrix: np.ndarray) -> Bridge:
-    """Of two frames of which `matrix` [2, 3] tells roughly where the other's pixels lie in one."""
-    image, target = frames.picture(frame), frames.picture(other)
-    size = target.shape[1], target.shape[0]
-    turned = cv2.warpAffine(image, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    back, followed = _flow_back(turned, target)
-    matrix = matrix.astype(np.float32)
-    place = (pixel_grid(*back.shape[:2]) + back) @ matrix[:, :2].T + matrix[:, 2]
-    shown = moved(frames.maps(frame).alpha, place) > OPAQUE
-    seen = followed & shown & (frames.maps(other).alpha > OPAQUE)
-    return Bridge(frame, other, place, seen)
+        found, _ = cv2.estimateAffinePartial2D(at_other[chosen].copy(), ends)
+        matrix = matrix if found is None else found
+    place, followed = _flow_beyond(picture, target, matrix)
+    seen = followed & two.own & (moved(one.own, place) > OPAQUE)
+    bridge = Bridge(frame, other, place, seen)
+    if share_seen(frames, bridge) < FOLLOWED:
+        bridge.place, bridge.seen = places_of(one, two, (place, seen))
+    return bridge
 
 
 def seen_again(frames: LayerFrames, frame: int, window: Window) -> Bridge | None:
     """From `frame` to the frame of another window that shows the same view of the layer, if any."""
-    points = frames.points(frame)
-    step = max(1, (window[1] - window[0] + 1) // MOST_TRIED)
-    best: tuple[int, int, np.ndarray] | None = None
-    for t in range(window[0], window[1] + 1, step):
-        agreed, matrix = _agreeing(points, frames.points(t))
-        if matrix is not None and agreed > (best[0] if best else LEAST_AGREEING - 1):
-            best = agreed, t, matrix
-    if best is None:
+    return best_pair(frames, [frame], tried(window))
+
+
+def best_pair(frames: LayerFrames, some: Sequence[int], others: Sequence[int]) -> Bridge | None:
+    """From one of some frames to one of others: the pair whose features agree best, if any does.
+
+    Of many pairs those are asked whose thumbnails are most alike.
+    """
+    of_some, of_others = (
+        np.stack([frames.known(t).thumbnail.ravel() for t in which]) for which in (some, others)
+    )
+    most_alike = np.argsort(-(of_some @ of_others.T), axis=None, kind="stable")[:MOST_TRIED]
+    best, found = LEAST_POINTS - 1, None
+    for pair in most_alike:
+        t, other = some[pair // len(others)], others[pair % len(others)]
+        agreeing = sum(len(group.end) for group in _groups(frames, t, other))
+        if agreeing > best:
+            best, found = agreeing, (t, other)
+    if found is None:
         return None
-    _, t, matrix = best
-    bridge = _bridge(frames, frame, t, cv2.invertAffineTransform(matrix))
-    return bridge if _share_followed(frames, bridge) > LEAST_FOLLOWED else None
+    t, other = found
+    bridge = Bridge(t, other, *places_of(frames.surface(t), frames.surface(other)))
+    return bridge if share_seen(frames, bridge) >= LEAST_SEEN else None
 
 
-def _agreeing(points: tuple, others: tuple) -> tuple[int, np.ndarray | None]:
-    """How many points are matched by one affine motion, and that [2, 3], if that is convincing."""
-    if min(len(points[0]), len(others[0])) < LEAST_AGREEING:
-        return 0, None
-    pairs = cv2.BFMatcher().knnMatch(points[1], others[1], k=2)
-    good = [a for a, *rest in pairs if rest and a.distance < DISTINCT * rest[0].distance]
-    if len(good) < LEAST_AGREEING:
-        return 0, None
-    start = points[0][[m.queryIdx for m in good]]
-    end = others[0][[m.trainIdx for m in good]]
-    matrix, inside = cv2.estimateAffine2D(start, end, ransacReprojThreshold=3.0)
-    if matrix is None or inside.mean() < AGREEING_SHARE:
-        return 0, None
-    stretch = np.linalg.svd(matrix[:, :2])[1]
-    if stretch[1] < 1 / MOST_STRETCH or stretch[0] > MOST_STRETCH:
-        return 0, None
-    return int(inside.sum()), matrix
+def tried(window: Window) -> range:
+    """The frames of a window that are compared."""
+    first, last = window
+    return range(first, last + 1, -(-(last - first + 1) // MOST_TRIED))
 
 
-def _share_followed(frames: LayerFrames, bridge: Bridge) -> float:
+def share_seen(frames: LayerFrames, bridge: Bridge) -> float:
     """The part of the layer that both frames of the bridge show, of where it shows less."""
-    shown = (np.count_nonzero(frames.maps(t).alpha > OPAQUE) for t in (bridge.frame, bridge.other))
-    return np.count_nonzero(bridge.seen) / max(min(shown), 1)
+    smaller = min(frames.known(t).side for t in (bridge.frame, bridge.other))
+    return np.count_nonzero(bridge.seen) / smaller**2
 
 
 def moved(values: np.ndarray, place: np.ndarray) -> np.ndarray:
     """What one frame has, as the other shows it."""
     return cv2.remap(values.astype(np.float32), place, None, cv2.INTER_LINEAR)
+
+
+def _groups(frames: LayerFrames, frame: int, other: int) -> list[Group]:
+    one, two = frames.known(frame), frames.known(other)
+    return matched_groups(one.features, two.features, min(one.side, two.side))
+
+
+def _thumbnail(picture: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """The layer's box in a frame, small, its mean taken out and of length 1; 0 beside the layer."""
+    box = cv2.boundingRect(own.astype(np.uint8))
+    if not box[2]:
+        return np.zeros((THUMBNAIL, THUMBNAIL), np.float32)
+    part = slice(box[1], box[1] + box[3]), slice(box[0], box[0] + box[2])
+    small, share = (
+        cv2.resize(one[part].astype(np.float32), (THUMBNAIL, THUMBNAIL), None, 0, 0, cv2.INTER_AREA)
+        for one in (picture, own)
+    )
+    apart = (small - (small * share).sum() / share.sum()) * share
+    return apart / max(float(np.linalg.norm(apart)), 1e-6)
+
+
+def _flow_beyond(
+    picture: np.ndarray, target: np.ndarray, matrix: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the target's pixels lie in the picture, float32 [H, W, 2], and where flow holds.
+
+    `matrix` [2, 3] tells it roughly, and flow what is left.
+    """
+    size = target.shape[1], target.shape[0]
+    turned = cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    back, followed = _flow_back(turned, target)
+    matrix = matrix.astype(np.float32)
+    return (pixel_grid(*back.shape[:2]) + back) @ matrix[:, :2].T + matrix[:, 2], followed
 
 
 def _flow_back(frame: np.ndarray, following: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

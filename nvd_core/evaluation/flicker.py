@@ -14,18 +14,27 @@ _MOST_POINTS = 10_000
 """pixels of a frame that are looked at"""
 _LEAST_POINTS = 12
 """fewer say nothing of how a whole layer moves"""
+_FINER = 4
+"""times as dense as those pixels is what is kept of a frame to find them in"""
+_STEPS = 8
+"""of Newton, to where a texel lies in the frame beside"""
+_ROUNDS, _TRIED, _TOLD_BY = 4, 100, 1000
+"""in which places are shared out between two bodies; motions that are tried, and on how many"""
+_FOUND = 0.05
+"""pixels of what is kept, from which on it is found"""
 
 
 @dataclass
 class FlickerMeter:
     """How far paint on a layer trembles against its surroundings from frame to frame, in pixels.
 
-    At a pixel that shows the layer in three frames on end, the second difference of its texel
-    coordinates over time, brought back into pixels by the Jacobian, is how much the texture's
-    motion changes there. What an affine motion of the whole layer explains, the camera's jolts
-    among it, is taken off; the root mean square of the lower nine tenths of the rest is the
-    frame's flicker, and that of the clip is the mean over its frames. Real changes of an
-    object's shape count too, so that a walking animal has more of it than a wall.
+    What a pixel shows of the texture is looked for in the frame before and the one behind; the
+    second difference of the three places is how much its motion changes there. What an affine
+    motion of the whole layer explains, the camera's jolts among it, is taken off; the root mean
+    square of the lower nine tenths of the rest is the frame's flicker, and that of the clip is the
+    mean over its frames. Real changes of an object's shape count too, so that a walking animal has
+    more of it than a wall; a turn, however fast, has none. Of a layer with several views a part may
+    turn beside the rest, as a head on its shoulders: each has an affine motion of its own.
     """
 
     size: tuple[float, float]  # width and height of the texture
@@ -43,17 +52,16 @@ class FlickerMeter:
         self._taken += 1
         uva = maps.uva[n]
         step = max(1, int(np.sqrt(uva.shape[0] * uva.shape[1] / _MOST_POINTS)))
-        # each sampled pixel with its neighbours on the right and below
-        here, right, below = (
-            part[: (uva.shape[0] - 1) : step, : (uva.shape[1] - 1) : step].astype(np.float64)
-            for part in (uva, uva[:, 1:], uva[1:])
-        )
-        self._last = [*self._last[-2:], np.stack([here, right, below])]
+        kept = max(1, step // _FINER)
+        places = uva[::kept, ::kept].astype(np.float32)  # a copy
+        places[..., :2] *= self.size
+        self._last = [*self._last[-2:], places]
         if len(self._last) == 3:
-            before, now, after = self._last
-            flicker = _flicker(before, now, after, np.array(self.size), step, self.parts)
+            texture = np.array(self.size, np.float32)
+            bodies = 2 if self.windows else 1
+            flicker = _flicker(self._last, step // kept, texture, self.parts, bodies)
             if flicker is not None:
-                self.per_frame.append(flicker / self.pixel)
+                self.per_frame.append(flicker * kept / self.pixel)
 
     @property
     def value(self) -> float | None:
@@ -62,50 +70,126 @@ class FlickerMeter:
 
 
 def _flicker(
-    before: np.ndarray,  # [3, h, w, 3]: u, v, alpha of pixels and of their two neighbours
-    now: np.ndarray,
-    after: np.ndarray,
-    size: np.ndarray,
+    frames: list[np.ndarray],  # three of [h, w, 3]: place in texels, alpha
     step: int,
+    size: np.ndarray,
     parts: tuple[PartRecord, ...],
+    bodies: int,
 ) -> float | None:
-    shown = np.minimum(np.minimum(before[0], after[0])[..., 2], now[..., 2].min(0)) > OPAQUE
+    before, now, after = frames
+    inner = (slice(0, now.shape[0] - 1, step), slice(0, now.shape[1] - 1, step))
+    corners = now[inner], now[:, 1:][inner], now[1:][inner]
+    shown = np.min([corner[..., 2] for corner in corners], 0) > OPAQUE
     if parts:
-        own, *others = (
-            part_numbers(parts, side[..., 0], side[..., 1]) for side in (*now, before[0], after[0])
-        )
-        shown &= np.all([own == other for other in others], 0)
+        numbers = [part_numbers(parts, c[..., 0] / size[0], c[..., 1] / size[1]) for c in corners]
+        shown &= (numbers[1] == numbers[0]) & (numbers[2] == numbers[0])
     if np.count_nonzero(shown) < _LEAST_POINTS:
         return None
-    texels = [part[0, shown, :2] * size for part in (before, now, after)]
-    right, below = (now[k, shown, :2] * size - texels[1] for k in (1, 2))
-    change = texels[0] - 2 * texels[1] + texels[2]
-    determinant = right[:, 0] * below[:, 1] - right[:, 1] * below[:, 0]
-    steady = np.abs(determinant) > 1e-3  # elsewhere a pixel is no place in the texture
-    if np.count_nonzero(steady) < _LEAST_POINTS:
+    at = np.argwhere(shown)[:, ::-1].astype(np.float32) * step
+    texels = corners[0][shown][:, :2]
+    (then, found), (since, again) = (_followed(one, at, texels) for one in (before, after))
+    both = found & again
+    if np.count_nonzero(both) < _LEAST_POINTS:
         return None
-    change, right, below = change[steady], right[steady], below[steady]
-    moved = np.stack(
-        [
-            change[:, 0] * below[:, 1] - change[:, 1] * below[:, 0],
-            change[:, 1] * right[:, 0] - change[:, 0] * right[:, 1],
-        ],
-        1,
-    )
-    moved /= determinant[steady, None]
-    places = np.argwhere(shown)[steady] * step
-    rest = _without_affine(places, moved)
+    change = (then - 2 * at + since)[both].astype(np.float64)
+    rest = _without_affine(at[both].astype(np.float64), change, bodies)
     kept = np.sort(rest)[: int(np.ceil(0.9 * len(rest)))]
     return float(np.sqrt(np.mean(kept**2)))
 
 
-def _without_affine(places: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """Lengths [N] of what an affine motion leaves of `moved` [N, 2]; outliers do not bend it."""
+def _followed(
+    frame: np.ndarray, start: np.ndarray, texels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where a frame [h, w, 3] shows these texels [N, 2], looked for from `start`; which it does."""
+    places, off = start.copy(), np.full(len(start), np.inf)
+    for _ in range(_STEPS):
+        here, right, below = (_shown(frame, places + shift) for shift in ((0, 0), (1, 0), (0, 1)))
+        right, below, wanted = right - here, below - here, texels - here
+        determinant = right[:, 0] * below[:, 1] - right[:, 1] * below[:, 0]
+        determinant[np.abs(determinant) < 1e-3] = np.nan  # no place in the texture
+        move = np.column_stack(
+            [
+                wanted[:, 0] * below[:, 1] - wanted[:, 1] * below[:, 0],
+                wanted[:, 1] * right[:, 0] - wanted[:, 0] * right[:, 1],
+            ]
+        )
+        move /= determinant[:, None]
+        off = np.linalg.norm(move, axis=1)
+        places = places + move
+    return places, off < _FOUND
+
+
+def _shown(frame: np.ndarray, places: np.ndarray) -> np.ndarray:  # [N, 2]
+    """Texels that a frame shows at places [N, 2] between its pixels; NaN beside the layer."""
+    height, width = frame.shape[:2]
+    inside = (places >= 0).all(1) & (places <= (width - 1, height - 1)).all(1)  # not NaN either
+    found = np.full((len(places), 2), np.nan, np.float32)
+    found[inside] = _between(frame, places[inside])
+    return found
+
+
+def _between(frame: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Bilinear, of four pixels that all show the layer."""
+    height, width = frame.shape[:2]
+    x, y = (np.minimum(places[:, k].astype(int), most - 2) for k, most in ((0, width), (1, height)))
+    across, down = (places - np.column_stack([x, y])).T[..., None]
+    corners = frame[y, x], frame[y, x + 1], frame[y + 1, x], frame[y + 1, x + 1]
+    upper = corners[0] * (1 - across) + corners[1] * across
+    lower = corners[2] * (1 - across) + corners[3] * across
+    values = upper * (1 - down) + lower * down
+    opaque = np.min([corner[:, 2] for corner in corners], 0) > OPAQUE
+    return np.where(opaque[:, None], values[:, :2], np.nan)
+
+
+def _without_affine(
+    places: np.ndarray, moved: np.ndarray, bodies: int = 1
+) -> np.ndarray:  # [N, 2], [N, 2] -> [N]
+    """Lengths of what an affine motion leaves of `moved`; outliers do not bend it.
+
+    Of two `bodies` each has one, and a place goes with that which leaves less.
+    """
     ground = np.column_stack([places - places.mean(0), np.ones(len(places))])
-    kept = np.ones(len(places), bool)
-    rest = np.zeros(len(places))
+    rest = _robust(ground, moved, np.ones(len(places), bool))[0]
+    if bodies == 1:
+        return rest
+    one = _of_one_body(ground, moved)
+    for _ in range(_ROUNDS):
+        if min(np.count_nonzero(one), np.count_nonzero(~one)) < _LEAST_POINTS:
+            break
+        first, other = (_robust(ground, moved, chosen)[0] for chosen in (one, ~one))
+        one, both = first <= other, np.minimum(first, other)
+        rest = min(rest, both, key=np.median)
+    return rest
+
+
+def _of_one_body(ground: np.ndarray, moved: np.ndarray) -> np.ndarray:  # bool [N]
+    """Places that go with one affine motion: of many that three places tell, the best for three
+    tenths of all."""
+    random = np.random.default_rng(0)
+    some = random.choice(len(moved), min(len(moved), _TOLD_BY), replace=False)
+    rests = []
+    for triple in random.choice(some, (_TRIED, 3)):
+        motion = np.linalg.lstsq(ground[triple], moved[triple], rcond=None)[0]
+        rests.append(np.linalg.norm(moved[some] - ground[some] @ motion, axis=1))
+    near = np.quantile(rests, 0.3, axis=1)
+    best = np.argmin(near)
+    chosen = np.zeros(len(moved), bool)
+    chosen[some[rests[best] <= max(3 * float(near[best]), 1e-3)]] = True
+    if np.count_nonzero(chosen) < _LEAST_POINTS:
+        return chosen
+    rest, _ = _robust(ground, moved, chosen)
+    return rest <= max(3 * float(np.median(rest[chosen])), 1e-3)
+
+
+def _robust(
+    ground: np.ndarray, moved: np.ndarray, chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the affine motion of most of the `chosen` leaves of all, and which go with it."""
+    kept = chosen
+    rest = np.zeros(len(moved))
     for _ in range(3):
         motion = np.linalg.lstsq(ground[kept], moved[kept], rcond=None)[0]
         rest = np.linalg.norm(moved - ground @ motion, axis=1)
-        kept = rest <= max(3 * float(np.median(rest)), 1e-9)
-    return rest
+        within = rest <= max(3 * float(np.median(rest[chosen])), 1e-9)
+        kept = within & chosen
+    return rest, kept

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nvd_core.priors.another_side import windows_where_hidden
 from nvd_core.priors.motion_features import (
     BETTER,
     Bridge,
@@ -36,8 +37,8 @@ from nvd_core.priors.motion_fit import (
 from nvd_core.priors.motion_matches import MatchedClip, Regions, textured_points
 from nvd_core.priors.motion_refine import Stacks, refine
 from nvd_core.priors.split_masks import SplitMasks, grid_points, motion_to_next
-from nvd_core.priors.turning_part import PartRegions
-from nvd_core.priors.views import view_evidence
+from nvd_core.priors.turning_part import PartRegions, TurningPart
+from nvd_core.priors.views import part_that_turns, view_evidence
 from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 from nvd_core.runtime.progress import Progress
@@ -167,18 +168,36 @@ def _layer_motion(
     regions, areas = Regions(clip, layer), _areas(clip, layer, effort)
     near = _all_near_matches(clip, layer, regions, effort)
     seen = _Seen(regions, areas, near, _outlines(clip, layer, effort))
-    split = split_windows(seen.areas, windows or 1)
-    motions, fact = _motion_in(clip, layer, split, seen, effort)
-    if windows is None:
+    if windows is not None:
+        split = split_windows(areas, windows)
+        if len(split) > 1 and layer < len(clip.masks):
+            _of_part(clip, layer, seen, part_that_turns(clip, layer), effort)
+        motions, fact = _motion_in(clip, layer, split, seen, effort)
+    else:
+        motions, fact = _motion_in(clip, layer, [(0, clip.count - 1)], seen, effort)
         evidence = view_evidence(clip, layer, near)
-        if evidence is not None and evidence.windows:
-            if evidence.turning is not None:  # what stands still beside it would be followed
-                own = PartRegions(clip, layer, evidence.turning)
-                seen.regions, seen.near = own, _all_near_matches(clip, layer, own, effort)
-            motions, fact = _motion_in(clip, layer, list(evidence.windows), seen, effort)
-        fact.evidence = {} if evidence is None else evidence.facts()
+        facts = {} if evidence is None else evidence.facts()
+        found = [] if evidence is None else list(evidence.windows)
+        if not found:
+            linked = {match.i for match in near if len(match.start) >= LEAST_MATCHES}
+            found = windows_where_hidden(clip, layer, regions, areas, linked, LEAST_MATCHES)
+            facts |= {"hidden": 1.0} if found else {}
+        if found:
+            part = None if evidence is None or "hidden" in facts else evidence.turning
+            _of_part(clip, layer, seen, part, effort)
+            motions, fact = _motion_in(clip, layer, found, seen, effort)
+        fact.evidence = facts
     pixels = np.linalg.inv(clip.of_frames) @ motions @ clip.of_frames
     return pixels / pixels[:, 2:, 2:], fact
+
+
+def _of_part(
+    clip: MatchedClip, layer: int, seen: "_Seen", part: TurningPart | None, effort: _Effort
+) -> None:
+    """Match the part alone that turns, if one does: what stands still would be followed."""
+    if part is not None:
+        seen.regions = PartRegions(clip, layer, part)
+        seen.near = _all_near_matches(clip, layer, seen.regions, effort)
 
 
 @dataclass

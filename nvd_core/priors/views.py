@@ -89,6 +89,11 @@ def wanted_views(settings: Settings, names: list[str], background: str) -> dict[
 def about_views(name: str, facts: dict[str, float], windows: list[Window]) -> str:
     """What is said of an object for which views were found."""
     frames = ", ".join(f"{first}-{last}" for first, last in windows)
+    if facts.get("hidden"):
+        return (
+            f"{name} is hidden for a while and comes back another side to: {len(windows)} views in "
+            f"time (frames {frames}); --windows {name}=1 keeps one picture"
+        )
     of_which = f" ({facts['part']:.0%} of it)" if "part" in facts else ""
     return (
         f"{name} turns{of_which}: {len(windows)} views in time (frames {frames}), as some frame "
@@ -114,6 +119,12 @@ def view_evidence(clip: MatchedClip, layer: int, near: list[Matches]) -> Evidenc
         return replace(whole, turning=part)
     of_part = None if part is None else _judged(clip, layer, areas, part.slip, part)
     return of_part if of_part is not None and of_part.windows else whole
+
+
+def part_that_turns(clip: MatchedClip, layer: int) -> TurningPart | None:
+    """What of an object with views given by hand turns; None: all of it, or nothing is certain."""
+    part = turning_part(clip, layer, outlines_of(clip, layer))
+    return part if part is not None and share_alike(clip, layer, part) >= LEAST_ALIKE else None
 
 
 def _judged(
