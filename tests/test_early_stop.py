@@ -20,11 +20,11 @@ from nvd_core.training.trainer import rate_factor
 
 
 def gone_through(gains: list[float], least: float = 0.1, planned: int = 1000) -> Progression:
-    """After looks of which each brought so many dB more."""
+    """After looks of which each found so much less error."""
     progression = Progression(planned, least)
     figure = 20.0
     for gain in gains:
-        figure += gain
+        figure -= gain
         if progression.look(progression.next_look, figure):
             break
     return progression
@@ -45,7 +45,7 @@ def test_one_that_stands_still_hurries_through_the_rest():
     rates = [rate_factor("one-cycle", place, 1000) for place in places[:-1]]
     assert rates[-1] < 0.011 and max(abs(a - b) for a, b in pairwise(rates[60:])) < 0.01
     assert "480 steps of training in place of 1000" in progression.why
-    assert "only 0.04 dB better" in progression.why
+    assert "only 0.04/255 nearer" in progression.why
 
 
 def test_the_first_looks_say_nothing():

@@ -54,8 +54,7 @@ class EarlyStop:
             return False
         apart_from = self.predictions / progression.taken - self._chosen()[2]
         self.predictions = None
-        error = max(apart_from.square().mean().item(), 1e-12)
-        return progression.look(step, -10 * math.log10(error))
+        return progression.look(step, 255 * math.sqrt(apart_from.square().mean().item()))
 
     def take(self, predictions: Tensor | None, progression: Progression) -> None:
         """Go on with the predictions of a checkpoint; NvdError where they do not fit this clip."""

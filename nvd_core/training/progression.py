@@ -36,11 +36,11 @@ class Progression:
     planned: Annotated[int, within(1, _MOST_STEPS)]
     """steps of the whole schedule"""
     least: Annotated[float, within(0, 1000)] = 0.0
-    """dB that OVER looks have to bring, or it hurries; 0: it never does, and does not look"""
-    figures: Annotated[list[Annotated[float, within(-1000, 1000)]], Meta(max_length=LOOKS)] = field(
+    """what OVER looks have to bring, 1/255, or it hurries; 0: it never does, and does not look"""
+    figures: Annotated[list[Annotated[float, within(0, 1000)]], Meta(max_length=LOOKS)] = field(
         default_factory=list
     )
-    """PSNR at each look so far, dB"""
+    """root mean square error at each look so far, 1/255"""
     hurried: Annotated[int, within(0, _MOST_STEPS)] | None = None
     """the step after which it hurries, if it does"""
     taken: Annotated[int, within(0, 1000)] = 0
@@ -72,10 +72,10 @@ class Progression:
 
     @property
     def gain(self) -> float:
-        """dB that the last OVER looks have brought; infinite before there are as many."""
+        """What the last OVER looks have brought, 1/255; infinite before there are as many."""
         if len(self.figures) <= OVER:
             return math.inf
-        return self.figures[-1] - self.figures[-1 - OVER]
+        return self.figures[-1 - OVER] - self.figures[-1]
 
     def look(self, step: int, figure: float) -> bool:
         """Take in the figure of the look after `step`; whether it hurries from there on."""
@@ -93,9 +93,9 @@ class Progression:
         over = round(OVER * self.planned / LOOKS)
         return (
             f"{self.steps} steps of training in place of {self.planned}, since the {over} before "
-            f"step {self.hurried} made the reproduction only {self.gain:.2f} dB better "
-            f"(early_stop: {self.least:g} dB); from there on the rates fall "
-            f"{round(1 / HURRY)} times as fast"
+            f"step {self.hurried} brought the pictures only {self.gain:.2f}/255 nearer to the clip "
+            f"(early_stop: {self.least:g}); from there on the rates fall {round(1 / HURRY)} times "
+            "as fast"
         )
 
     def to_json(self) -> str:
