@@ -53,11 +53,18 @@ def test_the_first_looks_say_nothing():
     assert gone_through([0.0] * (OVER + 1)).hurried == 150
 
 
+def test_what_came_before_the_masks_were_let_go_does_not_count():
+    progression = Progression(1000, 0.1, since=500)
+    while not progression.look(progression.next_look, 20.0):
+        assert progression.looking
+    assert progression.hurried == 600
+
+
 @pytest.fixture
 def checkpoint(tmp_path):
     """A checkpoint between two looks, with its progression and predictions."""
     path = tmp_path / "checkpoint.safetensors"
-    progression, seen = Progression(1200, 0.1, [20.25, 1 / 3], None, 3), torch.rand(7, 3)
+    progression, seen = Progression(1200, 0.1, 600, [20.25, 1 / 3], None, 3), torch.rand(7, 3)
     save_checkpoint(path, torch.nn.Linear(2, 2), [], 170, progression, seen)
     return path, progression, seen
 

@@ -348,7 +348,7 @@ class TestTrainer:
     def easily(self):
         """Settings by which any training hurries at its third look, after 60 of 400 steps."""
         settings = small(fast(), 0)
-        settings.steps_factor, settings.early_stop = 1 / 3, 100.0
+        settings.steps_factor, settings.early_stop, settings.bootstrap_share = 1 / 3, 100.0, 0.05
         return settings
 
     def test_an_early_stop_hurries_to_the_end_of_the_schedule(self, easily, work, tmp_path):

@@ -37,6 +37,8 @@ class Progression:
     """steps of the whole schedule"""
     least: Annotated[float, within(0, 1000)] = 0.0
     """what OVER looks have to bring, 1/255, or it hurries; 0: it never does, and does not look"""
+    since: Annotated[int, within(0, _MOST_STEPS)] = 0
+    """place from which gains count: before it, something else is learned than after it"""
     figures: Annotated[list[Annotated[float, within(0, 1000)]], Meta(max_length=LOOKS)] = field(
         default_factory=list
     )
@@ -73,7 +75,8 @@ class Progression:
     @property
     def gain(self) -> float:
         """What the last OVER looks have brought, 1/255; infinite before there are as many."""
-        if len(self.figures) <= OVER:
+        first = (len(self.figures) - OVER) * self.planned / LOOKS
+        if len(self.figures) <= OVER or first < self.since:
             return math.inf
         return self.figures[-1 - OVER] - self.figures[-1]
 

@@ -76,6 +76,7 @@ class Trainer:
         self.progression = Progression(planned)
         if not settings.iterations and planned >= LEAST_STEPS:  # who asks for steps gets them
             self.progression.least = settings.early_stop
+            self.progression.since = math.ceil(settings.bootstrap_share * planned)
         self.early_stop = EarlyStop(model, data, seed, device)
         shares = settings.share_in_masks, settings.flow_share
         gpu_clip = gpu_clip_if_it_fits(data, device)
