@@ -53,6 +53,24 @@ def test_the_first_looks_say_nothing():
     assert gone_through([0.0] * (OVER + 1)).hurried == 150
 
 
+EASY = (
+    "20.3 31.2 33.6 36.0 36.4 36.8 37.0 37.3 37.5 37.7 37.9 38.0 38.4 38.6 38.6 38.6 38.8 38.8 38.8"
+)
+HARD = (
+    "21.5 27.6 28.9 29.6 30.4 30.4 30.6 30.9 31.2 31.4 31.8 32.1 32.3 32.5 32.6 32.6 32.7 32.6 32.7"
+)
+"""dB at the looks of a default training of the scene bending, and of the clip bear"""
+
+
+@pytest.mark.parametrize(("found", "steps"), [(EASY, 600 + 80), (HARD, 800 + 40)])
+def test_an_easy_clip_stops_sooner_than_one_with_detail(found, steps):
+    progression = Progression(1000, 0.2, since=500)
+    for decibels in found.split():
+        if progression.look(progression.next_look, 255 * 10 ** (-float(decibels) / 20)):
+            break
+    assert progression.steps == steps
+
+
 def test_what_came_before_the_masks_were_let_go_does_not_count():
     progression = Progression(1000, 0.1, since=500)
     while not progression.look(progression.next_look, 20.0):

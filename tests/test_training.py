@@ -1,5 +1,6 @@
 """Networks, sampling and the training loop, on a tiny real clip."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -387,6 +388,19 @@ class TestTrainer:
         ours = resumed.model.state_dict()
         for name, value in whole.model.state_dict().items():
             assert torch.equal(value, ours[name]), name
+
+    def test_a_plain_clip_stops_as_soon_as_it_may(self, work, tmp_path):
+        plain = tmp_path / "plain" / "work"
+        shutil.copytree(work, plain)
+        frames = np.load(plain / "frames.npy", mmap_mode="r+")
+        disc = np.load(plain / "masks.npy")[0] > 127
+        frames[:] = np.where(disc[..., None], np.uint8([200, 60, 40]), np.uint8([60, 90, 120]))
+        frames.flush()
+        settings = small(fast(), 0)
+        settings.steps_factor, settings.early_stop = 1 / 3, 0.3
+        trainer = new_trainer(plain, tmp_path / "plain", settings)
+        trainer.run(Progress())
+        assert trainer.steps == 240 + 160 // 5 and trainer.progression.figures[-1] < 2
 
     def test_who_asks_for_steps_gets_them(self, easily, work, tmp_path):
         easily.iterations = 400
