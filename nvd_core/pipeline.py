@@ -335,6 +335,8 @@ def _run_stages(
         "seconds_by_stage": stages.seconds,
         "cautions": cautions,
     }
+    if why := trainer.progression.why:
+        facts["stopped_early"] = why
     data = trainer.data
     baking = baking_of(folder, info, used, trainer.model, data.frames, data.garbage)
     if until:

@@ -141,6 +141,10 @@ class Settings(Declared):
     """training steps; 0 = chosen by the clip's number of pixels"""
     steps_factor: Annotated[float, within(0.001, 1000)] = 1.0
     """multiplies the number of steps that is chosen so"""
+    early_stop: Annotated[float, within(0, 255)] = 0.0
+    """how much nearer to the clip a tenth of the steps after `bootstrap_share` has to bring the
+    pictures, root mean square in 1/255, where `iterations` is 0; where it brings less, the rest of
+    the schedule is gone through in a fifth of its steps; 0 = all steps are taken"""
     points: Annotated[int, within(16, 1_000_000)] = 4500
     """points p a step; each is evaluated together with its right and lower neighbour"""
     neighbours_count: bool = True

@@ -1,5 +1,6 @@
 """Networks, sampling and the training loop, on a tiny real clip."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -343,6 +344,67 @@ class TestTrainer:
             trainer.run(Progress())
             results.append(trainer.model.alpha.mlp[0].weight.detach().clone())
         assert not torch.equal(*results)
+
+    @pytest.fixture
+    def easily(self):
+        """Settings by which any training hurries at its third look, after 60 of 400 steps."""
+        settings = small(fast(), 0)
+        settings.steps_factor, settings.early_stop, settings.bootstrap_share = 1 / 3, 100.0, 0.05
+        return settings
+
+    def test_an_early_stop_hurries_to_the_end_of_the_schedule(self, easily, work, tmp_path):
+        said, totals = [], []
+
+        class Heard(Progress):
+            def message(self, text):
+                said.append(text)
+
+            def expect(self, total):
+                super().expect(total)
+                totals.append(total)
+
+        trainer = new_trainer(work, tmp_path, easily)
+        assert trainer.steps == 400
+        trainer.run(Heard())
+        assert trainer.step == trainer.steps == totals[-1] == 60 + 340 // 5
+        assert len(said) == 1 and "128 steps of training in place of 400" in said[0]
+        assert trainer.optimisers[0].param_groups[0]["lr"] < 0.02 * easily.learning_rate_grid
+        again = new_trainer(work, tmp_path, easily)
+        again.restore()  # as where baking is done by another process
+        assert again.steps == 128 and again.progression.why == said[0]
+
+    @pytest.mark.parametrize("stop", [10, 55, 60, 90])
+    def test_an_early_stop_resumed_equals_uninterrupted(self, easily, work, tmp_path, stop):
+        """Before the first look, between two predictions of one, at it, and while it hurries."""
+        whole = new_trainer(work, tmp_path / "whole", easily)
+        whole.run(Progress())
+        with pytest.raises(Cancelled):
+            new_trainer(work, tmp_path / "parts", easily).run(StopAt(stop))
+        assert checkpoint_step(tmp_path / "parts" / "checkpoint.safetensors") == stop
+        resumed = new_trainer(work, tmp_path / "parts", easily)
+        resumed.run(Progress())
+        assert resumed.steps == whole.steps == 128
+        assert resumed.progression == whole.progression
+        ours = resumed.model.state_dict()
+        for name, value in whole.model.state_dict().items():
+            assert torch.equal(value, ours[name]), name
+
+    def test_a_plain_clip_stops_as_soon_as_it_may(self, work, tmp_path):
+        plain = tmp_path / "plain" / "work"
+        shutil.copytree(work, plain)
+        frames = np.load(plain / "frames.npy", mmap_mode="r+")
+        disc = np.load(plain / "masks.npy")[0] > 127
+        frames[:] = np.where(disc[..., None], np.uint8([200, 60, 40]), np.uint8([60, 90, 120]))
+        frames.flush()
+        settings = small(fast(), 0)
+        settings.steps_factor, settings.early_stop = 1 / 3, 0.3
+        trainer = new_trainer(plain, tmp_path / "plain", settings)
+        trainer.run(Progress())
+        assert trainer.steps == 240 + 160 // 5 and trainer.progression.figures[-1] < 2
+
+    def test_who_asks_for_steps_gets_them(self, easily, work, tmp_path):
+        easily.iterations = 400
+        assert not new_trainer(work, tmp_path, easily).progression.looking
 
     @pytest.mark.parametrize("kind", ["additive", "none"])
     def test_ablations_of_the_residual_train(self, kind, work, tmp_path):

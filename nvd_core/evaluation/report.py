@@ -42,6 +42,7 @@ from nvd_core.runtime.reading import there
 from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.maps import FrameMaps
 from nvd_core.shot.shot import Shot
+from nvd_core.training.progression import read_progression
 
 SCHEMA, VERSION = "nvd.report", 3
 MOST_FOLDED = 0.02
@@ -152,6 +153,7 @@ def _evaluate(
     labels.append([f"texture of {name}" for name in textures])
     write_image(inside(shot.report, "contact_sheet.png"), pictures.contact_sheet(rows, labels))
     report = _figures(shot, measured)  # an undefined figure is null
+    report["stopped_early"] = _stopped_early(shot)
     report |= {} if compared is None else {"truth": compared}
     report |= {} if tracked is None else {"tracks": tracked}
     report = without_nan(report)
@@ -292,6 +294,15 @@ def _figures(shot: Shot, measured: Measured) -> dict:
         for name, verdict in verdicts.items()
     }
     return report | {"cautions": [*shot.manifest.cautions, *cautions(report)]}
+
+
+def _stopped_early(shot: Shot) -> str | None:
+    """Why the networks were trained for fewer steps than planned; None where they were not."""
+    checkpoint = inside(shot.networks, "checkpoint.safetensors")
+    if not there(checkpoint.is_file):
+        return None
+    known = read_progression(checkpoint)
+    return known.why if known else None
 
 
 def _mean(values: list[float]) -> float | None:

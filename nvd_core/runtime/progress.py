@@ -59,6 +59,10 @@ class Progress:
             self._log(f"{self._stage}: {done} of {self._total}{quality}")
         self.check()
 
+    def expect(self, total: int) -> None:
+        """Say that the stage turns out to have `total` steps."""
+        self._total = total
+
     def caution(self, text: str) -> None:
         """Say in plain words what may go wrong on this clip."""
         self._log(f"caution: {text}")
@@ -221,6 +225,11 @@ class RichProgress(Progress):
         shown = f"{self._shot} {name}" if self._shot else name
         self._task = self._bars.add_task(visible(shown), total=total, completed=done, quality="")
         super().stage(name, total, done)
+
+    def expect(self, total: int) -> None:
+        super().expect(total)
+        if self._task is not None:
+            self._bars.update(self._task, total=total)
 
     def caution(self, text: str) -> None:
         super().caution(text)

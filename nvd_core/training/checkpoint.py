@@ -13,19 +13,35 @@ from nvd_core.fields.saved_model import MOST_BYTES, VERSION, check_version
 from nvd_core.runtime.files import written_beside
 from nvd_core.runtime.reading import reading
 from nvd_core.runtime.sizes import check_file
+from nvd_core.training.progression import KEY, Progression
+
+PREDICTIONS = "early_stop.predictions"
+"""a tensor, kept between two looks of `early_stop.py`"""
 
 
 def save_checkpoint(
-    path: Path, model: torch.nn.Module, optimisers: list[torch.optim.Optimizer], step: int
+    path: Path,
+    model: torch.nn.Module,
+    optimisers: list[torch.optim.Optimizer],
+    step: int,
+    progression: Progression | None = None,
+    predictions: torch.Tensor | None = None,
 ) -> None:
-    """Write weights, optimiser moments and the number of finished steps into one file."""
+    """Write weights, optimiser moments and the number of finished steps into one file.
+
+    `predictions`: `EarlyStop.predictions`.
+    """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for i, optimiser in enumerate(optimisers):
         for parameter, state in optimiser.state_dict()["state"].items():
             for name, value in state.items():
                 tensors[f"optimiser.{i}.{parameter}.{name}"] = torch.as_tensor(value)
-    tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     metadata = {"version": VERSION, "step": str(step)}
+    if progression:
+        metadata[KEY] = progression.to_json()
+    if predictions is not None:
+        tensors[PREDICTIONS] = predictions
+    tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     _write(path, tensors, metadata)
 
 
@@ -47,6 +63,7 @@ def copy_checkpoint(source: Path, target: Path, step: int) -> None:
             version = file.metadata()["version"]
             check_version(source, version)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    tensors.pop(PREDICTIONS, None)  # what is trained from it looks at itself anew
     _write(target, tensors, {"version": version, "step": str(step)})
 
 
@@ -66,3 +83,14 @@ def checkpoint_step(path: Path) -> int:
         if not 0 <= step < 2**31:
             raise ValueError(f"step {step}")
         return step
+
+
+def load_predictions(path: Path) -> torch.Tensor | None:
+    """The predictions [P, 3] in the checkpoint at `path`; None where it has none."""
+    remedy = "remove the folder and run `nvd decompose` again"
+    with (
+        reading(path, "the checkpoint", remedy, also=(SafetensorError,)),
+        safe_open(path, "pt") as file,
+    ):
+        known = PREDICTIONS in file.keys()  # noqa: SIM118
+        return file.get_tensor(PREDICTIONS) if known else None

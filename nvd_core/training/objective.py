@@ -55,22 +55,28 @@ class Objective:
         self.seed = seed
         self.losses = losses
 
-    def __call__(self, points: Points, step: int) -> tuple[Tensor, dict[str, Tensor], Tensor]:
-        """Loss, its weighted terms by name, and the predicted colours [P, 3] at p."""
+    def __call__(
+        self, points: Points, step: int, place: float | None = None
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Loss, its weighted terms by name, and the predicted colours [P, 3] at p.
+
+        `place` is the step of the whole schedule for which `step` stands, by itself the same.
+        """
         model, weights, terms = self.model, self.settings.losses, Terms()
+        place = step if place is None else place
         count = len(points.t)
         self.losses = fast_losses if points.xy.device.type == "cpu" else losses
         right, below = (points.xy.new_tensor(offset) for offset in ([1.0, 0.0], [0.0, 1.0]))
         xy = torch.cat([points.xy, points.xy + right, points.xy + below])
         t = points.t.repeat(3)
         alphas = model.alpha(xy, t)  # [3P, L]
-        self._alpha_terms(terms, points, alphas[:count], step)
+        self._alpha_terms(terms, points, alphas[:count], place)
 
         parts = []
         random = torch.from_numpy(
             np.random.default_rng((self.seed, step, 1)).random(count, np.float32)
         ).to(xy.device)
-        delta = 0.0 if self._bootstrapping(step) else self.settings.residual_huber_delta
+        delta = 0.0 if self._bootstrapping(place) else self.settings.residual_huber_delta
         for n in range(model.layers):
             kept = self._kept(points, alphas.detach(), n, random)
             triple = torch.cat([kept, kept + count, kept + 2 * count])
@@ -84,7 +90,7 @@ class Objective:
                 terms.add("sparsity", share * weights.sparsity, sparse)
             if model.kind != "none":
                 self._light_terms(terms, share, residual, uv, delta)
-            self._rigidity_terms(terms, share, n, points, kept, uv, step)
+            self._rigidity_terms(terms, share, n, points, kept, uv, place)
             self._flow_term(terms, share, n, points, kept, alphas, uv, uv_match)
 
         predicted = self.losses.composite(alphas, parts)
@@ -103,9 +109,9 @@ class Objective:
                 terms.add("residual_consistency", weight, apart)
         return cast(Tensor, sum(terms.values())), terms, predicted[:count].detach()
 
-    def _bootstrapping(self, step: int) -> bool:
+    def _bootstrapping(self, place: float) -> bool:
         """Whether the masks are still enforced, and strong changes of light held."""
-        return step < self.settings.bootstrap_share * self.steps
+        return place < self.settings.bootstrap_share * self.steps
 
     def _kept(self, points: Points, alphas: Tensor, n: int, random: Tensor) -> Tensor:
         """Indices of the points at which layer n is evaluated."""
@@ -136,10 +142,10 @@ class Objective:
         t = torch.cat([t, points.match_t[matched]])
         return self.model.mappings[n](xy, t).split([3 * len(kept), len(matched)])
 
-    def _alpha_terms(self, terms: Terms, points: Points, alphas: Tensor, step: int) -> None:
+    def _alpha_terms(self, terms: Terms, points: Points, alphas: Tensor, place: float) -> None:
         """Losses of the alphas alone: eqs. 12, 15 (alpha) and 16."""
         weights, model = self.settings.losses, self.model
-        mask_weight = weights.mask_bootstrap if self._bootstrapping(step) else weights.mask
+        mask_weight = weights.mask_bootstrap if self._bootstrapping(place) else weights.mask
         matches = len(points.match_t)
         if weights.alpha_binary:
             terms.add("alpha_binary", weights.alpha_binary, self.losses.alpha_binary(alphas))
@@ -207,7 +213,7 @@ class Objective:
         points: Points,
         kept: Tensor,
         uv: Tensor,  # [3K, 2] at the kept points, right of them and below
-        step: int,
+        place: float,
     ) -> None:
         """Rigidity over one pixel, and over FAR pixels while that is active."""
         weights, mapping = self.settings.losses, self.model.mappings[n]
@@ -219,7 +225,7 @@ class Objective:
         weight = (
             weights.global_rigidity_background if background else weights.global_rigidity_object
         )
-        if weight and step < self.settings.global_rigidity_share * self.steps:
+        if weight and place < self.settings.global_rigidity_share * self.steps:
             right = mapping(at + at.new_tensor([FAR, 0.0]), when)
             below = mapping(at + at.new_tensor([0.0, FAR]), when)
             far = torch.cat([uv[: len(kept)], right, below])

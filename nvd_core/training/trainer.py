@@ -17,13 +17,15 @@ from nvd_core.runtime.inside import inside
 from nvd_core.runtime.malloc import keep_freed_memory
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings
-from nvd_core.training.checkpoint import checkpoint_step, save_checkpoint
+from nvd_core.training.checkpoint import checkpoint_step, load_predictions, save_checkpoint
+from nvd_core.training.early_stop import LEAST_STEPS, EarlyStop
 from nvd_core.training.gpu_clip import gpu_clip_if_it_fits
 from nvd_core.training.grid_adam import GridAdam
 from nvd_core.training.loss_monitor import STEPS_UNREAD, LossMonitor, check_weights
 from nvd_core.training.no_compiler import Adam, leave_the_compiler_out
 from nvd_core.training.objective import Objective
 from nvd_core.training.preview import write_preview
+from nvd_core.training.progression import Progression, read_progression
 from nvd_core.training.sampling import Sampler
 from nvd_core.work import ClipData
 
@@ -41,7 +43,7 @@ def automatic_steps(pixels: int) -> int:
     return round(min(max(ANCHOR_STEPS * math.sqrt(pixels / ANCHOR_PIXELS), 1200), 6000))
 
 
-def rate_factor(schedule: str, step: int, steps: int) -> float:
+def rate_factor(schedule: str, step: float, steps: int) -> float:
     """The learning rates of `step` as a share of their settings."""
     if schedule == "constant":
         return 1.0
@@ -70,12 +72,17 @@ class Trainer:
         self.data = data
         self.settings = settings
         automatic = automatic_steps(math.prod(data.shape)) * settings.steps_factor
-        self.steps = settings.iterations or round(automatic)
+        planned = settings.iterations or round(automatic)
+        self.progression = Progression(planned)
+        if not settings.iterations and planned >= LEAST_STEPS:  # who asks for steps gets them
+            self.progression.least = settings.early_stop
+            self.progression.since = math.ceil(settings.bootstrap_share * planned)
+        self.early_stop = EarlyStop(model, data, seed, device)
         shares = settings.share_in_masks, settings.flow_share
         gpu_clip = gpu_clip_if_it_fits(data, device)
-        self.sampler = Sampler(data, settings.points, *shares, seed, device, self.steps, gpu_clip)
+        self.sampler = Sampler(data, settings.points, *shares, seed, device, planned, gpu_clip)
         left_out = None if data.garbage is None else data.touches_garbage
-        self.objective = Objective(model, settings, self.steps, seed, left_out)
+        self.objective = Objective(model, settings, planned, seed, left_out)
         tables = [
             {"params": model.grid_tables(), "lr": settings.learning_rate_grid},
             {"params": model.deformation_tables(), "lr": settings.learning_rate_deformation},
@@ -106,13 +113,16 @@ class Trainer:
         self.step = checkpoint_step(self.checkpoint)
         if self.step:
             load_checkpoint(self.checkpoint, self.model, self.optimisers)
+            self._restore_progression()
         elif self.settings.mapping.start == "identity" and self.settings.pretrain_iterations:
             self._pretrain(progress)
         keep_freed_memory()
         progress.stage("training", self.steps, self.step)
         self._check = progress.check
         if self.step < self.steps:
-            self._step()  # compiles kernels, which takes long; ended there, nothing is lost
+            self._advance(
+                progress
+            )  # compiles kernels, which takes long; ended there, nothing is lost
             with progress.unsaved():
                 self._train(progress)
         self.save()
@@ -125,7 +135,7 @@ class Trainer:
         try:
             progress.update(self.step, psnr=self.psnr)
             while self.step < self.steps:
-                self._step()
+                self._advance(progress)
                 preview = None
                 now = time.monotonic()
                 if now - saved > self.settings.checkpoint_seconds:
@@ -139,6 +149,19 @@ class Trainer:
             self.save()
             raise
 
+    def _advance(self, progress: Progress) -> None:
+        """One step, and what is to be said if the training hurries from there on."""
+        self._step()
+        if self.early_stop.after(self.step, self.progression):
+            self.sampler.steps = self.steps
+            progress.expect(self.steps)
+            progress.message(self.progression.why or "")
+
+    @property
+    def steps(self) -> int:
+        """How many steps the training takes, as far as is known."""
+        return self.progression.steps
+
     @property
     def psnr(self) -> float:
         """Running estimate over the uniformly drawn points of the last steps, dB."""
@@ -147,21 +170,33 @@ class Trainer:
     def restore(self) -> None:
         """Take the weights of a finished training from the checkpoint."""
         load_checkpoint(self.checkpoint, self.model)
+        self._restore_progression()
+
+    def _restore_progression(self) -> None:
+        """Take from the checkpoint where the training stands; an older one does not say it."""
+        known = read_progression(self.checkpoint)
+        if known and known.planned == self.progression.planned:
+            self.progression = known
+            self.sampler.steps = self.steps
+            predictions = load_predictions(self.checkpoint)
+            self.early_stop.take(predictions, known)
 
     def save(self) -> None:
         """Write the checkpoint; NvdError, and the last one kept, where the training diverged."""
         self.monitor.read()
         check_weights(self.model, self.step)
-        save_checkpoint(self.checkpoint, self.model, self.optimisers, self.step)
+        looks = self.progression, self.early_stop.predictions
+        save_checkpoint(self.checkpoint, self.model, self.optimisers, self.step, *looks)
 
     def _step(self) -> None:
-        factor = rate_factor(self.settings.schedule, self.step, self.steps)
+        place = self.progression.place(self.step)
+        factor = rate_factor(self.settings.schedule, place, self.progression.planned)
         for optimiser, rates in zip(self.optimisers, self.rates, strict=True):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
         points = self.sampler.draw(self.step)
         self._check()
-        loss, terms, predicted = self.objective(points, self.step)
+        loss, terms, predicted = self.objective(points, self.step, place)
         self._check()
         squared = (predicted - points.colour).square().mean(-1)
         error = (squared * points.uniform).sum() / points.uniform.sum()
