@@ -16,7 +16,8 @@ import numpy as np
 
 from nvd_core.priors.flow_size import grey, pixel_grid
 from nvd_core.priors.mask_canvas import Canvas, look_up
-from nvd_core.priors.motion_fit import apply
+from nvd_core.priors.mask_pose import Points, checked_step, fit_of, points_of
+from nvd_core.priors.motion_fit import apply, fit_pair
 
 BACK = 1, 3
 """How many frames ago those were that vote beside the drawn one."""
@@ -28,6 +29,8 @@ ALIKE = 5.0
 """Difference of patches in Lab (L from 0 to 100), standard deviation."""
 PATCH = 3
 """Pixels along a patch."""
+REALIGN = True
+LIT = True
 NEAR, BESIDE, STEP = 4, 2, 2
 """Pixels around a place that vote: about that of the flow, and of a motion; every how many."""
 FALLOFF = 5.0
@@ -42,6 +45,13 @@ FARTHEST = 12
 """Frames over which the background's motion is good enough to lay pictures over each other."""
 ENOUGH = 2.0
 """Sum of votes that is worth half of what the most would be."""
+EXPLAINED = 0.7
+"""Part of the difference of colours that is left at most where another light is made up for."""
+OFF_IT = 0.3
+"""Intersection by union with the mask below which the drawn frame, laid over it, is off it."""
+SURE, LEAST_POINTS, OFF, MOST = 0.6, 30, 1.5, 0.5
+"""How far flow is believed from which a frame is laid anew, by so many points at the least, which
+agree within so many pixels, more than this share of them."""
 SMALLEST = 24
 """Pixels along the shorter side of a canvas below which there is no flow in it."""
 
@@ -58,6 +68,7 @@ class _Look:
     age: int = 0
     along: np.ndarray = field(default_factory=lambda: np.eye(3))
     behind: np.ndarray = field(default_factory=lambda: np.eye(3))
+    points: Points | None = None
 
 
 class Looks:
@@ -68,6 +79,13 @@ class Looks:
         self._worth = 1.0
         self._drawn = _look(frame, mask, hidden, 1.0)
         self._last = [self._drawn]
+
+    def step(self, frame: np.ndarray, steps: list[np.ndarray]) -> np.ndarray:  # [3, 3]
+        """Which of some `steps` of the object leads to the newest frame, uint8 [h, w, 3]."""
+        looks = [self._drawn, *(look for look in self._last[-1:] if look is not self._drawn)]
+        return checked_step(
+            _lab(frame), [(look.points, np.linalg.inv(look.along)) for look in looks], steps
+        )
 
     def move(self, along: np.ndarray, behind: np.ndarray) -> None:
         """One frame on: how the object and the background move to it, [3, 3] both."""
@@ -82,14 +100,40 @@ class Looks:
         self._last = [look for look in self._last if look.age < max(BACK)]
         self._last.append(_look(frame, mask, hidden, self._worth))
 
-    def found(self, frame: np.ndarray, mask: np.ndarray, hidden: np.ndarray) -> None:
-        """Go on from a frame in which the lost object was found; the drawn one is laid over it."""
-        here, there = _frame_of(mask), _frame_of(self._drawn.mask)
+    def found(self, whole: np.ndarray) -> None:
+        """The lost object was found where a former look of it, the mask `whole`, fits: the drawn
+        frame is laid over it, and what the last frames know is forgotten."""
+        here, there = _frame_of(whole), _frame_of(self._drawn.mask)
         if here is not None and there is not None:
             self._drawn.along = there @ np.linalg.inv(here)
         self._drawn.age = max(self._drawn.age, FARTHEST + 1)
         self._worth = LEAST
-        self._last = [_look(frame, mask, hidden, self._worth)]
+        self._last = []
+
+    def anchor(self, frame: np.ndarray, mask: np.ndarray) -> None:
+        """Lay the drawn frame over the `mask` of the newest, where it came to lie off it and where
+        that is no worse: its looks may have changed too much to be followed."""
+        here, there = _frame_of(mask), _frame_of(self._drawn.mask)
+        if here is None or there is None or self._drawn.points is None:
+            return
+        both = np.minimum(self.laid(), mask).sum() / np.maximum(self.laid(), mask).sum()
+        poses = self._drawn.along, there @ np.linalg.inv(here)
+        scores = [fit_of(_lab(frame), self._drawn.points, pose) for pose in poses]
+        if both < OFF_IT and scores[1] >= scores[0]:
+            self._drawn.along = poses[1]
+
+    def middle(self) -> np.ndarray | None:
+        """Where in the newest frame the middle (x, y) of the drawn mask's box is; None: empty."""
+        frame = _frame_of(self._drawn.mask)
+        if frame is None:
+            return None
+        return apply(np.linalg.inv(self._drawn.along), frame[:2, 2][None])[0]
+
+    def laid(self) -> np.ndarray:  # float32 [h, w]
+        """The whole mask of the drawn frame, laid over the newest."""
+        mask = self._drawn.mask
+        place = _moved(self._drawn.along, pixel_grid(*mask.shape))
+        return cv2.remap(mask, place, None, cv2.INTER_LINEAR, borderValue=0)
 
     def votes(
         self, frame: np.ndarray, canvas: Canvas
@@ -120,6 +164,9 @@ def _ask(
     along = _moved(look.along, places)
     flow, returns = _flow(luma, look_up(canvas.softened(look.luma), along))
     by_flow = _moved(look.along, canvas.places(pixel_grid(*luma.shape) + flow))
+    if look.age > 1 and REALIGN:
+        _realign(look, places, by_flow, returns)
+    light = _in_other_light(lab, look, soft, by_flow, returns) if look.age > 1 and LIT else None
     ways = [(by_flow, returns, None, NEAR), (along, ALONG, 1, BESIDE)]
     if look.age <= FARTHEST:
         ways.append((_moved(look.behind, places), BEHIND, 0, BESIDE))
@@ -129,7 +176,42 @@ def _ask(
         weight *= trust
         if label is not None:
             weight *= (mask > 0.5) if label else (mask < 0.5)
-        _vote(lab, look_up(soft, place), mask, weight, reach, ours, all_votes)
+        shown = look_up(soft, place)
+        if light is not None and label != 0:
+            shown += light * (mask > 0.5)[..., None]
+        _vote(lab, shown, mask, weight, reach, ours, all_votes)
+
+
+def _in_other_light(
+    lab: np.ndarray, look: _Look, soft: np.ndarray, by_flow: np.ndarray, returns: np.ndarray
+) -> np.ndarray | None:  # float32 [3]
+    """By how much the object's colours in Lab are others in the newest frame than in a look, as a
+    whole; None where that does not explain the difference."""
+    sure = (look_up(look.mask, by_flow) > 0.9) & (returns > SURE)
+    if sure.sum() < LEAST_POINTS:
+        return None
+    apart = (lab - look_up(soft, by_flow))[sure]
+    light = np.median(apart, axis=0)
+    before, after = (
+        float(np.minimum(np.linalg.norm(gap, axis=1), 4 * ALIKE).mean())
+        for gap in (apart, apart - light)
+    )
+    return light.astype(np.float32) if after < EXPLAINED * before else None
+
+
+def _realign(look: _Look, places: np.ndarray, by_flow: np.ndarray, returns: np.ndarray) -> None:
+    """Make up for what the steps along the object's motion have added up to, where the flow from
+    there shows it of most of the object."""
+    sure = (look_up(look.mask, by_flow) > 0.9) & (returns > SURE)
+    start, end = (at[sure][::3].astype(np.float64) for at in (places, by_flow))
+    if len(start) < LEAST_POINTS:
+        return
+    fit = fit_pair("similarity", start, end, OFF)
+    if fit is None or not 0.5 < np.linalg.det(fit[:2, :2] @ np.linalg.inv(look.along[:2, :2])) < 2:
+        return
+    near = np.linalg.norm(apply(fit, start) - end, axis=1) < OFF
+    if near.mean() > MOST:
+        look.along = fit
 
 
 def _vote(
@@ -171,7 +253,9 @@ def _flow(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _look(frame: np.ndarray, mask: np.ndarray, hidden: np.ndarray, worth: float) -> _Look:
-    return _Look(_lab(frame), _luma(frame), mask, 1 - hidden, worth)
+    lab = _lab(frame)
+    points = points_of(lab, mask * (1 - hidden))
+    return _Look(lab, _luma(frame), mask, 1 - hidden, worth, points=points)
 
 
 def _lab(frame: np.ndarray) -> np.ndarray:
