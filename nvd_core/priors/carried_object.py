@@ -81,9 +81,10 @@ class CarriedObject:
         elif not covered:
             self._looks.anchor(frame, self.mask)
             self._memory.seen(frame, self.mask, self._motion.behind, self._looks.middle())
-        self._looks.add(frame, self.mask, hidden)
+        lost = lost or (not covered and self._is_doubtful())
+        self._looks.add(frame, self.mask, hidden, lost or covered)
         self._plate.add(frame, np.maximum(self.mask, hidden))
-        return self.mask, self.confidence, lost or (not covered and self._is_doubtful())
+        return self.mask, self.confidence, lost
 
     def _is_doubtful(self) -> bool:
         """Whether someone should look at the mask: hardly any votes were given for it, or it is

@@ -27,8 +27,8 @@ REST, LIGHT = 64.0, (-1.2, 0.6)
 """Largest rest told apart, 0 to 255 a channel; smallest and largest logarithm of the factor."""
 LEARNS = 0.15
 """How fast it goes along with what it learns."""
-MOST = 2.5
-"""Log odds at most."""
+MOST, LEAST = 2.5, -1.0
+"""Log odds of what is not explained, at most, and of what is: flat things are easily alike."""
 KNOWN = 0.3
 """How far the background must be known to be learned from."""
 
@@ -89,7 +89,7 @@ class Plate:
         if not self._object.any() or not self._rest.any():
             return np.zeros(looked[0].shape, np.float32)
         ours, rest = (_smooth(counts) for counts in (self._object, self._rest))
-        odds = np.clip(np.log(ours / rest), -MOST, MOST).ravel()[looked[0]]
+        odds = np.clip(np.log(ours / rest), LEAST, MOST).ravel()[looked[0]]
         return (odds * looked[1]).astype(np.float32)
 
     def learn(self, looked: tuple[np.ndarray, np.ndarray], mask: np.ndarray) -> None:

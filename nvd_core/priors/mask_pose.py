@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from nvd_core.priors.motion_fit import apply
+from nvd_core.priors.motion_fit import apply, fit_pair
 
 POINTS = 160
 """Pixels of a look that are compared."""
@@ -26,6 +26,10 @@ FAR = 0.02
 """What a place loses for each step that it is away from where it is expected."""
 BETTER = 0.04
 """By how much another step must fit better than that of the flow."""
+
+LEAST, OFF, MOST = 30, 1.5, 0.75
+"""Points of flow by which a look is laid anew at the least, within how many pixels they agree, and
+what share of them more than that."""
 
 
 @dataclass
@@ -50,7 +54,7 @@ def points_of(lab: np.ndarray, mask: np.ndarray) -> Points | None:
 
 def checked_step(
     lab: np.ndarray,  # float32 [h, w, 3]
-    looks: Iterable[tuple[Points, np.ndarray]],
+    looks: Iterable[tuple[Points | None, np.ndarray]],
     steps: list[np.ndarray],
 ) -> np.ndarray:  # [3, 3]
     """The step to the newest frame that fits the `looks` best, of some and of places near to them;
@@ -83,6 +87,27 @@ def fit_of(lab: np.ndarray, look: Points, pose: np.ndarray) -> float:
     """How well a look fits a frame float32 [h, w, 3] whose pixels `pose` [3, 3] takes to its, 0 to
     1."""
     return float(told(lab, [(look, np.linalg.inv(pose))], np.eye(3), np.zeros((1, 2)))[0])
+
+
+def realigned(
+    lab: np.ndarray,
+    look: Points | None,
+    pose: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    canvas: np.ndarray,
+) -> np.ndarray:  # [3, 3]
+    """A pose that makes up for what steps have added up to, where flow from the frame's `start`
+    [n, 2] to the look's `end` [n, 2] shows it of most of the object and its looks fit better so;
+    else the `pose` itself. `lab` is a picture whose pixels `canvas` [3, 3] takes to the frame's."""
+    if len(start) < LEAST or look is None:
+        return pose
+    fit = fit_pair("similarity", start, end, OFF)
+    if fit is None or not 0.5 < np.linalg.det(fit[:2, :2] @ np.linalg.inv(pose[:2, :2])) < 2:
+        return pose
+    near = np.linalg.norm(apply(fit, start) - end, axis=1) < OFF
+    better = fit_of(lab, look, fit @ canvas) > fit_of(lab, look, pose @ canvas)
+    return fit if better and near.mean() > MOST else pose
 
 
 def told(

@@ -40,7 +40,8 @@ def propagate_masks(
     them. An interrupted run starts again from the drawn frames. These are `sure`, or are believed
     as mask_weight.npy has it. `arrays`: names of two others in their place.
 
-    Returns the frames in which each object was lost and looked for: they need someone's eye.
+    Returns the frames in which each object was lost and looked for, or is in doubt: they need
+    someone's eye.
     """
     work = Path(work)
     clip = CarriedClip(work, arrays)

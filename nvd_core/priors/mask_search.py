@@ -34,6 +34,8 @@ STRAYS = 0.15
 """What a step of that many cells beside the expected one loses."""
 STEP = 3
 """Cells that it leaves the expected place by in a frame at most."""
+FOUND = 0.4
+"""Score from which it is known again where it is."""
 OWN = 0.4
 """Share of the expected motion by which motion may differ and still be the object's own."""
 
@@ -95,6 +97,7 @@ class Search:
         self._cell = max(1.0, float(np.sqrt(area)) / SIDE)
         self._patterns = _patterns(views, area, self._cell)
         self._motion, self._sight = motion, sight
+        self._seen = 0  # the frame after the one in which it was seen last
         self._kept: dict[int, tuple[Sight, np.ndarray, np.ndarray] | None] = {}
 
     def find(self, number: int, start: np.ndarray) -> tuple[Match | None, np.ndarray]:
@@ -112,10 +115,17 @@ class Search:
         self._kept.pop(number - 1, None)
         if not maps:
             return None, start
-        away = best_start(maps)
+        away = best_start(maps, 1 + number - self._seen)
         cell = np.rint(places[0] / self._cell).astype(int) + away
         match = self._match(number, cell)
-        return match, cell * self._cell if match is None else match.place
+        if match is not None and match.score > FOUND:
+            self._seen = number + 1
+        if match is not None:
+            return match, match.place
+        height, width = self._kept[number][
+            1
+        ].shape  # what has left the frame comes back at its edge
+        return None, np.clip(cell, 0, (width, height)) * self._cell
 
     def _told(self, number: int) -> tuple[Sight, np.ndarray, np.ndarray] | None:
         if number not in self._kept:
@@ -176,14 +186,15 @@ def residual_motion(flow: np.ndarray, behind: np.ndarray) -> np.ndarray:  # floa
     return (flow - (still - grid)).astype(np.float32)
 
 
-def best_start(maps: list[np.ndarray]) -> np.ndarray:  # int [2], x and y
+def best_start(maps: list[np.ndarray], unseen: int = 1) -> np.ndarray:  # int [2], x and y
     """Of scores [n, n] of places around where the object is expected in frames one after the other,
-    the place in the first that the best path through all of them begins at, from the middle."""
+    the place in the first that the best path through all of them begins at, from the middle. The
+    object was `unseen` in so many frames: the more, the less is known of where it is."""
     value = np.zeros_like(maps[0])
     for scores in reversed(maps):
         value = np.maximum(scores, 0) + _reached(value)
     side = np.arange(-REACH, REACH + 1)
-    value = value - STRAYS * (side[:, None] ** 2 + side**2) / WANDER**2
+    value = value - STRAYS * (side[:, None] ** 2 + side**2) / (WANDER * unseen) ** 2
     row, column = np.unravel_index(value.argmax(), value.shape)
     return np.array([side[column], side[row]])
 

@@ -16,21 +16,21 @@ import numpy as np
 
 from nvd_core.priors.flow_size import grey, pixel_grid
 from nvd_core.priors.mask_canvas import Canvas, look_up
-from nvd_core.priors.mask_pose import Points, checked_step, fit_of, points_of
-from nvd_core.priors.motion_fit import apply, fit_pair
+from nvd_core.priors.mask_pose import Points, checked_step, fit_of, points_of, realigned
+from nvd_core.priors.motion_fit import apply
 
 BACK = 1, 3
 """How many frames ago those were that vote beside the drawn one."""
 DRAWN = 60.0
 """How much the drawn frame counts; the one before 1."""
+SURELY = 8.0
+"""How much the last frame counts that was beyond doubt, where the last ones are not."""
 LESS_PER_FRAME, LEAST = 0.985, 0.3
 """What a vote is worth after one more frame from the drawn one; and at the least."""
 ALIKE = 5.0
 """Difference of patches in Lab (L from 0 to 100), standard deviation."""
 PATCH = 3
 """Pixels along a patch."""
-REALIGN = True
-LIT = True
 NEAR, BESIDE, STEP = 4, 2, 2
 """Pixels around a place that vote: about that of the flow, and of a motion; every how many."""
 FALLOFF = 5.0
@@ -49,9 +49,8 @@ EXPLAINED = 0.7
 """Part of the difference of colours that is left at most where another light is made up for."""
 OFF_IT = 0.3
 """Intersection by union with the mask below which the drawn frame, laid over it, is off it."""
-SURE, LEAST_POINTS, OFF, MOST = 0.6, 30, 1.5, 0.5
-"""How far flow is believed from which a frame is laid anew, by so many points at the least, which
-agree within so many pixels, more than this share of them."""
+SURE, LEAST_POINTS = 0.6, 30
+"""How far flow is believed by which an object's light is told, of so many pixels at the least."""
 SMALLEST = 24
 """Pixels along the shorter side of a canvas below which there is no flow in it."""
 
@@ -79,10 +78,11 @@ class Looks:
         self._worth = 1.0
         self._drawn = _look(frame, mask, hidden, 1.0)
         self._last = [self._drawn]
+        self._sure = self._drawn  # the last that was beyond doubt
 
     def step(self, frame: np.ndarray, steps: list[np.ndarray]) -> np.ndarray:  # [3, 3]
         """Which of some `steps` of the object leads to the newest frame, uint8 [h, w, 3]."""
-        looks = [self._drawn, *(look for look in self._last[-1:] if look is not self._drawn)]
+        looks = {id(look): look for look in (self._drawn, self._sure)}.values()
         return checked_step(
             _lab(frame), [(look.points, np.linalg.inv(look.along)) for look in looks], steps
         )
@@ -90,15 +90,17 @@ class Looks:
     def move(self, along: np.ndarray, behind: np.ndarray) -> None:
         """One frame on: how the object and the background move to it, [3, 3] both."""
         back = np.linalg.inv(along), np.linalg.inv(behind)
-        for look in {id(look): look for look in (self._drawn, *self._last)}.values():
+        for look in {id(look): look for look in (self._drawn, self._sure, *self._last)}.values():
             look.age += 1
             look.along, look.behind = look.along @ back[0], look.behind @ back[1]
 
-    def add(self, frame: np.ndarray, mask: np.ndarray, hidden: np.ndarray) -> None:
+    def add(self, frame: np.ndarray, mask: np.ndarray, hidden: np.ndarray, doubtful: bool) -> None:
         """Take in the newest frame with the mask that was decided on."""
         self._worth = max(self._worth * LESS_PER_FRAME, LEAST)
         self._last = [look for look in self._last if look.age < max(BACK)]
         self._last.append(_look(frame, mask, hidden, self._worth))
+        if not doubtful:
+            self._sure = self._last[-1]
 
     def found(self, whole: np.ndarray) -> None:
         """The lost object was found where a former look of it, the mask `whole`, fits: the drawn
@@ -106,6 +108,7 @@ class Looks:
         here, there = _frame_of(whole), _frame_of(self._drawn.mask)
         if here is not None and there is not None:
             self._drawn.along = there @ np.linalg.inv(here)
+        self._sure = self._drawn
         self._drawn.age = max(self._drawn.age, FARTHEST + 1)
         self._worth = LEAST
         self._last = []
@@ -143,9 +146,12 @@ class Looks:
         lab, luma = canvas.take(_lab(frame)), canvas.take(_luma(frame))
         ours, all_votes = np.full((2, *lab.shape[:2]), 1e-6, np.float32)
         ours *= 0.5
-        asked = [look for look in self._last if look.age in BACK and look is not self._drawn]
-        for look in (*asked, self._drawn):
-            _ask(look, DRAWN if look is self._drawn else 1, canvas, lab, luma, ours, all_votes)
+        asked = {id(look): (look, 1.0) for look in self._last if look.age in BACK}
+        if SURELY and self._sure.age > max(BACK):
+            asked[id(self._sure)] = self._sure, SURELY
+        asked[id(self._drawn)] = self._drawn, DRAWN
+        for look, counts in asked.values():
+            _ask(look, counts, canvas, lab, luma, ours, all_votes)
         return ours / all_votes, all_votes / (all_votes + ENOUGH), lab
 
 
@@ -164,9 +170,11 @@ def _ask(
     along = _moved(look.along, places)
     flow, returns = _flow(luma, look_up(canvas.softened(look.luma), along))
     by_flow = _moved(look.along, canvas.places(pixel_grid(*luma.shape) + flow))
-    if look.age > 1 and REALIGN:
-        _realign(look, places, by_flow, returns)
-    light = _in_other_light(lab, look, soft, by_flow, returns) if look.age > 1 and LIT else None
+    if look.age > 1:
+        sure = (look_up(look.mask, by_flow) > 0.9) & (returns > SURE)
+        start, end = (at[sure][::3].astype(np.float64) for at in (places, by_flow))
+        look.along = realigned(lab, look.points, look.along, start, end, canvas.of_frame())
+    light = _in_other_light(lab, look, soft, by_flow, returns) if look.age > 1 else None
     ways = [(by_flow, returns, None, NEAR), (along, ALONG, 1, BESIDE)]
     if look.age <= FARTHEST:
         ways.append((_moved(look.behind, places), BEHIND, 0, BESIDE))
@@ -197,21 +205,6 @@ def _in_other_light(
         for gap in (apart, apart - light)
     )
     return light.astype(np.float32) if after < EXPLAINED * before else None
-
-
-def _realign(look: _Look, places: np.ndarray, by_flow: np.ndarray, returns: np.ndarray) -> None:
-    """Make up for what the steps along the object's motion have added up to, where the flow from
-    there shows it of most of the object."""
-    sure = (look_up(look.mask, by_flow) > 0.9) & (returns > SURE)
-    start, end = (at[sure][::3].astype(np.float64) for at in (places, by_flow))
-    if len(start) < LEAST_POINTS:
-        return
-    fit = fit_pair("similarity", start, end, OFF)
-    if fit is None or not 0.5 < np.linalg.det(fit[:2, :2] @ np.linalg.inv(look.along[:2, :2])) < 2:
-        return
-    near = np.linalg.norm(apply(fit, start) - end, axis=1) < OFF
-    if near.mean() > MOST:
-        look.along = fit
 
 
 def _vote(
