@@ -1,11 +1,8 @@
 """Drawn masks carried through the clip, both ways, along the flow.
 
-From the drawn frame outwards, each frame asks the drawn one and the last few which of its pixels
-are the object's (`mask_votes`). Where little there looks alike, and so where something comes into
-view, two more witnesses are heard: whether a pixel moves with the object or with the background,
-and whether its colour was seen in the object or around it. Then neighbours of like colours agree.
-What can be doubted gets a lower weight: where the flow is not consistent, near the edge, and the
-more so the farther from the drawn frame.
+From the drawn frame outwards each object goes from frame to frame (`carried_object`). Between two
+drawn frames what comes from both sides meets. What can be doubted gets a lower weight: where the
+flow is not consistent, near the edge, and the more so the farther from the drawn frame.
 
 What passes behind another object is carried whole: where that object stands, and where it has just
 left, the flow tells nothing, and the mask goes along the object's own motion (affine).
