@@ -56,6 +56,26 @@ def test_a_part_that_was_hidden_comes_back(tmp_path, moving_clips):
     assert overlap(masks[24:], true[24:]) > 0.985
 
 
+def test_what_comes_out_on_the_other_side_of_a_post(tmp_path, moving_clips):
+    """A post as wide as three quarters of an object goes past it by a third of its width a frame,
+    and the background goes along with the camera: what was hidden shows again behind it."""
+    picture = (0.6 * moving_clips.texture(48, 40, 2) + (80, 30, 0)).astype(np.uint8)
+    wall = moving_clips.texture(120, 400, 1)
+    post = (0.4 * moving_clips.texture(120, 30, 5) + (0, 60, 0)).astype(np.uint8)
+    frames, true = np.zeros((14, 120, 160, 3), np.uint8), np.zeros((14, 120, 160), bool)
+    for t in range(14):
+        frames[t] = wall[:, 8 * t : 8 * t + 160]
+        frames[t, 40:88, 60:100], true[t, 40:88, 60:100] = picture, True
+        left = 118 - 13 * (t - 3)
+        if 0 <= left < 160:
+            part = np.s_[t, :, left : left + 30]
+            frames[part], true[part] = post[:, : frames[part].shape[1]], False
+    masks = carried(tmp_path, frames, true)
+    assert true[6:8].sum((1, 2)).max() < 0.5 * true[0].sum()
+    assert overlap(masks[5:9], true[5:9]) > 0.95
+    assert overlap(masks[9:], true[9:]) > 0.95
+
+
 def test_thin_parts_are_not_cut_away(tmp_path, moving_clips):
     """A body of 30 px with a pole of 3 px and a ring of 2 px, as a wheel's rim."""
     shape = np.zeros((70, 60), np.uint8)

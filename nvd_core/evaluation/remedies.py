@@ -189,7 +189,7 @@ REMEDIES = (
     ),
     Remedy(
         "mask lost",
-        r"the mask of .* was lost in \d+ frames",
+        r"the mask of .* was lost (or is in doubt )?in \d+ frames",
         "Step through these frames. Where the matte is not on the object, draw its mask there, or "
         "in the first frame that shows it again, and decompose again with both masks.",
     ),

@@ -92,8 +92,9 @@ def _about_object(number: int, count: int, masks: np.ndarray) -> list[str]:
 def about_lost(lost: dict[str, list[int]]) -> list[str]:
     """What has to be said of objects whose carried masks were lost, by name, in some frames."""
     return [
-        f"the mask of {name} was lost in {len(frames)} frames ({ranges(np.array(frames))}): there "
-        "it was found again by its looks, or is taken for hidden"
+        f"the mask of {name} was lost or is in doubt in {len(frames)} frames "
+        f"({ranges(np.array(frames))}): there it was found again by its looks, is taken for "
+        "hidden, or is like little that was seen before"
         for name, frames in lost.items()
         if frames
     ]

@@ -244,7 +244,8 @@ def _described(
     if outside > MOST_APART * whole:
         cautions.append(f"is a scatter of pieces ({outside / whole:.0%} outside its largest piece)")
     if lost:
-        cautions.append(f"was lost in {len(lost)} frames ({ranges(np.array(lost))}): look at them")
+        frames = f"{len(lost)} frames ({ranges(np.array(lost))})"
+        cautions.append(f"was lost or is in doubt in {frames}: look at them")
     if confidence < DOUBTFUL:
         cautions.append("is doubtful: much of it was not seen to move by itself")
     moved = hidden[:, number] > np.maximum(hidden[number], LEAST)

@@ -30,6 +30,12 @@ class Canvas:
         spots = pixel_grid(self.size[1], self.size[0]) if spots is None else spots
         return ((spots + 0.5) / self.scale - 0.5 + self.corner).astype(np.float32)
 
+    def of_frame(self) -> np.ndarray:  # [3, 3]
+        """The motion from the canvas's pixels to the frame's."""
+        across, down = 1 / self.scale
+        x, y = self.corner + 0.5 / self.scale - 0.5
+        return np.array([[across, 0, x], [0, down, y], [0, 0, 1]])
+
     def take(self, image: np.ndarray) -> np.ndarray:
         """What the canvas shows of an image of the frame's size, float32."""
         return look_up(self.softened(image), self.places())

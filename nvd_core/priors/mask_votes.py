@@ -16,12 +16,15 @@ import numpy as np
 
 from nvd_core.priors.flow_size import grey, pixel_grid
 from nvd_core.priors.mask_canvas import Canvas, look_up
+from nvd_core.priors.mask_pose import Points, checked_step, fit_of, points_of, realigned
 from nvd_core.priors.motion_fit import apply
 
 BACK = 1, 3
 """How many frames ago those were that vote beside the drawn one."""
 DRAWN = 60.0
 """How much the drawn frame counts; the one before 1."""
+SURELY = 8.0
+"""How much the last frame counts that was beyond doubt, where the last ones are not."""
 LESS_PER_FRAME, LEAST = 0.985, 0.3
 """What a vote is worth after one more frame from the drawn one; and at the least."""
 ALIKE = 5.0
@@ -42,6 +45,12 @@ FARTHEST = 12
 """Frames over which the background's motion is good enough to lay pictures over each other."""
 ENOUGH = 2.0
 """Sum of votes that is worth half of what the most would be."""
+EXPLAINED = 0.7
+"""Part of the difference of colours that is left at most where another light is made up for."""
+OFF_IT = 0.3
+"""Intersection by union with the mask below which the drawn frame, laid over it, is off it."""
+SURE, LEAST_POINTS = 0.6, 30
+"""How far flow is believed by which an object's light is told, of so many pixels at the least."""
 SMALLEST = 24
 """Pixels along the shorter side of a canvas below which there is no flow in it."""
 
@@ -58,6 +67,7 @@ class _Look:
     age: int = 0
     along: np.ndarray = field(default_factory=lambda: np.eye(3))
     behind: np.ndarray = field(default_factory=lambda: np.eye(3))
+    points: Points | None = None
 
 
 class Looks:
@@ -68,28 +78,65 @@ class Looks:
         self._worth = 1.0
         self._drawn = _look(frame, mask, hidden, 1.0)
         self._last = [self._drawn]
+        self._sure = self._drawn  # the last that was beyond doubt
+
+    def step(self, frame: np.ndarray, steps: list[np.ndarray]) -> np.ndarray:  # [3, 3]
+        """Which of some `steps` of the object leads to the newest frame, uint8 [h, w, 3]."""
+        looks = {id(look): look for look in (self._drawn, self._sure)}.values()
+        return checked_step(
+            _lab(frame), [(look.points, np.linalg.inv(look.along)) for look in looks], steps
+        )
 
     def move(self, along: np.ndarray, behind: np.ndarray) -> None:
         """One frame on: how the object and the background move to it, [3, 3] both."""
         back = np.linalg.inv(along), np.linalg.inv(behind)
-        for look in {id(look): look for look in (self._drawn, *self._last)}.values():
+        for look in {id(look): look for look in (self._drawn, self._sure, *self._last)}.values():
             look.age += 1
             look.along, look.behind = look.along @ back[0], look.behind @ back[1]
 
-    def add(self, frame: np.ndarray, mask: np.ndarray, hidden: np.ndarray) -> None:
+    def add(self, frame: np.ndarray, mask: np.ndarray, hidden: np.ndarray, doubtful: bool) -> None:
         """Take in the newest frame with the mask that was decided on."""
         self._worth = max(self._worth * LESS_PER_FRAME, LEAST)
         self._last = [look for look in self._last if look.age < max(BACK)]
         self._last.append(_look(frame, mask, hidden, self._worth))
+        if not doubtful:
+            self._sure = self._last[-1]
 
-    def found(self, frame: np.ndarray, mask: np.ndarray, hidden: np.ndarray) -> None:
-        """Go on from a frame in which the lost object was found; the drawn one is laid over it."""
-        here, there = _frame_of(mask), _frame_of(self._drawn.mask)
+    def found(self, whole: np.ndarray) -> None:
+        """The lost object was found where a former look of it, the mask `whole`, fits: the drawn
+        frame is laid over it, and what the last frames know is forgotten."""
+        here, there = _frame_of(whole), _frame_of(self._drawn.mask)
         if here is not None and there is not None:
             self._drawn.along = there @ np.linalg.inv(here)
+        self._sure = self._drawn
         self._drawn.age = max(self._drawn.age, FARTHEST + 1)
         self._worth = LEAST
-        self._last = [_look(frame, mask, hidden, self._worth)]
+        self._last = []
+
+    def anchor(self, frame: np.ndarray, mask: np.ndarray) -> None:
+        """Lay the drawn frame over the `mask` of the newest, where it came to lie off it and where
+        that is no worse: its looks may have changed too much to be followed."""
+        here, there = _frame_of(mask), _frame_of(self._drawn.mask)
+        if here is None or there is None or self._drawn.points is None:
+            return
+        both = np.minimum(self.laid(), mask).sum() / np.maximum(self.laid(), mask).sum()
+        poses = self._drawn.along, there @ np.linalg.inv(here)
+        scores = [fit_of(_lab(frame), self._drawn.points, pose) for pose in poses]
+        if both < OFF_IT and scores[1] >= scores[0]:
+            self._drawn.along = poses[1]
+
+    def middle(self) -> np.ndarray | None:
+        """Where in the newest frame the middle (x, y) of the drawn mask's box is; None: empty."""
+        frame = _frame_of(self._drawn.mask)
+        if frame is None:
+            return None
+        return apply(np.linalg.inv(self._drawn.along), frame[:2, 2][None])[0]
+
+    def laid(self) -> np.ndarray:  # float32 [h, w]
+        """The whole mask of the drawn frame, laid over the newest."""
+        mask = self._drawn.mask
+        place = _moved(self._drawn.along, pixel_grid(*mask.shape))
+        return cv2.remap(mask, place, None, cv2.INTER_LINEAR, borderValue=0)
 
     def votes(
         self, frame: np.ndarray, canvas: Canvas
@@ -99,9 +146,12 @@ class Looks:
         lab, luma = canvas.take(_lab(frame)), canvas.take(_luma(frame))
         ours, all_votes = np.full((2, *lab.shape[:2]), 1e-6, np.float32)
         ours *= 0.5
-        asked = [look for look in self._last if look.age in BACK and look is not self._drawn]
-        for look in (*asked, self._drawn):
-            _ask(look, DRAWN if look is self._drawn else 1, canvas, lab, luma, ours, all_votes)
+        asked = {id(look): (look, 1.0) for look in self._last if look.age in BACK}
+        if SURELY and self._sure.age > max(BACK):
+            asked[id(self._sure)] = self._sure, SURELY
+        asked[id(self._drawn)] = self._drawn, DRAWN
+        for look, counts in asked.values():
+            _ask(look, counts, canvas, lab, luma, ours, all_votes)
         return ours / all_votes, all_votes / (all_votes + ENOUGH), lab
 
 
@@ -120,6 +170,11 @@ def _ask(
     along = _moved(look.along, places)
     flow, returns = _flow(luma, look_up(canvas.softened(look.luma), along))
     by_flow = _moved(look.along, canvas.places(pixel_grid(*luma.shape) + flow))
+    if look.age > 1:
+        sure = (look_up(look.mask, by_flow) > 0.9) & (returns > SURE)
+        start, end = (at[sure][::3].astype(np.float64) for at in (places, by_flow))
+        look.along = realigned(lab, look.points, look.along, start, end, canvas.of_frame())
+    light = _in_other_light(lab, look, soft, by_flow, returns) if look.age > 1 else None
     ways = [(by_flow, returns, None, NEAR), (along, ALONG, 1, BESIDE)]
     if look.age <= FARTHEST:
         ways.append((_moved(look.behind, places), BEHIND, 0, BESIDE))
@@ -129,7 +184,27 @@ def _ask(
         weight *= trust
         if label is not None:
             weight *= (mask > 0.5) if label else (mask < 0.5)
-        _vote(lab, look_up(soft, place), mask, weight, reach, ours, all_votes)
+        shown = look_up(soft, place)
+        if light is not None and label != 0:
+            shown += light * (mask > 0.5)[..., None]
+        _vote(lab, shown, mask, weight, reach, ours, all_votes)
+
+
+def _in_other_light(
+    lab: np.ndarray, look: _Look, soft: np.ndarray, by_flow: np.ndarray, returns: np.ndarray
+) -> np.ndarray | None:  # float32 [3]
+    """By how much the object's colours in Lab are others in the newest frame than in a look, as a
+    whole; None where that does not explain the difference."""
+    sure = (look_up(look.mask, by_flow) > 0.9) & (returns > SURE)
+    if sure.sum() < LEAST_POINTS:
+        return None
+    apart = (lab - look_up(soft, by_flow))[sure]
+    light = np.median(apart, axis=0)
+    before, after = (
+        float(np.minimum(np.linalg.norm(gap, axis=1), 4 * ALIKE).mean())
+        for gap in (apart, apart - light)
+    )
+    return light.astype(np.float32) if after < EXPLAINED * before else None
 
 
 def _vote(
@@ -171,7 +246,9 @@ def _flow(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _look(frame: np.ndarray, mask: np.ndarray, hidden: np.ndarray, worth: float) -> _Look:
-    return _Look(_lab(frame), _luma(frame), mask, 1 - hidden, worth)
+    lab = _lab(frame)
+    points = points_of(lab, mask * (1 - hidden))
+    return _Look(lab, _luma(frame), mask, 1 - hidden, worth, points=points)
 
 
 def _lab(frame: np.ndarray) -> np.ndarray:

@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nvd_core.priors.carried_clip import CarriedClip
 from nvd_core.priors.colour_model import histogram
-from nvd_core.priors.mask_propagation import CarriedClip
 from nvd_core.priors.part_pose import Look, blurred
 from nvd_core.priors.part_shares import INSIDE, KnownPart, next_shares, without_specks
 from nvd_core.runtime.arena import Arena

@@ -39,8 +39,8 @@ def main() -> int:
     arguments = parser.parse_args()
     names = arguments.names or sorted(p.parent.name for p in arguments.clips.glob("*/masks"))
     rows = [
-        "| clip | frames | IoU | worst tenth | below .5 | seconds |",
-        "|---|---|---|---|---|---|",
+        "| clip | frames | IoU | worst tenth | below .5 | of these named | named at .7 | seconds |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name in names:
         rows.append(measure(arguments, name))
@@ -61,15 +61,17 @@ def measure(arguments: argparse.Namespace, name: str) -> str:
     np.save(work / MASKS, drawn)
     np.save(work / MASK_WEIGHT, np.zeros_like(drawn))
     started = time.process_time()
-    propagate_masks(work, {0: keys}, Progress())
+    named = set(propagate_masks(work, {0: keys}, Progress())[0])
     seconds = time.process_time() - started
     scores = overlaps(np.load(work / MASKS)[0], true, keys)
     (arguments.out / f"{name}.json").write_text(json.dumps({"keys": keys, "iou": scores}))
     known = np.array([score for score in scores if score is not None])
+    bad = {t for t, score in enumerate(scores) if score is not None and score < 0.5}
+    good = {t for t, score in enumerate(scores) if score is not None and score >= 0.7}
     worst = np.sort(known)[: max(1, len(known) // 10)].mean()
     return (
-        f"| {name} | {len(true)} | {known.mean():.3f} | {worst:.3f} | {(known < 0.5).mean():.2f} "
-        f"| {seconds:.0f} |"
+        f"| {name} | {len(true)} | {known.mean():.3f} | {worst:.3f} | {len(bad)} "
+        f"| {len(bad & named)} | {len(good & named)} | {seconds:.0f} |"
     )
 
 
