@@ -53,6 +53,7 @@ from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector
 from nvd_core.priors.masks import MaskSource, frames_of, load_masks, single_frames, write_masks
 from nvd_core.priors.moving_groups import MOST as MOST_OBJECTS
+from nvd_core.priors.part_explained import explain_parts
 from nvd_core.priors.part_masks import load_parts, part_names, write_parts
 from nvd_core.priors.views import about_views, wanted_views
 from nvd_core.result import baking_of, manifest_of
@@ -494,7 +495,12 @@ def _motion(
     of_each = [wanted[name] for name in (*names, BACKGROUND)]
     if parts:  # a layer with parts has one view
         of_each = [1 if count else views for count, views in zip(parts, of_each, strict=True)]
-    motions = estimate_global_motion(work, progress, aspect, of_each, parts)
+    doubted = _doubted(job)
+    motions = estimate_global_motion(work, progress, aspect, of_each, parts, doubted)
+    if parts and not job.goes_on:
+        starts = StartParts(_part_names(job), None, np.array(open_array(work, PART_MOTION)))
+        for n in (n for n, count in enumerate(parts[:-1]) if count):
+            explain_parts(work, n, _rows(job, names[n]), starts.of_layer(n, motions[n]), progress)
     for name, fact in zip(names, motion_facts(work), strict=False):
         if fact["evidence"] and fact["windows"]:
             progress.message(about_views(name, fact["evidence"], fact["windows"]))
@@ -504,6 +510,21 @@ def _motion(
 def _part_names(job: Job) -> list[list[str]]:
     """By layer the names of its parts, the rest first; empty for a layer without."""
     return part_names(job.parts, [*object_names(job), BACKGROUND])
+
+
+def _rows(job: Job, layer: str) -> list[int]:
+    """Where the parts of a layer stand among all parts."""
+    return [row for row, (name, _) in enumerate(job.parts) if split_name(name)[0] == layer]
+
+
+def _doubted(job: Job) -> dict[tuple[int, int], list[int]]:
+    """By the number of an object and that of its part the frames in which that is in doubt."""
+    found = {}
+    for n, layer in enumerate(object_names(job)):
+        for number, row in enumerate(_rows(job, layer), 1):
+            if frames := job.needs_eye.get(job.parts[row][0]):
+                found[n, number] = frames
+    return found
 
 
 def _check_parts(job: Job, settings: Settings) -> None:
