@@ -115,6 +115,9 @@ class Job(Declared):
     """[layer.part, absolute path of its mask] a part, front to back; lacking without parts"""
     part_frames: list[int | None] | None = None
     """as `mask_frames`, of the parts; lacking where there are none"""
+    found_parts: list[str] = field(default_factory=list)
+    """layer.part of each part that was found by itself, front to back; lacking where there are
+    none"""
     found: list[Name] | None = None
     """names of the objects that were found by their motion, front to back, once that is done;
     lacking where masks are given, and in older files: there it is one, called object"""
@@ -164,6 +167,7 @@ class Job(Declared):
             "needs_eye",
             "parts",
             "part_frames",
+            "found_parts",
         ):
             if not values[name]:
                 del values[name]
@@ -185,6 +189,9 @@ def _check(job: Job) -> None:
         for word in split_name(name):
             read(Name, word, JSON, f"parts[{number}][0]")
         read(PathText, source, JSON, f"parts[{number}][1]")
+    for number, name in enumerate(job.found_parts):
+        for word in split_name(name):
+            read(Name, word, JSON, f"found_parts[{number}]")
     names = [name.lower() for name in (*(name for name, _ in job.masks), *(job.found or ()))]
     if len(set(names)) < len(names) or "background" in names:
         raise Fault("masks", "range", "objects of different names, none background", names)

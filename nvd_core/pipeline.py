@@ -44,14 +44,23 @@ from nvd_core.priors.cut_cautions import about_cuts
 from nvd_core.priors.cuts import find_cuts
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.found_objects import find_objects, found_names, no_masks
+from nvd_core.priors.found_parts import about_parts, search_parts
 from nvd_core.priors.garbage import load_garbage, write_garbage
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import StartParts, layer_starts
 from nvd_core.priors.mask_margin import doubt_edges
 from nvd_core.priors.mask_propagation import propagate_masks
 from nvd_core.priors.mask_rcnn import Detector, detect_masks, load_detector
-from nvd_core.priors.masks import MaskSource, frames_of, load_masks, single_frames, write_masks
+from nvd_core.priors.masks import (
+    MaskSource,
+    frames_of,
+    load_mask,
+    load_masks,
+    single_frames,
+    write_masks,
+)
 from nvd_core.priors.moving_groups import MOST as MOST_OBJECTS
+from nvd_core.priors.part_explained import explain_parts
 from nvd_core.priors.part_masks import load_parts, part_names, write_parts
 from nvd_core.priors.views import about_views, wanted_views
 from nvd_core.result import baking_of, manifest_of
@@ -426,11 +435,16 @@ def _motion(
 ) -> np.ndarray:
     names = object_names(job)
     wanted = wanted_views(settings, names, BACKGROUND)
-    parts = [max(len(of_layer) - 1, 0) for of_layer in _part_names(job)] if job.parts else []
+    parts = [max(len(of_layer) - 1, 0) for of_layer in _part_names(job)] if _all_parts(job) else []
     of_each = [wanted[name] for name in (*names, BACKGROUND)]
     if parts:  # a layer with parts has one view
         of_each = [1 if count else views for count, views in zip(parts, of_each, strict=True)]
-    motions = estimate_global_motion(work, progress, aspect, of_each, parts)
+    doubted = _doubted(job)
+    motions = estimate_global_motion(work, progress, aspect, of_each, parts, doubted)
+    if parts and not job.goes_on:
+        starts = StartParts(_part_names(job), None, np.array(open_array(work, PART_MOTION)))
+        for n in (n for n, count in enumerate(parts[:-1]) if count):
+            explain_parts(work, n, _rows(job, names[n]), starts.of_layer(n, motions[n]), progress)
     for name, fact in zip(names, motion_facts(work), strict=False):
         if fact["evidence"] and fact["windows"]:
             progress.message(about_views(name, fact["evidence"], fact["windows"]))
@@ -439,13 +453,36 @@ def _motion(
 
 def _part_names(job: Job) -> list[list[str]]:
     """By layer the names of its parts, the rest first; empty for a layer without."""
-    return part_names(job.parts, [*object_names(job), BACKGROUND])
+    return part_names(_all_parts(job), [*object_names(job), BACKGROUND])
+
+
+def _rows(job: Job, layer: str) -> list[int]:
+    """Where the parts of a layer stand among all parts."""
+    return [row for row, (name, _) in enumerate(_all_parts(job)) if split_name(name)[0] == layer]
+
+
+def _doubted(job: Job) -> dict[tuple[int, int], list[int]]:
+    """By layer and number the frames in which a part is in doubt."""
+    layers = [*object_names(job), BACKGROUND]
+    names = [[f"{layer}.{part}" for part in of_layer] for layer, of_layer in
+             zip(layers, _part_names(job), strict=True)]  # fmt: skip
+    return {
+        (n, number): job.needs_eye[name]
+        for n, of_layer in enumerate(names[:-1])
+        for number, name in enumerate(of_layer)
+        if number and name in job.needs_eye
+    }
+
+
+def _all_parts(job: Job) -> list[list[str]]:
+    """Name and source of every part that is given, and the names of those that were found."""
+    return [*job.parts, *([name, ""] for name in job.found_parts)]
 
 
 def _check_parts(job: Job, settings: Settings) -> None:
     """NvdError where parts are asked for of a layer that cannot have them."""
     check_parts(job.parts, [*(name for name, _ in job.masks), BACKGROUND])
-    if not job.parts:
+    if not (job.parts or settings.find_parts):
         return
     if settings.mapping.start != "motion":
         raise NvdError(
@@ -585,7 +622,7 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
     job.said = job.said + write_garbage(job.garbage, info, folder, progress)
     if not job.masks:
         _found(job, work, folder, progress)
-        _parts(job, info, folder, progress)
+        _parts(job, settings, info, folder, progress)
         return
     sources = load_masks([tuple(mask) for mask in job.masks], info, job.mask_frames)
     size = info.looked_at
@@ -610,17 +647,47 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
                 mask = sources[n].read_both(t)[1]
             write_image(inside(folder, f"masks/{name}/{t:05d}.png"), mask[..., None])
             release(masks, weights)
-    _parts(job, info, folder, progress)
+    _parts(job, settings, info, folder, progress)
     if settings.mask_margin > 0:
         doubt_edges(work, settings.mask_margin, float(info.picture.aspect))
 
 
-def _parts(job: Job, info: ClipInfo, folder: Path, progress: Progress) -> None:
+def _parts(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress: Progress) -> None:
     """Fill work/parts.npy, where a layer has parts."""
-    if not job.parts:
+    found = []
+    if settings.find_parts and not job.goes_on:  # then the networks know their parts
+        found = _find_parts(job, settings, info, folder, progress)
+    parts = _all_parts(job)
+    if not parts:
         return
-    own = load_parts(job.parts, info, job.part_frames)
+    own = load_parts(job.parts, info, job.part_frames) + found
     layers = [*object_names(job), BACKGROUND]
-    lost = write_parts(own, job.parts, layers, folder, progress)
+    lost = write_parts(own, parts, layers, folder, progress)
     job.needs_eye = job.needs_eye | lost
     job.said = job.said + about_doubted(lost)
+
+
+def _find_parts(
+    job: Job, settings: Settings, info: ClipInfo, folder: Path, progress: Progress
+) -> list[MaskSource]:
+    """Look for parts of the objects that have none; what is found, and what is said of it, goes
+    into `job`, and the masks into masks/.
+    """
+    names, size = object_names(job), info.looked_at
+    wanted = wanted_views(settings, names, BACKGROUND)
+    taken = {split_name(name)[0] for name, _ in job.parts}
+    alone = [n for n, name in enumerate(names) if name not in taken and wanted[name] in (None, 1)]
+    sources, job.found_parts = [], []
+    for n, found in search_parts(work_folder(folder), alone, progress).items():
+        said = about_parts(names[n], found)
+        progress.message(said)
+        if not found:
+            continue
+        job.said = [*job.said, said]
+        for part, mask in found.named():
+            name = f"{names[n]}.{part}"
+            job.found_parts.append(name)
+            path = inside(folder, f"masks/{name}/{found.frame:05d}.png")
+            write_image(path, resized(mask, size.width, size.height)[..., None])
+            sources.append(load_mask(name, path, info, found.frame))
+    return sources

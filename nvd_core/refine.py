@@ -91,6 +91,7 @@ def refined(
         clip=None,
         mask_frames=None,
         found=None,
+        found_parts=[],
         needs_eye={},
         said=[],
         id=None,

@@ -166,6 +166,12 @@ def _add_making(decompose: argparse.ArgumentParser) -> None:
         "in front first",
     )
     decompose.add_argument(
+        "--find-parts",
+        action="store_true",
+        help="look for limbs in the outline of each object that has no --part, and make them parts "
+        "where that pays",
+    )
+    decompose.add_argument(
         "--windows",
         action="append",
         default=[],
@@ -265,6 +271,8 @@ def _settings(parsed: argparse.Namespace) -> "Settings":
         settings = PRESETS[parsed.preset or "fast"]()
     if parsed.mask_margin is not None:
         settings.mask_margin = parsed.mask_margin
+    if parsed.find_parts:
+        settings.find_parts = True
     if parsed.windows:
         settings.windows = _windows(parsed.windows)
     if parsed.texture_size is not None:

@@ -8,7 +8,7 @@ drift, and a plane cannot hold a wide pan. The richest model that stays sane and
 than the next stiffer one is taken.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,14 +36,14 @@ from nvd_core.priors.motion_fit import (
 )
 from nvd_core.priors.motion_matches import MatchedClip, Regions, textured_points
 from nvd_core.priors.motion_refine import Stacks, refine
-from nvd_core.priors.split_masks import SplitMasks, grid_points, motion_to_next
+from nvd_core.priors.split_masks import SplitMasks, grid_points, motion_to_next, outline_motion
 from nvd_core.priors.turning_part import PartRegions, TurningPart
 from nvd_core.priors.views import part_that_turns, view_evidence
 from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.time_windows import Window, split_windows
-from nvd_core.work import MOTION, MOTION_FACTS, PART_MOTION
+from nvd_core.work import MASKS, MOTION, MOTION_FACTS, PART_MOTION, open_array
 
 GAPS = ((4, 2), (12, 4))
 """(frames apart, every how many frames) of the farther pairs that hold drift down."""
@@ -101,6 +101,7 @@ def estimate_global_motion(
     aspect: float = 1.0,
     windows: Sequence[int | None] = (),
     parts: Sequence[int] = (),
+    doubted: Mapping[tuple[int, int], Sequence[int]] | None = None,
 ) -> np.ndarray:
     """Write motion.npy and motion.json in `work`; returns the motions, float64 [L, T, 3, 3].
 
@@ -109,10 +110,11 @@ def estimate_global_motion(
     None: an object has as many as its tracks ask for.
 
     `parts`: how many parts each layer has beside the rest, if any has. Their motions go to
-    part_motion.npy, by layer and number; motion.npy has the rests'.
+    part_motion.npy, by layer and number; motion.npy has the rests'. Frames in which a part, by
+    layer and number, is `doubted` tell nothing of its motion: what is before and behind is joined.
     """
     work = Path(work)
-    clip = MatchedClip(work, aspect, parts)
+    clip = MatchedClip(work, aspect, parts, doubted)
     layers = len(clip.masks) + 1
     order = [(n, 0) for n in range(layers)]
     if isinstance(clip.masks, SplitMasks):
@@ -139,6 +141,32 @@ def estimate_global_motion(
         np.save(path, result)
     progress.update(whole)
     return result
+
+
+def object_motions(
+    work: Path, layer: int, progress: Progress, doubted: Sequence[Sequence[int]] = ()
+) -> np.ndarray:
+    """The motions of one object alone, [K, T, 3, 3] in pixels: of the rest, then of its parts.
+
+    `doubted` has the frames in which each of the parts is in doubt. Nothing is written; parts.npy
+    has to be there where there are parts.
+    """
+    parts = len(doubted)
+    objects = len(open_array(Path(work), MASKS))
+    counts = [parts if n == layer else 0 for n in range(objects + 1)] if parts else []
+    by_part = {(layer, number): frames for number, frames in enumerate(doubted, 1)}
+    clip = MatchedClip(Path(work), 1.0, counts, by_part)
+    rows = {0: layer}
+    if isinstance(clip.masks, SplitMasks):
+        rows = {part: row for row, (n, part) in enumerate(clip.masks.order) if n == layer}
+    effort = _Effort(progress, clip.count, False)
+    progress.stage("motion", effort.whole * len(rows))
+    motions = []
+    for done, part in enumerate(sorted(rows)):
+        effort = _Effort(progress, clip.count, False)
+        effort.first = done * effort.whole
+        motions.append(_layer_motion(clip, rows[part], effort, 1)[0])
+    return np.stack(motions)
 
 
 class _Effort:
@@ -219,8 +247,12 @@ def _motion_in(
     fact = LayerMotion(layer, "background" if background else "object")
     inside = [[m for m in seen.near if first <= m.i and m.j <= last] for first, last in split]
     linked = {m.i for matches in inside for m in matches if len(m.start) >= LEAST_MATCHES}
+
+    def by_outline(i: int, j: int) -> Matches | None:
+        return _joined(clip, layer, i, j) if clip.doubted(layer) else None
+
     found_again = [
-        bridges(clip, layer, seen.regions, linked, seen.areas, span, LEAST_MATCHES)
+        bridges(clip, layer, seen.regions, linked, seen.areas, span, LEAST_MATCHES, by_outline)
         for span in split
     ]
     fact.frames_carried = clip.count - len(split) - len(linked) - sum(map(len, found_again))
@@ -334,6 +366,8 @@ def _near_matches(
     left of the turn after warping by what was found is small, and so is what that loses. Where it
     has lost the layer, features may find it.
     """
+    if clip.doubted(layer) & {t, t + 1}:
+        return Matches(t, t + 1, np.zeros((0, 2)), np.zeros((0, 2)))
     match = clip.matches(layer, t, t + 1, regions, None)
     if is_lost(clip, t, regions[0]):
         again = by_features(clip, layer, t, t + 1, regions)
@@ -387,9 +421,26 @@ def _by_outline(
     return _matched_by(clip, t, points, guess), None
 
 
+def _joined(clip: MatchedClip, layer: int, i: int, j: int) -> Matches | None:
+    """A part's motion over the frames in which it is in doubt, by its masks on either side."""
+    guess = outline_motion(clip.mask(layer, i), clip.mask(layer, j))
+    clip.release()
+    return (
+        None
+        if guess is None
+        else _matched_by_pair(clip, i, j, grid_points(clip.width, clip.height), guess)
+    )
+
+
 def _matched_by(clip: MatchedClip, t: int, points: np.ndarray, motion: np.ndarray) -> Matches:
     """Points [n, 2] of frame t with where a motion of pixels takes them in the next."""
-    return Matches(t, t + 1, *(apply(clip.norm, at) for at in (points, apply(motion, points))))
+    return _matched_by_pair(clip, t, t + 1, points, motion)
+
+
+def _matched_by_pair(
+    clip: MatchedClip, i: int, j: int, points: np.ndarray, motion: np.ndarray
+) -> Matches:
+    return Matches(i, j, *(apply(clip.norm, at) for at in (points, apply(motion, points))))
 
 
 def _agreeing(clip: MatchedClip, match: Matches, step: np.ndarray | None) -> int:
@@ -417,7 +468,8 @@ def _areas(clip: MatchedClip, layer: int, effort: _Effort) -> np.ndarray:  # int
         return np.ones(clip.count, int)
     areas = []
     for t in range(clip.count):
-        areas.append(np.count_nonzero(clip.masks[layer, t] > 127))
+        seen = t not in clip.doubted(layer)
+        areas.append(np.count_nonzero(clip.masks[layer, t] > 127) if seen else 0)
         clip.release()
         effort.progress.check()
     return np.array(areas)

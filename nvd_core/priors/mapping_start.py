@@ -96,7 +96,7 @@ class StartParts:
 
     names: list[list[str]]
     """by layer, the rest first; empty for a layer without parts"""
-    labels: np.ndarray  # uint8 [L, T, H, W]
+    labels: np.ndarray | None  # uint8 [L, T, H, W]; None where only the motions are asked for
     motion: np.ndarray  # float64 [K, T, 3, 3], by layer and number, without the rests
 
     def of_layer(self, n: int, rest: np.ndarray) -> np.ndarray:  # [T, 3, 3] -> [K', T, 3, 3]

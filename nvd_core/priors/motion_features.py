@@ -5,7 +5,7 @@ between. SIFT features of the layer's own pixels are found again at any place an
 angle; the similarity that most of them agree on is a guess, which is then tracked and checked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -96,11 +96,13 @@ def bridges(
     areas: np.ndarray,
     span: tuple[int, int],
     least: int,
+    otherwise: Callable[[int, int], Matches | None] = lambda _i, _j: None,
 ) -> list[Bridge]:
     """What was found again behind the gaps of a window's frames `span`, first and last.
 
     `linked` are the frames that are matched with their next; `areas` [T] how much each shows of
-    the layer. A bridge has `least` points that agree.
+    the layer. A bridge has `least` points that agree; `otherwise` matches the two frames where too
+    few do.
     """
     found = []
     for last, first in _gaps(linked, span):
@@ -110,7 +112,9 @@ def bridges(
             continue
         match = by_features(clip, layer, before, after, (regions[before], regions[after]))
         clip.release()
-        if match is not None and agreeing(clip, match) >= max(least, len(match.start) / 2):
+        if match is None or agreeing(clip, match) < max(least, len(match.start) / 2):
+            match = otherwise(before, after)
+        if match is not None:
             found.append(Bridge(last, first, match))
     return found
 

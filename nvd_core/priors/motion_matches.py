@@ -7,7 +7,7 @@ Everything is measured at the size of the flow, which for large frames is a part
 (`flow.flow_size`), in coordinates that are the same at both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -33,17 +33,25 @@ TRACKING = {"winSize": (11, 11), "maxLevel": 2}
 class MatchedClip:
     """The arrays of `work/` at the size of the flow, and the matches read from them."""
 
-    def __init__(self, work: Path, aspect: float = 1.0, parts: Sequence[int] = ()):
+    def __init__(
+        self,
+        work: Path,
+        aspect: float = 1.0,
+        parts: Sequence[int] = (),
+        doubted: Mapping[tuple[int, int], Sequence[int]] | None = None,
+    ):
         """`aspect` is a pixel's width by its height.
 
         `parts`: how many each layer has beside the rest, each of which counts as an object then,
-        as `SplitMasks` has them in order; none: no layer has any.
+        as `SplitMasks` has them in order; none: no layer has any. `doubted`: by layer and number
+        the frames in which a part is in doubt.
         """
         self.work = work
         self.frames = open_array(work, FRAMES)
         self.masks: np.ndarray | SplitMasks = open_array(work, MASKS)
         if parts:
             self.masks = SplitMasks(self.masks, open_array(work, PARTS), parts)
+        self._doubted = {part: frozenset(frames) for part, frames in (doubted or {}).items()}
         self.flow = open_array(work, FLOW_FORWARD)
         self.ok = open_array(work, FLOW_OK)
         self.garbage = open_garbage(work)
@@ -65,6 +73,12 @@ class MatchedClip:
     def mask(self, layer: int, t: int) -> np.ndarray:  # uint8 [H, W]
         """The mask of an object in frame t, 0 to 255."""
         return at_flow_size(self.masks[layer, t], self.size)
+
+    def doubted(self, layer: int) -> frozenset[int]:
+        """The frames in which an object that is a part is in doubt."""
+        if not self._doubted or not isinstance(self.masks, SplitMasks):
+            return frozenset()
+        return self._doubted.get(self.masks.order[layer], frozenset())
 
     def release(self) -> None:
         """Give the memory of the arrays back."""
