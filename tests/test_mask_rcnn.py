@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvd_core import pipeline
+from nvd_core import prepare
 from nvd_core.cli.main import main
 from nvd_core.job import wanted_class
 from nvd_core.media.images import read_image
@@ -167,7 +167,7 @@ def test_a_class_goes_the_whole_way(tmp_path, monkeypatch, tiny_clip):
             lambda t: [("ball", 0.9, disc(tiny_clip, 22 + 3 * t, 22 + 0.5 * t, 12))] * (t != 5),
         )
 
-    monkeypatch.setattr(pipeline, "load_detector", stand_in)
+    monkeypatch.setattr(prepare, "load_detector", stand_in)
     code = main(
         ["decompose", str(frames), "--out", str(tmp_path / "shot.nvd"), "--json",
          "--mask", "disc=maskrcnn:ball", "--settings", str(tmp_path / "s.yaml")]

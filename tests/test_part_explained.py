@@ -7,7 +7,7 @@ import pytest
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import object_motions
 from nvd_core.priors.part_explained import explain_parts, explained
-from nvd_core.priors.sheet_evidence import Sheets
+from nvd_core.priors.sheet_evidence import MOST_PIXELS, Sheets, evidence_scale
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import FRAMES, MASKS, PART_MASKS, PART_WEIGHT, PARTS
 
@@ -108,3 +108,11 @@ def test_frames_in_doubt_are_bridged(tmp_path):
         return float(np.hypot(*(moved[:2] / moved[2] - (80 + 40, 80))))
 
     assert off([3, 4, 5, 6]) < 1.5 < off([])
+
+
+def test_a_long_clip_is_looked_at_smaller():
+    """What is held grows with the object's pixels in all frames."""
+    assert evidence_scale((270, 480), 480, MOST_PIXELS) == 1
+    assert evidence_scale((540, 960), 480, MOST_PIXELS) == 0.5
+    scale = evidence_scale((1080, 1920), 480, 300 * 1080 * 1920 // 2)
+    assert 300 * 1080 * 1920 / 2 * scale**2 <= MOST_PIXELS * 1.001 and scale < 0.25

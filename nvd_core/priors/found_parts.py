@@ -20,7 +20,7 @@ from nvd_core.priors.global_motion import object_motions
 from nvd_core.priors.limbs import widest
 from nvd_core.priors.part_masks import numbered
 from nvd_core.priors.part_propagation import propagate_parts
-from nvd_core.priors.sheet_evidence import Sheets
+from nvd_core.priors.sheet_evidence import Sheets, evidence_scale
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import FRAMES, MASKS, PART_MASKS, PART_WEIGHT, PARTS, open_array
@@ -60,7 +60,11 @@ def search_parts(
     """The parts of some objects, by number; `work` has frames and masks. It is left as it is."""
     frames, masks = open_array(work, FRAMES), open_array(work, MASKS)
     height, width = frames.shape[1:3]
-    scale = min(1.0, LONGEST / max(height, width))
+    largest = max(
+        (sum(int((np.array(one) > INSIDE).sum()) for one in masks[n]) for n in layers), default=0
+    )
+    release(masks)
+    scale = evidence_scale((height, width), LONGEST, largest)
     size = round(width * scale), round(height * scale)
     with tempfile.TemporaryDirectory("", ".parts-", work, ignore_cleanup_errors=True) as name:
         scratch = Path(name)
@@ -130,7 +134,7 @@ class _Trial:
         """By frame the error of each shown pixel on one sheet."""
         motion = object_motions(self.work, self.layer, self.progress)
         labels = np.zeros(self.shown.shape, np.uint8)
-        return Sheets(self.frames, self.shown, labels, motion).errors()
+        return Sheets(self.frames, self.shown, labels, motion, self.progress.check).errors()
 
     def errors_apart(
         self, frame: int, masks: list[np.ndarray]
@@ -151,6 +155,7 @@ class _Trial:
         told = [doubted[row] for row in range(count)]
         motions = object_motions(self.work, self.layer, self.progress, told)
         own = labels[self.layer]
-        errors = Sheets(self.frames, self.shown, own, motions).errors()
+        sheets = Sheets(self.frames, self.shown, own, motions, self.progress.check)
+        errors = sheets.errors()
         at = [one[shown] for one, shown in zip(own, self.shown, strict=True)]
         return told, at, errors

@@ -5,7 +5,7 @@ motion, a pixel that shows its neighbour's sheet better than its own is its neig
 What no other frame shows of a sheet speaks for none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -14,7 +14,7 @@ import numpy as np
 from nvd_core.media.resizing import resized
 from nvd_core.priors.part_masks import numbered
 from nvd_core.priors.part_shares import without_specks
-from nvd_core.priors.sheet_evidence import FAR, Sheets
+from nvd_core.priors.sheet_evidence import FAR, Sheets, evidence_scale
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import FRAMES, MASKS, PART_WEIGHT, PARTS, open_array
@@ -51,7 +51,8 @@ def explain_parts(
     labels = open_array(work, PARTS, "r+")
     count, height, width = frames.shape[:3]
     progress.stage("parts in order", count)
-    scale = min(1.0, LONGEST / max(height, width))
+    inside = sum(_pixels(masks[layer, t], masks, progress) for t in range(count))
+    scale = evidence_scale((height, width), LONGEST, inside)
     size = round(width * scale), round(height * scale)
     small, shown, before = [], [], []
     for t in range(count):
@@ -63,7 +64,8 @@ def explain_parts(
         progress.check()
     own = _at_size(motions, (width, height), size)
     known = np.flatnonzero(drawn.any(0)).tolist()
-    after = explained(np.array(small), np.array(shown), np.array(before), own, known)
+    arrays = np.array(small), np.array(shown), np.array(before)
+    after = explained(*arrays, own, known, progress.check)
     for t in np.flatnonzero([(a != b).any() for a, b in zip(after, before, strict=True)]):
         changed = _nearest((after[t] != before[t]).astype(np.uint8), (width, height)) > 0
         new = np.where(changed, _nearest(after[t], (width, height)), labels[layer, t])
@@ -72,6 +74,14 @@ def explain_parts(
         release(masks, labels)
         progress.update(int(t) + 1)
     labels.flush()
+
+
+def _pixels(mask: np.ndarray, masks: np.ndarray, progress: Progress) -> int:
+    """How many pixels of a frame are the object's."""
+    number = int(np.count_nonzero(np.array(mask) > INSIDE))
+    release(masks)
+    progress.check()
+    return number
 
 
 def _drawn(work: Path, rows: Sequence[int]) -> np.ndarray:  # bool [K, T]
@@ -101,12 +111,17 @@ def explained(
     labels: np.ndarray,  # uint8 [T, h, w]
     motions: np.ndarray,  # float64 [K, T, 3, 3]
     drawn: Sequence[int] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> np.ndarray:  # uint8 [T, h, w]
-    """The labels where each pixel goes with the sheet that shows it best; `drawn` frames stay."""
-    sheets = Sheets(frames, shown, labels, motions)
+    """The labels where each pixel goes with the sheet that shows it best; `drawn` frames stay.
+
+    `check` is asked often whether to stop.
+    """
+    sheets = Sheets(frames, shown, labels, motions, check)
     sheets.bend()
     out = labels.copy()
     for t, (errors, known) in enumerate(sheets.by_part()):
+        check()
         if t not in drawn and errors.shape[1]:
             own = sheets.parts[t] == np.arange(len(errors))[:, None]
             unknown = np.where(own, np.minimum(errors, UNSEEN), FAR)

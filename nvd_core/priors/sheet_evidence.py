@@ -5,7 +5,7 @@ frame shows nowhere else is told by no sheet. A smooth bend of each frame is all
 learns one; so a part is no better only because its object bends.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -20,6 +20,16 @@ LARGEST = 3.0
 """sides of a sheet, in those of a frame: motions that need more are lost"""
 KNOWN = 0.2
 """weight of a sheet's texel from which on it tells a colour"""
+MOST_PIXELS = 6_000_000
+"""of an object in all frames that are held at once: about 100 bytes each with three parts"""
+
+
+def evidence_scale(shape: tuple[int, int], longest: int, pixels: int) -> float:
+    """By which factor, 1 at most, frames of (h, w) are made smaller to be looked at.
+
+    Their longer side is `longest` then, or less where the object has too many `pixels` in all.
+    """
+    return min(1.0, longest / max(shape), (MOST_PIXELS / max(pixels, 1)) ** 0.5)
 
 
 class Sheets:
@@ -31,8 +41,10 @@ class Sheets:
         shown: np.ndarray,  # bool [T, h, w]
         labels: np.ndarray,  # uint8 [T, h, w], number of each pixel's part
         motions: np.ndarray,  # float64 [K, T, 3, 3], pixels of a frame to those of a sheet
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        """As many sheets as `motions` has parts."""
+        """As many sheets as `motions` has parts. `check` is asked often whether to stop."""
+        self._check = check
         self.frames, self.shown, self.motions = frames, shown, motions
         self.pixels = [np.nonzero(one) for one in shown]  # rows, columns
         self.parts = [labels[t][at] for t, at in enumerate(self.pixels)]
@@ -57,6 +69,7 @@ class Sheets:
             every = zip(self._told()[0], self.parts, strict=True)
             told = [_own(colours, part) for colours, part in every]
             for t, colours in enumerate(told):
+                self._check()
                 self._bend(t, colours)
 
     def by_part(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -88,8 +101,10 @@ class Sheets:
             low, size = _extent(chosen, self.frames.shape[1:3])
             total = np.zeros((*size, 4), np.float32)
             for t, at in enumerate(chosen):
+                self._check()
                 total += _laid(at - low, self.colours[t][own[t]], size)
             for t, at in enumerate(chosen):
+                self._check()
                 others = total - _laid(at - low, self.colours[t][own[t]], size)
                 found = _looked_up(others, places[t] - low)
                 known = found[:, 3] > KNOWN
