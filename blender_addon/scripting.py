@@ -19,7 +19,7 @@ from .paint import frame_canvas, pins, preview
 from .shot import finish, painting, shots, stack
 from .shot.folder import read_shot
 from .shot.scripting import image_of, open_shot
-from .strip import strips
+from .strip import composite_strips, strips
 from .strip.holdout import set_holdout
 from .strip.timing import shown_pictures
 
@@ -28,6 +28,7 @@ __all__ = [
     "Object",
     "Queue",
     "click",
+    "composite_strips",
     "decompose",
     "decompose_strip",
     "find_engine",

@@ -1,6 +1,7 @@
 """Only what an edit reaches is rendered, and the result is that of rendering everything."""
 
 from contextlib import closing
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -11,8 +12,11 @@ from nvd_core.editing import motion_blur, rendering
 from nvd_core.editing.kernel_torch import composed, to_device
 from nvd_core.editing.render import render, render_frames
 from nvd_core.media.images import read_image, write_image
+from nvd_core.runtime.progress import Progress
+from nvd_core.shot.finish import PLAIN_FINISH
 from nvd_core.shot.manifest import LayerRecord, Manifest, write_manifest
 from nvd_core.shot.map_files import MapFiles
+from nvd_core.shot.map_forms import compact
 from nvd_core.shot.map_writer import MapWriter, write_maps
 from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
 from nvd_core.shot.shot import Shot
@@ -232,3 +236,18 @@ def test_the_first_frame_waits_for_no_look_at_all_maps(tmp_path, synthetic, monk
         assert 0 in looked_at and 23 not in looked_at
         assert len(list(frames)) == 23
     assert sorted(looked_at) == list(range(24)), "each once"
+
+
+def test_blurred_frames_of_a_compact_folder(tmp_path, synthetic):
+    """Their neighbours' maps are told apart by what lies there, EXR or not."""
+    folder = tmp_path / "shot.nvd"
+    shot = synthetic.make_shot(folder, FRAMES, WIDTH, HEIGHT)
+    for name in shot.names:
+        write_image(shot.edit_path(name), 255 - read_image(shot.texture_path(name)))
+    compact(shot, Progress())
+    shot = Shot.open(folder)
+    assert not list((folder / "maps").glob("*.exr"))
+    finish = replace(PLAIN_FINISH, motion_blur=replace(PLAIN_FINISH.motion_blur, shutter=0.5))
+    out = tmp_path / "out" / "%05d.png"
+    assert render(shot, out, finish=finish)["unchanged"] == 0
+    assert render(shot, out, finish=finish)["unchanged"] == FRAMES

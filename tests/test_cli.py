@@ -363,6 +363,17 @@ class TestBadInput:
             pytest.skip("no /dev/full on this machine")
         refused(nvd("render", decomposed[0], "--out", "/dev/full/%04d.png"), "cannot write")
 
+    def test_what_is_printed_into_a_full_disk(self, decomposed):
+        if not os.path.exists("/dev/full"):
+            pytest.skip("no /dev/full on this machine")
+        command = [sys.executable, "-m", "nvd_core", "info", str(decomposed[0])]
+        with open("/dev/full", "w") as full:
+            buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+            done = subprocess.run(
+                command, stdout=full, stderr=subprocess.PIPE, text=True, env=buffered
+            )
+        assert done.returncode == 2 and "No space left" in done.stderr
+
     def test_cuda_where_there_is_none(self, clip, tmp_path):
         import torch
 

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 import nvd_core.cli.main as cli
-from nvd_core.cli import report
+from nvd_core.cli import farm_commands, report
 from nvd_core.cli.main import main
 from nvd_core.cli.unexpected import ERROR_LOG
 from nvd_core.job import Job
@@ -178,6 +178,18 @@ class TestUnexpected:
         log = tmp_path / ERROR_LOG
         assert str(log) in event["remedy"]
         assert "Traceback" in log.read_text() and "in fault" in log.read_text()
+
+    def test_of_several_folders_it_is_the_first(self, tmp_path, monkeypatch, capsys):
+        def fault(parsed, progress):
+            raise ZeroDivisionError("by nothing")
+
+        monkeypatch.setattr(farm_commands, "_encode", fault)
+        folder = tmp_path / "a.nvd"
+        folder.mkdir()
+        (folder / "job.json").write_text("{}")
+        words = ["encode", str(folder), str(tmp_path), "--images", "%d.png", "--out", "a.mov"]
+        assert main([*words, "--json"]) == 70
+        assert str(folder / ERROR_LOG) in json.loads(capsys.readouterr().out)["remedy"]
 
     def test_without_a_folder_it_goes_to_the_temporary_files(
         self, broken, tmp_path, monkeypatch, capsys

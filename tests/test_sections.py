@@ -1,18 +1,22 @@
 """A long clip in sections: how it is cut, carried through, faded, and made one movie."""
 
+import argparse
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
+from nvd_core.cli.arguments import add_frames
 from nvd_core.cli.main import main
 from nvd_core.editing.cross_fade import faded
 from nvd_core.editing.render import render, render_frames
 from nvd_core.farm.sections import Sections, cut, fault_of
+from nvd_core.farm.shot_list import load_shots
 from nvd_core.media.images import read_image, write_image
 from nvd_core.runtime.errors import NvdError
 from nvd_core.shot.manifest import read_manifest, write_manifest
@@ -148,6 +152,8 @@ class TestJoined:
         words = ["--images", str(images), "--start", "source", "--out"]
         one, two = (str(section.folder) for section in sections)
         assert main(["encode", two, one, *words, str(out)]) == 2
+        own = sections[0].frame_path(0).with_name("new.mkv")
+        assert main(["encode", one, two, *words, str(own)]) == 2 and not own.exists()
         assert main(["encode", one, *words, str(out), "--source", "clip.mov"]) == 2
         assert not out.exists()
         (tmp_path / "out" / "00006.png").unlink()
@@ -176,6 +182,24 @@ def test_paint_goes_on_from_section_to_section(sections, tmp_path, capsys):
         assert np.median(red[:, 0]) > 250 and np.median(red[:, 2]) < 5
 
 
+def test_nothing_is_carried_where_a_later_one_is_painted(sections, tmp_path):
+    one, two = sections
+    for name in two.names:
+        shutil.copy(two.texture_path(name), two.edit_path(name))
+    three = tmp_path / "003.nvd"
+    shutil.copytree(two.folder, three)
+    clip = replace(two.manifest.clip, first_frame=two.manifest.clip.first_frame + 4)
+    write_manifest(three, replace(two.manifest, clip=clip))
+    last = Shot.open(three)
+    write_image(last.edit_path("cat"), 255 - read_image(last.texture_path("cat")))
+    before = two.edit_path("cat").read_bytes(), two.edit_path("dog").read_bytes()
+    words = ["carry", str(one.folder), str(two.folder), str(three)]
+    assert main(words) == 2
+    assert (two.edit_path("cat").read_bytes(), two.edit_path("dog").read_bytes()) == before
+    assert main([*words, "--over"]) == 0
+    assert two.edit_path("cat").read_bytes() != before[0]
+
+
 def test_carrying_ends_where_no_paint_is_left(sections, tmp_path, capsys):
     """Two others, of which the second shares frames with the first and shows none of its paint."""
     one, two = sections
@@ -196,3 +220,65 @@ def test_carrying_ends_where_no_paint_is_left(sections, tmp_path, capsys):
     assert main(words) == 0
     said = capsys.readouterr().out
     assert "no paint reaches" in said and "could not be carried" in said
+
+
+class TestMasks:
+    """A section reads its own part of the masks, so they have to say which frame each is of."""
+
+    @pytest.fixture
+    def clip(self, tmp_path) -> Path:
+        for t in range(30):
+            write_image(tmp_path / f"clip/{t:04d}.png", np.full((16, 24, 3), 8 * t, np.uint8))
+        return tmp_path / "clip"
+
+    def plan(self, clip: Path, mask: str, frames: str = ""):
+        path = clip.parent / "show.yaml"
+        path.write_text(
+            f"shots: {{a: {{source: clip, masks: {{ball: '{mask}'}}, {frames}"
+            "sections: {frames: 10, overlap: 2}}}"
+        )
+        return load_shots(path).shots[0]
+
+    def masks(self, clip: Path, numbers: range) -> str:
+        mask = np.zeros((16, 24, 1), np.uint8)
+        mask[4:9, 4:9] = 255
+        for number in numbers:
+            write_image(clip.parent / f"masks/{number:04d}.png", mask)
+        return "masks"
+
+    def test_the_mask_of_one_frame_serves_no_second_section(self, clip):
+        self.masks(clip, range(1))
+        for mask in ("masks/0000.png", "!masks/0000.png", "masks"):
+            with pytest.raises(NvdError, match="does not serve a clip in sections"):
+                self.plan(clip, mask).tasks("train")
+        whole = self.plan(clip, "masks", "frames: 0-9, ")
+        assert len(whole.tasks("train")) == 1  # there is but one
+
+    def test_masks_of_all_frames_and_numbered_ones_serve(self, clip):
+        assert len(self.plan(clip, self.masks(clip, range(30))).tasks("train")) == 4
+        assert self.plan(clip, "maskrcnn:dog").tasks("train")
+        shutil.rmtree(clip.parent / "masks")
+        numbered = self.plan(clip, self.masks(clip, range(5, 25)), "frames: 5-24, ")
+        assert len(numbered.tasks("train")) == 3
+
+    def test_masks_of_a_range_in_order_do_not(self, clip):
+        mask = self.masks(clip, range(100, 120))
+        with pytest.raises(NvdError, match="20 masks, of a part of the clip's 30"):
+            self.plan(clip, mask, "frames: 5-24, ").tasks("train")
+
+
+def test_numbers_below_0_are_no_options(tmp_path, monkeypatch):
+    """`--frames -5-3` would be taken for an option."""
+    write_image(tmp_path / "clip/0.png", np.zeros((16, 24, 3), np.uint8))
+    for t in range(1, 30):
+        write_image(tmp_path / f"clip/{t}.png", np.zeros((16, 24, 3), np.uint8))
+    info = SimpleNamespace(own_numbers=list(range(-5, 7)), frames=12, first_frame=0)
+    monkeypatch.setattr("nvd_core.farm.long_plan.clip_of", lambda folder: info)
+    path = tmp_path / "show.yaml"
+    path.write_text(
+        "shots: {a: {source: clip, out: 'o/%05d.png', sections: {frames: 12, overlap: 2}}}"
+    )
+    for task in load_shots(path).shots[0].tasks("render"):
+        parser = argparse.ArgumentParser()
+        add_frames(parser)
+        assert parser.parse_known_args(task.words)[0].frames[0] <= 6

@@ -155,7 +155,8 @@ def _folder_of(parsed: argparse.Namespace) -> Path | None:
     """The decomposition folder that a command is about, where it is about one."""
     if getattr(parsed, "command", None) is run_decompose:
         return parsed.out
-    return getattr(parsed, "shot", None)
+    shot = getattr(parsed, "shot", None)
+    return shot[0] if isinstance(shot, list) else shot
 
 
 def _print_result(result: dict, as_json: bool) -> None:

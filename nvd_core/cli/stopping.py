@@ -113,11 +113,20 @@ def end_at_once(code: int) -> NoReturn:
 
 
 def end(code: int) -> NoReturn:
-    """The same once all that still works in threads is done, and what was to be done at the end."""
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and not thread.daemon:
-            thread.join()
+    """The same once all that still works in threads is done, and what was to be done at the end.
+
+    Where what was printed cannot be written, on a full disk, that is said, and it ends with 2.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does: wakes pools too
     atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass  # who reads has enough
+    except (OSError, ValueError) as error:
+        with suppress(OSError, ValueError):
+            print(f"nvd: what was printed is not written whole: {error}", file=sys.stderr)
+        code = code or 2
     end_at_once(code)
 
 

@@ -4,7 +4,7 @@ Textures of two decompositions lie differently. The frames that both know tie th
 (carried_places.py), so what was painted in the old texture gets its place in the new one.
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -116,14 +116,8 @@ def carry(
             remedy="name the folder that was painted on first, then the new one",
         )
     with writing(new.folder, "nvd carry", progress):
-        standing = [name for name in edit_paths(new, {}) if name in wanted]
-        stacked = {entry.layer for entry in entries}
-        standing += [e.name for e in read_stack(new).entries if e.layer in stacked]
-        if standing and not over:
-            raise NvdError(
-                f"{new.folder} is painted already, on {' and '.join(standing)}",
-                remedy="name other layers with --layer, or replace that paint with --over",
-            )
+        if not over:
+            _check_unpainted(new, wanted, entries)
         values, said = carried_values(old, new)
         pinned = [name for name in pinned_layers(old, new) if names is None or name in names]
         carried = carry_edits(old, new, wanted, progress, entries, also=pinned)
@@ -147,8 +141,12 @@ def carry_along(
     """`carry` from each of `shots` to the next, as through the sections of a long clip; facts.
 
     It ends, and says so, where none of the paint shows in the frames that two of them share.
+    Nothing is written where any of them is painted already, unless `over`.
     """
     progress = progress or Progress()
+    first = _painted(shots[0], [shots[0].layer(name).name for name in layers] or None)
+    for new in () if over else shots[1:]:
+        _check_unpainted(new, *first)
     said = list[dict]()
     for old, new in pairwise(shots):
         if said and not any(_painted(old, list(layers) or None)):
@@ -156,6 +154,20 @@ def carry_along(
             break
         said.append({"to": str(new.folder)} | carry(old, new, layers, over=over, progress=progress))
     return {"sections": said}
+
+
+def _check_unpainted(new: Shot, painted: Iterable[str], entries: Sequence[Entry]) -> None:
+    """NvdError where a folder has paint on the layers `painted`, or in the stack on those of the
+    `entries`.
+    """
+    standing = [name for name in edit_paths(new, {}) if name in painted]
+    stacked = {entry.layer for entry in entries}
+    standing += [e.name for e in read_stack(new).entries if e.layer in stacked]
+    if standing:
+        raise NvdError(
+            f"{new.folder} is painted already, on {' and '.join(standing)}",
+            remedy="name other layers with --layer, or replace that paint with --over",
+        )
 
 
 def _painted(shot: Shot, names: Sequence[str] | None) -> tuple[dict[str, Path], list[Entry]]:

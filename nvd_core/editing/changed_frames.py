@@ -120,7 +120,7 @@ class ChangedFrames:
             said.append(checksum(holdout_path(self._shot, edges.holdout, t)))
         if blur.shutter > 0:
             near = [n for n in (t - 1, t + 1) if 0 <= n < self._shot.frames]
-            maps = [checksum(self._shot.map_path(n)) for n in near]
+            maps = [int(self._maps.checksum(n)) for n in near]
             said.append([dataclasses.asdict(blur), near, maps])
         return json.dumps(said).encode() if said else b""
 

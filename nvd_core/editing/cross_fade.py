@@ -17,6 +17,7 @@ from nvd_core.media.codecs import Quality
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.finish import read_finish
+from nvd_core.shot.pins import is_applied
 from nvd_core.shot.shot import Shot
 from nvd_core.shot.values import read_values
 
@@ -103,6 +104,17 @@ def shared_with(shot: Shot, before: Shot) -> list[tuple[int, int]]:
             remedy="name the section before it",
         )
     return shared
+
+
+def about_sections(before: Shot, shot: Shot) -> list[str]:
+    """What has to be said of two that are taken for sections of one clip."""
+    said = []
+    one, other = before.manifest.clip.source, shot.manifest.clip.source
+    if one != other:
+        said.append(f"{before.folder} was made of {one}, and {shot.folder} of {other}")
+    if not is_applied(before):
+        said.append(f"the maps lack the newest pins: run nvd pins apply {before.folder}")
+    return said
 
 
 def faded_from(

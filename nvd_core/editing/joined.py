@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from nvd_core.editing.cross_fade import shared_with
+from nvd_core.editing.cross_fade import about_sections, shared_with
 from nvd_core.editing.output_numbers import source_numbers
 from nvd_core.editing.own_files import check_output
 from nvd_core.job import Job
@@ -39,9 +39,12 @@ def joined(
             )
         yield first
         return
+    check_output(first, [Path(out)], {})
     for before, after in pairwise(sections):
         shared_with(after, before)
         check_output(after, [Path(out)], {})
+        for caution in about_sections(before, after):
+            progress.caution(caution)
     clip = first.manifest.clip
     whole = replace(clip, numbers=_numbers(sections), frames=_frames(sections))
     with tempfile.TemporaryDirectory(prefix="nvd-joined-") as scratch:

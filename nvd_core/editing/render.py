@@ -14,7 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.editing.changed_frames import rendered_path
-from nvd_core.editing.cross_fade import CrossFade, check_after, faded_from, shared_with
+from nvd_core.editing.cross_fade import (
+    CrossFade,
+    about_sections,
+    check_after,
+    faded_from,
+    shared_with,
+)
 from nvd_core.editing.kept_width import say_lacking
 from nvd_core.editing.layer_alone import LayerAlone
 from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, written_depth
@@ -123,6 +129,7 @@ def render(
     }
     check_after(after, asked | {"--remove": remove, "what holds for once": for_once})
     shared = shared_with(shot, after) if after else []
+    between = about_sections(after, shot) if after else []
     alone = LayerAlone(shot, layer, edits, depth, values, finish) if layer else None
     picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
     numbers = range(first, last + 1)
@@ -141,7 +148,7 @@ def render(
         timing=timing,
     )
     rounds = about_depth(out, bit_depth, shot.frame_path(first))
-    for caution in (*writer.cautions, *lost, *rounds):
+    for caution in (*writer.cautions, *lost, *rounds, *between):
         progress.caution(caution)
     if not is_applied(shot):
         progress.caution(f"the maps lack the newest pins: run nvd pins apply {shot.folder}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from nvd_core.farm.section_masks import check_serves
 from nvd_core.farm.sections import Section, Sections, cut
 from nvd_core.farm.tasks import Task, clip_of, parts_of
 from nvd_core.media.clip import open_source
@@ -22,6 +23,8 @@ class LongPlan:
     """A-B, from 0; None: all"""
     options: tuple[str, ...]
     """of `nvd decompose`"""
+    masks: tuple[str, ...]
+    """of objects and parts, the paths among the options"""
     out: str | None
     movie: str | None
     chunk: int
@@ -29,12 +32,17 @@ class LongPlan:
 
     @cached_property
     def sections(self) -> list[Section]:
-        """All of them; NvdError where the clip cannot be read."""
-        counted = range(open_source(self.source).frames)
+        """All of them; NvdError where the clip cannot be read, or masks do not serve them all."""
+        source = open_source(self.source)
+        counted = range(source.frames)
         asked = tuple(map(int, self.frames.split("-"))) if self.frames else None
         frames = (asked[0], asked[1]) if asked else None
         first, last = range_of(frames, counted, self.source, "", False)
-        return cut(last - first + 1, self.wanted, self.folder, first)
+        made = cut(last - first + 1, self.wanted, self.folder, first)
+        if len(made) > 1:
+            for mask in self.masks:
+                check_serves(mask, source, last - first + 1)
+        return made
 
     def tasks(self, step: str) -> list[Task]:
         """Those of a step; from the second step on the folders have to know their frames."""
@@ -76,7 +84,7 @@ class LongPlan:
         return [
             self._task(
                 "render",
-                (*words, "--frames", f"{numbers[a]}-{numbers[b]}"),
+                (*words, f"--frames={numbers[a]}-{numbers[b]}"),  # which may be below 0
                 section.first + a,
                 section.first + b,
             )

@@ -103,15 +103,18 @@ def _plan(path: Path, base: Path, name: str, entry: ShotEntry, listed: ShotList)
     folder = base / (entry.shot or name + (SECTIONS if entry.sections else FOLDER))
     source = str(base / entry.source)
     words: list[str] = []
+    masks: list[str] = []
     for layer, mask in entry.masks.items():
-        words += ["--mask", f"{layer}={mask if wanted_class(mask) else mask_path(base, mask)}"]
+        masks.append(mask if wanted_class(mask) else mask_path(base, mask))
+        words += ["--mask", f"{layer}={masks[-1]}"]
     layers = [*entry.masks, "background"]
     try:
         check_parts([[part, mask] for part, mask in entry.parts.items()], layers)
     except NvdError as error:
         raise _bad(path, f"parts of the layers of shots.{name}", error.problem) from error
     for part, mask in entry.parts.items():
-        words += ["--part", f"{part}={mask_path(base, mask)}"]
+        masks.append(mask_path(base, mask))
+        words += ["--part", f"{part}={masks[-1]}"]
     if entry.garbage:
         words += ["--garbage", AUTO if entry.garbage == AUTO else mask_path(base, entry.garbage)]
     if entry.height:
@@ -136,6 +139,7 @@ def _plan(path: Path, base: Path, name: str, entry: ShotEntry, listed: ShotList)
             source,
             entry.frames,
             tuple(words),
+            tuple(masks),
             out,
             movie,
             listed.chunk,

@@ -45,7 +45,7 @@ class EarlyStop:
             return False
         ahead = progression.next_look - step
         apart = max(round(APART * progression.planned), 1)
-        if ahead % apart or ahead // apart >= SNAPSHOTS:
+        if ahead < 0 or ahead % apart or ahead // apart >= SNAPSHOTS:
             return False
         seen = self._predicted()
         self.predictions = seen if self.predictions is None else self.predictions + seen
