@@ -4,7 +4,7 @@ The clip streams through frame by frame. Every frame is composed from the learne
 the baked maps, what artists work with, not from the networks.
 """
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -297,11 +297,16 @@ def _figures(shot: Shot, measured: Measured) -> dict:
 
 
 def _stopped_early(shot: Shot) -> str | None:
-    """Why the networks were trained for fewer steps than planned; None where they were not."""
+    """Why the networks were trained for fewer steps than planned; None where they were not.
+
+    Nothing else here needs the networks, so that damaged ones are left to what does.
+    """
     checkpoint = inside(shot.networks, "checkpoint.safetensors")
     if not there(checkpoint.is_file):
         return None
-    known = read_progression(checkpoint)
+    known = None
+    with suppress(NvdError):
+        known = read_progression(checkpoint)
     return known.why if known else None
 
 
