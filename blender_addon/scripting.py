@@ -23,6 +23,9 @@ from .strip import composite_strips, strips
 from .strip.holdout import set_holdout
 from .strip.timing import shown_pictures
 
+for moved in (composite_strips.add_modifier, composite_strips.add_scene_strip):
+    setattr(strips, moved.__name__, moved)  # where scripts know them from
+
 __all__ = [
     "Job",
     "Object",

@@ -249,12 +249,3 @@ def _directory(folder: Path) -> str:
     from ..shot.shots import stored_path
 
     return stored_path(folder)
-
-
-def __getattr__(name: str):
-    """Names that stood here, which scripts call: those of strips that composite."""
-    if name in ("add_modifier", "add_scene_strip"):
-        from . import composite_strips
-
-        return getattr(composite_strips, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

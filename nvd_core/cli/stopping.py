@@ -117,7 +117,7 @@ def end(code: int) -> NoReturn:
 
     Where what was printed cannot be written, on a full disk, that is said, and it ends with 2.
     """
-    threading._shutdown()  # type: ignore[attr-defined]  # as the interpreter does: wakes pools too
+    threading._shutdown()  # as the interpreter does: it wakes pools, too
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()
