@@ -37,7 +37,7 @@ STEP = 3
 FOUND = 0.4
 """Score from which it is known again where it is."""
 FULLEST = 0.75
-"""Quantile of the cells of a mask from which they are compared where it fills hardly any by half."""
+"""Quantile of a mask's cells from which they are compared where it fills hardly any by half."""
 OWN = 0.4
 """Share of the expected motion by which motion may differ and still be the object's own."""
 
