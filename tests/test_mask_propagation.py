@@ -95,6 +95,27 @@ def test_what_vanishes_beside_what_stands_in_front_is_named(tmp_path, vanishes, 
     assert named == ([4, 5, 6, 7] if vanishes else [])
 
 
+def test_what_passes_behind_a_known_object_goes_on_and_comes_out(tmp_path, moving_clips):
+    """What is hidden as a whole for some frames moves on as before; the board stands still."""
+    places = np.array([[4 + 7 * t, 40] for t in range(19)])
+    moving_clips.warped_clip(tmp_path, np.tile(np.eye(3), (19, 1, 1)), (30, places))
+    frames, square = np.load(tmp_path / "frames.npy"), np.load(tmp_path / "masks.npy")[0]
+    masks = np.stack([np.zeros_like(square), square])
+    board = (moving_clips.texture(120, 60, 5) // 2 + (0, 90, 0)).astype(np.uint8)
+    frames[:, :, 40:100], masks[0, :, :, 40:100] = board, 255
+    masks[1, :, :, 40:100] = 0
+    drawn = masks.copy()
+    drawn[1, 1:] = 0
+    for name, array in (("frames", frames), ("masks", drawn), ("mask_weight", 0 * masks)):
+        np.save(tmp_path / f"{name}.npy", array)
+    compute_flow(tmp_path, Progress())
+    propagate_masks(tmp_path, {1: [0]}, Progress())
+    found = np.load(tmp_path / "masks.npy")[1]
+    hidden = np.flatnonzero(~masks[1].any((1, 2)))
+    assert len(hidden) > 1 and (found[hidden] > 127).sum() < 100
+    assert moving_clips.overlap(found[hidden[-1] + 2 :], masks[1, hidden[-1] + 2 :]) > 0.85
+
+
 @pytest.fixture(scope="module")
 def behind_a_post(tmp_path_factory, moving_clips):
     """A square that a post of the background hides for some frames, drawn in the first frame; the

@@ -74,7 +74,10 @@ class CarriedObject:
         before, self._hidden = self._hidden, hidden
         self._motion = self._clip.motion(self.mask, before, t, self._direction, self._motion)
         goes_on = self._memory.step(self._motion.behind)
-        self._motion.stiff = self._looks.step(frame, [self._motion.stiff, goes_on])
+        if self._shown()[1] < BARE:  # what shows beside the cover may well be that
+            self._motion.own = self._motion.stiff = goes_on
+        else:
+            self._motion.stiff = self._looks.step(frame, [self._motion.stiff, goes_on])
         self._looks.move(self._motion.stiff, self._motion.behind)
         self._plate.move(self._motion.behind)
         self._step(frame, t, before, gone)
@@ -89,6 +92,8 @@ class CarriedObject:
         elif not covered:
             self._looks.anchor(frame, self.mask)
             self._memory.seen(frame, self.mask, self._motion.behind, self._looks.middle())
+        elif self._shown()[1] < BARE:
+            self._memory.goes_on(self._motion.behind)
         else:
             self._memory.moved(self._motion.behind, self._looks.middle())
         lost = lost or self._is_doubtful()

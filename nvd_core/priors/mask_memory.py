@@ -76,6 +76,10 @@ class Memory:
             self._moved = [*self._moved[1 - STEPS :], place - still]
             self._place = place
 
+    def goes_on(self, behind: np.ndarray) -> None:
+        """Take in a frame in which next to nothing of it shows: it moves as before."""
+        self._place = apply(behind, self._place[None])[0] + self.motion()
+
     def motion(self) -> np.ndarray:
         """How the object moves against the background, (x, y) pixels a frame."""
         return np.median(self._moved, axis=0) if self._moved else np.zeros(2)
