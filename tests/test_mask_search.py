@@ -146,3 +146,28 @@ def test_a_shadow_is_background_and_what_is_new_is_not(moving_clips):
     assert odds[50:60, 102:108].mean() > 1, "in front of what was seen"
     assert odds[73:87, 88:102].mean() < -0.2, "its shadow"
     assert odds[32:37, 75:100].mean() < -0.5
+
+
+def test_what_is_thinner_than_a_cell_is_found_again(moving_clips):
+    """A railing fills no cell by half; the cells that are most its own are compared."""
+    mask = np.zeros((90, 150), np.float32)
+    mask[:, ::14] = mask[:, 1::14] = mask[:, 2::14] = 1
+    bars = np.full((*mask.shape, 3), (200, 30, 30), np.float32)
+    view = View(bars * mask[..., None] + 90 * (1 - mask[..., None]), mask, float(mask.sum()))
+    behind = moving_clips.texture(180, 320, 1)
+    frame = behind.copy()
+    frame[40:130, 100:250][mask > 0] = (200, 30, 30)
+    flat = np.zeros(frame.shape[:2], np.float32)
+    sight = Sight(frame, flat, np.eye(3), np.zeros((*flat.shape, 2), np.float32), flat)
+    search = Search([view], view.area, np.zeros(2), lambda k: sight if k < 2 else None)
+    match, _ = search.find(0, np.array([165.0, 90.0]))
+    assert match is not None and np.abs(match.place - (175, 85)).max() < 15, "or one bar beside"
+
+
+def test_what_is_too_small_to_be_compared_is_nowhere():
+    dot = View(np.full((1, 1, 3), 200, np.float32), np.ones((1, 1), np.float32), 1e4)
+    flat = np.zeros((60, 80), np.float32)
+    frame = np.zeros((60, 80, 3), np.uint8)
+    sight = Sight(frame, flat, np.eye(3), np.zeros((60, 80, 2), np.float32), flat)
+    match, place = Search([dot], 1.0, np.zeros(2), lambda k: sight).find(0, np.array([40.0, 30.0]))
+    assert match is None and tuple(place) == (40, 30)

@@ -124,12 +124,15 @@ class CarriedClip:
         odds = colours.power() * colours.odds(frame) / 3
         return Sight(frame, odds, self.background(t - direction, direction), residual, ok)
 
-    def store(self, layer: int, t: int, mask: np.ndarray, confidence: np.ndarray) -> None:
-        """Write frame t at full size; the weight falls towards the edge of the mask."""
+    def store(
+        self, layer: int, t: int, mask: np.ndarray, confidence: np.ndarray, fullest: float = 1.0
+    ) -> None:
+        """Write frame t at full size; the weight falls towards the edge of the mask, whose 1 is
+        stored as `fullest`, 0 to 1."""
         edge = 1 - 2 * np.abs(cv2.GaussianBlur(mask, (0, 0), 1.5) - 0.5)
         weight = np.maximum(confidence * (1 - 0.7 * edge) * 255, LEAST_WEIGHT)
         full = (self.width, self.height)
-        self.masks[layer, t] = np.rint(255 * cv2.resize(mask, full)).astype(np.uint8)
+        self.masks[layer, t] = np.rint(255 * fullest * cv2.resize(mask, full)).astype(np.uint8)
         self.weights[layer, t] = cv2.resize(weight, full).astype(np.uint8)
         release(self.frames, self.masks, self.weights, *self.flows, self.ok)
 

@@ -15,7 +15,7 @@ from nvd_core.priors.colour_model import Colours
 from nvd_core.priors.flow_size import pixel_grid
 from nvd_core.priors.mask_canvas import around, look_up
 from nvd_core.priors.mask_edge import settled, sharp
-from nvd_core.priors.mask_memory import Memory, laid
+from nvd_core.priors.mask_memory import BARE, Memory, laid
 from nvd_core.priors.mask_plate import Plate
 from nvd_core.priors.mask_votes import Looks
 from nvd_core.priors.motion_fit import apply
@@ -48,57 +48,83 @@ FRINGE = 3
 class CarriedObject:
     """What is known of an object on its way; masks are float32 [h, w] of the working size."""
 
-    def __init__(self, clip: CarriedClip, layer: int, key: int, direction: int):
-        """`layer` as drawn in frame `key`; `direction` is 1 for onwards, -1 for back."""
+    def __init__(
+        self, clip: CarriedClip, layer: int, key: int, direction: int, fullest: float = 1.0
+    ):
+        """`layer` as drawn in frame `key`; `direction` is 1 for onwards, -1 for back. What lets
+        something through is drawn up to its `fullest`, 0 to 1, and carried as if that were 1."""
         self._clip, self._direction = clip, direction
         self._hidden = clip.hidden(layer, key)
-        self.mask = clip.small(clip.masks[layer, key])
+        self.mask = np.minimum(clip.small(clip.masks[layer, key]) / fullest, 1)
         self.confidence = np.ones_like(self.mask)
         frame = clip.frame(key)
         self._colours, self._memory = Colours(frame, self.mask), Memory(frame, self.mask)
         self._looks = Looks(frame, self.mask, self._hidden)
         self._plate = Plate(frame, np.maximum(self.mask, self._hidden))
         self._motion, self._voted = Motion(), 1.0
+        self._blind = np.zeros(self.mask.shape, np.uint8)
 
-    def to(self, t: int, hidden: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    def to(
+        self, t: int, hidden: np.ndarray, gone: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
         """Its mask in frame t, the next one, whole though something is `hidden` by known objects in
-        front; how far that is believed; and whether it is in doubt, or was lost and looked for."""
+        front; how far that is believed; and whether it is in doubt, or was lost and looked for. An
+        artist may have said that it is `gone` there: then it is lost."""
         frame = self._clip.frame(t)
         before, self._hidden = self._hidden, hidden
         self._motion = self._clip.motion(self.mask, before, t, self._direction, self._motion)
         goes_on = self._memory.step(self._motion.behind)
-        self._motion.stiff = self._looks.step(frame, [self._motion.stiff, goes_on])
+        if self._shown()[1] < BARE:  # what shows beside the cover may well be that
+            self._motion.own = self._motion.stiff = goes_on
+        else:
+            self._motion.stiff = self._looks.step(frame, [self._motion.stiff, goes_on])
         self._looks.move(self._motion.stiff, self._motion.behind)
         self._plate.move(self._motion.behind)
-        self._step(frame, t, before)
-        covered = (self.mask * hidden).sum() > 0.05 * self.mask.sum()  # then it is whole
-        lost = not covered and self._memory.is_lost(self.mask)
+        self._step(frame, t, before, gone)
+        covered = (self.mask * hidden).sum() > 0.05 * self.mask.sum()  # its looks are not learned
+        lost = gone or self._memory.is_lost(*self._shown())
         if lost:
-            found = self._found_again(frame, t)
+            found = self._found_again(frame, t)  # also goes on along its path
+            found = np.zeros_like(self.mask) if gone else found
             self.mask = self._without_specks(self.mask if found is None else found)
-            self._memory.found(self.mask)
+            self._memory.found(*self._shown())
             self.confidence = np.minimum(self.confidence, FOUND_AGAIN)
         elif not covered:
             self._looks.anchor(frame, self.mask)
             self._memory.seen(frame, self.mask, self._motion.behind, self._looks.middle())
-        lost = lost or (not covered and self._is_doubtful())
+        elif self._shown()[1] < BARE:
+            self._memory.goes_on(self._motion.behind)
+        else:
+            self._memory.moved(self._motion.behind, self._looks.middle())
+        lost = lost or self._is_doubtful()
         self._looks.add(frame, self.mask, hidden, lost or covered)
         self._plate.add(frame, np.maximum(self.mask, hidden))
         return self.mask, self.confidence, lost
 
+    def _shown(self) -> tuple[np.ndarray, float]:
+        """The mask where nothing known stands in front, and what share of the object that is."""
+        if not self._blind.any():
+            return self.mask, 1.0
+        bare = self._blind == 0
+        whole = np.maximum(self._looks.laid(), self.mask)
+        return self.mask * bare, float((whole * bare).sum() / max(whole.sum(), 1e-6))
+
     def _is_doubtful(self) -> bool:
-        """Whether someone should look at the mask: hardly any votes were given for it, or it is
-        much less than the object is and not many were given."""
-        whole = float((self._looks.laid() > 0.5).sum())
-        little = float((self.mask > 0.5).sum()) < LITTLE * whole
+        """Whether someone should look at what shows of the mask: hardly any votes were given for
+        it, or it is much less than the object is and not many were given."""
+        shown, share = self._shown()
+        if share < BARE:
+            return False
+        whole = float(((self._looks.laid() > 0.5) & (self._blind == 0)).sum())
+        little = float((shown > 0.5).sum()) < LITTLE * whole
         return self._voted < (FEW if little else HARDLY_ANY)
 
-    def _step(self, frame: np.ndarray, t: int, before: np.ndarray) -> None:
+    def _step(self, frame: np.ndarray, t: int, before: np.ndarray, gone: bool) -> None:
         """Carry mask and confidence to frame t; `before` is what was hidden in the last one."""
         clip, hidden = self._clip, self._hidden
         flow, ok = clip.flow_from(t, -self._direction)
         place = clip.grid + flow
-        blind = _blind((before, hidden), place)
+        blind = self._blind = _blind((before, hidden), place)
         back = np.linalg.inv(self._motion.own)
         along = apply(back, clip.grid.reshape(-1, 2)).reshape(place.shape)
         place = np.where(blind[..., None] > 0, along, place).astype(np.float32)
@@ -113,7 +139,7 @@ class CarriedObject:
         apart = told_apart(flow, np.where(blind > 0, 0, ok), motions)
         mask = without_strays(mask, self._looks.laid(), apart, self._coloured(frame))
         covered = hidden > 0.5
-        self.mask = np.where(covered, whole, mask)
+        self.mask = np.zeros_like(mask) if gone else np.where(covered, whole, mask)
         self._colours.learn(frame, np.where(covered, 0.5, self.mask), self.mask)
 
     def _found_again(self, frame: np.ndarray, t: int) -> np.ndarray | None:  # float32 [h, w]
@@ -125,12 +151,13 @@ class CarriedObject:
         whole = laid(match, self.mask.shape)
         self._looks.found(whole)
         others = self._coloured(frame) + CARRIED * (2 * whole - 1)
-        return self._decided(frame, whole, others, np.zeros(whole.shape, np.uint8))
+        mask = self._decided(frame, whole, others, np.zeros(whole.shape, np.uint8))
+        return np.where(self._hidden > 0.5, whole, mask)
 
     def _without_specks(self, mask: np.ndarray) -> np.ndarray:
         """A mask of what is hidden for the most part, without what only looks like a bit of it."""
         count, pieces = cv2.connectedComponents((mask > 0.5).astype(np.uint8), connectivity=8)
-        least = SPECK * float((self._looks.laid() > 0.5).sum())
+        least = SPECK * self._looks.area()  # also of what the picture's border cuts off
         small = np.bincount(pieces.ravel(), minlength=count) < least
         return np.where(small[pieces], 0, mask) if count > 1 else mask
 
@@ -156,7 +183,7 @@ class CarriedObject:
             there = canvas.take(blind) > 0.5
             odds = np.where(there, PRIOR * (2 * canvas.take(carried) - 1) + said, odds)
         decided = sharp(settled(lab, odds))
-        inside = decided > 0.5
+        inside = (decided > 0.5) & (canvas.take(self._blind) < 0.5)
         self._voted = float((share * trust)[inside].mean()) if inside.any() else 0.0
         self._plate.learn(looked, decided)
         return canvas.put(decided)

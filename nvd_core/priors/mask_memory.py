@@ -28,6 +28,8 @@ LOOKED_FOR = 3
 """looks beside the drawn one that are looked for, the newest"""
 LEAST = 0.25
 """of a match above chance, from which an object is taken for found"""
+BARE = 0.25
+"""share of an object that nothing known hides, below which nothing can be told by it"""
 NEAR = 0.3
 """of the object's size: how far a match is from its place to be another one"""
 STEPS = 8
@@ -48,9 +50,12 @@ class Memory:
         self._moved: list[np.ndarray] = []  # (x, y) a frame, against the background
         self._search: Search | None = None
 
-    def is_lost(self, mask: np.ndarray) -> bool:
-        """Whether the carried `mask` is too little of the object; else it is to be taken in."""
-        return bool(self._views) and (self.lost > 0 or mask.sum() < LOST * self._expected)
+    def is_lost(self, shown: np.ndarray, share: float) -> bool:
+        """Whether the part of the carried mask that is `shown` is too little, where nothing known
+        stands in front of that `share` of the object; else it is to be taken in."""
+        if self.lost or not self._views:
+            return self.lost > 0
+        return share >= BARE and shown.sum() < LOST * share * self._expected
 
     def seen(
         self, frame: np.ndarray, mask: np.ndarray, behind: np.ndarray, place: np.ndarray | None
@@ -60,12 +65,20 @@ class Memory:
         self.lost, self._age, self._search = 0, self._age + 1, None
         whole = mask.sum() >= WHOLE * self._expected
         self._expected = max(float(mask.sum()), FADES * self._expected)
+        self.moved(behind, place)
+        if whole and self._age % EVERY == 0:
+            self._remember(frame, mask)
+
+    def moved(self, behind: np.ndarray, place: np.ndarray | None) -> None:
+        """Take in where the object is, as `seen` does, in a frame that does not show all of it."""
         if place is not None:
             still = apply(behind, self._place[None])[0]
             self._moved = [*self._moved[1 - STEPS :], place - still]
             self._place = place
-        if whole and self._age % EVERY == 0:
-            self._remember(frame, mask)
+
+    def goes_on(self, behind: np.ndarray) -> None:
+        """Take in a frame in which next to nothing of it shows: it moves as before."""
+        self._place = apply(behind, self._place[None])[0] + self.motion()
 
     def motion(self) -> np.ndarray:
         """How the object moves against the background, (x, y) pixels a frame."""
@@ -97,10 +110,11 @@ class Memory:
             return False
         return bool(np.hypot(*(match.place - place)) < NEAR * np.sqrt(self._expected))
 
-    def found(self, mask: np.ndarray) -> None:
-        """Take in what was seen of the lost object where it was found."""
-        if mask.sum() >= FOUND * self._expected:
-            self.lost, self._expected, self._search = 0, float(mask.sum()), None
+    def found(self, shown: np.ndarray, share: float) -> None:
+        """Take in the mask of what was seen of the lost object where it was found; `share` as in
+        `is_lost`."""
+        if share >= BARE and shown.sum() >= FOUND * share * self._expected:
+            self.lost, self._expected, self._search = 0, float(shown.sum()) / share, None
 
     def _remember(self, frame: np.ndarray, mask: np.ndarray) -> None:
         left, top, wide, high = cv2.boundingRect((mask > 0.5).astype(np.uint8))

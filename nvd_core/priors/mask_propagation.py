@@ -9,6 +9,7 @@ left, the flow tells nothing, and the mask goes along the object's own motion (a
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -37,20 +38,25 @@ def propagate_masks(
     them. An interrupted run starts again from the drawn frames. These are `sure`, or are believed
     as mask_weight.npy has it. `arrays`: names of two others in their place.
 
+    A drawn frame with an empty mask says that the object is gone: it is lost there, and looked for
+    on its far side by its looks in the drawn frames that show it. What lets something through all
+    over is carried as if it did not, and stored as it was drawn.
+
     Returns the frames in which each object was lost and looked for, or is in doubt: they need
     someone's eye.
     """
     work = Path(work)
     clip = CarriedClip(work, arrays)
-    steps = {n: sum(map(len, _runs(drawn, clip.count))) for n, drawn in keys.items()}
-    progress.stage("carrying masks", max(1, sum(steps.values())))
+    told = {n: _Drawn.of(clip, n, drawn) for n, drawn in keys.items()}
+    steps = sum(len(run) for drawn in told.values() for run in drawn.runs(clip.count))
+    progress.stage("carrying masks", max(1, steps))
     done = 0
     lost: dict[int, set[int]] = {n: set() for n in keys}
     for layer, drawn in sorted(keys.items()):
         for key in drawn if sure else ():
             clip.weights[layer, key] = 255
-        for run in _runs(drawn, clip.count):
-            for looked_for in _carry(clip, layer, run, set(drawn)):
+        for run in told[layer].runs(clip.count):
+            for looked_for in _carry(clip, layer, run, told[layer]):
                 lost[layer] |= set() if looked_for is None else {looked_for}
                 done += 1
                 progress.update(done)
@@ -59,40 +65,80 @@ def propagate_masks(
     return {n: sorted(frames) for n, frames in lost.items()}
 
 
-def _runs(drawn: list[int], count: int) -> list[range]:
-    """The frames to carry to, forwards from each drawn frame, then backwards from each."""
-    ends = [-1, *drawn, count]
-    forwards = [range(a + 1, b) for a, b in pairwise(ends[1:])]
-    return forwards + [range(b - 1, a, -1) for a, b in pairwise(ends[:-1])]
+@dataclass
+class _Drawn:
+    """The drawn frames of an object, rising: those that show it, and those where it is gone."""
+
+    shown: list[int]
+    gone: list[int]
+    fullest: float  # the most that any is drawn at, 0 to 1
+    small: float  # the same at the working size: less of what is thinner than a pixel of that
+
+    @classmethod
+    def of(cls, clip: CarriedClip, layer: int, drawn: list[int]) -> "_Drawn":
+        """What stands in the clip's masks; all frames show an object that no frame shows."""
+        most = {t: float(clip.small(clip.masks[layer, t]).max()) for t in drawn}
+        small = max(most.values(), default=0.0)
+        if not small:
+            return cls(drawn, [], 1.0, 1.0)
+        shown = [t for t in drawn if most[t] > 0.5 * small]
+        fullest = max(int(clip.masks[layer, t].max()) for t in shown) / 255
+        return cls(shown, [t for t in drawn if t not in shown], fullest, small)
+
+    def runs(self, count: int) -> list[range]:
+        """The frames to carry to, forwards from each frame that shows it, then backwards from each.
+
+        Both ways lead to the next such frame; but if it is gone between the two, only to where it
+        is, from both sides: to the middle one, if it is in several.
+        """
+        ends = [-1, *self.shown, count]
+        forwards, backwards = [], []
+        for a, b in pairwise(ends):
+            between = [t for t in self.gone if a < t < b and a >= 0 and b < count]
+            middle = min(between, key=lambda t: abs(2 * t - a - b), default=None)
+            forwards.append(range(a + 1, b if middle is None else middle))
+            backwards.append(range(b - 1, a if middle is None else middle, -1))
+        return forwards[1:] + backwards[:-1]
 
 
-def _carry(clip: CarriedClip, layer: int, frames: range, drawn: set[int]) -> Iterator[int | None]:
+def _carry(clip: CarriedClip, layer: int, frames: range, drawn: _Drawn) -> Iterator[int | None]:
     """Carry a mask through `frames`, from the drawn frame before them; yields after each, the frame
     where the object had to be looked for.
 
-    Backwards to another drawn frame it meets what was carried forwards from there.
+    Backwards to another drawn frame it meets what was carried forwards from there. Frames where it
+    was drawn as gone stay as drawn.
     """
     if not frames:
         return
     key, other = frames[0] - frames.step, frames[-1] + frames.step
-    meets = frames.step < 0 and other in drawn
-    carried = CarriedObject(clip, layer, key, frames.step)
+    meets = frames.step < 0 and other in drawn.shown
+    carried = CarriedObject(clip, layer, key, frames.step, drawn.small)
     for t in frames:
         hidden = clip.hidden(layer, t)
-        mask, confidence, lost = carried.to(t, hidden)
+        mask, confidence, lost = carried.to(t, hidden, t in drawn.gone)
+        if t in drawn.gone:
+            yield None
+            continue
         seen = mask * (1 - hidden)
         if meets:
             near = abs(t - other) / abs(key - other)  # 1 at the frame that this comes from
-            seen, confidence = _met(clip, layer, t, seen, confidence, near)
-        clip.store(layer, t, seen, confidence)
+            seen, confidence = _met(clip, layer, t, seen, confidence, near, drawn.fullest)
+        clip.store(layer, t, seen, confidence, drawn.fullest)
         yield t if lost else None
 
 
 def _met(
-    clip: "CarriedClip", layer: int, t: int, mask: np.ndarray, confidence: np.ndarray, near: float
+    clip: CarriedClip,
+    layer: int,
+    t: int,
+    mask: np.ndarray,
+    confidence: np.ndarray,
+    near: float,
+    fullest: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mask and confidence of frame t, from this and from what stands there from the other side."""
-    there, trust = clip.small(clip.masks[layer, t]), clip.small(clip.weights[layer, t])
+    there = np.minimum(clip.small(clip.masks[layer, t]) / fullest, 1)
+    trust = clip.small(clip.weights[layer, t])
     here, away = near * confidence + 1e-3, (1 - near) * trust + 1e-3
     met = sharp((here * mask + away * there) / (here + away))
     agree = 1 - 0.5 * np.abs(mask - there)

@@ -36,6 +36,8 @@ STEP = 3
 """Cells that it leaves the expected place by in a frame at most."""
 FOUND = 0.4
 """Score from which it is known again where it is."""
+FULLEST = 0.75
+"""Quantile of a mask's cells from which they are compared where it fills hardly any by half."""
 OWN = 0.4
 """Share of the expected motion by which motion may differ and still be the object's own."""
 
@@ -162,7 +164,7 @@ class Search:
         told = self._told(number)
         height, width = told[1].shape
         x, y = cell
-        if not (0 <= x < width and 0 <= y < height):
+        if not self._patterns or not (0 <= x < width and 0 <= y < height):
             return None
         pattern = self._patterns[told[2][y, x]]
         place = (cell + 0.5) * self._cell - 0.5
@@ -242,6 +244,8 @@ def _patterns(views: list[View], area: float, cell: float) -> list[_Pattern]:
             mask = cv2.resize(view.mask, size, interpolation=cv2.INTER_AREA)
             picture = cv2.resize(view.picture, size, interpolation=cv2.INTER_AREA)
             rows, columns = np.nonzero(mask > 0.5)
+            if len(rows) < 4:  # a lattice, thinner than a cell: what is most the object's
+                rows, columns = np.nonzero((mask > 0) & (mask >= np.quantile(mask, FULLEST)))
             if len(rows) < 4:
                 continue
             chosen = random.permutation(len(rows))[:POINTS]

@@ -138,6 +138,11 @@ class Looks:
         place = _moved(self._drawn.along, pixel_grid(*mask.shape))
         return cv2.remap(mask, place, None, cv2.INTER_LINEAR, borderValue=0)
 
+    def area(self) -> float:
+        """Pixels that the drawn mask would have in the newest frame if that went on for ever."""
+        grown = abs(float(np.linalg.det(self._drawn.along[:2, :2])))
+        return float((self._drawn.mask > 0.5).sum()) / max(grown, 1e-6)
+
     def votes(
         self, frame: np.ndarray, canvas: Canvas
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # float32 [h, w], [h, w], [h, w, 3]
