@@ -69,11 +69,12 @@ def paint_across(
                 expected="an edit that differs from its texture",
                 remedy="paint on the layer's texture and save it first",
             )
-        progress.stage("across", len(painted))
-        found = {}
-        for done, name in enumerate(painted, start=1):
+        progress.stage("across", sum(len(shot.layer(name).windows) for name in painted))
+        found, done = {}, 0
+        for name in painted:
             paint = paint_of(sheets.of_paint(name))
-            found[name] = came_across(shot, name, paint, progress)
+            found[name] = came_across(shot, name, paint, progress, done)
+            done += len(shot.layer(name).windows)
             progress.update(done)
         stack = read_stack(shot)  # Blender saves it without the lock, while this takes its time
         entries = _write(shot, stack, found, names)
@@ -92,17 +93,22 @@ def paint_of(sheet: Sheet) -> np.ndarray:  # float32 [h, w, 4], straight alpha
 
 
 def came_across(
-    shot: Shot, name: str, paint: np.ndarray, progress: Progress | None = None
+    shot: Shot, name: str, paint: np.ndarray, progress: Progress | None = None, done: int = 0
 ) -> np.ndarray:  # float32 [h, w, 4], straight alpha
     """What comes of `paint` [h, w, 4], put on the layer's texture, into other views, without it.
 
-    From each window that was painted into all others; what several bring adds up.
+    From each window that was painted into all others; what several bring adds up. The windows are
+    steps of the stage of `progress`, of which `done` were done before.
     """
     progress = progress or Progress()
     windows, frames = shot.layer(name).windows, LayerFrames(shot, name)
-    spread, came = Spread(frames, windows), np.zeros_like(paint)
-    for frame in _frames_with_paint(shot, name, paint, windows).values():
-        further = spread.came_of(frame, paint, progress.check)
+    spread, came = Spread(frames, windows, progress.check), np.zeros_like(paint)
+    painted = _frames_with_paint(shot, name, paint, windows)
+    for number in range(len(windows)):
+        progress.update(done + number)
+        if number not in painted:
+            continue
+        further = spread.came_of(painted[number], paint)
         came = under(came, new_pieces(further, under(paint, came)))
     came[..., 3:] *= 1 - paint[..., 3:]
     came[came[..., 3] < LEAST_OPACITY] = 0
