@@ -90,7 +90,7 @@ class Spread:
         """
         home = int(self._numbers[frame])
         came, reached = np.zeros_like(paint), [home]
-        bare: set[int] = set()
+        bare: _Bare = {}
         while len(reached) < len(self._windows):
             step(len(reached))
             sources = {one: paint if one == home else came for one in reached}
@@ -103,13 +103,13 @@ class Spread:
         return came
 
     def _next(
-        self, frame: int, sources: dict[int, np.ndarray], bare: set[int]
+        self, frame: int, sources: dict[int, np.ndarray], bare: "_Bare"
     ) -> tuple[int, np.ndarray] | None:
         """The window that paint reaches next from those of `sources`, and what comes there.
 
         It is the one with the best bridge, of those that bring any: a better one need not show
         what is painted. All pairs of windows are asked where frame and borders bring nothing,
-        which takes long. `bare` holds bridges that showed none: a window keeps what came there.
+        which takes long. `bare` holds bridges that showed none, as a window keeps what came there.
         """
         left = set(range(len(self._windows))) - set(sources)
         for find in (self._near, self._anywhere):
@@ -121,27 +121,34 @@ class Spread:
         return None
 
     def _arriving(
-        self, ways: list["_Rated"], sources: dict[int, np.ndarray], bare: set[int]
+        self, ways: list["_Rated"], sources: dict[int, np.ndarray], bare: "_Bare"
     ) -> np.ndarray | None:
         """What some bridges, the best first, bring of the paint of their windows; None: nothing.
 
         Those count that are nearly as good as the best which brings any. Most counts: what the
-        others show of the same pieces is left out.
+        others show of the same pieces is left out. What a better bridge shows bare stays so: on a
+        pattern that repeats a worse one may lie elsewhere.
         """
         brought: list[np.ndarray] = []
         best = 0.0
+        without = np.zeros(next(iter(sources.values())).shape, bool)
         for way in ways:
             if len(brought) == MOST_BRIDGES or way.share < AS_GOOD * best:
                 break
-            if id(way) in bare:
-                continue
-            source = sources[int(self._numbers[way.bridge.frame])]
-            paint = over_bridge(self._frames, way.bridge, source)
-            if paint.any():
-                brought.append(paint)
-                best = best or way.share
-            else:
-                bare.add(id(way))
+            if id(way) not in bare:
+                source = sources[int(self._numbers[way.bridge.frame])]
+                paint = over_bridge(self._frames, way.bridge, source)
+                if paint.any():
+                    if without.any():
+                        paint = new_pieces(paint, without)
+                    if paint.any():
+                        brought.append(paint)
+                        best = best or way.share
+                    continue
+                everything = over_bridge(self._frames, way.bridge, np.ones_like(source))
+                bare[id(way)] = np.packbits(everything[..., 3] > 0.5)
+            shown = np.unpackbits(bare[id(way)], count=without[..., 0].size)
+            without |= shown.reshape(without.shape[:2])[..., None] > 0
         if not brought:
             return None
         brought.sort(key=lambda paint: float(paint[..., 3].sum()), reverse=True)
@@ -177,6 +184,10 @@ class Spread:
             share = 0.0 if bridge is None else share_seen(self._frames, bridge)
             self._found[key] = None if bridge is None else _Rated(share, bridge)
         return self._found[key]
+
+
+_Bare = dict[int, np.ndarray]
+"""by the id of a bridge that brought nothing: the texels that it showed, a bit each"""
 
 
 @dataclass
