@@ -43,6 +43,10 @@ THERE_ALREADY = 0.5
 """share of a piece of paint that came, from which on what was painted there is that piece"""
 
 
+_Bare = dict[int, np.ndarray]
+"""by the id of a bridge that brought nothing: the texels that it showed, a bit each"""
+
+
 def across_windows(
     shot: Shot,
     name: str,
@@ -103,7 +107,7 @@ class Spread:
         return came
 
     def _next(
-        self, frame: int, sources: dict[int, np.ndarray], bare: "_Bare"
+        self, frame: int, sources: dict[int, np.ndarray], bare: _Bare
     ) -> tuple[int, np.ndarray] | None:
         """The window that paint reaches next from those of `sources`, and what comes there.
 
@@ -121,7 +125,7 @@ class Spread:
         return None
 
     def _arriving(
-        self, ways: list["_Rated"], sources: dict[int, np.ndarray], bare: "_Bare"
+        self, ways: list["_Rated"], sources: dict[int, np.ndarray], bare: _Bare
     ) -> np.ndarray | None:
         """What some bridges, the best first, bring of the paint of their windows; None: nothing.
 
@@ -135,20 +139,15 @@ class Spread:
         for way in ways:
             if len(brought) == MOST_BRIDGES or way.share < AS_GOOD * best:
                 break
-            if id(way) not in bare:
-                source = sources[int(self._numbers[way.bridge.frame])]
-                paint = over_bridge(self._frames, way.bridge, source)
-                if paint.any():
-                    if without.any():
-                        paint = new_pieces(paint, without)
-                    if paint.any():
-                        brought.append(paint)
-                        best = best or way.share
-                    continue
-                everything = over_bridge(self._frames, way.bridge, np.ones_like(source))
-                bare[id(way)] = np.packbits(everything[..., 3] > 0.5)
-            shown = np.unpackbits(bare[id(way)], count=without[..., 0].size)
-            without |= shown.reshape(without.shape[:2])[..., None] > 0
+            paint = self._brought(way, sources, bare)
+            if paint is None:
+                shown = np.unpackbits(bare[id(way)], count=without[..., 0].size)
+                without |= shown.reshape(without.shape[:2])[..., None] > 0
+                continue
+            paint = new_pieces(paint, without) if without.any() else paint
+            if paint.any():
+                brought.append(paint)
+                best = best or way.share
         if not brought:
             return None
         brought.sort(key=lambda paint: float(paint[..., 3].sum()), reverse=True)
@@ -157,15 +156,30 @@ class Spread:
             all_of_it = under(all_of_it, new_pieces(paint, all_of_it))
         return all_of_it
 
+    def _brought(
+        self, way: "_Rated", sources: dict[int, np.ndarray], bare: _Bare
+    ) -> np.ndarray | None:
+        """What the bridge shows of its window's paint; None where that is nothing."""
+        if id(way) in bare:
+            return None
+        source = sources[int(self._numbers[way.bridge.frame])]
+        paint = over_bridge(self._frames, way.bridge, source)
+        if paint.any():
+            return paint
+        everything = over_bridge(self._frames, way.bridge, np.ones_like(source))
+        bare[id(way)] = np.packbits(everything[..., 3] > 0.5)
+        return None
+
     def _near(self, reached: Sequence[int], at: int, frame: int) -> list["_Rated"]:
         """Bridges into window `at` from the painted frame and over borders, the best first."""
         found = [self._again((frame,), at)]
         found += [self._border(one, at) for one in reached if abs(one - at) == 1]
         return _best_first(found)
 
-    def _anywhere(self, reached: Sequence[int], at: int, _frame: int) -> list["_Rated"]:
-        """Bridges into window `at` from any frames of those windows, the best first."""
-        return _best_first([self._again(tuple(tried(self._windows[one])), at) for one in reached])
+    def _anywhere(self, reached: Sequence[int], at: int, frame: int) -> list["_Rated"]:
+        """Those, and from any frames of the windows `reached`."""
+        found = [self._again(tuple(tried(self._windows[one])), at) for one in reached]
+        return _best_first([*found, *self._near(reached, at, frame)])
 
     def _border(self, one: int, at: int) -> "_Rated | None":
         way = at - one
@@ -184,10 +198,6 @@ class Spread:
             share = 0.0 if bridge is None else share_seen(self._frames, bridge)
             self._found[key] = None if bridge is None else _Rated(share, bridge)
         return self._found[key]
-
-
-_Bare = dict[int, np.ndarray]
-"""by the id of a bridge that brought nothing: the texels that it showed, a bit each"""
 
 
 @dataclass
