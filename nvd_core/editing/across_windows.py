@@ -112,29 +112,31 @@ class Spread:
         """The window that paint reaches next from those of `sources`, and what comes there.
 
         It is the one with the best bridge, of those that bring any: a better one need not show
-        what is painted. All pairs of windows are asked where frame and borders bring nothing,
-        which takes long. `bare` holds bridges that showed none, as a window keeps what came there.
+        what is painted. Worse ones are asked where the best bring nothing to any: what they bring
+        is less certain, and goes on from there. `bare` holds bridges that showed none, as a window
+        keeps what came there.
         """
         left = set(range(len(self._windows))) - set(sources)
-        for find in (self._near, self._anywhere):
-            ways = {at: find(list(sources), at, frame) for at in left}
+        ways = {at: self._ways(list(sources), at, frame) for at in left}
+        for worse in (False, True):
             for at in sorted(left, key=lambda at: -ways[at][0].share if ways[at] else 1.0):
-                came = self._arriving(ways[at], sources, bare)
+                came = self._arriving(ways[at], sources, bare, worse)
                 if came is not None:
                     return at, came
         return None
 
     def _arriving(
-        self, ways: list["_Rated"], sources: dict[int, np.ndarray], bare: _Bare
+        self, ways: list["_Rated"], sources: dict[int, np.ndarray], bare: _Bare, worse: bool
     ) -> np.ndarray | None:
         """What some bridges, the best first, bring of the paint of their windows; None: nothing.
 
-        Those count that are nearly as good as the best which brings any. Most counts: what the
-        others show of the same pieces is left out. What a better bridge shows bare stays so: on a
-        pattern that repeats a worse one may lie elsewhere.
+        Those count that are nearly as good as the best which brings any; unless `worse` are asked
+        too, as good as the best of all. Most counts: what the others show of the same pieces is
+        left out. What a better bridge shows bare stays so: on a pattern that repeats a worse one
+        may lie elsewhere.
         """
         brought: list[np.ndarray] = []
-        best = 0.0
+        best = 0.0 if worse or not ways else ways[0].share
         without = np.zeros(next(iter(sources.values())).shape, bool)
         for way in ways:
             if len(brought) == MOST_BRIDGES or way.share < AS_GOOD * best:
@@ -170,16 +172,14 @@ class Spread:
         bare[id(way)] = np.packbits(everything[..., 3] > 0.5)
         return None
 
-    def _near(self, reached: Sequence[int], at: int, frame: int) -> list["_Rated"]:
-        """Bridges into window `at` from the painted frame and over borders, the best first."""
+    def _ways(self, reached: Sequence[int], at: int, frame: int) -> list["_Rated"]:
+        """Bridges from those windows into window `at`, the best first."""
         found = [self._again((frame,), at)]
-        found += [self._border(one, at) for one in reached if abs(one - at) == 1]
-        return _best_first(found)
-
-    def _anywhere(self, reached: Sequence[int], at: int, frame: int) -> list["_Rated"]:
-        """Those, and from any frames of the windows `reached`."""
-        found = [self._again(tuple(tried(self._windows[one])), at) for one in reached]
-        return _best_first([*found, *self._near(reached, at, frame)])
+        for one in reached:
+            if abs(one - at) == 1:
+                found.append(self._border(one, at))
+            found.append(self._again(tuple(tried(self._windows[one])), at))
+        return sorted((way for way in found if way), key=lambda way: way.share, reverse=True)
 
     def _border(self, one: int, at: int) -> "_Rated | None":
         way = at - one
@@ -205,10 +205,6 @@ class _Rated:
     share: float
     """of the layer that both frames show"""
     bridge: Bridge
-
-
-def _best_first(found: Sequence[_Rated | None]) -> list[_Rated]:
-    return sorted((way for way in found if way), key=lambda way: way.share, reverse=True)
 
 
 def under(paint: np.ndarray, more: np.ndarray) -> np.ndarray:
