@@ -18,8 +18,8 @@ def maps_of(x: np.ndarray, y: np.ndarray) -> FrameMaps:
     return FrameMaps(np.stack([u, v, np.ones_like(u)], -1)[None].astype(np.float32), None)
 
 
-def measured(places) -> float | None:
-    meter = FlickerMeter(TEXTURE)
+def measured(places, windows=()) -> float | None:
+    meter = FlickerMeter(TEXTURE, windows=windows)
     for t in range(12):
         y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float64)
         meter.add(maps_of(*places(t, x, y)), 0)
@@ -71,14 +71,33 @@ def test_a_head_that_nods_on_still_shoulders_does_not_flicker_where_views_are_kn
     assert value(1.0) > 0.3
 
 
+@pytest.mark.parametrize("windows", [(), ((0, 11),)])
 @pytest.mark.parametrize("size", [0.2, 1.0])
-def test_trembling_is_measured_in_pixels(size):
+def test_trembling_is_measured_in_pixels(size, windows):
+    """The same where views are known: two bodies would have taken half of it each."""
+
     def places(t, x, y):
         return x + size * np.sin(2.1 * t) * np.sin(y / 3), y
 
     # second differences of sin(2.1 t) are 4 sin(1.05)^2 as large
     wanted = size * 4 * np.sin(1.05) ** 2 / 2
-    assert 0.5 * wanted < measured(places) < 1.3 * wanted
+    assert 0.5 * wanted < measured(places, windows) < 1.3 * wanted
+
+
+def test_trembling_is_measured_on_a_coarse_texture_too():
+    """Whose texel is forty pixels wide."""
+    meter = FlickerMeter((WIDTH * 6 / 40, HEIGHT * 6 / 40))
+    y, x = np.mgrid[: HEIGHT * 4, : WIDTH * 4].astype(np.float64)
+    for t in range(5):
+        places = x / 4 + 0.5 * np.sin(2.1 * t) * np.sin(y / 12), y / 4
+        meter.add(maps_of(*places), 0)
+    wanted = 4 * 0.5 * 4 * np.sin(1.05) ** 2 / 2
+    assert 0.5 * wanted < meter.value < 1.3 * wanted
+
+
+def test_a_layer_of_one_texel_has_no_flicker():
+    """Nothing tells where it moves."""
+    assert measured(lambda t, x, y: (x * 0, y * 0)) is None
 
 
 def test_a_few_torn_pixels_do_not_decide():

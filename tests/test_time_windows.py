@@ -15,7 +15,7 @@ from nvd_core.editing.paint_frame import paint_frame
 from nvd_core.editing.paint_views import paint_across
 from nvd_core.editing.pin_places import bends_of
 from nvd_core.editing.render import render_frames
-from nvd_core.editing.stack_edit import add_entry
+from nvd_core.editing.stack_edit import add_entry, set_entry
 from nvd_core.evaluation.truth.tracks import TrackMeter, Tracks
 from nvd_core.evaluation.truth.view_changes import ViewChanges
 from nvd_core.fields.saved_model import load_model
@@ -197,6 +197,40 @@ def test_paint_on_the_texture_comes_into_the_other_view(shot):
     assert [entry.name for entry in read_stack(shot).entries] == ["disc across"]
     assert paint_across(shot, back=True) == {"removed": ["disc across"]}
     assert [painted_share(shot, t) for t in range(8)] == before
+
+
+def test_paint_across_again_keeps_what_was_set_on_its_entry(shot):
+    paint_texture(shot, 6)
+    paint_across(shot)
+    said = {"on": False, "opacity": 0.5, "blend": "multiply", "frames": [1, 3]}
+    old = set_entry(shot, "disc across", said)
+    paint_across(shot)
+    (entry,) = read_stack(shot).entries
+    assert entry.file != old.file and entry == dataclasses.replace(old, file=entry.file)
+
+
+def test_paint_across_leaves_an_artists_entry_of_that_name(shot, tmp_path):
+    paint_texture(shot, 6)
+    write_image(tmp_path / "logo.png", np.full((8, 8, 4), 255, np.uint8))
+    keys = {"name": "disc across", "layer": "disc", "kind": "picture"}
+    own = add_entry(shot, keys, {"file": tmp_path / "logo.png"})
+    for _ in range(2):
+        assert paint_across(shot)["entries"] == {"disc": "disc across 2"}
+    assert paint_across(shot, back=True) == {"removed": ["disc across 2"]}
+    assert read_stack(shot).entries == (own,)
+
+
+def test_paint_that_is_gone_goes_from_the_other_views_too(shot, monkeypatch):
+    paint_texture(shot, 6)
+    paint_across(shot)
+    shot.edit_path("disc").unlink()
+    progress, said = Progress(), []
+    monkeypatch.setattr(progress, "message", said.append)
+    facts = paint_across(shot, progress=progress)
+    assert facts == {"crossed": {}, "entries": {}, "removed": ["disc across"]}
+    assert read_stack(shot).entries == () and len(said) == 1 and "disc across" in said[0]
+    with pytest.raises(NvdError, match="nothing is painted"):
+        paint_across(shot)
 
 
 def test_what_was_painted_by_hand_stays(shot):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -203,6 +204,36 @@ def test_what_comes_back_another_side_to_has_two_views(tmp_path, drum, moving_cl
         assert "comes back" in said and "--windows drum=1" in said
     else:
         assert fact["windows"] == [] and "hidden" not in fact["evidence"]
+
+
+def _fine(height: int, width: int, seed: int) -> np.ndarray:  # uint8 [H, W, 3]
+    """A pattern with many features, as cloth has."""
+    noise = np.random.default_rng(seed).uniform(0, 1, (height, width, 3)).astype(np.float32)
+    soft = cv2.GaussianBlur(noise, (0, 0), 1.5)
+    return ((soft - soft.mean()) / soft.std() * 45 + 128).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("blank", [(6,), (5, 6, 7, 8)])
+def test_what_bends_and_is_hidden_keeps_one_view(tmp_path, moving_clips, blank):
+    """As cloth, a person or an animal does, behind a post, or where one mask was left out."""
+    height, width, count = 200, 320, 14
+    behind, cloth = _fine(height, width + 26, 7), _fine(140, 120, 4)
+    frames, masks = [], np.zeros((1, count, height, width), np.uint8)
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    for t in range(count):
+        bent, left = 5 * np.sin(2 * np.pi * t / 7), 30 + 8 * t
+        columns = x - left + bent * np.sin(y / 22)
+        rows = y - 30 + bent * np.cos((x - left) / 19)
+        there = (columns >= 0) & (columns < 119) & (rows >= 0) & (rows < 139)
+        shown = cv2.remap(cloth, columns.astype(np.float32), rows.astype(np.float32), 1)
+        frames.append(np.where(there[..., None], shown, behind[:, 2 * t : 2 * t + width]))
+        masks[0, t][there & (t not in blank)] = 255
+    np.save(tmp_path / "frames.npy", np.stack(frames))
+    np.save(tmp_path / "masks.npy", masks)
+    np.save(tmp_path / "mask_weight.npy", np.full_like(masks, 255))
+    compute_flow(tmp_path, Progress())
+    _, fact = found(tmp_path, [None, 1])
+    assert fact["windows"] == [] and "hidden" not in fact["evidence"]
 
 
 def test_views_by_hand_follow_the_part_that_turns(tmp_path, moving_clips):

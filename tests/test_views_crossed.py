@@ -5,14 +5,22 @@ import shutil
 import numpy as np
 import pytest
 
-from nvd_core.editing.across_windows import across_windows
+from nvd_core.editing.across_windows import Spread, across_windows
 from nvd_core.editing.back_projection import paint_to_texture
 from nvd_core.editing.paint_views import paint_across
 from nvd_core.editing.render import render_frames
-from nvd_core.editing.window_bridges import LayerFrames, best_pair, next_frame, share_seen
+from nvd_core.editing.window_bridges import (
+    Bridge,
+    LayerFrames,
+    best_pair,
+    next_frame,
+    share_seen,
+)
 from nvd_core.media.images import read_image, to_float, write_image
 from nvd_core.priors.flow_size import grey
 from nvd_core.priors.surface_match import features_of, field_of, matched_groups, refined
+from nvd_core.runtime.errors import Cancelled
+from nvd_core.runtime.progress import Progress
 from nvd_core.shot.map_files import read_frame_maps
 from nvd_core.shot.shot import Shot
 
@@ -135,3 +143,94 @@ def test_several_painted_views_add_up(shot, drum):
     both = [scores(shot, drum, mark) for mark in (MARK, OTHER)]
     assert not any(share < 0.9 for share, _ in both[0])
     assert sum(share > 0.9 for share, _ in both[1]) >= 4  # from where it comes over the rim
+
+
+class Ways(Spread):
+    """Real frames of a drum at rest, with bridges of our own between windows 0, 1 and 2: shares by
+    (how, from, to), and which of them show what is painted."""
+
+    def __init__(self, shot: Shot, shares: dict[tuple[str, int, int], float], blind: set) -> None:
+        super().__init__(LayerFrames(shot, "drum"), AT_REST)
+        self.shares, self.blind = shares, blind
+
+    def _rated(self, how: str, one: int, at: int):
+        key = how, one, at
+        if key not in self.shares:
+            return None
+        frame, other = AT_REST[one][0], AT_REST[at][0]
+        own = self._frames.maps(frame).alpha > 0.5
+        place = np.moveaxis(np.mgrid[: own.shape[0], : own.shape[1]][::-1], 0, -1)
+        seen = own & (key not in self.blind)
+        bridge = Bridge(frame, other, np.ascontiguousarray(place, np.float32), seen)
+        return self._once(key, lambda: bridge, self.shares[key])
+
+    def _once(self, key, find, share=None):
+        rated = super()._once(key, find)
+        rated.share = share
+        return rated
+
+    def _border(self, one, at):
+        return self._rated("border", one, at)
+
+    def _again(self, some, at):
+        return self._rated("frame" if len(some) == 1 else "pair", some[0] // 2, at)
+
+
+AT_REST = ((0, 1), (2, 3), (4, 5))
+
+
+@pytest.fixture(scope="module")
+def at_rest(drum, tmp_path_factory) -> Shot:
+    return drum.make_shot(tmp_path_factory.mktemp("rest") / "shot.nvd", (0,) * 6, AT_REST)
+
+
+@pytest.mark.parametrize(
+    ("shares", "blind"),
+    [
+        # the border's frames show more of the drum than the painted one does, but not the paint
+        ({("border", 0, 1): 0.97, ("frame", 0, 1): 0.6}, [("border", 0, 1)]),
+        ({("border", 0, 1): 0.97, ("pair", 0, 1): 0.5}, [("border", 0, 1)]),
+        # nothing comes into the nearest window but over another, which is reached behind it
+        (
+            {("border", 0, 1): 0.97, ("frame", 0, 2): 0.6, ("border", 2, 1): 0.5},
+            [("border", 0, 1)],
+        ),
+    ],
+    ids=["painted frame", "any pair", "later"],
+)
+def test_where_the_best_bridge_brings_nothing_another_does(at_rest, drum, shares, blind):
+    """And the window is asked again when another has been reached."""
+    paint = np.zeros((*read_image(at_rest.edit_path("drum")).shape[:2], 4), np.float32)
+    mark = drum.painted(0, MARK)
+    flat = np.dstack([np.broadcast_to(PAINT, (*mark.shape, 3)), mark]).astype(np.float32)
+    size = paint.shape[1], paint.shape[0]
+    paint = paint_to_texture(flat, read_frame_maps(at_rest, 0).layer(0), size)
+    came = Ways(at_rest, shares, set(blind)).came_of(0, paint)
+    own = read_frame_maps(at_rest, 2).layer(0)
+    row = ((1 - own.v) * size[1]).astype(int).clip(0, size[1] - 1)
+    column = (own.u * size[0]).astype(int).clip(0, size[0] - 1)
+    assert (came[row, column, 3] > 0.5)[mark & (own.alpha > 0.5)].mean() > 0.9
+
+
+def test_windows_reached_are_told(at_rest):
+    ways = Ways(at_rest, {("border", 0, 1): 0.9, ("border", 1, 2): 0.9}, set())
+    paint = np.ones((*read_image(at_rest.edit_path("drum")).shape[:2], 4), np.float32)
+    told = []
+    ways.came_of(0, paint, told.append)
+    assert told == [1, 2]
+
+
+def test_a_stop_is_heard_while_bridges_are_looked_for(shot, drum):
+    """Which takes long: between one and the next, and nothing of it is left."""
+    progress, asked = Progress(), []
+    paint = on_texture(shot, drum, 0, MARK)
+
+    def check():
+        asked.append(len(asked))
+        if len(asked) == 3:
+            raise Cancelled
+
+    progress.check = check
+    with pytest.raises(Cancelled):
+        across_windows(shot, "drum", 0, paint, progress)
+    assert len(asked) == 3

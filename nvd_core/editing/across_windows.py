@@ -26,6 +26,7 @@ from nvd_core.editing.window_bridges import (
     share_seen,
     tried,
 )
+from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.time_windows import Window, window_of
 from nvd_core.shot.maps import LayerMaps
 from nvd_core.shot.shot import Shot
@@ -33,74 +34,143 @@ from nvd_core.shot.shot import Shot
 SMOOTH = 1 / 60
 """standard deviation of the exposure's smoothing, as a share of the picture's width"""
 MOST_BRIDGES = 3
-"""over which paint comes into one window"""
+"""over which paint comes into one window, of those that bring any"""
 AS_GOOD = 0.9
-"""times as much as the best of the layer has a bridge to show to be used beside it"""
+"""times as much of the layer as the best that brings paint has a bridge to show, to be used too"""
 LEAST_SHARE = 0.25
 """of the layer that the frames beside a border have to share: less is flow that agrees by chance"""
 THERE_ALREADY = 0.5
 """share of a piece of paint that came, from which on what was painted there is that piece"""
 
 
-def across_windows(shot: Shot, name: str, frame: int, paint: np.ndarray) -> np.ndarray:
+_Bare = dict[int, np.ndarray]
+"""by the id of a bridge that brought nothing: the texels that it showed, a bit each"""
+
+
+def across_windows(
+    shot: Shot,
+    name: str,
+    frame: int,
+    paint: np.ndarray,
+    progress: Progress | None = None,
+    done: int = 0,
+) -> np.ndarray:
     """`paint` [h, w, 4] on the layer's texture, straight alpha, in its other windows too.
 
-    It was put there from `frame`. The same array where the layer has no windows.
+    It was put there from `frame`. The same array where the layer has no windows. Windows that it
+    reaches are steps of the stage of `progress`, of which `done` were done before.
     """
     windows = shot.layer(name).windows
     if not windows:
         return paint
-    came = Spread(LayerFrames(shot, name), windows).came_of(frame, paint)
+    progress = progress or Progress()
+    spread = Spread(LayerFrames(shot, name), windows, progress.check)
+    came = spread.came_of(frame, paint, lambda reached: progress.update(done + reached))
     return np.where(came[..., 3:] > LEAST_OPACITY, came, paint)
 
 
 class Spread:
-    """Takes paint from any window of a layer into all others; bridges are looked for once."""
+    """Takes paint from any window of a layer into all others; bridges are looked for once.
 
-    def __init__(self, frames: LayerFrames, windows: Sequence[Window]) -> None:
-        self._frames, self._windows = frames, windows
+    `check` is called before each search, and may raise to end it.
+    """
+
+    def __init__(
+        self,
+        frames: LayerFrames,
+        windows: Sequence[Window],
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._frames, self._windows, self._check = frames, windows, check
         self._numbers = window_of(windows, windows[-1][1] + 1)
         self._found: dict[tuple, _Rated | None] = {}
 
     def came_of(
-        self, frame: int, paint: np.ndarray, check: Callable[[], object] = lambda: None
+        self, frame: int, paint: np.ndarray, step: Callable[[int], object] = lambda _reached: None
     ) -> np.ndarray:  # float32 [h, w, 4], straight alpha
         """What comes of the `paint` [h, w, 4] of this frame's window into the others.
 
-        `frame` shows most of it. `check` is called before every step.
+        `frame` shows most of it. `step` is told how many windows have been reached, each time.
         """
         home = int(self._numbers[frame])
         came, reached = np.zeros_like(paint), [home]
-        left = set(range(len(self._windows))) - {home}
-        while left:
-            check()
-            ways = {at: self._ways(reached, at, frame) for at in left}
-            at = max(ways, key=lambda at: ways[at][0].share if ways[at] else -1.0)
-            left.remove(at)
+        bare: _Bare = {}
+        while len(reached) < len(self._windows):
+            step(len(reached))
             sources = {one: paint if one == home else came for one in reached}
-            further = self._arriving(ways[at], sources)
-            if further is not None:
-                came = under(came, further)
-                reached.append(at)
+            next_ = self._next(frame, sources, bare)
+            if next_ is None:
+                break
+            at, further = next_
+            came = under(came, further)
+            reached.append(at)
         return came
 
-    def _arriving(self, ways: list["_Rated"], sources: dict[int, np.ndarray]) -> np.ndarray | None:
-        """What the good ones of some bridges bring of the paint of their windows; None: nothing.
+    def _next(
+        self, frame: int, sources: dict[int, np.ndarray], bare: _Bare
+    ) -> tuple[int, np.ndarray] | None:
+        """The window that paint reaches next from those of `sources`, and what comes there.
 
-        Most counts: what the others show of the same pieces is left out.
+        It is the one with the best bridge, of those that bring any: a better one need not show
+        what is painted. Worse ones are asked where the best bring nothing to any: what they bring
+        is less certain, and goes on from there. `bare` holds bridges that showed none, as a window
+        keeps what came there.
         """
-        brought = []
-        for way in ways[:MOST_BRIDGES]:
-            if way.share >= AS_GOOD * ways[0].share:
-                source = sources[int(self._numbers[way.bridge.frame])]
-                brought.append(over_bridge(self._frames, way.bridge, source))
-        brought.sort(key=lambda paint: float(paint[..., 3].sum()), reverse=True)
-        if not brought or not brought[0].any():
+        left = set(range(len(self._windows))) - set(sources)
+        ways = {at: self._ways(list(sources), at, frame) for at in left}
+        for worse in (False, True):
+            for at in sorted(left, key=lambda at: -ways[at][0].share if ways[at] else 1.0):
+                came = self._arriving(ways[at], sources, bare, worse)
+                if came is not None:
+                    return at, came
+        return None
+
+    def _arriving(
+        self, ways: list["_Rated"], sources: dict[int, np.ndarray], bare: _Bare, worse: bool
+    ) -> np.ndarray | None:
+        """What some bridges, the best first, bring of the paint of their windows; None: nothing.
+
+        Those count that are nearly as good as the best which brings any; unless `worse` are asked
+        too, as good as the best of all. Most counts: what the others show of the same pieces is
+        left out. What a better bridge shows bare stays so: on a pattern that repeats a worse one
+        may lie elsewhere.
+        """
+        brought: list[np.ndarray] = []
+        best = 0.0 if worse or not ways else ways[0].share
+        without = np.zeros(next(iter(sources.values())).shape, bool)
+        for way in ways:
+            if len(brought) == MOST_BRIDGES or way.share < AS_GOOD * best:
+                break
+            paint = self._brought(way, sources, bare)
+            if paint is None:
+                shown = np.unpackbits(bare[id(way)], count=without[..., 0].size)
+                without |= shown.reshape(without.shape[:2])[..., None] > 0
+                continue
+            paint = new_pieces(paint, without) if without.any() else paint
+            if paint.any():
+                brought.append(paint)
+                best = best or way.share
+        if not brought:
             return None
+        brought.sort(key=lambda paint: float(paint[..., 3].sum()), reverse=True)
         all_of_it = brought[0]
         for paint in brought[1:]:
             all_of_it = under(all_of_it, new_pieces(paint, all_of_it))
         return all_of_it
+
+    def _brought(
+        self, way: "_Rated", sources: dict[int, np.ndarray], bare: _Bare
+    ) -> np.ndarray | None:
+        """What the bridge shows of its window's paint; None where that is nothing."""
+        if id(way) in bare:
+            return None
+        source = sources[int(self._numbers[way.bridge.frame])]
+        paint = over_bridge(self._frames, way.bridge, source)
+        if paint.any():
+            return paint
+        everything = over_bridge(self._frames, way.bridge, np.ones_like(source))
+        bare[id(way)] = np.packbits(everything[..., 3] > 0.5)
+        return None
 
     def _ways(self, reached: Sequence[int], at: int, frame: int) -> list["_Rated"]:
         """Bridges from those windows into window `at`, the best first."""
@@ -123,6 +193,7 @@ class Spread:
 
     def _once(self, key: tuple, find: Callable[[], Bridge | None]) -> "_Rated | None":
         if key not in self._found:
+            self._check()
             bridge = find()
             share = 0.0 if bridge is None else share_seen(self._frames, bridge)
             self._found[key] = None if bridge is None else _Rated(share, bridge)

@@ -108,16 +108,20 @@ def paint_frame(
     with writing_if_inside(target, shot.folder, "nvd paint", progress):
         paint = read_paint(shot, frame, image, base)
         maps = read_frame_maps(shot, frame)
-        progress.stage("paint", len(names))
-        for done, name in enumerate(names, start=1):
+        steps = {name: len(shot.layer(name).windows) or 1 for name in names}
+        progress.stage("paint", sum(steps.values()))
+        done = 0
+        for name in names:
             gain = values.at(name, frame)[1]
             below = _empty_sheet(shot, name) if entry else _edit_image(shot, name)
             place = _Place(name, frame, maps, gain)
-            edit, texels, too_bright = _painted_edit(shot, place, paint, below, lit)
+            told = progress, done
+            edit, texels, too_bright = _painted_edit(shot, place, paint, below, lit, told)
             if texels:
                 path = shot.edit_path(name)
                 edits[path if folder is None else folder / path.name] = edit
                 painted[name], clipped[name] = texels, too_bright
+            done += steps[name]
             progress.update(done)
         if not edits:
             raise _no_layer(image, frame, names, shot, hidden)
@@ -243,9 +247,17 @@ class _Place:
 
 
 def _painted_edit(
-    shot: Shot, place: _Place, paint: FramePaint, below: np.ndarray, lit: bool
+    shot: Shot,
+    place: _Place,
+    paint: FramePaint,
+    below: np.ndarray,
+    lit: bool,
+    told: tuple[Progress, int],
 ) -> tuple[np.ndarray | None, int, int]:
-    """`below` with the layer's part of the paint on it, texels painted, how many were clipped."""
+    """`below` with the layer's part of the paint on it, texels painted, how many were clipped.
+
+    `told` is who hears of the windows reached, and how many steps were done before.
+    """
     name, maps, gain = place.name, place.maps, place.gain
     own = maps.layer(shot.names.index(name))
     if not paint.opacity[own.alpha > OPAQUE].any():
@@ -265,7 +277,7 @@ def _painted_edit(
     given = np.dstack([given + shift, paint.opacity])
     size = below.shape[1], below.shape[0]
     painted = paint_to_layer(given, own, shot.layer(name), size, light)
-    return _laid_over(below, across_windows(shot, name, place.frame, painted))
+    return _laid_over(below, across_windows(shot, name, place.frame, painted, *told))
 
 
 def _surface_kept(paint: FramePaint, shown: np.ndarray) -> np.ndarray:  # float32 [H, W, 3]

@@ -6,8 +6,12 @@ into the parts that show the same surface, as an entry of the stack of edits: th
 stays as it is, and the entry can be hidden, removed, and made anew.
 """
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
 
 import numpy as np
 
@@ -44,9 +48,10 @@ def paint_across(
     """Take the paint on the texture into the views that show the same surface; facts about it.
 
     `layers` restricts it to some of those with several views; `back` takes away what came so.
-    Texels that were painted by hand stay as they are. Done again, it is made anew. Returns
-    `crossed`, the share of the texture that came, and `entries`, their names, by layer. NvdError
-    where no layer has several views, or none of them is painted.
+    Texels that were painted by hand stay as they are. Done again, it is made anew, and keeps what
+    was set on its entry; where nothing comes any more the entry goes. Returns `crossed`, the share
+    of the texture that came, and `entries`, their names, by layer; `removed`, names of those that
+    went. NvdError where no layer has several views, or none of them is painted nor was.
     """
     progress = progress or Progress()
     chosen = [shot.layer(name).name for name in layers or shot.names]
@@ -63,24 +68,28 @@ def paint_across(
             return _take_back(shot, names)
         sheets, stack = Sheets(shot, stack=Stack(())), read_stack(shot)
         painted = [name for name in names if sheets.has_paint(name)]
-        if not painted:
+        if not painted and not any(_number_of(stack.entries, name) is not None for name in names):
             raise NvdError(
                 f"nothing is painted on {' or '.join(names)}",
                 expected="an edit that differs from its texture",
                 remedy="paint on the layer's texture and save it first",
             )
-        progress.stage("across", len(painted))
-        found = {}
-        for done, name in enumerate(painted, start=1):
+        steps = sum(len(shot.layer(name).windows) for name in painted)
+        progress.stage("across", max(steps, 1))
+        found, done = {}, 0
+        for name in painted:
             paint = paint_of(sheets.of_paint(name))
-            found[name] = came_across(shot, name, paint, progress)
+            found[name] = came_across(shot, name, paint, progress, done)
+            done += len(shot.layer(name).windows)
             progress.update(done)
         stack = read_stack(shot)  # Blender saves it without the lock, while this takes its time
-        entries = _write(shot, stack, found, names)
+        entries, gone = _write(shot, stack, found, names)
+    for name in gone:
+        progress.message(f"nothing comes into other views any more: {name} is taken away")
     for caution in _not_taken(stack, painted):
         progress.caution(caution)
     shares = {name: round(float((came[..., 3] > 0.5).mean()), 5) for name, came in found.items()}
-    return {"crossed": shares, "entries": entries}
+    return {"crossed": shares, "entries": entries, "removed": gone}
 
 
 def paint_of(sheet: Sheet) -> np.ndarray:  # float32 [h, w, 4], straight alpha
@@ -92,17 +101,22 @@ def paint_of(sheet: Sheet) -> np.ndarray:  # float32 [h, w, 4], straight alpha
 
 
 def came_across(
-    shot: Shot, name: str, paint: np.ndarray, progress: Progress | None = None
+    shot: Shot, name: str, paint: np.ndarray, progress: Progress | None = None, done: int = 0
 ) -> np.ndarray:  # float32 [h, w, 4], straight alpha
     """What comes of `paint` [h, w, 4], put on the layer's texture, into other views, without it.
 
-    From each window that was painted into all others; what several bring adds up.
+    From each window that was painted into all others; what several bring adds up. The windows are
+    steps of the stage of `progress`, of which `done` were done before.
     """
     progress = progress or Progress()
     windows, frames = shot.layer(name).windows, LayerFrames(shot, name)
-    spread, came = Spread(frames, windows), np.zeros_like(paint)
-    for frame in _frames_with_paint(shot, name, paint, windows).values():
-        further = spread.came_of(frame, paint, progress.check)
+    spread, came = Spread(frames, windows, progress.check), np.zeros_like(paint)
+    painted = _frames_with_paint(shot, name, paint, windows)
+    for number in range(len(windows)):
+        progress.update(done + number)
+        if number not in painted:
+            continue
+        further = spread.came_of(painted[number], paint)
         came = under(came, new_pieces(further, under(paint, came)))
     came[..., 3:] *= 1 - paint[..., 3:]
     came[came[..., 3] < LEAST_OPACITY] = 0
@@ -133,59 +147,84 @@ def _pixels_painted(paint: np.ndarray, own: LayerMaps) -> int:
 
 def _write(
     shot: Shot, stack: Stack, found: dict[str, np.ndarray], names: Sequence[str]
-) -> dict[str, str]:
-    """Replace the layers' entries by these; new ones go under all others. Their names by layer."""
-    entries, made = list(stack.entries), []
-    stale = {entry_name(name) for name in names if name not in found or not found[name].any()}
-    entries = [entry for entry in entries if entry.name not in stale]
+) -> tuple[dict[str, str], list[str]]:
+    """Replace the layers' entries by these; new ones go under all others.
+
+    Their names by layer, and the names of those that were removed, as nothing comes any more.
+    """
+    stale = [name for name in names if name not in found or not found[name].any()]
+    entries, removed = _without(stack.entries, stale)
+    made: list[Path] = []
     written = {}
     try:
         for name, came in found.items():
             if not came.any():
                 continue
-            title = entry_name(name)
-            relative = free_path(shot, title, ".png")
+            relative = free_path(shot, entry_name(name), ".png")
             path = entry_path(shot, relative)
             with written_beside(path, durable=True) as temporary:
                 encode_image(temporary, to_integers(came.clip(0, 1), np.uint16))
             made.append(path)
-            keys = {"name": title, "layer": name, "kind": "paint", "file": relative}
-            entries = _put(entries, entry_of(keys, "the new entry"))
-            written[name] = title
-        write_stack(shot, Stack(tuple(entries)))
+            entries, written[name] = _put(entries, name, relative)
+        if written or removed:
+            write_stack(shot, Stack(tuple(entries)))
     except BaseException:
         for path in made:
             with suppress(OSError):
                 path.unlink()
         raise
-    return written
+    return written, removed
 
 
-def _put(entries: list[Entry], entry: Entry) -> list[Entry]:
-    """`entry` in the place of its namesake, or at the bottom."""
-    if any(old.name == entry.name for old in entries):
-        return [entry if old.name == entry.name else old for old in entries]
-    return [entry, *entries]
+def _number_of(entries: Sequence[Entry], layer: str) -> int | None:
+    """Where the entry stands that holds what came from the layer's other views; None: nowhere.
+
+    An artist's own of that name is on another layer, or of another kind.
+    """
+    mine = re.compile(re.escape(entry_name(layer)) + r"( \d+)?")
+    for number, entry in enumerate(entries):
+        if (entry.layer, entry.kind) == (layer, "paint") and mine.fullmatch(entry.name):
+            return number
+    return None
+
+
+def _put(entries: list[Entry], layer: str, file: str) -> tuple[list[Entry], str]:
+    """The entries with this file as the layer's, and its entry's name.
+
+    One that is there keeps its place and what was set on it; a new one goes to the bottom.
+    """
+    number = _number_of(entries, layer)
+    if number is not None:
+        kept = replace(entries[number], file=file)
+        return [*entries[:number], kept, *entries[number + 1 :]], kept.name
+    taken = {entry.name.casefold() for entry in entries}
+    names = (f"{entry_name(layer)}{f' {n}' if n > 1 else ''}" for n in count(1))
+    name = next(name for name in names if name.casefold() not in taken)
+    keys = {"name": name, "layer": layer, "kind": "paint", "file": file}
+    return [entry_of(keys, "the new entry"), *entries], name
+
+
+def _without(entries: Sequence[Entry], layers: Sequence[str]) -> tuple[list[Entry], list[str]]:
+    """The entries without those of these layers, and the names of these."""
+    gone = {_number_of(entries, layer) for layer in layers} - {None}
+    left = [entry for number, entry in enumerate(entries) if number not in gone]
+    return left, [entry.name for number, entry in enumerate(entries) if number in gone]
 
 
 def _take_back(shot: Shot, names: Sequence[str]) -> dict:
     """Remove the layers' entries; their files stay, as with `nvd edits remove`."""
-    gone = {entry_name(name) for name in names}
-    stack = read_stack(shot)
-    left = tuple(entry for entry in stack.entries if entry.name not in gone)
-    removed = [entry.name for entry in stack.entries if entry.name in gone]
+    left, removed = _without(read_stack(shot).entries, names)
     if removed:
-        write_stack(shot, Stack(left))
+        write_stack(shot, Stack(tuple(left)))
     return {"removed": removed}
 
 
 def _not_taken(stack: Stack, painted: Sequence[str]) -> list[str]:
     """What of the stack lies on these layers and stays in the view where it was put."""
-    own = {entry_name(name) for name in painted}
     staying = [
         entry.name
-        for entry in stack.entries
-        if entry.layer in painted and entry.name not in own and entry.kind != "adjustment"
+        for entry in _without(stack.entries, painted)[0]
+        if entry.layer in painted and entry.kind != "adjustment"
     ]
     if not staying:
         return []

@@ -20,6 +20,10 @@ _STEPS = 8
 """of Newton, to where a texel lies in the frame beside"""
 _ROUNDS, _TRIED, _TOLD_BY = 4, 100, 1000
 """in which places are shared out between two bodies; motions that are tried, and on how many"""
+_CLEARLY = 0.4
+"""times the flicker of one body two have to leave: of trembling they leave half, of a nod less"""
+_THIN = 1e-3
+"""of the texels that most pixels span: a pixel with less has no place in the texture"""
 _FOUND = 0.05
 """pixels of what is kept, from which on it is found"""
 
@@ -93,6 +97,11 @@ def _flicker(
         return None
     change = (then - 2 * at + since)[both].astype(np.float64)
     rest = _without_affine(at[both].astype(np.float64), change, bodies)
+    return _root_mean_square(rest)
+
+
+def _root_mean_square(rest: np.ndarray) -> float:
+    """Of the lower nine tenths."""
     kept = np.sort(rest)[: int(np.ceil(0.9 * len(rest)))]
     return float(np.sqrt(np.mean(kept**2)))
 
@@ -106,7 +115,9 @@ def _followed(
         here, right, below = (_shown(frame, places + shift) for shift in ((0, 0), (1, 0), (0, 1)))
         right, below, wanted = right - here, below - here, texels - here
         determinant = right[:, 0] * below[:, 1] - right[:, 1] * below[:, 0]
-        determinant[np.abs(determinant) < 1e-3] = np.nan  # no place in the texture
+        spanned = np.abs(determinant)
+        usual = np.median(spanned[np.isfinite(spanned)]) if np.isfinite(spanned).any() else 0.0
+        determinant[~(spanned > _THIN * usual)] = np.nan
         move = np.column_stack(
             [
                 wanted[:, 0] * below[:, 1] - wanted[:, 1] * below[:, 0],
@@ -146,20 +157,22 @@ def _without_affine(
 ) -> np.ndarray:  # [N, 2], [N, 2] -> [N]
     """Lengths of what an affine motion leaves of `moved`; outliers do not bend it.
 
-    Of two `bodies` each has one, and a place goes with that which leaves less.
+    Of two `bodies` each has one, and a place goes with that which leaves less; where that leaves
+    not clearly less than one they are one.
     """
     ground = np.column_stack([places - places.mean(0), np.ones(len(places))])
     rest = _robust(ground, moved, np.ones(len(places), bool))[0]
     if bodies == 1:
         return rest
-    one = _of_one_body(ground, moved)
+    one, shared = _of_one_body(ground, moved), rest
     for _ in range(_ROUNDS):
         if min(np.count_nonzero(one), np.count_nonzero(~one)) < _LEAST_POINTS:
             break
         first, other = (_robust(ground, moved, chosen)[0] for chosen in (one, ~one))
         one, both = first <= other, np.minimum(first, other)
-        rest = min(rest, both, key=np.median)
-    return rest
+        shared = min(shared, both, key=_root_mean_square)
+    clearly = _root_mean_square(shared) < _CLEARLY * _root_mean_square(rest)
+    return shared if clearly else rest
 
 
 def _of_one_body(ground: np.ndarray, moved: np.ndarray) -> np.ndarray:  # bool [N]
