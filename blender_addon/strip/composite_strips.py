@@ -1,7 +1,9 @@
 """The edited shot in the sequencer by Blender's compositor: live, without a rendering.
 
-add_scene_strip(entry, scene)      # a strip of the scene that composites the shot
-add_modifier(entry, scene)         # the same, on the strip itself (5.1)
+    add_scene_strip(entry, scene)      # a strip of the scene that composites the shot
+    add_modifier(entry, scene)         # the same, on the strip itself (5.1)
+
+Both show what the layers show now, whenever the sequencer asks.
 """
 
 import bpy

@@ -134,10 +134,10 @@ def faded_from(
     return CrossFade(own, other, shared)
 
 
-def check_after(after: Shot | None, said: Mapping[str, object]) -> None:
+def check_after(after: Shot, said: Mapping[str, object]) -> None:
     """NvdError where something is `said`, by its option, that is of one section alone."""
     odd = [option for option, value in said.items() if value]
-    if after is None or not odd:
+    if not odd:
         return
     raise NvdError(
         f"{' and '.join(odd)} cannot be rendered with --after",

@@ -120,16 +120,13 @@ def render(
     values, finish = _values_of(shot, values), _finish_of(shot, finish)
     check_removal(shot, remove, grow, unseen, layer)
     check_overlay(overlay, overlay_opacity, layer, shot.names)
-    for_once = values != read_values(shot) or finish != read_finish(shot)
-    asked: dict[str, object] = {
-        "--layer": layer,
-        "--edit": edits,
-        "--passes": passes,
-        "--overlay": overlay,
-    }
-    check_after(after, asked | {"--remove": remove, "what holds for once": for_once})
-    shared = shared_with(shot, after) if after else []
-    between = about_sections(after, shot) if after else []
+    shared, between = list[tuple[int, int]](), list[str]()
+    if after is not None:
+        for_once = values != read_values(shot) or finish != read_finish(shot)
+        asked: dict[str, object] = {"--layer": layer, "--edit": edits, "--passes": passes}
+        asked |= {"--overlay": overlay, "--remove": remove, "what holds for once": for_once}
+        check_after(after, asked)
+        shared, between = shared_with(shot, after), about_sections(after, shot)
     alone = LayerAlone(shot, layer, edits, depth, values, finish) if layer else None
     picture = replace(clip.picture, alpha=alone.alpha) if alone else clip.picture
     numbers = range(first, last + 1)
