@@ -60,7 +60,7 @@ class MatchedClip:
         self.scale = flow_scale(size, self.size)
         self.of_frames = normaliser(size[0], size[1], aspect)
         """from the frames' own pixels to normalised coordinates"""
-        self.norm = self.of_frames @ _enlarged(self.scale)
+        self.norm = self.of_frames @ enlarged(self.scale)
         self.px = self.norm[0, 0] / aspect  # one pixel's height in normalised units
         self.arena = Arena(work)
         """for what is kept of all frames"""
@@ -196,7 +196,7 @@ class Regions:
         return self.kept[t]
 
 
-def _enlarged(scale: np.ndarray) -> np.ndarray:  # [2] -> [3, 3]
+def enlarged(scale: np.ndarray) -> np.ndarray:  # [2] -> [3, 3]
     """The matrix from pixels of an image to those of one that is `scale` times as wide and high."""
     x, y = scale.astype(float)
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from nvd_core.media.resizing import resized
+from nvd_core.priors.motion_matches import enlarged
 from nvd_core.priors.part_masks import numbered
 from nvd_core.priors.part_shares import without_specks
 from nvd_core.priors.sheet_evidence import FAR, Sheets, evidence_scale
@@ -100,8 +101,7 @@ def _nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _at_size(motions: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
     """The same motions in the pixels of another size."""
-    x, y = (new / old for new, old in zip(other, size, strict=True))
-    change = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+    change = enlarged(np.divide(other, size))
     return change @ motions @ np.linalg.inv(change)
 
 
