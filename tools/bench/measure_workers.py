@@ -7,13 +7,16 @@ one whose edits are painted; both are copied. One process does all frames; then 
 each, at the same time. Each run counts whole, from the start of Python to its end, after one that
 is not counted. *by the processor* compares the seconds that the one process needed of a core with
 those of the slower of the two: what two free cores would show. *by the clock* is what was seen, and
-says something only where nothing else runs. `--turns` repeats both, and takes the least of each.
+says something only where nothing else runs and each worker keeps to a core of its own (Linux): what
+reads ahead and writes has threads beside the one that is asked for, and a lone worker would have
+both cores for them. `--turns` repeats both, and takes the least of each.
 `--json` prints one line, which `bench.py --before` reads.
 """
 
 import argparse
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -123,8 +126,9 @@ def at_once(commands: list[list[str]]) -> list[Spent]:
     start = [sys.executable, "-m", "nvd_core"]
     options = dict(stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
     processes = {}
-    for words in commands:
-        process = subprocess.Popen([*start, *words, "--threads", "1", "--json"], **options)
+    for core, words in enumerate(commands):
+        pinned = [*on_core(core), *start, *words, "--threads", "1", "--json"]
+        process = subprocess.Popen(pinned, **options)
         processes[process.pid] = process
     spent = []
     try:
@@ -133,13 +137,21 @@ def at_once(commands: list[list[str]]) -> list[Spent]:
             process = processes.pop(number)
             process.returncode = os.waitstatus_to_exitcode(status)
             if process.returncode:
-                raise SystemExit(f"nvd {process.args[3]} ended with {process.returncode}")
+                raise SystemExit(f"{shlex.join(process.args)} ended with {process.returncode}")
             spent.append(Spent(time.perf_counter() - begun, used.ru_utime + used.ru_stime))
     finally:
         for process in processes.values():
             process.kill()
             process.wait()
     return spent
+
+
+def on_core(number: int) -> list[str]:
+    """Words before a command that keep it to one of our cores, where the system has them."""
+    if not shutil.which("taskset"):
+        return []
+    ours = sorted(os.sched_getaffinity(0))
+    return ["taskset", "-c", str(ours[number % len(ours)])]
 
 
 if __name__ == "__main__":
