@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.media.codecs import CODECS, DEFAULTS
-from nvd_core.media.images import read_image, rounded
+from nvd_core.media.image_writing import rounded
+from nvd_core.media.images import read_image
 from nvd_core.runtime.errors import NvdError
 
 _DEPTHS = {
