@@ -13,8 +13,8 @@ from nvd_core.cli.arguments import (
     add_values,
     whole,
 )
-from nvd_core.cli.commands import changed_values
 from nvd_core.cli.finish import add_finish, add_passes, rendered_finish
+from nvd_core.cli.values import changed_values
 from nvd_core.runtime.progress import Progress
 
 
