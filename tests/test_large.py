@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from nvd_core.baking import bake
+from nvd_core.baking import survey
 from nvd_core.fields.inference import FrameLayers
 from nvd_core.media.clip import open_clip
 from nvd_core.media.clip_import import import_clip
@@ -212,12 +212,12 @@ def test_survey_of_many_frames_keeps_a_sample(monkeypatch):
         uv = np.stack([x / 960 + t / 400, y / 960], -1) * (1 + 0.1 * np.sin(t)) - 0.5
         return FrameLayers(uv[None], np.ones((1, *x.shape), np.float32), np.ones((1, 1)), None)
 
-    monkeypatch.setattr(bake, "frame_layers", layers)
+    monkeypatch.setattr(survey, "frame_layers", layers)
     kept = []
-    whole = bake._texture_frame
-    monkeypatch.setattr(bake, "_texture_frame", lambda *a: (kept.append(len(a[2])), whole(*a))[1])
-    (all_of_them,) = bake.survey(Model, 1.25, Progress())
-    monkeypatch.setattr(bake, "SURVEY_AREAS", 5000)
-    (sample,) = bake.survey(Model, 1.25, Progress())
+    whole = survey._texture_frame
+    monkeypatch.setattr(survey, "_texture_frame", lambda *a: (kept.append(len(a[2])), whole(*a))[1])
+    (all_of_them,) = survey.survey(Model, 1.25, Progress())
+    monkeypatch.setattr(survey, "SURVEY_AREAS", 5000)
+    (sample,) = survey.survey(Model, 1.25, Progress())
     assert kept[0] > 1_000_000 and kept[1] <= 5000
     assert abs(sample.width / all_of_them.width - 1) < 0.01

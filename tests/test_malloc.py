@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -52,3 +53,19 @@ def test_arrays_are_used_again_once_nobody_holds_them_or_a_view():
     del view
     assert kept.empty((3, 4)).ctypes.data == place
     assert kept.empty((4, 3)).shape == (4, 3)
+
+
+def test_threads_never_get_the_same_array():
+    kept, ways = KeptArrays(), 4
+
+    def write(number: int) -> bool:
+        for _ in range(200):
+            array = kept.empty((64, 64))
+            array[:] = number
+            if not (array == number).all():
+                return False
+        return True
+
+    with ThreadPoolExecutor(ways) as pool:
+        assert all(pool.map(write, range(ways)))
+    assert len(kept._arrays) <= 2 * ways

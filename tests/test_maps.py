@@ -8,7 +8,7 @@ import OpenImageIO as oiio
 import pytest
 
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.frame_threads import in_order
+from nvd_core.runtime.frame_threads import in_lanes, in_order
 from nvd_core.shot import maps as maps_module
 from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.map_writer import MapWriter, write_maps
@@ -205,6 +205,26 @@ def test_in_order_looks_only_a_little_ahead_and_stops_when_closed():
     assert len(begun) <= 6
     results.close()
     assert len(begun) <= 6
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_a_lane_has_its_own_items_in_order(monkeypatch, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    lanes = [[], [], []]
+
+    def work(lane, item):
+        time.sleep(0.001 * (item % 4 == 0))
+        lanes[lane].append(item)
+        return item
+
+    assert list(in_lanes(work, range(20), 3)) == list(range(20))
+    assert lanes == [list(range(first, 20, 3)) for first in range(3)]
+
+    def fail(lane, item):
+        raise ValueError(item)
+
+    with pytest.raises(ValueError, match="0"):
+        list(in_lanes(fail, range(5), 3))
 
 
 def test_in_order_passes_errors_on():

@@ -5,12 +5,14 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from nvd_core.baking.bake import Baking, bake
 from nvd_core.baking.map_errors import FILE, MapErrors
 from nvd_core.fields.inference import frame_layers
 from nvd_core.fields.node_layers import COARSE, FINE, Tolerances, frame_layers_by_nodes
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
+from nvd_core.media.images import read_image
 from nvd_core.pipeline import resume
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast, update_settings
@@ -109,6 +111,23 @@ def test_exact_is_exact_and_says_nothing(trained, tmp_path):
     exact = frame_layers(model, 2)
     maps = read_maps(tmp_path / "maps/00002.exr", names)
     np.testing.assert_allclose(maps.uva[..., 2], exact.alpha, atol=2**-16)
+
+
+def test_threads_bake_what_one_does(trained, tmp_path, monkeypatch):
+    """Frames that are baked at once and textures that are fitted in lanes, to the last bit."""
+    shot = trained()
+    clip = np.stack([read_image(shot.frame_path(t))[..., :3] for t in range(shot.frames)])
+    made, threads = [], torch.get_num_threads()
+    for count in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", count)
+        folder = tmp_path / count
+        folder.mkdir()
+        shutil.copy(shot.folder / "checkpoint.json", folder)
+        bake(Baking(load_model(shot.folder), folder, fast(), 8, clip), Progress())
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        made.append({path.relative_to(folder): path.read_bytes() for path in files})
+    assert made[0] == made[1] and len(made[0]) > 5
+    assert torch.get_num_threads() == threads
 
 
 def test_a_folder_of_both_forms_and_one_that_was_killed_between_them(trained, tmp_path):

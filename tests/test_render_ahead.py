@@ -9,6 +9,7 @@ import pytest
 from nvd_core.cli.main import main
 from nvd_core.editing.render import render
 from nvd_core.editing.rendering import Rendering
+from nvd_core.media.colour_tags import png_chunks
 from nvd_core.media.fast_png import read_plain_png
 from nvd_core.media.images import read_image, write_image
 from nvd_core.media.quick_png import QUICK, quick_png
@@ -140,6 +141,9 @@ def test_a_quick_png_is_read_by_all_bit_for_bit(tmp_path):
     assert np.array_equal(read_image(path), pixels) and np.array_equal(read_plain_png(path), pixels)
     write_image(path, pixels[:, ::-1], QUICK)
     assert np.array_equal(read_image(path), pixels[:, ::-1])
+    write_image(tmp_path / "other.png", pixels)
+    chunks = [png_chunks(tmp_path / name) for name in ("quick.png", "other.png")]
+    assert chunks[0] == chunks[1] and {b"sRGB", b"gAMA", b"cHRM"} <= {name for name, _ in chunks[0]}
     deep = pixels.astype(np.uint16) * 257  # what it is not for is written as ever
     write_image(path, deep, QUICK)
     assert np.array_equal(read_image(path), deep)

@@ -245,3 +245,19 @@ def test_views_by_hand_follow_the_part_that_turns(tmp_path, moving_clips):
     for first, last in fact["windows"]:
         ends = apply(motions[0, [first, last]], middle)[:, 0, 0]
         assert ends[0] - ends[1] > 4 * (last - first)
+
+
+def test_fields_are_looked_up_as_if_they_were_read_whole():
+    """Bit for bit, within, at the edge and beyond it, whatever is read of them."""
+    random = np.random.default_rng(0)
+    flow = random.normal(0, 9, (54, 96, 2)).astype(np.float16)
+    mask = random.integers(0, 256, (54, 96), np.uint8)
+    scale = np.array([2.0, 2.003], np.float32)
+    for _ in range(100):
+        near = random.uniform(-1, 1, (random.integers(1, 40), 2)) * random.choice([0, 3, 60])
+        points = (random.uniform(-30, 110, 2) + near).astype(np.float32)
+        x, y = (np.ascontiguousarray(points[:, k : k + 1]) for k in (0, 1))
+        for field, by in ((flow, scale), (mask, None)):
+            whole = field.astype(np.float32) if by is None else field.astype(np.float32) / by
+            wanted = cv2.remap(whole, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+            np.testing.assert_array_equal(_at(field, points, by), wanted[:, 0])

@@ -8,47 +8,47 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from nvd_core.baking.coverage import VISIBLE, Coverage, fill_unseen
-from nvd_core.baking.frame_maps import TextureFrame, layer_maps, without_garbage
+from nvd_core.baking.coverage import Coverage, fill_unseen
+from nvd_core.baking.fit_kernels import NodeLookups, lookups
+from nvd_core.baking.frame_maps import (
+    TextureFrame,
+    hide_garbage,
+    layer_maps,
+    matte_of,
+    without_garbage,
+)
 from nvd_core.baking.map_errors import Found, MapErrors
 from nvd_core.baking.plate import Plate
 from nvd_core.baking.plate_edges import follow_plate
-from nvd_core.baking.texture_fit import Seen, fit_textures
-from nvd_core.fields.inference import Edges, FrameLayers, frame_layers, texture_colours
+from nvd_core.baking.survey import survey
+from nvd_core.baking.texture_fit import STEPS, SeenFrames, fit_textures
+from nvd_core.fields.inference import Edges, frame_layers, texture_colours
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.node_layers import COARSE, FINE, frame_layers_by_nodes
 from nvd_core.fields.plate_view import at_plate
 from nvd_core.fields.saved_model import save_texture_boxes
 from nvd_core.media.images import write_image
 from nvd_core.runtime.files import copy_file
+from nvd_core.runtime.frame_threads import in_order, single_opencv, worker_count
 from nvd_core.runtime.inside import inside
+from nvd_core.runtime.kernel_threads import one_thread_each
 from nvd_core.runtime.malloc import KeptArrays, keep_freed_memory
-from nvd_core.runtime.mapped_arrays import streamed
+from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.parts import Part
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings
 from nvd_core.shot.manifest import LayerRecord, PartRecord
 from nvd_core.shot.map_files import MapFiles
 from nvd_core.shot.map_writer import MapWriter
-from nvd_core.shot.maps import MOST_TEXELS, FrameMaps, LayerMaps
+from nvd_core.shot.maps import FrameMaps, LayerMaps, frames_ahead
 from nvd_core.shot.node_decode import decode, pack
 from nvd_core.shot.node_fit import fitted
 from nvd_core.shot.node_maps import NodeFrame
 
-SURVEY_STRIDE = 4
-"""pixels between the samples that decide crop and density, at least"""
-SURVEY_COLUMNS = 240
-"""samples along a frame's longer side at which larger frames are surveyed"""
-SURVEY_AREAS = 1 << 22
-"""samples of a layer's density that are kept"""
-MARGIN = 0.02
-"""least widening of the crop on each side, as a share of its size"""
-FEWEST_TEXELS = 16
 ERRORS_EVERY = 8
 """of how many coarse frames the errors of one are measured"""
 
@@ -61,9 +61,11 @@ def bake(baking: "Baking", progress: Progress) -> list[LayerRecord]:
     frames = model.shape.frames
     keep_freed_memory()
     progress.stage("maps", frames)
-    with MapWriter(inside(folder, "maps"), model.names, exr=baking.is_exact) as writer:
-        for t in range(frames):
-            baked = baking.frame(layout, t, lit=False)
+    with (
+        MapWriter(inside(folder, "maps"), model.names, exr=baking.is_exact) as writer,
+        closing(baking.frames(layout, range(frames), lit=False)) as all_baked,
+    ):
+        for t, baked in enumerate(all_baked):
             if baked.errors is not None:
                 errors.take(baked.errors)
             coverage.add(baked.uva)
@@ -117,10 +119,10 @@ class Baking:
         self._kept = KeptArrays()
         self.shown = model
         """the networks in the pixels of the maps"""
-        self._matte_of: Callable[[int], np.ndarray | None] = partial(_matte, garbage)
-        self._colours_of: Callable[[], Iterable[np.ndarray]] | None = None
+        self._matte_of: Callable[[int], np.ndarray | None] = partial(matte_of, garbage)
+        self._colours_of: Callable[[int], np.ndarray] | None = None
         if clip is not None:
-            self._colours_of = partial(streamed, clip) if plate is None else plate.colours
+            self._colours_of = partial(_frame_of, clip) if plate is None else plate.frame
         if plate is not None:
             self.shown = at_plate(model, plate.height, plate.width)
             self._matte_of = plate.matte
@@ -129,7 +131,8 @@ class Baking:
         """Crop and size of every texture, from a look at all frames."""
         progress.stage("survey", self.model.shape.frames)
         texels = self.settings.texels_per_pixel * self.settings.texture_size
-        return survey(self.model, texels, progress, self.garbage)
+        workers = worker_count() if self._is_on_cpu else 1
+        return survey(self.model, texels, progress, self.garbage, workers)
 
     def errors(self, layout: list[TextureFrame]) -> MapErrors:
         """What takes the errors of the frames' maps."""
@@ -164,9 +167,40 @@ class Baking:
             uva = np.stack([np.stack([own.u, own.v, own.alpha], -1) for own in maps])
         return BakedFrame(maps, layers.added, without_garbage(uva, matte), found, nodes)
 
+    def frames(
+        self, layout: list[TextureFrame], numbers: Iterable[int], lit: bool = True
+    ) -> Generator[BakedFrame, None, None]:
+        """`frame` of all `numbers` in order, some at once: on a CPU each in a thread of its own.
+
+        Close it to stop early.
+        """
+        shape, layers = self.shown.shape, self.model.layers
+        workers = frames_ahead(layers, shape.height, shape.width) if self._is_on_cpu else 1
+        task = partial(self.frame, layout, lit=lit)
+        if workers == 1:
+            yield from map(task, numbers)
+            return
+        with one_thread_each(), single_opencv(), closing(in_order(task, numbers, workers)) as baked:
+            yield from baked
+
+    @property
+    def _is_on_cpu(self) -> bool:
+        return next(self.model.parameters()).device.type == "cpu"
+
     def counted(self, t: int, uva: np.ndarray) -> np.ndarray:
         """What of the maps float32 [L, H, W, 3] of frame `t` counts as looked up."""
         return without_garbage(uva, self._matte_of(t))
+
+    def _seen(self) -> SeenFrames:
+        """What the textures are fitted to: frames with their maps as they were written."""
+        shape, every = self.shown.shape, self.settings.fit_every
+        files = MapFiles(self.folder, self.model.names, (shape.height, shape.width))
+
+        def maps(t: int) -> FrameMaps | NodeLookups:
+            return lookups(files, t, self._matte_of(t))
+
+        steps = STEPS if every == 1 else 1
+        return SeenFrames(range(0, shape.frames, every), self._colours_of, maps, steps)
 
     def _edges(self, t: int) -> Edges | None:
         """What brings the alphas of a frame to the edges of a larger plate; None without one."""
@@ -178,13 +212,9 @@ class Baking:
         self, layout: list[TextureFrame], coverage: Coverage, progress: Progress
     ) -> list[LayerRecord]:
         """Write textures/ and edits/, where maps/ is written; the manifest's layers."""
-        seen_by = None
         self._kept = KeptArrays()  # those of the maps are wanted no more
-        if self._colours_of is not None:
-            every = self.settings.fit_every
-            read = self.folder, self.shown, self._colours_of, self._matte_of, every
-            seen_by = SeenFrames(partial(_seen, *read), every)
-        images = made_textures(self.model, layout, coverage, seen_by, self._bit_depth, progress)
+        seen = self._seen() if self._colours_of else None
+        images = made_textures(self.model, layout, coverage, seen, self._bit_depth, progress)
         last = self.model.layers - 1
         records = [
             replace(
@@ -202,13 +232,13 @@ def made_textures(
     model: LayeredVideo,
     layout: list[TextureFrame],
     coverage: Coverage,
-    seen_by: "SeenFrames | None",
+    seen_by: SeenFrames | None,
     bit_depth: int,
     progress: Progress,
 ) -> list[np.ndarray]:
     """The textures [h, w, 4] of all layers, of 8 or 16 bits, as `layout` places them.
 
-    They are the networks', fitted to what `seen_by` yields of every frame, where it is given.
+    They are the networks', fitted to the frames `seen_by`, where these are given.
     """
     progress.stage("textures", model.layers)
     colours = []
@@ -216,116 +246,18 @@ def made_textures(
         colours.append(texture_colours(model, n, frame.low, frame.high, frame.width, frame.height))
         progress.update(n + 1)
     if seen_by is not None:
-        frames = -(-model.shape.frames // seen_by.every)
-        steps = None if seen_by.every == 1 else 1
-        mixed = coverage.mixed()
-        colours = fit_textures(colours, mixed, seen_by.frames, frames, progress, steps)
+        colours = fit_textures(colours, coverage.mixed(), seen_by, progress)
     images = []
     for n, seen in enumerate(coverage.seen()):
         images.append(_to_integers(fill_unseen(colours[n], seen), seen, bit_depth))
     return images
 
 
-@dataclass(frozen=True)
-class SeenFrames:
-    """What textures are fitted to: one of so many frames, as `frames` yields them."""
-
-    frames: Seen
-    every: int = 1
-
-
-def _seen(
-    folder: Path,
-    model: LayeredVideo,
-    colours_of: Callable[[], Iterable[np.ndarray]],
-    matte_of: Callable[[int], np.ndarray | None],
-    every: int = 1,
-) -> Generator[tuple[np.ndarray, FrameMaps], None, None]:
-    """One of so many frames with its maps as they were written, without what is garbage."""
-    shape = model.shape
-    numbers = range(0, shape.frames, every)
-
-    files = MapFiles(folder, model.names, (shape.height, shape.width))
-    with closing(files.iterate(numbers)) as maps:
-        colours = islice(colours_of(), 0, None, every)
-        for t, frame, seen in zip(numbers, colours, maps, strict=True):
-            if (matte := matte_of(t)) is not None:
-                seen.uva[:, matte > 0, 2] = 0
-            yield frame, seen
-
-
-def hide_garbage(layers: FrameLayers, matte: np.ndarray | None) -> None:
-    """Take the layers of a frame back where its matte, uint8 [H, W], has garbage; in place."""
-    if matte is None or not matte.any():
-        return
-    kept = 1 - matte.astype(np.float32) / 255
-    layers.alpha *= kept
-    layers.residual[layers.alpha == 0] = 1
-    if layers.added is not None:
-        layers.added *= kept[..., None]
-
-
-def _matte(garbage: np.ndarray | None, t: int) -> np.ndarray | None:
-    """The matte of frame `t`, uint8 [H, W]."""
-    return None if garbage is None else np.array(garbage[t if len(garbage) > 1 else 0])
-
-
-def survey(
-    model: LayeredVideo,
-    texels_per_pixel: float,
-    progress: Progress,
-    garbage: np.ndarray | None = None,
-) -> list[TextureFrame]:
-    """Crop and texel density of every layer, from a coarse look at all frames."""
-    low = np.full((model.layers, 2), np.inf)
-    high = np.full((model.layers, 2), -np.inf)
-    areas: list[list[np.ndarray]] = [[] for _ in range(model.layers)]
-    shape = model.shape
-    stride = max(SURVEY_STRIDE, round(max(shape.height, shape.width) / SURVEY_COLUMNS))
-    for t in range(shape.frames):
-        layers = frame_layers(model, t, stride, light=False)
-        if garbage is not None:
-            hide_garbage(layers, _matte(garbage, t)[::stride, ::stride])
-        for n in range(model.layers):
-            shown = layers.alpha[n] > VISIBLE
-            if not shown.any():
-                continue
-            places = layers.uv[n][shown]
-            low[n] = np.minimum(low[n], places.min(0))
-            high[n] = np.maximum(high[n], places.max(0))
-            area = _pixel_areas(layers.uv[n], shown, stride)
-            areas[n].append(area[:: -(-len(area) * shape.frames // SURVEY_AREAS) or 1])
-        progress.update(t + 1)
-    everywhere = [np.concatenate(parts or [np.zeros(0)]) for parts in areas]
-    return [
-        _texture_frame(low[n], high[n], everywhere[n], texels_per_pixel, stride)
-        for n in range(model.layers)
-    ]
-
-
-def _pixel_areas(uv: np.ndarray, shown: np.ndarray, stride: int) -> np.ndarray:
-    """Area of a clip pixel in network coordinates, where it and its neighbours are shown."""
-    right = (uv[:-1, 1:] - uv[:-1, :-1]) / stride
-    below = (uv[1:, :-1] - uv[:-1, :-1]) / stride
-    whole = shown[:-1, :-1] & shown[:-1, 1:] & shown[1:, :-1]
-    area = np.abs(right[..., 0] * below[..., 1] - right[..., 1] * below[..., 0])
-    return area[whole]
-
-
-def _texture_frame(
-    low: np.ndarray, high: np.ndarray, areas: np.ndarray, texels_per_pixel: float, stride: int
-) -> TextureFrame:
-    if not np.isfinite(low).all():  # never seen: a small square, so that the layer still exists
-        low, high = np.array([-1.0, -1.0]), np.array([1.0, 1.0])
-    low, high = np.maximum(low, -1.0), np.minimum(high, 1.0)
-    pixel = np.sqrt(np.median(areas)) if len(areas) else (high - low).max() / FEWEST_TEXELS
-    # the survey may have stepped over the last pixels
-    margin = np.maximum(np.maximum(high - low, 1e-3) * MARGIN, stride * pixel)
-    low, high = low - margin, high + margin
-    density = texels_per_pixel / max(pixel, 1e-6)
-    density = min(density, MOST_TEXELS / (high - low).max())
-    width, height = np.maximum(np.ceil((high - low) * density), FEWEST_TEXELS).astype(int)
-    return TextureFrame(low, high, int(width), int(height))
+def _frame_of(clip: np.ndarray, t: int) -> np.ndarray:
+    """Frame `t` of a mapped array, which is given back."""
+    frame = np.array(clip[t])
+    release(clip)
+    return frame
 
 
 def _to_integers(colour: np.ndarray, seen: np.ndarray, bit_depth: int) -> np.ndarray:

@@ -9,6 +9,7 @@ their checksum: maps that are not whole, or not those, count as missing.
 import math
 import zlib
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,9 +90,11 @@ def bake_chunk(
     keep_freed_memory()
     progress.stage("maps", len(numbers))
     exr, apart = baking.wants_exr, inside(folder, FOLDER)
-    with MapWriter(inside(folder, "maps"), model.names, False, exr, apart) as writer:
-        for done, t in enumerate(missing):
-            baked = baking.frame(layout, t, lit=exr)
+    with (
+        MapWriter(inside(folder, "maps"), model.names, False, exr, apart) as writer,
+        closing(baking.frames(layout, missing, lit=exr)) as all_baked,
+    ):
+        for done, (t, baked) in enumerate(zip(missing, all_baked, strict=True)):
             uva = baked.uva if baked.nodes is None else None
             record = _Recorder(folder, t, uva, baked.errors)
             writer.write(t, baked.maps, baked.added, record, baked.nodes)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numba import prange
 
-from nvd_core.runtime.kernel_threads import parallel_njit
+from nvd_core.runtime.kernel_threads import parallel_njit, sharing_threads
 from nvd_core.shot.texel_lookup import spread, texel_corner, texel_table
 
 VISIBLE = 0.5
@@ -29,7 +29,8 @@ class Coverage:
 
     def add(self, uva: np.ndarray) -> None:
         """Count a frame's lookups, float32 [L, H, W, 3]: u, v, alpha."""
-        _add_lookups(uva, self.table, self.sums)
+        with sharing_threads():
+            _add_lookups(uva, self.table, self.sums)
 
     def seen(self) -> list[np.ndarray]:
         """The texels of each layer that the clip shows, bool [h, w]."""

@@ -65,3 +65,19 @@ def without_garbage(uva: np.ndarray, matte: np.ndarray | None) -> np.ndarray:
     uva = uva.copy()
     uva[:, matte > 0, 2] = 0
     return uva
+
+
+def hide_garbage(layers: FrameLayers, matte: np.ndarray | None) -> None:
+    """Take the layers of a frame back where its matte, uint8 [H, W], has garbage; in place."""
+    if matte is None or not matte.any():
+        return
+    kept = 1 - matte.astype(np.float32) / 255
+    layers.alpha *= kept
+    layers.residual[layers.alpha == 0] = 1
+    if layers.added is not None:
+        layers.added *= kept[..., None]
+
+
+def matte_of(garbage: np.ndarray | None, t: int) -> np.ndarray | None:
+    """The matte of frame `t`, uint8 [H, W]."""
+    return None if garbage is None else np.array(garbage[t if len(garbage) > 1 else 0])

@@ -1,7 +1,6 @@
 """The plate while it is baked for: its frames and its garbage matte, at its own size."""
 
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from nvd_core.media.images import read_image, read_stored, to_float, to_integers
 from nvd_core.media.sequences import frame_path
 from nvd_core.media.working import as_display_bytes, working_colours
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.inside import inside
 
 
@@ -28,11 +26,6 @@ class Plate:
     """of frame t the colours, uint8 [H, W, 3], straight and display-encoded"""
     matte: Callable[[int], np.ndarray | None]
     """of frame t the garbage matte, uint8 [H, W]; None: the clip has none"""
-
-    def colours(self) -> Generator[np.ndarray, None, None]:
-        """All frames in order, a few read ahead."""
-        with closing(in_order(self.frame, range(self.frames))) as frames:
-            yield from frames
 
 
 def plate_of(folder: Path, info: ClipInfo, garbage: str | None) -> Plate:

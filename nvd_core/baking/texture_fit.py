@@ -9,35 +9,46 @@ that the best ones are a least-squares problem: over all pixels of all frames, f
 plus K || T - T_network ||^2, which holds texels that few pixels see, and those that are seen half
 transparently: at an object's edge the fit would load them with all that is wrong about the alpha.
 The second part keeps in the textures what is there all the time, in place of in the light. A few
-steps of conjugate gradients reach the best to a few hundredths of a dB; each reads the maps of the
-whole clip once.
+steps of conjugate gradients reach the best to a few hundredths of a dB. Each but the last reads the
+maps of the whole clip; how far the last one goes is a single number, for which some frames do.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, prange
 
-from nvd_core.runtime.kernel_threads import parallel_njit
+from nvd_core.baking.fit_kernels import NodeLookups, add_frame
+from nvd_core.runtime.frame_threads import in_lanes
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps
-from nvd_core.shot.texel_lookup import spread, texel_corner, texel_table
+from nvd_core.shot.texel_lookup import texel_table
 
-UNLIT = 0.3
-"""weight of the reconstruction without the residual"""
 KEEP = 1.0
 """K: weight of a texel's network colour, in pixels that see it"""
 KEEP_MIXED = 1.0
 """what K has more, per sum of alpha * (1 - alpha) over the pixels that see the texel"""
 STEPS = 2
 """of conjugate gradients; two more gain 0.02 dB on bear"""
+LANES = 2
+"""sums that are taken side by side and added at the end: always as many, on any machine"""
+LENGTH_FRAMES = 32
+"""of the frames so many or more, evenly, say how far the last step goes"""
 MOST_TEXELS = 32_000_000
-"""more are left as the networks have them: a texel takes 84 bytes while it is fitted"""
+"""more are left as the networks have them: a texel takes 116 bytes while it is fitted"""
 
-Seen = Callable[[], Generator[tuple[np.ndarray, FrameMaps], None, None]]
-"""goes through the clip: uint8 [H, W, 3] display-encoded colours, and the frame's maps"""
+
+@dataclass(frozen=True)
+class SeenFrames:
+    """What textures are fitted to; each frame is read again in each pass, by any thread."""
+
+    numbers: Sequence[int]
+    colours: Callable[[int], np.ndarray]
+    """of a frame, uint8 [H, W, 3], display-encoded"""
+    maps: Callable[[int], FrameMaps | NodeLookups]
+    """of a frame, without what is garbage"""
+    steps: int = STEPS
 
 
 @dataclass(frozen=True)
@@ -60,26 +71,20 @@ class Texels:
 
 
 def fit_textures(
-    textures: list[np.ndarray],
-    mixed: np.ndarray,
-    seen: Seen,
-    frames: int,
-    progress: Progress,
-    steps: int | None = None,
+    textures: list[np.ndarray], mixed: np.ndarray, seen: SeenFrames, progress: Progress
 ) -> list[np.ndarray]:
     """The textures float32 [h, w, 3] of all layers, front to back, fitted to the clip, 0..1.
 
-    `mixed` [N] is Coverage.mixed(), `frames` is how many `seen` yields. `steps` are of conjugate
-    gradients, by itself STEPS. What no pixel sees stays as
-    it was; so does everything where there are more than MOST_TEXELS.
+    `mixed` [N] is Coverage.mixed(). What no pixel sees stays as it was; so does everything where
+    there are more than MOST_TEXELS.
     """
     if sum(texture.shape[0] * texture.shape[1] for texture in textures) > MOST_TEXELS:
         return textures
-    steps = STEPS if steps is None else steps
     start = Texels.of(textures)
-    progress.stage("fit", (steps + 1) * frames)
+    passes = _Passes(seen, start.table, progress)
+    progress.stage("fit", passes.frames(seen.steps))
     keep = (KEEP + KEEP_MIXED * mixed)[:, None]
-    solved = _solve(start, keep, _Passes(seen, frames, progress), steps)
+    solved = _solve(start.values, keep, passes, seen.steps)
     return Texels(start.table, solved.clip(0, 1)).textures()
 
 
@@ -87,47 +92,79 @@ def fit_textures(
 class _Passes:
     """Goes through the clip once for each step, and says how far it is."""
 
-    seen: Seen
-    frames: int
+    seen: SeenFrames
+    table: np.ndarray
     progress: Progress
     done: int = 0
 
-    def gradient(self, texels: Texels, diagonal: np.ndarray) -> np.ndarray:
-        """Half the negative gradient of the two sums of squares; adds to the scale `diagonal`."""
-        return self._sum(texels, diagonal, True)
+    def gradient(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Half the negative gradient of the two sums of squares, [N, 3], and the sums of the rows
+        of half the second derivative, the same for all channels, [N, 1]."""
+        sums = self._sums(values, self.seen.colours)
+        return sums[:, :3].copy(), sums[:, 3:].copy()
 
-    def curvature(self, texels: Texels) -> np.ndarray:
-        """Half the second derivative of the two sums of squares, times `texels`."""
-        return -self._sum(texels, texels.values[:0], False)
+    def curvature(self, values: np.ndarray) -> np.ndarray:
+        """Half the second derivative of the two sums of squares, times `values`; [N, 3]."""
+        return -self._sums(values)[:, :3]
 
-    def _sum(self, texels: Texels, diagonal: np.ndarray, wanted: bool) -> np.ndarray:
-        total = np.zeros_like(texels.values)
-        with closing(self.seen()) as clip:
-            for frame, maps in clip:
-                target = np.zeros(frame.shape, texels.values.dtype)
-                if wanted:
-                    target += frame / texels.values.dtype.type(255)
-                    target -= 0 if maps.added is None else maps.added
-                add_frame(maps, target, texels, total, diagonal)
+    def bend(self, values: np.ndarray) -> float:
+        """The product of `values` with their curvature, from some of the frames."""
+        lanes, none = [0.0] * LANES, np.zeros((0, 4), values.dtype)
+
+        def add(lane: int, t: int) -> None:
+            lanes[lane] += add_frame(self.seen.maps(t), None, self.table, values, none)
+
+        some = self._some()
+        self._run(add, some)
+        return sum(lanes) * len(self.seen.numbers) / len(some)
+
+    def _sums(
+        self, values: np.ndarray, colours: Callable[[int], np.ndarray] | None = None
+    ) -> np.ndarray:
+        """Of all frames, [N, 4]; without `colours` of black ones."""
+        lanes = [np.zeros((len(values), 4), values.dtype) for _ in range(LANES)]
+
+        def add(lane: int, t: int) -> None:
+            frame = None if colours is None else colours(t)
+            add_frame(self.seen.maps(t), frame, self.table, values, lanes[lane])
+
+        self._run(add, self.seen.numbers)
+        for lane in lanes[1:]:
+            lanes[0] += lane
+        return lanes[0]
+
+    def frames(self, steps: int) -> int:
+        """How many frames are looked at in all."""
+        return steps * len(self.seen.numbers) + (len(self._some()) if steps else 0)
+
+    def _some(self) -> Sequence[int]:
+        return self.seen.numbers[:: max(len(self.seen.numbers) // LENGTH_FRAMES, 1)]
+
+    def _run(self, add: Callable[[int, int], None], numbers: Sequence[int]) -> None:
+        with closing(in_lanes(add, numbers, LANES)) as added:
+            for _ in added:
                 self.done += 1
                 self.progress.update(self.done)
-        return total
 
 
-def _solve(start: Texels, keep: np.ndarray, passes: _Passes, steps: int) -> np.ndarray:
+def _solve(start: np.ndarray, keep: np.ndarray, passes: _Passes, steps: int) -> np.ndarray:
     """Preconditioned conjugate gradients from the networks' colours; the texels [N, 3].
 
     keep: K, [N, 1].
     """
-    values = start.values.copy()
-    scale = np.zeros_like(values) + keep
-    left = passes.gradient(start, scale)
+    values = start.copy()
+    left, scale = passes.gradient(start)
+    scale += keep
     direction = left / scale
     size = np.vdot(left, direction)
-    for _ in range(steps):
+    for step in range(steps):
         if size <= 0:  # nothing is left to gain
             break
-        curved = passes.curvature(Texels(start.table, direction))
+        if step == steps - 1:
+            bend = passes.bend(direction) + np.vdot(keep * direction, direction)
+            values += values.dtype.type(size / bend) * direction
+            break
+        curved = passes.curvature(direction)
         curved += keep * direction
         length = size / np.vdot(direction, curved)
         values += length * direction
@@ -137,69 +174,3 @@ def _solve(start: Texels, keep: np.ndarray, passes: _Passes, steps: int) -> np.n
         direction *= size / previous
         direction += conditioned
     return values
-
-
-def add_frame(
-    maps: FrameMaps, target: np.ndarray, texels: Texels, gradient: np.ndarray, scale: np.ndarray
-) -> None:
-    """Add what one frame [H, W, 3] contributes.
-
-    To `gradient` [N, 3] half the negative gradient of the module's two sums of squares, and to
-    `scale` [N, 3], if it has texels, the sums of the rows of half their second derivative.
-    """
-    lit, unlit = np.empty_like(target), np.empty_like(target)
-    _errors(maps.uva, maps.residual, target, texels.table, texels.values, lit, unlit)
-    unlit *= UNLIT
-    weight = texels.values.dtype.type(UNLIT)
-    _scatter(maps.uva, maps.residual, lit, unlit, weight, texels.table, gradient, scale)
-
-
-@parallel_njit
-def _errors(uva, residual, target, table, texels, lit, unlit):
-    for y in prange(target.shape[0]):
-        _errors_of_row(uva[:, y], residual[:, y], target[y], table, texels, lit[y], unlit[y])
-
-
-@njit(cache=True)
-def _errors_of_row(uva, residual, target, table, texels, lit, unlit):
-    """`target` minus the layers' sums, with the light and without."""
-    lit[:] = target
-    unlit[:] = target
-    for n in range(table.shape[0]):
-        for x in range(target.shape[0]):
-            alpha = uva[n, x, 2]
-            if alpha == 0.0:
-                continue
-            at, below, right, fx, fy = texel_corner(uva[n, x, 0], uva[n, x, 1], table[n])
-            for c in range(3):
-                top = texels[at, c] * (1.0 - fx) + texels[at + right, c] * fx
-                bottom = texels[at + below, c] * (1.0 - fx) + texels[at + below + right, c] * fx
-                colour = alpha * (top * (1.0 - fy) + bottom * fy)
-                unlit[x, c] -= colour
-                lit[x, c] -= residual[n, x, c] * colour
-
-
-# A layer's channel is one thread's: no two add to the same texel, and always in the same order
-@parallel_njit
-def _scatter(uva, residual, lit, unlit, weight, table, gradient, scale):
-    for task in prange(table.shape[0] * 3):
-        _scatter_channel(
-            task // 3, task % 3, uva, residual, lit, unlit, weight, table, gradient, scale
-        )
-
-
-@njit(cache=True)
-def _scatter_channel(n, c, uva, residual, lit, unlit, weight, table, gradient, scale):
-    """The adjoint of the lookup for channel c of layer n."""
-    for y in range(lit.shape[0]):
-        for x in range(lit.shape[1]):
-            alpha, light = uva[n, y, x, 2], residual[n, y, x, c]
-            if alpha == 0.0:
-                continue
-            corner = texel_corner(uva[n, y, x, 0], uva[n, y, x, 1], table[n])
-            spread(gradient, c, corner, alpha * (light * lit[y, x, c] + unlit[y, x, c]))
-            if scale.shape[0]:
-                total = alpha * weight  # the layers' alphas sum to 1
-                for m in range(table.shape[0]):
-                    total += alpha * light * uva[m, y, x, 2] * residual[m, y, x, c]
-                spread(scale, c, corner, total)

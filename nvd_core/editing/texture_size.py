@@ -7,17 +7,19 @@ was painted before stays where it was, and no program that has an old edit open 
 one.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from nvd_core.baking.bake import SeenFrames, TextureFrame, made_textures
+from nvd_core.baking.bake import TextureFrame, made_textures
 from nvd_core.baking.coverage import Coverage
+from nvd_core.baking.fit_kernels import lookups
+from nvd_core.baking.frame_maps import without_garbage
+from nvd_core.baking.texture_fit import SeenFrames
 from nvd_core.editing.camera import texture_frames, trained_model
 from nvd_core.editing.edits import display_colours, edit_paths, load_edit, read_texture
 from nvd_core.editing.former_textures import content_sum, read_former, write_former
@@ -28,13 +30,12 @@ from nvd_core.media.working import as_display_bytes
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.folder_lock import writing
-from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import load_settings
 from nvd_core.shot.manifest import LayerRecord, Manifest, write_manifest
-from nvd_core.shot.map_files import iter_maps
-from nvd_core.shot.maps import MOST_TEXELS, FrameMaps
+from nvd_core.shot.map_files import iter_maps, map_files
+from nvd_core.shot.maps import MOST_TEXELS
 from nvd_core.shot.shot import Shot
 
 COMMAND = "nvd textures"
@@ -171,32 +172,25 @@ def _new_textures(shot: Shot, layout: list[TextureFrame], progress: Progress) ->
     """The textures [h, w, 4] of all layers, in the depth that they have."""
     coverage = Coverage([(frame.width, frame.height) for frame in layout])
     progress.stage("coverage", shot.frames)
-    for t, (_, maps) in enumerate(_seen(shot, False)):
-        coverage.add(maps.uva)
-        progress.update(t + 1)
+    with closing(iter_maps(shot, range(shot.frames))) as all_maps:
+        for t, maps in enumerate(all_maps):
+            coverage.add(without_garbage(maps.uva, garbage_of(shot, t)))
+            progress.update(t + 1)
     settings = load_settings(inside(shot.folder, "settings.yaml"))
-    seen_by = SeenFrames(partial(_seen, shot, True)) if settings.fit_textures else None
+    seen_by = _seen(shot) if settings.fit_textures else None
     depth = 16 if read_texture(shot, shot.names[0]).dtype == np.uint16 else 8
     model = trained_model(shot)
     return made_textures(model, layout, coverage, seen_by, depth, progress)
 
 
-def _seen(shot: Shot, wanted: bool) -> Generator[tuple[np.ndarray, FrameMaps], None, None]:
-    """Every frame's colours, where they are `wanted`, with its maps without what is garbage."""
-
-    def colours(t: int) -> np.ndarray:
-        return as_display_bytes(read_frame(shot, t)) if wanted else np.zeros((0, 0, 3), np.uint8)
-
-    numbers = range(shot.frames)
-    with (
-        closing(iter_maps(shot, numbers)) as all_maps,
-        closing(in_order(colours, numbers)) as frames,
-    ):
-        for t, (maps, frame) in enumerate(zip(all_maps, frames, strict=True)):
-            matte = garbage_of(shot, t)
-            if matte is not None:
-                maps.uva[:, matte > 0, 2] = 0
-            yield frame, maps
+def _seen(shot: Shot) -> SeenFrames:
+    """What the textures are fitted to."""
+    files = map_files(shot)
+    return SeenFrames(
+        range(shot.frames),
+        lambda t: as_display_bytes(read_frame(shot, t)),
+        lambda t: lookups(files, t, garbage_of(shot, t)),
+    )
 
 
 def _records(shot: Shot, size: int, images: list[np.ndarray]) -> list[LayerRecord]:

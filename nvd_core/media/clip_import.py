@@ -8,6 +8,7 @@ import numpy as np
 
 from nvd_core.media.clip import Clip
 from nvd_core.media.images import write_image
+from nvd_core.media.quick_png import QUICK
 from nvd_core.runtime.files import copy_file, written_beside
 from nvd_core.runtime.frame_threads import in_order
 from nvd_core.runtime.inside import inside
@@ -58,7 +59,7 @@ def _import_frames(
         if source:
             copy_file(source, target)
         else:
-            write_image(target, frame, tags=clip.tags_of(index), as_stored=True)
+            write_image(target, frame, QUICK, tags=clip.tags_of(index), as_stored=True)
         if suffix == ".exr" and (whole := clip.overscan_of(index)):
             write_image(
                 overscan / f"{index:05d}.exr",

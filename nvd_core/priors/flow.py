@@ -10,6 +10,8 @@ nearly everywhere, and would be most of what a decomposition takes of time and d
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -144,6 +146,19 @@ def dis() -> cv2.DISOpticalFlow:
     return estimator
 
 
+@dataclass(frozen=True)
+class Luma:
+    """What DIS looks at of a frame."""
+
+    values: np.ndarray  # uint8 [H, W]
+    contrast: np.ndarray  # uint8 [H, W], `local_contrast` of them
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Luma":
+        """Of uint8 [H, W]."""
+        return cls(values, local_contrast(values))
+
+
 def dis_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Flow [H, W, 2] from luma `first` to `second`, uint8 [H, W], little misled by changing light.
 
@@ -152,15 +167,17 @@ def dis_flow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     fast motion is found. Along the frame's border, where contrast has too little around it, the
     coarse flow stays.
     """
+    return _between(Luma.of(first), Luma.of(second))
+
+
+def _between(first: Luma, second: Luma) -> np.ndarray:
     coarse, fine = dis(), dis()
     coarse.setFinestScale(1)
     fine.setCoarsestScale(1)
-    start = coarse.calc(first, second, None)
+    start = coarse.calc(first.values, second.values, None)
     flow = start.copy()
     inner = slice(BORDER, -BORDER)
-    flow[inner, inner] = fine.calc(local_contrast(first), local_contrast(second), start)[
-        inner, inner
-    ]
+    flow[inner, inner] = fine.calc(first.contrast, second.contrast, start)[inner, inner]
     return flow
 
 
@@ -173,7 +190,8 @@ def _source(
 ) -> tuple[Source, int]:
     """The source of the flow and how many threads may ask it at once."""
     if method == "dis":
-        return lambda t: _dis_pair(frames, t, size), worker_count(8)
+        workers = worker_count(8)
+        return _dis_source(frames, size, workers), workers
     if method == "raft":
         from nvd_core.priors.flow_raft import raft_source
 
@@ -190,6 +208,15 @@ def _source(
     )
 
 
-def _dis_pair(frames: np.ndarray, t: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    first, second = (grey(at_flow_size(frames[k], size)) for k in (t, t + 1))
-    return dis_flow(first, second), dis_flow(second, first)
+def _dis_source(frames: np.ndarray, size: tuple[int, int], workers: int) -> Source:
+    """Flow by DIS; each frame is prepared once for all that ask, as long as they go in order."""
+
+    @lru_cache(maxsize=2 * workers + 2)
+    def luma(t: int) -> Luma:
+        return Luma.of(grey(at_flow_size(frames[t], size)))
+
+    def pair(t: int) -> tuple[np.ndarray, np.ndarray]:
+        first, second = luma(t), luma(t + 1)
+        return _between(first, second), _between(second, first)
+
+    return pair

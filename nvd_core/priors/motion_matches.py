@@ -8,6 +8,7 @@ Everything is measured at the size of the flow, which for large frames is a part
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -26,6 +27,8 @@ CELLS = 40
 """Grid cells along the frame's longer side; each gives one match, its best textured pixel."""
 AROUND = 16
 """Pixels around a layer that tracking sees, at least."""
+LUMAS = 32
+"""Of so many frames luma is kept: pairs that are a few frames apart are matched in their order."""
 TRACKING = {"winSize": (11, 11), "maxLevel": 2}
 """How OpenCV tracks points of which the motion is nearly known."""
 
@@ -65,9 +68,13 @@ class MatchedClip:
         self.arena = Arena(work)
         """for what is kept of all frames"""
         self.margin = max(2, round(max(self.height, self.width) / 100))
+        self._lumas = lru_cache(maxsize=LUMAS)(self._luma)
 
     def grey(self, t: int) -> np.ndarray:  # uint8 [H, W]
-        """Luma of frame t."""
+        """Luma of frame t, not to be changed."""
+        return self._lumas(t)
+
+    def _luma(self, t: int) -> np.ndarray:
         return grey(at_flow_size(self.frames[t], self.size))
 
     def mask(self, layer: int, t: int) -> np.ndarray:  # uint8 [H, W]

@@ -204,20 +204,29 @@ def _step(
     clip: MatchedClip, layer: int, points: np.ndarray, flow: tuple, to: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where points [n, 2] lie in frame `to`, and which of them it shows."""
-    there, back = (np.asarray(one, np.float32) / clip.scale.astype(np.float32) for one in flow)
-    ends = points + _at(there, points)
-    apart = np.linalg.norm(ends + _at(back, ends) - points, axis=1)
-    inside = _at(clip.mask(layer, to).astype(np.float32), ends) > 100
+    scale = clip.scale.astype(np.float32)
+    ends = points + _at(flow[0], points, scale)
+    apart = np.linalg.norm(ends + _at(flow[1], ends, scale) - points, axis=1)
+    inside = _at(clip.mask(layer, to), ends) > 100
     return ends, (apart < FOLLOWED_PX) & inside
 
 
-def _at(field: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """A field [H, W] or [H, W, 2] at places [n, 2]; 0 beyond it."""
+def _at(field: np.ndarray, points: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
+    """A field [H, W] or [H, W, 2] at places float32 [n, 2], divided by `scale`; 0 beyond it.
+
+    Only what is around the points is read of it.
+    """
+    size = np.array(field.shape[1::-1])
+    left, top = np.clip(np.floor(points.min(0)).astype(int) - 1, 0, size - 1)
+    right, bottom = np.clip(np.floor(points.max(0)).astype(int) + 3, 1, size)
+    around = np.asarray(field[top:bottom, left:right], np.float32)
+    around = around if scale is None else around / scale
+    points = points - np.array([left, top], np.float32)
     border = cv2.BORDER_CONSTANT
     found = []
     for part in np.array_split(points, len(points) // MOST_AT_ONCE + 1):
         x, y = (np.ascontiguousarray(part[:, k : k + 1]) for k in (0, 1))
-        found.append(cv2.remap(field, x, y, cv2.INTER_LINEAR, borderMode=border)[:, 0])
+        found.append(cv2.remap(around, x, y, cv2.INTER_LINEAR, borderMode=border)[:, 0])
     return np.concatenate(found)
 
 

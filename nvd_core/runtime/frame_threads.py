@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import cv2
@@ -25,6 +25,31 @@ def in_order(
             for item in items:
                 pending.append(pool.submit(task, item))
                 if len(pending) > workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def in_lanes(
+    task: Callable[[int, Any], Any], items: Iterable, lanes: int
+) -> Generator[Any, None, None]:
+    """Yield task(lane, item) of all `items` in order, which take the `lanes` 0, 1, ... by turns.
+
+    The items of a lane are worked on one after the other, so that a lane may sum up: its sum is the
+    same however many threads there are. Close the iterator to stop early.
+    """
+    threads = min(lanes, worker_count(lanes))
+    with ExitStack() as stack:
+        pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(threads)]
+        pending: deque[Future] = deque()
+        try:
+            for number, item in enumerate(items):
+                lane = number % lanes
+                pending.append(pools[lane % threads].submit(task, lane, item))
+                if len(pending) > lanes:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

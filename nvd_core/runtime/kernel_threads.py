@@ -13,16 +13,51 @@ import numba
 
 _POOL = threading.Lock()
 """held while a kernel runs: not every layer of Numba's threads bears two kernels at once"""
+_BEARS_TWO = ("omp", "tbb")
 
 
 @contextmanager
 def sharing_threads() -> Iterator[int]:
-    """Run a parallel kernel with as many threads as torch uses just now; gives their number."""
+    """Run a parallel kernel with as many threads as torch uses just now; gives their number.
+
+    Kernels of one thread each may run side by side, where Numba's layer of threads bears that.
+    """
     torch = sys.modules.get("torch")
+    if torch and torch.get_num_threads() == 1 and _bears_two():
+        before = numba.get_num_threads()
+        numba.set_num_threads(1)
+        try:
+            yield 1
+        finally:
+            numba.set_num_threads(before)
+        return
     with _POOL:
         if torch:
             numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
         yield numba.get_num_threads()
+
+
+def _bears_two() -> bool:
+    """Whether two kernels may run at once; false before the first one has run."""
+    try:
+        return numba.threading_layer() in _BEARS_TWO
+    except ValueError:  # none is chosen yet
+        return False
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Within, torch and parallel kernels work in the thread that calls them: for where our own
+    threads, begun within, call them. Where torch is not imported nothing changes."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    if torch:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(before)
 
 
 def parallel_njit(kernel: Callable) -> Callable:

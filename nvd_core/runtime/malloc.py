@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+import threading
 
 import numpy as np
 
@@ -31,21 +32,23 @@ class KeptArrays:
     """Arrays that are used again as soon as nobody else holds them, or a view of them.
 
     For those of more than 32 MiB, which the C library gives back in any case: on a machine whose
-    memory is in pieces fresh pages take longer than what is written to them. One thread takes
-    arrays; others may hold them and let them go.
+    memory is in pieces fresh pages take longer than what is written to them. Any thread may take
+    arrays, hold them and let them go.
     """
 
     def __init__(self) -> None:
         self._arrays: list[np.ndarray] = []
+        self._taking = threading.Lock()
 
     def empty(self, shape: tuple[int, ...]) -> np.ndarray:
         """A float32 array with anything in it."""
-        for number in range(len(self._arrays)):
-            own = self._arrays[number].shape == shape
-            if own and sys.getrefcount(self._arrays[number]) <= _UNHELD:
-                return self._arrays[number]
-        self._arrays.append(np.empty(shape, np.float32))
-        return self._arrays[-1]
+        with self._taking:
+            for number in range(len(self._arrays)):
+                own = self._arrays[number].shape == shape
+                if own and sys.getrefcount(self._arrays[number]) <= _UNHELD:
+                    return self._arrays[number]
+            self._arrays.append(np.empty(shape, np.float32))
+            return self._arrays[-1]
 
 
 _UNHELD = 2  # by the list, and by whoever counts
