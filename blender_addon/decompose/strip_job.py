@@ -57,6 +57,8 @@ class Object:
     """numbers of the images in `path` that are left out where there are `keys`, to be carried"""
     parts: Sequence["Object"] = ()
     """what moves by itself within it, in front first; the layer stays one"""
+    find_parts: bool = False
+    """whether limbs are looked for in its outline, to be such parts, where it has none"""
 
 
 def decompose_strip(
@@ -140,6 +142,7 @@ def decompose_strip(
         },
         space=named_space(strip),
         windows=windows,
+        find_parts=[thing.name for thing in objects if thing.find_parts and not thing.parts],
         **options,
     )
     return runner.queue_job(job, scene)

@@ -23,6 +23,7 @@ from nvd_core.priors.part_propagation import propagate_parts
 from nvd_core.priors.sheet_evidence import Sheets, evidence_scale
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
+from nvd_core.settings import Settings
 from nvd_core.work import FRAMES, MASKS, PART_MASKS, PART_WEIGHT, PARTS, open_array
 
 INSIDE = 127
@@ -52,6 +53,12 @@ class FoundParts:
         """Each part's name, limb_1 and on, and its mask, uint8 [h, w]."""
         for number, mask in enumerate(self.masks, 1):
             yield f"limb_{number}", np.where(mask, np.uint8(255), np.uint8(0))
+
+
+def parts_wanted(settings: Settings, names: Sequence[str]) -> list[str]:
+    """Of which of the objects parts are to be looked for."""
+    asked = settings.find_parts
+    return [name for name in names if (asked.get(name) if isinstance(asked, dict) else asked)]
 
 
 def search_parts(
@@ -84,7 +91,7 @@ def about_parts(name: str, found: FoundParts | None) -> str:
     return (
         f"{name} has parts that were found by themselves, on frame {found.frame}: {parts}. They "
         f"tell its frames {100 * found.gain:.0f} % better than one sheet; where they are wrong, "
-        "give masks of its parts by --part, or leave out --find-parts"
+        "give masks of its parts by --part, or leave out --find-parts (in Blender: Find Parts)"
     )
 
 
