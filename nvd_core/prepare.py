@@ -20,7 +20,7 @@ from nvd_core.priors.cut_cautions import about_cuts
 from nvd_core.priors.cuts import find_cuts
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.found_objects import find_objects, found_names, no_masks
-from nvd_core.priors.found_parts import about_parts, parts_wanted, search_parts
+from nvd_core.priors.found_parts import about_parts, about_windows, parts_wanted, search_parts
 from nvd_core.priors.garbage import write_garbage
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import StartParts
@@ -61,7 +61,6 @@ from nvd_core.work import (
 )
 
 DECOMPOSE = "nvd decompose"
-WINDOWS_NO_PARTS = "{} is to have windows in time, so that no parts of it were looked for"
 NOTHING_MOVES = (
     "nothing moves against the background, so it is decomposed alone; for an object draw it white "
     "on black on one frame, and decompose the clip again with --mask NAME=FILE"
@@ -319,7 +318,7 @@ def _find_parts(
     taken = {split_name(name)[0] for name, _ in job.parts}
     asked = [name for name in parts_wanted(settings, names) if name not in taken]
     in_windows = [name for name in asked if wanted[name] not in (None, 1)]
-    job.said = job.said + [WINDOWS_NO_PARTS.format(name) for name in in_windows]
+    job.said = job.said + [about_windows(name) for name in in_windows]
     alone = [names.index(name) for name in asked if name not in in_windows]
     sources, job.found_parts = [], []
     searched = search_parts(work_folder(folder), alone, progress) if alone else {}

@@ -153,7 +153,8 @@ class Settings(Declared):
     """share of the points drawn inside the dilated masks, so that small objects survive"""
     windows: WindowCount | dict[str, WindowCount] = "auto"
     """windows in time, of every object or by a layer's name: each view has a part of the texture;
-    auto: as many as the object's tracks ask for, one where they do not"""
+    auto: as many as the object's tracks ask for, one where they do not; of the background, named
+    so, several where they tell it clearly better"""
     find_parts: bool | dict[str, bool] = False
     """whether limbs are looked for in the outline of each object without parts of its own, or of
     those named, and made parts where that pays"""

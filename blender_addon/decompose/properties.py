@@ -192,6 +192,15 @@ class NVD_PG_strip(bpy.types.PropertyGroup):
         ],
     )
     parts: CollectionProperty(type=NVD_PG_part, description="Of the background")
+    windows: IntProperty(
+        name="Views in Time",
+        min=0,
+        max=64,
+        default=0,
+        description="For a camera that goes through a place, so that near things shift against far "
+        "ones: so many views of the background, one after the other in time. 0: one, and the job "
+        "says where several would serve better; 1: one",
+    )
     active_part: IntProperty(name="Active part")
     missing: EnumProperty(
         name="Missing Files",

@@ -80,6 +80,8 @@ class NVD_PT_parts(Folded, bpy.types.Panel):
         column.operator("nvd.remove_part", text="", icon="REMOVE")
         column.operator("nvd.move_part", text="", icon="TRIA_UP").by = -1
         column.operator("nvd.move_part", text="", icon="TRIA_DOWN").by = 1
+        if whole == own:
+            layout.prop(own, "windows")
         if not len(whole.parts):
             self._draw_finding(layout, whole, whole == own, part_list.trouble(strip))
             return

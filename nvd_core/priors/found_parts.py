@@ -95,6 +95,11 @@ def about_parts(name: str, found: FoundParts | None) -> str:
     )
 
 
+def about_windows(name: str) -> str:
+    """What has to be said of an object in which parts were not looked for, as it has windows."""
+    return f"{name} is to have windows in time, so that no parts of it were looked for"
+
+
 def find_parts(work: Path, layer: int, progress: Progress) -> FoundParts | None:
     """The parts of an object in the scratch `work`, small, with frames, masks and flow.
 

@@ -254,6 +254,20 @@ def test_parts_are_looked_for_where_that_is_ticked(strip, tmp_path, engine):
     assert "--find-parts-of" not in words and "--part" in words
 
 
+def test_the_background_has_views_in_time(strip, tmp_path):
+    own = strip.nvd_decompose
+    own.parts_of, own.windows = "BACKGROUND", 3
+    assert bpy.ops.nvd.decompose() == {"FINISHED"}
+    words = runner.queue.jobs[-1].plan["first_steps"][-1]["command"]
+    assert words[words.index("--windows") + 1] == "background=3"
+    own.out = str(tmp_path / "other.nvd")
+    bpy.ops.nvd.add_part()
+    own.parts[0].kind, own.parts[0].path = "FILE", "/masks/post"
+    assert part_list.trouble(strip) == "windows"
+    with pytest.raises(RuntimeError, match="background is to have parts and views"):
+        bpy.ops.nvd.decompose()
+
+
 @pytest.mark.once
 def test_a_batch_finds_parts_and_counts_windows(tmp_path, monkeypatch, engine, capsys):
     monkeypatch.setenv("NVD_PYTHON", str(engine.PYTHON))
