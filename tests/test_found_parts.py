@@ -1,11 +1,14 @@
 """Limbs in an outline, and those that are found to be parts."""
 
+from typing import ClassVar
+
+import numpy as np
 import pytest
 
 from nvd_core.job import Job
 from nvd_core.pipeline import decompose
 from nvd_core.prepare import check_wanted_parts
-from nvd_core.priors.found_parts import about_parts, parts_wanted, search_parts
+from nvd_core.priors.found_parts import about_parts, best_parts, parts_wanted, search_parts
 from nvd_core.priors.limbs import limbs_of, widest
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.progress import Progress
@@ -52,6 +55,39 @@ def test_legs_that_swing_are_found_and_those_that_stand_are_not(swings, tmp_path
     assert found is not None and len(found.masks) == 2 and found.gain > 0.1
     assert [name for name, _ in found.named()] == ["limb_1", "limb_2"]
     assert f"frame {found.frame}" in said and "limb_1, limb_2" in said
+
+
+class Told:
+    """Four limbs of which the third, carried wrongly, spoils the others; the last tells nothing."""
+
+    MASKS: ClassVar = [np.full((2, 2), k) for k in range(4)]
+    ERRORS: ClassVar = {0: 5.0, 1: 5.0, 2: 6.0, 3: 10.0}
+
+    def __init__(self, spoils: float) -> None:
+        self.spoils, self.tried = spoils, []
+
+    def errors_whole(self):
+        return [np.full(100, 10.0)]
+
+    def errors_apart(self, frame, masks):
+        numbers = [int(mask[0, 0]) for mask in masks]
+        self.tried.append(numbers)
+        labels = np.repeat(np.arange(5), 20)
+        errors = np.full(100, 10.0)
+        for k, number in enumerate(numbers, 1):
+            spoilt = self.spoils if 2 in numbers and number != 2 else 0.0
+            errors[labels == k] = self.ERRORS[number] + spoilt
+        labels[labels > len(numbers)] = 0
+        doubted = [[1, 2, 3, 4] if number == 2 else [1] for number in numbers]
+        return doubted, [labels], [errors]
+
+
+@pytest.mark.parametrize(("spoils", "kept"), [(0.0, [0, 1, 2]), (3.0, [0, 1])])
+def test_a_limb_in_doubt_goes_where_the_others_are_better_without(spoils, kept):
+    told = Told(spoils)
+    found = best_parts(told, 7, told.MASKS)
+    assert [int(mask[0, 0]) for mask in found.masks] == kept and found.frame == 7
+    assert told.tried == [[0, 1, 2, 3], [0, 1, 2], [0, 1]]  # none that is not in doubt
 
 
 @pytest.mark.slow
