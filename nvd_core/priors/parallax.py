@@ -52,7 +52,7 @@ def about_parallax(name: str, gain: float, taken: bool) -> str:
     return (
         f"the camera sees near parts of the {name} shift against far ones, which one picture does "
         f"not hold: {PARALLAX_WINDOWS} windows in time {does} away {gain:.0%} of what it misses, "
-        f"and paint goes from one into the next as far as both show the place where they meet; "
+        f"and some paint is lost from one to the next; "
         f"{done}"
     )
 
