@@ -52,8 +52,7 @@ def about_parallax(name: str, gain: float, taken: bool) -> str:
     return (
         f"the camera sees near parts of the {name} shift against far ones, which one picture does "
         f"not hold: {PARALLAX_WINDOWS} windows in time {does} away {gain:.0%} of what it misses, "
-        f"and some paint is lost from one to the next; "
-        f"{done}"
+        f"and some paint is lost from one to the next; {done}"
     )
 
 
