@@ -15,7 +15,6 @@ import numpy as np
 from nvd_core.media.resizing import resized
 from nvd_core.priors.motion_matches import MatchedClip, enlarged
 from nvd_core.priors.sheet_evidence import Sheets
-from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.time_windows import Window
 
 PARALLAX_WINDOWS = 3
@@ -79,7 +78,7 @@ class BackgroundSheets:
         for n in range(len(clip.masks)):
             mask = resized(np.array(clip.masks[n, t]), *self._size)
             taken |= cv2.dilate((mask > SEEN).astype(np.uint8), around)
-        release(clip.frames, clip.masks)
+        clip.release()
         self._check()
         return (picture - slow + 128).clip(0, 255).astype(np.uint8), taken == 0
 
