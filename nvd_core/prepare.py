@@ -20,7 +20,7 @@ from nvd_core.priors.cut_cautions import about_cuts
 from nvd_core.priors.cuts import find_cuts
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.found_objects import find_objects, found_names, no_masks
-from nvd_core.priors.found_parts import about_parts, search_parts
+from nvd_core.priors.found_parts import about_parts, about_windows, parts_wanted, search_parts
 from nvd_core.priors.garbage import write_garbage
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import StartParts
@@ -165,7 +165,18 @@ def _all_parts(job: Job) -> list[list[str]]:
 def check_wanted_parts(job: Job, settings: Settings) -> None:
     """NvdError where parts are asked for of a layer that cannot have them."""
     check_parts(job.parts, [*(name for name, _ in job.masks), BACKGROUND])
-    if not (job.parts or settings.find_parts):
+    by_name = settings.find_parts if isinstance(settings.find_parts, dict) else {}
+    named = [name for name, on in by_name.items() if on]
+    objects = [name for name, _ in job.masks]
+    objects = objects or [FOUND_OBJECT, *found_names(MOST_OBJECTS)]  # more is not known yet
+    if unknown := sorted(set(named) - set(objects)):
+        raise NvdError(
+            "parts are to be found of an object that there is not",
+            expected=" or ".join(objects),
+            found=", ".join(unknown)[:80],
+            remedy="name an object as --mask does",
+        )
+    if not (job.parts or named or settings.find_parts is True):
         return
     if settings.mapping.start != "motion":
         raise NvdError(
@@ -174,13 +185,13 @@ def check_wanted_parts(job: Job, settings: Settings) -> None:
             found=f"mapping.start {settings.mapping.start}",
             remedy="leave out the parts, or the setting",
         )
-    wanted = wanted_views(settings, object_names(job), BACKGROUND)
-    for layer in sorted({split_name(name)[0] for name, _ in job.parts}):
+    wanted = wanted_views(settings, objects, BACKGROUND)
+    for layer in sorted({split_name(name)[0] for name, _ in job.parts} | set(named)):
         if (wanted[layer] or 1) > 1:
             raise NvdError(
                 f"{layer} is to have parts and windows in time",
                 expected="one of them for each layer",
-                remedy=f"leave out --windows or --part of {layer}",
+                remedy=f"leave out --windows of {layer}, or its parts",
             )
 
 
@@ -283,7 +294,8 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
 def _parts(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress: Progress) -> None:
     """Fill work/parts.npy, where a layer has parts."""
     found = []
-    if settings.find_parts and not job.goes_on:  # then the networks know their parts
+    wanted = parts_wanted(settings, object_names(job))
+    if wanted and not job.goes_on:  # then the networks know their parts
         found = _find_parts(job, settings, info, folder, progress)
     parts = _all_parts(job)
     if not parts:
@@ -304,14 +316,18 @@ def _find_parts(
     names, size = object_names(job), info.looked_at
     wanted = wanted_views(settings, names, BACKGROUND)
     taken = {split_name(name)[0] for name, _ in job.parts}
-    alone = [n for n, name in enumerate(names) if name not in taken and wanted[name] in (None, 1)]
+    asked = [name for name in parts_wanted(settings, names) if name not in taken]
+    in_windows = [name for name in asked if wanted[name] not in (None, 1)]
+    job.said = job.said + [about_windows(name) for name in in_windows]
+    alone = [names.index(name) for name in asked if name not in in_windows]
     sources, job.found_parts = [], []
-    for n, found in search_parts(work_folder(folder), alone, progress).items():
+    searched = search_parts(work_folder(folder), alone, progress) if alone else {}
+    for n, found in searched.items():
         said = about_parts(names[n], found)
         progress.message(said)
+        job.said = [*job.said, said]
         if not found:
             continue
-        job.said = [*job.said, said]
         for part, mask in found.named():
             name = f"{names[n]}.{part}"
             job.found_parts.append(name)

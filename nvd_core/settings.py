@@ -153,10 +153,11 @@ class Settings(Declared):
     """share of the points drawn inside the dilated masks, so that small objects survive"""
     windows: WindowCount | dict[str, WindowCount] = "auto"
     """windows in time, of every object or by a layer's name: each view has a part of the texture;
-    auto: as many as the object's tracks ask for, one where they do not"""
-    find_parts: bool = False
-    """whether limbs are looked for in the outline of each object without parts of its own, and made
-    parts where that pays"""
+    auto: as many as the object's tracks ask for, one where they do not; of the background, named
+    so, several where they tell it clearly better"""
+    find_parts: bool | dict[str, bool] = False
+    """whether limbs are looked for in the outline of each object without parts of its own, or of
+    those named, and made parts where that pays"""
     skip_hidden: bool = True
     """evaluate a layer only where it shows, and at a few of the other points"""
     flow_share: Share = 0.5

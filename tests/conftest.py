@@ -80,6 +80,12 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def swinging():
+    """Legs that swing or stand: `Swinging`(swings) with `write`, `write_work`; `canvas`, `box`."""
+    return _helper("swinging_clip")
+
+
+@pytest.fixture(scope="session")
 def crossing_clip():
     """Two objects that cross: `write`(folder), `places`, `true_masks`, FRAMES, HEIGHT, WIDTH."""
     return _helper("crossing_clip")

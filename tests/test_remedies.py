@@ -17,6 +17,9 @@ PACKAGE = Path(nvd_core.__file__).parent
 
 PLACES = [
     ("priors/cautions.py", None),
+    ("priors/parallax.py", "about_parallax"),
+    ("priors/found_parts.py", "about_parts"),
+    ("priors/found_parts.py", "about_windows"),
     ("priors/cut_cautions.py", "about_cuts"),
     ("priors/masks.py", "_taken_as_first"),
     ("priors/mask_labels.py", "about_colours"),

@@ -51,6 +51,21 @@ def test_windows_by_object(asked, tmp_path, words, windows):
     assert asked[0][2].windows == windows
 
 
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ([], False),
+        (["--find-parts"], True),
+        (["--find-parts-of", "a", "--find-parts-of", "b"], {"a": True, "b": True}),
+        (["--set", "find_parts.b=true"], {"b": True}),
+    ],
+)
+def test_parts_are_found_of_those_that_are_named(asked, tmp_path, words, wanted):
+    masks = ["--mask", "a=m", "--mask", "b=m"]
+    assert main(["decompose", "clip", "--out", str(tmp_path / "x"), *masks, *words]) == 0
+    assert asked[0][2].find_parts == wanted
+
+
 @pytest.mark.parametrize("words", [["3", "a=2"], ["a=0"], ["a=99"], ["a="], ["a=x"], ["=-1"]])
 def test_windows_that_are_none(asked, tmp_path, words, capsys):
     sets = [part for word in words for part in ("--windows", word)]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from nvd_core.editing.across_windows import across_windows
 from nvd_core.editing.back_projection import paint_to_texture
 from nvd_core.editing.camera import render_camera
+from nvd_core.editing.camera_path import Key
 from nvd_core.editing.motion_blur import iter_around
 from nvd_core.editing.paint_frame import paint_frame
 from nvd_core.editing.paint_views import paint_across
@@ -282,9 +284,44 @@ def test_points_are_followed_over_a_border(made):
     assert scores[0] < 2 < scores[1]
 
 
-def test_a_camera_needs_a_background_in_one_piece(made, tmp_path):
-    manifest = read_manifest(made.folder)
-    layers = (manifest.layers[0], dataclasses.replace(manifest.layers[1], windows=WINDOWS))
-    shot = dataclasses.replace(made, manifest=dataclasses.replace(manifest, layers=layers))
-    with pytest.raises(NvdError, match="one piece"):
-        render_camera(shot, tmp_path / "%05d.png", [], hold=0)
+def camera_pictures(shot: Shot, folder, keys, **options) -> tuple[list[np.ndarray], list[str]]:
+    progress, said = Progress(), []
+    progress.caution = said.append
+    render_camera(shot, folder / "%02d.png", keys, bit_depth=16, progress=progress, **options)
+    return [to_float(read_image(path)) for path in sorted(folder.glob("*.png"))], said
+
+
+@pytest.fixture(scope="module")
+def two_walls(trained) -> Shot:
+    """The tiny clip with two windows of its background, which no test changes."""
+    return trained(light=False, windows={"background": 2})
+
+
+def test_a_camera_moves_over_a_background_with_windows(two_walls, tmp_path):
+    assert two_walls.layer("background").windows == WINDOWS
+    own, said = camera_pictures(two_walls, tmp_path / "own", [Key(0)])
+    whole = [to_float(f) for f in render_frames(two_walls, mode="full", bit_depth=16)]
+    assert not said and max(np.abs(a - b).mean() for a, b in zip(own, whole, strict=True)) < 0.002
+    near, said = camera_pictures(two_walls, tmp_path / "near", [Key(0, scale=1.5, rotation=5)])
+    assert not said and min(picture.mean() for picture in near) > 0.2
+
+
+def test_beyond_its_window_a_background_is_not_known(two_walls, tmp_path):
+    """Fails where a camera that looks far out shows the texture of the other window there."""
+    far, said = camera_pictures(two_walls, tmp_path / "far", [Key(0, scale=0.25)])
+    assert len(said) == 1 and "--windows background=1" in said[0]
+    for picture in far:
+        shown = picture.max(-1) > 0.02
+        ys, xs = np.nonzero(shown)
+        assert np.ptp(xs) < 30 and np.ptp(ys) < 18  # 20 x 12 of the frame, and what others saw
+    part, said = camera_pictures(two_walls, tmp_path / "p", [Key(0, scale=0.25)], frames=(0, 3))
+    assert not said and len(part) == 4
+
+
+def test_a_background_is_held_in_one_window(two_walls, tmp_path):
+    with pytest.raises(NvdError, match="frame 1 can be held in its own alone"):
+        render_camera(two_walls, tmp_path / "%05d.png", [], hold=1)
+    held, said = camera_pictures(two_walls, tmp_path / "held", [], hold=1, frames=(0, 3))
+    assert not said
+    corner = [picture[:, 62:76] for picture in held]  # where the disc does not come
+    assert max(np.abs(a - b).mean() for a, b in pairwise(corner)) < 0.02

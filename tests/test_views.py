@@ -15,6 +15,7 @@ from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.motion_fit import apply
 from nvd_core.priors.motion_matches import MatchedClip
+from nvd_core.priors.parallax import LOOKED_AT
 from nvd_core.priors.turning_part import outlines_of, turning_part
 from nvd_core.priors.views import (
     LEAST_ALIKE,
@@ -128,7 +129,7 @@ def test_cuts_are_where_the_view_changes():
 
 def test_how_many_are_wanted():
     settings = fast()
-    assert wanted_views(settings, ["a"], "background") == {"a": None, "background": 1}
+    assert wanted_views(settings, ["a"], "background") == {"a": None, "background": LOOKED_AT}
     settings.windows = {"a": 3, "background": 2}
     wanted = wanted_views(settings, ["a", "b"], "background")
     assert wanted == {"a": 3, "b": None, "background": 2}

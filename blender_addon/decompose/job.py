@@ -56,6 +56,7 @@ def decompose(
     texture_size: int = 1,
     mask_margin: int = 0,
     windows: Mapping[str, int] = NO_WINDOWS,
+    find_parts: bool | Sequence[str] = (),
     preset: str = "fast",
     device: str = "auto",
     settings: str | Path = "",
@@ -80,6 +81,7 @@ def decompose(
     texture_size: 1, 2 or 4 times as wide and high as `height` asks for are the textures.
     mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
     windows: how many views an object that turns has in time, by its name; of others its tracks say.
+    find_parts: objects in whose outlines limbs are looked for, to be parts; True: in all.
     space: a colour space and the OpenColorIO configuration (a file) that has it; None: what the
     source says. settings: a YAML file for the training. rate: frames a second, such as 25 or
     30000/1001, where the source names none (`scene_rate`). count_at: the rate at which a movie's
@@ -101,6 +103,7 @@ def decompose(
         texture_size=texture_size,
         mask_margin=mask_margin,
         windows=windows,
+        find_parts=find_parts,
         preset=preset,
         device=device,
         settings=settings,
@@ -130,6 +133,7 @@ def decompose_job(
     texture_size: int = 1,
     mask_margin: int = 0,
     windows: Mapping[str, int] = NO_WINDOWS,
+    find_parts: bool | Sequence[str] = (),
     preset: str = "fast",
     device: str = "auto",
     settings: str | Path = "",
@@ -164,6 +168,8 @@ def decompose_job(
         if value not in choices:
             raise ValueError(f"expected one of {choices}, found {value!r}")
     check_parts([part for part, _ in parts], [*dict(masks), BACKGROUND], windows, shots)
+    for thing in () if isinstance(find_parts, bool) else find_parts:
+        _check_one_kind(thing, windows)
     words = ["decompose", source, "--out", out]
     for mask_name, path in masks:
         words += ["--mask", f"{mask_name}={path}"]
@@ -182,6 +188,10 @@ def decompose_job(
         words += ["--mask-margin", mask_margin]
     for thing, count in windows.items():
         words += ["--windows", f"{thing}={count}"]
+    if isinstance(find_parts, bool):
+        words += ["--find-parts"] * find_parts
+    else:
+        words += [word for thing in find_parts for word in ("--find-parts-of", thing)]
     if space:
         words += ["--input-space", space[0], "--ocio", space[1], "--hdr-white", HDR_WHITE]
     if settings:
@@ -228,11 +238,16 @@ def check_parts(
             )
         if [other.lower() for other in parts].count(name.lower()) > 1:
             raise AddonError(f"two parts are called {name}", "give each a name of its own")
-        if windows.get(layer, 0) > 1:
-            raise AddonError(
-                f"{layer} is to have parts and views in time",
-                "set its Views in Time to 0 or 1, or remove its parts",
-            )
+        _check_one_kind(layer, windows)
+
+
+def _check_one_kind(layer: str, windows: Mapping[str, int]) -> None:
+    """AddonError where a layer that has parts, or may get some, is to have views in time too."""
+    if windows.get(layer, 0) > 1:
+        raise AddonError(
+            f"{layer} is to have parts and views in time",
+            "set its Views in Time to 0 or 1, or remove its parts and Find Parts",
+        )
 
 
 def making_job(

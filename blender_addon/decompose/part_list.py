@@ -78,11 +78,13 @@ def named(strip) -> list[tuple[str, NVD_PG_object | NVD_PG_part]]:
 
 
 def trouble(strip) -> str:
-    """With what the listed parts cannot be decomposed, "shots" or "windows"; empty: they can."""
+    """With what parts that are listed or to be found cannot be decomposed, "shots" or "windows";
+    empty: they can.
+    """
     own, whole = strip.nvd_decompose, owner(strip)
-    if whole is None or not len(whole.parts):
+    if whole is None or not (len(whole.parts) or getattr(whole, "find_parts", False)):
         return ""
-    if own.shots:
+    if own.shots and len(whole.parts):  # those that are found are each shot's own
         return "shots"
     if getattr(whole, "windows", 0) > 1:
         return "windows"

@@ -131,6 +131,12 @@ class NVD_PG_object(_Masked, bpy.types.PropertyGroup):
         "with a part of the texture of its own. What is painted on a frame goes on in all of them "
         "that show the place. 0: as many as its tracks ask for; 1: one picture for all frames",
     )
+    find_parts: BoolProperty(
+        name="Find Parts",
+        description="Look for limbs in the object's outline, such as legs, arms or a head, and "
+        "make them parts where that tells the frames better. The job says what was found. Look at "
+        "the texture before you paint: what swings in front of the trunk has no outline of its own",
+    )
     # Of one that was found (found_objects.py): its folder, and what is known of it
     found: StringProperty(options={"HIDDEN"})
     confidence: FloatProperty(options={"HIDDEN"})
@@ -140,7 +146,9 @@ class NVD_PG_object(_Masked, bpy.types.PropertyGroup):
     def to_object(self) -> Object:
         """The same for strip_job.py, with its parts; AddonError where a mask is missing."""
         parts = [part.to_object() for part in self.parts]
-        return replace(super().to_object(), windows=self.windows, parts=parts)
+        return replace(
+            super().to_object(), windows=self.windows, parts=parts, find_parts=self.find_parts
+        )
 
 
 class NVD_PG_strip(bpy.types.PropertyGroup):
@@ -184,6 +192,15 @@ class NVD_PG_strip(bpy.types.PropertyGroup):
         ],
     )
     parts: CollectionProperty(type=NVD_PG_part, description="Of the background")
+    windows: IntProperty(
+        name="Views in Time",
+        min=0,
+        max=64,
+        default=0,
+        description="For a camera that goes through a place, so that near things shift against far "
+        "ones: so many views of the background, one after the other in time. 0: one, and the job "
+        "says where several would serve better; 1: one",
+    )
     active_part: IntProperty(name="Active part")
     missing: EnumProperty(
         name="Missing Files",

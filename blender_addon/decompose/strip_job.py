@@ -57,6 +57,8 @@ class Object:
     """numbers of the images in `path` that are left out where there are `keys`, to be carried"""
     parts: Sequence["Object"] = ()
     """what moves by itself within it, in front first; the layer stays one"""
+    find_parts: bool = False
+    """whether limbs are looked for in its outline, to be such parts, where it has none"""
 
 
 def decompose_strip(
@@ -65,6 +67,7 @@ def decompose_strip(
     objects: Sequence[Object] = (),
     *,
     background_parts: Sequence[Object] = (),
+    background_windows: int = 0,
     scene: bpy.types.Scene | None = None,
     layer: str = "",
     **options,
@@ -72,7 +75,8 @@ def decompose_strip(
     """Queue the decomposition of what `strip` shows; returns its job at once.
 
     objects: front to back; none: what moves is found by itself. background_parts: what moves by
-    itself before a far background, such as near posts. `options` are those of
+    itself before a far background, such as near posts. background_windows: its views in time; 0:
+    one, and it is said where several would serve better. `options` are those of
     `decompose`: height, plate_height, texture_size, preset, at_once, device, settings, rate,
     python, deinterlace, shots, garbage, and of images start ("source": by the numbers of their
     files; those that are missing are held where the strip is set to that). Pictures have the rate
@@ -80,6 +84,7 @@ def decompose_strip(
     files to take; empty: the picture. The clip is in the strip's colour space.
     """
     windows = {thing.name: thing.windows for thing in objects if thing.windows}
+    windows |= {BACKGROUND: background_windows} if background_windows else {}
     owned = [(thing.name, thing.parts) for thing in objects] + [(BACKGROUND, background_parts)]
     named = [(f"{owner}.{part.name}", part) for owner, parts in owned for part in parts]
     layers = [owner for owner, _ in owned]
@@ -140,6 +145,7 @@ def decompose_strip(
         },
         space=named_space(strip),
         windows=windows,
+        find_parts=[thing.name for thing in objects if thing.find_parts and not thing.parts],
         **options,
     )
     return runner.queue_job(job, scene)

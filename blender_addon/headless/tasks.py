@@ -43,6 +43,8 @@ def decompose(given, say: Say) -> dict:
             plate_height=given.plate_height,
             texture_size=given.texture_size,
             mask_margin=given.mask_margin,
+            windows=dict(given.windows),
+            find_parts=given.find_parts or given.find_parts_of,
             preset=given.preset,
             device=given.device,
             settings=Path(given.settings).resolve() if given.settings else "",

@@ -74,6 +74,18 @@ def parser() -> argparse.ArgumentParser:
             help="mask of what moves by itself within an object or the background",
         )
         added.add_argument(
+            "--find-parts", action="store_true", help="look for limbs in every object's outline"
+        )
+        added.add_argument("--find-parts-of", action="append", default=[], metavar="NAME")
+        added.add_argument(
+            "--windows",
+            type=_count,
+            action="append",
+            default=[],
+            metavar="NAME=N",
+            help="views in time of an object that turns, 1 for one picture",
+        )
+        added.add_argument(
             "--frames", type=_range, metavar="A-B", help="counted from 0, or as --start says"
         )
         added.add_argument(
@@ -128,6 +140,13 @@ def _pair(text: str) -> tuple[str, str]:
     if not (name and path):
         raise argparse.ArgumentTypeError(f"expected NAME=PATH, found {text!r}")
     return name, path
+
+
+def _count(text: str) -> tuple[str, int]:
+    name, number = _pair(text)
+    if not re.fullmatch(r"[0-9]{1,4}", number):
+        raise argparse.ArgumentTypeError(f"expected NAME=N with a number N, found {text!r}")
+    return name, int(number)
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -117,6 +117,7 @@ class NVD_OT_decompose(Reporting, bpy.types.Operator):
             output_folder(strip),
             [thing.to_object() for thing in own.objects],
             background_parts=[part.to_object() for part in own.parts],
+            background_windows=own.windows,
             scene=scene,
             height=settings.height or None,
             plate_height=settings.plate_height or None,

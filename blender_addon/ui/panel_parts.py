@@ -80,12 +80,25 @@ class NVD_PT_parts(Folded, bpy.types.Panel):
         column.operator("nvd.remove_part", text="", icon="REMOVE")
         column.operator("nvd.move_part", text="", icon="TRIA_UP").by = -1
         column.operator("nvd.move_part", text="", icon="TRIA_DOWN").by = 1
+        if whole == own:
+            layout.prop(own, "windows")
         if not len(whole.parts):
-            layout.label(text="None: it moves as one sheet", icon="INFO")
+            self._draw_finding(layout, whole, whole == own, part_list.trouble(strip))
             return
         self._draw_limits(layout, whole == own, part_list.trouble(strip))
         if 0 <= whole.active_part < len(whole.parts):
             draw_mask(layout, scene, whole.parts[whole.active_part], part=True)
+
+    def _draw_finding(self, layout, whole, background: bool, trouble: str) -> None:
+        """What becomes of an object without parts, or of the background."""
+        if not background:
+            layout.prop(whole, "find_parts")
+        if background or not whole.find_parts:
+            layout.label(text="None: it moves as one sheet", icon="INFO")
+            return
+        layout.label(text="Limbs are looked for; the job says what it found", icon="INFO")
+        if trouble == "windows":
+            layout.label(text="Parts or views, not both: set Views in Time to 0", icon="ERROR")
 
     def _draw_limits(self, layout, background: bool, trouble: str) -> None:
         """What a layer with parts cannot do, before an hour is spent."""

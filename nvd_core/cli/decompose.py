@@ -172,6 +172,13 @@ def _add_making(decompose: argparse.ArgumentParser) -> None:
         "where that pays",
     )
     decompose.add_argument(
+        "--find-parts-of",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the same of one object; may be given again",
+    )
+    decompose.add_argument(
         "--windows",
         action="append",
         default=[],
@@ -271,6 +278,8 @@ def _settings(parsed: argparse.Namespace) -> "Settings":
         settings = PRESETS[parsed.preset or "fast"]()
     if parsed.mask_margin is not None:
         settings.mask_margin = parsed.mask_margin
+    if parsed.find_parts_of:
+        settings.find_parts = dict.fromkeys(parsed.find_parts_of, True)
     if parsed.find_parts:
         settings.find_parts = True
     if parsed.windows:

@@ -12,16 +12,13 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from scipy.interpolate import LinearNDInterpolator
-from scipy.ndimage import binary_fill_holes
 
 from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.bend import LayerBend
 from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
-from nvd_core.editing.edits import read_texture
 from nvd_core.editing.finishing import add_change
 from nvd_core.editing.frame_kernels import FrameKernels, Textures
 from nvd_core.editing.kept_width import Drawing
@@ -31,6 +28,7 @@ from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.pin_places import applied_bends
 from nvd_core.editing.plate import frame_tags, rendered_depth
+from nvd_core.editing.seen_background import SeenBackground
 from nvd_core.editing.stack_sheets import Sheets
 from nvd_core.editing.uncovered import garbage_of
 from nvd_core.fields.inference import TRANSPARENT, layers_at
@@ -40,7 +38,7 @@ from nvd_core.fields.plate_view import at_plate
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.media.alpha import NONE
 from nvd_core.media.codecs import Quality
-from nvd_core.media.images import at_depth, to_float
+from nvd_core.media.images import at_depth
 from nvd_core.media.working import stored_colours
 from nvd_core.media.writer import open_writer
 from nvd_core.runtime.devices import choose_device
@@ -55,6 +53,10 @@ from nvd_core.shot.values import Values, check_values, lay_on_maps, read_values
 
 BORDER = 2
 """pixels around an object that count as known to be empty"""
+BEYOND = (
+    "the {0} has windows in time, and each knows another part of what lies beyond the frame: there "
+    "the picture changes from one to the next; decomposed again with --windows {0}=1 it does not"
+)
 
 
 def render_camera(
@@ -86,11 +88,11 @@ def render_camera(
     """
     started = time.perf_counter()
     progress = progress or Progress()
-    _require_one_background(shot)
     first, last = checked_range(shot, frames, start)
     named = output_numbers(shot, out, start)
     if hold is not None:
         checked_range(shot, (hold, hold))
+        _require_window(shot, hold, (first, last))
     clip = shot.manifest.clip
     picture = replace(clip.picture, alpha=NONE)
     width, height = size or (clip.width, clip.height)
@@ -119,7 +121,6 @@ def render_camera(
     check_values(shot, values, "the values given")
     if read_finish(shot).works_on(shot.names):
         progress.caution(NOT_FINISHED)
-    seen = SeenBackground(shot)
     sheets = Sheets(shot, edits)
     sheets.check(range(first, last + 1))
     drawing = Drawing(shot, sheets, values, range(first, last + 1))
@@ -128,6 +129,7 @@ def render_camera(
     linear = clip.is_linear
     kernels = FrameKernels(Textures(sheets, shot.names, "full"), linear, on.type)
     layout, bends = texture_frames(shot), applied_bends(shot)
+    seen = SeenBackground(shot, model)
     views = _views(
         model, keys, range(first, last + 1), (width, height), hold, float(clip.picture.aspect)
     )
@@ -148,22 +150,27 @@ def render_camera(
             picture_of_t = stored_colours(frame, blank[..., :0], picture)
             writer.write(named[t], picture_of_t)
             progress.update(done + 1)
+    if len(seen.beyond) > 1:
+        progress.caution(BEYOND.format(seen.background))
     seconds = time.perf_counter() - started
     return {"frames": last - first + 1, "seconds": round(seconds, 3), "out": str(out)}
 
 
-def _require_one_background(shot: Shot) -> None:
-    """NvdError where the background has windows in time: beside what a frame shows, its part of the
-    texture holds nothing of what other windows saw, and beyond that part lies another's.
+def _require_window(shot: Shot, hold: int, frames: tuple[int, int]) -> None:
+    """NvdError where `frames` leave the background's window in time of the frame to be held: the
+    part of the texture that shows there has no place in other windows' frames.
     """
     record = shot.manifest.layers[-1]
-    if record.windows:
-        raise NvdError(
-            f"the {record.name} of {shot.folder} has {len(record.windows)} windows in time, and a "
-            "camera that moves needs it in one piece",
-            expected="a background of one sheet",
-            remedy=f"decompose the clip again with --windows {record.name}=1",
-        )
+    for first, last in record.windows:
+        if first <= hold <= last and not first <= frames[0] <= frames[1] <= last:
+            raise NvdError(
+                f"the {record.name} of {shot.folder} has {len(record.windows)} windows in time, "
+                f"and frame {hold} can be held in its own alone",
+                expected=f"frames {first} to {last}, counted from 0",
+                found=f"{frames[0]} to {frames[1]}",
+                remedy="give these --frames, leave out --hold, or decompose the clip again with "
+                f"--windows {record.name}=1",
+            )
 
 
 def trained_model(shot: Shot) -> LayeredVideo:
@@ -190,22 +197,6 @@ def _check_same(shot: Shot, model: LayeredVideo) -> None:
             found=described.format(*theirs),
             remedy="copy the folder again with all its files, or make it again",
         )
-
-
-class SeenBackground:
-    """Which of the background's texture was seen, holes that things left in it included."""
-
-    def __init__(self, shot: Shot) -> None:
-        image = read_texture(shot, shot.names[-1])
-        seen = to_float(image[..., 3]) > 0.5 if image.shape[2] == 4 else np.ones(image.shape[:2])
-        self.seen = binary_fill_holes(seen).astype(np.float32)
-
-    def at(self, uv: np.ndarray, frame: TextureFrame) -> np.ndarray:
-        """0 to 1 for network coordinates [H, W, 2], bilinear; 0 beyond the texture."""
-        height, width = self.seen.shape
-        place = (uv - frame.low) / (frame.high - frame.low) * [width, height] - 0.5
-        place = place.clip(-2, max(height, width) + 2).astype(np.float32)
-        return cv2.remap(self.seen, place[..., 0], place[..., 1], cv2.INTER_LINEAR)
 
 
 def texture_frames(shot: Shot) -> list[TextureFrame]:
@@ -266,7 +257,7 @@ def view_maps(
     for n, frame in enumerate(layout):
         uva[n, ..., :2] = frame.to_uv(layers.uv[n])
     uva[..., 2] = layers.alpha
-    known = seen.at(layers.uv[-1], layout[-1])
+    known = seen.at(layers.uv[-1], layout[-1], t, places)
     uva[-1, ..., 2] *= known
     added = layers.added
     if added is not None:

@@ -122,6 +122,29 @@ REMEDIES = (
         "for each.",
     ),
     Remedy(
+        "parallax",
+        r"which one picture does not hold",
+        "Look at the background's texture. Where it is smeared, decompose again as the caution "
+        "says; a camera that moves (nvd camera) and paint that is seldom seen want one picture.",
+    ),
+    Remedy(
+        "parts found",
+        r"has parts that were found by themselves",
+        "Look at the layer's texture before you paint. Where a limb is smeared or torn, give masks "
+        "of the parts (--part), or decompose again without Find Parts.",
+    ),
+    Remedy(
+        "no parts found",
+        r"has no limbs that are better told apart",
+        "Nothing, if its texture is whole; else give a mask to each part that moves by itself "
+        "(--part).",
+    ),
+    Remedy(
+        "windows, so no parts",
+        r"so that no parts of it were looked for",
+        "Leave out --windows of this object (Views in Time 0 or 1) if it should have parts.",
+    ),
+    Remedy(
         "cuts",
         r"shots have nothing in common",
         "Decompose the shots apart, by the command that the caution names (--shots).",

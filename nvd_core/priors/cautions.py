@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from nvd_core.priors.garbage import NEAR_GARBAGE, near_garbage
+from nvd_core.priors.parallax import LEAST_GAIN, about_parallax
 from nvd_core.priors.pieces import MOST_APART, apart
 from nvd_core.runtime.mapped_arrays import streamed
 from nvd_core.work import FLOW_OK, FRAMES, MASKS, open_array, open_garbage
@@ -133,6 +134,9 @@ def _about_motion(facts: list[dict]) -> list[str]:
     for fact in facts:
         background = fact["kind"] == "background"
         name = "the background" if background else "an object"
+        gain = fact.get("evidence", {}).get("windows_gain", 0.0)
+        if background and gain >= LEAST_GAIN:
+            texts.append(about_parallax("background", gain, bool(fact["windows"])))
         refused = fact["refused"].get("homography", "fits")
         if background and fact["model"] != "homography" and not refused.startswith("fits"):
             texts.append(

@@ -4,13 +4,15 @@ Limbs are taken from the frame in which the outline shows them best (limbs.py), 
 clip as drawn ones are (part_propagation.py), and moved as these are (global_motion.py). What that
 brings is measured: each frame is told from the others, on one sheet and on several
 (sheet_evidence.py). A limb that its own sheet does not tell clearly better goes back to the rest,
-and where the object as a whole is not clearly better off, it has no parts.
+and so does one in doubt without which the whole is told better. Where the object as a whole is not
+clearly better off, it has no parts.
 """
 
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -23,6 +25,7 @@ from nvd_core.priors.part_propagation import propagate_parts
 from nvd_core.priors.sheet_evidence import Sheets, evidence_scale
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.progress import Progress
+from nvd_core.settings import Settings
 from nvd_core.work import FRAMES, MASKS, PART_MASKS, PART_WEIGHT, PARTS, open_array
 
 INSIDE = 127
@@ -33,6 +36,9 @@ WHOLE = 0.1
 """share of the object's error that parts must take away"""
 EACH = 0.15
 """and each of them of the error where it stands"""
+DOUBTED = 0.6
+"""share of the frames in doubt of the part that has most of them, from which on it is asked whether
+the others are told better without a part"""
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,12 @@ class FoundParts:
         """Each part's name, limb_1 and on, and its mask, uint8 [h, w]."""
         for number, mask in enumerate(self.masks, 1):
             yield f"limb_{number}", np.where(mask, np.uint8(255), np.uint8(0))
+
+
+def parts_wanted(settings: Settings, names: Sequence[str]) -> list[str]:
+    """Of which of the objects parts are to be looked for."""
+    asked = settings.find_parts
+    return [name for name in names if (asked.get(name) if isinstance(asked, dict) else asked)]
 
 
 def search_parts(
@@ -84,8 +96,13 @@ def about_parts(name: str, found: FoundParts | None) -> str:
     return (
         f"{name} has parts that were found by themselves, on frame {found.frame}: {parts}. They "
         f"tell its frames {100 * found.gain:.0f} % better than one sheet; where they are wrong, "
-        "give masks of its parts by --part, or leave out --find-parts"
+        "give masks of its parts by --part, or leave out --find-parts (in Blender: Find Parts)"
     )
+
+
+def about_windows(name: str) -> str:
+    """What has to be said of an object in which parts were not looked for, as it has windows."""
+    return f"{name} is to have windows in time, so that no parts of it were looked for"
 
 
 def find_parts(work: Path, layer: int, progress: Progress) -> FoundParts | None:
@@ -97,20 +114,64 @@ def find_parts(work: Path, layer: int, progress: Progress) -> FoundParts | None:
     limbs = widest(trial.shown)
     if limbs is None:
         return None
+    masks = [limbs.numbers == k for k in range(1, limbs.count + 1)]
+    best = best_parts(trial, limbs.frame, masks)
+    return best if best is not None and best.gain >= WHOLE else None
+
+
+class Tried(Protocol):
+    """An object that is told by one sheet, and by several."""
+
+    def errors_whole(self) -> list[np.ndarray]: ...
+
+    def errors_apart(
+        self, frame: int, masks: list[np.ndarray]
+    ) -> tuple[list[list[int]], list[np.ndarray], list[np.ndarray]]: ...
+
+
+def best_parts(trial: Tried, frame: int, masks: Sequence[np.ndarray]) -> FoundParts | None:
+    """The limbs, of those of a frame, that together tell the object best; None: none does.
+
+    Each tells its own place clearly better, and the whole is not better off without one in doubt.
+    """
     before = trial.errors_whole()
-    chosen = list(range(1, limbs.count + 1))
+    best = _kept(trial, frame, masks, before)
+    for mask in [] if best is None else _in_doubt(best):
+        others = [one for one in best.masks if one is not mask]
+        without = _kept(trial, frame, others, before)
+        if without is not None and without.gain > best.gain:
+            best = without
+    return best
+
+
+def _kept(
+    trial: Tried, frame: int, masks: Sequence[np.ndarray], before: list[np.ndarray]
+) -> FoundParts | None:
+    """The limbs, of those of a frame, that their own sheets tell clearly better; None: none."""
+    chosen = list(masks)
     while chosen:
-        masks = [limbs.numbers == k for k in chosen]
-        doubted, labels, after = trial.errors_apart(limbs.frame, masks)
+        doubted, labels, after = trial.errors_apart(frame, chosen)
         gains = [
-            _gain(before, after, [one == k for one in labels]) for k in range(1, len(masks) + 1)
+            _gain(before, after, [one == k for one in labels]) for k in range(1, len(chosen) + 1)
         ]
         worst = int(np.argmin(gains))
         if gains[worst] >= EACH:
             whole = _gain(before, after, [one == one for one in labels])
-            return FoundParts(limbs.frame, masks, whole, gains, doubted) if whole >= WHOLE else None
+            return FoundParts(frame, chosen, whole, gains, doubted)
         del chosen[worst]
     return None
+
+
+def _in_doubt(found: FoundParts) -> list[np.ndarray]:
+    """The masks of the limbs that are in doubt in many frames, if there are others beside.
+
+    Where they are carried wrongly the other parts are told worse for them.
+    """
+    if len(found.masks) < 2:
+        return []
+    most = max(map(len, found.doubted))
+    pairs = zip(found.masks, found.doubted, strict=True)
+    return [mask for mask, frames in pairs if frames and len(frames) >= DOUBTED * most]
 
 
 def _gain(before: list[np.ndarray], after: list[np.ndarray], chosen: list[np.ndarray]) -> float:

@@ -36,6 +36,14 @@ from nvd_core.priors.motion_fit import (
 )
 from nvd_core.priors.motion_matches import MatchedClip, Regions, textured_points
 from nvd_core.priors.motion_refine import Stacks, refine
+from nvd_core.priors.parallax import (
+    FEWEST_FRAMES,
+    LEAST_ERROR,
+    LEAST_GAIN,
+    LOOKED_AT,
+    PARALLAX_WINDOWS,
+    BackgroundSheets,
+)
 from nvd_core.priors.split_masks import SplitMasks, grid_points, motion_to_next, outline_motion
 from nvd_core.priors.turning_part import PartRegions, TurningPart
 from nvd_core.priors.views import part_that_turns, view_evidence
@@ -107,7 +115,8 @@ def estimate_global_motion(
 
     `aspect` is a pixel's width by its height: what turns does so in square ones. Layers have so
     many `windows` in time each, one where nothing is said, with a reference frame of their own;
-    None: an object has as many as its tracks ask for.
+    None: an object has as many as its tracks ask for, the background several where that tells it
+    clearly better; LOOKED_AT: one, and whether several would is noted.
 
     `parts`: how many parts each layer has beside the rest, if any has. Their motions go to
     part_motion.npy, by layer and number; motion.npy has the rests'. Frames in which a part, by
@@ -196,7 +205,9 @@ def _layer_motion(
     regions, areas = Regions(clip, layer), _areas(clip, layer, effort)
     near = _all_near_matches(clip, layer, regions, effort)
     seen = _Seen(regions, areas, near, _outlines(clip, layer, effort))
-    if windows is not None:
+    if windows in (None, LOOKED_AT) and layer == len(clip.masks):
+        motions, fact = _background_motion(clip, layer, seen, effort, windows is None)
+    elif windows is not None:
         split = split_windows(areas, windows)
         if len(split) > 1 and layer < len(clip.masks):
             _of_part(clip, layer, seen, part_that_turns(clip, layer), effort)
@@ -215,8 +226,35 @@ def _layer_motion(
             _of_part(clip, layer, seen, part, effort)
             motions, fact = _motion_in(clip, layer, found, seen, effort)
         fact.evidence = facts
+    return _in_pixels(clip, motions), fact
+
+
+def _in_pixels(clip: MatchedClip, motions: np.ndarray) -> np.ndarray:
+    """Normalised motions [T, 3, 3] in pixels of the frames."""
     pixels = np.linalg.inv(clip.of_frames) @ motions @ clip.of_frames
-    return pixels / pixels[:, 2:, 2:], fact
+    return pixels / pixels[:, 2:, 2:]
+
+
+def _background_motion(
+    clip: MatchedClip, layer: int, seen: "_Seen", effort: _Effort, taken: bool
+) -> tuple[np.ndarray, LayerMotion]:
+    """The background's motions in one window [T, 3, 3], and whether several tell it better
+    (parallax.py), where one does not tell it well. They are `taken` then, or only told of.
+    """
+    motions, fact = _motion_in(clip, layer, [(0, clip.count - 1)], seen, effort)
+    split = split_windows(seen.areas, PARALLAX_WINDOWS)
+    if clip.count < FEWEST_FRAMES:
+        return motions, fact
+    sheets = BackgroundSheets(clip, effort.progress.check)
+    error = sheets.error(_in_pixels(clip, motions), [(0, clip.count - 1)])
+    fact.evidence = {"sheet_error": round(error, 2)}
+    if error >= LEAST_ERROR:
+        apart, apart_fact = _motion_in(clip, layer, split, seen, effort)
+        gain = 1 - (sheets.error(_in_pixels(clip, apart), split) / error) ** 2
+        apart_fact.evidence = fact.evidence = fact.evidence | {"windows_gain": round(gain, 3)}
+        if taken and gain >= LEAST_GAIN:
+            return apart, apart_fact
+    return motions, fact
 
 
 def _of_part(

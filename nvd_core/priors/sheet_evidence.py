@@ -42,9 +42,13 @@ class Sheets:
         labels: np.ndarray,  # uint8 [T, h, w], number of each pixel's part
         motions: np.ndarray,  # float64 [K, T, 3, 3], pixels of a frame to those of a sheet
         check: Callable[[], None] = lambda: None,
+        largest: float = LARGEST,
     ) -> None:
-        """As many sheets as `motions` has parts. `check` is asked often whether to stop."""
-        self._check = check
+        """As many sheets as `motions` has parts, each of `largest` sides of a frame at most.
+
+        `check` is asked often whether to stop.
+        """
+        self._check, self._largest = check, largest
         self.frames, self.shown, self.motions = frames, shown, motions
         self.pixels = [np.nonzero(one) for one in shown]  # rows, columns
         self.parts = [labels[t][at] for t, at in enumerate(self.pixels)]
@@ -98,7 +102,7 @@ class Sheets:
             chosen = [at[mine] for at, mine in zip(places, own, strict=True)]
             if not sum(map(len, chosen)):
                 continue
-            low, size = _extent(chosen, self.frames.shape[1:3])
+            low, size = _extent(chosen, max(self.frames.shape[1:3]) * self._largest)
             total = np.zeros((*size, 4), np.float32)
             for t, at in enumerate(chosen):
                 self._check()
@@ -135,13 +139,11 @@ def _own(by_part: np.ndarray, part: np.ndarray) -> np.ndarray:
     return by_part[part, np.arange(len(part))]
 
 
-def _extent(
-    places: Sequence[np.ndarray], size: tuple[int, int]
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """Lowest place, and height and width of a sheet that has them all, within reason."""
+def _extent(places: Sequence[np.ndarray], longest: float) -> tuple[np.ndarray, tuple[int, int]]:
+    """Lowest place, and height and width of a sheet that has them all, `longest` at most."""
     low, high = np.percentile(np.concatenate(places), [0.5, 99.5], axis=0)
     low, high = np.floor(low - 8), np.ceil(high + 8)
-    wide, tall = (int(min(side, LARGEST * max(size))) + 2 for side in high - low)
+    wide, tall = (int(min(side, longest)) + 2 for side in high - low)
     return low, (tall, wide)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from nvd_core.priors.alike import share_alike
 from nvd_core.priors.motion_fit import Matches, apply
 from nvd_core.priors.motion_matches import MatchedClip, textured_points
+from nvd_core.priors.parallax import LOOKED_AT
 from nvd_core.priors.turning_part import Outlines, TurningPart, outlines_of, turning_part
 from nvd_core.runtime.time_windows import Window
 from nvd_core.settings import Settings
@@ -75,14 +76,16 @@ class Evidence:
 
 def wanted_views(settings: Settings, names: list[str], background: str) -> dict[str, int | None]:
     """How many windows each layer is to have; None: as the evidence says. The background has one
-    unless it is named.
+    unless it is named: it is looked at and said whether several would serve better, unless a number
+    is given for all.
     """
     windows = settings.windows
     auto = None if settings.mapping.start == "motion" else 1
+    looks = LOOKED_AT if auto is None and not isinstance(windows, int) else 1
     by_name = windows if isinstance(windows, dict) else dict.fromkeys(names, windows)
-    wanted: dict[str, int | None] = {name: auto for name in names} | {background: 1}
+    wanted: dict[str, int | None] = {name: auto for name in names} | {background: looks}
     for name, count in by_name.items():
-        wanted[name] = count if isinstance(count, int) else wanted.get(name, auto)
+        wanted[name] = count if isinstance(count, int) else auto
     return wanted
 
 

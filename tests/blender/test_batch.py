@@ -91,6 +91,21 @@ def test_an_unknown_layer_is_named(made, tmp_path, capsys):
     assert "no layer 'cat'" in capsys.readouterr().err
 
 
+def test_parts_are_found_and_said(tmp_path, engine, tiny_job):
+    """By the tick's own word for the engine, to the shot that names its parts."""
+    clip, shot = tiny_job.make_swinging(tmp_path), tmp_path / "man.nvd"
+    words = ["decompose", clip / "frames", "--out", shot, "--mask", f"man={clip / 'masks'}"]
+    done = batch(
+        engine, *words, "--settings", clip / "small.yaml", "--find-parts-of", "man", "--json"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    manifest = json.loads((shot / "manifest.json").read_text())
+    (man, _) = manifest["layers"]
+    assert [part["name"] for part in man["parts"]] == ["rest", "limb_1", "limb_2"]
+    (said,) = [caution for caution in manifest["cautions"] if "found by themselves" in caution]
+    assert "man has parts" in said and "Find Parts" in said
+
+
 @pytest.mark.long
 def test_everything_in_one_command(clip, tmp_path, engine, reference):
     from blender_addon.shot.painting import read_pixels

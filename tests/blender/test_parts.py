@@ -157,7 +157,11 @@ def test_the_panel_says_what_parts_do_not_work_with(strip):
         return " | ".join(filter(None, said))
 
     limits = panel_parts.NVD_PT_parts._draw_limits
-    PANEL = {"_draw_limits": lambda *args: limits(None, *args)}
+    finding = panel_parts.NVD_PT_parts._draw_finding
+    PANEL = {
+        "_draw_limits": lambda *args: limits(None, *args),
+        "_draw_finding": lambda *args: finding(None, *args),
+    }
     assert "moves as one sheet" in drawn()
     bpy.ops.nvd.add_part()
     assert "No pins and no views" in drawn() and "Parts or views" not in drawn()
@@ -216,6 +220,69 @@ def test_a_part_is_drawn_for_a_refinement(entry, tmp_path):
     job.cancel()
     assert words_of(job) == [f"toy.leg={job.folder / 'masks/toy.leg'}"]
     assert "--mask" not in job.plan["first_steps"][-1]["command"]
+
+
+def test_parts_are_looked_for_where_that_is_ticked(strip, tmp_path, engine):
+    walker, said = strip.nvd_decompose.objects[0], []
+    panel = SimpleNamespace(layout=Layout(said))
+    draw = panel_parts.NVD_PT_parts._draw_finding
+
+    def drawn(background=False):
+        said.clear()
+        draw(None, panel.layout, walker, background, part_list.trouble(strip))
+        return " | ".join(filter(None, said))
+
+    assert "one sheet" in drawn() and "one sheet" in drawn(background=True)
+    walker.find_parts = True
+    assert "Limbs are looked for" in drawn() and "Parts or views" not in drawn()
+    strip.nvd_decompose.shots = True
+    assert part_list.trouble(strip) == ""  # each shot finds its own
+    strip.nvd_decompose.shots = False
+    walker.windows = 3
+    assert "Parts or views" in drawn()
+    with pytest.raises(RuntimeError, match="parts and views in time"):
+        bpy.ops.nvd.decompose()
+    walker.windows = 1
+    assert bpy.ops.nvd.decompose() == {"FINISHED"}
+    words = runner.queue.jobs[-1].plan["first_steps"][-1]["command"]
+    assert words[words.index("--find-parts-of") + 1] == "walker"
+    part_list.add_part(strip).path = "/masks/leg"
+    walker.parts[0].kind = "FILE"
+    strip.nvd_decompose.out = str(tmp_path / "other.nvd")
+    assert bpy.ops.nvd.decompose() == {"FINISHED"}  # drawn ones take their place
+    words = runner.queue.jobs[-1].plan["first_steps"][-1]["command"]
+    assert "--find-parts-of" not in words and "--part" in words
+
+
+def test_the_background_has_views_in_time(strip, tmp_path):
+    own = strip.nvd_decompose
+    own.parts_of, own.windows = "BACKGROUND", 3
+    assert bpy.ops.nvd.decompose() == {"FINISHED"}
+    words = runner.queue.jobs[-1].plan["first_steps"][-1]["command"]
+    assert words[words.index("--windows") + 1] == "background=3"
+    own.out = str(tmp_path / "other.nvd")
+    bpy.ops.nvd.add_part()
+    own.parts[0].kind, own.parts[0].path = "FILE", "/masks/post"
+    assert part_list.trouble(strip) == "windows"
+    with pytest.raises(RuntimeError, match="background is to have parts and views"):
+        bpy.ops.nvd.decompose()
+
+
+@pytest.mark.once
+def test_a_batch_finds_parts_and_counts_windows(tmp_path, monkeypatch, engine, capsys):
+    monkeypatch.setenv("NVD_PYTHON", str(engine.PYTHON))
+    ran = []
+    monkeypatch.setattr("blender_addon.headless.tasks.run", lambda job, _say: ran.append(job))
+    given = ["decompose", "clip.mp4", "--out", str(tmp_path / "o.nvd"), "--mask", "man=m"]
+    assert headless.main([*given, "--find-parts", "--windows", "man=1"]) == 0
+    assert headless.main([*given, "--find-parts-of", "man"]) == 0
+    assert headless.main(given) == 0
+    all_, one, none = (" ".join(job.plan["first_steps"][-1]["command"]) for job in ran)
+    assert "--find-parts " in all_ and "--windows man=1" in all_
+    assert "--find-parts-of man" in one and "--windows" not in one
+    assert "--find-parts" not in none
+    assert headless.main([*given, "--windows", "man=x"]) == 2
+    assert "NAME=N" in capsys.readouterr().err
 
 
 @pytest.mark.once

@@ -37,6 +37,29 @@ def warped_clip(work: Path, motions: np.ndarray, square: tuple | None = None) ->
     compute_flow(work, Progress())
 
 
+def walked_past(work: Path, count: int, nearer: float, light: float = 0.0) -> None:
+    """A camera goes past a wall, 2 px a frame, and past posts that move `nearer` times as fast.
+
+    By the end the light has changed by `light`, more on one side than on the other.
+    """
+    wall, post = texture(HEIGHT, WIDTH + 2 * count, 1), texture(HEIGHT, 16, 2)
+    frames = []
+    for t in range(count):
+        frame = wall[:, 2 * t : 2 * t + WIDTH].copy()
+        for place in range(30, round(WIDTH + 2 * nearer * count), 44):
+            left = place - round(2 * nearer * t)
+            first, last = max(left, 0), min(left + 16, WIDTH)
+            if first < last:
+                frame[:, first:last] = post[:, first - left : last - left]
+        shade = 1 - light * t / count * np.linspace(0.3, 1, WIDTH)[None, :, None]
+        frames.append(np.rint(frame * shade).astype(np.uint8))
+    work.mkdir(parents=True, exist_ok=True)
+    np.save(work / "frames.npy", np.stack(frames))
+    np.save(work / "masks.npy", np.zeros((0, count, HEIGHT, WIDTH), np.uint8))
+    np.save(work / "mask_weight.npy", np.zeros((0, count, HEIGHT, WIDTH), np.uint8))
+    compute_flow(work, Progress())
+
+
 def rolling_disc(work: Path, count: int, radius: float, degrees: float) -> np.ndarray:
     """A textured disc rolls through a still frame; its motions [T, 3, 3] into its own texture.
 

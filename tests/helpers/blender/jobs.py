@@ -13,6 +13,12 @@ def make_clip(folder: Path) -> Path:
     return folder
 
 
+def make_swinging(folder: Path) -> Path:
+    """folder/frames and folder/masks of someone whose legs swing, and small.yaml."""
+    run(ROOT / "tests" / "helpers" / "swinging_clip.py", folder)
+    return folder
+
+
 def options(clip: Path, endless: bool = False) -> dict:
     """What `decompose` is given for the clip, besides source and out."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
