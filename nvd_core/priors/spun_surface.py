@@ -26,9 +26,9 @@ MARGIN = 8
 """pixels around the surface that are compared"""
 SMOOTH = 0.08
 """sides over which lines that agree on an angle are gathered"""
-LEAST_GAIN = 0.04
+LEAST_GAIN = 0.06
 """of the surface, that has to be more alike turned than unturned"""
-CLEARLY, APART = 1.3, 3
+CLEARLY, APART = 1.5, 3
 """times as much as by any other angle, so many steps and more away; of another side, or a pattern
 that repeats, several angles gain alike"""
 
