@@ -10,7 +10,8 @@ from nvd_core.priors.mapping_start import layer_starts
 from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast
-from nvd_core.training import settled_mapping
+from nvd_core.training import objective, settled_mapping
+from nvd_core.training.sampling import Sampler
 from nvd_core.training.settled_mapping import _matches, settle
 from nvd_core.work import FLOW_OK, ClipData
 
@@ -96,3 +97,20 @@ def test_without_flow_it_stays_at_its_start(work, starts, tmp_path):
     before = model.mappings[0].grid.table.clone()
     settle(model.mappings[0], ClipData(tmp_path), 0, Progress())
     assert torch.equal(model.mappings[0].grid.table, before)
+
+
+def test_flow_counts_for_more_where_there_are_views(work, starts, monkeypatch):
+    """For the object alone: the background's term is what it was."""
+    data, settings = ClipData(work), fast()
+    settings.points = 400
+    terms = []
+    for of_views in (objective.OF_VIEWS, 1.0):
+        monkeypatch.setattr(objective, "OF_VIEWS", of_views)
+        model = model_of(work, starts)
+        shares = settings.share_in_masks, settings.flow_share
+        points = Sampler(data, 400, *shares, 0, torch.device("cpu"), 100, None).draw(0)
+        terms.append(objective.Objective(model, settings, 100, 0)(points, 0)[1]["flow"].item())
+        model.mappings[0].windows = ()
+        terms.append(objective.Objective(model, settings, 100, 0)(points, 0)[1]["flow"].item())
+    of_both, of_one, plain, again = terms
+    assert of_both > 2 * plain and of_one == again

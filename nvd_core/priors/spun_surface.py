@@ -130,11 +130,11 @@ def turns_between(
     if side < 1:
         return []
     factor = min(1.0, LONGEST_SIDE / side)
-    small = [*_part(picture, own, factor), *_part(target, its_own, factor)]
-    tried = [
-        (*_angle(*(image.T.copy() if lying else image for image in small), side * factor), lying)
-        for lying in (False, True)
-    ]
+    upright = [*_part(picture, own, factor), *_part(target, its_own, factor)]
+    tried = []
+    for lying in (False, True):
+        images = [image.T.copy() for image in upright] if lying else upright
+        tried.append((*_angle(images, side * factor), lying))
     gain, angle, lying = max(tried)
     return [Turn(lying, angle)] if gain >= LEAST_GAIN else []
 
@@ -152,12 +152,12 @@ def spun_places(
     return np.ascontiguousarray(place.transpose(1, 0, 2)[..., ::-1]), shown.T
 
 
-def _angle(
-    picture: np.ndarray, own: np.ndarray, target: np.ndarray, its_own: np.ndarray, side: float
-) -> tuple[float, float]:
+def _angle(images: list[np.ndarray], side: float) -> tuple[float, float]:
     """How much of the surface is more alike turned, as a share of it, and by which angle it is so
-    most, about an upright axis; 0 where no angle is clearly the best.
+    most, about an upright axis; 0 where no angle is clearly the best. `images` are as those of
+    `turns_between`, of a surface whose side is so long.
     """
+    picture, own, target, its_own = images
     spun = Spun(chords_of(own), chords_of(its_own), target.shape[1])
     looks, area = Looks(target), max(np.count_nonzero(its_own), 1)
 
