@@ -14,12 +14,16 @@ import torch
 from nvd_core.editing.back_projection import LEAST_LIGHT, OPAQUE, paint_to_texture
 from nvd_core.editing.kernel_torch import lookup
 from nvd_core.editing.window_bridges import Bridge, LayerFrames, moved
+from nvd_core.priors.flow_size import pixel_grid
 from nvd_core.shot.maps import LayerMaps
 
 SMOOTH = 1 / 60
 """standard deviation of the exposure's smoothing, as a share of the picture's width"""
 FARTHEST = 4
 """standard deviations beyond which nothing counts in it"""
+HOLE, AROUND_HOLE = 0.04, 0.5
+"""sides of the layer (root of its area) around a pixel whose place is not certain, and the share of
+them that has to be certain for the pixel to lie as they do"""
 BESIDE = 2
 """texels around what the frames show that belong to its box: what a lookup between them finds"""
 
@@ -81,7 +85,8 @@ def over_bridge(
     part = _around(bridge.seen, int(np.ceil(FARTHEST * sigma)) + 1)
     if part is None:
         return nothing
-    place, seen = bridge.place[part], bridge.seen[part]
+    owns = here.alpha > OPAQUE, there.alpha[part] > OPAQUE
+    place, seen = without_holes(bridge.place[part], bridge.seen[part], *owns, part)
     carried = moved(_looked_up(paint, source.within(here, size)), place)  # colour times opacity
     carried[~seen] = 0
     opacity = carried[..., 3:]
@@ -93,6 +98,27 @@ def over_bridge(
     other = LayerMaps(*(a[part] for a in (there.u, there.v, there.alpha, there.residual)))
     colours *= smooth_gain(moved(here.residual, place), other.residual, seen, sigma)
     return paint_to_texture(np.dstack([colours, opacity]), aim.within(other, size), aim.size)
+
+
+def without_holes(
+    place: np.ndarray,  # float32 [h, w, 2]
+    seen: np.ndarray,  # bool [h, w]
+    own: np.ndarray,  # bool [H, W], where the first frame shows the layer
+    its_own: np.ndarray,  # bool [h, w]
+    part: tuple[slice, slice],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Places and which are certain, with those in small holes between certain ones, as these lie.
+
+    A reflection, or a plain spot, would tear paint that both frames show on all sides of it.
+    """
+    sigma = max(HOLE * float(np.sqrt(np.count_nonzero(own))), 1.0)
+    grid = pixel_grid(*seen.shape) + np.float32((part[1].start, part[0].start))
+    shares = np.dstack([(place - grid) * seen[..., None], seen]).astype(np.float32)
+    sums = cv2.GaussianBlur(shares, (0, 0), sigma, borderType=cv2.BORDER_CONSTANT)
+    between = grid + sums[..., :2] / np.maximum(sums[..., 2:], 1e-3)
+    holes = its_own & ~seen & (sums[..., 2] > AROUND_HOLE)
+    holes &= moved(own, between) > OPAQUE
+    return np.where(holes[..., None], between, place), seen | holes
 
 
 def _around(seen: np.ndarray, margin: int) -> tuple[slice, slice] | None:
