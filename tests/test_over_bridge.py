@@ -5,6 +5,7 @@ import pytest
 
 from nvd_core.editing.over_bridge import Box, box_around, over_bridge, without_holes
 from nvd_core.editing.window_bridges import Bridge, LayerFrames
+from nvd_core.media.images import read_image, write_image
 from nvd_core.priors.flow_size import pixel_grid
 
 AT_REST = ((0, 1), (2, 3))
@@ -70,3 +71,24 @@ def test_only_the_boxes_are_looked_at_and_the_paint_is_the_same(drum, tmp_path):
     np.testing.assert_allclose(boxes[1].of(all_of_it), part, atol=0.02)
     boxes[1].of(all_of_it)[...] = 0
     assert not all_of_it.any()
+
+
+@pytest.mark.slow
+def test_paint_is_lit_where_it_comes_to(drum, tmp_path):
+    """In a view whose texture is half as bright paint is so too, whatever the light does there."""
+    shot = drum.make_shot(tmp_path / "shot.nvd", (0,) * 4, AT_REST)
+    path = shot.folder / "textures/drum.png"
+    texture = read_image(path)
+    half = texture.shape[1] // 2
+    texture[:, half:] = (texture[:, half:] * 0.5).round().astype(texture.dtype)
+    write_image(path, texture)
+    frames, record = LayerFrames(shot, "drum"), shot.layer("drum")
+    size = record.texture_width, record.texture_height
+    frames.maps(2).residual[...] = 0.7  # in the shade, which the texture does not tell
+    own = frames.maps(0).alpha > 0.5
+    bridge = Bridge(0, 2, pixel_grid(*own.shape), own)
+    boxes = [box_around([frames.known(t).bounds], size) for t in (0, 2)]
+    paint = np.full((*boxes[0].size[::-1], 4), 0.8, np.float32)
+    paint[..., 3] = 1
+    came = over_bridge(frames, bridge, paint, tuple(boxes), size)
+    assert np.median(came[came[..., 3] > 0.9][:, :3]) == pytest.approx(0.4, abs=0.02)

@@ -77,6 +77,8 @@ def over_bridge(
     """What the bridge's other frame shows of the paint that the first shows, on the texture.
 
     `boxes` are where it is and where it comes to; `size` is the whole texture's width and height.
+    Each window's part of the texture holds the surface as bright as it likes, and its light makes
+    up for it: the paint is as much brighter as the texture is. So it is lit as the surface is.
     """
     source, aim = boxes
     here, there = frames.maps(bridge.frame), frames.maps(bridge.other)
@@ -96,7 +98,8 @@ def over_bridge(
         carried[..., :3], opacity, out=np.zeros_like(carried[..., :3]), where=opacity > 0
     )
     other = LayerMaps(*(a[part] for a in (there.u, there.v, there.alpha, there.residual)))
-    colours *= smooth_gain(moved(here.residual, place), other.residual, seen, sigma)
+    bare, its_bare = (_colours(frames.texture, maps) for maps in (here, other))
+    colours *= smooth_gain(its_bare, moved(bare, place), seen, sigma)
     return paint_to_texture(np.dstack([colours, opacity]), aim.within(other, size), aim.size)
 
 
@@ -138,6 +141,15 @@ def _looked_up(paint: np.ndarray, maps: LayerMaps) -> np.ndarray:  # float32 [H,
     inside = maps.alpha > OPAQUE
     places = (torch.from_numpy(array[inside]) for array in (maps.u, maps.v))
     shown[inside] = lookup(torch.from_numpy(texels), *places).numpy()
+    return shown
+
+
+def _colours(texture: np.ndarray, maps: LayerMaps) -> np.ndarray:  # float32 [H, W, 3]
+    """The texture's colours in a frame, without the light."""
+    shown = np.zeros((*maps.u.shape, 3), np.float32)
+    inside = maps.alpha > OPAQUE
+    places = (torch.from_numpy(array[inside]) for array in (maps.u, maps.v))
+    shown[inside] = lookup(torch.from_numpy(texture), *places).numpy()
     return shown
 
 

@@ -7,13 +7,13 @@ may show a surface again, which features of both tell alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
 
 from nvd_core.editing.back_projection import OPAQUE
-from nvd_core.editing.edits import display_colours
+from nvd_core.editing.edits import display_colours, load_texture
 from nvd_core.media.images import read_image, to_integers
 from nvd_core.priors.flow import consistent, dis
 from nvd_core.priors.flow_size import grey, pixel_grid
@@ -52,6 +52,11 @@ class LayerFrames:
         self.known = lru_cache(KNOWN_KEPT)(self._known)
         self.groups = lru_cache(PAIRS_KEPT)(self._groups)
         self.alike = lru_cache(BRIDGES_KEPT)(self._alike)
+
+    @cached_property
+    def texture(self) -> np.ndarray:  # float32 [h, w, 3]
+        """The layer's learned texture, display-encoded."""
+        return load_texture(self._shot, self._name)
 
     def _known(self, t: int) -> "_Known":
         maps = self.maps(t)
