@@ -7,6 +7,7 @@ takes a mapping there in a few seconds. Layers with one view start as they alway
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ def settle(
     """
     device = device or torch.device("cpu")
     random = np.random.default_rng((seed, layer, 4))
-    matches = _matches(mapping, data, layer, random)
+    matches = _matches(mapping, data, layer, random, progress.check)
     progress.stage("pre-training", STEPS)
     if not len(matches):
         return
@@ -86,7 +87,11 @@ def _loss(mapping: MotionMapping, matches: Tensor) -> Tensor:  # [P, 6]
 
 
 def _matches(
-    mapping: MotionMapping, data: ClipData, layer: int, random: np.random.Generator
+    mapping: MotionMapping,
+    data: ClipData,
+    layer: int,
+    random: np.random.Generator,
+    check: Callable[[], object] = lambda: None,
 ) -> np.ndarray:  # float32 [n, 6]
     """x, y and frame of places of the object, and of where the flow says that they lie in the
     frame before or behind; within its windows."""
@@ -95,6 +100,7 @@ def _matches(
     frames, height, width = data.shape
     scale = flow_scale([height, width], data.flow_ok.shape[2:])
     for t in range(frames - 1):
+        check()
         if t + 1 in starts:
             continue
         for way, (one, other) in enumerate(((t, t + 1), (t + 1, t))):
