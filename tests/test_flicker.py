@@ -71,6 +71,23 @@ def test_a_head_that_nods_on_still_shoulders_does_not_flicker_where_views_are_kn
     assert value(1.0) > 0.3
 
 
+@pytest.mark.parametrize("lines", [(20, 40), (0, 25), (38, 60)])
+@pytest.mark.parametrize("random", [False, True])
+def test_a_band_that_trembles_is_no_part_that_turns(lines, random):
+    """It has a motion of its own too, but one that comes back in the next frame: where views are
+    known the measure is that of where they are not.
+    """
+    shifts = np.random.default_rng(3).normal(0, 1, 12) if random else np.sin(2.1 * np.arange(12))
+
+    def places(t, x, y):
+        band = (y >= lines[0]) & (y < lines[1])
+        return x + np.where(band, shifts[t], 0), y
+
+    one_view = measured(places)
+    assert one_view > 0.3
+    assert measured(places, ((0, 11),)) == pytest.approx(one_view, rel=0.05)
+
+
 @pytest.mark.parametrize("windows", [(), ((0, 11),)])
 @pytest.mark.parametrize("size", [0.2, 1.0])
 def test_trembling_is_measured_in_pixels(size, windows):

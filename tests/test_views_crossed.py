@@ -114,7 +114,13 @@ def test_a_border_that_flow_does_not_follow_is_crossed_by_features(drum, tmp_pat
     place = drum.surface(5)[64, bridge.place[64, :, 0].round().astype(int).clip(0, 175)]
     seen = bridge.seen[64]
     off = np.abs(place - drum.surface(40)[64])[seen]
-    assert seen.sum() > 50 and np.median(off) < 1.5 and (off < 4).mean() > 0.9
+    off = off[np.isfinite(off)]  # a pixel at the rim may round to one beside it
+    assert (
+        seen.sum() > 50
+        and len(off) > 0.97 * seen.sum()
+        and np.median(off) < 1.5
+        and (off < 4).mean() > 0.9
+    )
 
 
 def test_paint_on_a_frame_goes_on_from_a_view_that_came_back(shot, drum):

@@ -13,26 +13,21 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 
-from nvd_core.editing.back_projection import LEAST_LIGHT, LEAST_OPACITY, OPAQUE, paint_to_texture
-from nvd_core.editing.kernel_torch import lookup
+from nvd_core.editing.back_projection import LEAST_OPACITY
+from nvd_core.editing.over_bridge import Box, box_around, over_bridge
 from nvd_core.editing.window_bridges import (
     Bridge,
     LayerFrames,
     best_pair,
-    moved,
     next_frame,
     share_seen,
     tried,
 )
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.time_windows import Window, window_of
-from nvd_core.shot.maps import LayerMaps
 from nvd_core.shot.shot import Shot
 
-SMOOTH = 1 / 60
-"""standard deviation of the exposure's smoothing, as a share of the picture's width"""
 MOST_BRIDGES = 3
 """over which paint comes into one window, of those that bring any"""
 AS_GOOD = 0.9
@@ -44,7 +39,8 @@ THERE_ALREADY = 0.5
 
 
 _Bare = dict[int, np.ndarray]
-"""by the id of a bridge that brought nothing: the texels that it showed, a bit each"""
+"""by the id of a bridge that brought nothing: the texels of its window's box that it showed, a bit
+each"""
 
 
 def across_windows(
@@ -84,6 +80,7 @@ class Spread:
         self._frames, self._windows, self._check = frames, windows, check
         self._numbers = window_of(windows, windows[-1][1] + 1)
         self._found: dict[tuple, _Rated | None] = {}
+        self._boxes: dict[tuple[int, int, int], Box] = {}
 
     def came_of(
         self, frame: int, paint: np.ndarray, step: Callable[[int], object] = lambda _reached: None
@@ -94,6 +91,7 @@ class Spread:
         """
         home = int(self._numbers[frame])
         came, reached = np.zeros_like(paint), [home]
+        size = paint.shape[1], paint.shape[0]
         bare: _Bare = {}
         while len(reached) < len(self._windows):
             step(len(reached))
@@ -102,14 +100,25 @@ class Spread:
             if next_ is None:
                 break
             at, further = next_
-            came = under(came, further)
+            there = self._box(at, size).of(came)
+            there[...] = under(there, further)
             reached.append(at)
         return came
+
+    def _box(self, at: int, size: tuple[int, int]) -> Box:
+        """What window `at` fills of a texture of this width and height."""
+        key = (at, *size)
+        if key not in self._boxes:
+            first, last = self._windows[at]
+            asked = {*tried((first, last)), first, last}
+            bounds = [self._frames.known(t).bounds for t in sorted(asked)]
+            self._boxes[key] = box_around(bounds, size)
+        return self._boxes[key]
 
     def _next(
         self, frame: int, sources: dict[int, np.ndarray], bare: _Bare
     ) -> tuple[int, np.ndarray] | None:
-        """The window that paint reaches next from those of `sources`, and what comes there.
+        """The window that paint reaches next from those of `sources`, and what comes into its box.
 
         It is the one with the best bridge, of those that bring any: a better one need not show
         what is painted. Worse ones are asked where the best bring nothing to any: what they bring
@@ -137,16 +146,16 @@ class Spread:
         """
         brought: list[np.ndarray] = []
         best = 0.0 if worse or not ways else ways[0].share
-        without = np.zeros(next(iter(sources.values())).shape, bool)
+        without: np.ndarray | None = None
         for way in ways:
             if len(brought) == MOST_BRIDGES or way.share < AS_GOOD * best:
                 break
             paint = self._brought(way, sources, bare)
             if paint is None:
-                shown = np.unpackbits(bare[id(way)], count=without[..., 0].size)
-                without |= shown.reshape(without.shape[:2])[..., None] > 0
+                shown = self._shown(bare[id(way)], way, sources)
+                without = shown if without is None else without | shown
                 continue
-            paint = new_pieces(paint, without) if without.any() else paint
+            paint = paint if without is None else new_pieces(paint, without)
             if paint.any():
                 brought.append(paint)
                 best = best or way.share
@@ -155,7 +164,7 @@ class Spread:
         brought.sort(key=lambda paint: float(paint[..., 3].sum()), reverse=True)
         all_of_it = brought[0]
         for paint in brought[1:]:
-            all_of_it = under(all_of_it, new_pieces(paint, all_of_it))
+            all_of_it = under(all_of_it, new_pieces(paint, all_of_it[..., 3] > 0.5))
         return all_of_it
 
     def _brought(
@@ -164,13 +173,24 @@ class Spread:
         """What the bridge shows of its window's paint; None where that is nothing."""
         if id(way) in bare:
             return None
-        source = sources[int(self._numbers[way.bridge.frame])]
-        paint = over_bridge(self._frames, way.bridge, source)
+        one, at = (int(self._numbers[t]) for t in (way.bridge.frame, way.bridge.other))
+        size = sources[one].shape[1], sources[one].shape[0]
+        shown = box_around([self._frames.known(way.bridge.frame).bounds], size)
+        boxes, source = (shown, self._box(at, size)), shown.of(sources[one])
+        paint = over_bridge(self._frames, way.bridge, source, boxes, size)
         if paint.any():
             return paint
-        everything = over_bridge(self._frames, way.bridge, np.ones_like(source))
+        everything = over_bridge(self._frames, way.bridge, np.ones_like(source), boxes, size)
         bare[id(way)] = np.packbits(everything[..., 3] > 0.5)
         return None
+
+    def _shown(
+        self, packed: np.ndarray, way: "_Rated", sources: dict[int, np.ndarray]
+    ) -> np.ndarray:  # bool [h, w], of the box that it leads to
+        height, width = next(iter(sources.values())).shape[:2]
+        box = self._box(int(self._numbers[way.bridge.other]), (width, height))
+        wide, high = box.size
+        return np.unpackbits(packed, count=wide * high).reshape(high, wide) > 0
 
     def _ways(self, reached: Sequence[int], at: int, frame: int) -> list["_Rated"]:
         """Bridges from those windows into window `at`, the best first."""
@@ -216,8 +236,9 @@ def under(paint: np.ndarray, more: np.ndarray) -> np.ndarray:
     return np.concatenate([colours, opacity], -1)
 
 
-def new_pieces(came: np.ndarray, paint: np.ndarray) -> np.ndarray:
-    """What came without the pieces that were painted there by hand, or by a frame, already.
+def new_pieces(came: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """What came [h, w, 4] without the pieces that were painted `there`, bool [h, w], already, by
+    hand or by a frame.
 
     Both lie a little beside each other, and one behind the other would be a fringe.
     """
@@ -226,44 +247,6 @@ def new_pieces(came: np.ndarray, paint: np.ndarray) -> np.ndarray:
         return came
     solid = came[..., 3] > 0.5
     whole = np.bincount(pieces[solid], minlength=count)
-    hidden = np.bincount(pieces[solid & (paint[..., 3] > 0.5)], minlength=count)
+    hidden = np.bincount(pieces[solid & there], minlength=count)
     new = (whole > 0) & (hidden <= THERE_ALREADY * whole)  # without a core it is a speck
     return np.where(new[pieces][..., None], came, 0)
-
-
-def over_bridge(
-    frames: LayerFrames, bridge: Bridge, paint: np.ndarray
-) -> np.ndarray:  # float32 [h, w, 4]
-    """What the bridge's other frame shows of the paint that the first shows, on the texture."""
-    here, there = frames.maps(bridge.frame), frames.maps(bridge.other)
-    carried = moved(_looked_up(paint, here), bridge.place)  # colour times opacity
-    carried[~bridge.seen] = 0
-    opacity = carried[..., 3:]
-    nothing = np.zeros_like(carried[..., :3])
-    colours = np.divide(carried[..., :3], opacity, out=nothing, where=opacity > 0)
-    light = moved(here.residual, bridge.place)
-    colours *= smooth_gain(light, there.residual, bridge.seen)
-    size = paint.shape[1], paint.shape[0]
-    return paint_to_texture(np.dstack([colours, opacity]), there, size)
-
-
-def _looked_up(paint: np.ndarray, maps: LayerMaps) -> np.ndarray:  # float32 [H, W, 4]
-    """The paint in the frame, colour times opacity."""
-    texels = paint.copy()
-    texels[..., :3] *= texels[..., 3:]
-    shown = lookup(*(torch.from_numpy(array) for array in (texels, maps.u, maps.v))).numpy()
-    shown[maps.alpha <= OPAQUE] = 0
-    return shown
-
-
-def smooth_gain(light: np.ndarray, other: np.ndarray, seen: np.ndarray) -> np.ndarray:  # [H, W, 3]
-    """One light by the `other`, a smooth field: mean logarithm around each pixel where it was seen.
-
-    Far from them all it is 1. `light` and `other` are [H, W, 3], `seen` is bool [H, W].
-    """
-    apart = np.log(np.maximum(light, LEAST_LIGHT) / np.maximum(other, LEAST_LIGHT))
-    counts = seen.astype(np.float32)[..., None]
-    sigma = max(SMOOTH * seen.shape[1], 1.0)
-    sums = cv2.GaussianBlur(np.dstack([apart * counts, counts]).astype(np.float32), (0, 0), sigma)
-    weight = sums[..., 3:]
-    return np.exp(np.where(weight > 1e-3, sums[..., :3] / np.maximum(weight, 1e-3), 0))

@@ -117,7 +117,7 @@ def came_across(
         if number not in painted:
             continue
         further = spread.came_of(painted[number], paint)
-        came = under(came, new_pieces(further, under(paint, came)))
+        came = under(came, new_pieces(further, under(paint, came)[..., 3] > 0.5))
     came[..., 3:] *= 1 - paint[..., 3:]
     came[came[..., 3] < LEAST_OPACITY] = 0
     return came

@@ -7,13 +7,13 @@ may show a surface again, which features of both tell alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
 
 from nvd_core.editing.back_projection import OPAQUE
-from nvd_core.editing.edits import display_colours
+from nvd_core.editing.edits import display_colours, load_texture
 from nvd_core.media.images import read_image, to_integers
 from nvd_core.priors.flow import consistent, dis
 from nvd_core.priors.flow_size import grey, pixel_grid
@@ -29,6 +29,9 @@ MOST_TRIED = 8
 """frames of a window, and pairs of frames of two, that are compared"""
 KNOWN_KEPT = 256
 """frames of which the features are kept"""
+PAIRS_KEPT = 2048
+"""of frames, of which the matches of their features are kept"""
+BRIDGES_KEPT = 16
 THUMBNAIL = 32
 """pixels across and down"""
 MOST_POINTS = 2000
@@ -47,12 +50,30 @@ class LayerFrames:
         self.maps = lru_cache(FRAMES_KEPT)(self._maps)
         self.picture = lru_cache(FRAMES_KEPT)(self._picture)
         self.known = lru_cache(KNOWN_KEPT)(self._known)
+        self.groups = lru_cache(PAIRS_KEPT)(self._groups)
+        self.alike = lru_cache(BRIDGES_KEPT)(self._alike)
+
+    @cached_property
+    def texture(self) -> np.ndarray:  # float32 [h, w, 3]
+        """The layer's learned texture, display-encoded."""
+        return load_texture(self._shot, self._name)
 
     def _known(self, t: int) -> "_Known":
-        own = self.maps(t).alpha > OPAQUE
+        maps = self.maps(t)
+        own = maps.alpha > OPAQUE
         surface = surface_of(self.picture(t), own)
-        packed = np.packbits(own)
-        return _Known(surface.features, surface.side, packed, _thumbnail(surface.picture, own))
+        thumbnail = _thumbnail(surface.picture, own)
+        bounds = _bounds(maps.u[own], maps.v[own])
+        return _Known(surface.features, surface.side, np.packbits(own), thumbnail, bounds)
+
+    def _groups(self, t: int, other: int) -> list[Group]:
+        one, two = self.known(t), self.known(other)
+        return matched_groups(one.features, two.features, min(one.side, two.side))
+
+    def _alike(self, t: int, other: int) -> "Bridge":
+        """What two frames that look alike both show."""
+        one, two = self.surface(t), self.surface(other)
+        return Bridge(t, other, *places_of(one, two, None, self.groups(t, other)))
 
     def surface(self, t: int) -> Surface:
         """What frame t shows of it."""
@@ -78,6 +99,8 @@ class _Known:
     """where it shows, a bit each pixel"""
     thumbnail: np.ndarray
     """float32 [THUMBNAIL, THUMBNAIL], of length 1"""
+    bounds: np.ndarray
+    """float64 [2, 2], the least and the most (u, v) that it shows"""
 
 
 @dataclass
@@ -114,7 +137,8 @@ def next_frame(frames: LayerFrames, frame: int, way: int) -> Bridge:
     seen = followed & two.own & (moved(one.own, place) > OPAQUE)
     bridge = Bridge(frame, other, place, seen)
     if share_seen(frames, bridge) < FOLLOWED:
-        bridge.place, bridge.seen = places_of(one, two, (place, seen))
+        groups = frames.groups(frame, other)
+        bridge.place, bridge.seen = places_of(one, two, (place, seen), groups)
     return bridge
 
 
@@ -135,13 +159,12 @@ def best_pair(frames: LayerFrames, some: Sequence[int], others: Sequence[int]) -
     best, found = LEAST_POINTS - 1, None
     for pair in most_alike:
         t, other = some[pair // len(others)], others[pair % len(others)]
-        agreeing = sum(len(group.end) for group in _groups(frames, t, other))
+        agreeing = sum(len(group.end) for group in frames.groups(t, other))
         if agreeing > best:
             best, found = agreeing, (t, other)
     if found is None:
         return None
-    t, other = found
-    bridge = Bridge(t, other, *places_of(frames.surface(t), frames.surface(other)))
+    bridge = frames.alike(*found)
     return bridge if share_seen(frames, bridge) >= LEAST_SEEN else None
 
 
@@ -162,9 +185,10 @@ def moved(values: np.ndarray, place: np.ndarray) -> np.ndarray:
     return cv2.remap(values.astype(np.float32), place, None, cv2.INTER_LINEAR)
 
 
-def _groups(frames: LayerFrames, frame: int, other: int) -> list[Group]:
-    one, two = frames.known(frame), frames.known(other)
-    return matched_groups(one.features, two.features, min(one.side, two.side))
+def _bounds(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The least and the most of places; the other way round where there are none."""
+    ends = [(a.min(initial=1), a.max(initial=0)) for a in (u, v)]
+    return np.array(ends, np.float64).T
 
 
 def _thumbnail(picture: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from nvd_core.evaluation.metrics import OPAQUE
 from nvd_core.runtime.time_windows import Window
@@ -38,21 +39,26 @@ class FlickerMeter:
     square of the lower nine tenths of the rest is the frame's flicker, and that of the clip is the
     mean over its frames. Real changes of an object's shape count too, so that a walking animal has
     more of it than a wall; a turn, however fast, has none. Of a layer with several views a part may
-    turn beside the rest, as a head on its shoulders: each has an affine motion of its own.
+    turn beside the rest, as a head on its shoulders: each has an affine motion of its own, if what
+    one for both leaves leads on from frame to frame. Of what trembles it comes back.
     """
 
     size: tuple[float, float]  # width and height of the texture
     pixel: float = 1.0  # pixels of the maps that count as one
     windows: tuple[Window, ...] = ()  # in time, of which each has its own part of the texture
     parts: tuple[PartRecord, ...] = ()  # of the texture; what changes them tells nothing
-    per_frame: list[float] = field(default_factory=list)
+    _per_frame: list[tuple[float, float]] = field(default_factory=list, repr=False)
+    """of one body, and of as many as there may be"""
+    _led_on: float = field(default=0.0, repr=False)
+    """how far what one body leaves is the same in the next frame, squared pixels; below 0: not"""
+    _left: "_Left | None" = field(default=None, repr=False)
     _taken: int = field(default=0, repr=False)
     _last: list[np.ndarray] = field(default_factory=list, repr=False)
 
     def add(self, maps: FrameMaps, n: int) -> None:
         """Take in layer `n` of the next frame."""
         if any(first == self._taken for first, _ in self.windows):
-            self._last = []
+            self._last, self._left = [], None
         self._taken += 1
         uva = maps.uva[n]
         step = max(1, int(np.sqrt(uva.shape[0] * uva.shape[1] / _MOST_POINTS)))
@@ -61,25 +67,59 @@ class FlickerMeter:
         places[..., :2] *= self.size
         self._last = [*self._last[-2:], places]
         if len(self._last) == 3:
-            texture = np.array(self.size, np.float32)
-            bodies = 2 if self.windows else 1
-            flicker = _flicker(self._last, step // kept, texture, self.parts, bodies)
-            if flicker is not None:
-                self.per_frame.append(flicker * kept / self.pixel)
+            self._take(step // kept, kept / self.pixel)
+
+    def _take(self, step: int, unit: float) -> None:
+        """The flicker of the last three frames, by pixels `step` apart, each `unit` pixels wide."""
+        changed = _changes(self._last, step, np.array(self.size, np.float32), self.parts)
+        if changed is None:
+            self._left = None
+            return
+        at, then, change = changed
+        left = _without_affine(at, change)
+        rests = [np.linalg.norm(left, axis=1)] * 2
+        if self.windows:
+            rests[1] = _of_two_bodies(at, change, rests[0])
+            if self._left is not None:
+                self._led_on += self._left.goes_on_in(then, left)
+            self._left = _Left(cKDTree(at), left, step)
+        one, several = (unit * _root_mean_square(rest) for rest in rests)
+        self._per_frame.append((one, several))
 
     @property
     def value(self) -> float | None:
         """Pixels, 0 at best; None where no three frames on end show the layer."""
-        return float(np.mean(self.per_frame)) if self.per_frame else None
+        if not self._per_frame:
+            return None
+        return float(np.mean(self._per_frame, axis=0)[int(self._led_on > 0)])
 
 
-def _flicker(
+@dataclass
+class _Left:
+    """What an affine motion of all leaves of a frame's changes."""
+
+    places: cKDTree
+    rest: np.ndarray  # [N, 2]
+    near: float
+
+    def goes_on_in(self, places: np.ndarray, rest: np.ndarray) -> float:
+        """The mean product with what is left at the same texels, now there, in the next frame."""
+        away, which = self.places.query(places)
+        same = away <= self.near
+        if not same.any():
+            return 0.0
+        return float((self.rest[which[same]] * rest[same]).sum(1).mean())
+
+
+def _changes(
     frames: list[np.ndarray],  # three of [h, w, 3]: place in texels, alpha
     step: int,
     size: np.ndarray,
     parts: tuple[PartRecord, ...],
-    bodies: int,
-) -> float | None:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:  # [N, 2] each
+    """Places in the middle frame, where the one before shows their texels, and how much their
+    motion changes; None where too few are known.
+    """
     before, now, after = frames
     inner = (slice(0, now.shape[0] - 1, step), slice(0, now.shape[1] - 1, step))
     corners = now[inner], now[:, 1:][inner], now[1:][inner]
@@ -96,8 +136,7 @@ def _flicker(
     if np.count_nonzero(both) < _LEAST_POINTS:
         return None
     change = (then - 2 * at + since)[both].astype(np.float64)
-    rest = _without_affine(at[both].astype(np.float64), change, bodies)
-    return _root_mean_square(rest)
+    return at[both].astype(np.float64), then[both].astype(np.float64), change
 
 
 def _root_mean_square(rest: np.ndarray) -> float:
@@ -152,27 +191,33 @@ def _between(frame: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.where(opaque[:, None], values[:, :2], np.nan)
 
 
-def _without_affine(
-    places: np.ndarray, moved: np.ndarray, bodies: int = 1
-) -> np.ndarray:  # [N, 2], [N, 2] -> [N]
-    """Lengths of what an affine motion leaves of `moved`; outliers do not bend it.
+def _without_affine(places: np.ndarray, moved: np.ndarray) -> np.ndarray:  # [N, 2] each
+    """What an affine motion leaves of `moved`; outliers do not bend it."""
+    return _robust(_ground(places), moved, np.ones(len(places), bool))[0]
 
-    Of two `bodies` each has one, and a place goes with that which leaves less; where that leaves
-    not clearly less than one they are one.
+
+def _of_two_bodies(places: np.ndarray, moved: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Lengths [N] of what is left where two bodies have an affine motion each.
+
+    A place goes with that which leaves less; where that is not clearly less than the `rest` [N]
+    that one leaves, they are one.
     """
-    ground = np.column_stack([places - places.mean(0), np.ones(len(places))])
-    rest = _robust(ground, moved, np.ones(len(places), bool))[0]
-    if bodies == 1:
-        return rest
+    ground = _ground(places)
     one, shared = _of_one_body(ground, moved), rest
     for _ in range(_ROUNDS):
         if min(np.count_nonzero(one), np.count_nonzero(~one)) < _LEAST_POINTS:
             break
-        first, other = (_robust(ground, moved, chosen)[0] for chosen in (one, ~one))
+        first, other = (
+            np.linalg.norm(_robust(ground, moved, chosen)[0], axis=1) for chosen in (one, ~one)
+        )
         one, both = first <= other, np.minimum(first, other)
         shared = min(shared, both, key=_root_mean_square)
     clearly = _root_mean_square(shared) < _CLEARLY * _root_mean_square(rest)
     return shared if clearly else rest
+
+
+def _ground(places: np.ndarray) -> np.ndarray:  # [N, 2] -> [N, 3]
+    return np.column_stack([places - places.mean(0), np.ones(len(places))])
 
 
 def _of_one_body(ground: np.ndarray, moved: np.ndarray) -> np.ndarray:  # bool [N]
@@ -190,19 +235,20 @@ def _of_one_body(ground: np.ndarray, moved: np.ndarray) -> np.ndarray:  # bool [
     chosen[some[rests[best] <= max(3 * float(near[best]), 1e-3)]] = True
     if np.count_nonzero(chosen) < _LEAST_POINTS:
         return chosen
-    rest, _ = _robust(ground, moved, chosen)
+    rest = np.linalg.norm(_robust(ground, moved, chosen)[0], axis=1)
     return rest <= max(3 * float(np.median(rest[chosen])), 1e-3)
 
 
 def _robust(
     ground: np.ndarray, moved: np.ndarray, chosen: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the affine motion of most of the `chosen` leaves of all, and which go with it."""
+    """What the affine motion of most of the `chosen` leaves of all [N, 2], and which go with it."""
     kept = chosen
-    rest = np.zeros(len(moved))
+    left = np.zeros_like(moved)
     for _ in range(3):
         motion = np.linalg.lstsq(ground[kept], moved[kept], rcond=None)[0]
-        rest = np.linalg.norm(moved - ground @ motion, axis=1)
+        left = moved - ground @ motion
+        rest = np.linalg.norm(left, axis=1)
         within = rest <= max(3 * float(np.median(rest[chosen])), 1e-9)
         kept = within & chosen
-    return rest, kept
+    return left, kept

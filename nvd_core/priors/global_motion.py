@@ -44,6 +44,7 @@ from nvd_core.priors.parallax import (
     PARALLAX_WINDOWS,
     BackgroundSheets,
 )
+from nvd_core.priors.righted_flow import right_flow
 from nvd_core.priors.split_masks import SplitMasks, grid_points, motion_to_next, outline_motion
 from nvd_core.priors.turning_part import PartRegions, TurningPart
 from nvd_core.priors.views import part_that_turns, view_evidence
@@ -210,6 +211,8 @@ def _layer_motion(
     elif windows is not None:
         split = split_windows(areas, windows)
         if len(split) > 1 and layer < len(clip.masks):
+            if right_flow(clip, layer, effort.progress):
+                seen.near = _all_near_matches(clip, layer, regions, effort)
             _of_part(clip, layer, seen, part_that_turns(clip, layer), effort)
         motions, fact = _motion_in(clip, layer, split, seen, effort)
     else:
@@ -222,6 +225,12 @@ def _layer_motion(
             found = windows_where_hidden(clip, layer, regions, areas, linked, LEAST_MATCHES)
             facts |= {"hidden": 1.0} if found else {}
         if found:
+            if right_flow(clip, layer, effort.progress):
+                seen.near = _all_near_matches(clip, layer, regions, effort)
+                if evidence is not None and "hidden" not in facts:
+                    again = view_evidence(clip, layer, seen.near)
+                    if again is not None and again.windows:
+                        evidence, found = again, list(again.windows)
             part = None if evidence is None or "hidden" in facts else evidence.turning
             _of_part(clip, layer, seen, part, effort)
             motions, fact = _motion_in(clip, layer, found, seen, effort)

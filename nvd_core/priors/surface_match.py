@@ -68,6 +68,11 @@ class Group:
     start: np.ndarray  # float64 [n, 2], in the one frame
     end: np.ndarray  # float64 [n, 2], in the other
 
+    @property
+    def back(self) -> "Group":
+        """The same from the other frame to the one."""
+        return Group(self.end, self.start)
+
 
 def features_of(picture: np.ndarray, own: np.ndarray) -> Features:  # uint8, bool [H, W]
     """The features of what is `own` of the luma `picture`."""
@@ -159,14 +164,17 @@ def _smooth(start: np.ndarray, end: np.ndarray, side: float):
 
 
 def refined(
-    picture: np.ndarray, target: np.ndarray, place: np.ndarray
+    picture: np.ndarray, target: np.ndarray, place: np.ndarray, shared: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A field that is nearly right, corrected by flow: float32 [H, W, 2].
 
     `picture` uint8 [h, w] as the field `place` shows it is compared with `target` [H, W]. Also
-    where the flow holds, bool [H, W], and how alike both are there, -1 to 1.
+    where the flow holds, bool [H, W], and how alike both are there, -1 to 1. `shared`, bool [H, W],
+    is where both show the surface: what is beside it moves otherwise, and does not count.
     """
     shown = cv2.remap(picture, place, None, cv2.INTER_LINEAR)
+    if shared is not None:
+        shown = np.where(shared, shown, target)
     flow = dis()
     flow.setCoarsestScale(COARSEST)
     back, forth = flow.calc(target, shown, None), flow.calc(shown, target, None)
@@ -181,11 +189,22 @@ def alike(picture: np.ndarray, other: np.ndarray) -> np.ndarray:  # float32 [H, 
 
     It is 1 where neither shows anything.
     """
-    a, b = (local_contrast(one).astype(np.float32) - 128 for one in (picture, other))
-    mean_a, mean_b = _around(a), _around(b)
-    both = _around(a * b) - mean_a * mean_b
-    spread = (_around(a * a) - mean_a**2) * (_around(b * b) - mean_b**2)
-    return (both + FLAT) / (np.sqrt(np.maximum(spread, 0)) + FLAT)
+    return Looks(picture).alike(Looks(other))
+
+
+class Looks:
+    """The local contrast of a picture uint8 [H, W], to be compared with several others'."""
+
+    def __init__(self, picture: np.ndarray) -> None:
+        self._contrast = local_contrast(picture).astype(np.float32) - 128
+        self._mean = _around(self._contrast)
+        self._spread = _around(self._contrast**2) - self._mean**2
+
+    def alike(self, other: "Looks") -> np.ndarray:  # float32 [H, W]
+        """As the function has it."""
+        both = _around(self._contrast * other._contrast) - self._mean * other._mean
+        spread = self._spread * other._spread
+        return (both + FLAT) / (np.sqrt(np.maximum(spread, 0)) + FLAT)
 
 
 def _around(values: np.ndarray) -> np.ndarray:

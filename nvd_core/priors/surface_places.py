@@ -1,6 +1,7 @@
-"""Where each pixel of a surface lies in another frame: what flow and groups of features say of it.
+"""Where each pixel of a surface lies in another frame: what flow, features and a turn say of it.
 
-Every group (surface_match.py) is a guess, and so is flow, where there is any. Around each pixel
+Every group of features (surface_match.py) is a guess, a turn about the surface's own axis is one
+(spun_surface.py), and so is flow, where there is any. Around each pixel
 that guess counts under which both frames look alike.
 """
 
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 
 from nvd_core.priors.flow_size import pixel_grid
+from nvd_core.priors.spun_surface import Turn, spun_places, turns_between
 from nvd_core.priors.surface_match import (
     Features,
     Group,
@@ -25,8 +27,11 @@ ALIKE = 0.5
 """correlation from which on the picture agrees with what a group of features says"""
 REACH = 0.5
 """sides of the surface (root of its area) from its features beyond which a group says nothing"""
-NEAR, SMOOTH = 0.2, 0.08
+NEAR, SMOOTH = 0.2, 0.12
 """sides by which a group loses weight, and over which it is judged which guess is right"""
+OF_A_TURN = 1.3
+"""times as much a turn counts: one angle tells all of it, and the picture agrees with few others.
+Of a pattern that repeats flow and features may find the neighbour, which agrees as well"""
 MARGIN = 16
 """pixels around the surface that flow sees"""
 
@@ -74,10 +79,12 @@ def places_of(
     other: Surface,
     by_flow: tuple[np.ndarray, np.ndarray] | None = None,
     groups: list[Group] | None = None,
+    turns: list[Turn] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where in `one` each pixel of `other` lies, float32 [H, W, 2], and where that is certain.
 
-    `by_flow` is the same by flow. `groups` are those of their features, if they are known.
+    `by_flow` is the same by flow. `groups` are those of their features, and `turns` what is seen
+    of the surface's turn from `one` to `other`, if they are known.
     """
     place, seen = pixel_grid(*other.own.shape), np.zeros(other.own.shape, bool)
     if by_flow is not None:
@@ -86,13 +93,15 @@ def places_of(
         return place, seen
     if groups is None:
         groups = matched_groups(one.features, other.features, min(one.side, other.side))
+    if turns is None:
+        turns = turns_of(one, other)
     part, guesses = other.part, []
     if by_flow is not None:
         shown = cv2.remap(one.picture, place[part], None, cv2.INTER_LINEAR)
         same = alike(shown, np.ascontiguousarray(other.picture[part]))
         sure = seen[part]
         guesses.append(_guess(place[part], sure, sure & (same > ALIKE), same, other.side))
-    best = _best([*guesses, *_by_features(one, other, groups)])
+    best = _best([*guesses, *_by_features(one, other, groups), *_by_turns(one, other, turns)])
     if best is not None:
         place[part], seen[part] = best.place, best.seen
     return place, seen
@@ -108,7 +117,8 @@ def _by_features(one: Surface, other: Surface, groups: list[Group]) -> Iterable[
     for k, group in enumerate(at_part):
         rest = [another for n, another in enumerate(at_part) if n != k]
         place, told = field_of(group, rest, side, target.shape)
-        place, followed, same = refined(one.picture, target, place)
+        shared = (cv2.remap(own, place, None, cv2.INTER_LINEAR) > 0.5) & other.own[part]
+        place, followed, same = refined(one.picture, target, place, shared)
         free = np.ones(target.shape, np.uint8)
         rows, columns = (told[:, k].round().astype(int) for k in (1, 0))
         free[rows.clip(0, len(free) - 1), columns.clip(0, len(free[0]) - 1)] = 0
@@ -117,6 +127,25 @@ def _by_features(one: Surface, other: Surface, groups: list[Group]) -> Iterable[
         sure = followed & other.own[part] & shown
         guess = _guess(place, sure, sure & (same > ALIKE) & (away < REACH), same, side)
         guess.weight *= np.exp(-(away**2) / (2 * NEAR**2))
+        yield guess
+
+
+def turns_of(one: Surface, other: Surface) -> list[Turn]:
+    """How the surface is seen to turn from `one` to `other`."""
+    return turns_between(one.picture, one.own, other.picture, other.own)
+
+
+def _by_turns(one: Surface, other: Surface, turns: list[Turn]) -> Iterable[_Guess]:
+    """What each turn of the surface about its own axis says, in the part of `other`."""
+    part = other.part
+    target = np.ascontiguousarray(other.picture[part])
+    for turn in turns:
+        place, shown = spun_places(one.own, other.own, turn)
+        place = np.ascontiguousarray(place[part])
+        place, followed, same = refined(one.picture, target, place, shown[part])
+        sure = followed & shown[part]
+        guess = _guess(place, sure, sure & (same > ALIKE), same, other.side)
+        guess.weight *= OF_A_TURN
         yield guess
 
 

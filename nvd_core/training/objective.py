@@ -26,6 +26,9 @@ CELLS = 12
 """cells of the texture square along a side, over which the light's mean is held"""
 FAR = 100.0
 """pixels between the points of the global rigidity"""
+OF_VIEWS = 10.0
+"""times as much the flow of an object with several views counts: it was put right, and a highlight
+that stands still on what turns would pull the mapping along"""
 
 
 class Terms(dict[str, Tensor]):
@@ -193,6 +196,8 @@ class Objective:
         if not weight:
             return
         mapping, matched = self.model.mappings[n], kept[: len(uv_match)]
+        if mapping.windows and n < self.model.layers - 1:
+            weight *= OF_VIEWS
         valid = points.match_valid[matched]
         places = points.xy[matched], points.t[matched]
         same = mapping.same_sheet(*places, points.match_xy[matched], points.match_t[matched])

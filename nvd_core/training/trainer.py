@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from nvd_core.fields.model import LayeredVideo
+from nvd_core.fields.networks import MotionMapping
 from nvd_core.fields.saved_model import load_checkpoint
 from nvd_core.runtime.devices import to_device, wants_bfloat16
 from nvd_core.runtime.errors import Cancelled
@@ -27,6 +28,7 @@ from nvd_core.training.objective import Objective
 from nvd_core.training.preview import write_preview
 from nvd_core.training.progression import Progression, read_progression
 from nvd_core.training.sampling import Sampler
+from nvd_core.training.settled_mapping import settle
 from nvd_core.work import ClipData
 
 RISE = 0.05
@@ -116,6 +118,8 @@ class Trainer:
             self._restore_progression()
         elif self.settings.mapping.start == "identity" and self.settings.pretrain_iterations:
             self._pretrain(progress)
+        elif self.settings.losses.flow:
+            self._settle(progress)
         keep_freed_memory()
         progress.stage("training", self.steps, self.step)
         self._check = progress.check
@@ -207,6 +211,12 @@ class Trainer:
         self.network_optimiser.step()
         self.network_optimiser.zero_grad()
         self.step += 1
+
+    def _settle(self, progress: Progress) -> None:
+        """Bring the mappings of objects with several views to what their flow says."""
+        for n, mapping in enumerate(self.model.mappings[:-1]):
+            if isinstance(mapping, MotionMapping) and mapping.windows:
+                settle(mapping, self.data, n, progress, self.sampler.seed, self.device)
 
     def _pretrain(self, progress: Progress) -> None:
         """Pull identity-start mappings towards the frame (Layered Neural Atlases does so too)."""

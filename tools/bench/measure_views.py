@@ -109,6 +109,8 @@ def prepared(clip: Path, work: Path, arguments: argparse.Namespace, drawn: bool)
         compute_flow(work, Progress(), longest=arguments.flow)
         if drawn:
             propagate_masks(work, keys, Progress())
+    else:  # the motion put it right
+        compute_flow(work, Progress(), longest=arguments.flow)
     return [folder.name if folder != clip / "masks" else clip.name for folder in folders]
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nvd_core.editing.across_windows import across_windows, smooth_gain
+from nvd_core.editing.across_windows import across_windows
+from nvd_core.editing.over_bridge import smooth_gain
 from nvd_core.editing.part_painting import paint_to_layer
 from nvd_core.evaluation.metrics import OPAQUE, psnr
 from nvd_core.evaluation.truth.folder import Truth
