@@ -20,9 +20,10 @@ UNKNOWN, MOVES = 0.25, 0.15
 much a log odds of motion adds to them."""
 PATCH = 5
 """Pixels along a patch over which both are told."""
-SOME, MORE, MUCH = 0.05, 0.1, 0.25
-"""Share of the object from which a piece may be a stranger: beside its own place, there though the
-flow brings it along, and in its own place."""
+HARDLY_ANY = 0.15
+"""Votes for a stranger at most. Legs that swing have more, .2 to .3 in real clips."""
+SOME, MUCH = 0.1, 0.25
+"""Share of the object from which a piece may be a stranger, beside its own place and in it."""
 CLEARLY = -1.0
 """Mean log odds of motion from which that speaks clearly against a piece."""
 
@@ -100,14 +101,14 @@ def strangers(
     said = cv2.blur((votes + MOVES * moving).astype(np.float32), (PATCH, PATCH))
     unknown = (mask > 0.5) & (said < UNKNOWN)
     count, pieces = cv2.connectedComponents(unknown.astype(np.uint8), connectivity=8)
-    areas, own, follows, before = (
+    areas, own, follows, before, voted = (
         np.bincount(pieces.ravel(), told, count)
-        for told in (None, beside(whole).ravel(), moving.ravel(), came.ravel())
+        for told in (None, beside(whole).ravel(), moving.ravel(), came.ravel(), votes.ravel())
     )
     areas[0], all_of_it = 0, max(float((whole > 0.5).sum()), 1.0)
     new, clear, inside = before < 0.5 * areas, follows < CLEARLY * areas, own > 0.5 * areas
-    beside_it = new & (follows < 0) & (areas > SOME * all_of_it)
-    beside_it |= clear & (areas > MORE * all_of_it)
+    beside_it = ((new & (follows < 0)) | clear) & (areas > SOME * all_of_it)
     strange = np.where(inside, new & clear & (areas > MUCH * all_of_it), beside_it)
+    strange &= voted < HARDLY_ANY * areas
     doubtful = clear & (inside | ~strange)
     return strange[pieces], float(areas[doubtful].sum()) / all_of_it
