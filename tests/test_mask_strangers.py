@@ -40,30 +40,27 @@ def chequered(grain: np.ndarray, seed: int) -> np.ndarray:
     return (0.8 * picture + 0.2 * grain).astype(np.uint8)
 
 
-def carried(work, true) -> tuple[np.ndarray, dict[int, list[int]]]:
-    """The overlap of each mask with the true one in each frame, [N, T], drawn in the first; and the
-    frames that need an eye."""
+def carried(work, true) -> np.ndarray:
+    """The overlap of each mask with the true one in each frame, [N, T], drawn in the first."""
     drawn = np.zeros(true.shape, np.uint8)
     drawn[:, 0] = 255 * true[:, 0]
     np.save(work / "masks.npy", drawn)
     np.save(work / "mask_weight.npy", np.zeros_like(drawn))
-    named = propagate_masks(work, {n: [0] for n in range(len(true))}, Progress())
+    propagate_masks(work, {n: [0] for n in range(len(true))}, Progress())
     found = np.load(work / "masks.npy") > 127
-    return (found & true).sum((2, 3)) / (found | true).sum((2, 3)), named
+    return (found & true).sum((2, 3)) / (found | true).sum((2, 3))
 
 
-@pytest.mark.parametrize(("number", "least"), [(0, 0.94), (1, 0.82)])
-def test_a_stranger_that_touches_it_is_not_taken_along(crossing, number, least):
-    """The one behind is hidden for more than half, and its own motion is hard to tell then."""
+def test_a_stranger_that_touches_it_is_not_taken_along(crossing):
+    """In front of it: in the end more than half of it is hidden."""
     work, true = crossing
-    scores, named = carried(work, true[number : number + 1])
-    assert scores.mean() > least
-    assert named[0] or scores.min() > 0.5
+    scores = carried(work, true[1:])
+    assert scores.mean() > 0.8 and scores[0, :10].min() > 0.8
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_two_that_cross_know_of_each_other(crossing, order):
     """Whichever is said to be in front."""
     work, true = crossing
-    scores, _ = carried(work, true[list(order)])
+    scores = carried(work, true[list(order)])
     assert scores.mean(1).min() > 0.93 and scores.min() > 0.7

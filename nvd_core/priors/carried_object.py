@@ -66,7 +66,7 @@ class CarriedObject:
         self._motion, self._voted = Motion(), 1.0
         self._blind = np.zeros(self.mask.shape, np.uint8)
         self._votes = np.zeros_like(self.mask)
-        self._strange = 0.0
+        self._strange, self._known = 0.0, True
         self._others: list[Looks] = []
 
     def leave(self, t: int) -> None:
@@ -112,7 +112,9 @@ class CarriedObject:
             self._memory.goes_on(self._motion.behind)
         else:
             self._memory.moved(self._motion.behind, self._looks.middle())
-        lost = lost or self._is_doubtful()
+        few = self._has_few_votes()
+        self._known = not (few or lost)
+        lost = lost or few or self._strange > STRANGE
         self._looks.add(frame, self.mask, hidden, lost or covered)
         self._plate.add(frame, np.maximum(self.mask, hidden))
         return self.mask, self.confidence, lost
@@ -125,17 +127,15 @@ class CarriedObject:
         whole = np.maximum(self._looks.laid(), self.mask)
         return self.mask * bare, float((whole * bare).sum() / max(whole.sum(), 1e-6))
 
-    def _is_doubtful(self) -> bool:
+    def _has_few_votes(self) -> bool:
         """Whether someone should look at what shows of the mask: hardly any votes were given for
-        it, or it is much less than the object is and not many were given, or something else of
-        some size touches it."""
+        it, or it is much less than the object is and not many were given."""
         shown, share = self._shown()
         if share < BARE:
             return False
         whole = float(((self._looks.laid() > 0.5) & (self._blind == 0)).sum())
         little = float((shown > 0.5).sum()) < LITTLE * whole
-        few = self._voted < (FEW if little else HARDLY_ANY)
-        return few or self._strange > STRANGE
+        return self._voted < (FEW if little else HARDLY_ANY)
 
     def _step(self, frame: np.ndarray, t: int, before: np.ndarray, gone: bool) -> None:
         """Carry mask and confidence to frame t; `before` is what was hidden in the last one."""
@@ -158,7 +158,8 @@ class CarriedObject:
         apart = told_apart(flow, np.where(blind > 0, 0, ok), motions)
         mask = without_strays(mask, self._looks.laid(), apart, self._coloured(frame))
         strange, self._strange = strangers(mask, self._looks.laid(), self._votes, alone, whole)
-        mask = without(mask, strange)
+        if self._known:  # else it may be the rest that is none of it
+            mask = without(mask, strange)
         covered = hidden > 0.5
         self.mask = np.zeros_like(mask) if gone else np.where(covered, whole, mask)
         self._colours.learn(frame, np.where(covered, 0.5, self.mask), self.mask)

@@ -22,8 +22,13 @@ PATCH = 5
 """Pixels along a patch over which both are told."""
 HARDLY_ANY = 0.15
 """Votes for a stranger at most. Legs that swing have more, .2 to .3 in real clips."""
-SOME, MUCH = 0.1, 0.25
+SOME, MUCH = 0.2, 0.25
 """Share of the object from which a piece may be a stranger, beside its own place and in it."""
+GROWN, STAYS = 1.1, 0.7
+"""Share of the object that a mask has at least if a stranger is beside it, and that of it which
+is known."""
+MUCH_GROWN = 1.3
+"""Share of the object from which a mask is doubted for what stays in it and may be a stranger."""
 CLEARLY = -1.0
 """Mean log odds of motion from which that speaks clearly against a piece."""
 
@@ -46,9 +51,9 @@ def without_strays(
         stray = over < 0.5 * areas
         for told in odds:
             stray &= np.bincount(pieces.ravel(), told.ravel(), count) < STRAY * areas
-        stray[0] = False
         if part is inside:
             stray[mine] = False
+        stray[0] = False
         strays |= stray[pieces]
     return without(mask, strays)
 
@@ -90,12 +95,13 @@ def strangers(
     came: np.ndarray,
 ) -> tuple[np.ndarray, float]:  # bool [h, w]
     """Which pixels of a mask are something else that came to touch the object, float32 [h, w] all;
-    and the share of the object of what may be that and stays, or was taken from its own place.
+    and the share of the object of what stood in its own place, or stays though it may be that too.
 
     `whole` is the object as it was drawn, where it is now; `votes` are those for a pixel, 0 to 1,
     `moving` the log odds that it moves along, and `came` the mask that the flow brings: what was
-    the object's before is no stranger, unless it lies beside it and clearly moves otherwise. In the
-    object's own place only a large piece is one: it may look otherwise there, or come out from
+    the object's before is no stranger, unless it lies beside it and clearly moves otherwise. A
+    stranger comes in addition: the mask is more than the object was, which is there without it. In
+    the object's own place only a large piece is one: it may look otherwise there, or come out from
     behind something.
     """
     said = cv2.blur((votes + MOVES * moving).astype(np.float32), (PATCH, PATCH))
@@ -107,8 +113,12 @@ def strangers(
     )
     areas[0], all_of_it = 0, max(float((whole > 0.5).sum()), 1.0)
     new, clear, inside = before < 0.5 * areas, follows < CLEARLY * areas, own > 0.5 * areas
-    beside_it = ((new & (follows < 0)) | clear) & (areas > SOME * all_of_it)
-    strange = np.where(inside, new & clear & (areas > MUCH * all_of_it), beside_it)
-    strange &= voted < HARDLY_ANY * areas
-    doubtful = clear & (inside | ~strange)
+    there = float((mask > 0.5).sum())
+    known = there - areas.sum()
+    beside_it = clear & (areas > SOME * all_of_it)
+    beside_it &= (there > GROWN * all_of_it) & (known > STAYS * all_of_it)
+    in_it = new & clear & (areas > MUCH * all_of_it) & (known > MUCH * all_of_it)
+    strange = np.where(inside, in_it, beside_it) & (voted < HARDLY_ANY * areas)
+    grown = there - areas[strange].sum() > MUCH_GROWN * all_of_it
+    doubtful = (strange & inside) | (~strange & (follows < 0) & grown)
     return strange[pieces], float(areas[doubtful].sum()) / all_of_it
