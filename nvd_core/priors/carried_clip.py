@@ -15,6 +15,8 @@ from nvd_core.work import FLOW_BACKWARD, FLOW_FORWARD, FLOW_OK, FRAMES, open_arr
 
 LONGEST = 640
 """Masks are carried at this many pixels along the longer side at most."""
+FOLLOWS = 2.0
+"""Pixels within which what moves with an object follows its motion."""
 LEAST_WEIGHT = 24
 """A carried mask is never believed less than this, of 255."""
 
@@ -60,16 +62,18 @@ class CarriedClip:
         flow = cv2.resize(flow, self.size, interpolation=cv2.INTER_AREA) * self.factor
         return flow, self.small(self.ok[direction, pair] * np.uint8(255))
 
-    def moving(self, t: int, direction: int, mask: np.ndarray) -> np.ndarray:
-        """Log odds that pixels of frame t move with the object, by the flow back and onwards.
+    def moving(self, t: int, direction: int, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Log odds that pixels of frame t move with the object and not with the background, and
+        that they do so and not in any other way, by the flow back and onwards.
 
         What the object has just uncovered has no match in the frame before, but has one in the
         next.
         """
         odds = moving_along(*self.flow_from(t, -direction), mask)
         if 0 <= t + direction < self.count:
-            odds += moving_along(*self.flow_from(t, direction), mask)
-        return np.clip(odds, -2, 2)
+            onwards = moving_along(*self.flow_from(t, direction), mask)
+            odds = odds[0] + onwards[0], odds[1] + onwards[1]
+        return np.clip(odds[0], -2, 2), np.clip(odds[1], -2, 2)
 
     def hidden(self, layer: int, t: int) -> np.ndarray:  # float32 [h, w]
         """Where the objects in front of `layer` stand in frame t, 0 to 1."""
@@ -141,8 +145,9 @@ def moving_along(
     flow: np.ndarray,  # [h, w, 2]
     ok: np.ndarray,  # [h, w]
     mask: np.ndarray,  # [h, w]
-) -> np.ndarray:  # float32 [h, w]
-    """Log odds that a pixel moves with the object and not with the background, -2 to 2."""
+) -> tuple[np.ndarray, np.ndarray]:  # float32 [h, w] each
+    """Log odds that a pixel moves with the object and not with the background, and that it moves
+    with it and not in any other way; -2 to 2, 0 where the flow is not consistent."""
     height, width = mask.shape
     points = pixel_grid(height, width)[::4, ::4].reshape(-1, 2).astype(np.float64)
     moved = points + flow[::4, ::4].reshape(-1, 2)
@@ -152,8 +157,10 @@ def moving_along(
         chosen = chosen & trusted
         fit = fit_pair(model, points[chosen], moved[chosen], 1.0)
         if fit is None:
-            return np.zeros_like(mask)
+            return np.zeros_like(mask), np.zeros_like(mask)
         grid = pixel_grid(height, width).reshape(-1, 2)
         gap = apply(fit, grid).reshape(height, width, 2) - grid.reshape(height, width, 2) - flow
         errors.append(np.minimum(np.sum(gap**2, axis=-1), 16))
-    return (np.clip(errors[1] - errors[0], -2, 2) * ok).astype(np.float32)
+    against = errors[1] - errors[0], FOLLOWS**2 - errors[0]
+    one, other = ((np.clip(odds, -2, 2) * ok).astype(np.float32) for odds in against)
+    return one, other

@@ -7,16 +7,18 @@ object or around it, and whether what was seen behind the object explains it (`m
 neighbours of like colours agree.
 """
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from nvd_core.priors.carried_clip import CarriedClip, Motion
 from nvd_core.priors.colour_model import Colours
-from nvd_core.priors.flow_size import pixel_grid
 from nvd_core.priors.mask_canvas import around, look_up
 from nvd_core.priors.mask_edge import settled, sharp
 from nvd_core.priors.mask_memory import BARE, Memory, laid
 from nvd_core.priors.mask_plate import Plate
+from nvd_core.priors.mask_strays import strangers, told_apart, without, without_strays
 from nvd_core.priors.mask_votes import Looks
 from nvd_core.priors.motion_fit import apply
 
@@ -39,8 +41,8 @@ SPECK = 0.01
 LITTLE, FEW, HARDLY_ANY = 0.8, 0.45, 0.25
 """Share of the whole object below which a mask is little; votes for its pixels, of the most that
 could be given, below which it is in doubt if it is that, and if it is not."""
-STRAY = -0.5
-"""Mean log odds of motion below which a piece that lies off the object is not its own."""
+STRANGE = 0.2
+"""Share of the whole object from which what may be a stranger puts a mask in doubt."""
 FRINGE = 3
 """Pixels around what stands in front in which the flow is its own, not that of what is behind."""
 
@@ -63,16 +65,15 @@ class CarriedObject:
         self._plate = Plate(frame, np.maximum(self.mask, self._hidden))
         self._motion, self._voted = Motion(), 1.0
         self._blind = np.zeros(self.mask.shape, np.uint8)
+        self._votes = np.zeros_like(self.mask)
+        self._strange, self._known = 0.0, True
+        self._others: list[Looks] = []
 
-    def to(
-        self, t: int, hidden: np.ndarray, gone: bool = False
-    ) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Its mask in frame t, the next one, whole though something is `hidden` by known objects in
-        front; how far that is believed; and whether it is in doubt, or was lost and looked for. An
-        artist may have said that it is `gone` there: then it is lost."""
-        frame = self._clip.frame(t)
-        before, self._hidden = self._hidden, hidden
-        self._motion = self._clip.motion(self.mask, before, t, self._direction, self._motion)
+    def leave(self, t: int) -> None:
+        """Go on to frame t, the next one: where the object as a whole is there, and what is behind
+        it."""
+        frame, hidden = self._clip.frame(t), self._hidden
+        self._motion = self._clip.motion(self.mask, hidden, t, self._direction, self._motion)
         goes_on = self._memory.step(self._motion.behind)
         if self._shown()[1] < BARE:  # what shows beside the cover may well be that
             self._motion.own = self._motion.stiff = goes_on
@@ -80,6 +81,21 @@ class CarriedObject:
             self._motion.stiff = self._looks.step(frame, [self._motion.stiff, goes_on])
         self._looks.move(self._motion.stiff, self._motion.behind)
         self._plate.move(self._motion.behind)
+
+    def arrive(
+        self,
+        t: int,
+        hidden: np.ndarray,
+        gone: bool = False,
+        others: Sequence["CarriedObject"] = (),
+    ) -> tuple[np.ndarray, np.ndarray, bool]:
+        """Its mask in frame t, to which it has gone on, whole though something is `hidden` by known
+        objects in front; how far that is believed; and whether it is in doubt, or was lost and
+        looked for. An artist may have said that it is `gone` there: then it is lost. `others` that
+        have gone on to that frame say what looks like them."""
+        frame = self._clip.frame(t)
+        before, self._hidden = self._hidden, hidden
+        self._others = [other._looks for other in others]
         self._step(frame, t, before, gone)
         covered = (self.mask * hidden).sum() > 0.05 * self.mask.sum()  # its looks are not learned
         lost = gone or self._memory.is_lost(*self._shown())
@@ -96,7 +112,9 @@ class CarriedObject:
             self._memory.goes_on(self._motion.behind)
         else:
             self._memory.moved(self._motion.behind, self._looks.middle())
-        lost = lost or self._is_doubtful()
+        few = self._has_few_votes()
+        self._known = not (few or lost)
+        lost = lost or few or self._strange > STRANGE
         self._looks.add(frame, self.mask, hidden, lost or covered)
         self._plate.add(frame, np.maximum(self.mask, hidden))
         return self.mask, self.confidence, lost
@@ -109,7 +127,7 @@ class CarriedObject:
         whole = np.maximum(self._looks.laid(), self.mask)
         return self.mask * bare, float((whole * bare).sum() / max(whole.sum(), 1e-6))
 
-    def _is_doubtful(self) -> bool:
+    def _has_few_votes(self) -> bool:
         """Whether someone should look at what shows of the mask: hardly any votes were given for
         it, or it is much less than the object is and not many were given."""
         shown, share = self._shown()
@@ -132,12 +150,16 @@ class CarriedObject:
         whole = look_up(self.mask, place)
         self.confidence = look_up(self.confidence, place) * LOST_PER_FRAME
         self.confidence *= LOST_INCONSISTENT + (1 - LOST_INCONSISTENT) * ok
-        moving = np.where(blind > 0, 0, clip.moving(t, self._direction, whole * (1 - hidden)))
+        moving, alone = clip.moving(t, self._direction, whole * (1 - hidden))
+        moving, alone = (np.where(blind > 0, 0, odds) for odds in (moving, alone))
         others = self._coloured(frame) + MOTION * moving + CARRIED * (2 * whole - 1) * ok
         mask = self._decided(frame, whole, others, blind)
         motions = np.linalg.inv(self._motion.stiff), np.linalg.inv(self._motion.behind)
         apart = told_apart(flow, np.where(blind > 0, 0, ok), motions)
         mask = without_strays(mask, self._looks.laid(), apart, self._coloured(frame))
+        strange, self._strange = strangers(mask, self._looks.laid(), self._votes, alone, whole)
+        if self._known:  # else it may be the rest that is none of it
+            mask = without(mask, strange)
         covered = hidden > 0.5
         self.mask = np.zeros_like(mask) if gone else np.where(covered, whole, mask)
         self._colours.learn(frame, np.where(covered, 0.5, self.mask), self.mask)
@@ -173,7 +195,7 @@ class CarriedObject:
         canvas = around(np.maximum(carried, self._looks.laid()))
         if canvas is None:
             return np.zeros_like(carried)
-        share, trust, lab = self._looks.votes(frame, canvas)
+        share, trust, lab = self._looks.votes(frame, canvas, self._others)
         share = np.clip(share, 0.02, 0.98)
         looked = self._plate.look(frame, canvas)
         said = canvas.take(others) + BEHIND * self._plate.odds(looked)
@@ -185,52 +207,9 @@ class CarriedObject:
         decided = sharp(settled(lab, odds))
         inside = (decided > 0.5) & (canvas.take(self._blind) < 0.5)
         self._voted = float((share * trust)[inside].mean()) if inside.any() else 0.0
+        self._votes = canvas.put(share * trust)
         self._plate.learn(looked, decided)
         return canvas.put(decided)
-
-
-def without_strays(
-    mask: np.ndarray, whole: np.ndarray, moving: np.ndarray, coloured: np.ndarray
-) -> np.ndarray:  # float32 [h, w], all
-    """A mask without what is off the `whole` object as it was drawn, and moves with the background:
-    pieces beside its own, and what hangs on to that if its colours are not the object's either.
-
-    `moving` and `coloured` are log odds of a pixel.
-    """
-    near = cv2.dilate(whole, np.ones((2 * FRINGE + 1, 2 * FRINGE + 1), np.uint8)) > 0.5
-    inside = mask > 0.5
-    strays = np.zeros_like(inside)
-    for part, odds in ((inside, (moving,)), (inside & ~near, (moving, coloured))):
-        count, pieces = cv2.connectedComponents(part.astype(np.uint8), connectivity=8)
-        areas, over = (np.bincount(pieces.ravel(), at, count) for at in (None, near.ravel()))
-        mine = (over if over[1:].any() else areas)[1:].argmax() + 1 if count > 1 else 0
-        stray = over < 0.5 * areas
-        for told in odds:
-            stray &= np.bincount(pieces.ravel(), told.ravel(), count) < STRAY * areas
-        stray[0] = False
-        if part is inside:
-            stray[mine] = False
-        strays |= stray[pieces]
-    if not strays.any():
-        return mask
-    beside = cv2.dilate(strays.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    return np.where(strays | (beside & ~inside), 0, mask)
-
-
-def told_apart(
-    moved: np.ndarray,  # [h, w, 2]
-    ok: np.ndarray,  # [h, w]
-    motions: tuple[np.ndarray, np.ndarray],
-) -> np.ndarray:  # float32 [h, w]
-    """Log odds that pixels moved as the object did and not as the background, by the flow `moved`
-    where the `motions` of both lead, [3, 3]; -2 to 2, 0 where the two are alike."""
-    height, width = ok.shape
-    grid = pixel_grid(height, width).reshape(-1, 2).astype(np.float64)
-    own, behind = (
-        np.minimum(np.sum((apply(motion, grid) - grid - moved.reshape(-1, 2)) ** 2, -1), 16)
-        for motion in motions
-    )
-    return (np.clip(behind - own, -2, 2).reshape(ok.shape) * ok).astype(np.float32)
 
 
 def _blind(hidden: tuple[np.ndarray, np.ndarray], place: np.ndarray) -> np.ndarray:

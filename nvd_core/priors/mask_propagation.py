@@ -52,11 +52,12 @@ def propagate_masks(
     progress.stage("carrying masks", max(1, steps))
     done = 0
     lost: dict[int, set[int]] = {n: set() for n in keys}
-    for layer, drawn in sorted(keys.items()):
-        for key in drawn if sure else ():
-            clip.weights[layer, key] = 255
-        for run in told[layer].runs(clip.count):
-            for looked_for in _carry(clip, layer, run, told[layer]):
+    for layers in _together(told):
+        for layer in layers:
+            for key in keys[layer] if sure else ():
+                clip.weights[layer, key] = 255
+        for run in told[layers[0]].runs(clip.count):
+            for layer, looked_for in _carry(clip, layers, run, told):
                 lost[layer] |= set() if looked_for is None else {looked_for}
                 done += 1
                 progress.update(done)
@@ -101,9 +102,26 @@ class _Drawn:
         return forwards[1:] + backwards[:-1]
 
 
-def _carry(clip: CarriedClip, layer: int, frames: range, drawn: _Drawn) -> Iterator[int | None]:
-    """Carry a mask through `frames`, from the drawn frame before them; yields after each, the frame
-    where the object had to be looked for.
+def _together(told: dict[int, _Drawn]) -> list[list[int]]:
+    """The objects, front to back; those beside each other that start from the same frame, and are
+    carried from nowhere else, go along together."""
+    groups: list[list[int]] = []
+    for layer in sorted(told):
+        drawn = told[layer]
+        alike = groups and told[groups[-1][0]]
+        same = alike and (alike.shown, alike.gone) == (drawn.shown, drawn.gone)
+        if same and len(drawn.shown) == 1:
+            groups[-1].append(layer)
+        else:
+            groups.append([layer])
+    return groups
+
+
+def _carry(
+    clip: CarriedClip, layers: list[int], frames: range, told: dict[int, _Drawn]
+) -> Iterator[tuple[int, int | None]]:
+    """Carry the masks of `layers` through `frames`, from the drawn frame before them; yields after
+    each the layer and the frame if the object had to be looked for there.
 
     Backwards to another drawn frame it meets what was carried forwards from there. Frames where it
     was drawn as gone stay as drawn.
@@ -111,20 +129,36 @@ def _carry(clip: CarriedClip, layer: int, frames: range, drawn: _Drawn) -> Itera
     if not frames:
         return
     key, other = frames[0] - frames.step, frames[-1] + frames.step
-    meets = frames.step < 0 and other in drawn.shown
-    carried = CarriedObject(clip, layer, key, frames.step, drawn.small)
+    carried = {n: CarriedObject(clip, n, key, frames.step, told[n].small) for n in layers}
     for t in frames:
-        hidden = clip.hidden(layer, t)
-        mask, confidence, lost = carried.to(t, hidden, t in drawn.gone)
-        if t in drawn.gone:
-            yield None
-            continue
-        seen = mask * (1 - hidden)
-        if meets:
-            near = abs(t - other) / abs(key - other)  # 1 at the frame that this comes from
-            seen, confidence = _met(clip, layer, t, seen, confidence, near, drawn.fullest)
-        clip.store(layer, t, seen, confidence, drawn.fullest)
-        yield t if lost else None
+        for one in carried.values():
+            one.leave(t)
+        for layer in layers:
+            yield layer, _arrived(clip, layer, t, (key, other), carried, told[layer])
+
+
+def _arrived(
+    clip: CarriedClip,
+    layer: int,
+    t: int,
+    ends: tuple[int, int],
+    carried: dict[int, CarriedObject],
+    drawn: _Drawn,
+) -> int | None:
+    """Store the mask of a layer in frame t, of those that are `carried` from the first of the
+    `ends` to the other; the frame if the object had to be looked for there."""
+    key, other = ends
+    hidden, gone = clip.hidden(layer, t), t in drawn.gone
+    beside = [one for n, one in carried.items() if n != layer]
+    mask, confidence, lost = carried[layer].arrive(t, hidden, gone, beside)
+    if gone:
+        return None
+    seen = mask * (1 - hidden)
+    if other < key and other in drawn.shown:
+        near = abs(t - other) / abs(key - other)  # 1 at the frame that this comes from
+        seen, confidence = _met(clip, layer, t, seen, confidence, near, drawn.fullest)
+    clip.store(layer, t, seen, confidence, drawn.fullest)
+    return t if lost else None
 
 
 def _met(

@@ -9,6 +9,8 @@ near by vote for their own label, the more so the more alike they look, in a pat
 Where nothing looks alike few votes are given, and others have to decide.
 """
 
+import dataclasses
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -144,20 +146,32 @@ class Looks:
         return float((self._drawn.mask > 0.5).sum()) / max(grown, 1e-6)
 
     def votes(
-        self, frame: np.ndarray, canvas: Canvas
+        self, frame: np.ndarray, canvas: Canvas, others: Sequence["Looks"] = ()
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # float32 [h, w], [h, w], [h, w, 3]
         """The object's share of the votes in a canvas of the newest frame, how far that can be
-        believed, and the canvas's colours in Lab."""
+        believed, and the canvas's colours in Lab. What looks like one of the `others`, objects on
+        the same way, is voted for by their looks as well."""
         lab, luma = canvas.take(_lab(frame)), canvas.take(_luma(frame))
         ours, all_votes = np.full((2, *lab.shape[:2]), 1e-6, np.float32)
         ours *= 0.5
+        for look, counts in self._asked():
+            _ask(look, counts, canvas, lab, luma, ours, all_votes)
+        for other in others:
+            if not canvas.take(other.laid()).any():
+                continue
+            theirs, rest = np.zeros((2, *lab.shape[:2]), np.float32)
+            for look, counts in other._asked():
+                _ask(dataclasses.replace(look), counts, canvas, lab, luma, theirs, rest)
+            all_votes += theirs
+        return ours / all_votes, all_votes / (all_votes + ENOUGH), lab
+
+    def _asked(self) -> Iterable[tuple["_Look", float]]:
+        """The looks that vote, and what each counts."""
         asked = {id(look): (look, 1.0) for look in self._last if look.age in BACK}
         if SURELY and self._sure.age > max(BACK):
             asked[id(self._sure)] = self._sure, SURELY
         asked[id(self._drawn)] = self._drawn, DRAWN
-        for look, counts in asked.values():
-            _ask(look, counts, canvas, lab, luma, ours, all_votes)
-        return ours / all_votes, all_votes / (all_votes + ENOUGH), lab
+        return asked.values()
 
 
 def _ask(
