@@ -151,6 +151,9 @@ class Settings(Declared):
     """whether the rgb loss takes the colours of those neighbours too"""
     share_in_masks: Annotated[float, within(0, 0.95)] = 0.33
     """share of the points drawn inside the dilated masks, so that small objects survive"""
+    share_by_error: Annotated[float, within(0, 0.95)] = 0.0
+    """share of the other points that are drawn where the pictures are still off the clip, once
+    there is something to go by"""
     windows: WindowCount | dict[str, WindowCount] = "auto"
     """windows in time, of every object or by a layer's name: each view has a part of the texture;
     auto: as many as the object's tracks ask for, one where they do not"""
