@@ -75,7 +75,7 @@ class Sampler:
         self.boxes = objects
         self.in_masks = round(points * share_in_masks) if objects else 0
         self.matches = round(points * flow_share)
-        self.by_error = round((points - self.in_masks) * share_by_error)
+        self.by_error = int((points - self.in_masks) * share_by_error)  # some stay uniform
         self.error_map = None
         if self.by_error:
             self.error_map = ErrorMap(data.shape, steps, max(POINTS_AHEAD // points, 1))
@@ -164,7 +164,7 @@ class Sampler:
     def _places_anywhere(
         self, random: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Frames and pixels; the first `in_masks` within the objects' boxes, then those by error."""
+        """Frames and pixels; first `in_masks` within the objects' boxes, then those by error."""
         frames, height, width = self.data.shape
         t = random.integers(0, frames, self.points)
         x = random.integers(0, width - 1, self.points)

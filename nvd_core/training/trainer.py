@@ -55,7 +55,8 @@ def rate_factor(schedule: str, step: float, steps: int) -> float:
     place = step / steps
     if place < RISE:
         return 0.1 + 0.9 * place / RISE
-    fall = (1 + math.cos(math.pi * (place - RISE) / (1 - RISE))) / 2
+    gone = (place - RISE) / (1 - RISE)
+    fall = 1 - gone if schedule == "linear" else (1 + math.cos(math.pi * gone)) / 2
     return LAST_RATE + (1 - LAST_RATE) * fall
 
 
