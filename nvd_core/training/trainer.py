@@ -35,7 +35,7 @@ from nvd_core.training.sampling import Sampler
 from nvd_core.work import ClipData
 
 RISE = 0.05
-"""share of a one-cycle schedule in which the rates rise"""
+"""share of a schedule in which the rates rise, before they fall"""
 LAST_RATE = 0.01
 """rate at its end, as a share of the highest"""
 ANCHOR_PIXELS = 82 * 768 * 432
