@@ -85,6 +85,8 @@ def test_one_that_goes_on_from_a_checkpoint_draws_the_same():
             places, off = anywhere(random, 300), torch.from_numpy(random.random(300)).float()
             for errors in (whole, parts):
                 errors.add(places, off)
+        ours = parts.state()
+        assert all(torch.equal(value, ours[name]) for name, value in whole.state().items())
         drawn = [errors.draw(50, np.random.default_rng(3)) for errors in (whole, parts)]
         assert all(np.array_equal(a, b) for a, b in zip(*drawn, strict=True))
 
