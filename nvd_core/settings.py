@@ -151,6 +151,9 @@ class Settings(Declared):
     """whether the rgb loss takes the colours of those neighbours too"""
     share_in_masks: Annotated[float, within(0, 0.95)] = 0.33
     """share of the points drawn inside the dilated masks, so that small objects survive"""
+    share_by_error: Annotated[float, within(0, 0.95)] = 0.5
+    """share of the other points that are drawn where the pictures are still off the clip, once
+    there is something to go by"""
     windows: WindowCount | dict[str, WindowCount] = "auto"
     """windows in time, of every object or by a layer's name: each view has a part of the texture;
     auto: as many as the object's tracks ask for, one where they do not; of the background, named
@@ -160,6 +163,9 @@ class Settings(Declared):
     those named, and made parts where that pays"""
     skip_hidden: bool = True
     """evaluate a layer only where it shows, and at a few of the other points"""
+    skip_settled: bool = True
+    """take the alphas of a point for its two neighbours too where they have settled, and evaluate
+    those at a few of these points"""
     flow_share: Share = 0.5
     """share of the points whose flow match is evaluated too"""
     bootstrap_share: Share = 0.5
@@ -184,8 +190,9 @@ class Settings(Declared):
     """Adam's rate for the weights of the mapping networks"""
     learning_rate_motion: Rate = 2e-4
     """Adam's rate for the per-frame motion"""
-    schedule: Literal["one-cycle", "constant"] = "one-cycle"
-    """constant (published) or one-cycle (rise over 5 % of the steps, then a cosine to 1 %)"""
+    schedule: Literal["linear", "one-cycle", "constant"] = "linear"
+    """constant (published), or a rise over 5 % of the steps and then a fall to 1 %, straight
+    (linear) or by a cosine (one-cycle)"""
     pretrain_iterations: Annotated[int, within(0, 100_000)] = 100
     """steps for ten frames that pull an identity-start mapping to the frame before the main loop"""
     mapping: MappingSettings = field(default_factory=MappingSettings)
@@ -312,7 +319,9 @@ def paper() -> Settings:
         points=10_000,
         neighbours_count=False,
         share_in_masks=0.0,
+        share_by_error=0.0,
         skip_hidden=False,
+        skip_settled=False,
         flow_share=1.0,
         bootstrap_share=0.2,
         global_rigidity_share=0.1,

@@ -65,7 +65,7 @@ def test_paper_preset_is_as_published():
         ("points: many", ["points", "number", "'many'"]),
         ("points: 3.5", ["points", "a whole number", "3.5"]),
         ("skip_hidden: 1", ["skip_hidden", "true or false"]),
-        ("schedule: sometimes", ["schedule", "one-cycle or constant"]),
+        ("schedule: sometimes", ["schedule", "linear or one-cycle or constant"]),
         ("mapping: {start: middle}", ["mapping.start", "motion or identity"]),
         ("losses: 3", ["losses", "name: value"]),
         ("- 1\n- 2", ["name: value"]),

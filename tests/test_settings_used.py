@@ -118,5 +118,7 @@ def test_a_layer_that_shows_nowhere_is_evaluated_somewhere():
 
 def test_every_share_leaves_points_that_are_drawn_uniformly():
     for points in range(16, 400):
-        assert points - round(points * 0.95) >= 1
-    assert Settings(points=16, share_in_masks=0.95).share_in_masks == 0.95
+        others = points - round(points * 0.95)
+        assert others - int(others * 0.95) >= 1
+    settings = Settings(points=16, share_in_masks=0.95, share_by_error=0.95)
+    assert settings.share_in_masks == settings.share_by_error == 0.95

@@ -23,6 +23,7 @@ from nvd_core.settings import Settings, fast, fine, paper
 from nvd_core.training import objective as objective_module
 from nvd_core.training.border_patches import border_patches, inside_polygon
 from nvd_core.training.checkpoint import checkpoint_step
+from nvd_core.training.error_map import ErrorMap
 from nvd_core.training.objective import Objective
 from nvd_core.training.sampling import Sampler
 from nvd_core.training.trainer import Trainer, automatic_steps, rate_factor
@@ -166,6 +167,19 @@ class TestSampling:
         assert dense.uniform.sum() == 2000 and uniform.uniform.all()
         assert abs(dense.masks[dense.uniform].mean() - uniform.masks.mean()) < 0.05
 
+    def test_points_come_to_where_the_pictures_are_off(self, work, tiny_clip):
+        data = ClipData(work)
+        options = (4000, 0.3, 0.5, 0, CPU, 400)
+        sampler, plain = Sampler(data, *options, share_by_error=0.5), Sampler(data, *options)
+        for step in range(21):
+            points = sampler.draw(step)
+            left = points.xy[:, 0] < tiny_clip.WIDTH / 2
+            sampler.learn(torch.where(left, 1.0, 0.01))
+        assert points.uniform.sum() == 1400  # 1200 in masks, 1400 where the errors are
+        drawn = sampler.draw(20).xy[:, 0] < tiny_clip.WIDTH / 2
+        other = plain.draw(20).xy[:, 0] < tiny_clip.WIDTH / 2
+        assert drawn.float().mean() > other.float().mean() + 0.08
+
     def test_boxes_hold_the_mask_and_skip_absent_frames(self):
         masks = np.zeros((1, 3, 40, 60), np.uint8)
         masks[0, 1, 10:20, 30:50] = 255
@@ -238,6 +252,24 @@ class TestObjective:
         settings.skip_hidden = False
         whole = Objective(model, settings, 10, 0)(points, 1)[2]
         assert (skipped - whole).abs().max() < 0.01
+
+    def test_alphas_that_have_settled_are_those_of_the_neighbours_too(self, work, monkeypatch):
+        settings = small(fast(), 10)
+        model, data = new_model(work, settings)
+        points = Sampler(data, 3000, 0.3, 0.5, 0, CPU).draw(0)
+        asked = []
+        alphas_at = model.alpha.forward
+        monkeypatch.setattr(
+            model.alpha, "forward", lambda xy, t: (asked.append(len(xy)), alphas_at(xy, t))[1]
+        )
+        for bias, rows in ((0.0, 3 * 3000 + 1500), (8.0, 3000 + 1500 + 2 * 256)):
+            torch.nn.init.constant_(model.alpha.mlp[-1].bias, bias)  # unsettled, and settled
+            losses = []
+            for settings.skip_settled in (True, False):
+                asked.clear()
+                losses.append(Objective(model, settings, 10, 0)(points, 1)[0].item())
+                assert sum(asked) == (rows if settings.skip_settled else 3 * 3000 + 1500)
+            assert losses[0] == pytest.approx(losses[1], rel=1e-4)
 
     def test_a_layer_is_evaluated_where_it_shows_at_a_round_number_of_points(self, work):
         settings = small(fast(), 10)
@@ -316,9 +348,9 @@ class TestTrainer:
         settings.pretrain_iterations = min(settings.pretrain_iterations, 5)
         whole = new_trainer(work, tmp_path / "whole", settings)
         whole.run(Progress())
-        with pytest.raises(Cancelled):
-            new_trainer(work, tmp_path / "parts", settings).run(StopAt(10))
-        assert checkpoint_step(tmp_path / "parts" / "checkpoint.safetensors") == 10
+        with pytest.raises(Cancelled):  # when points are drawn where the errors were
+            new_trainer(work, tmp_path / "parts", settings).run(StopAt(18))
+        assert checkpoint_step(tmp_path / "parts" / "checkpoint.safetensors") == 18
         resumed = new_trainer(work, tmp_path / "parts", settings)
         resumed.run(Progress())
         for (name, a), b in zip(
@@ -368,7 +400,7 @@ class TestTrainer:
         trainer.run(Heard())
         assert trainer.step == trainer.steps == totals[-1] == 60 + 340 // 5
         assert len(said) == 1 and "128 steps of training in place of 400" in said[0]
-        assert trainer.optimisers[0].param_groups[0]["lr"] < 0.02 * easily.learning_rate_grid
+        assert trainer.optimisers[0].param_groups[0]["lr"] < 0.03 * easily.learning_rate_grid
         again = new_trainer(work, tmp_path, easily)
         again.restore()  # as where baking is done by another process
         assert again.steps == 128 and again.progression.why == said[0]
@@ -424,11 +456,23 @@ class TestTrainer:
         with pytest.raises(NvdError, match="cannot read the checkpoint"):
             new_trainer(work, tmp_path, small(fast(), 5)).run(Progress())
 
+    def test_a_map_of_errors_of_another_clip_is_refused(self, work, tmp_path):
+        settings = small(fast(), 5)
+        trainer = new_trainer(work, tmp_path, settings)
+        trainer.sampler.error_map = ErrorMap((4, 400, 400), 5, 100)
+        trainer.step = 1
+        trainer.save()
+        with pytest.raises(NvdError, match="map of errors is not of this clip"):
+            new_trainer(work, tmp_path, settings)._restore_errors()
+
     def test_schedules(self):
         assert rate_factor("constant", 700, 1000) == 1
         rates = [rate_factor("one-cycle", step, 1000) for step in range(1000)]
         assert rates[0] < 0.2 and max(rates) == pytest.approx(1) and rates.index(max(rates)) == 50
         assert rates[-1] < 0.02 and min(rates) > 0
+        straight = [rate_factor("linear", step, 1000) for step in range(1000)]
+        assert straight[:51] == rates[:51] and straight[525] == pytest.approx(0.505)
+        assert np.allclose(np.diff(straight[50:]), -0.99 / 950)
 
     def test_the_fine_preset_takes_three_times_the_steps(self, work, tmp_path):
         steps = [new_trainer(work, tmp_path, preset()).steps for preset in (fast, fine)]

@@ -17,6 +17,8 @@ from nvd_core.training.progression import KEY, Progression
 
 PREDICTIONS = "early_stop.predictions"
 """a tensor, kept between two looks of `early_stop.py`"""
+ERRORS = "error_map."
+"""before the names of the arrays of `error_map.py`"""
 
 
 def save_checkpoint(
@@ -26,10 +28,11 @@ def save_checkpoint(
     step: int,
     progression: Progression | None = None,
     predictions: torch.Tensor | None = None,
+    errors: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Write weights, optimiser moments and the number of finished steps into one file.
 
-    `predictions`: `EarlyStop.predictions`.
+    `predictions`: `EarlyStop.predictions`; `errors`: `ErrorMap.state()`.
     """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for i, optimiser in enumerate(optimisers):
@@ -41,6 +44,7 @@ def save_checkpoint(
         metadata[KEY] = progression.to_json()
     if predictions is not None:
         tensors[PREDICTIONS] = predictions
+    tensors |= {f"{ERRORS}{name}": value for name, value in (errors or {}).items()}
     tensors = {name: value.detach().contiguous().cpu() for name, value in tensors.items()}
     _write(path, tensors, metadata)
 
@@ -63,7 +67,8 @@ def copy_checkpoint(source: Path, target: Path, step: int) -> None:
             version = file.metadata()["version"]
             check_version(source, version)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    tensors.pop(PREDICTIONS, None)  # what is trained from it looks at itself anew
+    # what is trained from it looks at itself anew
+    tensors = {k: v for k, v in tensors.items() if k != PREDICTIONS and not k.startswith(ERRORS)}
     _write(target, tensors, {"version": version, "step": str(step)})
 
 
@@ -94,3 +99,14 @@ def load_predictions(path: Path) -> torch.Tensor | None:
     ):
         known = PREDICTIONS in file.keys()  # noqa: SIM118
         return file.get_tensor(PREDICTIONS) if known else None
+
+
+def load_errors(path: Path) -> dict[str, torch.Tensor]:
+    """The arrays of `ErrorMap.state()` in the checkpoint at `path`; empty where it has none."""
+    remedy = "remove the folder and run `nvd decompose` again"
+    with (
+        reading(path, "the checkpoint", remedy, also=(SafetensorError,)),
+        safe_open(path, "pt") as file,
+    ):
+        names = [name for name in file.keys() if name.startswith(ERRORS)]  # noqa: SIM118
+        return {name.removeprefix(ERRORS): file.get_tensor(name) for name in names}

@@ -24,6 +24,10 @@ ROUND = 256
 new shape (oneDNN does) then meets few of them"""
 CELLS = 12
 """cells of the texture square along a side, over which the light's mean is held"""
+SETTLED = 0.0005
+"""alphas that are all within it of 0 or 1 have settled: an edge is further off than a pixel"""
+FEW = 0.05
+"""share of the other points at which a layer or a neighbour's alpha is evaluated all the same"""
 FAR = 100.0
 """pixels between the points of the global rigidity"""
 OF_VIEWS = 10.0
@@ -72,13 +76,13 @@ class Objective:
         right, below = (points.xy.new_tensor(offset) for offset in ([1.0, 0.0], [0.0, 1.0]))
         xy = torch.cat([points.xy, points.xy + right, points.xy + below])
         t = points.t.repeat(3)
-        alphas = model.alpha(xy, t)  # [3P, L]
-        self._alpha_terms(terms, points, alphas[:count], place)
-
-        parts = []
         random = torch.from_numpy(
             np.random.default_rng((self.seed, step, 1)).random(count, np.float32)
         ).to(xy.device)
+        alphas, at_match = self._alphas(points, xy, t, random)
+        self._alpha_terms(terms, points, alphas[:count], at_match, place)
+
+        parts = []
         delta = 0.0 if self._bootstrapping(place) else self.settings.residual_huber_delta
         for n in range(model.layers):
             kept = self._kept(points, alphas.detach(), n, random)
@@ -116,6 +120,31 @@ class Objective:
         """Whether the masks are still enforced, and strong changes of light held."""
         return place < self.settings.bootstrap_share * self.steps
 
+    def _alphas(
+        self, points: Points, xy: Tensor, t: Tensor, random: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Alphas [3P, L] at xy, and [F, L] at the points' matches.
+
+        With `skip_settled` a neighbour has the alphas of its point where those have settled, but
+        for a few.
+        """
+        count = len(points.t)
+        skips = self.settings.skip_settled and self.model.layers > 1
+        asked = count if skips else len(xy)
+        places, frames = [xy[:asked]], [t[:asked]]
+        if self.settings.losses.flow_alpha:
+            places, frames = [*places, points.match_xy], [*frames, points.match_t]
+        found = self.model.alpha(torch.cat(places), torch.cat(frames))
+        alphas, at_match = found[:asked], found[asked:]
+        if not skips:
+            return alphas, at_match
+        open_ = alphas.detach().amax(-1) < 1 - SETTLED
+        rows = self._some(open_, random)
+        rows = torch.cat([rows + count, rows + 2 * count])
+        return alphas.repeat(3, 1).index_copy(
+            0, rows, self.model.alpha(xy[rows], t[rows])
+        ), at_match
+
     def _kept(self, points: Points, alphas: Tensor, n: int, random: Tensor) -> Tensor:
         """Indices of the points at which layer n is evaluated."""
         count = len(points.t)
@@ -124,11 +153,17 @@ class Objective:
         shows = (alphas[:, n].view(3, count) > VISIBLE).any(0)
         if n < self.model.layers - 1:
             shows |= points.masks[:, n] * points.mask_weight[:, n] > 0.5
-        shows |= random < 0.05
-        size = max(-(-int(shows.sum()) // ROUND), 1) * ROUND  # a mean over none is no number
+        return self._some(shows, random)
+
+    @staticmethod
+    def _some(wanted: Tensor, random: Tensor) -> Tensor:
+        """Indices of the points that are `wanted`, and of a few others that chance adds."""
+        count = len(wanted)
+        wanted = wanted | (random < FEW)
+        size = max(-(-int(wanted.sum()) // ROUND), 1) * ROUND  # a mean over none is no number
         if size >= count:
-            return torch.arange(count, device=alphas.device)
-        first = torch.where(shows, -1.0, random).topk(size, largest=False).indices
+            return torch.arange(count, device=wanted.device)
+        first = torch.where(wanted, -1.0, random).topk(size, largest=False).indices
         return first.sort().values
 
     def _places(
@@ -145,15 +180,15 @@ class Objective:
         t = torch.cat([t, points.match_t[matched]])
         return self.model.mappings[n](xy, t).split([3 * len(kept), len(matched)])
 
-    def _alpha_terms(self, terms: Terms, points: Points, alphas: Tensor, place: float) -> None:
+    def _alpha_terms(
+        self, terms: Terms, points: Points, alphas: Tensor, at_match: Tensor, place: float
+    ) -> None:
         """Losses of the alphas alone: eqs. 12, 15 (alpha) and 16."""
         weights, model = self.settings.losses, self.model
         mask_weight = weights.mask_bootstrap if self._bootstrapping(place) else weights.mask
         matches = len(points.match_t)
         if weights.alpha_binary:
             terms.add("alpha_binary", weights.alpha_binary, self.losses.alpha_binary(alphas))
-        if weights.flow_alpha:
-            at_match = model.alpha(points.match_xy, points.match_t)
         for n in range(model.layers - 1):
             if mask_weight:
                 seen = alphas[:, n], points.masks[:, n], points.mask_weight[:, n]

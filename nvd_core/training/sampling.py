@@ -13,6 +13,7 @@ from torch import Tensor
 
 from nvd_core.runtime.devices import to_device
 from nvd_core.runtime.mapped_arrays import release
+from nvd_core.training.error_map import ErrorMap
 from nvd_core.work import ClipData
 
 POINTS_AHEAD = 1 << 20
@@ -59,10 +60,13 @@ class Sampler:
         device: torch.device,
         steps: int = 0,
         gpu_clip: "PointSource | None" = None,
+        share_by_error: float = 0.0,
     ) -> None:
         """`steps` is how many the training has: none after the last is read ahead.
 
         `gpu_clip` holds the arrays of `data` on the device; without, they are read from disk.
+        Of the points that are not drawn in masks, `share_by_error` are drawn where `learn` was told
+        of large errors.
         """
         self.data = data
         self.gpu_clip = gpu_clip
@@ -71,21 +75,30 @@ class Sampler:
         self.boxes = objects
         self.in_masks = round(points * share_in_masks) if objects else 0
         self.matches = round(points * flow_share)
+        self.by_error = int((points - self.in_masks) * share_by_error)  # some stay uniform
+        self.error_map = None
+        if self.by_error:
+            self.error_map = ErrorMap(data.shape, steps, max(POINTS_AHEAD // points, 1))
         self.seed = seed
         self.device = device
         self.steps = steps
         self._ahead = range(0)
         self._places: list[Places] = []
+        self._last: Places
         self._seen: _Seen
 
     def draw(self, step: int) -> Points:
         """The points of a step."""
+        if self.error_map:
+            self.error_map.before(step)
         if self.gpu_clip:
-            return self.gpu_clip.points(self._drawn(step))
+            self._last = self._drawn(step)
+            return self.gpu_clip.points(self._last)
         if step not in self._ahead:
             self._read_ahead(step)
         number = step - self._ahead.start
         places, seen = self._places[number], self._seen.of_step(number, self.points)
+        self._last = places
         t, matches = places.t, slice(self.matches)
         xy = np.stack([places.x, places.y], -1).astype(np.float32)
         colours = seen.colours.astype(np.float32) / 255
@@ -103,9 +116,17 @@ class Sampler:
             uniform=self._tensor(places.uniform),
         )
 
+    def learn(self, errors: Tensor) -> None:
+        """Take in the squared errors [P] at the points that were drawn last."""
+        if self.error_map:
+            self.error_map.add((self._last.t, self._last.x, self._last.y), errors)
+
     def _read_ahead(self, step: int) -> None:
         """Draw and look up the points of `step` and of those after it."""
-        last = min(step + max(POINTS_AHEAD // self.points, 1), self.steps)
+        ahead = max(POINTS_AHEAD // self.points, 1)
+        if self.error_map:  # as far as the present map is good for
+            ahead = self.error_map.block - step % self.error_map.block
+        last = min(step + ahead, self.steps)
         self._ahead = range(step, max(last, step + 1))
         self._places = [self._drawn(step) for step in self._ahead]
         self._seen = _look_up(self.data, self._places)
@@ -120,7 +141,7 @@ class Sampler:
         backward = random.random(len(matched)) < 0.5
         last = self.data.shape[0] - 1
         backward = np.where(matched == 0, False, np.where(matched == last, True, backward))
-        return Places(t, x, y, order >= self.in_masks, backward)
+        return Places(t, x, y, order >= self.in_masks + self.by_error, backward)
 
     def _places_of(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Frames and pixels outside the garbage; the first `in_masks` within the objects' boxes."""
@@ -143,11 +164,15 @@ class Sampler:
     def _places_anywhere(
         self, random: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Frames and pixels; the first `in_masks` of them within the objects' boxes."""
+        """Frames and pixels; first `in_masks` within the objects' boxes, then those by error."""
         frames, height, width = self.data.shape
         t = random.integers(0, frames, self.points)
         x = random.integers(0, width - 1, self.points)
         y = random.integers(0, height - 1, self.points)
+        drawn = self.error_map and self.error_map.draw(self.by_error, random)
+        if drawn:
+            part = slice(self.in_masks, self.in_masks + self.by_error)
+            t[part], x[part], y[part] = drawn
         parts = np.array_split(np.arange(self.in_masks), max(len(self.boxes), 1))
         for part, boxes in zip(parts, self.boxes, strict=False):
             box = boxes[random.integers(0, len(boxes), len(part))]

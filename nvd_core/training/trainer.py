@@ -13,12 +13,17 @@ from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.networks import MotionMapping
 from nvd_core.fields.saved_model import load_checkpoint
 from nvd_core.runtime.devices import to_device, wants_bfloat16
-from nvd_core.runtime.errors import Cancelled
+from nvd_core.runtime.errors import Cancelled, NvdError
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.malloc import keep_freed_memory
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import Settings
-from nvd_core.training.checkpoint import checkpoint_step, load_predictions, save_checkpoint
+from nvd_core.training.checkpoint import (
+    checkpoint_step,
+    load_errors,
+    load_predictions,
+    save_checkpoint,
+)
 from nvd_core.training.early_stop import LEAST_STEPS, EarlyStop
 from nvd_core.training.gpu_clip import gpu_clip_if_it_fits
 from nvd_core.training.grid_adam import GridAdam
@@ -32,7 +37,7 @@ from nvd_core.training.settled_mapping import settle
 from nvd_core.work import ClipData
 
 RISE = 0.05
-"""share of a one-cycle schedule in which the rates rise"""
+"""share of a schedule in which the rates rise, before they fall"""
 LAST_RATE = 0.01
 """rate at its end, as a share of the highest"""
 ANCHOR_PIXELS = 82 * 768 * 432
@@ -52,7 +57,8 @@ def rate_factor(schedule: str, step: float, steps: int) -> float:
     place = step / steps
     if place < RISE:
         return 0.1 + 0.9 * place / RISE
-    fall = (1 + math.cos(math.pi * (place - RISE) / (1 - RISE))) / 2
+    gone = (place - RISE) / (1 - RISE)
+    fall = 1 - gone if schedule == "linear" else (1 + math.cos(math.pi * gone)) / 2
     return LAST_RATE + (1 - LAST_RATE) * fall
 
 
@@ -82,7 +88,8 @@ class Trainer:
         self.early_stop = EarlyStop(model, data, seed, device)
         shares = settings.share_in_masks, settings.flow_share
         gpu_clip = gpu_clip_if_it_fits(data, device)
-        self.sampler = Sampler(data, settings.points, *shares, seed, device, planned, gpu_clip)
+        points = settings.points, *shares, seed, device, planned, gpu_clip
+        self.sampler = Sampler(data, *points, settings.share_by_error)
         left_out = None if data.garbage is None else data.touches_garbage
         self.objective = Objective(model, settings, planned, seed, left_out)
         tables = [
@@ -116,6 +123,7 @@ class Trainer:
         if self.step:
             load_checkpoint(self.checkpoint, self.model, self.optimisers)
             self._restore_progression()
+            self._restore_errors()
         elif self.settings.mapping.start == "identity" and self.settings.pretrain_iterations:
             self._pretrain(progress)
         elif self.settings.losses.flow:
@@ -185,12 +193,22 @@ class Trainer:
             predictions = load_predictions(self.checkpoint)
             self.early_stop.take(predictions, known)
 
+    def _restore_errors(self) -> None:
+        """Take from the checkpoint where the errors are; an older one does not say it."""
+        known = load_errors(self.checkpoint)
+        if known and self.sampler.error_map and not self.sampler.error_map.take(known):
+            raise NvdError(
+                "the checkpoint's map of errors is not of this clip",
+                remedy="remove the folder and run `nvd decompose` again",
+            )
+
     def save(self) -> None:
         """Write the checkpoint; NvdError, and the last one kept, where the training diverged."""
         self.monitor.read()
         check_weights(self.model, self.step)
         looks = self.progression, self.early_stop.predictions
-        save_checkpoint(self.checkpoint, self.model, self.optimisers, self.step, *looks)
+        errors = self.sampler.error_map and self.sampler.error_map.state()
+        save_checkpoint(self.checkpoint, self.model, self.optimisers, self.step, *looks, errors)
 
     def _step(self) -> None:
         place = self.progression.place(self.step)
@@ -210,6 +228,7 @@ class Trainer:
         self.grid_optimiser.step()  # zeroes its gradients too
         self.network_optimiser.step()
         self.network_optimiser.zero_grad()
+        self.sampler.learn(squared)
         self.step += 1
 
     def _settle(self, progress: Progress) -> None:
