@@ -190,7 +190,7 @@ class Settings(Declared):
     """Adam's rate for the weights of the mapping networks"""
     learning_rate_motion: Rate = 2e-4
     """Adam's rate for the per-frame motion"""
-    schedule: Literal["linear", "one-cycle", "constant"] = "linear"
+    schedule: Literal["linear", "one-cycle", "constant"] = "one-cycle"
     """constant (published), or a rise over 5 % of the steps and then a fall to 1 %, straight
     (linear) or by a cosine (one-cycle)"""
     pretrain_iterations: Annotated[int, within(0, 100_000)] = 100
