@@ -66,7 +66,7 @@ class CarriedObject:
         self._motion, self._voted = Motion(), 1.0
         self._blind = np.zeros(self.mask.shape, np.uint8)
         self._votes = np.zeros_like(self.mask)
-        self._strange, self._known = 0.0, True
+        self._strange, self._taken, self._known = 0.0, 0.0, True
         self._others: list[Looks] = []
 
     def leave(self, t: int) -> None:
@@ -117,7 +117,7 @@ class CarriedObject:
         lost = lost or few or self._strange > STRANGE
         self._looks.add(frame, self.mask, hidden, lost or covered)
         self._plate.add(frame, np.maximum(self.mask, hidden))
-        return self.mask, self.confidence, lost
+        return self.mask, self.confidence, lost or self._taken > STRANGE
 
     def _shown(self) -> tuple[np.ndarray, float]:
         """The mask where nothing known stands in front, and what share of the object that is."""
@@ -157,12 +157,22 @@ class CarriedObject:
         motions = np.linalg.inv(self._motion.stiff), np.linalg.inv(self._motion.behind)
         apart = told_apart(flow, np.where(blind > 0, 0, ok), motions)
         mask = without_strays(mask, self._looks.laid(), apart, self._coloured(frame))
-        strange, self._strange = strangers(mask, self._looks.laid(), self._votes, alone, whole)
-        if self._known:  # else it may be the rest that is none of it
-            mask = without(mask, strange)
+        mask = self._without_strangers(mask, alone, whole)
         covered = hidden > 0.5
         self.mask = np.zeros_like(mask) if gone else np.where(covered, whole, mask)
         self._colours.learn(frame, np.where(covered, 0.5, self.mask), self.mask)
+
+    def _without_strangers(
+        self, mask: np.ndarray, moving: np.ndarray, came: np.ndarray
+    ) -> np.ndarray:  # float32 [h, w]
+        """A mask without what came to touch the object, of those that `strangers` takes."""
+        drawn, picture = self._looks.laid(), self._looks.laid_picture()
+        strange, self._strange = strangers(mask, drawn, self._votes, moving, came, picture)
+        self._taken = 0.0
+        if not self._known:  # it may be the rest that is none of it
+            return mask
+        self._taken = float(strange.sum()) / max(float((drawn > 0.5).sum()), 1.0)
+        return without(mask, strange)
 
     def _found_again(self, frame: np.ndarray, t: int) -> np.ndarray | None:  # float32 [h, w]
         """The mask in frame t of what was lost, by its looks where it was found; None: nowhere."""

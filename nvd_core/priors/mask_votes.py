@@ -140,6 +140,12 @@ class Looks:
         place = _moved(self._drawn.along, pixel_grid(*mask.shape))
         return cv2.remap(mask, place, None, cv2.INTER_LINEAR, borderValue=0)
 
+    def laid_picture(self) -> np.ndarray:  # float32 [h, w]
+        """1 where the drawn frame shows anything if its object is laid over the newest, 0 beyond
+        its border."""
+        shape = self._drawn.mask.shape
+        return _inside(_moved(self._drawn.along, pixel_grid(*shape)), shape)
+
     def area(self) -> float:
         """Pixels that the drawn mask would have in the newest frame if that went on for ever."""
         grown = abs(float(np.linalg.det(self._drawn.along[:2, :2])))
