@@ -19,7 +19,7 @@ from nvd_core.priors.mask_edge import settled, sharp
 from nvd_core.priors.mask_memory import BARE, Memory, laid
 from nvd_core.priors.mask_plate import Plate
 from nvd_core.priors.mask_strays import strangers, told_apart, without, without_strays
-from nvd_core.priors.mask_votes import Looks
+from nvd_core.priors.mask_votes import Looks, OthersLooks
 from nvd_core.priors.motion_fit import apply
 
 LOST_PER_FRAME = 0.985
@@ -67,7 +67,7 @@ class CarriedObject:
         self._blind = np.zeros(self.mask.shape, np.uint8)
         self._votes = np.zeros_like(self.mask)
         self._strange, self._taken, self._known = 0.0, 0.0, True
-        self._others: list[Looks] = []
+        self._others: Sequence[OthersLooks] = ()
 
     def leave(self, t: int) -> None:
         """Go on to frame t, the next one: where the object as a whole is there, and what is behind
@@ -82,20 +82,24 @@ class CarriedObject:
         self._looks.move(self._motion.stiff, self._motion.behind)
         self._plate.move(self._motion.behind)
 
+    def looks(self) -> OthersLooks:
+        """What it has to say of the frame that it has gone on to, before any object arrives."""
+        return self._looks.of_another()
+
     def arrive(
         self,
         t: int,
         hidden: np.ndarray,
         gone: bool = False,
-        others: Sequence["CarriedObject"] = (),
+        others: Sequence[OthersLooks] = (),
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         """Its mask in frame t, to which it has gone on, whole though something is `hidden` by known
         objects in front; how far that is believed; and whether it is in doubt, or was lost and
-        looked for. An artist may have said that it is `gone` there: then it is lost. `others` that
-        have gone on to that frame say what looks like them."""
+        looked for. An artist may have said that it is `gone` there: then it is lost. `others`,
+        objects that have gone on to that frame, say what looks like them."""
         frame = self._clip.frame(t)
         before, self._hidden = self._hidden, hidden
-        self._others = [other._looks for other in others]
+        self._others = others
         self._step(frame, t, before, gone)
         covered = (self.mask * hidden).sum() > 0.05 * self.mask.sum()  # its looks are not learned
         lost = gone or self._memory.is_lost(*self._shown())

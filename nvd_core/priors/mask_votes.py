@@ -72,6 +72,15 @@ class _Look:
     points: Points | None = None
 
 
+@dataclass(frozen=True)
+class OthersLooks:
+    """What another object has to say of a frame: itself as it was drawn, laid over that; and the
+    looks of it that vote, with what each counts."""
+
+    whole: np.ndarray  # float32 [h, w]
+    asked: list[tuple[_Look, float]]
+
+
 class Looks:
     """The frames that are remembered of an object on its way from a drawn one."""
 
@@ -152,7 +161,7 @@ class Looks:
         return float((self._drawn.mask > 0.5).sum()) / max(grown, 1e-6)
 
     def votes(
-        self, frame: np.ndarray, canvas: Canvas, others: Sequence["Looks"] = ()
+        self, frame: np.ndarray, canvas: Canvas, others: Sequence[OthersLooks] = ()
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # float32 [h, w], [h, w], [h, w, 3]
         """The object's share of the votes in a canvas of the newest frame, how far that can be
         believed, and the canvas's colours in Lab. What looks like one of the `others`, objects on
@@ -163,13 +172,18 @@ class Looks:
         for look, counts in self._asked():
             _ask(look, counts, canvas, lab, luma, ours, all_votes)
         for other in others:
-            if not canvas.take(other.laid()).any():
+            if not canvas.take(other.whole).any():
                 continue
             theirs, rest = np.zeros((2, *lab.shape[:2]), np.float32)
-            for look, counts in other._asked():
+            for look, counts in other.asked:
                 _ask(dataclasses.replace(look), counts, canvas, lab, luma, theirs, rest)
             all_votes += theirs
         return ours / all_votes, all_votes / (all_votes + ENOUGH), lab
+
+    def of_another(self) -> OthersLooks:
+        """These looks as they are now, to be asked about other objects."""
+        asked = [(dataclasses.replace(look), counts) for look, counts in self._asked()]
+        return OthersLooks(self.laid(), asked)
 
     def _asked(self) -> Iterable[tuple["_Look", float]]:
         """The looks that vote, and what each counts."""
