@@ -1,5 +1,6 @@
 """Objects that cross: what comes to touch a carried one is none of it, drawn or not."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -31,6 +32,12 @@ def crossing(tmp_path_factory, moving_clips):
     np.save(work / "frames.npy", frames)
     compute_flow(work, Progress())
     return work, true
+
+
+def coloured(height: int, width: int, seed: int, values: tuple[int, int]) -> np.ndarray:
+    """Noise of all colours between two values, smooth over 4 pixels; uint8 [h, w, 3]."""
+    noise = np.random.default_rng(seed).integers(*values, (height // 4, width // 4, 3))
+    return cv2.resize(noise.astype(np.uint8), (width, height), interpolation=cv2.INTER_CUBIC)
 
 
 def chequered(grain: np.ndarray, seed: int) -> np.ndarray:
@@ -94,11 +101,11 @@ def test_what_an_object_says_of_others_is_of_before_it_arrives(moving_clips):
         assert age == age_now and (along == along_now).all()
 
 
-def test_an_arm_that_swings_as_it_comes_into_the_picture_is_kept(tmp_path, moving_clips):
+def test_an_arm_that_swings_as_it_comes_into_the_picture_is_kept(tmp_path):
     """What the drawn frame's border cut off may be the object's, though it moves otherwise."""
     count, height, width = 10, 135, 240
-    body, arm = moving_clips.texture(60, 28, 2), 150 + moving_clips.texture(40, 34, 9) // 3
-    frames = np.stack([moving_clips.texture(height, width, 1)] * count)
+    body, arm = coloured(60, 28, 2, (20, 235)), coloured(40, 34, 9, (150, 250))
+    frames = np.stack([coloured(height, width, 1, (20, 235))] * count)
     true = np.zeros((1, *frames.shape[:3]), bool)
     for t in range(count):
         x = width - 28 - 5 * t
@@ -108,4 +115,4 @@ def test_an_arm_that_swings_as_it_comes_into_the_picture_is_kept(tmp_path, movin
             frames[here], true[(0, *here)] = shown, True
     np.save(tmp_path / "frames.npy", frames)
     compute_flow(tmp_path, Progress())
-    assert carried(tmp_path, true).min() > 0.8
+    assert carried(tmp_path, true).min() > 0.85
