@@ -40,6 +40,7 @@ def test_windows_are_advised_where_near_things_shift(tmp_path, moving_clips):
     motion, fact, said = fact_of(tmp_path, LOOKED_AT)
     assert fact["windows"] == [] and fact["evidence"]["windows_gain"] >= LEAST_GAIN
     assert len(said) == 1 and "would take away" in said[0] and "background=auto" in said[0]
+    assert "Views in Time: 3" in said[0]
     apart, fact, said = fact_of(tmp_path, None)
     assert fact["windows"] == [[0, 9], [10, 19], [20, 29]]
     assert len(said) == 1 and "background=1 keeps" in said[0]

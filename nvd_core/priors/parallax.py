@@ -46,14 +46,14 @@ def about_parallax(name: str, gain: float, taken: bool) -> str:
     its error, and whether they were `taken`.
     """
     option = f"--windows {name}"
-    does, done = "take", f"{option}=1 keeps one picture"
+    does, done, views = "take", f"{option}=1 keeps one picture", 1
     if not taken:
-        does = "would take"
-        done = f"{option}=auto takes them (in Blender: Parts, Views in Time: {PARALLAX_WINDOWS})"
+        does, done, views = "would take", f"{option}=auto takes them", PARALLAX_WINDOWS
     return (
         f"the camera sees near parts of the {name} shift against far ones, which one picture does "
         f"not hold: {PARALLAX_WINDOWS} windows in time {does} away {gain:.0%} of what it misses, "
-        f"and some paint is lost from one to the next; {done}"
+        f"and some paint is lost from one to the next; {done} (in Blender: Parts of the "
+        f"{name}, Views in Time: {views})"
     )
 
 
