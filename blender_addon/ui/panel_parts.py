@@ -95,10 +95,10 @@ class NVD_PT_parts(Folded, bpy.types.Panel):
         if not background:
             layout.prop(whole, "find_parts")
         if background or not whole.find_parts:
-            none = "None: it moves as one sheet"
             if whole.windows > 1:
-                none = "None: it moves as one sheet in each view"
-            layout.label(text=none, icon="INFO")
+                layout.label(text="None: it moves as one sheet in each view", icon="INFO")
+            else:
+                layout.label(text="None: it moves as one sheet", icon="INFO")
             return
         layout.label(text="Limbs are looked for; the job says what it found", icon="INFO")
         if trouble == "windows":
