@@ -20,7 +20,13 @@ from nvd_core.priors.cut_cautions import about_cuts
 from nvd_core.priors.cuts import find_cuts
 from nvd_core.priors.flow import compute_flow
 from nvd_core.priors.found_objects import find_objects, found_names, no_masks
-from nvd_core.priors.found_parts import about_parts, about_windows, parts_wanted, search_parts
+from nvd_core.priors.found_parts import (
+    about_missed,
+    about_parts,
+    about_windows,
+    parts_wanted,
+    search_parts,
+)
 from nvd_core.priors.garbage import write_garbage
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.mapping_start import StartParts
@@ -176,6 +182,18 @@ def check_wanted_parts(job: Job, settings: Settings) -> None:
             found=", ".join(unknown)[:80],
             remedy="name an object as --mask does",
         )
+    if named and job.background_alone:
+        raise NvdError(
+            "parts are to be found of an object, and the background is decomposed alone",
+            found=", ".join(named)[:80],
+            remedy="leave out --find-parts-of, or give the object's mask",
+        )
+    if both := sorted(set(named) & {split_name(name)[0] for name, _ in job.parts}):
+        raise NvdError(
+            f"{both[0]} has parts that are given, and others are to be found in it",
+            expected="one of them for each object",
+            remedy=f"leave out --find-parts-of {both[0]}, or the --part of {both[0]}",
+        )
     if not (job.parts or named or settings.find_parts is True):
         return
     if settings.mapping.start != "motion":
@@ -294,7 +312,11 @@ def _masks(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress:
 def _parts(job: Job, settings: Settings, info: ClipInfo, folder: Path, progress: Progress) -> None:
     """Fill work/parts.npy, where a layer has parts."""
     found = []
-    wanted = parts_wanted(settings, object_names(job))
+    there = object_names(job)
+    wanted = parts_wanted(settings, there)
+    by_name = settings.find_parts if isinstance(settings.find_parts, dict) else {}
+    missed = sorted(name for name, on in by_name.items() if on and name not in there)
+    job.said = job.said + [about_missed(name, there) for name in missed]
     if wanted and not job.goes_on:  # then the networks know their parts
         found = _find_parts(job, settings, info, folder, progress)
     parts = _all_parts(job)

@@ -7,7 +7,7 @@ import pytest
 
 from nvd_core.job import Job
 from nvd_core.pipeline import decompose
-from nvd_core.prepare import check_wanted_parts
+from nvd_core.prepare import _parts, check_wanted_parts
 from nvd_core.priors.found_parts import about_parts, best_parts, parts_wanted, search_parts
 from nvd_core.priors.limbs import limbs_of, widest
 from nvd_core.runtime.errors import NvdError
@@ -126,3 +126,25 @@ def test_parts_that_cannot_be_found_are_refused(asked, said):
     check_wanted_parts(job, update_settings(fast(), {"find_parts": {"cat": False}}))
     with pytest.raises(NvdError, match=said):
         check_wanted_parts(job, update_settings(fast(), asked))
+
+
+def test_parts_that_nothing_would_be_looked_for_are_refused():
+    """Of an object that has parts of its own, and where the background is decomposed alone."""
+    asked = update_settings(fast(), {"find_parts": {"man": True}})
+    with pytest.raises(NvdError, match="man has parts that are given"):
+        check_wanted_parts(Job("frames", masks=[["man", "m"]], parts=[["man.leg", "l"]]), asked)
+    asked = update_settings(fast(), {"find_parts": {"object": True}})
+    check_wanted_parts(Job("frames"), asked)
+    with pytest.raises(NvdError, match="the background is decomposed alone"):
+        check_wanted_parts(Job("frames", background_alone=True), asked)
+
+
+@pytest.mark.parametrize(("found", "said"), [(["object"], "only object was"), ([], "nothing was")])
+def test_an_object_that_was_not_found_is_named(tmp_path, found, said):
+    job = Job("frames")
+    job.found = found
+    asked = update_settings(fast(), {"find_parts": {"object-6": True, "object": False}})
+    _parts(job, asked, None, tmp_path, Progress())
+    (text,) = job.said
+    assert "parts were to be found of object-6" in text and said in text
+    assert "object-6" in text.split("--mask", 1)[1]

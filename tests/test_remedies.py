@@ -20,6 +20,7 @@ PLACES = [
     ("priors/parallax.py", "about_parallax"),
     ("priors/found_parts.py", "about_parts"),
     ("priors/found_parts.py", "about_windows"),
+    ("priors/found_parts.py", "about_missed"),
     ("priors/cut_cautions.py", "about_cuts"),
     ("priors/masks.py", "_taken_as_first"),
     ("priors/mask_labels.py", "about_colours"),

@@ -314,13 +314,21 @@ def test_beyond_its_window_a_background_is_not_known(two_walls, tmp_path):
         shown = picture.max(-1) > 0.02
         ys, xs = np.nonzero(shown)
         assert np.ptp(xs) < 30 and np.ptp(ys) < 18  # 20 x 12 of the frame, and what others saw
-    part, said = camera_pictures(two_walls, tmp_path / "p", [Key(0, scale=0.25)], frames=(0, 3))
-    assert not said and len(part) == 4
+    part, again = camera_pictures(two_walls, tmp_path / "p", [Key(0, scale=0.25)], frames=(0, 3))
+    assert again == said and len(part) == 4  # the next piece begins in another window
+    inside = [Key(3), Key(4, scale=0.25)]  # in the first window never beyond the frame
+    _, said = camera_pictures(two_walls, tmp_path / "q", inside, frames=(4, 5))
+    assert not said
 
 
 def test_a_background_is_held_in_one_window(two_walls, tmp_path):
-    with pytest.raises(NvdError, match="frame 1 can be held in its own alone"):
+    with pytest.raises(NvdError, match="frame 1, from 0, can be held in its own alone") as refused:
         render_camera(two_walls, tmp_path / "%05d.png", [], hold=1)
+    assert refused.value.expected == "frames 0 to 3, counted from 0"
+    with pytest.raises(NvdError) as refused:
+        render_camera(two_walls, tmp_path / "%05d.png", [], hold=1, start=1001)
+    assert refused.value.expected == "frames 1001 to 1004, as --start counts"
+    assert refused.value.found == "1001 to 1008"
     held, said = camera_pictures(two_walls, tmp_path / "held", [], hold=1, frames=(0, 3))
     assert not said
     corner = [picture[:, 62:76] for picture in held]  # where the disc does not come

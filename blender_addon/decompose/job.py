@@ -28,7 +28,7 @@ DEVICES = ("auto", "cpu", "cuda")
 TEXTURE_SIZES = (1, 2, 4)
 
 
-NO_WINDOWS: Mapping[str, int] = {}
+NO_WINDOWS: Mapping[str, int | str] = {}
 BACKGROUND = "background"
 REST = "rest"
 """what the engine calls the part that the others leave"""
@@ -55,7 +55,7 @@ def decompose(
     plate_height: int | None = None,
     texture_size: int = 1,
     mask_margin: int = 0,
-    windows: Mapping[str, int] = NO_WINDOWS,
+    windows: Mapping[str, int | str] = NO_WINDOWS,
     find_parts: bool | Sequence[str] = (),
     preset: str = "fast",
     device: str = "auto",
@@ -80,7 +80,8 @@ def decompose(
     looked at; all. plate_height: lines of the frames that are kept and rendered; the source's.
     texture_size: 1, 2 or 4 times as wide and high as `height` asks for are the textures.
     mask_margin: pixels by which the masks' outlines may be off; there the picture decides.
-    windows: how many views an object that turns has in time, by its name; of others its tracks say.
+    windows: how many views an object that turns has in time, by its name, or by "" all of them; of
+        others, and where it is auto, its tracks say.
     find_parts: objects in whose outlines limbs are looked for, to be parts; True: in all.
     space: a colour space and the OpenColorIO configuration (a file) that has it; None: what the
     source says. settings: a YAML file for the training. rate: frames a second, such as 25 or
@@ -132,7 +133,7 @@ def decompose_job(
     plate_height: int | None = None,
     texture_size: int = 1,
     mask_margin: int = 0,
-    windows: Mapping[str, int] = NO_WINDOWS,
+    windows: Mapping[str, int | str] = NO_WINDOWS,
     find_parts: bool | Sequence[str] = (),
     preset: str = "fast",
     device: str = "auto",
@@ -187,7 +188,7 @@ def decompose_job(
     if mask_margin:
         words += ["--mask-margin", mask_margin]
     for thing, count in windows.items():
-        words += ["--windows", f"{thing}={count}"]
+        words += ["--windows", f"{thing}={count}" if thing else count]
     if isinstance(find_parts, bool):
         words += ["--find-parts"] * find_parts
     else:
@@ -214,7 +215,10 @@ def decompose_job(
 
 
 def check_parts(
-    parts: Sequence[str], layers: Sequence[str], windows: Mapping[str, int], shots: bool = False
+    parts: Sequence[str],
+    layers: Sequence[str],
+    windows: Mapping[str, int | str],
+    shots: bool = False,
 ) -> None:
     """AddonError where parts, named layer.part, cannot be: said before anything is computed."""
     if parts and shots:
@@ -241,9 +245,10 @@ def check_parts(
         _check_one_kind(layer, windows)
 
 
-def _check_one_kind(layer: str, windows: Mapping[str, int]) -> None:
+def _check_one_kind(layer: str, windows: Mapping[str, int | str]) -> None:
     """AddonError where a layer that has parts, or may get some, is to have views in time too."""
-    if windows.get(layer, 0) > 1:
+    views = windows.get(layer, 0 if layer == BACKGROUND else windows.get("", 0))
+    if isinstance(views, int) and views > 1:
         raise AddonError(
             f"{layer} is to have parts and views in time",
             "set its Views in Time to 0 or 1, or remove its parts and Find Parts",

@@ -76,14 +76,21 @@ def parser() -> argparse.ArgumentParser:
         added.add_argument(
             "--find-parts", action="store_true", help="look for limbs in every object's outline"
         )
-        added.add_argument("--find-parts-of", action="append", default=[], metavar="NAME")
+        added.add_argument(
+            "--find-parts-of",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="the same of one object; may be given again",
+        )
         added.add_argument(
             "--windows",
-            type=_count,
+            type=_views,
             action="append",
             default=[],
             metavar="NAME=N",
-            help="views in time of an object that turns, 1 for one picture",
+            help="views in time of an object that turns, 1 for one picture; N alone: of every "
+            "object; auto in place of N: found by themselves, the default; may be given again",
         )
         added.add_argument(
             "--frames", type=_range, metavar="A-B", help="counted from 0, or as --start says"
@@ -142,10 +149,15 @@ def _pair(text: str) -> tuple[str, str]:
     return name, path
 
 
-def _count(text: str) -> tuple[str, int]:
-    name, number = _pair(text)
-    if not re.fullmatch(r"[0-9]{1,4}", number):
-        raise argparse.ArgumentTypeError(f"expected NAME=N with a number N, found {text!r}")
+def _views(text: str) -> tuple[str, int | str]:
+    """As the engine has it: the name of an object, or none for all, and a number or auto."""
+    name, _, number = text.rpartition("=")
+    if number == "auto":
+        return name, number
+    if not re.fullmatch("[0-9]{1,4}", number) or not 0 < int(number) < 65:
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=N or NAME=auto, or N or auto alone, N from 1 to 64, found {text!r}"
+        )
     return name, int(number)
 
 

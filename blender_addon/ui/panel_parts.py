@@ -85,6 +85,7 @@ class NVD_PT_parts(Folded, bpy.types.Panel):
         if not len(whole.parts):
             self._draw_finding(layout, whole, whole == own, part_list.trouble(strip))
             return
+        self._draw_ticked(layout, whole)
         self._draw_limits(layout, whole == own, part_list.trouble(strip))
         if 0 <= whole.active_part < len(whole.parts):
             draw_mask(layout, scene, whole.parts[whole.active_part], part=True)
@@ -94,11 +95,21 @@ class NVD_PT_parts(Folded, bpy.types.Panel):
         if not background:
             layout.prop(whole, "find_parts")
         if background or not whole.find_parts:
-            layout.label(text="None: it moves as one sheet", icon="INFO")
+            if whole.windows > 1:
+                layout.label(text="None: it moves as one sheet in each view", icon="INFO")
+            else:
+                layout.label(text="None: it moves as one sheet", icon="INFO")
             return
         layout.label(text="Limbs are looked for; the job says what it found", icon="INFO")
         if trouble == "windows":
             layout.label(text="Parts or views, not both: set Views in Time to 0", icon="ERROR")
+
+    def _draw_ticked(self, layout, whole) -> None:
+        """Find Parts, where it is ticked and does nothing, as there are parts that are drawn."""
+        if not getattr(whole, "find_parts", False):
+            return
+        layout.prop(whole, "find_parts")
+        layout.label(text="Not looked for: those in the list are taken", icon="INFO")
 
     def _draw_limits(self, layout, background: bool, trouble: str) -> None:
         """What a layer with parts cannot do, before an hour is spent."""

@@ -29,7 +29,10 @@ def add_camera(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "--keys", type=Path, help="YAML file: keys: [{frame, scale, x, y, rotation}, ...]"
     )
     camera.add_argument(
-        "--hold", type=int, metavar="FRAME", help="keep the background where it is in that frame"
+        "--hold",
+        type=int,
+        metavar="FRAME",
+        help="keep the background where it is in that frame of the clip, counted from 0",
     )
     camera.add_argument("--size", type=size, metavar="WxH", help="of the picture, in pixels")
     add_edits(camera)

@@ -18,12 +18,12 @@ from scipy.interpolate import LinearNDInterpolator
 
 from nvd_core.baking.bake import TextureFrame
 from nvd_core.editing.bend import LayerBend
-from nvd_core.editing.camera_path import Hold, Key, camera_points, key_at
+from nvd_core.editing.camera_path import Hold, Key, camera_corners, camera_points, key_at
 from nvd_core.editing.finishing import add_change
 from nvd_core.editing.frame_kernels import FrameKernels, Textures
 from nvd_core.editing.kept_width import Drawing
 from nvd_core.editing.output_depth import about_depth, check_bits, depth_for, written_depth
-from nvd_core.editing.output_numbers import checked_range, output_numbers
+from nvd_core.editing.output_numbers import checked_range, frame_numbers, output_numbers
 from nvd_core.editing.output_time import timing_of
 from nvd_core.editing.own_files import check_output, files_of_output, named_edits
 from nvd_core.editing.pin_places import applied_bends
@@ -92,7 +92,7 @@ def render_camera(
     named = output_numbers(shot, out, start)
     if hold is not None:
         checked_range(shot, (hold, hold))
-        _require_window(shot, hold, (first, last))
+        _require_window(shot, hold, (first, last), start)
     clip = shot.manifest.clip
     picture = replace(clip.picture, alpha=NONE)
     width, height = size or (clip.width, clip.height)
@@ -130,6 +130,8 @@ def render_camera(
     kernels = FrameKernels(Textures(sheets, shot.names, "full"), linear, on.type)
     layout, bends = texture_frames(shot), applied_bends(shot)
     seen = SeenBackground(shot, model)
+    if hold is None and jumps(model, keys, (width, height), float(clip.picture.aspect)):
+        progress.caution(BEYOND.format(shot.names[-1]))
     views = _views(
         model, keys, range(first, last + 1), (width, height), hold, float(clip.picture.aspect)
     )
@@ -150,27 +152,44 @@ def render_camera(
             picture_of_t = stored_colours(frame, blank[..., :0], picture)
             writer.write(named[t], picture_of_t)
             progress.update(done + 1)
-    if len(seen.beyond) > 1:
-        progress.caution(BEYOND.format(seen.background))
     seconds = time.perf_counter() - started
     return {"frames": last - first + 1, "seconds": round(seconds, 3), "out": str(out)}
 
 
-def _require_window(shot: Shot, hold: int, frames: tuple[int, int]) -> None:
+def _require_window(
+    shot: Shot, hold: int, frames: tuple[int, int], start: int | str | None
+) -> None:
     """NvdError where `frames` leave the background's window in time of the frame to be held: the
-    part of the texture that shows there has no place in other windows' frames.
+    part of the texture that shows there has no place in other windows' frames. It names frames as
+    they are asked for, counted as `start` has it.
     """
-    record = shot.manifest.layers[-1]
+    record, named = shot.manifest.layers[-1], frame_numbers(shot, start)
+    counted = "counted from 0" if start is None else "as --start counts"
     for first, last in record.windows:
         if first <= hold <= last and not first <= frames[0] <= frames[1] <= last:
             raise NvdError(
                 f"the {record.name} of {shot.folder} has {len(record.windows)} windows in time, "
-                f"and frame {hold} can be held in its own alone",
-                expected=f"frames {first} to {last}, counted from 0",
-                found=f"{frames[0]} to {frames[1]}",
+                f"and frame {hold}, from 0, can be held in its own alone",
+                expected=f"frames {named[first]} to {named[last]}, {counted}",
+                found=f"{named[frames[0]]} to {named[frames[1]]}",
                 remedy="give these --frames, leave out --hold, or decompose the clip again with "
                 f"--windows {record.name}=1",
             )
+
+
+def jumps(model: LayeredVideo, keys: list[Key], size: tuple[int, int], aspect: float) -> bool:
+    """Whether pictures of `size` (width, height) show what lies beyond the frame in several windows
+    in time of the background: over the whole clip, so that each piece of it says the same.
+    """
+    windows, width, height = model.mappings[-1].windows, model.shape.width, model.shape.height
+    beyond = set()
+    for number, (first, last) in enumerate(windows):
+        for t in range(first, last + 1):
+            places = camera_corners(key_at(keys, t), *size, width, height, aspect)
+            if ((places < -0.5) | (places > np.subtract((width, height), 0.5))).any():
+                beyond.add(number)
+                break
+    return len(beyond) > 1
 
 
 def trained_model(shot: Shot) -> LayeredVideo:
@@ -257,7 +276,7 @@ def view_maps(
     for n, frame in enumerate(layout):
         uva[n, ..., :2] = frame.to_uv(layers.uv[n])
     uva[..., 2] = layers.alpha
-    known = seen.at(layers.uv[-1], layout[-1], t, places)
+    known = seen.at(layers.uv[-1], layout[-1], t)
     uva[-1, ..., 2] *= known
     added = layers.added
     if added is not None:

@@ -115,9 +115,25 @@ def camera_points(
     larger than the clip sees more.
     """
     x, y = np.meshgrid(np.arange(width) - (width - 1) / 2, np.arange(height) - (height - 1) / 2)
+    return _seen(key, x, y, (clip_width, clip_height), aspect)
+
+
+def camera_corners(
+    key: Key, width: int, height: int, clip_width: int, clip_height: int, aspect: float = 1.0
+) -> np.ndarray:  # float32 [2, 2, 2]
+    """The same of the four corners' pixels alone, between which all others lie."""
+    across, down = (width - 1) / 2, (height - 1) / 2
+    x, y = np.meshgrid([-across, across], [-down, down])
+    return _seen(key, x, y, (clip_width, clip_height), aspect)
+
+
+def _seen(
+    key: Key, x: np.ndarray, y: np.ndarray, clip: tuple[int, int], aspect: float
+) -> np.ndarray:  # float32 [..., 2]
+    """The places of the clip's frame, (width, height), at x and y from the picture's middle."""
     angle = math.radians(key.rotation)
     cos, sin = math.cos(angle) / key.scale, math.sin(angle) / key.scale
-    middle_x, middle_y = (clip_width - 1) / 2 + key.x, (clip_height - 1) / 2 + key.y
+    middle_x, middle_y = (clip[0] - 1) / 2 + key.x, (clip[1] - 1) / 2 + key.y
     places = np.stack(
         [middle_x + cos * x - sin * y / aspect, middle_y + sin * x * aspect + cos * y], -1
     )

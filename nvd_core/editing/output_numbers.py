@@ -16,7 +16,7 @@ def output_numbers(shot: Shot, out: Path | str, start: int | str | None) -> Sequ
     """
     if not is_pattern(out):
         return range(shot.frames)
-    return _counted(shot, "source" if start is None and source_numbers(shot) else start)
+    return frame_numbers(shot, "source" if start is None and source_numbers(shot) else start)
 
 
 def numbers_of_output(out: Path | str, named: Sequence[int], frames: range) -> dict[str, str]:
@@ -33,11 +33,11 @@ def checked_range(
     """
     own = shot.manifest.clip.numbers
     named = f"the source's own numbers, {own}" if own else ""
-    return range_of(frames, _counted(shot, start), shot.folder, named, start is not None)
+    return range_of(frames, frame_numbers(shot, start), shot.folder, named, start is not None)
 
 
-def _counted(shot: Shot, start: int | str | None) -> Sequence[int]:
-    """The numbers of the shot's frames, counted as `start` has it."""
+def frame_numbers(shot: Shot, start: int | str | None) -> Sequence[int]:
+    """The numbers of the shot's frames by which they are asked for, counted as `start` has it."""
     clip = shot.manifest.clip
     return counted_from(start, source_numbers(shot), clip.frames, clip.first_frame)
 

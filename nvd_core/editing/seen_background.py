@@ -23,25 +23,18 @@ class SeenBackground:
     """
 
     def __init__(self, shot: Shot, model: LayeredVideo) -> None:
-        self.background, windows = shot.names[-1], model.mappings[-1].windows
+        windows = model.mappings[-1].windows
         self._windows = window_of(windows, model.shape.frames)
         self._cells = [_cell(model, window) for window in windows]
-        self._size = np.array([model.shape.width, model.shape.height])
-        self.beyond: set[int] = set()
-        """the windows in which a view went beyond the frame"""
         image = read_texture(shot, shot.names[-1])
         seen = to_float(image[..., 3]) > 0.5 if image.shape[2] == 4 else np.ones(image.shape[:2])
         self.seen = binary_fill_holes(seen).astype(np.float32)
 
-    def at(
-        self, uv: np.ndarray, frame: TextureFrame, t: int, places: np.ndarray
-    ) -> np.ndarray:  # float32 [H, W]
+    def at(self, uv: np.ndarray, frame: TextureFrame, t: int) -> np.ndarray:  # float32 [H, W]
         """0 to 1 for network coordinates [H, W, 2] of places in frame t, bilinear; 0 beyond the
         texture.
         """
         number = int(self._windows[t])
-        if ((places < -0.5) | (places > self._size - 0.5)).any():
-            self.beyond.add(number)
         height, width = self.seen.shape
         place = (uv - frame.low) / (frame.high - frame.low) * [width, height] - 0.5
         place = place.clip(-2, max(height, width) + 2).astype(np.float32)

@@ -140,6 +140,11 @@ REMEDIES = (
         "(--part).",
     ),
     Remedy(
+        "parts of none",
+        r"parts were to be found of",
+        "Give that object's mask (--mask), or leave out --find-parts-of.",
+    ),
+    Remedy(
         "windows, so no parts",
         r"so that no parts of it were looked for",
         "Leave out --windows of this object (Views in Time 0 or 1) if it should have parts.",

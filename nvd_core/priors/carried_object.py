@@ -19,7 +19,7 @@ from nvd_core.priors.mask_edge import settled, sharp
 from nvd_core.priors.mask_memory import BARE, Memory, laid
 from nvd_core.priors.mask_plate import Plate
 from nvd_core.priors.mask_strays import strangers, told_apart, without, without_strays
-from nvd_core.priors.mask_votes import Looks
+from nvd_core.priors.mask_votes import Looks, OthersLooks
 from nvd_core.priors.motion_fit import apply
 
 LOST_PER_FRAME = 0.985
@@ -66,8 +66,8 @@ class CarriedObject:
         self._motion, self._voted = Motion(), 1.0
         self._blind = np.zeros(self.mask.shape, np.uint8)
         self._votes = np.zeros_like(self.mask)
-        self._strange, self._known = 0.0, True
-        self._others: list[Looks] = []
+        self._strange, self._taken, self._known = 0.0, 0.0, True
+        self._others: Sequence[OthersLooks] = ()
 
     def leave(self, t: int) -> None:
         """Go on to frame t, the next one: where the object as a whole is there, and what is behind
@@ -82,20 +82,24 @@ class CarriedObject:
         self._looks.move(self._motion.stiff, self._motion.behind)
         self._plate.move(self._motion.behind)
 
+    def looks(self) -> OthersLooks:
+        """What it has to say of the frame that it has gone on to, before any object arrives."""
+        return self._looks.of_another()
+
     def arrive(
         self,
         t: int,
         hidden: np.ndarray,
         gone: bool = False,
-        others: Sequence["CarriedObject"] = (),
+        others: Sequence[OthersLooks] = (),
     ) -> tuple[np.ndarray, np.ndarray, bool]:
         """Its mask in frame t, to which it has gone on, whole though something is `hidden` by known
         objects in front; how far that is believed; and whether it is in doubt, or was lost and
-        looked for. An artist may have said that it is `gone` there: then it is lost. `others` that
-        have gone on to that frame say what looks like them."""
+        looked for. An artist may have said that it is `gone` there: then it is lost. `others`,
+        objects that have gone on to that frame, say what looks like them."""
         frame = self._clip.frame(t)
         before, self._hidden = self._hidden, hidden
-        self._others = [other._looks for other in others]
+        self._others = others
         self._step(frame, t, before, gone)
         covered = (self.mask * hidden).sum() > 0.05 * self.mask.sum()  # its looks are not learned
         lost = gone or self._memory.is_lost(*self._shown())
@@ -117,7 +121,7 @@ class CarriedObject:
         lost = lost or few or self._strange > STRANGE
         self._looks.add(frame, self.mask, hidden, lost or covered)
         self._plate.add(frame, np.maximum(self.mask, hidden))
-        return self.mask, self.confidence, lost
+        return self.mask, self.confidence, lost or self._taken > STRANGE
 
     def _shown(self) -> tuple[np.ndarray, float]:
         """The mask where nothing known stands in front, and what share of the object that is."""
@@ -157,12 +161,22 @@ class CarriedObject:
         motions = np.linalg.inv(self._motion.stiff), np.linalg.inv(self._motion.behind)
         apart = told_apart(flow, np.where(blind > 0, 0, ok), motions)
         mask = without_strays(mask, self._looks.laid(), apart, self._coloured(frame))
-        strange, self._strange = strangers(mask, self._looks.laid(), self._votes, alone, whole)
-        if self._known:  # else it may be the rest that is none of it
-            mask = without(mask, strange)
+        mask = self._without_strangers(mask, alone, whole)
         covered = hidden > 0.5
         self.mask = np.zeros_like(mask) if gone else np.where(covered, whole, mask)
         self._colours.learn(frame, np.where(covered, 0.5, self.mask), self.mask)
+
+    def _without_strangers(
+        self, mask: np.ndarray, moving: np.ndarray, came: np.ndarray
+    ) -> np.ndarray:  # float32 [h, w]
+        """A mask without what came to touch the object, of those that `strangers` takes."""
+        drawn, picture = self._looks.laid(), self._looks.laid_picture()
+        strange, self._strange = strangers(mask, drawn, self._votes, moving, came, picture)
+        self._taken = 0.0
+        if not self._known:  # it may be the rest that is none of it
+            return mask
+        self._taken = float(strange.sum()) / max(float((drawn > 0.5).sum()), 1.0)
+        return without(mask, strange)
 
     def _found_again(self, frame: np.ndarray, t: int) -> np.ndarray | None:  # float32 [h, w]
         """The mask in frame t of what was lost, by its looks where it was found; None: nowhere."""

@@ -105,6 +105,16 @@ def about_windows(name: str) -> str:
     return f"{name} is to have windows in time, so that no parts of it were looked for"
 
 
+def about_missed(name: str, there: Sequence[str]) -> str:
+    """What has to be said where parts are asked for of an object that was not found, of those that
+    are `there`."""
+    found = f"only {', '.join(there)} was found" if there else "nothing was found that moves"
+    return (
+        f"parts were to be found of {name}, but {found}; draw it white on black on one frame, and "
+        f"decompose the clip again with --mask {name}=FILE"
+    )
+
+
 def find_parts(work: Path, layer: int, progress: Progress) -> FoundParts | None:
     """The parts of an object in the scratch `work`, small, with frames, masks and flow.
 

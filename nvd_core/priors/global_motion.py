@@ -43,6 +43,8 @@ from nvd_core.priors.parallax import (
     LOOKED_AT,
     PARALLAX_WINDOWS,
     BackgroundSheets,
+    error_of,
+    gain_of,
 )
 from nvd_core.priors.righted_flow import right_flow
 from nvd_core.priors.split_masks import SplitMasks, grid_points, motion_to_next, outline_motion
@@ -255,11 +257,12 @@ def _background_motion(
     if clip.count < FEWEST_FRAMES:
         return motions, fact
     sheets = BackgroundSheets(clip, effort.progress.check)
-    error = sheets.error(_in_pixels(clip, motions), [(0, clip.count - 1)])
+    whole = sheets.laid(_in_pixels(clip, motions), [(0, clip.count - 1)])
+    error = error_of(whole)
     fact.evidence = {"sheet_error": round(error, 2)}
     if error >= LEAST_ERROR:
         apart, apart_fact = _motion_in(clip, layer, split, seen, effort)
-        gain = 1 - (sheets.error(_in_pixels(clip, apart), split) / error) ** 2
+        gain = gain_of(whole, sheets.laid(_in_pixels(clip, apart), split))
         apart_fact.evidence = fact.evidence = fact.evidence | {"windows_gain": round(gain, 3)}
         if taken and gain >= LEAST_GAIN:
             return apart, apart_fact

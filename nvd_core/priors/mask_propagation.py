@@ -8,7 +8,7 @@ What passes behind another object is carried whole: where that object stands, an
 left, the flow tells nothing, and the mask goes along the object's own motion (affine).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from nvd_core.priors.carried_clip import CarriedClip
 from nvd_core.priors.carried_object import CarriedObject
 from nvd_core.priors.mask_edge import sharp
+from nvd_core.priors.mask_votes import OthersLooks
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import MASK_WEIGHT, MASKS
 
@@ -56,8 +57,8 @@ def propagate_masks(
         for layer in layers:
             for key in keys[layer] if sure else ():
                 clip.weights[layer, key] = 255
-        for run in told[layers[0]].runs(clip.count):
-            for layer, looked_for in _carry(clip, layers, run, told):
+        for direction in (1, -1):
+            for layer, looked_for in _carry(clip, layers, direction, told):
                 lost[layer] |= set() if looked_for is None else {looked_for}
                 done += 1
                 progress.update(done)
@@ -103,14 +104,17 @@ class _Drawn:
 
 
 def _together(told: dict[int, _Drawn]) -> list[list[int]]:
-    """The objects, front to back; those beside each other that start from the same frame, and are
-    carried from nowhere else, go along together."""
+    """The objects, front to back; those beside each other that start from the same frame go along
+    together, unless they are gone in others."""
     groups: list[list[int]] = []
     for layer in sorted(told):
         drawn = told[layer]
         alike = groups and told[groups[-1][0]]
-        same = alike and (alike.shown, alike.gone) == (drawn.shown, drawn.gone)
-        if same and len(drawn.shown) == 1:
+        if alike and (alike.shown[0], alike.gone) == (drawn.shown[0], drawn.gone):
+            same = not drawn.gone or len(alike.shown) == len(drawn.shown) == 1
+        else:
+            same = False
+        if same:
             groups[-1].append(layer)
         else:
             groups.append([layer])
@@ -118,39 +122,61 @@ def _together(told: dict[int, _Drawn]) -> list[list[int]]:
 
 
 def _carry(
-    clip: CarriedClip, layers: list[int], frames: range, told: dict[int, _Drawn]
+    clip: CarriedClip, layers: list[int], direction: int, told: dict[int, _Drawn]
 ) -> Iterator[tuple[int, int | None]]:
-    """Carry the masks of `layers` through `frames`, from the drawn frame before them; yields after
-    each the layer and the frame if the object had to be looked for there.
+    """Carry the masks of `layers` through the clip, from each of their drawn frames in a
+    `direction`, 1 or -1; yields after each the layer and the frame if the object had to be looked
+    for there.
 
-    Backwards to another drawn frame it meets what was carried forwards from there. Frames where it
-    was drawn as gone stay as drawn.
+    While one of them is on its way the others go along from where they are known, and have a say in
+    what looks like them. Backwards to another drawn frame each meets what was carried forwards from
+    there. Frames where it was drawn as gone stay as drawn.
     """
-    if not frames:
-        return
-    key, other = frames[0] - frames.step, frames[-1] + frames.step
-    carried = {n: CarriedObject(clip, n, key, frames.step, told[n].small) for n in layers}
-    for t in frames:
+    every = {n: [run for run in told[n].runs(clip.count) if run] for n in layers}
+    starts = {
+        n: {run[0] - direction: run for run in runs if run.step == direction}
+        for n, runs in every.items()
+    }
+    on_its_way: dict[int, range] = {}
+    carried: dict[int, CarriedObject] = {}
+    for t in range(clip.count)[::direction]:
         for one in carried.values():
             one.leave(t)
-        for layer in layers:
-            yield layer, _arrived(clip, layer, t, (key, other), carried, told[layer])
+        looks = {n: one.looks() for n, one in carried.items()}
+        for n, one in carried.items():
+            others = [theirs for m, theirs in looks.items() if m != n]
+            if t in on_its_way.get(n, ()):
+                yield n, _arrived(clip, n, on_its_way[n], t, one, others, told[n])
+            else:
+                one.arrive(t, clip.hidden(n, t), others=others)
+        on_its_way = {n: run for n, run in on_its_way.items() if run[-1] != t}
+        on_its_way |= {n: starts[n][t] for n in layers if t in starts[n]}
+        known = {n for n in layers if t in told[n].shown or (n in carried and on_its_way)}
+        if direction < 0:
+            known |= {n for n in layers if t > told[n].shown[0] and t not in told[n].gone}
+        carried = {
+            n: carried[n]
+            if n in carried and t not in told[n].shown
+            else CarriedObject(clip, n, t, direction, told[n].small)
+            for n in layers
+            if n in known and on_its_way
+        }
 
 
 def _arrived(
     clip: CarriedClip,
     layer: int,
+    run: range,
     t: int,
-    ends: tuple[int, int],
-    carried: dict[int, CarriedObject],
+    carried: CarriedObject,
+    others: Sequence[OthersLooks],
     drawn: _Drawn,
 ) -> int | None:
-    """Store the mask of a layer in frame t, of those that are `carried` from the first of the
-    `ends` to the other; the frame if the object had to be looked for there."""
-    key, other = ends
+    """Store the mask of a layer in frame t of a `run`, to which it is `carried`; the frame if the
+    object had to be looked for there."""
+    key, other = run[0] - run.step, run[-1] + run.step
     hidden, gone = clip.hidden(layer, t), t in drawn.gone
-    beside = [one for n, one in carried.items() if n != layer]
-    mask, confidence, lost = carried[layer].arrive(t, hidden, gone, beside)
+    mask, confidence, lost = carried.arrive(t, hidden, gone, others)
     if gone:
         return None
     seen = mask * (1 - hidden)

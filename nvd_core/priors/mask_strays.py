@@ -93,23 +93,25 @@ def strangers(
     votes: np.ndarray,
     moving: np.ndarray,
     came: np.ndarray,
+    drawn: np.ndarray,
 ) -> tuple[np.ndarray, float]:  # bool [h, w]
     """Which pixels of a mask are something else that came to touch the object, float32 [h, w] all;
     and the share of the object of what stood in its own place, or stays though it may be that too.
 
     `whole` is the object as it was drawn, where it is now; `votes` are those for a pixel, 0 to 1,
     `moving` the log odds that it moves along, and `came` the mask that the flow brings: what was
-    the object's before is no stranger, unless it lies beside it and clearly moves otherwise. A
-    stranger comes in addition: the mask is more than the object was, which is there without it. In
-    the object's own place only a large piece is one: it may look otherwise there, or come out from
-    behind something.
+    the object's before is no stranger, unless it lies beside it, clearly moves otherwise, and was
+    not the object's where that was `drawn`: 1 where the drawn frame showed anything, 0 beyond its
+    border, past which a limb may well have been. A stranger comes in addition: the mask is more
+    than the object was, which is there without it. In the object's own place only a large piece is
+    one: it may look otherwise there, or come out from behind something.
     """
     said = cv2.blur((votes + MOVES * moving).astype(np.float32), (PATCH, PATCH))
     unknown = (mask > 0.5) & (said < UNKNOWN)
     count, pieces = cv2.connectedComponents(unknown.astype(np.uint8), connectivity=8)
-    areas, own, follows, before, voted = (
-        np.bincount(pieces.ravel(), told, count)
-        for told in (None, beside(whole).ravel(), moving.ravel(), came.ravel(), votes.ravel())
+    every = None, beside(whole), moving, came, votes, drawn
+    areas, own, follows, before, voted, shown = (
+        np.bincount(pieces.ravel(), None if told is None else told.ravel(), count) for told in every
     )
     areas[0], all_of_it = 0, max(float((whole > 0.5).sum()), 1.0)
     new, clear, inside = before < 0.5 * areas, follows < CLEARLY * areas, own > 0.5 * areas
@@ -117,6 +119,7 @@ def strangers(
     known = there - areas.sum()
     beside_it = clear & (areas > SOME * all_of_it)
     beside_it &= (there > GROWN * all_of_it) & (known > STAYS * all_of_it)
+    beside_it &= new | (shown > 0.5 * areas)
     in_it = new & clear & (areas > MUCH * all_of_it) & (known > MUCH * all_of_it)
     strange = np.where(inside, in_it, beside_it) & (voted < HARDLY_ANY * areas)
     grown = there - areas[strange].sum() > MUCH_GROWN * all_of_it

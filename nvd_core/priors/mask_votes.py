@@ -72,6 +72,15 @@ class _Look:
     points: Points | None = None
 
 
+@dataclass(frozen=True)
+class OthersLooks:
+    """What another object has to say of a frame: itself as it was drawn, laid over that; and the
+    looks of it that vote, with what each counts."""
+
+    whole: np.ndarray  # float32 [h, w]
+    asked: list[tuple[_Look, float]]
+
+
 class Looks:
     """The frames that are remembered of an object on its way from a drawn one."""
 
@@ -140,13 +149,19 @@ class Looks:
         place = _moved(self._drawn.along, pixel_grid(*mask.shape))
         return cv2.remap(mask, place, None, cv2.INTER_LINEAR, borderValue=0)
 
+    def laid_picture(self) -> np.ndarray:  # float32 [h, w]
+        """1 where the drawn frame shows anything if its object is laid over the newest, 0 beyond
+        its border."""
+        shape = self._drawn.mask.shape
+        return _inside(_moved(self._drawn.along, pixel_grid(*shape)), shape)
+
     def area(self) -> float:
         """Pixels that the drawn mask would have in the newest frame if that went on for ever."""
         grown = abs(float(np.linalg.det(self._drawn.along[:2, :2])))
         return float((self._drawn.mask > 0.5).sum()) / max(grown, 1e-6)
 
     def votes(
-        self, frame: np.ndarray, canvas: Canvas, others: Sequence["Looks"] = ()
+        self, frame: np.ndarray, canvas: Canvas, others: Sequence[OthersLooks] = ()
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # float32 [h, w], [h, w], [h, w, 3]
         """The object's share of the votes in a canvas of the newest frame, how far that can be
         believed, and the canvas's colours in Lab. What looks like one of the `others`, objects on
@@ -157,13 +172,18 @@ class Looks:
         for look, counts in self._asked():
             _ask(look, counts, canvas, lab, luma, ours, all_votes)
         for other in others:
-            if not canvas.take(other.laid()).any():
+            if not canvas.take(other.whole).any():
                 continue
             theirs, rest = np.zeros((2, *lab.shape[:2]), np.float32)
-            for look, counts in other._asked():
+            for look, counts in other.asked:
                 _ask(dataclasses.replace(look), counts, canvas, lab, luma, theirs, rest)
             all_votes += theirs
         return ours / all_votes, all_votes / (all_votes + ENOUGH), lab
+
+    def of_another(self) -> OthersLooks:
+        """These looks as they are now, to be asked about other objects."""
+        asked = [(dataclasses.replace(look), counts) for look, counts in self._asked()]
+        return OthersLooks(self.laid(), asked)
 
     def _asked(self) -> Iterable[tuple["_Look", float]]:
         """The looks that vote, and what each counts."""

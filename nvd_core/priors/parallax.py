@@ -8,11 +8,13 @@ first, so that changing light asks for no windows.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
 
 from nvd_core.media.resizing import resized
+from nvd_core.priors.garbage import near_garbage
 from nvd_core.priors.motion_matches import MatchedClip, enlarged
 from nvd_core.priors.sheet_evidence import Sheets
 from nvd_core.runtime.time_windows import Window
@@ -34,7 +36,7 @@ LARGEST = 8.0
 LIGHT = 0.05
 """width over which light changes, as a share of the longer side"""
 RIM = 2
-"""pixels around objects that are nobody's"""
+"""pixels around objects, and the garbage matte, that are nobody's"""
 SEEN = 20
 """a mask's value from which on a pixel may be an object's"""
 
@@ -44,14 +46,14 @@ def about_parallax(name: str, gain: float, taken: bool) -> str:
     its error, and whether they were `taken`.
     """
     option = f"--windows {name}"
-    does, done = "take", f"{option}=1 keeps one picture"
+    does, done, views = "take", f"{option}=1 keeps one picture", 1
     if not taken:
-        does = "would take"
-        done = f"{option}=auto takes them"
+        does, done, views = "would take", f"{option}=auto takes them", PARALLAX_WINDOWS
     return (
         f"the camera sees near parts of the {name} shift against far ones, which one picture does "
         f"not hold: {PARALLAX_WINDOWS} windows in time {does} away {gain:.0%} of what it misses, "
-        f"and some paint is lost from one to the next; {done}"
+        f"and some paint is lost from one to the next; {done} (in Blender: Parts of the "
+        f"{name}, Views in Time: {views})"
     )
 
 
@@ -70,10 +72,17 @@ class BackgroundSheets:
         self._pictures, self._shown = (np.array(one) for one in zip(*looked_at, strict=True))
 
     def _look(self, clip: MatchedClip, t: int) -> tuple[np.ndarray, np.ndarray]:
-        """A frame without slow changes, uint8 [h, w, 3], and where it shows the background."""
+        """A frame without slow changes, uint8 [h, w, 3], and where it shows the background: not in
+        objects, nor in the garbage matte."""
         picture = resized(np.array(clip.frames[t]), *self._size).astype(np.float32)
-        slow = cv2.GaussianBlur(picture, (0, 0), LIGHT * max(self._size))
-        taken = np.zeros(self._size[::-1], np.uint8)
+        matte = np.zeros(self._size[::-1], bool)
+        if clip.garbage is not None:
+            garbage = np.array(clip.garbage[t if len(clip.garbage) > 1 else 0])
+            matte = near_garbage(garbage, RIM, matte.shape)
+        blurred = partial(cv2.GaussianBlur, ksize=(0, 0), sigmaX=LIGHT * max(self._size))
+        weight = np.maximum(blurred(np.where(matte, np.float32(0), np.float32(1))), 1e-3)
+        slow = blurred(np.where(matte[..., None], 0, picture)) / weight[..., None]
+        taken = matte.astype(np.uint8)
         around = np.ones((2 * RIM + 1, 2 * RIM + 1), np.uint8)
         for n in range(len(clip.masks)):
             mask = resized(np.array(clip.masks[n, t]), *self._size)
@@ -82,18 +91,33 @@ class BackgroundSheets:
         self._check()
         return (picture - slow + 128).clip(0, 255).astype(np.uint8), taken == 0
 
-    def error(self, motions: np.ndarray, windows: Sequence[Window]) -> float:
-        """How far off each frame is on a sheet a window, root mean square, 0 to 255.
+    def laid(self, motions: np.ndarray, windows: Sequence[Window]) -> list[np.ndarray]:
+        """By frame that is looked at how far off each pixel of the background is on a sheet a
+        window, 0 to 255; NaN beyond what of the sheet is kept.
 
         motions: float64 [T, 3, 3], pixels of a frame to those of its window's reference.
         """
         small = self._change @ motions[self._times] @ np.linalg.inv(self._change)
-        total, pixels = 0.0, 0
+        found: list[np.ndarray] = []
         for first, last in windows:
             own = (self._times >= first) & (self._times <= last)
             pictures, shown = self._pictures[own], self._shown[own]
             labels = np.zeros(shown.shape, np.uint8)
             sheets = Sheets(pictures, shown, labels, small[None, own], self._check, LARGEST)
-            total += sum(float((errors**2).sum()) for errors in sheets.errors())
-            pixels += int(shown.sum())
-        return float(np.sqrt(total / max(pixels, 1)))
+            every = zip(sheets.errors(), sheets.held, strict=True)
+            found += [np.where(held, errors, np.float32(np.nan)) for errors, held in every]
+        return found
+
+
+def error_of(laid: Sequence[np.ndarray]) -> float:
+    """How far off each frame is, root mean square, 0 to 255."""
+    squares = np.concatenate(laid) ** 2
+    known = np.isfinite(squares)
+    return float(np.sqrt(squares[known].mean())) if known.any() else 0.0
+
+
+def gain_of(whole: Sequence[np.ndarray], apart: Sequence[np.ndarray]) -> float:
+    """Share of the squared error on one sheet that several take away, where both hold a pixel."""
+    one, several = np.concatenate(whole) ** 2, np.concatenate(apart) ** 2
+    both = np.isfinite(one) & np.isfinite(several)
+    return 1 - float(several[both].sum()) / max(float(one[both].sum()), 1e-6)

@@ -60,6 +60,9 @@ class Sheets:
         count = len(motions)
         self.bends = [np.zeros((count, len(at[0]), 2), np.float32) for at in self.pixels]
         """by part, also where a pixel is another's"""
+        self.held = [np.ones(len(at[0]), bool) for at in self.pixels]
+        """by frame, whether each pixel lay on its part's sheet when that was last told, not beyond
+        what of it is kept"""
 
     def errors(self) -> list[np.ndarray]:
         """By frame, how far off each shown pixel is, 0 to FAR, on its sheet that bends to fit."""
@@ -109,6 +112,7 @@ class Sheets:
                 total += _laid(at - low, self.colours[t][own[t]], size)
             for t, at in enumerate(chosen):
                 self._check()
+                self.held[t][own[t]] = ((at >= low) & (at < low + size[::-1])).all(1)
                 others = total - _laid(at - low, self.colours[t][own[t]], size)
                 found = _looked_up(others, places[t] - low)
                 known = found[:, 3] > KNOWN

@@ -1,5 +1,6 @@
 """batch.py as a user runs it: its own process, exit codes, progress, and the whole way at once."""
 
+import argparse
 import json
 import os
 import shutil
@@ -12,6 +13,9 @@ import numpy as np
 import pytest
 
 from blender_addon import headless
+from blender_addon.decompose.job import decompose_job
+from blender_addon.errors import AddonError
+from blender_addon.headless.words import _views
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +108,56 @@ def test_parts_are_found_and_said(tmp_path, engine, tiny_job):
     assert [part["name"] for part in man["parts"]] == ["rest", "limb_1", "limb_2"]
     (said,) = [caution for caution in manifest["cautions"] if "found by themselves" in caution]
     assert "man has parts" in said and "Find Parts" in said
+
+
+ENGINE = """
+import json, sys
+from nvd_core.cli.decompose import _windows
+from nvd_core.runtime.errors import NvdError
+from nvd_core.settings import fast, update_settings
+taken = []
+for words in json.loads(sys.argv[1]):
+    try:
+        windows = update_settings(fast(), {"windows": _windows(words)}).windows
+        taken.append(windows if isinstance(windows, dict) else {"": windows})
+    except NvdError:
+        taken.append(None)
+print(json.dumps(taken))
+"""
+
+
+def test_views_are_asked_for_as_the_engine_has_it(engine):
+    """Each word that the one takes the other takes, for the same."""
+    words = [
+        *("4", "auto", "toy=4", "toy=auto", "background=auto", "a=b=2", "64", "toy=64"),
+        *("0", "toy=0", "65", "toy=65", "toy", "toy=", "toy=-1", "toy=1.5", "toy=12345", ""),
+    ]
+    command = [engine.PYTHON, "-c", ENGINE, json.dumps([[word] for word in words])]
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, cwd=engine.ROOT, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    ours = []
+    for word in words:
+        try:
+            ours.append(dict([_views(word)]))
+        except argparse.ArgumentTypeError:
+            ours.append(None)
+    assert ours == json.loads(done.stdout)
+    assert ours[:2] == [{"": 4}, {"": "auto"}] and ours[8:] == [None] * 10
+
+
+def test_views_reach_the_engine_as_they_were_said(tmp_path, engine):
+    say = {"toy": 4, "background": "auto"}
+    told = decompose_job("a.mp4", tmp_path / "a.nvd", windows=say, python=engine.PYTHON)
+    for_all = decompose_job("a.mp4", tmp_path / "a.nvd", windows={"": 3}, python=engine.PYTHON)
+    every = [list(map(str, job.plan["steps"][-1]["command"])) for job in (told, for_all)]
+    said = [[words[n + 1] for n, w in enumerate(words) if w == "--windows"] for words in every]
+    assert said == [["toy=4", "background=auto"], ["3"]]
+    with pytest.raises(AddonError, match="parts and views"):
+        decompose_job(
+            "a.mp4", tmp_path / "a.nvd", windows={"": 3}, find_parts=["toy"], python=engine.PYTHON
+        )
 
 
 @pytest.mark.long

@@ -158,13 +158,18 @@ def test_the_panel_says_what_parts_do_not_work_with(strip):
 
     limits = panel_parts.NVD_PT_parts._draw_limits
     finding = panel_parts.NVD_PT_parts._draw_finding
+    ticked = panel_parts.NVD_PT_parts._draw_ticked
     PANEL = {
         "_draw_limits": lambda *args: limits(None, *args),
+        "_draw_ticked": lambda *args: ticked(None, *args),
         "_draw_finding": lambda *args: finding(None, *args),
     }
     assert "moves as one sheet" in drawn()
     bpy.ops.nvd.add_part()
     assert "No pins and no views" in drawn() and "Parts or views" not in drawn()
+    assert "Not looked for" not in drawn()
+    strip.nvd_decompose.objects[0].find_parts = True
+    assert "Not looked for: those in the list" in drawn()
     strip.nvd_decompose.objects[0].windows = 3
     assert "Parts or views, not both" in drawn()
     strip.nvd_decompose.shots = True
@@ -233,6 +238,10 @@ def test_parts_are_looked_for_where_that_is_ticked(strip, tmp_path, engine):
         return " | ".join(filter(None, said))
 
     assert "one sheet" in drawn() and "one sheet" in drawn(background=True)
+    walker.windows = 3
+    assert "in each view" in drawn() and "in each view" in drawn(background=True)
+    walker.windows = 0
+    assert "in each view" not in drawn()
     walker.find_parts = True
     assert "Limbs are looked for" in drawn() and "Parts or views" not in drawn()
     strip.nvd_decompose.shots = True
