@@ -9,8 +9,9 @@ that the best ones are a least-squares problem: over all pixels of all frames, f
 plus K || T - T_network ||^2, which holds texels that few pixels see, and those that are seen half
 transparently: at an object's edge the fit would load them with all that is wrong about the alpha.
 The second part keeps in the textures what is there all the time, in place of in the light. A few
-steps of conjugate gradients reach the best to a few hundredths of a dB. Each but the last reads the
-maps of the whole clip; how far the last one goes is a single number, for which some frames do.
+steps of conjugate gradients reach the best to a few hundredths of a dB. How far the last one goes
+is a single number, and yet it takes all frames: from some of them, texels that only the others see
+seem to cost nothing, and the step goes too far for them.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,8 +34,6 @@ STEPS = 2
 """of conjugate gradients; two more gain 0.02 dB on bear"""
 LANES = 2
 """sums that are taken side by side and added at the end: always as many, on any machine"""
-LENGTH_FRAMES = 32
-"""of the frames so many or more, evenly, say how far the last step goes"""
 MOST_TEXELS = 32_000_000
 """more are left as the networks have them: a texel takes 116 bytes while it is fitted"""
 
@@ -108,15 +107,14 @@ class _Passes:
         return -self._sums(values)[:, :3]
 
     def bend(self, values: np.ndarray) -> float:
-        """The product of `values` with their curvature, from some of the frames."""
+        """The product of `values` with their curvature."""
         lanes, none = [0.0] * LANES, np.zeros((0, 4), values.dtype)
 
         def add(lane: int, t: int) -> None:
             lanes[lane] += add_frame(self.seen.maps(t), None, self.table, values, none)
 
-        some = self._some()
-        self._run(add, some)
-        return sum(lanes) * len(self.seen.numbers) / len(some)
+        self._run(add)
+        return sum(lanes)
 
     def _sums(
         self, values: np.ndarray, colours: Callable[[int], np.ndarray] | None = None
@@ -128,20 +126,17 @@ class _Passes:
             frame = None if colours is None else colours(t)
             add_frame(self.seen.maps(t), frame, self.table, values, lanes[lane])
 
-        self._run(add, self.seen.numbers)
+        self._run(add)
         for lane in lanes[1:]:
             lanes[0] += lane
         return lanes[0]
 
     def frames(self, steps: int) -> int:
         """How many frames are looked at in all."""
-        return steps * len(self.seen.numbers) + (len(self._some()) if steps else 0)
+        return (steps + 1 if steps else 0) * len(self.seen.numbers)
 
-    def _some(self) -> Sequence[int]:
-        return self.seen.numbers[:: max(len(self.seen.numbers) // LENGTH_FRAMES, 1)]
-
-    def _run(self, add: Callable[[int, int], None], numbers: Sequence[int]) -> None:
-        with closing(in_lanes(add, numbers, LANES)) as added:
+    def _run(self, add: Callable[[int, int], None]) -> None:
+        with closing(in_lanes(add, self.seen.numbers, LANES)) as added:
             for _ in added:
                 self.done += 1
                 self.progress.update(self.done)
