@@ -10,6 +10,7 @@ from nvd_core.baking.fit_kernels import UNLIT, NodeLookups, add_frame
 from nvd_core.baking.texture_fit import SeenFrames, Texels, fit_textures
 from nvd_core.editing.kernel_torch import composed
 from nvd_core.media.images import read_image
+from nvd_core.runtime import frame_threads
 from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
@@ -203,13 +204,23 @@ def test_two_steps_are_nearly_the_best_and_always_the_same(tmp_path, monkeypatch
         start = [image.copy() for image in blurred]
         return fit_textures(start, mixed, seen_frames(clip, steps=steps), Progress())
 
+    monkeypatch.setattr(frame_threads, "cores", lambda: 1)
     found = fit()
     assert error(found) < 1.05 * error(fit(30)) < 0.9 * error(blurred)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    again = fit()
-    for new, same in zip(found, again, strict=True):
-        assert new.dtype == np.float32
-        np.testing.assert_array_equal(new, same)  # added in the same order by any threads
+    for cores in (2, 3, 8):
+        monkeypatch.setattr(frame_threads, "cores", lambda cores=cores: cores)
+        for new, same in zip(found, fit(), strict=True):
+            assert new.dtype == np.float32
+            np.testing.assert_array_equal(new, same)  # added in the same order by any threads
+
+
+def test_large_sums_are_few_on_any_machine():
+    def lanes(count: int) -> int:
+        return Texels(np.zeros((0, 3)), np.broadcast_to(np.float32(0), (count, 3))).lanes
+
+    assert [lanes(count) for count in (1, 8_000_000, 9_000_000, texture_fit.MOST_TEXELS)] == [
+        *(8, 8, 7, 2)
+    ]
 
 
 def test_unseen_texels_stay_and_large_textures_are_left(monkeypatch):

@@ -32,10 +32,13 @@ KEEP_MIXED = 1.0
 """what K has more, per sum of alpha * (1 - alpha) over the pixels that see the texel"""
 STEPS = 2
 """of conjugate gradients; two more gain 0.02 dB on bear"""
-LANES = 2
-"""sums that are taken side by side and added at the end: always as many, on any machine"""
+MOST_LANES = 8
+"""sums that are taken side by side and added at the end: as many on any machine"""
+LANE_TEXELS = 64_000_000
+"""of all of them together, which decides how many there are"""
 MOST_TEXELS = 32_000_000
-"""more are left as the networks have them: a texel takes 116 bytes while it is fitted"""
+"""more are left as the networks have them: a texel takes 84 bytes while it is fitted, and
+16 more for each sum"""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class SeenFrames:
     maps: Callable[[int], FrameMaps | NodeLookups]
     """of a frame, without what is garbage"""
     steps: int = STEPS
+    at_once: int = MOST_LANES
+    """how many frames' maps are read at once, at most"""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,11 @@ class Texels:
 
     table: np.ndarray  # int64 [L, 3]: width, height, first texel
     values: np.ndarray  # floating point [N, 3]
+
+    @property
+    def lanes(self) -> int:
+        """How many sums are taken side by side: few where they are large."""
+        return min(max(LANE_TEXELS // len(self.values), 1), MOST_LANES)
 
     @classmethod
     def of(cls, textures: list[np.ndarray]) -> "Texels":
@@ -80,7 +90,7 @@ def fit_textures(
     if sum(texture.shape[0] * texture.shape[1] for texture in textures) > MOST_TEXELS:
         return textures
     start = Texels.of(textures)
-    passes = _Passes(seen, start.table, progress)
+    passes = _Passes(seen, start.table, progress, start.lanes)
     progress.stage("fit", passes.frames(seen.steps))
     keep = (KEEP + KEEP_MIXED * mixed)[:, None]
     solved = _solve(start.values, keep, passes, seen.steps)
@@ -94,6 +104,7 @@ class _Passes:
     seen: SeenFrames
     table: np.ndarray
     progress: Progress
+    lanes: int = MOST_LANES
     done: int = 0
 
     def gradient(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +119,7 @@ class _Passes:
 
     def bend(self, values: np.ndarray) -> float:
         """The product of `values` with their curvature."""
-        lanes, none = [0.0] * LANES, np.zeros((0, 4), values.dtype)
+        lanes, none = [0.0] * self.lanes, np.zeros((0, 4), values.dtype)
 
         def add(lane: int, t: int) -> None:
             lanes[lane] += add_frame(self.seen.maps(t), None, self.table, values, none)
@@ -120,7 +131,7 @@ class _Passes:
         self, values: np.ndarray, colours: Callable[[int], np.ndarray] | None = None
     ) -> np.ndarray:
         """Of all frames, [N, 4]; without `colours` of black ones."""
-        lanes = [np.zeros((len(values), 4), values.dtype) for _ in range(LANES)]
+        lanes = [np.zeros((len(values), 4), values.dtype) for _ in range(self.lanes)]
 
         def add(lane: int, t: int) -> None:
             frame = None if colours is None else colours(t)
@@ -136,7 +147,8 @@ class _Passes:
         return (steps + 1 if steps else 0) * len(self.seen.numbers)
 
     def _run(self, add: Callable[[int, int], None]) -> None:
-        with closing(in_lanes(add, self.seen.numbers, LANES)) as added:
+        frames = in_lanes(add, self.seen.numbers, self.lanes, self.seen.at_once)
+        with closing(frames) as added:
             for _ in added:
                 self.done += 1
                 self.progress.update(self.done)

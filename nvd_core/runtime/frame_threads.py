@@ -34,14 +34,14 @@ def in_order(
 
 
 def in_lanes(
-    task: Callable[[int, Any], Any], items: Iterable, lanes: int
+    task: Callable[[int, Any], Any], items: Iterable, lanes: int, at_once: int | None = None
 ) -> Generator[Any, None, None]:
     """Yield task(lane, item) of all `items` in order, which take the `lanes` 0, 1, ... by turns.
 
     The items of a lane are worked on one after the other, so that a lane may sum up: its sum is the
-    same however many threads there are. Close the iterator to stop early.
+    same however many threads there are, `at_once` at the most. Close the iterator to stop early.
     """
-    threads = min(lanes, worker_count(lanes))
+    threads = max(min(lanes, at_once or lanes, cores()), 1)
     with ExitStack() as stack:
         pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(threads)]
         pending: deque[Future] = deque()
