@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -56,6 +57,30 @@ def in_lanes(
         finally:
             for future in pending:
                 future.cancel()
+
+
+class MadeOnce:
+    """What is made of the last few frames; a thread waits for what another is making."""
+
+    def __init__(self, make: Callable[[int], Any], most: int) -> None:
+        """`make` is called with a frame's number; of `most` frames the result is kept."""
+        self._make, self._most = make, most
+        self._known: dict[int, Future] = {}
+        self._choosing = Lock()
+
+    def __call__(self, t: int) -> Any:
+        """What `make` gives for frame `t`, or what it raised."""
+        with self._choosing:
+            own = t not in self._known
+            known = self._known.setdefault(t, Future())
+            if len(self._known) > self._most:
+                del self._known[next(iter(self._known))]
+        if own:
+            try:
+                known.set_result(self._make(t))
+            except BaseException as error:  # for those that wait too
+                known.set_exception(error)
+        return known.result()
 
 
 def worker_count(most: int = 4) -> int:
