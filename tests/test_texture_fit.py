@@ -184,6 +184,7 @@ def test_an_object_that_is_seen_briefly_comes_nearer_to_the_clip(steps):
 
 
 def test_two_steps_are_nearly_the_best_and_always_the_same(tmp_path, monkeypatch, synthetic):
+    monkeypatch.setattr(texture_fit, "LANE_FRAMES", 1)
     shot = synthetic.make_shot(tmp_path, frames=6)
     true = [
         read_image(shot.texture_path(name))[..., :3] / np.float32(255) for name in synthetic.NAMES
@@ -214,13 +215,19 @@ def test_two_steps_are_nearly_the_best_and_always_the_same(tmp_path, monkeypatch
             np.testing.assert_array_equal(new, same)  # added in the same order by any threads
 
 
-def test_large_sums_are_few_on_any_machine():
-    def lanes(count: int) -> int:
-        return Texels(np.zeros((0, 3)), np.broadcast_to(np.float32(0), (count, 3))).lanes
-
-    assert [lanes(count) for count in (1, 8_000_000, 9_000_000, texture_fit.MOST_TEXELS)] == [
-        *(8, 8, 7, 2)
-    ]
+@pytest.mark.parametrize(
+    ("texels", "frames", "lanes"),
+    [
+        (0, 0, 2),
+        (1, 5, 2),
+        (8_000_000, 24, 4),
+        (8_000_000, 300, 8),
+        (9_000_000, 300, 7),
+        (texture_fit.MOST_TEXELS, 300, 2),
+    ],
+)
+def test_sums_are_few_where_they_are_large_or_frames_are_few(texels, frames, lanes):
+    assert texture_fit.lanes_for(texels, frames) == lanes
 
 
 def test_unseen_texels_stay_and_large_textures_are_left(monkeypatch):

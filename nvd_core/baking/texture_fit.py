@@ -32,10 +32,12 @@ KEEP_MIXED = 1.0
 """what K has more, per sum of alpha * (1 - alpha) over the pixels that see the texel"""
 STEPS = 2
 """of conjugate gradients; two more gain 0.02 dB on bear"""
-MOST_LANES = 8
+LEAST_LANES, MOST_LANES = 2, 8
 """sums that are taken side by side and added at the end: as many on any machine"""
 LANE_TEXELS = 64_000_000
-"""of all of them together, which decides how many there are"""
+"""of all of them together, at most"""
+LANE_FRAMES = 6
+"""of each, at least: making it and adding it takes as long as a frame"""
 MOST_TEXELS = 32_000_000
 """more are left as the networks have them: a texel takes 84 bytes while it is fitted, and
 16 more for each sum"""
@@ -62,11 +64,6 @@ class Texels:
     table: np.ndarray  # int64 [L, 3]: width, height, first texel
     values: np.ndarray  # floating point [N, 3]
 
-    @property
-    def lanes(self) -> int:
-        """How many sums are taken side by side: few where they are large."""
-        return min(max(LANE_TEXELS // len(self.values), 1), MOST_LANES)
-
     @classmethod
     def of(cls, textures: list[np.ndarray]) -> "Texels":
         """Of textures [h, w, 3]; all of one type."""
@@ -90,11 +87,17 @@ def fit_textures(
     if sum(texture.shape[0] * texture.shape[1] for texture in textures) > MOST_TEXELS:
         return textures
     start = Texels.of(textures)
-    passes = _Passes(seen, start.table, progress, start.lanes)
+    passes = _Passes(seen, start.table, progress)
     progress.stage("fit", passes.frames(seen.steps))
     keep = (KEEP + KEEP_MIXED * mixed)[:, None]
     solved = _solve(start.values, keep, passes, seen.steps)
     return Texels(start.table, solved.clip(0, 1)).textures()
+
+
+def lanes_for(texels: int, frames: int) -> int:
+    """How many sums are taken side by side: few where they are large, or frames are few."""
+    few = min(LANE_TEXELS // max(texels, 1), frames // LANE_FRAMES)
+    return min(max(few, LEAST_LANES), MOST_LANES)
 
 
 @dataclass
@@ -104,7 +107,6 @@ class _Passes:
     seen: SeenFrames
     table: np.ndarray
     progress: Progress
-    lanes: int = MOST_LANES
     done: int = 0
 
     def gradient(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,25 +121,26 @@ class _Passes:
 
     def bend(self, values: np.ndarray) -> float:
         """The product of `values` with their curvature."""
-        lanes, none = [0.0] * self.lanes, np.zeros((0, 4), values.dtype)
+        lanes, none = [0.0] * MOST_LANES, np.zeros((0, 4), values.dtype)
 
         def add(lane: int, t: int) -> None:
             lanes[lane] += add_frame(self.seen.maps(t), None, self.table, values, none)
 
-        self._run(add)
+        self._run(add, MOST_LANES)
         return sum(lanes)
 
     def _sums(
         self, values: np.ndarray, colours: Callable[[int], np.ndarray] | None = None
     ) -> np.ndarray:
         """Of all frames, [N, 4]; without `colours` of black ones."""
-        lanes = [np.zeros((len(values), 4), values.dtype) for _ in range(self.lanes)]
+        count = lanes_for(len(values), len(self.seen.numbers))
+        lanes = [np.zeros((len(values), 4), values.dtype) for _ in range(count)]
 
         def add(lane: int, t: int) -> None:
             frame = None if colours is None else colours(t)
             add_frame(self.seen.maps(t), frame, self.table, values, lanes[lane])
 
-        self._run(add)
+        self._run(add, count)
         for lane in lanes[1:]:
             lanes[0] += lane
         return lanes[0]
@@ -146,8 +149,8 @@ class _Passes:
         """How many frames are looked at in all."""
         return (steps + 1 if steps else 0) * len(self.seen.numbers)
 
-    def _run(self, add: Callable[[int, int], None]) -> None:
-        frames = in_lanes(add, self.seen.numbers, self.lanes, self.seen.at_once)
+    def _run(self, add: Callable[[int, int], None], lanes: int) -> None:
+        frames = in_lanes(add, self.seen.numbers, lanes, self.seen.at_once)
         with closing(frames) as added:
             for _ in added:
                 self.done += 1
