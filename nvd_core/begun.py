@@ -7,13 +7,13 @@ goes on. That holds only where clip, masks and settings are the same; the device
 from pathlib import Path
 
 from nvd_core.job import REFINING, Job
-from nvd_core.runtime.documents import read_json
+from nvd_core.runtime.documents import read_json, read_yaml
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import is_temporary
 from nvd_core.runtime.folder_lock import LOCK, OWNER
 from nvd_core.runtime.inside import inside
 from nvd_core.runtime.reading import reading, there
-from nvd_core.settings import Settings, load_settings, to_dict
+from nvd_core.settings import BEFORE, PRESETS, Settings, load_settings, to_dict
 
 JOB, SETTINGS, MANIFEST = "job.json", "settings.yaml", "manifest.json"
 ERROR_LOG, COLOUR = "nvd-error.log", "colour"
@@ -85,9 +85,9 @@ def check_same(folder: Path, job: Job, settings: Settings) -> Job:
     known = Job.load(folder)
     standing = _comparable(known, load_settings(inside(folder, SETTINGS)))
     asked = _comparable(job, settings)
-    own = (known.clip or {}).get("source_height")
+    height = (known.clip or {}).get("source_height")
     for values in (standing, asked):  # the source's own height is the same as none
-        if values["plate_height"] == own:
+        if values["plate_height"] == height:
             values["plate_height"] = None
     if job.plate_height is None and "plate_height" not in read_json(inside(folder, JOB)):
         # begun when there was one height: the same command is the same job, and stays what it was
@@ -95,6 +95,10 @@ def check_same(folder: Path, job: Job, settings: Settings) -> Job:
     if standing.get("windows") == 1 and asked.get("windows") == "auto":
         # one was the default before they were found by themselves; what was begun stays what it was
         asked["windows"] = 1
+    own = to_dict(PRESETS[settings.preset]())
+    for name in BEFORE.keys() - (read_yaml(inside(folder, SETTINGS)) or {}).keys():
+        if asked[name] == own[name]:  # begun before there was a choice
+            asked[name] = standing[name]
     differing = [k for k in standing | asked if standing.get(k) != asked.get(k)]
     if not differing:
         return known

@@ -347,6 +347,12 @@ PRESETS = {"draft": draft, "fast": fast, "fine": fine, "paper": paper}
 RENAMED = {"losses.bootstrap": "mask_bootstrap", "residual_reach": "residual_huber_delta"}
 """settings that had another name in files of version 0.1.0"""
 
+BEFORE = {"share_by_error": 0.0, "skip_settled": False}
+"""what was done before these could be set: a folder's own list without them means that"""
+LATER = {"bake", "early_stop", "find_parts", "fit_every", "flow_longest", "maps"}
+LATER |= {"residual_huber_delta", "texture_size", "windows", *BEFORE}
+"""what the list of all settings in a folder of version 0.1.0 or later may lack"""
+
 
 def to_dict(settings: Settings) -> dict:
     """`settings` as plain dictionaries and numbers."""
@@ -363,6 +369,7 @@ def load_settings(path: Path, preset: str | None = None) -> Settings:
     """The preset with what the YAML file changes; NvdError on anything unknown or out of range.
 
     `preset` None takes the one that the file names, else fast; another than the file's is refused.
+    A file that names all settings but the newest says `BEFORE` of those.
     """
     try:
         values = read_yaml(path)
@@ -380,6 +387,8 @@ def load_settings(path: Path, preset: str | None = None) -> Settings:
             found=shown(values),
             remedy=f"{_CORRECT}; {REFERENCE} lists every setting",
         )
+    if kinds_of(Settings).keys() - values.keys() <= LATER:
+        values = BEFORE | values  # all that a folder was made with, and not some to change
     named = values.get("preset")
     if preset is not None and isinstance(named, str) and named in PRESETS and named != preset:
         raise NvdError(

@@ -36,14 +36,15 @@ def test_a_training_that_gains_is_gone_through():
     assert not progression.looking and progression.place(777) == 777
 
 
-def test_one_that_stands_still_hurries_through_the_rest():
+@pytest.mark.parametrize(("schedule", "last"), [("one-cycle", 0.011), ("linear", 0.016)])
+def test_one_that_stands_still_hurries_through_the_rest(schedule, last):
     progression = gone_through([1.0] * 5 + [0.02] * 10)
     assert progression.hurried == 350, "the fifth look but one is the last that brought enough"
     assert progression.steps == 350 + 650 // 5
     places = [progression.place(step) for step in range(progression.steps + 1)]
     assert places[350] == 350 and places[351] == 355 and places[-1] == 1000
-    rates = [rate_factor("one-cycle", place, 1000) for place in places[:-1]]
-    assert rates[-1] < 0.011 and max(abs(a - b) for a, b in pairwise(rates[60:])) < 0.01
+    rates = [rate_factor(schedule, place, 1000) for place in places[:-1]]
+    assert rates[-1] < last and max(abs(a - b) for a, b in pairwise(rates[60:])) < 0.01
     assert "480 steps of training in place of 1000" in progression.why
     assert "only 0.04/255 nearer" in progression.why
 

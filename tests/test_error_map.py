@@ -20,7 +20,7 @@ def anywhere(random: np.random.Generator, count: int) -> tuple[np.ndarray, ...]:
 
 def filled(error, steps: int = 16, seed: int = 0) -> ErrorMap:
     """A map of `steps` steps of 2000 points with `error(t, x, y)`, renewed after them."""
-    errors, random = ErrorMap(SHAPE, 400, 100), np.random.default_rng(seed)
+    errors, random = ErrorMap(SHAPE, 400), np.random.default_rng(seed)
     for step in range(steps):
         errors.before(step)
         places = anywhere(random, 2000)
@@ -30,7 +30,7 @@ def filled(error, steps: int = 16, seed: int = 0) -> ErrorMap:
 
 
 def test_nothing_is_drawn_before_anything_is_known():
-    errors, random = ErrorMap(SHAPE, 400, 100), np.random.default_rng(0)
+    errors, random = ErrorMap(SHAPE, 400), np.random.default_rng(0)
     assert errors.block == 20
     errors.before(0)
     assert errors.draw(10, random) is None
@@ -57,7 +57,7 @@ def test_equal_errors_give_every_pixel_the_same_chance():
 
 
 def test_what_is_known_is_renewed_and_fades():
-    errors, random = ErrorMap(SHAPE, 400, 100), np.random.default_rng(0)
+    errors, random = ErrorMap(SHAPE, 400), np.random.default_rng(0)
     shares = []
     for step in range(6 * errors.block + 1):
         errors.before(step)
@@ -72,7 +72,7 @@ def test_what_is_known_is_renewed_and_fades():
 
 def test_one_that_goes_on_from_a_checkpoint_draws_the_same():
     for stop in (7, 20, 33):
-        whole, parts = ErrorMap(SHAPE, 400, 100), ErrorMap(SHAPE, 400, 100)
+        whole, parts = ErrorMap(SHAPE, 400), ErrorMap(SHAPE, 400)
         for step in range(45):
             if step == stop:
                 parts = gone_on(parts)
@@ -93,24 +93,48 @@ def test_one_that_goes_on_from_a_checkpoint_draws_the_same():
 
 def gone_on(errors: ErrorMap) -> ErrorMap:
     """Another, from what a checkpoint keeps of it."""
-    again = ErrorMap(SHAPE, 400, 100)
+    again = ErrorMap(SHAPE, 400)
     assert again.take(errors.state())
     return again
 
 
 def test_a_state_that_does_not_fit_is_refused():
     good = filled(lambda t, x, y: x + 1.0).state()
-    other = ErrorMap((7, 80, 60), 400, 100)
+    other = ErrorMap((7, 80, 60), 400)
     assert not other.take(good)
-    errors = ErrorMap(SHAPE, 400, 100)
+    errors = ErrorMap(SHAPE, 400)
     assert errors.take(good)
     assert not errors.take({k: v for k, v in good.items() if k != "counts"})
     assert not errors.take(good | {"sums": -good["sums"]})
     assert not errors.take(good | {"chances": good["chances"].flip(0)})
+    assert not errors.take(good | {"chances": good["chances"] / 2})
+    for name in ("sums", "counts", "chances"):
+        for value in (np.nan, np.inf):
+            spoilt = good[name].clone()
+            spoilt[3] = value
+            assert not errors.take(good | {name: spoilt})
     assert not errors.take(good | {"renewed": torch.zeros(2)})
 
 
+def test_one_error_without_bounds_spoils_nothing():
+    whole, other = (filled(lambda t, x, y: x + 1.0) for _ in range(2))
+    places = tuple(np.array([5, 5]) for _ in range(3))
+    other.add(places, torch.tensor([np.inf, np.nan]))
+    for errors in (whole, other):
+        errors.add(places, torch.tensor([2.0, 3.0]))
+        errors.before(2 * errors.block)
+    ours = other.state()
+    assert all(torch.equal(value, ours[name]) for name, value in whole.state().items())
+
+
+@pytest.mark.parametrize(
+    ("steps", "renewals"), [(18_000, 20), (6000, 20), (2800, 20), (300, 18), (120, 7), (5, 0)]
+)
+def test_it_is_renewed_twenty_times_where_steps_are_enough(steps, renewals):
+    assert steps // ErrorMap(SHAPE, steps).block == renewals
+
+
 def test_a_long_clip_has_no_more_cells():
-    errors = ErrorMap((150_000, 1080, 1920), 6000, 233)
+    errors = ErrorMap((150_000, 1080, 1920), 6000)
     assert np.prod(errors.cells) <= 1.1 * error_map.MOST_CELLS
-    assert errors.block == 233
+    assert errors.block == 300

@@ -40,7 +40,7 @@ HELD = """
     from nvd_core.cli.main import main
     real = chunks.Baking.frame
 
-    def held(self, layout, t, lit=True):
+    def held(self, layout, t, *given, **more):
         if t == 2:
             folder = sys.argv[2]
             import time, pathlib
@@ -50,7 +50,7 @@ HELD = """
             (pathlib.Path(folder) / "maps/00002.exr").write_bytes(b"half")
             print("HELD", flush=True)
             sys.stdin.readline()
-        return real(self, layout, t, lit)
+        return real(self, layout, t, *given, **more)
 
     chunks.Baking.frame = held
     sys.exit(main(sys.argv[1:]))

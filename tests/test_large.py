@@ -141,6 +141,20 @@ class TestPoints:
             for name, value in vars(alone).items():
                 assert torch.equal(value, getattr(ahead, name)), name
 
+    def test_nor_do_those_by_error(self, data, monkeypatch):
+        options = (data, 200, 0.3, 0.5, 7, torch.device("cpu"), 400, None, 0.5)
+        far, near = Sampler(*options), Sampler(*options)
+        for step in range(45):
+            drawn = far.draw(step)
+            with monkeypatch.context() as small:
+                small.setattr(sampling, "POINTS_AHEAD", 700)
+                same = near.draw(step)
+            for name, value in vars(drawn).items():
+                assert torch.equal(value, getattr(same, name)), name
+            for sampler in (far, near):
+                sampler.learn(drawn.xy[:, 0])
+        assert len(far._ahead) == 20 and len(near._ahead) <= 3
+
     def test_flow_of_a_smaller_size_is_that_around_the_point(self, data):
         points = Sampler(data, 500, 0.3, 1.0, 0, torch.device("cpu")).draw(0)
         column, row = (points.match_xy - points.xy).T

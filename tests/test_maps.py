@@ -8,7 +8,7 @@ import OpenImageIO as oiio
 import pytest
 
 from nvd_core.runtime.errors import NvdError
-from nvd_core.runtime.frame_threads import in_lanes, in_order
+from nvd_core.runtime.frame_threads import MadeOnce, in_lanes, in_order
 from nvd_core.shot import maps as maps_module
 from nvd_core.shot.map_files import iter_maps
 from nvd_core.shot.map_writer import MapWriter, write_maps
@@ -225,6 +225,31 @@ def test_a_lane_has_its_own_items_in_order(monkeypatch, threads):
 
     with pytest.raises(ValueError, match="0"):
         list(in_lanes(fail, range(5), 3))
+
+
+def test_what_two_threads_ask_for_is_made_once():
+    made, begun = [], threading.Barrier(2)
+
+    def make(t):
+        made.append(t)
+        time.sleep(0.05)
+        if t == 9:
+            raise ValueError(t)
+        return [t]
+
+    once = MadeOnce(make, 2)
+
+    def ask(_):
+        begun.wait()
+        return once(3)
+
+    first, second = in_order(ask, range(2), 2)
+    assert first is second and made == [3]
+    for t in (4, 3, 5, 4, 3):  # the third is one too many
+        assert once(t) == [t]
+    assert made == [3, 4, 5, 3]
+    with pytest.raises(ValueError, match="9"):
+        once(9)
 
 
 def test_in_order_passes_errors_on():

@@ -2,18 +2,24 @@
 
 import json
 import shutil
+import tracemalloc
 
 import numpy as np
 import pytest
 import torch
 
-from nvd_core.baking.bake import Baking, bake
+from nvd_core.baking import bake as bake_module
+from nvd_core.baking.bake import MAKING_BYTES, Baking, bake, frames_at_once
 from nvd_core.baking.map_errors import FILE, MapErrors
 from nvd_core.fields.inference import frame_layers
 from nvd_core.fields.node_layers import COARSE, FINE, Tolerances, frame_layers_by_nodes
+from nvd_core.fields.plate_view import at_plate
 from nvd_core.fields.saved_model import load_model, load_texture_boxes
 from nvd_core.media.images import read_image
 from nvd_core.pipeline import resume
+from nvd_core.runtime import frame_threads
+from nvd_core.runtime.errors import Cancelled
+from nvd_core.runtime.malloc import KeptArrays
 from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast, update_settings
 from nvd_core.shot.map_files import map_files
@@ -113,21 +119,76 @@ def test_exact_is_exact_and_says_nothing(trained, tmp_path):
     np.testing.assert_allclose(maps.uva[..., 2], exact.alpha, atol=2**-16)
 
 
-def test_threads_bake_what_one_does(trained, tmp_path, monkeypatch):
+def test_threads_bake_what_one_does(trained, tmp_path, monkeypatch, request):
     """Frames that are baked at once and textures that are fitted in lanes, to the last bit."""
     shot = trained()
     clip = np.stack([read_image(shot.frame_path(t))[..., :3] for t in range(shot.frames)])
-    made, threads = [], torch.get_num_threads()
-    for count in ("1", "2"):
-        monkeypatch.setenv("OMP_NUM_THREADS", count)
-        folder = tmp_path / count
+    made, before = [], torch.get_num_threads()
+    request.addfinalizer(lambda: torch.set_num_threads(before))
+    for workers, threads in (1, 1), (2, 2), (2, 4):
+        monkeypatch.setenv("OMP_NUM_THREADS", str(workers))
+        torch.set_num_threads(threads)  # of which each of the workers has its share
+        folder = tmp_path / f"{workers}-{threads}"
         folder.mkdir()
         shutil.copy(shot.folder / "checkpoint.json", folder)
         bake(Baking(load_model(shot.folder), folder, fast(), 8, clip), Progress())
         files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         made.append({path.relative_to(folder): path.read_bytes() for path in files})
-    assert made[0] == made[1] and len(made[0]) > 5
-    assert torch.get_num_threads() == threads
+        assert torch.get_num_threads() == threads
+    assert made[0] == made[1] == made[2] and len(made[0]) > 5
+
+
+@pytest.mark.parametrize(
+    ("cores", "size", "at_once"),
+    [
+        (64, (2, 108, 192), 16),
+        (64, (2, 1080, 1920), 8),
+        (4, (2, 1080, 1920), 4),
+        (64, (2, 2160, 3840), 2),
+        (64, (4, 2160, 3840), 1),
+    ],
+)
+def test_as_many_frames_at_once_as_memory_bears(cores, size, at_once, monkeypatch):
+    monkeypatch.setattr(frame_threads, "cores", lambda: cores)
+    assert frames_at_once(*size) == at_once
+
+
+@pytest.mark.parametrize("how", ["nodes", "exact"])
+def test_what_frames_take_in_memory(trained, tmp_path, how):
+    """NumPy's arrays of one frame, which are most of it."""
+    settings = update_settings(fast(), {"bake": how})
+    baking = Baking(load_model(trained().folder), tmp_path, settings, 8, None)
+    baking.shown = at_plate(baking.model, 540, 960)  # so that what is small does not count
+    layout = baking.layout(Progress())
+    baking.frame(layout, 0)  # compiles
+    baking._kept = KeptArrays()
+    tracemalloc.start()
+    try:
+        baking.frame(layout, 1)
+        taken = tracemalloc.get_traced_memory()[1] / (baking.model.layers * 540 * 960)
+    finally:
+        tracemalloc.stop()
+    assert taken < MAKING_BYTES and (how == "exact" or taken > MAKING_BYTES / 2)
+
+
+@pytest.mark.parametrize("how", ["nodes", "exact"])
+def test_a_stop_does_not_wait_for_the_frames_in_the_making(trained, tmp_path, how, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    settings, progress = update_settings(fast(), {"bake": how}), Progress()
+    baking = Baking(load_model(trained().folder), tmp_path, settings, 8, None)
+    layout = baking.layout(progress)
+    whole = []
+    monkeypatch.setattr(bake_module, "hide_garbage", lambda *_: whole.append(1))
+    alphas = baking.model.alpha.forward
+
+    def stopped(*given):
+        progress.cancel()
+        return alphas(*given)
+
+    monkeypatch.setattr(baking.model.alpha, "forward", stopped)
+    with pytest.raises(Cancelled):
+        list(baking.frames(layout, range(4), check=progress.check))
+    assert not whole
 
 
 def test_a_folder_of_both_forms_and_one_that_was_killed_between_them(trained, tmp_path):

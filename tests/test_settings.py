@@ -1,7 +1,10 @@
 """Settings: presets, YAML there and back, and clear words for what is wrong."""
 
 import pytest
+import yaml
 
+from nvd_core.begun import check_same
+from nvd_core.job import Job
 from nvd_core.runtime.errors import NvdError
 from nvd_core.settings import (
     PRESETS,
@@ -29,6 +32,35 @@ def test_a_file_changes_only_what_it_names(tmp_path):
     expected = paper()
     expected.learning_rate_grid, expected.losses.flow = 1e-3, 0.5
     assert settings == expected
+
+
+@pytest.mark.parametrize("older", [[], ["windows", "maps", "early_stop"]])
+def test_a_folder_s_list_from_before_stays_what_it_was(older, tmp_path):
+    """As 93d8f80 wrote it, and some versions before that."""
+    path, values = tmp_path / "settings.yaml", to_dict(PRESETS["fast"]())
+    for name in ["share_by_error", "skip_settled", *older]:
+        del values[name]
+    path.write_text(yaml.safe_dump(values | {"points": 300}))
+    expected = PRESETS["fast"]()
+    expected.points, expected.share_by_error, expected.skip_settled = 300, 0.0, False
+    assert load_settings(path) == expected
+    del values["checkpoint_seconds"]  # so it is somebody's own
+    path.write_text(yaml.safe_dump(values))
+    assert load_settings(path) == PRESETS["fast"]()
+
+
+def test_the_command_that_began_a_folder_of_before_goes_on_with_it(tmp_path):
+    values = to_dict(PRESETS["fast"]())
+    del values["share_by_error"], values["skip_settled"]
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(values))
+    job = Job(source="/clip.mp4", masks=[["a", "/a.png"]], frames=None, seed=0)
+    job.save(tmp_path)
+    asked = PRESETS["fast"]()
+    check_same(tmp_path, job, asked)
+    asked.share_by_error = 0.7
+    with pytest.raises(NvdError, match="another job") as refused:
+        check_same(tmp_path, job, asked)
+    assert refused.value.found == "share_by_error: 0.0 there, 0.7 asked for"
 
 
 def test_an_empty_file_is_the_preset(tmp_path):

@@ -66,6 +66,21 @@ def test_parts_are_found_of_those_that_are_named(asked, tmp_path, words, wanted)
     assert asked[0][2].find_parts == wanted
 
 
+@pytest.mark.parametrize(
+    ("by_file", "wanted"),
+    [
+        ("true", True),
+        ("false", {"a": True}),
+        ("{a: false, b: true}", {"a": True, "b": True}),
+    ],
+)
+def test_parts_of_one_more_than_the_file_names(asked, tmp_path, by_file, wanted):
+    (tmp_path / "s.yaml").write_text(f"find_parts: {by_file}\n")
+    words = ["--settings", str(tmp_path / "s.yaml"), "--find-parts-of", "a", "--mask", "a=m"]
+    assert main(["decompose", "clip", "--out", str(tmp_path / "x"), *words]) == 0
+    assert asked[0][2].find_parts == wanted
+
+
 @pytest.mark.parametrize("words", [["3", "a=2"], ["a=0"], ["a=99"], ["a="], ["a=x"], ["=-1"]])
 def test_windows_that_are_none(asked, tmp_path, words, capsys):
     sets = [part for word in words for part in ("--windows", word)]

@@ -10,6 +10,7 @@ from nvd_core.baking.fit_kernels import UNLIT, NodeLookups, add_frame
 from nvd_core.baking.texture_fit import SeenFrames, Texels, fit_textures
 from nvd_core.editing.kernel_torch import composed
 from nvd_core.media.images import read_image
+from nvd_core.runtime import frame_threads
 from nvd_core.runtime.errors import Cancelled
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import FrameMaps, LayerMaps, read_maps
@@ -143,17 +144,47 @@ def test_it_ends_at_the_least_squares_solution():
 
 
 def test_the_last_length_is_that_of_all_frames():
-    """With few frames exactly, with many nearly."""
+    """Of those too that are the only ones to show an object."""
     values = Texels.of(random_textures(7)).values
     table = Texels.of(random_textures(7)).table
-    for count, near in ((texture_fit.LENGTH_FRAMES, 1e-12), (100, 0.02)):
-        clip = [(random_colours(t), random_maps(t)) for t in range(count)]
-        passes = texture_fit._Passes(seen_frames(clip), table, Progress())
-        expected = np.vdot(values, passes.curvature(values))
-        assert passes.bend(values) == pytest.approx(expected, rel=near)
+    clip = [(random_colours(t), random_maps(t)) for t in range(70)]
+    for t, (_, maps) in enumerate(clip):
+        if t not in (11, 13):
+            maps.uva[0, ..., 2] = 0
+    passes = texture_fit._Passes(seen_frames(clip), table, Progress())
+    expected = np.vdot(values, passes.curvature(values))
+    assert passes.bend(values) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_an_object_that_is_seen_briefly_comes_nearer_to_the_clip(steps):
+    """Eight of 320 frames show it."""
+    random = np.random.default_rng(0)
+    across, down = np.meshgrid((np.arange(20) + 0.5) / 20, 1 - (np.arange(20) + 0.5) / 20)
+    true = [random.uniform(0.3, 0.7, (20, 20, 3)).astype(np.float32) for _ in range(2)]
+
+    def maps(t: int) -> FrameMaps:
+        uva = np.zeros((2, 20, 20, 3), np.float32)
+        uva[0, ..., :2] = np.stack([across + 0.003 * (t % 8), down + 0.02], -1)
+        uva[1, ..., :2] = np.stack([across, down], -1)
+        uva[0 if 101 <= t <= 108 else 1, ..., 2] = 1
+        return FrameMaps(uva, np.ones_like(uva))
+
+    def colours(t: int) -> np.ndarray:
+        layers = [torch.from_numpy(texture) for texture in true]
+        made = composed(maps(t), dict(enumerate(layers))).numpy()
+        return np.clip(np.round(255 * made + random.normal(0, 2, made.shape)), 0, 255)
+
+    frames = {t: colours(t) for t in range(320)}
+    start = [np.full_like(true[0], 0.5), true[1]]
+    seen = SeenFrames(range(320), frames.__getitem__, maps, steps)
+    found = fit_textures(start, np.zeros(800, np.float32), seen, Progress())
+    off = [np.abs(textures[0] - true[0]).mean() for textures in (start, found)]
+    assert off[1] < 0.7 * off[0]
 
 
 def test_two_steps_are_nearly_the_best_and_always_the_same(tmp_path, monkeypatch, synthetic):
+    monkeypatch.setattr(texture_fit, "LANE_FRAMES", 1)
     shot = synthetic.make_shot(tmp_path, frames=6)
     true = [
         read_image(shot.texture_path(name))[..., :3] / np.float32(255) for name in synthetic.NAMES
@@ -174,13 +205,29 @@ def test_two_steps_are_nearly_the_best_and_always_the_same(tmp_path, monkeypatch
         start = [image.copy() for image in blurred]
         return fit_textures(start, mixed, seen_frames(clip, steps=steps), Progress())
 
+    monkeypatch.setattr(frame_threads, "cores", lambda: 1)
     found = fit()
     assert error(found) < 1.05 * error(fit(30)) < 0.9 * error(blurred)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    again = fit()
-    for new, same in zip(found, again, strict=True):
-        assert new.dtype == np.float32
-        np.testing.assert_array_equal(new, same)  # added in the same order by any threads
+    for cores in (2, 3, 8):
+        monkeypatch.setattr(frame_threads, "cores", lambda cores=cores: cores)
+        for new, same in zip(found, fit(), strict=True):
+            assert new.dtype == np.float32
+            np.testing.assert_array_equal(new, same)  # added in the same order by any threads
+
+
+@pytest.mark.parametrize(
+    ("texels", "frames", "lanes"),
+    [
+        (0, 0, 2),
+        (1, 5, 2),
+        (8_000_000, 24, 4),
+        (8_000_000, 300, 8),
+        (9_000_000, 300, 7),
+        (texture_fit.MOST_TEXELS, 300, 2),
+    ],
+)
+def test_sums_are_few_where_they_are_large_or_frames_are_few(texels, frames, lanes):
+    assert texture_fit.lanes_for(texels, frames) == lanes
 
 
 def test_unseen_texels_stay_and_large_textures_are_left(monkeypatch):

@@ -459,7 +459,7 @@ class TestTrainer:
     def test_a_map_of_errors_of_another_clip_is_refused(self, work, tmp_path):
         settings = small(fast(), 5)
         trainer = new_trainer(work, tmp_path, settings)
-        trainer.sampler.error_map = ErrorMap((4, 400, 400), 5, 100)
+        trainer.sampler.error_map = ErrorMap((4, 400, 400), 5)
         trainer.step = 1
         trainer.save()
         with pytest.raises(NvdError, match="map of errors is not of this clip"):

@@ -1,6 +1,8 @@
 """Views in time that are found by themselves: for what turns, and for nothing else."""
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import cv2
@@ -77,6 +79,20 @@ def test_flow_that_follows_what_is_behind_is_no_turn(tmp_path, moving_clips):
     np.save(tmp_path / "flow_forward.npy", np.zeros_like(flow))
     np.save(tmp_path / "flow_ok.npy", np.ones_like(np.load(tmp_path / "flow_ok.npy")))
     assert share_alike(MatchedClip(tmp_path), 0, None) < LEAST_ALIKE / 2
+
+
+def test_a_clip_that_is_let_go_maps_no_file_any_more(tmp_path, moving_clips):
+    """At once: Windows removes no file that is mapped."""
+    moving_clips.turning_drum(tmp_path, 4, 9)
+    gc.disable()
+    try:
+        clip = MatchedClip(tmp_path)
+        assert clip.grey(0).shape == clip.size
+        kept = weakref.ref(clip), weakref.ref(clip.frames)
+        del clip
+        assert [of() for of in kept] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_by_hand_it_has_what_is_asked_for(tmp_path, moving_clips):

@@ -30,7 +30,8 @@ What decides how a clip is trained. A settings file is YAML and names only what 
 `nvd decompose --settings FILE` takes it, and `--set losses.flow=0.02`, which may be given again,
 changes one setting more. Both start from `--preset`: `fast` (the default), `draft` (half a minute,
 to see whether the masks are right), `fine` (slower, better) or `paper` (as published). All settings
-that were used are in the `settings.yaml` of the decomposition folder, which is a settings file too.
+that were used are in the `settings.yaml` of the decomposition folder, which is a settings file too;
+one of a version without `share_by_error` and `skip_settled` trains without them, as it did.
 `null` leaves a thing out. A value out of its range is refused before anything is written.
 
 Some settings must fit each other: a grid's `finest` is 0, -1, or its `base` or more; a grid has at

@@ -25,8 +25,8 @@ from nvd_core.baking.map_errors import Found, MapErrors
 from nvd_core.baking.plate import Plate
 from nvd_core.baking.plate_edges import follow_plate
 from nvd_core.baking.survey import survey
-from nvd_core.baking.texture_fit import STEPS, SeenFrames, fit_textures
-from nvd_core.fields.inference import Edges, frame_layers, texture_colours
+from nvd_core.baking.texture_fit import MOST_LANES, STEPS, SeenFrames, fit_textures
+from nvd_core.fields.inference import Edges, frame_layers, never, texture_colours
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.node_layers import COARSE, FINE, frame_layers_by_nodes
 from nvd_core.fields.plate_view import at_plate
@@ -35,7 +35,7 @@ from nvd_core.media.images import write_image
 from nvd_core.runtime.files import copy_file
 from nvd_core.runtime.frame_threads import in_order, single_opencv, worker_count
 from nvd_core.runtime.inside import inside
-from nvd_core.runtime.kernel_threads import one_thread_each
+from nvd_core.runtime.kernel_threads import shared_by
 from nvd_core.runtime.malloc import KeptArrays, keep_freed_memory
 from nvd_core.runtime.mapped_arrays import release
 from nvd_core.runtime.parts import Part
@@ -49,6 +49,12 @@ from nvd_core.shot.node_decode import decode, pack
 from nvd_core.shot.node_fit import fitted
 from nvd_core.shot.node_maps import NodeFrame
 
+MOST_AT_ONCE = 16
+"""frames that are baked at once"""
+MAKING_BYTES = 88
+"""of a pixel and layer while its frame is baked, at most; what is written is a quarter of it"""
+MAKING_MEMORY = 3 << 30
+"""bytes of all frames that are baked at once"""
 ERRORS_EVERY = 8
 """of how many coarse frames the errors of one are measured"""
 
@@ -63,7 +69,7 @@ def bake(baking: "Baking", progress: Progress) -> list[LayerRecord]:
     progress.stage("maps", frames)
     with (
         MapWriter(inside(folder, "maps"), model.names, exr=baking.is_exact) as writer,
-        closing(baking.frames(layout, range(frames), lit=False)) as all_baked,
+        closing(baking.frames(layout, range(frames), False, progress.check)) as all_baked,
     ):
         for t, baked in enumerate(all_baked):
             if baked.errors is not None:
@@ -84,6 +90,12 @@ class BakedFrame:
     uva: np.ndarray  # float32 [L, H, W, 3], what counts as looked up
     errors: Found | None  # of maps that were made from nodes
     nodes: NodeFrame | None  # the same maps in compact form, if they have one
+
+
+def frames_at_once(layers: int, height: int, width: int) -> int:
+    """How many frames are baked at once: one a core, less where memory would not do."""
+    fit = MAKING_MEMORY // (MAKING_BYTES * layers * height * width)
+    return max(min(worker_count(MOST_AT_ONCE), fit), 1)
 
 
 def coverage_of(layout: list[TextureFrame]) -> Coverage:
@@ -131,25 +143,34 @@ class Baking:
         """Crop and size of every texture, from a look at all frames."""
         progress.stage("survey", self.model.shape.frames)
         texels = self.settings.texels_per_pixel * self.settings.texture_size
-        workers = worker_count() if self._is_on_cpu else 1
+        workers = worker_count(MOST_AT_ONCE) if self._is_on_cpu else 1
         return survey(self.model, texels, progress, self.garbage, workers)
 
     def errors(self, layout: list[TextureFrame]) -> MapErrors:
         """What takes the errors of the frames' maps."""
         return MapErrors(self.shown, [(frame.width, frame.height) for frame in layout])
 
-    def frame(self, layout: list[TextureFrame], t: int, lit: bool = True) -> BakedFrame:
+    def frame(
+        self,
+        layout: list[TextureFrame],
+        t: int,
+        lit: bool = True,
+        check: Callable[[], None] = never,
+    ) -> BakedFrame:
         """The maps of frame `t`, which depend on no other frame's.
 
         Those that are made from nodes have their light, if not `lit`, in compact form alone.
+        `check` is called now and then, and may raise.
         """
         edges = self._edges(t)
         if self.is_exact:
-            layers = frame_layers(self.shown, t, edges=edges)
+            layers = frame_layers(self.shown, t, edges=edges, check=check)
         else:
             texels = [frame.texels_per_unit for frame in layout]
             within = COARSE if self.is_coarse else FINE
-            layers = frame_layers_by_nodes(self.shown, t, texels, edges, within, self._kept)
+            kept = self._kept, check
+            layers = frame_layers_by_nodes(self.shown, t, texels, edges, within, *kept)
+        check()
         matte = self._matte_of(t)
         hide_garbage(layers, matte)
         maps = layer_maps(layers, layout)
@@ -168,19 +189,24 @@ class Baking:
         return BakedFrame(maps, layers.added, without_garbage(uva, matte), found, nodes)
 
     def frames(
-        self, layout: list[TextureFrame], numbers: Iterable[int], lit: bool = True
+        self,
+        layout: list[TextureFrame],
+        numbers: Iterable[int],
+        lit: bool = True,
+        check: Callable[[], None] = never,
     ) -> Generator[BakedFrame, None, None]:
         """`frame` of all `numbers` in order, some at once: on a CPU each in a thread of its own.
 
-        Close it to stop early.
+        Close it to stop early; `check` raises in those that are in the making.
         """
         shape, layers = self.shown.shape, self.model.layers
-        workers = frames_ahead(layers, shape.height, shape.width) if self._is_on_cpu else 1
-        task = partial(self.frame, layout, lit=lit)
+        workers = frames_at_once(layers, shape.height, shape.width) if self._is_on_cpu else 1
+        task = partial(self.frame, layout, lit=lit, check=check)
         if workers == 1:
             yield from map(task, numbers)
             return
-        with one_thread_each(), single_opencv(), closing(in_order(task, numbers, workers)) as baked:
+        made = in_order(task, numbers, workers)
+        with shared_by(workers), single_opencv(), closing(made) as baked:
             yield from baked
 
     @property
@@ -200,7 +226,10 @@ class Baking:
             return lookups(files, t, self._matte_of(t))
 
         steps = STEPS if every == 1 else 1
-        return SeenFrames(range(0, shape.frames, every), self._colours_of, maps, steps)
+        # compact maps are read a few lines at a time
+        size = self.model.layers, shape.height, shape.width
+        most = frames_ahead(*size, MOST_LANES) if self.is_exact else MOST_LANES
+        return SeenFrames(range(0, shape.frames, every), self._colours_of, maps, steps, most)
 
     def _edges(self, t: int) -> Edges | None:
         """What brings the alphas of a frame to the edges of a larger plate; None without one."""

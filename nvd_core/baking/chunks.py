@@ -92,7 +92,7 @@ def bake_chunk(
     exr, apart = baking.wants_exr, inside(folder, FOLDER)
     with (
         MapWriter(inside(folder, "maps"), model.names, False, exr, apart) as writer,
-        closing(baking.frames(layout, missing, lit=exr)) as all_baked,
+        closing(baking.frames(layout, missing, exr, progress.check)) as all_baked,
     ):
         for done, (t, baked) in enumerate(zip(missing, all_baked, strict=True)):
             uva = baked.uva if baked.nodes is None else None

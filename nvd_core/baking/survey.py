@@ -9,7 +9,7 @@ from nvd_core.baking.frame_maps import TextureFrame, hide_garbage, matte_of
 from nvd_core.fields.inference import FrameLayers, frame_layers
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.runtime.frame_threads import in_order
-from nvd_core.runtime.kernel_threads import one_thread_each
+from nvd_core.runtime.kernel_threads import shared_by
 from nvd_core.runtime.progress import Progress
 from nvd_core.shot.maps import MOST_TEXELS
 
@@ -47,7 +47,7 @@ def survey(
             hide_garbage(layers, matte_of(garbage, t)[::stride, ::stride])
         return layers
 
-    with one_thread_each(), closing(in_order(look, range(shape.frames), workers)) as looked:
+    with shared_by(workers), closing(in_order(look, range(shape.frames), workers)) as looked:
         for t, layers in enumerate(looked):
             for n in range(model.layers):
                 shown = layers.alpha[n] > VISIBLE

@@ -9,8 +9,9 @@ that the best ones are a least-squares problem: over all pixels of all frames, f
 plus K || T - T_network ||^2, which holds texels that few pixels see, and those that are seen half
 transparently: at an object's edge the fit would load them with all that is wrong about the alpha.
 The second part keeps in the textures what is there all the time, in place of in the light. A few
-steps of conjugate gradients reach the best to a few hundredths of a dB. Each but the last reads the
-maps of the whole clip; how far the last one goes is a single number, for which some frames do.
+steps of conjugate gradients reach the best to a few hundredths of a dB. How far the last one goes
+is a single number, and yet it takes all frames: from some of them, texels that only the others see
+seem to cost nothing, and the step goes too far for them.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,12 +32,15 @@ KEEP_MIXED = 1.0
 """what K has more, per sum of alpha * (1 - alpha) over the pixels that see the texel"""
 STEPS = 2
 """of conjugate gradients; two more gain 0.02 dB on bear"""
-LANES = 2
-"""sums that are taken side by side and added at the end: always as many, on any machine"""
-LENGTH_FRAMES = 32
-"""of the frames so many or more, evenly, say how far the last step goes"""
+LEAST_LANES, MOST_LANES = 2, 8
+"""sums that are taken side by side and added at the end: as many on any machine"""
+LANE_TEXELS = 64_000_000
+"""of all of them together, at most"""
+LANE_FRAMES = 6
+"""of each, at least: making it and adding it takes as long as a frame"""
 MOST_TEXELS = 32_000_000
-"""more are left as the networks have them: a texel takes 116 bytes while it is fitted"""
+"""more are left as the networks have them: a texel takes 84 bytes while it is fitted, and
+16 more for each sum"""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class SeenFrames:
     maps: Callable[[int], FrameMaps | NodeLookups]
     """of a frame, without what is garbage"""
     steps: int = STEPS
+    at_once: int = MOST_LANES
+    """how many frames' maps are read at once, at most"""
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,12 @@ def fit_textures(
     return Texels(start.table, solved.clip(0, 1)).textures()
 
 
+def lanes_for(texels: int, frames: int) -> int:
+    """How many sums are taken side by side: few where they are large, or frames are few."""
+    few = min(LANE_TEXELS // max(texels, 1), frames // LANE_FRAMES)
+    return min(max(few, LEAST_LANES), MOST_LANES)
+
+
 @dataclass
 class _Passes:
     """Goes through the clip once for each step, and says how far it is."""
@@ -108,40 +120,38 @@ class _Passes:
         return -self._sums(values)[:, :3]
 
     def bend(self, values: np.ndarray) -> float:
-        """The product of `values` with their curvature, from some of the frames."""
-        lanes, none = [0.0] * LANES, np.zeros((0, 4), values.dtype)
+        """The product of `values` with their curvature."""
+        lanes, none = [0.0] * MOST_LANES, np.zeros((0, 4), values.dtype)
 
         def add(lane: int, t: int) -> None:
             lanes[lane] += add_frame(self.seen.maps(t), None, self.table, values, none)
 
-        some = self._some()
-        self._run(add, some)
-        return sum(lanes) * len(self.seen.numbers) / len(some)
+        self._run(add, MOST_LANES)
+        return sum(lanes)
 
     def _sums(
         self, values: np.ndarray, colours: Callable[[int], np.ndarray] | None = None
     ) -> np.ndarray:
         """Of all frames, [N, 4]; without `colours` of black ones."""
-        lanes = [np.zeros((len(values), 4), values.dtype) for _ in range(LANES)]
+        count = lanes_for(len(values), len(self.seen.numbers))
+        lanes = [np.zeros((len(values), 4), values.dtype) for _ in range(count)]
 
         def add(lane: int, t: int) -> None:
             frame = None if colours is None else colours(t)
             add_frame(self.seen.maps(t), frame, self.table, values, lanes[lane])
 
-        self._run(add, self.seen.numbers)
+        self._run(add, count)
         for lane in lanes[1:]:
             lanes[0] += lane
         return lanes[0]
 
     def frames(self, steps: int) -> int:
         """How many frames are looked at in all."""
-        return steps * len(self.seen.numbers) + (len(self._some()) if steps else 0)
+        return (steps + 1 if steps else 0) * len(self.seen.numbers)
 
-    def _some(self) -> Sequence[int]:
-        return self.seen.numbers[:: max(len(self.seen.numbers) // LENGTH_FRAMES, 1)]
-
-    def _run(self, add: Callable[[int, int], None], numbers: Sequence[int]) -> None:
-        with closing(in_lanes(add, numbers, LANES)) as added:
+    def _run(self, add: Callable[[int, int], None], lanes: int) -> None:
+        frames = in_lanes(add, self.seen.numbers, lanes, self.seen.at_once)
+        with closing(frames) as added:
             for _ in added:
                 self.done += 1
                 self.progress.update(self.done)

@@ -279,7 +279,9 @@ def _settings(parsed: argparse.Namespace) -> "Settings":
     if parsed.mask_margin is not None:
         settings.mask_margin = parsed.mask_margin
     if parsed.find_parts_of:
-        settings.find_parts = dict.fromkeys(parsed.find_parts_of, True)
+        known = settings.find_parts  # of other objects, by the settings file
+        named = dict.fromkeys(parsed.find_parts_of, True)
+        settings.find_parts = known is True or (known or {}) | named
     if parsed.find_parts:
         settings.find_parts = True
     if parsed.windows:

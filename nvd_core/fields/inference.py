@@ -17,6 +17,10 @@ Edges = Callable[[np.ndarray], np.ndarray]
 """brings the alphas float32 [L, H, W] of a frame to its plate's edges; each pixel's sum to 1"""
 
 
+def never() -> None:
+    """Asks for no stop: what is called now and then where nobody can."""
+
+
 @dataclass
 class FrameLayers:
     """All layers of one frame; where alpha is 0, uv is 0 and the light changes nothing."""
@@ -29,18 +33,24 @@ class FrameLayers:
 
 
 def frame_layers(
-    model: LayeredVideo, t: int, stride: int = 1, light: bool = True, edges: Edges | None = None
+    model: LayeredVideo,
+    t: int,
+    stride: int = 1,
+    light: bool = True,
+    edges: Edges | None = None,
+    check: Callable[[], None] = never,
 ) -> FrameLayers:
     """Mapping, alpha and residual of every layer at every `stride`-th pixel of frame t.
 
     Without `light` the residual is not asked for and changes nothing. `edges` is given alphas, and
-    the layers are those of the alphas that it returns.
+    the layers are those of the alphas that it returns. `check` is called now and then, and may
+    raise.
     """
     xs = np.arange(0, model.shape.width, stride, dtype=np.float32)
     ys = np.arange(0, model.shape.height, stride, dtype=np.float32)
     xy = np.stack(np.meshgrid(xs, ys), -1)
     alpha = None if edges is None else edges(_alpha_at(model, xy, t))
-    return layers_at(model, xy, t, alpha, light=light)
+    return layers_at(model, xy, t, alpha, light=light, check=check)
 
 
 @torch.inference_mode()
@@ -64,6 +74,7 @@ def layers_at(
     alpha: np.ndarray | None = None,  # float32 [L, H, W], sums to 1; None: from the network
     background_uv: np.ndarray | None = None,  # float32 [H, W, 2] in place of the mapping's
     light: bool = True,
+    check: Callable[[], None] = never,  # called now and then; may raise
 ) -> FrameLayers:
     """All layers at the places `xy` of frame t."""
     device = next(model.parameters()).device
@@ -78,6 +89,7 @@ def layers_at(
     lit = light and model.kind != "none"
     residuals = torch.full((model.layers, count, 3), 0.0 if model.kind == "additive" else 1.0)
     for first in range(0, count, CHUNK):
+        check()
         part = slice(first, min(first + CHUNK, count))
         when = torch.full((part.stop - part.start,), t, device=device)
         alphas = model.alpha(xy[part], when) if alpha is None else alpha[:, part].T.to(device)

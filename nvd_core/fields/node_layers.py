@@ -10,7 +10,7 @@ import torch
 from numba import njit
 
 from nvd_core.fields.hash_grid.grid import HashGrid
-from nvd_core.fields.inference import CHUNK, TRANSPARENT, Edges, FrameLayers, with_light
+from nvd_core.fields.inference import CHUNK, TRANSPARENT, Edges, FrameLayers, never, with_light
 from nvd_core.fields.model import LayeredVideo
 from nvd_core.fields.node_grid import Ask, sampled
 from nvd_core.runtime.malloc import KeptArrays
@@ -46,13 +46,15 @@ def frame_layers_by_nodes(
     edges: Edges | None = None,
     within: Tolerances = FINE,
     kept: KeptArrays | None = None,
+    check: Callable[[], None] = never,
 ) -> FrameLayers:
     """As `inference.frame_layers` at every pixel of frame t, `within` these tolerances.
 
     texels_per_unit: density of each layer's texture, texels for 1 of the networks' coordinates.
     Of a plate larger than the analysis, the networks are asked at most about once a pixel of the
     analysis, and twice along each side at edges of alpha: so it costs them little more.
-    `kept`: where its largest arrays are taken from.
+    `kept`: where its largest arrays are taken from. `check` is called before each layer, and may
+    raise.
     """
     height, width = model.shape.height, model.shape.width
     finest = _finest(model)
@@ -69,6 +71,7 @@ def frame_layers_by_nodes(
     uv[:] = 0
     light[:] = model.kind != "additive"
     for n in range(model.layers):
+        check()
         shown = alpha[n] > 0
         if not shown.any():
             continue

@@ -11,7 +11,6 @@ nearly everywhere, and would be most of what a decomposition takes of time and d
 from collections.abc import Callable
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -28,7 +27,7 @@ from nvd_core.priors.flow_size import (
 from nvd_core.runtime.devices import choose_device
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import written_beside
-from nvd_core.runtime.frame_threads import in_order, single_opencv, worker_count
+from nvd_core.runtime.frame_threads import MadeOnce, in_order, single_opencv, worker_count
 from nvd_core.runtime.mapped_arrays import new_array, release
 from nvd_core.runtime.progress import Progress
 from nvd_core.work import FLOW_BACKWARD, FLOW_FORWARD, FLOW_OK, FRAMES, open_array
@@ -210,10 +209,7 @@ def _source(
 
 def _dis_source(frames: np.ndarray, size: tuple[int, int], workers: int) -> Source:
     """Flow by DIS; each frame is prepared once for all that ask, as long as they go in order."""
-
-    @lru_cache(maxsize=2 * workers + 2)
-    def luma(t: int) -> Luma:
-        return Luma.of(grey(at_flow_size(frames[t], size)))
+    luma = MadeOnce(lambda t: Luma.of(grey(at_flow_size(frames[t], size))), 2 * workers + 2)
 
     def pair(t: int) -> tuple[np.ndarray, np.ndarray]:
         first, second = luma(t), luma(t + 1)

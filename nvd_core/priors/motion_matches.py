@@ -8,7 +8,7 @@ Everything is measured at the size of the flow, which for large frames is a part
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
@@ -68,14 +68,12 @@ class MatchedClip:
         self.arena = Arena(work)
         """for what is kept of all frames"""
         self.margin = max(2, round(max(self.height, self.width) / 100))
-        self._lumas = lru_cache(maxsize=LUMAS)(self._luma)
+        # by a function that does not hold this clip: it would keep it, and its files, open
+        self._lumas = lru_cache(maxsize=LUMAS)(partial(_luma, self.frames, self.size))
 
     def grey(self, t: int) -> np.ndarray:  # uint8 [H, W]
         """Luma of frame t, not to be changed."""
         return self._lumas(t)
-
-    def _luma(self, t: int) -> np.ndarray:
-        return grey(at_flow_size(self.frames[t], self.size))
 
     def mask(self, layer: int, t: int) -> np.ndarray:  # uint8 [H, W]
         """The mask of an object in frame t, 0 to 255."""
@@ -201,6 +199,10 @@ class Regions:
                 self.kept.pop(next(iter(self.kept)))
             self.kept[t] = self.clip.region(self.layer, t)
         return self.kept[t]
+
+
+def _luma(frames: np.ndarray, size: tuple[int, int], t: int) -> np.ndarray:
+    return grey(at_flow_size(frames[t], size))
 
 
 def enlarged(scale: np.ndarray) -> np.ndarray:  # [2] -> [3, 3]

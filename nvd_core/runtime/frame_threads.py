@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -34,14 +35,14 @@ def in_order(
 
 
 def in_lanes(
-    task: Callable[[int, Any], Any], items: Iterable, lanes: int
+    task: Callable[[int, Any], Any], items: Iterable, lanes: int, at_once: int | None = None
 ) -> Generator[Any, None, None]:
     """Yield task(lane, item) of all `items` in order, which take the `lanes` 0, 1, ... by turns.
 
     The items of a lane are worked on one after the other, so that a lane may sum up: its sum is the
-    same however many threads there are. Close the iterator to stop early.
+    same however many threads there are, `at_once` at the most. Close the iterator to stop early.
     """
-    threads = min(lanes, worker_count(lanes))
+    threads = max(min(lanes, at_once or lanes, cores()), 1)
     with ExitStack() as stack:
         pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(threads)]
         pending: deque[Future] = deque()
@@ -56,6 +57,30 @@ def in_lanes(
         finally:
             for future in pending:
                 future.cancel()
+
+
+class MadeOnce:
+    """What is made of the last few frames; a thread waits for what another is making."""
+
+    def __init__(self, make: Callable[[int], Any], most: int) -> None:
+        """`make` is called with a frame's number; of `most` frames the result is kept."""
+        self._make, self._most = make, most
+        self._known: dict[int, Future] = {}
+        self._choosing = Lock()
+
+    def __call__(self, t: int) -> Any:
+        """What `make` gives for frame `t`, or what it raised."""
+        with self._choosing:
+            own = t not in self._known
+            known = self._known.setdefault(t, Future())
+            if len(self._known) > self._most:
+                del self._known[next(iter(self._known))]
+        if own:
+            try:
+                known.set_result(self._make(t))
+            except BaseException as error:  # for those that wait too
+                known.set_exception(error)
+        return known.result()
 
 
 def worker_count(most: int = 4) -> int:

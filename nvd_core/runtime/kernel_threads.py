@@ -46,13 +46,13 @@ def _bears_two() -> bool:
 
 
 @contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Within, torch and parallel kernels work in the thread that calls them: for where our own
-    threads, begun within, call them. Where torch is not imported nothing changes."""
+def shared_by(workers: int) -> Iterator[None]:
+    """Within, torch and parallel kernels take their share of torch's threads: for where so many
+    threads of our own, begun within, call them. Where torch is not imported nothing changes."""
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch else 0
     if torch:
-        torch.set_num_threads(1)
+        torch.set_num_threads(max(before // workers, 1))
     try:
         yield
     finally:

@@ -169,10 +169,11 @@ def _read_channels(path: Path, image: oiio.ImageInput, places: list[int]) -> np.
     return pixels
 
 
-def frames_ahead(layers: int, height: int, width: int) -> int:
-    """How many frames' maps may be read or written at once: one a worker, less if they are big."""
+def frames_ahead(layers: int, height: int, width: int, most: int = 4) -> int:
+    """How many frames' maps may be read or written at once: one a core, at most `most`, less if
+    they are big."""
     size = layers * height * width * len(CHANNELS) * 4
-    return max(1, min(worker_count(), MOST_AHEAD // max(size, 1)))
+    return max(1, min(worker_count(most), MOST_AHEAD // max(size, 1)))
 
 
 def _damaged(path: Path, reason: str) -> NvdError:

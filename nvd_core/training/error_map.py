@@ -18,7 +18,7 @@ FRAMES = 2
 MOST_CELLS = 1 << 20
 """in a longer clip cells have more frames"""
 RENEWALS = 20
-"""of the map in a training"""
+"""of the map in a training that is not short"""
 LEAST_BLOCK = 16
 """steps for which a map stands, at least"""
 TRUST = 2
@@ -36,17 +36,17 @@ class ErrorMap:
     the points.
     """
 
-    def __init__(self, shape: tuple[int, int, int], steps: int, most_ahead: int) -> None:
+    def __init__(self, shape: tuple[int, int, int], steps: int) -> None:
         """`shape`: frames, height, width; points lie up to the last row and column but one.
 
-        `most_ahead`: for how many steps points may be looked up at a time.
+        `steps`: how many the training has.
         """
         self.extent = np.array([shape[0], shape[1] - 1, shape[2] - 1])
         rows, columns = (-(-int(n) // CELL) for n in self.extent[1:])
         frames = max(FRAMES, math.ceil(shape[0] * rows * columns / MOST_CELLS))
         self.size = np.array([frames, CELL, CELL])
         self.cells = tuple(int(n) for n in -(-self.extent // self.size))
-        self.block = max(min(steps // RENEWALS, most_ahead), min(LEAST_BLOCK, most_ahead), 1)
+        self.block = max(steps // RENEWALS, LEAST_BLOCK)
         self._sums, self._counts = (np.zeros(math.prod(self.cells)) for _ in range(2))
         self._chances: np.ndarray | None = None
         """of each cell, from the first on: float64, up to 1; None before anything is known"""
@@ -92,7 +92,11 @@ class ErrorMap:
         known = sums.shape == counts.shape == self._sums.shape and renewed.shape == (1,)
         if not known or chances.shape not in ((0,), sums.shape):
             return False
-        if min(sums.min(), counts.min(), *np.diff(chances, prepend=0)) < 0:
+        if not all(np.isfinite(values).all() and (values >= 0).all() for values in (sums, counts)):
+            return False
+        if len(chances) and not (chances[0] >= 0 and chances[-1] == 1):
+            return False
+        if not np.isfinite(chances).all() or (chances[1:] < chances[:-1]).any():
             return False
         self._sums, self._counts = sums.astype(float), counts.astype(float)
         self._chances = chances.astype(float) if len(chances) else None
@@ -102,8 +106,10 @@ class ErrorMap:
     def _read(self) -> None:
         unread, self._unread = self._unread, []
         for cell, errors in unread:  # in their order, however often it is read
-            np.add.at(self._sums, cell, errors.cpu().numpy())
-            np.add.at(self._counts, cell, 1)
+            off = errors.cpu().numpy()
+            known = np.isfinite(off)  # one that is not would spoil the map for good
+            np.add.at(self._sums, cell[known], off[known])
+            np.add.at(self._counts, cell[known], 1)
 
     def _renew(self, step: int) -> None:
         self._read()

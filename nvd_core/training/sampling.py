@@ -78,7 +78,7 @@ class Sampler:
         self.by_error = int((points - self.in_masks) * share_by_error)  # some stay uniform
         self.error_map = None
         if self.by_error:
-            self.error_map = ErrorMap(data.shape, steps, max(POINTS_AHEAD // points, 1))
+            self.error_map = ErrorMap(data.shape, steps)
         self.seed = seed
         self.device = device
         self.steps = steps
@@ -125,7 +125,7 @@ class Sampler:
         """Draw and look up the points of `step` and of those after it."""
         ahead = max(POINTS_AHEAD // self.points, 1)
         if self.error_map:  # as far as the present map is good for
-            ahead = self.error_map.block - step % self.error_map.block
+            ahead = min(ahead, self.error_map.block - step % self.error_map.block)
         last = min(step + ahead, self.steps)
         self._ahead = range(step, max(last, step + 1))
         self._places = [self._drawn(step) for step in self._ahead]
