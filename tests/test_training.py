@@ -429,7 +429,7 @@ class TestTrainer:
         frames[:] = np.where(disc[..., None], np.uint8([200, 60, 40]), np.uint8([60, 90, 120]))
         frames.flush()
         settings = small(fast(), 0)
-        settings.steps_factor, settings.early_stop = 1 / 3, 0.3
+        settings.steps_factor, settings.early_stop = 1 / 3, 0.5
         trainer = new_trainer(plain, tmp_path / "plain", settings)
         trainer.run(Progress())
         assert trainer.steps == 240 + 160 // 5 and trainer.progression.figures[-1] < 2
