@@ -110,13 +110,7 @@ def add_across(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "across", help="take paint on one view's part of a texture into the other views"
     )
     across.add_argument("shot", type=Path)
-    across.add_argument(
-        "--layer",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="the paint of this layer only; may be given again",
-    )
+    _add_layers(across)
     across.add_argument("--back", action="store_true", help="take away what came so")
     across.set_defaults(command=_across)
     return across
@@ -130,6 +124,16 @@ def _across(parsed: argparse.Namespace, progress: Progress) -> dict:
     return paint_across(shot, parsed.layer, back=parsed.back, progress=progress)
 
 
+def _add_layers(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="the paint of this layer only; may be given again",
+    )
+
+
 def add_carry(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """`nvd carry`."""
     carry = commands.add_parser("carry", help="bring paint from one decomposition to another")
@@ -141,13 +145,7 @@ def add_carry(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="another decomposition of the same clip; of several the paint goes on from each to "
         "the next",
     )
-    carry.add_argument(
-        "--layer",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="the paint of this layer only; may be given again",
-    )
+    _add_layers(carry)
     carry.add_argument("--over", action="store_true", help="replace paint that is there already")
     carry.set_defaults(command=_carry)
     return carry
