@@ -6,11 +6,8 @@ import pytest
 
 from nvd_core.priors.flow import consistent, dis_flow
 from nvd_core.priors.flow_size import grey, pixel_grid
-from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.spun_surface import Turn, spun_places, turns_between
 from nvd_core.priors.surface_places import places_of, surface_of
-from nvd_core.runtime.progress import Progress
-from nvd_core.work import FLOW_BACKWARD, FLOW_FORWARD, FLOW_OK
 
 
 def views(drum, *angles: float) -> list[np.ndarray]:
@@ -91,38 +88,3 @@ def test_a_highlight_that_stands_still_is_no_guide(drum):
     sure = seen[64] & known
     assert sure[known].mean() > 0.6 and np.percentile(off[sure], 90) < 3
     assert seen[30:100, 86:90].mean() < 0.2  # and where it stands, little is certain
-
-
-@pytest.mark.slow
-def test_flow_of_what_turns_is_put_right(tmp_path, moving_clips):
-    """Most of it seems to stand still, as spokes do; elsewhere the flow stays as it was."""
-    moving_clips.turning_drum(tmp_path, 6, 22.5, repeats=16)
-    before = [np.load(tmp_path / name) for name in (FLOW_FORWARD, FLOW_BACKWARD, FLOW_OK)]
-    estimate_global_motion(tmp_path, Progress(), windows=[2, 1])
-    after = [np.load(tmp_path / name) for name in (FLOW_FORWARD, FLOW_BACKWARD, FLOW_OK)]
-    mask = np.load(tmp_path / "masks.npy")[0] > 127
-    columns = np.flatnonzero(mask[0, 60])
-    angles = np.arcsin((columns - columns.mean()) / (len(columns) / 2))
-    ends = columns.mean() + len(columns) / 2 * np.sin(angles + np.radians(22.5))
-    inner = (np.abs(angles) < 0.8) & (angles < 0.5)
-    wanted = (ends - columns)[inner]
-    rows = np.array([30, 45, 60, 90])
-    shares = []
-    for flow, ok in ((before[0], before[2]), (after[0], after[2])):
-        found = flow[:, rows][:, :, columns[inner], 0].astype(float)
-        sure = ok[0][:, rows][:, :, columns[inner]] > 0
-        shares.append(((np.abs(found - wanted) < 2) & sure).mean())
-    assert shares[0] < 0.5 and shares[1] > 0.75
-    for way, own in enumerate((mask[:-1], mask[1:])):
-        np.testing.assert_array_equal(after[way][~own], before[way][~own])
-        np.testing.assert_array_equal(after[2][way][~own], before[2][way][~own])
-
-
-def test_flow_of_what_does_not_turn_stays(tmp_path, moving_clips):
-    """Bit for bit, though views are asked for."""
-    places = [(30 + 4 * t, 40 + t) for t in range(8)]
-    moving_clips.warped_clip(tmp_path, moving_clips.camera(8), (40, places))
-    names = FLOW_FORWARD, FLOW_BACKWARD, FLOW_OK
-    before = [(tmp_path / name).read_bytes() for name in names]
-    estimate_global_motion(tmp_path, Progress(), windows=[2, 1])
-    assert [(tmp_path / name).read_bytes() for name in names] == before

@@ -43,6 +43,8 @@ class Surface:
     picture: np.ndarray  # uint8 [H, W], luma
     own: np.ndarray  # bool [H, W]
     features: Features
+    hidden: np.ndarray | None = None
+    """where something nearer may hide more of it, bool [H, W]"""
 
     @property
     def side(self) -> float:
@@ -69,9 +71,9 @@ def side_of(own: np.ndarray) -> float:
     return max(float(np.sqrt(np.count_nonzero(own))), 1.0)
 
 
-def surface_of(picture: np.ndarray, own: np.ndarray) -> Surface:
+def surface_of(picture: np.ndarray, own: np.ndarray, hidden: np.ndarray | None = None) -> Surface:
     """A layer in a frame, with its features."""
-    return Surface(picture, own, features_of(picture, own))
+    return Surface(picture, own, features_of(picture, own), hidden)
 
 
 def places_of(
