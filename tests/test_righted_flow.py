@@ -69,7 +69,7 @@ def right_share(flow, ok, mask) -> float:
 
 
 def test_flow_of_what_turns_is_put_right(turning, work):
-    """Elsewhere it stays as it was, and so does all that was found; the training reads the other."""
+    """Elsewhere it stays as it was, and so does all that was found; training reads the other."""
     mask = np.load(work / "masks.npy")[0] > 127
     estimate_global_motion(work, Progress(), windows=[2, 1])
     before, after = arrays(work, FOUND), arrays(work)
