@@ -12,7 +12,7 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast
 from nvd_core.training import objective, settled_mapping
 from nvd_core.training.sampling import Sampler
-from nvd_core.training.settled_mapping import _matches, settle
+from nvd_core.training.settled_mapping import KNOWN, _matches, settle
 from nvd_core.work import RIGHTED_OK, ClipData
 
 WINDOWS = [(0, 2), (3, 5)]
@@ -76,8 +76,9 @@ def test_it_is_the_same_each_time_and_can_be_stopped(work, starts, monkeypatch):
     assert torch.equal(*states)
     mapping = model_of(work, starts).mappings[0]
     before = mapping.grid.table.clone()
+    progress = StoppedAt(10)
     with pytest.raises(Cancelled):
-        settle(mapping, ClipData(work), 0, StoppedAt(10))
+        settle(mapping, ClipData(work), 0, progress)
     assert not torch.equal(mapping.grid.table, before)  # it was on its way
 
 
@@ -101,6 +102,9 @@ def test_matches_stay_within_their_window_and_the_object(work, starts):
     assert frames == {(0, 1), (1, 0), (1, 2), (2, 1), (3, 4), (4, 3), (4, 5), (5, 4)}
     x, y, t = found[:, :3].round().astype(int).T
     assert (data.masks[0, t, y, x] > 127).all()
+    kept = [np.count_nonzero(data.flow_ok[0, t] * (data.masks[0, t] > 127)) for t in (0, 1, 3, 4)]
+    assert all(((found[:, 2] == t) & (found[:, 5] == t + 1)).sum() == min(count, KNOWN)
+               for t, count in zip((0, 1, 3, 4), kept, strict=True))  # fmt: skip
 
 
 def test_without_flow_it_stays_at_its_start(work, starts, tmp_path):

@@ -59,7 +59,7 @@ def about_righted(name: str, changed: int, pairs: int) -> str:
     """What is said of an object whose flow was put right between so many of all pairs of frames."""
     return (
         f"the optical flow of {name} was put right between {changed} of {pairs} pairs of frames, "
-        "by features or the turn of its outline; --set flow_method=files takes flow as it is"
+        f"by features or the turn of its outline; with --windows {name}=1 it stays as it was found"
     )
 
 
