@@ -261,7 +261,8 @@ def _layer_motion(
             righted = _put_right(clip, layer, seen, effort, source)
             if righted and evidence is not None and "hidden" not in facts:
                 again = view_evidence(clip, layer, seen.near)
-                if again is not None and (again.windows or again.denies):
+                other = again is not None and len(again.windows) not in (0, len(found))
+                if again is not None and (other or again.denies):  # as many: the first stay
                     evidence, found, facts = again, list(again.windows), again.facts()
             part = None if evidence is None or "hidden" in facts else evidence.turning
         if found:
