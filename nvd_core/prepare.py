@@ -43,6 +43,7 @@ from nvd_core.priors.masks import (
 from nvd_core.priors.moving_groups import MOST as MOST_OBJECTS
 from nvd_core.priors.part_explained import explain_parts
 from nvd_core.priors.part_masks import load_parts, part_names, write_parts
+from nvd_core.priors.righted_flow import about_righted
 from nvd_core.priors.views import about_views, wanted_views
 from nvd_core.runtime.errors import NvdError
 from nvd_core.runtime.files import make_durable
@@ -129,7 +130,8 @@ def _motion(
     if parts:  # a layer with parts has one view
         of_each = [1 if count else views for count, views in zip(parts, of_each, strict=True)]
     doubted = _doubted(job)
-    motions = estimate_global_motion(work, progress, aspect, of_each, parts, doubted)
+    source = settings.flow_method
+    motions = estimate_global_motion(work, progress, aspect, of_each, parts, doubted, source)
     if parts and not job.goes_on:
         starts = StartParts(names_of_parts(job), None, np.array(open_array(work, PART_MOTION)))
         for n in (n for n, count in enumerate(parts[:-1]) if count):
@@ -137,6 +139,8 @@ def _motion(
     for name, fact in zip(names, motion_facts(work), strict=False):
         if fact["evidence"] and fact["windows"]:
             progress.message(about_views(name, fact["evidence"], fact["windows"]))
+        if fact["righted"]:
+            progress.message(about_righted(name, fact["righted"], motions.shape[1] - 1))
     return motions
 
 

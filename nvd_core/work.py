@@ -27,6 +27,9 @@ MASK_WEIGHT = "mask_weight.npy"  # uint8 [N, T, H, W], how far to believe the ma
 FLOW_FORWARD = "flow_forward.npy"  # float16 [T-1, h, w, 2], pixels of the frames
 FLOW_BACKWARD = "flow_backward.npy"  # float16 [T-1, h, w, 2]
 FLOW_OK = "flow_ok.npy"  # uint8 [2, T-1, h, w], 1 where the two directions agree
+RIGHTED_FORWARD = "righted_forward.npy"  # the three as the training reads them, there only where
+RIGHTED_BACKWARD = "righted_backward.npy"  # an object's flow was put right; written by the motion
+RIGHTED_OK = "righted_ok.npy"
 GARBAGE = "garbage.npy"  # uint8 [G, H, W], 255 = left out; G is 1 or T; there only with a matte
 MOTION = "motion.npy"  # float64 [L, T, 3, 3], frame -> the layer's reference frame
 PART_MASKS = "part_masks.npy"  # uint8 [K, T, H, W], 255 = part; only where a layer has parts
@@ -51,6 +54,7 @@ class MotionRecord:
     refused: dict[str, str] = field(default_factory=dict)
     windows: list[tuple[int, int]] = field(default_factory=list)
     evidence: dict[str, float] = field(default_factory=dict)
+    righted: int | None = None
 
 
 _FORMS = {
@@ -60,6 +64,9 @@ _FORMS = {
     FLOW_FORWARD: ("float16", ("T-1", "h", "w", "2")),
     FLOW_BACKWARD: ("float16", ("T-1", "h", "w", "2")),
     FLOW_OK: ("uint8", ("2", "T-1", "h", "w")),
+    RIGHTED_FORWARD: ("float16", ("T-1", "h", "w", "2")),
+    RIGHTED_BACKWARD: ("float16", ("T-1", "h", "w", "2")),
+    RIGHTED_OK: ("uint8", ("2", "T-1", "h", "w")),
     GARBAGE: ("uint8", ("G", "H", "W")),
     MOTION: ("float64", ("L", "T", "3", "3")),
     PART_MASKS: ("uint8", ("K", "T", "H", "W")),
@@ -75,6 +82,9 @@ _RESTS_ON = {
     FLOW_OK: (FRAMES,),
     FLOW_FORWARD: (FRAMES, FLOW_OK),
     FLOW_BACKWARD: (FRAMES, FLOW_OK),
+    RIGHTED_FORWARD: (FRAMES, FLOW_OK),
+    RIGHTED_BACKWARD: (FRAMES, FLOW_OK),
+    RIGHTED_OK: (FRAMES, FLOW_OK),
     MOTION: (FRAMES, MASKS),
     PART_MASKS: (FRAMES,),
     PART_WEIGHT: (FRAMES, PART_MASKS),
@@ -155,6 +165,20 @@ def open_garbage(work: Path) -> np.memmap | None:
     return garbage
 
 
+def flow_arrays(work: Path) -> tuple[str, str, str]:
+    """Names of the flow that is to be learned from: forward, backward, and where it holds."""
+    if (Path(work) / RIGHTED_OK).is_file():
+        return RIGHTED_FORWARD, RIGHTED_BACKWARD, RIGHTED_OK
+    return FLOW_FORWARD, FLOW_BACKWARD, FLOW_OK
+
+
+def righted_layers(work: Path) -> frozenset[int]:
+    """Objects whose flow was looked at and put right, where it had to be, before the training."""
+    if not (Path(work) / MOTION_FACTS).is_file():
+        return frozenset()
+    return frozenset(fact["layer"] for fact in motion_facts(work) if fact["righted"] is not None)
+
+
 def open_parts(work: Path) -> np.memmap | None:
     """The number of each pixel's part, uint8 [L, T, H, W]; None where no layer has parts."""
     return open_array(work, PARTS) if (Path(work) / PARTS).is_file() else None
@@ -195,8 +219,9 @@ class ClipData:
         self.frames = open_array(work, FRAMES)
         self.masks = open_array(work, MASKS)
         self.mask_weight = open_array(work, MASK_WEIGHT)
-        self.flow = (open_array(work, FLOW_FORWARD), open_array(work, FLOW_BACKWARD))
-        self.flow_ok = open_array(work, FLOW_OK)
+        forward, backward, ok = (open_array(work, name) for name in flow_arrays(work))
+        self.flow, self.flow_ok = (forward, backward), ok
+        self.righted = righted_layers(work)
         self.garbage = open_garbage(work)
         self.boxes = mask_boxes(self.masks)
 

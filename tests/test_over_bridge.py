@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from nvd_core.editing.over_bridge import Box, box_around, over_bridge, without_holes
+from nvd_core.editing.over_bridge import (
+    DARK,
+    MOST_GAIN,
+    Box,
+    box_around,
+    over_bridge,
+    smooth_gain,
+    without_holes,
+)
 from nvd_core.editing.window_bridges import Bridge, LayerFrames
 from nvd_core.media.images import read_image, write_image
 from nvd_core.priors.flow_size import pixel_grid
@@ -52,6 +60,20 @@ def test_a_box_holds_what_frames_show():
     box = box_around([bounds, bounds + 0.1], (100, 40))
     assert (box.columns, box.rows) == (slice(23, 63), slice(4, 23))
     assert box_around([np.array([[0.0, 0.0], [1.0, 1.0]])], (10, 10)).size == (10, 10)
+
+
+def test_the_box_of_what_shows_nothing_is_a_texel():
+    nothing = np.array([[1.0, 1.0], [0.0, 0.0]])
+    bounds = np.array([[0.25, 0.5], [0.5, 0.75]])
+    assert box_around([nothing], (100, 80)).size == (1, 1)
+    assert box_around([nothing, bounds], (100, 80)) == box_around([bounds], (100, 80))
+
+
+@pytest.mark.parametrize("bare, its, wanted", [(0.05, 0.14, 1), (0.02, 0.9, 3), (0.9, 0.02, 1 / 3)])
+def test_black_cloth_does_not_blow_up_paint(bare, its, wanted):
+    ones, seen = np.ones((40, 40, 3), np.float32), np.ones((40, 40), bool)
+    gain = smooth_gain(its * ones, bare * ones, seen, 2.0, DARK, MOST_GAIN)
+    np.testing.assert_allclose(gain, wanted, rtol=1e-5)
 
 
 @pytest.mark.slow

@@ -12,8 +12,8 @@ from nvd_core.runtime.progress import Progress
 from nvd_core.settings import fast
 from nvd_core.training import objective, settled_mapping
 from nvd_core.training.sampling import Sampler
-from nvd_core.training.settled_mapping import _matches, settle
-from nvd_core.work import FLOW_OK, ClipData
+from nvd_core.training.settled_mapping import KNOWN, _matches, settle
+from nvd_core.work import RIGHTED_OK, ClipData
 
 WINDOWS = [(0, 2), (3, 5)]
 DEGREES = 25
@@ -74,10 +74,25 @@ def test_it_is_the_same_each_time_and_can_be_stopped(work, starts, monkeypatch):
         settle(mapping, ClipData(work), 0, Progress(), seed=3)
         states.append(torch.cat([p.detach().ravel() for p in mapping.parameters()]))
     assert torch.equal(*states)
-    progress = Progress()
-    progress.cancel()
+    mapping = model_of(work, starts).mappings[0]
+    before = mapping.grid.table.clone()
+    progress = StoppedAt(10)
     with pytest.raises(Cancelled):
-        settle(model_of(work, starts).mappings[0], ClipData(work), 0, progress)
+        settle(mapping, ClipData(work), 0, progress)
+    assert not torch.equal(mapping.grid.table, before)  # it was on its way
+
+
+class StoppedAt(Progress):
+    """A stop is asked for at a step of the training."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step = step
+
+    def update(self, done, **values):
+        if done >= self.step:
+            self.cancel()
+        super().update(done, **values)
 
 
 def test_matches_stay_within_their_window_and_the_object(work, starts):
@@ -87,12 +102,15 @@ def test_matches_stay_within_their_window_and_the_object(work, starts):
     assert frames == {(0, 1), (1, 0), (1, 2), (2, 1), (3, 4), (4, 3), (4, 5), (5, 4)}
     x, y, t = found[:, :3].round().astype(int).T
     assert (data.masks[0, t, y, x] > 127).all()
+    kept = [np.count_nonzero(data.flow_ok[0, t] * (data.masks[0, t] > 127)) for t in (0, 1, 3, 4)]
+    assert all(((found[:, 2] == t) & (found[:, 5] == t + 1)).sum() == min(count, KNOWN)
+               for t, count in zip((0, 1, 3, 4), kept, strict=True))  # fmt: skip
 
 
 def test_without_flow_it_stays_at_its_start(work, starts, tmp_path):
     for file in work.glob("*.npy"):
         (tmp_path / file.name).write_bytes(file.read_bytes())
-    np.save(tmp_path / FLOW_OK, np.zeros_like(np.load(work / FLOW_OK)))
+    np.save(tmp_path / RIGHTED_OK, np.zeros_like(np.load(work / RIGHTED_OK)))
     model = model_of(work, starts)
     before = model.mappings[0].grid.table.clone()
     settle(model.mappings[0], ClipData(tmp_path), 0, Progress())
@@ -100,7 +118,7 @@ def test_without_flow_it_stays_at_its_start(work, starts, tmp_path):
 
 
 def test_flow_counts_for_more_where_there_are_views(work, starts, monkeypatch):
-    """For the object alone: the background's term is what it was."""
+    """For the object alone, and only where its flow was put right."""
     data, settings = ClipData(work), fast()
     settings.points = 400
     terms = []
@@ -109,8 +127,14 @@ def test_flow_counts_for_more_where_there_are_views(work, starts, monkeypatch):
         model = model_of(work, starts)
         shares = settings.share_in_masks, settings.flow_share
         points = Sampler(data, 400, *shares, 0, torch.device("cpu"), 100, None).draw(0)
-        terms.append(objective.Objective(model, settings, 100, 0)(points, 0)[1]["flow"].item())
+        for righted in ({0}, ()):
+            terms.append(flow_term(model, settings, points, righted))
         model.mappings[0].windows = ()
-        terms.append(objective.Objective(model, settings, 100, 0)(points, 0)[1]["flow"].item())
-    of_both, of_one, plain, again = terms
-    assert of_both > 2 * plain and of_one == again
+        terms.append(flow_term(model, settings, points, {0}))
+    of_both, of_none, of_one, plain, again, without = terms
+    assert of_both > 2 * plain and of_none == again and of_one == without
+
+
+def flow_term(model, settings, points, righted) -> float:
+    found = objective.Objective(model, settings, 100, 0, None, righted)(points, 0)
+    return found[1]["flow"].item()

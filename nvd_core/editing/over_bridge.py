@@ -19,6 +19,9 @@ from nvd_core.shot.maps import LayerMaps
 
 SMOOTH = 1 / 60
 """standard deviation of the exposure's smoothing, as a share of the picture's width"""
+DARK, MOST_GAIN = 0.15, 3.0
+"""display-encoded, below which a texture does not tell how bright it is, and how many times as
+bright or dark paint may become: what is learned of black cloth is noise"""
 FARTHEST = 4
 """standard deviations beyond which nothing counts in it"""
 HOLE, AROUND_HOLE = 0.04, 0.5
@@ -55,9 +58,13 @@ class Box:
 def box_around(bounds: Iterable[np.ndarray], size: tuple[int, int]) -> Box:
     """The box of a texture of width and height `size` that holds places within all `bounds`.
 
-    Each is [2, 2]: the least and the most (u, v).
+    Each is [2, 2]: the least and the most (u, v), the other way round where nothing is shown; one
+    texel where that is so of all.
     """
-    ends = np.stack(list(bounds))
+    shown = [ends for ends in bounds if (ends[0] <= ends[1]).all()]
+    if not shown:
+        return Box(slice(0, 1), slice(0, 1))
+    ends = np.stack(shown)
     low, high = ends[:, 0].min(0), ends[:, 1].max(0)
     width, height = size
     sides = (
@@ -99,7 +106,7 @@ def over_bridge(
     )
     other = LayerMaps(*(a[part] for a in (there.u, there.v, there.alpha, there.residual)))
     bare, its_bare = (_colours(frames.texture, maps) for maps in (here, other))
-    colours *= smooth_gain(its_bare, moved(bare, place), seen, sigma)
+    colours *= smooth_gain(its_bare, moved(bare, place), seen, sigma, DARK, MOST_GAIN)
     return paint_to_texture(np.dstack([colours, opacity]), aim.within(other, size), aim.size)
 
 
@@ -154,14 +161,22 @@ def _colours(texture: np.ndarray, maps: LayerMaps) -> np.ndarray:  # float32 [H,
 
 
 def smooth_gain(
-    light: np.ndarray, other: np.ndarray, seen: np.ndarray, sigma: float | None = None
+    light: np.ndarray,
+    other: np.ndarray,
+    seen: np.ndarray,
+    sigma: float | None = None,
+    least: float = LEAST_LIGHT,
+    most: float | None = None,
 ) -> np.ndarray:  # [H, W, 3]
     """One light by the `other`, a smooth field: mean logarithm around each pixel where it was seen.
 
     Far from them all it is 1. `light` and `other` are [H, W, 3], `seen` is bool [H, W]; `sigma` is
-    how far it reaches, in pixels, by itself a share of the width.
+    how far it reaches, in pixels, by itself a share of the width. What is below `least` counts as
+    that, and at no pixel is it more than `most` times as much, or as little.
     """
-    apart = np.log(np.maximum(light, LEAST_LIGHT) / np.maximum(other, LEAST_LIGHT))
+    apart = np.log(np.maximum(light, least) / np.maximum(other, least))
+    if most is not None:
+        apart = apart.clip(-np.log(most), np.log(most))
     counts = seen.astype(np.float32)[..., None]
     sigma = max(SMOOTH * seen.shape[1], 1.0) if sigma is None else sigma
     sums = cv2.GaussianBlur(np.dstack([apart * counts, counts]).astype(np.float32), (0, 0), sigma)

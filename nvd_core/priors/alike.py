@@ -28,10 +28,10 @@ def share_alike(clip: MatchedClip, layer: int, part: TurningPart | None) -> floa
         points = textured_points(clip.grey(t), clip.region(layer, t), clip.cell(layer))
         if part is not None:
             points = points[part.holds(points, t)]
-        points = points[clip.ok[0, t][points[:, 1], points[:, 0]] > 0]
+        points = points[clip.ok(t)[points[:, 1], points[:, 0]] > 0]
         if not len(points):
             continue
-        moved = clip.flow[t][points[:, 1], points[:, 0]] / clip.scale
+        moved = clip.flow(t)[points[:, 1], points[:, 0]] / clip.scale
         found = correlations(picture, points, following, points + moved)
         same, all_of_them = same + int((found > ALIKE).sum()), all_of_them + len(points)
         clip.release()

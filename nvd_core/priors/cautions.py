@@ -8,7 +8,7 @@ from nvd_core.priors.garbage import NEAR_GARBAGE, near_garbage
 from nvd_core.priors.parallax import LEAST_GAIN, about_parallax
 from nvd_core.priors.pieces import MOST_APART, apart
 from nvd_core.runtime.mapped_arrays import streamed
-from nvd_core.work import FLOW_OK, FRAMES, MASKS, open_array, open_garbage
+from nvd_core.work import FRAMES, MASKS, flow_arrays, open_array, open_garbage
 
 INCONSISTENT = 0.2
 """Share of the flow that does not agree with itself, above which it is worth a word."""
@@ -24,7 +24,7 @@ def find_cautions(work: Path, motion_facts: list[dict]) -> list[str]:
     `motion_facts` is what motion.json holds: one dict a layer, the background last.
     """
     work = Path(work)
-    frames, masks, ok = (open_array(work, name) for name in (FRAMES, MASKS, FLOW_OK))
+    frames, masks, ok = (open_array(work, name) for name in (FRAMES, MASKS, flow_arrays(work)[2]))
     return [
         *_about_flow(ok, open_garbage(work)),
         *(text for n, mask in enumerate(masks) for text in _about_object(n, len(masks), mask)),

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from nvd_core.priors.another_side import windows_where_hidden
+from nvd_core.priors.flow_parts import Parts, write_parts
 from nvd_core.priors.motion_features import (
     BETTER,
     Bridge,
@@ -46,7 +47,7 @@ from nvd_core.priors.parallax import (
     error_of,
     gain_of,
 )
-from nvd_core.priors.righted_flow import right_flow
+from nvd_core.priors.righted_flow import righted_parts
 from nvd_core.priors.split_masks import SplitMasks, grid_points, motion_to_next, outline_motion
 from nvd_core.priors.turning_part import PartRegions, TurningPart
 from nvd_core.priors.views import part_that_turns, view_evidence
@@ -54,7 +55,16 @@ from nvd_core.runtime.files import without_nan, write_json, written_beside
 from nvd_core.runtime.frame_threads import in_order, single_opencv
 from nvd_core.runtime.progress import Progress
 from nvd_core.runtime.time_windows import Window, split_windows
-from nvd_core.work import MASKS, MOTION, MOTION_FACTS, PART_MOTION, open_array
+from nvd_core.work import (
+    MASKS,
+    MOTION,
+    MOTION_FACTS,
+    PART_MOTION,
+    RIGHTED_BACKWARD,
+    RIGHTED_FORWARD,
+    RIGHTED_OK,
+    open_array,
+)
 
 GAPS = ((4, 2), (12, 4))
 """(frames apart, every how many frames) of the farther pairs that hold drift down."""
@@ -80,6 +90,8 @@ SETTLE = 8
 """Iterations more for homographies, at the last width."""
 ITERATION = 0.2
 """How long an iteration takes, as a part of what matching all neighbours takes."""
+RIGHTING = 10
+"""How long it takes to put the flow of an object right, by the same."""
 
 
 @dataclass
@@ -104,6 +116,8 @@ class LayerMotion:
     """First and last frames of its windows in time, if it has several (priors/views.py)."""
     evidence: dict[str, float] = field(default_factory=dict)
     """What its tracks say of whether it turns, where that was to decide on windows."""
+    righted: int | None = None
+    """Pairs of frames whose flow was put right, of an object with windows (righted_flow.py)."""
 
 
 def estimate_global_motion(
@@ -113,6 +127,7 @@ def estimate_global_motion(
     windows: Sequence[int | None] = (),
     parts: Sequence[int] = (),
     doubted: Mapping[tuple[int, int], Sequence[int]] | None = None,
+    source: str = "dis",
 ) -> np.ndarray:
     """Write motion.npy and motion.json in `work`; returns the motions, float64 [L, T, 3, 3].
 
@@ -124,24 +139,32 @@ def estimate_global_motion(
     `parts`: how many parts each layer has beside the rest, if any has. Their motions go to
     part_motion.npy, by layer and number; motion.npy has the rests'. Frames in which a part, by
     layer and number, is `doubted` tell nothing of its motion: what is before and behind is joined.
+
+    Where the flow of an object with windows is put right, by what its `source` (flow.METHODS) is
+    good for, it goes to righted_*.npy. What was found is left as it is, and is all that is read.
     """
     work = Path(work)
+    for name in (RIGHTED_OK, RIGHTED_BACKWARD, RIGHTED_FORWARD):  # of an earlier run
+        (work / name).unlink(missing_ok=True)
     clip = MatchedClip(work, aspect, parts, doubted)
     layers = len(clip.masks) + 1
     order = [(n, 0) for n in range(layers)]
     if isinstance(clip.masks, SplitMasks):
         order = clip.masks.order
     efforts = [_Effort(progress, clip.count, layer == layers - 1) for layer in range(layers)]
-    whole = sum(effort.whole for effort in efforts)
-    progress.stage("motion", whole)
-    motions, facts = [], []
+    progress.stage("motion", sum(effort.whole for effort in efforts))
+    motions, facts, righted = [], [], list[Parts]()
     for layer, effort in enumerate(efforts):
         effort.first = sum(before.whole for before in efforts[:layer])
+        effort.behind = sum(after.whole for after in efforts[layer + 1 :])
         of_layer = order[layer][0]
         wanted = windows[of_layer] if of_layer < len(windows) else 1
-        motion, fact = _layer_motion(clip, layer, effort, wanted)
+        motion, fact = _layer_motion(clip, layer, effort, wanted, source)
         motions.append(motion)
         facts.append(fact)
+        righted.append(clip.righted)
+        clip.righted = {}
+    write_parts(work, righted, progress.check)
     rests = [row for row, (_, part) in enumerate(order) if not part]
     result = np.stack([motions[row] for row in rests])
     known = [asdict(facts[row]) | {"layer": n} for n, row in enumerate(rests)]
@@ -151,7 +174,7 @@ def estimate_global_motion(
             np.save(path, np.stack([motions[k] for k in range(layers) if k not in rests]))
     with written_beside(work / MOTION) as path:
         np.save(path, result)
-    progress.update(whole)
+    progress.update(sum(effort.whole for effort in efforts))
     return result
 
 
@@ -188,8 +211,15 @@ class _Effort:
         self.progress, self.frames, self.done = progress, frames, 0.0
         self.first = 0
         """what the layers before take"""
+        self.behind = 0
+        """and those behind"""
         models = [len(_scales(1.0, model)) + 1 for model, _ in _candidates(background)]
         self.whole = round(frames * (2 + ITERATION * sum(models)))
+
+    def more(self, frames: float) -> None:
+        """It turns out to take so much more."""
+        self.whole += round(frames)
+        self.progress.expect(self.first + self.whole + self.behind)
 
     def matched(self, frames: float) -> None:
         """Frames more were matched."""
@@ -202,21 +232,24 @@ class _Effort:
 
 
 def _layer_motion(
-    clip: MatchedClip, layer: int, effort: _Effort, windows: int | None
+    clip: MatchedClip, layer: int, effort: _Effort, windows: int | None, source: str = "dis"
 ) -> tuple[np.ndarray, LayerMotion]:
-    """One layer's motions in pixels [T, 3, 3] and the facts about them."""
+    """One layer's motions in pixels [T, 3, 3] and the facts about them.
+
+    What was put right of its flow lies over the clip's then.
+    """
     regions, areas = Regions(clip, layer), _areas(clip, layer, effort)
     near = _all_near_matches(clip, layer, regions, effort)
     seen = _Seen(regions, areas, near, _outlines(clip, layer, effort))
     if windows in (None, LOOKED_AT) and layer == len(clip.masks):
         motions, fact = _background_motion(clip, layer, seen, effort, windows is None)
     elif windows is not None:
-        split = split_windows(areas, windows)
+        split, righted = split_windows(areas, windows), None
         if len(split) > 1 and layer < len(clip.masks):
-            if right_flow(clip, layer, effort.progress):
-                seen.near = _all_near_matches(clip, layer, regions, effort)
+            righted = _put_right(clip, layer, seen, effort, source)
             _of_part(clip, layer, seen, part_that_turns(clip, layer), effort)
         motions, fact = _motion_in(clip, layer, split, seen, effort)
+        fact.righted = righted
     else:
         motions, fact = _motion_in(clip, layer, [(0, clip.count - 1)], seen, effort)
         evidence = view_evidence(clip, layer, near)
@@ -227,17 +260,31 @@ def _layer_motion(
             found = windows_where_hidden(clip, layer, regions, areas, linked, LEAST_MATCHES)
             facts |= {"hidden": 1.0} if found else {}
         if found:
-            if right_flow(clip, layer, effort.progress):
-                seen.near = _all_near_matches(clip, layer, regions, effort)
-                if evidence is not None and "hidden" not in facts:
-                    again = view_evidence(clip, layer, seen.near)
-                    if again is not None and again.windows:
-                        evidence, found = again, list(again.windows)
+            righted = _put_right(clip, layer, seen, effort, source)
+            if righted and evidence is not None and "hidden" not in facts:
+                again = view_evidence(clip, layer, seen.near)
+                other = again is not None and len(again.windows) not in (0, len(found))
+                if again is not None and (other or again.denies):  # as many: the first stay
+                    evidence, found, facts = again, list(again.windows), again.facts()
             part = None if evidence is None or "hidden" in facts else evidence.turning
+        if found:
             _of_part(clip, layer, seen, part, effort)
             motions, fact = _motion_in(clip, layer, found, seen, effort)
+            fact.righted = righted
+        else:
+            clip.righted = {}
         fact.evidence = facts
     return _in_pixels(clip, motions), fact
+
+
+def _put_right(clip: MatchedClip, layer: int, seen: "_Seen", effort: _Effort, source: str) -> int:
+    """Put the object's flow right and match it again by that; of how many pairs it changed."""
+    effort.more((RIGHTING + 1) * clip.count)
+    clip.righted = righted_parts(clip, layer, source, lambda n: effort.matched(RIGHTING * n))
+    if clip.righted:
+        seen.regions = Regions(clip, layer)
+        seen.near = _all_near_matches(clip, layer, seen.regions, effort)
+    return len({t for _, t in clip.righted})
 
 
 def _in_pixels(clip: MatchedClip, motions: np.ndarray) -> np.ndarray:

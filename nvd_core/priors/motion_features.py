@@ -43,7 +43,7 @@ class Bridge:
 def is_lost(clip: MatchedClip, t: int, region: np.ndarray) -> bool:
     """Whether flow does not follow the layer's pixels [H, W] of frame t into the next."""
     covered = int(np.count_nonzero(region))
-    followed = int(np.count_nonzero(region & (clip.ok[0, t] > 0)))
+    followed = int(np.count_nonzero(region & (clip.ok(t) > 0)))
     return covered > 0 and followed < FOLLOWED * covered
 
 

@@ -15,13 +15,23 @@ import cv2
 import numpy as np
 
 from nvd_core.priors.flow import CONSISTENT_PX
+from nvd_core.priors.flow_parts import Parts
 from nvd_core.priors.flow_size import at_flow_size, flow_scale, grey, local_contrast
 from nvd_core.priors.garbage import NEAR_GARBAGE, near_garbage
 from nvd_core.priors.motion_fit import Matches, apply, normaliser
 from nvd_core.priors.split_masks import SplitMasks
 from nvd_core.runtime.arena import Arena
 from nvd_core.runtime.mapped_arrays import release
-from nvd_core.work import FLOW_FORWARD, FLOW_OK, FRAMES, MASKS, PARTS, open_array, open_garbage
+from nvd_core.work import (
+    FLOW_BACKWARD,
+    FLOW_FORWARD,
+    FLOW_OK,
+    FRAMES,
+    MASKS,
+    PARTS,
+    open_array,
+    open_garbage,
+)
 
 CELLS = 40
 """Grid cells along the frame's longer side; each gives one match, its best textured pixel."""
@@ -55,11 +65,13 @@ class MatchedClip:
         if parts:
             self.masks = SplitMasks(self.masks, open_array(work, PARTS), parts)
         self._doubted = {part: frozenset(frames) for part, frames in (doubted or {}).items()}
-        self.flow = open_array(work, FLOW_FORWARD)
-        self.ok = open_array(work, FLOW_OK)
+        self._flows: dict[int, np.memmap] = {0: open_array(work, FLOW_FORWARD)}
+        self._ok = open_array(work, FLOW_OK)
+        self.righted: Parts = {}
+        """what is laid over the flow, for the object that is looked at"""
         self.garbage = open_garbage(work)
         self.count, *size = self.frames.shape[:3]
-        self.height, self.width = self.size = self.flow.shape[1:3]
+        self.height, self.width = self.size = self._ok.shape[2:]
         self.scale = flow_scale(size, self.size)
         self.of_frames = normaliser(size[0], size[1], aspect)
         """from the frames' own pixels to normalised coordinates"""
@@ -79,6 +91,18 @@ class MatchedClip:
         """The mask of an object in frame t, 0 to 255."""
         return at_flow_size(self.masks[layer, t], self.size)
 
+    def flow(self, t: int, way: int = 0) -> np.ndarray:  # float16 [H, W, 2]
+        """From frame t to the next, or (1) back, in pixels of the frames; not to be changed."""
+        if way not in self._flows:
+            self._flows[way] = open_array(self.work, FLOW_BACKWARD)
+        part = self.righted.get((way, t))
+        return self._flows[way][t] if part is None else part.on_flow(self._flows[way][t])
+
+    def ok(self, t: int, way: int = 0) -> np.ndarray:  # uint8 [H, W]
+        """Where that flow holds."""
+        part = self.righted.get((way, t))
+        return self._ok[way, t] if part is None else part.on_ok(self._ok[way, t])
+
     def doubted(self, layer: int) -> frozenset[int]:
         """The frames in which an object that is a part is in doubt."""
         if not self._doubted or not isinstance(self.masks, SplitMasks):
@@ -91,18 +115,22 @@ class MatchedClip:
             self.masks.release()
         else:
             release(self.masks)
-        release(self.frames, self.flow, self.ok)
+        release(self.frames, *self._flows.values(), self._ok)
 
     def region(self, layer: int, t: int) -> np.ndarray:  # bool [H, W]
         """Where frame t shows the layer for certain: masks dilated for the background, eroded.
 
         Never in the garbage matte, nor so near to it that a point's surroundings are.
         """
-        region = self._region(layer, t)
+        region, near = self._region(layer, t), self.near_garbage(t, max(self.margin, NEAR_GARBAGE))
+        return region if near is None else region & ~near
+
+    def near_garbage(self, t: int, around: int) -> np.ndarray | None:  # bool [H, W]
+        """The pixels at most `around` from the garbage matte in frame t; None without a matte."""
         if self.garbage is None:
-            return region
+            return None
         garbage = self.garbage[t if len(self.garbage) > 1 else 0]
-        return region & ~near_garbage(garbage, max(self.margin, NEAR_GARBAGE), self.size)
+        return near_garbage(garbage, around, self.size)
 
     def _region(self, layer: int, t: int) -> np.ndarray:  # bool [H, W]
         size = 2 * self.margin + 1
@@ -132,7 +160,7 @@ class MatchedClip:
         """Matches of neighbours from the stored flow; of others after warping j by `guess`."""
         first = self.grey(i)
         if guess is None:
-            flow, ok = self.flow[i] / self.scale, self.ok[0, i] > 0
+            flow, ok = self.flow(i) / self.scale, self.ok(i) > 0
             points = textured_points(first, ok & regions[0], self.cell(layer))
             there = points + flow[points[:, 1], points[:, 0]].astype(np.float64)
         else:

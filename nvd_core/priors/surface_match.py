@@ -44,6 +44,8 @@ COARSEST = 3
 """scale that flow begins at, as a field is nearly right: what is behind the surface misleads it"""
 PATCH = 7
 """pixels across, of the surroundings that are compared"""
+NOWHERE = -1e4
+"""place of what no picture shows; nothing is told between such a one and another"""
 FLAT = 60.0
 """variance of local contrast below which surroundings show nothing that could differ"""
 
@@ -180,8 +182,10 @@ def refined(
     back, forth = flow.calc(target, shown, None), flow.calc(shown, target, None)
     grid = pixel_grid(*target.shape)
     better = cv2.remap(place, grid + back, None, cv2.INTER_LINEAR)
+    known = (place > NOWHERE / 2).all(-1).astype(np.float32)
+    known = cv2.remap(known, grid + back, None, cv2.INTER_LINEAR) > 0.999
     shown = cv2.remap(picture, better, None, cv2.INTER_LINEAR)
-    return better, consistent(back, forth), alike(shown, target)
+    return better, consistent(back, forth) & known, alike(shown, target)
 
 
 def alike(picture: np.ndarray, other: np.ndarray) -> np.ndarray:  # float32 [H, W]
@@ -199,6 +203,11 @@ class Looks:
         self._contrast = local_contrast(picture).astype(np.float32) - 128
         self._mean = _around(self._contrast)
         self._spread = _around(self._contrast**2) - self._mean**2
+
+    @property
+    def spread(self) -> np.ndarray:  # float32 [H, W]
+        """Variance of the local contrast around each pixel."""
+        return self._spread
 
     def alike(self, other: "Looks") -> np.ndarray:  # float32 [H, W]
         """As the function has it."""

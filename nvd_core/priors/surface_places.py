@@ -12,10 +12,18 @@ import cv2
 import numpy as np
 
 from nvd_core.priors.flow_size import pixel_grid
-from nvd_core.priors.spun_surface import Turn, spun_places, turns_between
+from nvd_core.priors.spun_surface import (
+    LONGEST_SIDE,
+    PLAIN,
+    Shown,
+    Turn,
+    spun_places,
+    turns_between,
+)
 from nvd_core.priors.surface_match import (
     Features,
     Group,
+    Looks,
     alike,
     features_of,
     field_of,
@@ -43,6 +51,13 @@ class Surface:
     picture: np.ndarray  # uint8 [H, W], luma
     own: np.ndarray  # bool [H, W]
     features: Features
+    hidden: np.ndarray | None = None
+    """where something nearer may hide more of it, bool [H, W]"""
+
+    @property
+    def shown(self) -> Shown:
+        """The same without its features."""
+        return Shown(self.picture, self.own, self.hidden)
 
     @property
     def side(self) -> float:
@@ -69,9 +84,9 @@ def side_of(own: np.ndarray) -> float:
     return max(float(np.sqrt(np.count_nonzero(own))), 1.0)
 
 
-def surface_of(picture: np.ndarray, own: np.ndarray) -> Surface:
+def surface_of(picture: np.ndarray, own: np.ndarray, hidden: np.ndarray | None = None) -> Surface:
     """A layer in a frame, with its features."""
-    return Surface(picture, own, features_of(picture, own))
+    return Surface(picture, own, features_of(picture, own), hidden)
 
 
 def places_of(
@@ -101,7 +116,12 @@ def places_of(
         same = alike(shown, np.ascontiguousarray(other.picture[part]))
         sure = seen[part]
         guesses.append(_guess(place[part], sure, sure & (same > ALIKE), same, other.side))
-    best = _best([*guesses, *_by_features(one, other, groups), *_by_turns(one, other, turns)])
+    told = [*_by_features(one, other, groups), *_by_turns(one, other, turns)]
+    shows = ~_plain(other) if told else None
+    for guess in told:  # of what is plain any place looks right
+        guess.weight *= shows
+        guess.seen &= shows
+    best = _best([*guesses, *told])
     if best is not None:
         place[part], seen[part] = best.place, best.seen
     return place, seen
@@ -130,9 +150,22 @@ def _by_features(one: Surface, other: Surface, groups: list[Group]) -> Iterable[
         yield guess
 
 
+def _plain(surface: Surface) -> np.ndarray:  # bool [h, w]
+    """Where its part shows nothing but noise, for as far as guesses are judged."""
+    picture = np.ascontiguousarray(surface.picture[surface.part])
+    own = surface.own[surface.part].astype(np.float32)
+    factor = min(1.0, LONGEST_SIDE / surface.side)  # where most of the noise has gone
+    small, on = (cv2.resize(a, None, None, factor, factor, cv2.INTER_AREA) for a in (picture, own))
+    sigma = max(SMOOTH * surface.side * factor, 1.0)
+    counts = cv2.GaussianBlur(on, (0, 0), sigma)
+    shown = Looks(small).spread.clip(0, 2 * PLAIN) * on  # half of what is around has to show it
+    mean = cv2.GaussianBlur(shown, (0, 0), sigma) / np.maximum(counts, 1e-3)
+    return cv2.resize(mean, picture.shape[::-1], None, 0, 0, cv2.INTER_LINEAR) < PLAIN
+
+
 def turns_of(one: Surface, other: Surface) -> list[Turn]:
     """How the surface is seen to turn from `one` to `other`."""
-    return turns_between(one.picture, one.own, other.picture, other.own)
+    return turns_between(one.shown, other.shown)
 
 
 def _by_turns(one: Surface, other: Surface, turns: list[Turn]) -> Iterable[_Guess]:
@@ -140,7 +173,7 @@ def _by_turns(one: Surface, other: Surface, turns: list[Turn]) -> Iterable[_Gues
     part = other.part
     target = np.ascontiguousarray(other.picture[part])
     for turn in turns:
-        place, shown = spun_places(one.own, other.own, turn)
+        place, shown = spun_places(one.shown, other.shown, turn)
         place = np.ascontiguousarray(place[part])
         place, followed, same = refined(one.picture, target, place, shown[part])
         sure = followed & shown[part]

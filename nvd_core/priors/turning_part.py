@@ -86,7 +86,7 @@ class PartRegions(Regions):
             row, column = row[held], column[held]
             if t < self.clip.count - 1:  # a pattern that repeats stands still beside the rest
                 drift = self.part.middles[t + 1] - self.part.middles[t]
-                moved = self.clip.flow[t][row, column] / self.clip.scale - drift
+                moved = self.clip.flow(t)[row, column] / self.clip.scale - drift
                 speed = np.linalg.norm(moved, axis=1)
                 moves = speed > TURNING * np.percentile(speed, 90) if len(speed) else held[held]
                 row, column = row[moves], column[moves]
@@ -107,8 +107,8 @@ def turning_part(clip: MatchedClip, layer: int, outlines: Outlines) -> TurningPa
         if not (now and then) or abs(np.log(then / now)) > KEPT_SIDE:
             continue
         points = textured_points(clip.grey(t), clip.region(layer, t), clip.cell(layer))
-        moved = clip.flow[t][points[:, 1], points[:, 0]] / clip.scale
-        sure = clip.ok[0, t][points[:, 1], points[:, 0]] > 0
+        moved = clip.flow(t)[points[:, 1], points[:, 0]] / clip.scale
+        sure = clip.ok(t)[points[:, 1], points[:, 0]] > 0
         clip.release()
         places = (points - middles[t]) / now
         number = _flat(cell_of(places))

@@ -21,7 +21,6 @@ from nvd_core.priors.parallax import LOOKED_AT
 from nvd_core.priors.turning_part import Outlines, TurningPart, outlines_of, turning_part
 from nvd_core.runtime.time_windows import Window
 from nvd_core.settings import Settings
-from nvd_core.work import FLOW_BACKWARD, open_array
 
 LEAST_ALIVE = 0.3
 """share of a key frame's points that another frame still shows, below which it is another view"""
@@ -66,6 +65,11 @@ class Evidence:
     """what of the object is seen to turn, by which its motion is told; None: all of it"""
     windows: tuple[Window, ...] = ()
     """views that the evidence asks for; empty: one sheet serves"""
+
+    @property
+    def denies(self) -> bool:
+        """It is seen not to turn; where neither this nor windows, too little is followed to say."""
+        return self.alive >= LEAST_ALIVE or self.slip <= LEAST_SLIP
 
     def facts(self) -> dict[str, float]:
         """For motion.json."""
@@ -147,7 +151,7 @@ def _judged(
     alive[gaps[:, None] != gaps] = 1
     least = float(alive.min(1).max())
     evidence = Evidence(least, slip, followed, turning=part)
-    if least >= LEAST_ALIVE or slip <= LEAST_SLIP or followed < LEAST_FOLLOWED:
+    if evidence.denies or followed < LEAST_FOLLOWED:
         return evidence
     evidence = replace(evidence, alike=share_alike(clip, layer, part))
     if evidence.alike < LEAST_ALIKE:
@@ -162,7 +166,6 @@ def alive_tracks(
 
     And the share that reaches the next frame, over all of them. Points start within the part.
     """
-    backward = open_array(clip.work, FLOW_BACKWARD)
     counts = np.zeros((len(keys), clip.count), np.float32)
     starts = []
     for k, t in enumerate(keys):
@@ -180,11 +183,9 @@ def alive_tracks(
                 owner = np.concatenate([owner, np.full(len(starts[k]), k)])
             if not len(points):
                 continue
-            there, back = clip.flow, backward
-            if way < 0:
-                there, back = back, there
-            pair = t if way > 0 else t - 1
-            ends, good = _step(clip, layer, points, (there[pair], back[pair]), t + way)
+            pair, there = (t, 0) if way > 0 else (t - 1, 1)
+            flows = clip.flow(pair, there), clip.flow(pair, 1 - there)
+            ends, good = _step(clip, layer, points, flows, t + way)
             went, came = went + len(points), came + int(good.sum())
             points, owner = ends[good], owner[good]
             np.add.at(counts[:, t + way], _apart(points, owner, clip.cell(layer)), 1)

@@ -4,6 +4,7 @@ Each point p is evaluated together with its neighbours one pixel to the right an
 triple gives colours, their forward differences and the mapping's Jacobian in one pass.
 """
 
+from collections.abc import Collection
 from typing import cast
 
 import numpy as np
@@ -54,8 +55,11 @@ class Objective:
         steps: int,
         seed: int,
         left_out: LeftOut | None = None,
+        righted: Collection[int] = (),
     ) -> None:
+        """`righted`: the objects whose flow was put right, so that it may count for more."""
         self.model = model
+        self.righted = righted
         self.left_out = left_out
         self.settings = settings
         self.steps = steps
@@ -231,7 +235,7 @@ class Objective:
         if not weight:
             return
         mapping, matched = self.model.mappings[n], kept[: len(uv_match)]
-        if mapping.windows and n < self.model.layers - 1:
+        if mapping.windows and n in self.righted:
             weight *= OF_VIEWS
         valid = points.match_valid[matched]
         places = points.xy[matched], points.t[matched]

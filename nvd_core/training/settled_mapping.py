@@ -46,8 +46,8 @@ def settle(
     """
     device = device or torch.device("cpu")
     random = np.random.default_rng((seed, layer, 4))
+    progress.stage("pre-training", STEPS)  # reading takes a while in a long clip
     matches = _matches(mapping, data, layer, random, progress.check)
-    progress.stage("pre-training", STEPS)
     if not len(matches):
         return
     tables = [mapping.grid.table] if mapping.grid else []
@@ -98,14 +98,16 @@ def _matches(
     found = []
     starts = {first for first, _ in mapping.windows}
     frames, height, width = data.shape
-    scale = flow_scale([height, width], data.flow_ok.shape[2:])
+    scale = flow_scale([height, width], data.flow_ok.shape[2:]).astype(np.float32)
     for t in range(frames - 1):
         check()
         if t + 1 in starts:
             continue
         for way, (one, other) in enumerate(((t, t + 1), (t + 1, t))):
-            rows, columns = np.nonzero(data.flow_ok[way, t])
-            xy = (np.column_stack([columns, rows]) + 0.5) * scale - 0.5
+            top, bottom, left, right = _around(data.masks[layer, one], scale)
+            rows, columns = np.nonzero(data.flow_ok[way, t, top:bottom, left:right])
+            rows, columns = rows + top, columns + left
+            xy = (np.column_stack([columns, rows]).astype(np.float32) + 0.5) * scale - 0.5
             x, y = xy.round().astype(int).T
             own = data.masks[layer, one, y, x] > 127
             for nearer in range(layer):
@@ -118,3 +120,14 @@ def _matches(
             found.append(np.hstack([xy[chosen], first, ends, last]))
         release(*data.flow, data.flow_ok, data.masks)
     return np.concatenate(found or [np.zeros((0, 6))]).astype(np.float32)
+
+
+def _around(mask: np.ndarray, scale: np.ndarray) -> tuple[int, int, int, int]:
+    """First and last rows and columns of the flow's pixels that may show a mask [H, W]."""
+    rows, columns = (np.flatnonzero((mask > 127).any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    x, y = scale
+    ends = (rows[0] / y - 1, rows[-1] / y + 2, columns[0] / x - 1, columns[-1] / x + 2)
+    top, bottom, left, right = (max(int(end), 0) for end in ends)
+    return top, bottom, left, right

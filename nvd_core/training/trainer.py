@@ -91,7 +91,7 @@ class Trainer:
         points = settings.points, *shares, seed, device, planned, gpu_clip
         self.sampler = Sampler(data, *points, settings.share_by_error)
         left_out = None if data.garbage is None else data.touches_garbage
-        self.objective = Objective(model, settings, planned, seed, left_out)
+        self.objective = Objective(model, settings, planned, seed, left_out, data.righted)
         tables = [
             {"params": model.grid_tables(), "lr": settings.learning_rate_grid},
             {"params": model.deformation_tables(), "lr": settings.learning_rate_deformation},
@@ -234,7 +234,7 @@ class Trainer:
     def _settle(self, progress: Progress) -> None:
         """Bring the mappings of objects with several views to what their flow says."""
         for n, mapping in enumerate(self.model.mappings[:-1]):
-            if isinstance(mapping, MotionMapping) and mapping.windows:
+            if isinstance(mapping, MotionMapping) and mapping.windows and n in self.data.righted:
                 settle(mapping, self.data, n, progress, self.sampler.seed, self.device)
 
     def _pretrain(self, progress: Progress) -> None:
