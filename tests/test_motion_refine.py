@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nvd_core.priors import global_motion, motion_refine
+from nvd_core.priors import motion_refine, window_motion
 from nvd_core.priors.global_motion import estimate_global_motion
 from nvd_core.priors.motion_fit import MODELS, Matches, apply, generators
 from nvd_core.priors.motion_refine import refine
@@ -97,7 +97,7 @@ def test_the_whole_stage_gives_what_the_plain_loop_does(work, monkeypatch, motio
     def plain(motions, stacks, *rest):
         return motion_reference.refine(motions, stacks.matches, *rest[:5])
 
-    monkeypatch.setattr(global_motion, "refine", plain)
+    monkeypatch.setattr(window_motion, "refine", plain)
     again = estimate_global_motion(work, Progress())
     np.testing.assert_allclose(again, found, rtol=1e-9, atol=1e-9)  # pixels
     assert json.loads((work / "motion.json").read_text()) == facts
