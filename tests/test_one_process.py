@@ -380,13 +380,13 @@ def test_settings_of_somebody_else_are_kept(clip, tmp_path):
 HALF = """
     import os, signal, sys
     from nvd_core.cli.main import main
-    from nvd_core.media import images
+    from nvd_core.media import image_writing
 
     def half(path, *rest):
         path.write_bytes(b"half")
         os.kill(os.getpid(), signal.SIGKILL)
 
-    images.write_pixels = half
+    image_writing.write_pixels = half
     main(sys.argv[1:])
 """
 
