@@ -21,17 +21,7 @@ def in_order(
     """
     workers = workers or worker_count()
     with ThreadPoolExecutor(workers) as pool:
-        pending: deque[Future] = deque()
-        try:
-            for item in items:
-                pending.append(pool.submit(task, item))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        yield from _results((pool.submit(task, item) for item in items), workers)
 
 
 def in_lanes(
@@ -45,18 +35,24 @@ def in_lanes(
     threads = max(min(lanes, at_once or lanes, cores()), 1)
     with ExitStack() as stack:
         pools = [stack.enter_context(ThreadPoolExecutor(1)) for _ in range(threads)]
-        pending: deque[Future] = deque()
-        try:
-            for number, item in enumerate(items):
-                lane = number % lanes
-                pending.append(pools[lane % threads].submit(task, lane, item))
-                if len(pending) > lanes:
-                    yield pending.popleft().result()
-            while pending:
+        turns = ((number % lanes, item) for number, item in enumerate(items))
+        begun = (pools[lane % threads].submit(task, lane, item) for lane, item in turns)
+        yield from _results(begun, lanes)
+
+
+def _results(begun: Iterable[Future], ahead: int) -> Generator[Any, None, None]:
+    """What the futures give, in order, of which so many are begun `ahead`; cancels the others."""
+    pending: deque[Future] = deque()
+    try:
+        for future in begun:
+            pending.append(future)
+            if len(pending) > ahead:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
 
 
 class MadeOnce:
